@@ -1,0 +1,35 @@
+# The two commands of the README are `make demo` and `make test`; both set up .venv first.
+PYTHON ?= python3
+FAISS ?= cpu
+BIN := .venv/bin
+
+.PHONY: setup demo test test-slow lint format bench docs clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt api/web/package-lock.json
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(FAISS),dev]'
+	$(BIN)/python -m api.web.build
+	touch $@
+
+demo: setup
+	$(BIN)/voxel-atlas demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: lint
+	$(BIN)/pytest
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info

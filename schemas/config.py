@@ -1,0 +1,139 @@
+"""Every setting of Voxel Atlas: name, default, unit and help. `voxel-atlas settings` prints this table.
+
+`Settings` says where things are and how the server behaves; it never changes a result. `IngestConfig` is all that a
+result depends on: its hash is part of the model's id, so two configurations never mix.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Where the atlas lives and how it is served. Each setting is also an environment variable, VOXEL_ATLAS_NAME."""
+
+    model_config = SettingsConfigDict(env_prefix="VOXEL_ATLAS_", frozen=True)
+
+    home: Path = Field(
+        Path(platformdirs.user_data_dir("voxel-atlas")), description="Folder of the atlas, its pictures and its caches."
+    )
+    atlas: str = Field("", description="Address of the atlas; empty means atlas.duckdb in the home folder.")
+    host: str = Field("127.0.0.1", description="Address that the server binds to; anything but loopback needs a token.")
+    port: int = Field(8765, ge=0, le=65535, description="Port of the server.")
+    token: SecretStr = Field(SecretStr(""), description="Token that clients must send; empty means loopback only.")
+    batch_images: Count = Field(8, description="Images that a network sees at once on a CPU.")
+    device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1 …")
+    memory_limit: str = Field("2GB", description="Memory that DuckDB may use.")
+    cortex_filestore: Path | None = Field(
+        None, description="pycortex store with your own subjects; empty means the store that pycortex ships."
+    )
+
+    @property
+    def address(self) -> str:
+        """The atlas's address: `atlas` where it is set, else atlas.duckdb in the home folder."""
+        return self.atlas or str(self.home / "atlas.duckdb")
+
+
+class IngestConfig(BaseModel):
+    """All that the results of one model depend on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: Literal["nsd", "nod", "folder", "simulated"] = Field(description="Which reader to use.")
+    subject: str = Field(description="The subject, as the data set counts: 5, 01, S1 …")
+    root: str = Field("", description="Folder of the data set.")
+    data_sha256: str = Field("", description="Fingerprint of the data; filled in by the reader.")
+    rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
+    space: str = Field(
+        "", description="NSD: func1pt8mm (the default), func1mm, nativesurface or fsaverage; empty for other data sets."
+    )
+    betas: str = Field("betas_fithrf_GLMdenoise_RR", description="NSD: which of its three versions of the betas.")
+    tasks: tuple[Literal["imagenet", "coco"], ...] = Field(
+        ("imagenet", "coco"), description="NOD: the experiments whose images are used (paper: both)."
+    )
+    stimuli: str = Field("stimuli.csv", description="folder: the table that joins images to responses, within root.")
+    responses: str = Field(
+        "", description="folder: the responses' file within root; empty means the one responses.* that is there."
+    )
+    zscore: Literal["auto", "session", "run", "none"] = Field(
+        "auto",
+        description="Trials that are z-scored together; auto is the session on NSD, the run on NOD, and on a folder "
+        "the finest that its table names.",
+    )
+    localizer_t: float | None = Field(
+        None,
+        description="Localiser t that a voxel must exceed to be in a category's ROI (paper: 0 on NSD, 2.3 on NOD).",
+    )
+    food: str = Field(
+        "", description="NSD: NIfTI mask or list of voxels of a food region; it joins the ROI `selective`."
+    )
+    skip_sessions: tuple[str, ...] = Field(
+        (), description="Sessions to leave out, as the data set names them: 7, coco …"
+    )
+    allow_missing: bool = Field(False, description="Go on without the sessions, runs or images that are not there.")
+    surface: str = Field("", description="pycortex subject whose surfaces show this subject; empty when there is none.")
+    transform: str = Field("", description="pycortex transform from the volume to those surfaces.")
+    backbone: str = Field("lite", description="Network whose features the model uses.")
+    label_backbone: str = Field("lite", description="Network whose text tower embeds the labels.")
+    backbone_sha256: str = Field("", description="Fingerprint of the network's weights; filled in when it is loaded.")
+
+    seed: int = Field(42, description="Seed of the split, of cross-validation and of the bootstrap.")
+    test_share: Share = Field(0.15, description="Share of the images that the model is tested on (paper: 15 %).")
+    n_alphas: Count = Field(100, description="Ridge penalties that are tried.")
+    log10_alpha_min: float = Field(-8.0, description="Smallest penalty, as a power of ten (paper: 1e-8).")
+    log10_alpha_max: float = Field(10.0, description="Largest penalty, as a power of ten (paper: 1e10).")
+    selection: Literal["kfold", "holdout", "released"] = Field(
+        "holdout",
+        description="How alpha is chosen per voxel: one 15 % hold-out of the training images, k folds, or as the "
+        "released code does (34 of 40 shuffled blocks train, hold-out, penalties up to sqrt(features) * 1e8).",
+    )
+    n_folds: int = Field(5, ge=2, description="Folds of kfold selection.")
+    n_bootstrap: Count = Field(2000, description="Bootstrap resamples of the test images (paper: 2,000).")
+    significance: Literal["bootstrap", "correlation"] = Field(
+        "bootstrap",
+        description="Test behind p: the paper's bootstrap of R2, or the one-sided t test of the correlation, which is "
+        "calibrated.",
+    )
+    fdr: Share = Field(0.05, description="False discovery rate at which a voxel counts as significant (paper: 0.05).")
+
+    batch_voxels: Count = Field(2000, description="Voxels that are fitted or scored, and committed, at once.")
+    block_voxels: Count = Field(20_000, description="Voxels that are dissected together and share maps and crops.")
+
+    dissect: Literal["significant", "all", "none"] = Field("significant", description="Voxels that get labels.")
+    top_images: Count = Field(10, description="Most driving images per voxel that are cropped (paper: 10).")
+    crops_per_image: int = Field(4, ge=0, description="Crops per image at most (released code: 4); 0 for none.")
+    crop_iou: Share = Field(0.5, description="Crops that overlap a larger one by more are left out (released: 0.5).")
+    crop_cover: Share = Field(0.8, description="Crops that cover this share of the image are left out (released: 0.8).")
+    crop_grid: int = Field(
+        0,
+        ge=0,
+        description="Snap crops to a grid of so many cells a side, so that voxels share them; 0 for exact.",
+    )
+    n_captions: Count = Field(10, description="Top images and crops per voxel that are captioned (paper: 10).")
+    captioner: str = Field("lite", description="lite, blip, or a Hugging Face image-to-text model id.")
+    min_voxels_per_label: Count = Field(1, description="Candidate labels of fewer voxels are not scored.")
+    labels_per_voxel: Count = Field(15, description="Labels per voxel at most, those named by most captions first.")
+    generator: str = Field("collage", description="collage, sd15, or a Hugging Face text-to-image model id.")
+    images_per_label: Count = Field(10, description="Generated images per label (paper: 10).")
+    best_ranked: Count = Field(5, description="Best-ranked images of a label that eq2 averages over (paper: 5).")
+    temperature: float = Field(0.05, gt=0, description="Temperature of the softmax over a voxel's scaled scores.")
+    methods: tuple[Literal["brainlmm-eq2", "brainlmm-released", "clip-msm"], ...] = Field(
+        ("brainlmm-eq2",), description="Scores that are computed; the first is the one that is shown by default."
+    )
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON of all settings."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    def canonical_json(self) -> str:
+        """All settings as JSON with sorted keys and no spaces: equal configurations give equal text."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

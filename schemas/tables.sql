@@ -1,0 +1,210 @@
+-- The atlas, format 1. Only types and constraints that DuckDB, Quack and DuckLake all have: no primary keys (DuckLake
+-- has none; the ledger is what makes rows unique) and FLOAT[] instead of FLOAT[n] (models differ in width).
+
+CREATE TABLE IF NOT EXISTS atlas_format (version INTEGER NOT NULL, created TIMESTAMPTZ NOT NULL);
+COMMENT ON TABLE atlas_format IS 'One row: which format of tables this atlas has.';
+COMMENT ON COLUMN atlas_format.version IS 'Format number, from 1.';
+COMMENT ON COLUMN atlas_format.created IS 'When the atlas was made (UTC).';
+
+CREATE TABLE IF NOT EXISTS subject (
+  subject_id VARCHAR NOT NULL, dataset VARCHAR NOT NULL, simulated BOOLEAN NOT NULL, space VARCHAR NOT NULL,
+  surface VARCHAR, transform VARCHAR, shape INTEGER[], description VARCHAR NOT NULL);
+COMMENT ON TABLE subject IS 'Whose responses these are.';
+COMMENT ON COLUMN subject.subject_id IS 'Readable id, for example nsd/subj05.';
+COMMENT ON COLUMN subject.dataset IS 'nsd, nod, folder or simulated.';
+COMMENT ON COLUMN subject.simulated IS 'True when the responses were computed and not measured.';
+COMMENT ON COLUMN subject.space IS 'volume (voxels of a functional image) or surface (vertices).';
+COMMENT ON COLUMN subject.surface IS 'pycortex subject whose surfaces show this subject; NULL when there is none.';
+COMMENT ON COLUMN subject.transform IS 'pycortex transform from the volume to those surfaces; NULL in surface space.';
+COMMENT ON COLUMN subject.shape IS 'Volume: (z, y, x) in voxels, as pycortex orders them. Surface: (left, right) vertices.';
+COMMENT ON COLUMN subject.description IS 'One sentence for people.';
+
+CREATE TABLE IF NOT EXISTS roi (
+  subject_id VARCHAR NOT NULL, roi VARCHAR NOT NULL, source VARCHAR NOT NULL, description VARCHAR NOT NULL);
+COMMENT ON TABLE roi IS 'Regions of interest that a subject has.';
+COMMENT ON COLUMN roi.subject_id IS 'The subject.';
+COMMENT ON COLUMN roi.roi IS 'Name, for example FFA.';
+COMMENT ON COLUMN roi.source IS 'localiser, drawn, atlas, user or simulated.';
+COMMENT ON COLUMN roi.description IS 'What defines the region, with the threshold where there is one.';
+
+CREATE TABLE IF NOT EXISTS voxel (
+  subject_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, i INTEGER, j INTEGER, k INTEGER, hemisphere VARCHAR,
+  vertex INTEGER, noise_ceiling FLOAT);
+COMMENT ON TABLE voxel IS 'The voxels (or vertices) of a subject that the atlas holds.';
+COMMENT ON COLUMN voxel.subject_id IS 'The subject.';
+COMMENT ON COLUMN voxel.voxel IS 'Number within the subject, from 0; stable between runs.';
+COMMENT ON COLUMN voxel.i IS 'Volume index along the first NIfTI axis (x), from 0; NULL for vertices.';
+COMMENT ON COLUMN voxel.j IS 'Volume index along the second NIfTI axis (y), from 0; NULL for vertices.';
+COMMENT ON COLUMN voxel.k IS 'Volume index along the third NIfTI axis (z), from 0; NULL for vertices.';
+COMMENT ON COLUMN voxel.hemisphere IS 'left or right; NULL where it is not known.';
+COMMENT ON COLUMN voxel.vertex IS 'Vertex number within the hemisphere, from 0; NULL for voxels.';
+COMMENT ON COLUMN voxel.noise_ceiling IS 'Share of the variance of the averaged response that is signal, 0 to 1; NULL where unknown.';
+
+CREATE TABLE IF NOT EXISTS voxel_roi (subject_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, roi VARCHAR NOT NULL, t FLOAT);
+COMMENT ON TABLE voxel_roi IS 'Which voxels are in which regions.';
+COMMENT ON COLUMN voxel_roi.subject_id IS 'The subject.';
+COMMENT ON COLUMN voxel_roi.voxel IS 'The voxel.';
+COMMENT ON COLUMN voxel_roi.roi IS 'The region.';
+COMMENT ON COLUMN voxel_roi.t IS 'Localiser t value; NULL where the region was drawn.';
+
+CREATE TABLE IF NOT EXISTS stimulus (
+  stimulus_id VARCHAR NOT NULL, dataset VARCHAR NOT NULL, uri VARCHAR NOT NULL, sha256 VARCHAR NOT NULL);
+COMMENT ON TABLE stimulus IS 'The images that subjects saw.';
+COMMENT ON COLUMN stimulus.stimulus_id IS 'Readable id, for example nsd/12345.';
+COMMENT ON COLUMN stimulus.dataset IS 'The data set it belongs to.';
+COMMENT ON COLUMN stimulus.uri IS 'Where the image is: a path, or path#index for an image inside an HDF5 file.';
+COMMENT ON COLUMN stimulus.sha256 IS 'SHA-256 of the image file or of its pixels, in hexadecimal.';
+
+CREATE TABLE IF NOT EXISTS caption (
+  stimulus_id VARCHAR NOT NULL, box INTEGER[] NOT NULL, captioner VARCHAR NOT NULL, text VARCHAR NOT NULL);
+COMMENT ON TABLE caption IS 'What a captioner said of an image or of a crop of it.';
+COMMENT ON COLUMN caption.stimulus_id IS 'The image.';
+COMMENT ON COLUMN caption.box IS '(left, top, right, bottom) in pixels of the original image, right and bottom excluded; empty for the whole image.';
+COMMENT ON COLUMN caption.captioner IS 'Captioner and its settings, for example lite@1f03aa.';
+COMMENT ON COLUMN caption.text IS 'The caption.';
+
+CREATE TABLE IF NOT EXISTS model (
+  model_id VARCHAR NOT NULL, subject_id VARCHAR NOT NULL, backbone VARCHAR NOT NULL, config VARCHAR NOT NULL,
+  config_sha256 VARCHAR NOT NULL, feature_mean FLOAT[] NOT NULL, feature_covariance FLOAT[], label_backbone VARCHAR NOT NULL,
+  n_train INTEGER NOT NULL, n_test INTEGER NOT NULL, n_voxels INTEGER NOT NULL);
+COMMENT ON TABLE model IS 'Encoding models: one is a subject, a backbone and a configuration.';
+COMMENT ON COLUMN model.model_id IS 'subject/backbone/first six digits of the configuration''s hash.';
+COMMENT ON COLUMN model.subject_id IS 'The subject.';
+COMMENT ON COLUMN model.backbone IS 'The network whose features the model uses.';
+COMMENT ON COLUMN model.config IS 'Every setting that the results depend on, as JSON.';
+COMMENT ON COLUMN model.config_sha256 IS 'SHA-256 of config.';
+COMMENT ON COLUMN model.feature_mean IS 'Mean of the training features; a prediction is (x - feature_mean) . weights + bias.';
+COMMENT ON COLUMN model.feature_covariance IS 'Covariance of the training features, row by row, where the backbone has a text tower; NULL elsewhere. Patterns (Haufe et al. 2014) come from it.';
+COMMENT ON COLUMN model.label_backbone IS 'The backbone whose text tower embeds this model''s labels.';
+COMMENT ON COLUMN model.n_train IS 'Images that the model was fitted on.';
+COMMENT ON COLUMN model.n_test IS 'Images that it was tested on.';
+COMMENT ON COLUMN model.n_voxels IS 'Voxels that were asked for; each becomes a row of encoding or of dropped.';
+
+CREATE TABLE IF NOT EXISTS split (model_id VARCHAR NOT NULL, stimulus_id VARCHAR NOT NULL, part VARCHAR NOT NULL);
+COMMENT ON TABLE split IS 'Which images a model was fitted and tested on.';
+COMMENT ON COLUMN split.model_id IS 'The model.';
+COMMENT ON COLUMN split.stimulus_id IS 'The image.';
+COMMENT ON COLUMN split.part IS 'train or test.';
+
+CREATE TABLE IF NOT EXISTS encoding (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, weights FLOAT[] NOT NULL, bias FLOAT NOT NULL, alpha DOUBLE NOT NULL,
+  r2 FLOAT NOT NULL, r FLOAT NOT NULL, p FLOAT NOT NULL);
+COMMENT ON TABLE encoding IS 'A fitted voxel: its weights and how well it predicts the test images.';
+COMMENT ON COLUMN encoding.model_id IS 'The model.';
+COMMENT ON COLUMN encoding.voxel IS 'The voxel.';
+COMMENT ON COLUMN encoding.weights IS 'Ridge weights, one per feature; response units (z-scored beta) per feature unit.';
+COMMENT ON COLUMN encoding.bias IS 'Mean training response, in z-scored beta.';
+COMMENT ON COLUMN encoding.alpha IS 'Ridge penalty chosen for this voxel.';
+COMMENT ON COLUMN encoding.r2 IS 'Coefficient of determination on the test images, at most 1; below 0 is worse than the mean.';
+COMMENT ON COLUMN encoding.r IS 'Pearson correlation of predicted and measured test responses, -1 to 1.';
+COMMENT ON COLUMN encoding.p IS 'Share of bootstrap resamples of the test images in which r2 is below 0, 0 to 1.';
+
+CREATE TABLE IF NOT EXISTS dropped (model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, reason VARCHAR NOT NULL);
+COMMENT ON TABLE dropped IS 'Voxels that were not fitted.';
+COMMENT ON COLUMN dropped.model_id IS 'The model.';
+COMMENT ON COLUMN dropped.voxel IS 'The voxel.';
+COMMENT ON COLUMN dropped.reason IS 'nan (a response is not a number) or constant (the responses do not vary).';
+
+CREATE TABLE IF NOT EXISTS significance (model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, q FLOAT NOT NULL);
+COMMENT ON TABLE significance IS 'False discovery rates; written once all voxels of a model are fitted.';
+COMMENT ON COLUMN significance.model_id IS 'The model.';
+COMMENT ON COLUMN significance.voxel IS 'The voxel.';
+COMMENT ON COLUMN significance.q IS 'Benjamini-Hochberg adjusted p over the voxels of the model, 0 to 1; significant at q <= 0.05.';
+
+CREATE TABLE IF NOT EXISTS top_image (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, rank INTEGER NOT NULL, stimulus_id VARCHAR NOT NULL,
+  box INTEGER[] NOT NULL, response FLOAT NOT NULL);
+COMMENT ON TABLE top_image IS 'The images and crops that a voxel''s model answers to most.';
+COMMENT ON COLUMN top_image.model_id IS 'The model.';
+COMMENT ON COLUMN top_image.voxel IS 'The voxel.';
+COMMENT ON COLUMN top_image.rank IS 'Place by response, from 1.';
+COMMENT ON COLUMN top_image.stimulus_id IS 'The image.';
+COMMENT ON COLUMN top_image.box IS 'The crop, as in caption.box; empty for the whole image.';
+COMMENT ON COLUMN top_image.response IS 'Predicted response, in z-scored beta.';
+
+CREATE TABLE IF NOT EXISTS label (label_id BIGINT NOT NULL, lemma VARCHAR NOT NULL);
+COMMENT ON TABLE label IS 'Words that label voxels.';
+COMMENT ON COLUMN label.label_id IS 'First 63 bits of the SHA-256 of the lemma: the same in every atlas.';
+COMMENT ON COLUMN label.lemma IS 'The noun or noun compound, in lower case.';
+
+CREATE TABLE IF NOT EXISTS label_embedding (label_id BIGINT NOT NULL, backbone VARCHAR NOT NULL, vector FLOAT[] NOT NULL);
+COMMENT ON TABLE label_embedding IS 'Labels in the space of a backbone''s text tower.';
+COMMENT ON COLUMN label_embedding.label_id IS 'The label.';
+COMMENT ON COLUMN label_embedding.backbone IS 'The backbone.';
+COMMENT ON COLUMN label_embedding.vector IS 'Unit vector.';
+
+CREATE TABLE IF NOT EXISTS synthetic_image (
+  label_id BIGINT NOT NULL, generator VARCHAR NOT NULL, ordinal INTEGER NOT NULL, seed BIGINT NOT NULL,
+  uri VARCHAR NOT NULL, sha256 VARCHAR NOT NULL);
+COMMENT ON TABLE synthetic_image IS 'Pictures that were generated for a label.';
+COMMENT ON COLUMN synthetic_image.label_id IS 'The label.';
+COMMENT ON COLUMN synthetic_image.generator IS 'Generator and its settings, for example collage@77c0de.';
+COMMENT ON COLUMN synthetic_image.ordinal IS 'Number within the label, from 0.';
+COMMENT ON COLUMN synthetic_image.seed IS 'Random seed; it depends on the label, the generator and the ordinal only.';
+COMMENT ON COLUMN synthetic_image.uri IS 'Path of the picture.';
+COMMENT ON COLUMN synthetic_image.sha256 IS 'SHA-256 of the picture''s file, in hexadecimal.';
+
+CREATE TABLE IF NOT EXISTS label_score (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, method VARCHAR NOT NULL, label_id BIGINT NOT NULL,
+  score DOUBLE NOT NULL, rank INTEGER NOT NULL, probability FLOAT NOT NULL);
+COMMENT ON TABLE label_score IS 'How well a label describes a voxel.';
+COMMENT ON COLUMN label_score.model_id IS 'The model.';
+COMMENT ON COLUMN label_score.voxel IS 'The voxel.';
+COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN label_score.label_id IS 'The label.';
+COMMENT ON COLUMN label_score.score IS 'Raw score of the method; higher is better.';
+COMMENT ON COLUMN label_score.rank IS 'Place among the voxel''s labels, from 1.';
+COMMENT ON COLUMN label_score.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+
+CREATE TABLE IF NOT EXISTS planting (
+  subject_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, concept VARCHAR NOT NULL, category VARCHAR NOT NULL, weight FLOAT NOT NULL);
+COMMENT ON TABLE planting IS 'What a simulated subject''s voxels were tuned to. The pipeline never reads it; evaluations do.';
+COMMENT ON COLUMN planting.subject_id IS 'The simulated subject.';
+COMMENT ON COLUMN planting.voxel IS 'The voxel.';
+COMMENT ON COLUMN planting.concept IS 'The planted concept.';
+COMMENT ON COLUMN planting.category IS 'Its category: face, body, place, food, word, or contrast (early visual voxels).';
+COMMENT ON COLUMN planting.weight IS 'Share of the concept in the voxel''s tuning; a voxel''s weights sum to 1.';
+
+CREATE TABLE IF NOT EXISTS run (
+  run_id VARCHAR NOT NULL, model_id VARCHAR NOT NULL, config VARCHAR NOT NULL, code_version VARCHAR NOT NULL,
+  state VARCHAR NOT NULL, recorded_at TIMESTAMPTZ NOT NULL, message VARCHAR NOT NULL);
+COMMENT ON TABLE run IS 'What became of each ingest: a row when it starts and a row when it ends.';
+COMMENT ON COLUMN run.run_id IS 'The run.';
+COMMENT ON COLUMN run.model_id IS 'The model that it fills.';
+COMMENT ON COLUMN run.config IS 'Its settings, as JSON.';
+COMMENT ON COLUMN run.code_version IS 'Version of voxel-atlas.';
+COMMENT ON COLUMN run.state IS 'started, finished, interrupted or failed.';
+COMMENT ON COLUMN run.recorded_at IS 'When (UTC).';
+COMMENT ON COLUMN run.message IS 'Empty, or the one sentence that says why it ended.';
+
+CREATE TABLE IF NOT EXISTS ledger (
+  run_id VARCHAR NOT NULL, stage VARCHAR NOT NULL, batch_key VARCHAR NOT NULL, content_sha256 VARCHAR NOT NULL,
+  n_rows BIGINT NOT NULL, committed_at TIMESTAMPTZ NOT NULL);
+COMMENT ON TABLE ledger IS 'Every committed batch; what makes an ingest resumable and its rows unique.';
+COMMENT ON COLUMN ledger.run_id IS 'The run that committed it.';
+COMMENT ON COLUMN ledger.stage IS 'The stage, for example fit.';
+COMMENT ON COLUMN ledger.batch_key IS 'The batch; (stage, batch_key) is unique.';
+COMMENT ON COLUMN ledger.content_sha256 IS 'SHA-256 of the batch''s rows.';
+COMMENT ON COLUMN ledger.n_rows IS 'Rows in the batch, over all its tables.';
+COMMENT ON COLUMN ledger.committed_at IS 'When (UTC).';
+
+CREATE OR REPLACE VIEW voxel_quality AS
+  SELECT e.model_id, m.subject_id, e.voxel, e.alpha, e.r2, e.r, e.p, s.q, s.q <= 0.05 AS significant, v.noise_ceiling,
+         e.r2 / nullif(v.noise_ceiling, 0) AS r2_of_ceiling, v.i, v.j, v.k, v.hemisphere, v.vertex
+  FROM encoding e JOIN model m USING (model_id) LEFT JOIN significance s USING (model_id, voxel)
+       LEFT JOIN voxel v ON v.subject_id = m.subject_id AND v.voxel = e.voxel;
+COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
+
+CREATE OR REPLACE VIEW voxel_label AS
+  SELECT ls.model_id, ls.voxel, ls.method, ls.rank, l.lemma AS label, ls.score, ls.probability
+  FROM label_score ls JOIN label l USING (label_id);
+COMMENT ON VIEW voxel_label IS 'Each voxel''s labels by name.';
+
+CREATE OR REPLACE VIEW top_label AS SELECT * EXCLUDE (rank) FROM voxel_label WHERE rank = 1;
+COMMENT ON VIEW top_label IS 'The first label of every voxel, by method.';
+
+CREATE OR REPLACE MACRO roi_labels(wanted) AS TABLE
+  SELECT t.model_id, t.method, t.label, count(*) AS n_voxels, avg(t.probability) AS mean_probability
+  FROM top_label t JOIN model m USING (model_id)
+       JOIN voxel_roi vr ON vr.subject_id = m.subject_id AND vr.voxel = t.voxel
+  WHERE vr.roi = wanted GROUP BY ALL ORDER BY n_voxels DESC, label;
