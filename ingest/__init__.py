@@ -1,0 +1,1 @@
+"""From images and responses to rows of the atlas."""

@@ -1,0 +1,1 @@
+"""Voxel-wise encoding models: ridge regression, its significance and the noise ceiling."""

@@ -1,0 +1,224 @@
+"""Ridge regression of many voxels on the same features, the penalty chosen for each voxel, exactly and all at once.
+
+For one fold let X and Y be centred by its training means, V the right singular vectors of the training rows and e
+their squared singular values, z = VᵀXᵀY, h = VᵀX_valᵀY_val, G = VᵀX_valᵀX_val V and D(α) = 1/(e + α). The squared
+validation error of a voxel is then
+
+    yy − 2·Σ D_i z_i h_i + Σ_ij D_i z_i G_ij z_j D_j        (yy: squared validation responses)
+
+and partial fractions, D_i·D_j = (D_i − D_j)/(e_j − e_i), turn the double sum into Σ D_i²·(...) + Σ D_i·(...), where
+neither bracket depends on α. One product of the size of G and one with all D and D² thus serve every penalty.
+
+Where features outnumber images (the dual problem), they are first rotated into the space of the images: the penalty
+does not see rotations, so that what follows is the same code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ingest.encoding.cross_validation import Fold, Products
+from ingest.encoding.metrics import Responses
+from ingest.encoding.spectrum import Rows
+from ingest.encoding.split import Indices, folds
+from schemas.config import IngestConfig
+from schemas.errors import BadInputError
+
+TIE = 1e-10
+"""Scores this close are equal as far as their accuracy goes; of equal ones the largest penalty is taken."""
+IMAGES_AT_ONCE = 1024
+"""Rows of the responses that are gathered and widened to float64 at a time, while they stay in the cache."""
+VOXELS_AT_ONCE = 2048
+CHUNK_BYTES = 2**29
+"""Memory that one chunk of voxels may take on a CPU; on a GPU it is a quarter of what is free."""
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """Fitted voxels. A prediction is (x − feature_mean)·weights + bias."""
+
+    weights: NDArray[np.float32]
+    """(n_voxels, n_features), response per unit of a feature."""
+    bias: NDArray[np.float32]
+    """Mean training response, (n_voxels,)."""
+    alpha: NDArray[np.float64]
+    """The penalty that was chosen, (n_voxels,)."""
+    cv_score: NDArray[np.float64]
+    """Validation R² of that penalty, averaged over folds, (n_voxels,)."""
+    feature_mean: NDArray[np.float64]
+    """Mean of the training features, (n_features,)."""
+
+    def predict(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Predicted responses to new images, (n_images, n_features) -> (n_images, n_voxels)."""
+        return (features - self.feature_mean) @ self.weights.T.astype(np.float64) + self.bias
+
+
+def alpha_grid(config: IngestConfig, n_features: int) -> NDArray[np.float64]:
+    """Penalties that are tried, ascending: the paper's 1e-8 … 1e10, or the released code's 1e-8 … √p·1e8."""
+    top = 8 + 0.5 * np.log10(n_features) if config.selection == "released" else config.log10_alpha_max
+    return np.logspace(config.log10_alpha_min, top, config.n_alphas)
+
+
+class Ridge:
+    """Ridge regression that is prepared once from the features and then fits voxels chunk by chunk.
+
+    Args:
+        features: Training features, (n_images, n_features); centred here, not scaled.
+        alphas: Penalties to try, (n_alphas,), positive.
+        validation: Disjoint sets of training rows; each is the validation part of one fold, the others fit it.
+        device: Where the products run, as torch names it; decompositions always run on the CPU, so that results
+            do not depend on the device.
+
+    Raises:
+        BadInputError: Features that are not finite or do not vary, penalties that are not positive, bad folds.
+    """
+
+    def __init__(
+        self,
+        features: NDArray[np.floating],
+        alphas: NDArray[np.floating],
+        validation: Sequence[Indices],
+        *,
+        device: str = "cpu",
+    ) -> None:
+        self.alphas = np.sort(np.asarray(alphas, dtype=np.float64))
+        _check(features, self.alphas, validation)
+        self.device = torch.device(device)
+        rows = torch.from_numpy(np.array(features, dtype=np.float64))
+        mean = rows.mean(dim=0)
+        self.feature_mean: NDArray[np.float64] = mean.numpy()
+        rows -= mean
+        lift = None
+        if rows.shape[1] > rows.shape[0]:
+            lift, triangle = torch.linalg.qr(rows.T)
+            rows = triangle.T.contiguous()
+
+        rest = np.setdiff1d(np.arange(len(rows)), np.concatenate(validation))
+        members = [np.asarray(part, dtype=np.intp) for part in (*validation, rest) if len(part)]
+        parts = [Rows.of(rows[member]) for member in members]
+
+        training = [Rows.union([*parts[:fold], *parts[fold + 1 :]]) for fold in range(len(validation))]
+        spectra = [part.spectrum() for part in training]
+        eigenvalues, directions = Rows.union(parts).spectrum()
+        # All products are taken in the basis in which the only fold, or else the final fit, is diagonal.
+        only = len(spectra) == 1
+        basis = spectra[0][1] if only else directions
+        directions = directions[:, : len(eigenvalues)]
+        none, penalties = rows.new_empty(0, 0), torch.from_numpy(self.alphas).to(self.device)
+        # The column of ones sums the responses in the same product.
+        rows = torch.cat([rows @ basis, torch.ones(len(rows), 1, dtype=rows.dtype)], dim=1)
+        self._members = members
+        self._parts = [rows[member].to(self.device) for member in members]
+        self._folds = []
+        for fold, (part, (values, axes)) in enumerate(zip(training, spectra, strict=True)):
+            mean, turn = part.mean @ basis, none if only else axes[:, : len(values)].T @ basis
+            mean, values, turn = (tensor.to(self.device) for tensor in (mean, values, turn))
+            self._folds.append(Fold.of(fold, self._parts[fold][:, :-1], part.n, mean, values, turn, penalties))
+        self._turn = (directions.T @ basis if only else none).to(self.device)
+        self._unturn = (directions if lift is None else lift @ directions).T.contiguous().to(self.device)
+        self._shrink = 1.0 / (eigenvalues[:, None].to(self.device) + penalties)
+
+    @classmethod
+    def from_config(cls, features: NDArray[np.floating], config: IngestConfig, device: str = "cpu") -> "Ridge":
+        """Prepare a fit as the configuration says: its penalties, its folds and its seed."""
+        n_images, n_features = features.shape
+        return cls(features, alpha_grid(config, n_features), folds(config, n_images), device=device)
+
+    def fit(self, responses: Responses) -> RidgeFit:
+        """Choose each voxel's penalty by validation R² and fit all training images with it.
+
+        Args:
+            responses: Training responses, (n_images, n_voxels), rows as in the features. Any number of voxels:
+                memory is bounded by working on some at a time.
+
+        Raises:
+            BadInputError: The number of rows is wrong, or a response is NaN or infinite.
+        """
+        n_voxels = self._checked(responses)
+        weights = np.empty((n_voxels, len(self.feature_mean)), dtype=np.float32)
+        bias = np.empty(n_voxels, dtype=np.float32)
+        alpha, score = np.empty(n_voxels), np.empty(n_voxels)
+        for chunk in self._chunks(n_voxels):
+            products = self._products(responses, chunk)
+            scores = self._scores(products)
+            best = scores.amax(dim=0)
+            choice = len(self.alphas) - 1 - (scores >= best - TIE).flip(0).to(torch.uint8).argmax(dim=0)
+            torch.from_numpy(weights[chunk]).copy_(self._weights(products, choice))
+            bias[chunk] = (products.total[-1] / len(responses)).cpu().numpy()
+            alpha[chunk] = self.alphas[choice.cpu().numpy()]
+            score[chunk] = best.cpu().numpy()
+        return RidgeFit(weights, bias, alpha, score, self.feature_mean)
+
+    def scores(self, responses: Responses) -> NDArray[np.float64]:
+        """Validation R² of every penalty and voxel, averaged over folds, (n_alphas, n_voxels)."""
+        n_voxels = self._checked(responses)
+        chunks = [self._scores(self._products(responses, chunk)).cpu().numpy() for chunk in self._chunks(n_voxels)]
+        return np.concatenate(chunks, axis=1)
+
+    def _checked(self, responses: Responses) -> int:
+        n_images = sum(len(member) for member in self._members)
+        if responses.ndim != 2 or len(responses) != n_images:
+            raise BadInputError(
+                f"the responses have shape {responses.shape}, but the features have {n_images} training images; "
+                "pass one row per training image, in the same order."
+            )
+        return int(responses.shape[1])
+
+    def _chunks(self, n_voxels: int) -> list[slice]:
+        per_voxel = 8 * (2 * IMAGES_AT_ONCE + 8 * self._parts[0].shape[1] + 3 * len(self.alphas))
+        budget, most = CHUNK_BYTES, VOXELS_AT_ONCE
+        if self.device.type == "cuda":
+            budget, most = torch.cuda.mem_get_info(self.device)[0] // 4, n_voxels
+        size = max(1, min(most, budget // per_voxel))
+        return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
+
+    def _products(self, responses: Responses, chunk: slice) -> Products:
+        n_voxels = chunk.stop - chunk.start
+        wide = np.empty((IMAGES_AT_ONCE, n_voxels))
+        products, squares = [], []
+        for part, (member, rows) in enumerate(zip(self._members, self._parts, strict=True)):
+            product, square = rows.new_zeros(rows.shape[1], n_voxels), rows.new_zeros(n_voxels)
+            for start in range(0, len(member), IMAGES_AT_ONCE):
+                few = member[start : start + IMAGES_AT_ONCE]
+                # numpy gathers and widens in one pass and one thread: here that beats two passes in several.
+                wide[: len(few)] = responses[few, chunk]
+                y = torch.from_numpy(wide[: len(few)]).to(self.device)
+                product.addmm_(rows[start : start + len(few)].T, y)
+                if part < len(self._folds):
+                    square += y.square().sum(dim=0)
+            products.append(product)
+            squares.append(square)
+        result = Products(products, squares)
+        bad = (~torch.isfinite(result.total[-1])).nonzero().flatten()
+        if len(bad):
+            raise BadInputError(
+                f"{len(bad)} voxel(s) have NaN or infinite responses, the first at column {chunk.start + int(bad[0])}; "
+                "leave them out (drop_reasons names them)."
+            )
+        return result
+
+    def _scores(self, products: Products) -> Tensor:
+        return torch.stack([fold.scores(products) for fold in self._folds]).mean(dim=0)
+
+    def _weights(self, products: Products, choice: Tensor) -> Tensor:
+        z = products.total[:-1]
+        z = self._turn @ z if len(self._turn) else z[: len(self._shrink)]
+        return (z * self._shrink[:, choice]).T @ self._unturn
+
+
+def _check(features: NDArray[np.floating], alphas: NDArray[np.float64], validation: Sequence[Indices]) -> None:
+    if features.ndim != 2 or not np.isfinite(features).all():
+        raise BadInputError(f"the features, of shape {features.shape}, must be a finite table (images × features).")
+    if len(alphas) == 0 or not (np.isfinite(alphas).all() and alphas[0] > 0):
+        raise BadInputError("ridge penalties must be positive numbers.")
+    rows = np.concatenate([np.asarray(fold, dtype=np.int64) for fold in validation]) if validation else np.empty(0)
+    if min((len(fold) for fold in validation), default=0) < 2 or len(rows) > len(np.unique(rows)):
+        raise BadInputError("validation folds must be disjoint sets of at least two training images each.")
+    if rows.min() < 0 or rows.max() >= len(features) or any(len(features) - len(fold) < 2 for fold in validation):
+        raise BadInputError(
+            f"validation folds must name rows below {len(features)}, and leave at least two others to fit."
+        )
