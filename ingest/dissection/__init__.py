@@ -1,0 +1,1 @@
+"""Describe-and-Dissect: from a voxel's weights to words that describe what it answers to."""

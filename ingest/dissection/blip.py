@@ -1,0 +1,67 @@
+"""Captions by BLIP, or by any other captioning model of transformers that needs no prompt."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from atlas.backbones.device import resolve_device
+from atlas.backbones.interface import Floats, Image
+from ingest.dissection.batches import ShrinkingBatches
+from ingest.dissection.captions import settings_name
+from ingest.dissection.pretrained import load_pretrained
+
+MODELS = {"blip": "Salesforce/blip-image-captioning-base"}
+"""Short names; the paper's captioner is BLIP base."""
+
+
+class BlipCaptioner:
+    """BLIP (Li et al. 2022) with greedy decoding, in half precision on a GPU.
+
+    Args:
+        name: blip, a Hugging Face model id, or a folder that holds a model and its processor.
+        device: auto, cpu, cuda, cuda:1 …
+        max_new_tokens: Length of a caption at most; the released code's default of 20.
+        batch_size: Images at once; halved when the GPU's memory does not hold them.
+
+    Raises:
+        MissingWeightsError: The weights are not on this machine.
+    """
+
+    def __init__(self, name: str, device: str = "auto", max_new_tokens: int = 20, batch_size: int | None = None) -> None:
+        self._device = resolve_device(device)
+        on_gpu = self._device != "cpu"
+        self._dtype = torch.float16 if on_gpu else torch.float32
+        source = MODELS.get(name, name)
+
+        def load(folder: Path) -> tuple[AutoProcessor, AutoModelForImageTextToText]:
+            model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype=self._dtype)
+            return AutoProcessor.from_pretrained(folder, local_files_only=True), model
+
+        def download(only_here: bool) -> str:
+            return snapshot_download(source, local_files_only=only_here, ignore_patterns=["*.h5", "*.msgpack"])
+
+        (self._processor, model), revision = load_pretrained(source, "captioner", download, load)
+        self._model = model.to(self._device).eval()
+        self._max_new_tokens = max_new_tokens
+        settings = {"revision": revision, "dtype": str(self._dtype), "max_new_tokens": max_new_tokens}
+        self.name = settings_name(Path(name).name, settings)
+        self._batches = ShrinkingBatches(self._describe, batch_size or (64 if on_gpu else 8), "captioning")
+
+    def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:  # noqa: ARG002 - looks itself
+        """See Captioner."""
+        return self._batches(images)
+
+    @torch.inference_mode()
+    def _describe(self, images: Sequence[Image]) -> list[str]:
+        pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
+        tokens = self._model.generate(
+            pixel_values=pixels.to(self._device, self._dtype),
+            max_new_tokens=self._max_new_tokens,
+            num_beams=1,
+            do_sample=False,
+        )
+        texts = self._processor.batch_decode(tokens, skip_special_tokens=True)
+        return [str(text).strip() for text in texts]

@@ -1,0 +1,99 @@
+"""CLIP-MSM (AAAI 2025): labels from a fixed list of concepts by soft WPMI, as a baseline beside BrainLMM's (METHOD §3)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.backbones.interface import Floats
+from schemas.errors import BadInputError
+
+TOP_K = 100
+"""Images per voxel that count."""
+_P_FIRST, _P_LAST = 0.998, 0.970
+_EPSILON = 1e-7
+_BLOCK_BYTES = 32 << 20
+
+
+class ClipMsm:
+    """Soft WPMI of a fixed list of concepts, over voxels that come in batches.
+
+    The value of concept t for voxel v is log p(t|v) - λ·log p(t). The prior p(t) is a mean over all voxels, so each batch is
+    given twice: first to `count`, then, when all have been counted, to `values`.
+
+    Args:
+        image_text: Similarity of every image with every concept, (n_images, n_concepts): cosine times 100 for CLIP,
+            as CLIP itself scales it; METHOD's a = 1 multiplies it.
+        prior_weight: λ.
+    """
+
+    def __init__(self, image_text: Floats, prior_weight: float = 1.0) -> None:
+        if image_text.ndim != 2 or not image_text.shape[1]:
+            raise BadInputError("CLIP-MSM needs at least one concept; give a file with one concept a line.")
+        logits = image_text.astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        self._share = logits / logits.sum(axis=1, keepdims=True)
+        self._prior_weight = prior_weight
+        self._log_total = np.full(image_text.shape[1], -np.inf)
+        self._n_voxels = 0
+
+    def count(self, top: NDArray[np.int32]) -> None:
+        """Add a batch of voxels to the prior; `top` as in `values`."""
+        for block in self._blocks(top):
+            self._log_total = np.logaddexp(self._log_total, np.logaddexp.reduce(block, axis=0))
+            self._n_voxels += len(block)
+
+    def values(self, top: NDArray[np.int32]) -> Floats:
+        """Soft WPMI of each voxel and concept.
+
+        Args:
+            top: Indices of each voxel's top images, strongest first, (n_voxels, k).
+
+        Returns:
+            (n_voxels, n_concepts) float32; higher is better.
+        """
+        if not self._n_voxels:
+            raise BadInputError("CLIP-MSM's prior is empty: count every batch of voxels before asking for values.")
+        prior = self._prior_weight * (self._log_total - np.log(self._n_voxels))
+        blocks = [(block - prior).astype(np.float32) for block in self._blocks(top)]
+        return np.concatenate(blocks) if blocks else np.empty((0, len(prior)), np.float32)
+
+    def _blocks(self, top: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
+        """Σ over the top images of log(1 + p·(P - 1) + ε), for some voxels at a time."""
+        weight = np.linspace(_P_FIRST, _P_LAST, top.shape[1])
+        step = max(1, _BLOCK_BYTES // (8 * self._share.shape[1]))
+        for start in range(0, len(top), step):
+            rows = top[start : start + step]
+            total = np.zeros((len(rows), self._share.shape[1]))
+            product = np.ones_like(total)
+            for place, p in enumerate(weight):
+                product *= p * self._share[rows[:, place]] + (1 - p + _EPSILON)
+                # A factor is at least 0.002: a hundred of them stay above the smallest float64, so that one
+                # logarithm does for a hundred images.
+                if place % 100 == 99:
+                    total += np.log(product)
+                    product[:] = 1
+            yield total + np.log(product)
+
+
+def clip_msm(top: NDArray[np.int32], image_text: Floats, prior_weight: float = 1.0) -> Floats:
+    """Soft WPMI of all voxels at once; see `ClipMsm`, which takes them in batches.
+
+    Returns:
+        (n_voxels, n_concepts) float32.
+    """
+    method = ClipMsm(image_text, prior_weight)
+    method.count(top)
+    return method.values(top)
+
+
+def soft(values: Floats) -> Floats:
+    """CLIP-MSM's soft labels: softmax over the concepts, (n_voxels, n_concepts) float32."""
+    shares = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
+    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def hard(values: Floats) -> NDArray[np.int64]:
+    """CLIP-MSM's hard label: the best concept of each voxel, the first where several are equal, (n_voxels,)."""
+    return values.argmax(axis=1)

@@ -1,0 +1,130 @@
+"""From an activation map to crops: Otsu's threshold, external contours, bounding boxes, and which of them to keep."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+
+from atlas.backbones.interface import Box, Floats, Image
+from schemas.config import IngestConfig
+
+SIDE = 375
+"""Side in pixels to which the released code resizes images, maps and crops."""
+
+
+@dataclass(frozen=True)
+class CropRules:
+    """Which boxes become crops (METHOD §2, step 1; the defaults are the released code's)."""
+
+    crops_per_image: int = 4
+    """Crops of one image and voxel at most."""
+    iou: float = 0.5
+    """A box that overlaps a larger kept one by more is left out (intersection over union, 0 to 1)."""
+    cover: float = 0.8
+    """A box that covers this share of what the network sees is left out: it would be the image again."""
+    grid: int = 0
+    """Cells a side of a grid that boxes snap to, so that voxels share crops; 0 leaves boxes as they are."""
+
+    @classmethod
+    def of(cls, config: IngestConfig) -> Self:
+        """The rules that a configuration asks for."""
+        return cls(config.crops_per_image, config.crop_iou, config.crop_cover, config.crop_grid)
+
+
+def crop_boxes(activation_map: Floats, seen: Box, rules: CropRules, image_size: tuple[int, int]) -> list[Box]:
+    """Find the parts of an image that drive a voxel.
+
+    The map is scaled to 0 … 1 and split by Otsu's threshold; the bounding boxes of the connected parts above it are taken
+    from the largest down, as the rules allow. A map that is constant, or not finite, has no crops.
+
+    Args:
+        activation_map: (h, w) float32.
+        seen: The part of the image that the map covers, from `Backbone.seen`.
+        rules: Which boxes are kept.
+        image_size: Width and height of the image in pixels.
+
+    Returns:
+        At most `rules.crops_per_image` boxes in pixels of the original image, largest first.
+    """
+    width, height = image_size
+    boxes = [_clip(box, width, height) for box in _in_image(_regions(activation_map), seen, rules.grid)]
+    area_seen = area(_clip(seen, width, height))
+    kept: list[Box] = []
+    for box in sorted(set(boxes), key=lambda box: (-area(box), box)):
+        if len(kept) == rules.crops_per_image:
+            break
+        if 0 < area(box) < rules.cover * area_seen and all(overlap(box, other) <= rules.iou for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _regions(activation_map: Floats) -> list[tuple[float, float, float, float]]:
+    """Boxes of the connected parts above Otsu's threshold, as shares (0 … 1) of the map's width and height."""
+    lowest, highest = float(activation_map.min()), float(activation_map.max())
+    if not np.isfinite(highest - lowest) or highest <= lowest:
+        return []
+    scaled = (activation_map - lowest) * (255 / (highest - lowest))
+    grey = cv2.resize(scaled.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR).round().astype(np.uint8)
+    _, binary = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    contours, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    rectangles = [cv2.boundingRect(contour) for contour in contours]
+    return [(x / SIDE, y / SIDE, (x + w) / SIDE, (y + h) / SIDE) for x, y, w, h in rectangles]
+
+
+def _in_image(regions: Sequence[tuple[float, float, float, float]], seen: Box, grid: int) -> list[Box]:
+    left, top, right, bottom = seen
+    width, height = right - left, bottom - top
+    boxes = []
+    for region in regions:
+        x0, y0, x1, y1 = _snap(region, grid) if grid else region
+        box = (
+            left + round(x0 * width),
+            top + round(y0 * height),
+            left + round(x1 * width),
+            top + round(y1 * height),
+        )
+        boxes.append(box)
+    return boxes
+
+
+def _snap(region: tuple[float, float, float, float], grid: int) -> tuple[float, float, float, float]:
+    """Move each edge to the nearest line of the grid; a box that would vanish keeps the cell of its middle."""
+
+    def edges(low: float, high: float) -> tuple[float, float]:
+        first, last = round(low * grid), round(high * grid)
+        if first == last:
+            first = min(int((low + high) / 2 * grid), grid - 1)
+            last = first + 1
+        return first / grid, last / grid
+
+    x0, x1 = edges(region[0], region[2])
+    y0, y1 = edges(region[1], region[3])
+    return x0, y0, x1, y1
+
+
+def _clip(box: Box, width: int, height: int) -> Box:
+    left, top, right, bottom = box
+    return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+
+def area(box: Box) -> int:
+    """Pixels in a box; 0 where it is empty."""
+    return max(0, box[2] - box[0]) * max(0, box[3] - box[1])
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    shared = area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
+    union = area(a) + area(b) - shared
+    return shared / union if union else 0.0
+
+
+def cut(image: Image, box: Box) -> Image:
+    """Cut a crop and resize it to 375 × 375, as the released code does, so that a network sees all of it."""
+    left, top, right, bottom = box
+    part = image[top:bottom, left:right]
+    shrinks = min(part.shape[:2]) > SIDE
+    resized: Image = cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized

@@ -1,0 +1,246 @@
+"""How well a label describes a voxel: the ranks of the label's generated images among those of all the voxel's labels."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.backbones.interface import Floats
+from schemas.errors import BadInputError
+
+Method = Literal["brainlmm-eq2", "brainlmm-released"]
+_TOP = 10
+"""The released scorer looks at the images of a label that are among so many best of the voxel."""
+_BLOCK = 512
+"""Voxels that are ranked at once."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The generated images of all labels. A label may have fewer than the others, or none."""
+
+    label: NDArray[np.int64]
+    """Which label each picture shows, (n_pictures,), ascending."""
+    features: Floats
+    """The model's features of the pictures, (n_pictures, dim) float32."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Vectors of CLIP ViT-B/16 (or another space) that the released scorer compares images in."""
+
+    probes: Floats
+    """Mean of the unit vectors of each voxel's top probe images, (n_voxels, n) float32; see `probe_mean`."""
+    pictures: Floats
+    """Unit vectors of the generated images, (n_pictures, n) float32."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row for each voxel and label, in the order of voxel and rank."""
+
+    voxel: NDArray[np.int64]
+    """Row of the weights."""
+    label: NDArray[np.int64]
+    score: NDArray[np.float64]
+    """Raw score of the method; higher is better."""
+    rank: NDArray[np.int32]
+    """Place among the voxel's labels, from 1; equal scores by label."""
+    probability: Floats
+    """Softmax of the scaled scores over the voxel's labels."""
+
+
+def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
+    """Mean of the unit vectors of each voxel's top images, so that one product gives their mean cosine.
+
+    Args:
+        features: Vectors of all probe images, (n_images, n) float32.
+        top: Indices of each voxel's top images, (n_voxels, k); an index below 0 stands for no image.
+
+    Returns:
+        (n_voxels, n) float32.
+    """
+    unit = _unit(features)
+    total = np.zeros((len(top), features.shape[1]), np.float32)
+    for column in top.T:
+        total += np.where((column >= 0)[:, None], unit[column], 0)
+    return total / np.maximum((top >= 0).sum(axis=1, keepdims=True), 1)
+
+
+def score(
+    weights: Floats,
+    voxel: NDArray[np.int64],
+    label: NDArray[np.int64],
+    pictures: Pictures,
+    *,
+    method: Method = "brainlmm-eq2",
+    best_ranked: int = 5,
+    temperature: float = 0.05,
+    similarity: Similarity | None = None,
+) -> Scores:
+    """Score the candidate labels of voxels (METHOD §2, step 3).
+
+    All pictures of a voxel's labels are ranked by the voxel's response, 1 for the strongest, ties by their mean rank.
+
+    - brainlmm-eq2 (paper, Eq. 2): V = -(1/a) · Σ of the squared ranks of the label's a best-ranked pictures; the softmax is
+      over V / N² / temperature, N being all pictures of the voxel's labels.
+    - brainlmm-released (the released code): c · w, where c = n - position of the label by V (n labels, position 0 for the
+      best, ties by their mean position) and w is the mean cosine between the voxel's top probe images and those of the
+      label's pictures that are among the voxel's 10 best, -1 where none is; the softmax is over c · w / n / temperature.
+
+    A label with fewer pictures than a is averaged over those it has; one without pictures gets no row.
+
+    Args:
+        weights: (n_voxels, dim) float32. Means and biases change no rank, so they are not asked for.
+        voxel: Row of the weights of each candidate, (n_pairs,).
+        label: The candidate, (n_pairs,); each pair of voxel and label once.
+        pictures: The generated images of the labels.
+        method: Which score.
+        best_ranked: a, the pictures of a label that count.
+        temperature: Of the softmax, above 0.
+        similarity: What brainlmm-released compares images by.
+
+    Returns:
+        Scores of all candidates that have pictures.
+
+    Raises:
+        BadInputError: brainlmm-released without `similarity`, or pictures that are not in the order of their labels.
+    """
+    if method == "brainlmm-released" and similarity is None:
+        raise BadInputError("The scorer brainlmm-released needs the images' CLIP vectors; pass `similarity`.")
+    if np.any(np.diff(pictures.label) < 0):
+        raise BadInputError("The generated pictures are not in the order of their labels; sort them by label.")
+    first = np.searchsorted(pictures.label, label, "left")
+    count = np.searchsorted(pictures.label, label, "right") - first
+    keep = count > 0
+    order = np.lexsort((label[keep], voxel[keep]))
+    voxel, label, first, count = (array[keep][order] for array in (voxel, label, first, count))
+    values = _responses(weights, pictures.features, voxel, label, first, count)
+
+    raw, scaled = np.empty(len(voxel)), np.empty(len(voxel))
+    block_of = np.searchsorted(np.unique(voxel), voxel) // _BLOCK
+    for rows in np.split(np.arange(len(voxel)), np.flatnonzero(np.diff(block_of)) + 1):
+        if not len(rows):
+            continue
+        block = _Block.of(voxel[rows], values[rows])
+        mean_square = block.mean_square_rank(best_ranked)
+        if similarity is None or method == "brainlmm-eq2":
+            raw[rows] = -mean_square[block.place]
+            scaled[rows] = raw[rows] / block.n_pictures[block.place[0]] ** 2
+        else:
+            raw[rows] = block.released(mean_square, similarity, first[rows])
+            scaled[rows] = raw[rows] / block.n_labels[block.place[0]]
+    return _ranked(voxel, label, raw, scaled / temperature)
+
+
+def _responses(
+    weights: Floats,
+    features: Floats,
+    voxel: NDArray[np.int64],
+    label: NDArray[np.int64],
+    first: NDArray[np.int64],
+    count: NDArray[np.int64],
+) -> Floats:
+    """Responses of each pair's voxel to its label's pictures, (n_pairs, most pictures); -inf where a label has fewer.
+
+    One product for each label, with the voxels that have it: no voxel meets a picture that it has no use for.
+    """
+    values = np.full((len(voxel), int(count.max(initial=0))), -np.inf, np.float32)
+    order = np.argsort(label, kind="stable")
+    for pairs in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
+        if len(pairs):
+            start, size = first[pairs[0]], count[pairs[0]]
+            values[pairs, :size] = weights[voxel[pairs]] @ features[start : start + size].T
+    return values
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The pairs of some voxels, laid out as (voxels, labels, pictures), padded with -inf."""
+
+    voxels: NDArray[np.int64]
+    place: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """Where each pair is: its row and its column."""
+    ranks: NDArray[np.float64]
+    """Mean rank of each picture, from 1, (voxels, labels, pictures); inf where there is none."""
+    n_labels: NDArray[np.int64]
+    n_pictures: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, voxel: NDArray[np.int64], values: Floats) -> "_Block":
+        voxels, row, n_labels = np.unique(voxel, return_inverse=True, return_counts=True)
+        column = np.arange(len(voxel)) - (np.cumsum(n_labels) - n_labels)[row]
+        padded = np.full((len(voxels), int(n_labels.max()), values.shape[1]), -np.inf, np.float32)
+        padded[row, column] = values
+        flat = padded.reshape(len(voxels), -1)
+        exists = flat > -np.inf
+        ranks = np.where(exists, mean_ranks(-flat), np.inf).reshape(padded.shape)
+        return cls(voxels, (row, column), ranks, n_labels, exists.sum(axis=1))
+
+    def mean_square_rank(self, best: int) -> NDArray[np.float64]:
+        """Mean squared rank of each label's best pictures, (voxels, labels); inf where there is no label."""
+        ordered = np.sort(self.ranks, axis=2)[:, :, :best]
+        exists = np.isfinite(ordered)
+        total = np.where(exists, ordered, 0) ** 2
+        sizes = exists.sum(axis=2)
+        return np.where(sizes > 0, total.sum(axis=2) / np.maximum(sizes, 1), np.inf)
+
+    def released(
+        self, mean_square: NDArray[np.float64], similarity: Similarity, first: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """c · w of each pair."""
+        row, column = self.place
+        position = mean_ranks(mean_square)[row, column] - 1
+        best = self.ranks[row, column] <= _TOP
+        cosines = np.zeros(best.shape)
+        pair, picture = np.nonzero(best)
+        vectors = similarity.pictures[first[pair] + picture]
+        cosines[pair, picture] = np.einsum("ij,ij->i", vectors, similarity.probes[self.voxels[row[pair]]])
+        sizes = best.sum(axis=1)
+        w = np.where(sizes > 0, cosines.sum(axis=1) / np.maximum(sizes, 1), -1.0)
+        released: NDArray[np.float64] = (self.n_labels[row] - position) * w
+        return released
+
+
+def mean_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Ranks within each row, from 1 for the smallest, ties by their mean rank.
+
+    Args:
+        values: (rows, n).
+
+    Returns:
+        (rows, n) float64.
+    """
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    place = np.broadcast_to(np.arange(1, values.shape[1] + 1), values.shape)
+    starts = np.ones(values.shape, bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    ends = np.ones(values.shape, bool)
+    ends[:, :-1] = starts[:, 1:]
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, place, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2, axis=1)
+    return ranks
+
+
+def _ranked(
+    voxel: NDArray[np.int64], label: NDArray[np.int64], raw: NDArray[np.float64], scaled: NDArray[np.float64]
+) -> Scores:
+    """Sort each voxel's labels by score, number them, and take the softmax; `voxel` is ascending."""
+    order = np.lexsort((label, -raw, voxel))
+    voxel, label, raw, scaled = voxel[order], label[order], raw[order], scaled[order]
+    _, starts, sizes = np.unique(voxel, return_index=True, return_counts=True)
+    rank = np.arange(len(voxel)) - np.repeat(starts, sizes) + 1
+    if not len(voxel):
+        return Scores(voxel, label, raw, rank.astype(np.int32), scaled.astype(np.float32))
+    shares = np.exp(scaled - np.repeat(np.maximum.reduceat(scaled, starts), sizes))
+    shares /= np.repeat(np.add.reduceat(shares, starts), sizes)
+    return Scores(voxel, label, raw, rank.astype(np.int32), shares.astype(np.float32))
+
+
+def _unit(vectors: Floats) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
