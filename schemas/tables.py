@@ -10,6 +10,9 @@ FORMAT_VERSION = 1
 DDL = files(__package__).joinpath("tables.sql").read_text(encoding="utf-8")
 """The statements that make an empty atlas; each can be run again without harm."""
 
+COMMENTS = files(__package__).joinpath("comments.sql").read_text(encoding="utf-8")
+"""Further comments, on macros and on columns of views, for databases that are not a DuckLake; run after the DDL."""
+
 _string, _int, _long, _float, _double, _bool = (
     pa.string(),
     pa.int32(),

@@ -208,3 +208,24 @@ CREATE OR REPLACE MACRO roi_labels(wanted) AS TABLE
   FROM top_label t JOIN model m USING (model_id)
        JOIN voxel_roi vr ON vr.subject_id = m.subject_id AND vr.voxel = t.voxel
   WHERE vr.roi = wanted GROUP BY ALL ORDER BY n_voxels DESC, label;
+
+-- The cosine of a word's vector with every fitted voxel's weights, for words that are labels: their vectors are in the
+-- atlas. Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` is the parameter.
+CREATE OR REPLACE MACRO concept_map(concept, model := '') AS TABLE
+  WITH wanted AS (SELECT CASE
+    WHEN NOT EXISTS (FROM "model" m JOIN label_embedding l USING (backbone) WHERE starts_with(m.model_id, model)) THEN
+      error('No model "' || model || '" has a text tower and labels; FROM model lists the models.')::BIGINT
+    ELSE coalesce((SELECT any_value(label_id) FROM label WHERE lemma = lower(trim(concept))),
+      error('"' || concept || '" is not a label; SQL compares the words that FROM label lists, `voxel-atlas query` any.')
+      ::BIGINT) END AS label_id)
+  SELECT e.model_id, m.subject_id, e.voxel, list_cosine_similarity(e.weights, l.vector) AS similarity
+  FROM wanted JOIN label_embedding l USING (label_id) JOIN "model" m USING (backbone) JOIN encoding e USING (model_id)
+  WHERE starts_with(m.model_id, model);
+
+CREATE OR REPLACE MACRO voxels_like(concept, model := '') AS TABLE
+  SELECT c.*, e.r2, e.r, s.q,
+    coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
+              WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
+  FROM concept_map(concept, model := model) c JOIN encoding e USING (model_id, voxel)
+       JOIN significance s USING (model_id, voxel)
+  WHERE s.q <= 0.05 ORDER BY c.similarity DESC, c.model_id, c.voxel;

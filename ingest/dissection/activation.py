@@ -31,8 +31,8 @@ def top_images(
         k: Images per voxel; all of them where there are fewer.
 
     Returns:
-        Indices (n_voxels, k) int32, and responses (x - mean) · w + bias, (n_voxels, k) float32 in z-scored beta; strongest
-        first.
+        Indices (n_voxels, k) int32, and responses (x - mean) · w + bias, (n_voxels, k) float32 in z-scored beta;
+        strongest first.
     """
     n_images, n_voxels = len(features), len(weights)
     k = min(k, n_images)

@@ -30,7 +30,9 @@ class BlipCaptioner:
         MissingWeightsError: The weights are not on this machine.
     """
 
-    def __init__(self, name: str, device: str = "auto", max_new_tokens: int = 20, batch_size: int | None = None) -> None:
+    def __init__(
+        self, name: str, device: str = "auto", max_new_tokens: int = 20, batch_size: int | None = None
+    ) -> None:
         self._device = resolve_device(device)
         on_gpu = self._device != "cpu"
         self._dtype = torch.float16 if on_gpu else torch.float32

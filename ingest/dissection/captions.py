@@ -64,10 +64,7 @@ class LiteCaptioner:
         self._space = space
         self._nouns = list(nouns)
         self._features_are_mine = features_are_mine
-        # What all nouns share says nothing about any image.
-        vectors = space.text(self._nouns)
-        vectors = vectors - vectors.mean(axis=0)
-        self._vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        self._vectors = space.text(self._nouns)
 
     def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:
         """See Captioner."""

@@ -1,4 +1,4 @@
-"""CLIP-MSM (AAAI 2025): labels from a fixed list of concepts by soft WPMI, as a baseline beside BrainLMM's (METHOD §3)."""
+"""CLIP-MSM (AAAI 2025): labels from a fixed list of concepts by soft WPMI, the baseline beside BrainLMM (METHOD §3)."""
 
 from collections.abc import Iterator
 
@@ -12,18 +12,19 @@ TOP_K = 100
 """Images per voxel that count."""
 _P_FIRST, _P_LAST = 0.998, 0.970
 _EPSILON = 1e-7
-_BLOCK_BYTES = 32 << 20
+_BLOCK_BYTES = 256 << 10
+"""So that a block stays in the processor's cache."""
 
 
 class ClipMsm:
     """Soft WPMI of a fixed list of concepts, over voxels that come in batches.
 
-    The value of concept t for voxel v is log p(t|v) - λ·log p(t). The prior p(t) is a mean over all voxels, so each batch is
-    given twice: first to `count`, then, when all have been counted, to `values`.
+    The value of concept t for voxel v is log p(t|v) - λ·log p(t). The prior p(t) is a mean over all voxels, so each
+    batch is given twice: first to `count`, then, when all have been counted, to `values`.
 
     Args:
-        image_text: Similarity of every image with every concept, (n_images, n_concepts): cosine times 100 for CLIP,
-            as CLIP itself scales it; METHOD's a = 1 multiplies it.
+        image_text: Products of the images' vectors with the concepts', (n_images, n_concepts); their softmax over the
+            concepts is P (METHOD's a = 1: as they are). (n_images, n_concepts) float64 of it are held.
         prior_weight: λ.
     """
 
@@ -61,14 +62,19 @@ class ClipMsm:
 
     def _blocks(self, top: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
         """Σ over the top images of log(1 + p·(P - 1) + ε), for some voxels at a time."""
+        if top.size and not 0 <= top.min() <= top.max() < len(self._share):
+            raise BadInputError(f"CLIP-MSM has similarities of {len(self._share)} images and was given others.")
         weight = np.linspace(_P_FIRST, _P_LAST, top.shape[1])
         step = max(1, _BLOCK_BYTES // (8 * self._share.shape[1]))
         for start in range(0, len(top), step):
             rows = top[start : start + step]
             total = np.zeros((len(rows), self._share.shape[1]))
-            product = np.ones_like(total)
+            product, factor = np.ones_like(total), np.empty_like(total)
             for place, p in enumerate(weight):
-                product *= p * self._share[rows[:, place]] + (1 - p + _EPSILON)
+                np.take(self._share, rows[:, place], axis=0, out=factor, mode="clip")
+                factor *= p
+                factor += 1 - p + _EPSILON
+                product *= factor
                 # A factor is at least 0.002: a hundred of them stay above the smallest float64, so that one
                 # logarithm does for a hundred images.
                 if place % 100 == 99:
@@ -90,10 +96,11 @@ def clip_msm(top: NDArray[np.int32], image_text: Floats, prior_weight: float = 1
 
 def soft(values: Floats) -> Floats:
     """CLIP-MSM's soft labels: softmax over the concepts, (n_voxels, n_concepts) float32."""
-    shares = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
-    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: NDArray[np.float64] = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
 
 
 def hard(values: Floats) -> NDArray[np.int64]:
     """CLIP-MSM's hard label: the best concept of each voxel, the first where several are equal, (n_voxels,)."""
-    return values.argmax(axis=1)
+    return np.asarray(values.argmax(axis=1), np.int64)

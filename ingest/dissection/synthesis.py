@@ -10,7 +10,7 @@ from ingest.dissection.captions import settings_name
 from schemas.errors import BadInputError
 
 if TYPE_CHECKING:
-    from ingest.scenes.compose import SceneMaker
+    from ingest.scenes.maker import SceneMaker
 
 
 class Generator(Protocol):
@@ -56,7 +56,7 @@ def drawable(label: str) -> str:
 
 
 class CollageGenerator:
-    """Scenes pasted from the cut-outs whose descriptions are nearest to the label: no diffusion model, as its name says."""
+    """Scenes of the cut-outs whose descriptions are nearest to a label: no diffusion model, as its name says."""
 
     def __init__(self, maker: "SceneMaker") -> None:
         self.name = settings_name("collage", {"pictures": maker.fingerprint})
@@ -84,7 +84,7 @@ def load_generator(name: str, home: Path, device: str = "auto") -> Generator:
     """
     # What one generator needs takes seconds to import, and the others do without it.
     if name == "collage":
-        from ingest.scenes.compose import SceneMaker
+        from ingest.scenes.maker import SceneMaker
 
         return CollageGenerator(SceneMaker(home))
     from ingest.dissection.diffusion import DiffusionGenerator

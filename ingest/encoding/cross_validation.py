@@ -19,8 +19,8 @@ class Products:
 
     parts: Sequence[Tensor]
     """[features, 1]ᵀ Y of each part, (k + 1, n_voxels): the last row is the sum of the responses."""
-    squares: Sequence[Tensor]
-    """Sum of the squared responses of each fold's part, (n_voxels,)."""
+    variation: Sequence[Tensor]
+    """Squared distance of the responses from their mean, summed over each fold's part, (n_voxels,)."""
 
     @cached_property
     def total(self) -> Tensor:
@@ -117,11 +117,10 @@ class Fold:
             quadratic.index_add_(0, self.close, self.near @ z[self.close])
         quadratic.mul_(z)
 
-        squares = products.squares[self.part]
-        variation = squares - sums.square() / self.n_validation
-        error = (squares - train_mean * (2.0 * sums - self.n_validation * train_mean)).addmm(self.shrink, terms)
-        varies = variation > torch.finfo(z.dtype).eps * self.n_validation * squares
-        return torch.where(varies, 1.0 - error / variation, 0.0)
+        variation = products.variation[self.part]
+        offset = sums / self.n_validation - train_mean
+        error = (variation + self.n_validation * offset.square()).addmm(self.shrink, terms)
+        return torch.where(variation > 0, 1.0 - error / variation, 0.0)
 
     def _turned(self, product: Tensor) -> Tensor:
         return self.turn @ product if len(self.turn) else product[: self.far.shape[0]]

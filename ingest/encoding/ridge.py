@@ -14,6 +14,7 @@ does not see rotations, so that what follows is the same code.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +24,23 @@ from torch import Tensor
 
 from ingest.encoding.cross_validation import Fold, Products
 from ingest.encoding.metrics import Responses
-from ingest.encoding.spectrum import Rows
+from ingest.encoding.spectrum import Rows, Spectrum, principal_rows
 from ingest.encoding.split import Indices, folds
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
 TIE = 1e-10
 """Scores this close are equal as far as their accuracy goes; of equal ones the largest penalty is taken."""
+ILL_CONDITIONED = 1e3
+"""Condition number of the training features beyond which a hold-out's are decomposed the slower, more accurate way."""
 IMAGES_AT_ONCE = 1024
 """Rows of the responses that are gathered and widened to float64 at a time, while they stay in the cache."""
 VOXELS_AT_ONCE = 2048
 CHUNK_BYTES = 2**29
 """Memory that one chunk of voxels may take on a CPU; on a GPU it is a quarter of what is free."""
+
+
+_POOL = ThreadPoolExecutor(2, thread_name_prefix="gather")
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,8 @@ class Ridge:
         features: Training features, (n_images, n_features); centred here, not scaled.
         alphas: Penalties to try, (n_alphas,), positive.
         validation: Disjoint sets of training rows; each is the validation part of one fold, the others fit it.
-        device: Where the products run, as torch names it; decompositions always run on the CPU, so that results
-            do not depend on the device.
+        device: Where the products run, as torch names it, or auto; decompositions always run on the CPU, so that
+            results do not depend on the device.
 
     Raises:
         BadInputError: Features that are not finite or do not vary, penalties that are not positive, bad folds.
@@ -87,7 +93,8 @@ class Ridge:
     ) -> None:
         self.alphas = np.sort(np.asarray(alphas, dtype=np.float64))
         _check(features, self.alphas, validation)
-        self.device = torch.device(device)
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(found if device == "auto" else device)
         rows = torch.from_numpy(np.array(features, dtype=np.float64))
         mean = rows.mean(dim=0)
         self.feature_mean: NDArray[np.float64] = mean.numpy()
@@ -98,29 +105,35 @@ class Ridge:
             rows = triangle.T.contiguous()
 
         rest = np.setdiff1d(np.arange(len(rows)), np.concatenate(validation))
-        members = [np.asarray(part, dtype=np.intp) for part in (*validation, rest) if len(part)]
-        parts = [Rows.of(rows[member]) for member in members]
-
+        self._members = [np.asarray(part, dtype=np.intp) for part in (*validation, rest) if len(part)]
+        parts = [Rows.of(rows[member]) for member in self._members]
         training = [Rows.union([*parts[:fold], *parts[fold + 1 :]]) for fold in range(len(validation))]
         spectra = [part.spectrum() for part in training]
-        eigenvalues, directions = Rows.union(parts).spectrum()
-        # All products are taken in the basis in which the only fold, or else the final fit, is diagonal.
-        only = len(spectra) == 1
-        basis = spectra[0][1] if only else directions
-        directions = directions[:, : len(eigenvalues)]
-        none, penalties = rows.new_empty(0, 0), torch.from_numpy(self.alphas).to(self.device)
+        final = Rows.union(parts).spectrum()
+
+        # All products are taken in the basis, and from the mean, of the only fold, or else of the final fit.
+        if len(spectra) == 1:
+            origin = training[0].mean
+            spectra[0], rows = _principal(rows - origin, self._members[1], spectra[0], self.alphas[0])
+            basis = spectra[0].basis
+        else:
+            origin, basis = torch.zeros_like(training[0].mean), final.basis
+            rows = rows @ basis
+
+        penalties, same = torch.from_numpy(self.alphas).to(self.device), rows.new_empty(0, 0)
+        self._column_sums = rows.sum(dim=0).to(self.device)
         # The column of ones sums the responses in the same product.
-        rows = torch.cat([rows @ basis, torch.ones(len(rows), 1, dtype=rows.dtype)], dim=1)
-        self._members = members
-        self._parts = [rows[member].to(self.device) for member in members]
+        rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=rows.dtype)], dim=1)
+        self._parts = [rows[member].to(self.device) for member in self._members]
         self._folds = []
-        for fold, (part, (values, axes)) in enumerate(zip(training, spectra, strict=True)):
-            mean, turn = part.mean @ basis, none if only else axes[:, : len(values)].T @ basis
+        for number, (part, fold) in enumerate(zip(training, spectra, strict=True)):
+            turn = same if fold.basis is basis else fold.directions.T @ basis
+            mean, values = (part.mean - origin) @ basis, fold.eigenvalues
             mean, values, turn = (tensor.to(self.device) for tensor in (mean, values, turn))
-            self._folds.append(Fold.of(fold, self._parts[fold][:, :-1], part.n, mean, values, turn, penalties))
-        self._turn = (directions.T @ basis if only else none).to(self.device)
-        self._unturn = (directions if lift is None else lift @ directions).T.contiguous().to(self.device)
-        self._shrink = 1.0 / (eigenvalues[:, None].to(self.device) + penalties)
+            self._folds.append(Fold.of(number, self._parts[number][:, :-1], part.n, mean, values, turn, penalties))
+        self._turn = (same if final.basis is basis else final.directions.T @ basis).to(self.device)
+        self._unturn = (final.directions if lift is None else lift @ final.directions).T.contiguous().to(self.device)
+        self._shrink = 1.0 / (final.eigenvalues[:, None].to(self.device) + penalties)
 
     @classmethod
     def from_config(cls, features: NDArray[np.floating], config: IngestConfig, device: str = "cpu") -> "Ridge":
@@ -179,20 +192,19 @@ class Ridge:
     def _products(self, responses: Responses, chunk: slice) -> Products:
         n_voxels = chunk.stop - chunk.start
         wide = np.empty((IMAGES_AT_ONCE, n_voxels))
-        products, squares = [], []
+        products, variations = [], []
         for part, (member, rows) in enumerate(zip(self._members, self._parts, strict=True)):
             product, square = rows.new_zeros(rows.shape[1], n_voxels), rows.new_zeros(n_voxels)
+            origin = torch.from_numpy(responses[member[0], chunk].astype(np.float64)).to(self.device)
             for start in range(0, len(member), IMAGES_AT_ONCE):
                 few = member[start : start + IMAGES_AT_ONCE]
-                # numpy gathers and widens in one pass and one thread: here that beats two passes in several.
-                wide[: len(few)] = responses[few, chunk]
-                y = torch.from_numpy(wide[: len(few)]).to(self.device)
+                y = torch.from_numpy(_gather(responses, few, chunk, wide)).to(self.device)
                 product.addmm_(rows[start : start + len(few)].T, y)
                 if part < len(self._folds):
-                    square += y.square().sum(dim=0)
+                    square += y.sub_(origin).square_().sum(dim=0)  # near 0, whatever the mean: no digits cancel
             products.append(product)
-            squares.append(square)
-        result = Products(products, squares)
+            variations.append(square - (product[-1] - len(member) * origin).square() / len(member))
+        result = Products(products, variations)
         bad = (~torch.isfinite(result.total[-1])).nonzero().flatten()
         if len(bad):
             raise BadInputError(
@@ -205,14 +217,40 @@ class Ridge:
         return torch.stack([fold.scores(products) for fold in self._folds]).mean(dim=0)
 
     def _weights(self, products: Products, choice: Tensor) -> Tensor:
-        z = products.total[:-1]
+        mean = products.total[-1] / sum(len(member) for member in self._members)
+        z = products.total[:-1].addr(self._column_sums, mean, alpha=-1)
         z = self._turn @ z if len(self._turn) else z[: len(self._shrink)]
         return (z * self._shrink[:, choice]).T @ self._unturn
+
+
+def _gather(responses: Responses, rows: Indices, chunk: slice, out: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows of a chunk of voxels in float64, written to `out`: one pass of numpy's in each of two threads."""
+    half = len(rows) // 2
+
+    def copy(part: slice) -> None:
+        out[part] = responses[rows[part], chunk]
+
+    list(_POOL.map(copy, (slice(0, half), slice(half, len(rows)))))
+    return out[: len(rows)]
+
+
+def _principal(rows: Tensor, training: Indices, spectrum: Spectrum, penalty: float) -> tuple[Spectrum, Tensor]:
+    """Rows, centred by the mean of the training rows among them, in the basis in which those are diagonal."""
+    if spectrum.condition(penalty) <= ILL_CONDITIONED:
+        return spectrum, rows @ spectrum.basis
+    spectrum, exact = principal_rows(rows[training])
+    turned = rows @ spectrum.basis
+    turned[training] = exact
+    return spectrum, turned
 
 
 def _check(features: NDArray[np.floating], alphas: NDArray[np.float64], validation: Sequence[Indices]) -> None:
     if features.ndim != 2 or not np.isfinite(features).all():
         raise BadInputError(f"the features, of shape {features.shape}, must be a finite table (images × features).")
+    if not np.ptp(features, axis=0).any():
+        raise BadInputError(
+            f"the features of all {len(features)} images are the same: they do not vary, so nothing fits."
+        )
     if len(alphas) == 0 or not (np.isfinite(alphas).all() and alphas[0] > 0):
         raise BadInputError("ridge penalties must be positive numbers.")
     rows = np.concatenate([np.asarray(fold, dtype=np.int64) for fold in validation]) if validation else np.empty(0)

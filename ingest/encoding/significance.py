@@ -1,7 +1,10 @@
 """Which voxels are predicted better than chance.
 
-`bootstrap_p` is the paper's test and the default. `correlation_p` is offered beside it because the bootstrap is not
-exact under the null hypothesis: docs/METHODS.md gives both error rates on shuffled responses.
+`bootstrap_p` is the paper's test and the default. It is strict: a resample's R² is measured against the resample's own
+mean, which a prediction that knows nothing cannot beat, so that far fewer such voxels than 5 % reach p < 0.05.
+`correlation_p` is calibrated and offered beside it. Over 20 shuffles of the images, 1,000 voxels each, 512 features,
+8,500 training and 1,500 test images (benchmarks/bootstrap.py), the shares of voxels with p < 0.05 were 0.015 % and
+5.0 %, and the shares that passed a false discovery rate of 5 % were 0 and 0.01 %.
 """
 
 from functools import lru_cache
@@ -11,10 +14,18 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from ingest.encoding.metrics import Responses, pearson
+from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
 RESAMPLES_AT_ONCE = 512
 """Rows of the two products, which bounds their memory to 512 × n_voxels numbers each."""
+
+
+def p_values(config: IngestConfig, measured: Responses, predicted: Responses) -> NDArray[np.float64]:
+    """P values of all voxels by the test that the configuration names, (n_voxels,)."""
+    if config.significance == "correlation":
+        return correlation_p(measured, predicted)
+    return bootstrap_p(measured, predicted, config.n_bootstrap, config.seed)
 
 
 def bootstrap_p(measured: Responses, predicted: Responses, n_resamples: int, seed: int) -> NDArray[np.float64]:
@@ -36,16 +47,21 @@ def bootstrap_p(measured: Responses, predicted: Responses, n_resamples: int, see
     n_images = _checked(measured, predicted)
     counts = _resample_counts(n_images, n_resamples, seed)
     # R² does not change when a voxel's responses and predictions move together; centred numbers cancel less.
-    y = measured - measured.mean(axis=0, dtype=np.float64)
-    excess = np.square(np.subtract(measured, predicted, dtype=np.float64)) - np.square(y)
+    y = np.subtract(measured, measured.mean(axis=0, dtype=np.float64), dtype=np.float64)
+    residual = np.subtract(predicted, measured, dtype=np.float64)
+    # e² − y², and y scaled such that the square of its sum is (c·y)²/n, both in place: fresh memory is slow memory.
+    excess = np.square(residual, out=residual)
+    excess -= np.square(y)
+    y /= np.sqrt(n_images)
     below = np.zeros(y.shape[1], dtype=np.int64)
+    weighed, spread = (np.empty((min(RESAMPLES_AT_ONCE, n_resamples), y.shape[1])) for _ in range(2))
     for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
         rows = counts[start : start + RESAMPLES_AT_ONCE]
-        shift = rows @ y
-        np.square(shift, out=shift)
-        shift /= n_images
-        shift += rows @ excess
-        below += np.count_nonzero(shift > 0, axis=0)
+        n = len(rows)
+        np.matmul(rows, excess, out=weighed[:n])
+        np.square(np.matmul(rows, y, out=spread[:n]), out=spread[:n])
+        weighed[:n] += spread[:n]
+        below += (weighed[:n] > 0).sum(axis=0, dtype=np.int32)
     return below / n_resamples
 
 

@@ -39,17 +39,51 @@ class Rows:
         between = torch.stack([(part.mean - mean) * part.n**0.5 for part in parts])
         return cls(n, mean, _triangle(torch.cat([*(part.triangle for part in parts), between])))
 
-    def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Squared singular values of the centred rows, and the directions that they belong to.
+    def spectrum(self) -> "Spectrum":
+        """The directions that the centred rows extend in, and how far."""
+        _, singular, axes = torch.linalg.svd(self.triangle, full_matrices=True)
+        return Spectrum.of(singular, axes, self.n)
 
-        Returns:
-            Eigenvalues of the scatter matrix above rounding error, (rank,), descending; and an orthogonal basis of
-            all directions, (k, k), whose first `rank` columns belong to them.
-        """
-        _, singular, directions = torch.linalg.svd(self.triangle, full_matrices=True)
-        rounding = torch.finfo(singular.dtype).eps * max(self.n, self.triangle.shape[1])
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Squared singular values of centred rows, and the directions that they belong to."""
+
+    eigenvalues: Tensor
+    """Of the rows' scatter matrix, those above rounding error, (rank,), descending."""
+    basis: Tensor
+    """An orthogonal basis of all directions, (k, k); its first `rank` columns belong to the eigenvalues."""
+
+    @classmethod
+    def of(cls, singular: Tensor, axes: Tensor, n: int) -> "Spectrum":
+        """From the singular values, descending, and right singular vectors (k, k) of n rows."""
+        rounding = torch.finfo(singular.dtype).eps * max(n, axes.shape[0])
         rank = int((singular > singular[0] * rounding).sum())
-        return singular[:rank].square(), directions.T.contiguous()
+        return cls(singular[:rank].square(), axes.T.contiguous())
+
+    @property
+    def directions(self) -> Tensor:
+        """The directions that belong to the eigenvalues, (k, rank)."""
+        return self.basis[:, : len(self.eigenvalues)]
+
+    def condition(self, penalty: float) -> float:
+        """Largest singular value over the smallest that a ridge penalty leaves its say; 1 where there is none."""
+        if len(self.eigenvalues) == 0:
+            return 1.0
+        return float((self.eigenvalues[0] / self.eigenvalues[-1].clamp(min=penalty)).sqrt())
+
+
+def principal_rows(centred: Tensor) -> tuple[Spectrum, Tensor]:
+    """The spectrum of centred rows (n, k), and the rows in its basis, (n, k), each column accurate for its own length.
+
+    Rows times basis would do for good conditions and costs half: there all columns bear the error of the longest.
+    """
+    q, triangle = torch.linalg.qr(centred)
+    left, singular, axes = torch.linalg.svd(triangle, full_matrices=True)
+    spectrum = Spectrum.of(singular, axes, len(centred))
+    rows, rank = torch.zeros_like(centred), len(spectrum.eigenvalues)
+    rows[:, :rank] = q @ (left[:, :rank] * singular[:rank])
+    return spectrum, rows
 
 
 def _triangle(rows: Tensor) -> Tensor:

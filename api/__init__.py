@@ -1,0 +1,1 @@
+"""The doors: GraphQL, HTTP, the explorer page and the command line."""

@@ -1,0 +1,275 @@
+"""The command line: `voxel-atlas demo | ingest | serve | query | flatmap | sql | settings | …`.
+
+Heavy imports are inside the commands, so that `voxel-atlas --help` answers at once.
+"""
+
+import os
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from api.cli_ingest import register as register_ingest
+from schemas.config import IngestConfig, Settings
+from schemas.errors import AtlasError, BadInputError, StoreError
+
+if TYPE_CHECKING:
+    from api.console import Format
+    from atlas.search import Atlas
+
+app = typer.Typer(
+    name="voxel-atlas",
+    help="What does every voxel care about? Encoding models, label-free concepts and flatmaps in one atlas.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+register_ingest(app)
+screen = Console(stderr=True)
+output = Console()
+
+AtlasOption = Annotated[
+    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
+]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Model id; none: the newest finished one.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+PortOption = Annotated[int | None, typer.Option("--port", help="Port to serve at; none: the setting's.")]
+
+
+@app.command()
+def demo(
+    port: PortOption = None,
+    serve: Annotated[bool, typer.Option(help="Serve when the atlas is complete.")] = True,
+    atlas: AtlasOption = "",
+) -> None:
+    """Bring a simulated subject with real images and networks into the atlas, then serve it."""
+    settings = _settings(atlas)
+    port = settings.port if port is None else port
+    if serve:
+        _require_free(settings.host, port)
+    _require_writable(settings.home)
+
+    from api import demo as simulated
+    from api.console import Bars
+    from atlas.store import Store
+
+    with Store.open(settings.address, memory_limit=settings.memory_limit) as store:
+        if not simulated.is_complete(store):
+            with Bars(screen) as bars:
+                simulated.run(store, settings, bars)
+    url = f"http://{settings.host}:{port}"
+    screen.print(
+        f"\nThe atlas of simulated subject S1 is complete: [bold]{settings.address}[/bold]\n"
+        + (f"Open [bold]{url}[/bold] in a browser, or try in another terminal:\n" if serve else "Try:\n")
+        + '  voxel-atlas query "cake"\n'
+        '  voxel-atlas flatmap "cake" -o cake.png\n'
+        "  voxel-atlas sql \"FROM roi_labels('FFA')\"\n",
+        highlight=False,
+    )
+    if serve:
+        _serve(settings, port)
+
+
+@app.command()
+def serve(
+    port: PortOption = None,
+    atlas: AtlasOption = "",
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
+) -> None:
+    """Serve GraphQL, pictures and the explorer page."""
+    settings = _settings(atlas)
+    port = settings.port if port is None else port
+    _require_free(settings.host, port)
+    if browser:
+        webbrowser.open(f"http://{settings.host}:{port}")
+    _serve(settings, port)
+
+
+@app.command()
+def query(
+    concept: Annotated[str, typer.Argument(help='Text, for example "cake" or "cake - kitchen".')],
+    model: ModelOption = None,
+    roi: Annotated[list[str] | None, typer.Option("--roi", help="Only voxels of this ROI; can be given again.")] = None,
+    by: Annotated[str, typer.Option(help="Compare with the voxels' WEIGHTS or with their LABELS.")] = "weights",
+    first: Annotated[int, typer.Option(min=1, max=100_000, help="How many voxels.")] = 20,
+    significant: Annotated[bool, typer.Option(help="Only voxels whose encoding model is significant.")] = True,
+    min_r2: Annotated[float | None, typer.Option(help="Only voxels that are predicted at least so well.")] = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    atlas: AtlasOption = "",
+) -> None:
+    """Find the voxels most similar to a concept."""
+    import polars as pl
+
+    from api.console import show
+
+    with _open(atlas) as opened:
+        hits = opened.similar_voxels(
+            concept,
+            model=model,
+            rois=tuple(roi or ()),
+            by=by.lower(),
+            first=first,
+            significant=significant,
+            min_r2=min_r2,
+        )
+        labels = opened.voxel_labels(hits.model_id, hits.frame["voxel"].to_list(), first=5)
+    named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
+    frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
+    columns = ["subject_id", "voxel", "rois", "similarity", "r2", "labels"]
+    show(output, frame.select(columns), _format(json, csv))
+    note = " · [yellow]simulated subject[/yellow]" if frame["simulated"].any() else ""
+    screen.print(f"{hits.model_id} · by {hits.by}, {hits.readout}{note}", highlight=False)
+
+
+@app.command()
+def flatmap(
+    concept: Annotated[str, typer.Argument(help='Text, for example "cake" or "cake - kitchen".')],
+    out: Annotated[Path, typer.Option("-o", "--output", help="File to write: .png, .svg or .pdf.")],
+    model: ModelOption = None,
+    width: Annotated[int, typer.Option(min=64, max=8192, help="Width in pixels.")] = 1024,
+    by: Annotated[str, typer.Option(help="Compare with the voxels' WEIGHTS or with their LABELS.")] = "weights",
+    atlas: AtlasOption = "",
+) -> None:
+    """Draw the similarity of every voxel to a concept on the flattened cortex."""
+    from api.maps import MapRequest, value_map
+    from api.pictures import MEDIA_TYPES, Pictures
+    from api.places import Places
+
+    suffix = out.suffix.lstrip(".").lower()
+    if suffix not in MEDIA_TYPES:
+        raise BadInputError(f"{out.name}: pictures are {', '.join(f'.{kind}' for kind in MEDIA_TYPES)} files.")
+    settings = _settings(atlas)
+    with _open(atlas) as opened:
+        pictures = Pictures(Places(opened, settings), settings.home / "flatmaps")
+        asked = pictures.ask(value_map(opened, MapRequest(concept=concept, model=model, by=by.lower())), width, suffix)
+        picture = pictures.fetch(asked.sha256, suffix).body
+    try:
+        out.write_bytes(picture)
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written: {error.strerror}.") from error
+    screen.print(f"wrote {out}", highlight=False)
+
+
+@app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help="One SQL statement, for example \"FROM roi_labels('FFA')\".")],
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    atlas: AtlasOption = "",
+) -> None:
+    """Run SQL on the atlas, which it cannot change."""
+    from api.console import show
+
+    with _open(atlas) as opened:
+        show(output, opened.sql(statement), _format(json, csv))
+
+
+@app.command()
+def url(atlas: AtlasOption = "") -> None:
+    """Print the SQL that attaches the atlas in a duckdb shell, while it is served and otherwise."""
+    from atlas.served import attach_statement
+
+    output.print(attach_statement(_settings(atlas).address), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command("settings")
+def list_settings(json: JsonOption = False, csv: CsvOption = False) -> None:
+    """List every setting: its name, value, default and meaning."""
+    import polars as pl
+
+    from api.console import show
+
+    settings = Settings()
+    rows = [
+        {
+            "setting": f"VOXEL_ATLAS_{name.upper()}",
+            "value": str(getattr(settings, name)),
+            "default": str(field.default),
+            "meaning": field.description,
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+    rows += [
+        {"setting": f"ingest: {name}", "value": "", "default": _default(field), "meaning": field.description}
+        for name, field in IngestConfig.model_fields.items()
+    ]
+    show(output, pl.DataFrame(rows), _format(json, csv))
+
+
+def main() -> None:
+    """Run the command line. What a user can act on is one sentence and status 2, never a traceback."""
+    try:
+        app()
+    except AtlasError as error:
+        screen.print(f"[red]voxel-atlas:[/red] {_escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        screen.print(f"[red]voxel-atlas:[/red] setting {place}: {_escape(first['msg'])}.", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        screen.print("\nStopped; nothing is lost, the same command goes on from here.")
+        sys.exit(130)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _settings(atlas: str) -> Settings:
+    return Settings(atlas=atlas) if atlas else Settings()
+
+
+def _open(atlas: str) -> "Atlas":
+    from atlas.search import Atlas
+
+    settings = _settings(atlas)
+    return Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value())
+
+
+def _format(json: bool, csv: bool) -> "Format":
+    if json and csv:
+        raise BadInputError("--json and --csv exclude each other; give one.")
+    return "json" if json else "csv" if csv else "table"
+
+
+def _default(field: object) -> str:
+    from pydantic.fields import FieldInfo
+
+    return "required" if isinstance(field, FieldInfo) and field.is_required() else str(getattr(field, "default", ""))
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise BadInputError(f"Port {port} on {host} is in use; choose another with --port.") from None
+
+
+def _require_writable(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{home} cannot be made: {error.strerror}; set VOXEL_ATLAS_HOME to another folder.") from error
+    if not os.access(home, os.W_OK):
+        raise StoreError(f"{home} cannot be written; set VOXEL_ATLAS_HOME to another folder.")
+
+
+def _serve(settings: Settings, port: int) -> None:
+    from api.server import is_writable
+    from api.server import serve as run
+
+    if not is_writable(settings.address):
+        screen.print(f"{settings.address} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")
+    run(settings, port)

@@ -1,0 +1,52 @@
+"""The choices that queries offer."""
+
+from enum import Enum
+
+import strawberry
+
+from api.graphql.fields import choice
+
+
+@strawberry.enum(description="What a concept is compared with.")
+class By(Enum):
+    """How voxels are ranked."""
+
+    WEIGHTS = choice("weights", "Cosine of the concept with the voxel's ridge weights (backbones with a text tower).")
+    LABELS = choice("labels", "Similarity of the concept to the voxel's labels, weighted by probability; any backbone.")
+
+
+@strawberry.enum(description="Which vector of a voxel a concept is compared with, when ranking by weights.")
+class Readout(Enum):
+    """Weights or pattern."""
+
+    WEIGHTS = choice("weights", "The ridge weights themselves, as in the paper.")
+    PATTERN = choice("pattern", "Feature covariance times the weights (Haufe et al. 2014), where features correlate.")
+
+
+@strawberry.enum(description="How labels were scored.")
+class Method(Enum):
+    """A scorer."""
+
+    BRAINLMM_EQ2 = choice("brainlmm-eq2", "Equation 2 of the BrainLMM paper.")
+    BRAINLMM_RELEASED = choice("brainlmm-released", "BrainLMM's released code.")
+    CLIP_MSM = choice("clip-msm", "The CLIP-MSM baseline with its fixed list of concepts.")
+
+
+@strawberry.enum(description="A quantity that every voxel of a model has.")
+class Metric(Enum):
+    """A column to be shown on the cortex."""
+
+    R2 = choice("r2", "Coefficient of determination on the test images, at most 1.")
+    R = choice("r", "Correlation of predicted and measured test responses, -1 to 1.")
+    Q = choice("q", "False discovery rate, 0 to 1; significant at 0.05 and below.")
+    NOISE_CEILING = choice("noise_ceiling", "Share of the response's variance that is signal, 0 to 1.")
+    R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
+
+
+@strawberry.enum(description="A picture's file format.")
+class PictureFormat(Enum):
+    """A suffix."""
+
+    PNG = choice("png", "Pixels, for screens.")
+    SVG = choice("svg", "Vector outlines over an embedded picture, for papers.")
+    PDF = choice("pdf", "The same, for LaTeX and print.")

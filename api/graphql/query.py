@@ -1,0 +1,318 @@
+"""The questions that the atlas answers."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import relay
+
+from api.graphql.comparisons import CompareResult, PredictResult, compare, predict
+from api.graphql.context import Info
+from api.graphql.cursors import Cursor, page_size, question
+from api.graphql.enums import By, Method, Metric, PictureFormat, Readout
+from api.graphql.fields import field
+from api.graphql.flatmaps import Flatmap
+from api.graphql.images import decode_image
+from api.graphql.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
+from api.graphql.voxels import First, Voxel, VoxelConnection, one_voxel
+from api.graphql.words import Label, LabelConnection, ModelArgument, one_label
+from api.maps import MapRequest, value_map
+from schemas.errors import BadInputError, NotFoundError
+from schemas.tables import FORMAT_VERSION
+
+After = Annotated[
+    str | None, strawberry.argument(description="pageInfo.endCursor of the page before; null for the first page.")
+]
+Concept = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Words in English, at most 200 letters; `cake - kitchen` and `dog + ball` subtract and add."
+    ),
+]
+
+
+@strawberry.type(description="What this server holds.")
+class AtlasInfo:
+    """The atlas as a whole."""
+
+    format: int = strawberry.field(description="Format of its tables, from 1.")
+    generation: int = strawberry.field(description="Number of its state; it grows with every committed batch.")
+    simulated: bool = strawberry.field(description="True when any subject's responses were computed, not measured.")
+    n_subjects: int = strawberry.field(description="Subjects.")
+    n_models: int = strawberry.field(description="Encoding models.")
+    n_voxels: int = strawberry.field(description="Fitted voxels over all models.")
+
+
+@strawberry.type(description="One ingest.")
+class Run:
+    """The latest state of a run."""
+
+    run_id: str = strawberry.field(description="The run.")
+    model_id: str = strawberry.field(description="The model that it fills.")
+    state: str = strawberry.field(description="started, finished, interrupted or failed.")
+    code_version: str = strawberry.field(description="Version of voxel-atlas that ran.")
+    recorded_at: datetime.datetime = strawberry.field(description="When it came into this state (UTC).")
+    message: str = strawberry.field(description="Empty, or the sentence that says why it ended.")
+
+
+@strawberry.type(description="Everything that can be asked.")
+class Query:
+    """The root fields."""
+
+    node: relay.Node | None = relay.node(description="Anything that has a global id, by that id.")
+
+    @field("The atlas as a whole.")
+    def atlas(self, info: Info) -> AtlasInfo:
+        """Counts and versions."""
+        subjects, models = all_subjects(info.context.atlas), all_models(info.context.atlas)
+        return AtlasInfo(
+            format=FORMAT_VERSION,
+            generation=info.context.atlas.store.generation(),
+            simulated=any(subject.simulated for subject in subjects),
+            n_subjects=len(subjects),
+            n_models=len(models),
+            n_voxels=sum(model.n_voxels for model in models),
+        )
+
+    @field("The subjects.")
+    def subjects(self, info: Info) -> list[Subject]:
+        """Every subject."""
+        return all_subjects(info.context.atlas)
+
+    @field("The encoding models, newest first.")
+    def models(self, info: Info) -> list[Model]:
+        """Every model."""
+        return all_models(info.context.atlas)
+
+    @field("The regions of interest.")
+    def rois(
+        self,
+        info: Info,
+        subject: Annotated[str | None, strawberry.argument(description="Only those of this subject.")] = None,
+    ) -> list[Roi]:
+        """Every ROI."""
+        return all_rois(info.context.atlas, subject)
+
+    @field("One region of interest; an error with code NOT_FOUND lists the known ones.")
+    def roi(
+        self,
+        info: Info,
+        name: Annotated[str, strawberry.argument(description="Name, for example FFA.")],
+        subject: Annotated[str | None, strawberry.argument(description="The subject; the first by default.")] = None,
+    ) -> Roi:
+        """An ROI by name."""
+        known = all_rois(info.context.atlas, subject)
+        for roi in known:
+            if roi.name == name:
+                return roi
+        names = ", ".join(dict.fromkeys(roi.name for roi in known)) or "none"
+        raise NotFoundError(f"There is no ROI {name[:60]!r}; known are {names}.")
+
+    @field("One voxel of a model.")
+    def voxel(
+        self,
+        info: Info,
+        index: Annotated[int, strawberry.argument(description="Number within the subject, from 0.")],
+        model: ModelArgument = None,
+    ) -> Voxel:
+        """A voxel by number."""
+        return one_voxel(info.context.atlas, model, index)
+
+    @field("Voxels ranked by similarity to a concept, an image or another voxel; give exactly one of these.")
+    def similar_voxels(
+        self,
+        info: Info,
+        concept: Concept = None,
+        image: Annotated[
+            str | None, strawberry.argument(description="An image file of at most 8 MB, in base64 or as a data URL.")
+        ] = None,
+        voxel: Annotated[int | None, strawberry.argument(description="Number of a voxel of the same model.")] = None,
+        model: ModelArgument = None,
+        rois: Annotated[
+            list[str] | None, strawberry.argument(description="Only voxels in at least one of these regions.")
+        ] = None,
+        significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = True,
+        min_r2: Annotated[float | None, strawberry.argument(description="Only voxels with at least this r2.")] = None,
+        by: Annotated[By, strawberry.argument(description="What the concept is compared with.")] = By.WEIGHTS,
+        readout: Annotated[
+            Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
+        ] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> VoxelConnection:
+        """The main question."""
+        asked = question(concept, image, voxel, model, rois, significant, min_r2, by.value, readout and readout.value)
+        cursor = Cursor.decode(after, asked) if after else None
+        hits = info.context.atlas.similar_voxels(
+            concept,
+            image=decode_image(image) if image else None,
+            voxel=voxel,
+            # Pages of one list are pages of one model, also when a newer model was finished between them.
+            model=cursor.model_id if cursor else model,
+            rois=rois or (),
+            significant=significant,
+            min_r2=min_r2,
+            by=by.value,
+            readout=readout.value if readout else None,
+            first=page_size(first) + 1,
+            after=(cursor.score, cursor.key) if cursor else None,
+        )
+        nodes = [Voxel.of(row) for row in hits.frame.head(first).iter_rows(named=True)]
+        edges = [
+            relay.Edge(
+                node=node,
+                cursor=Cursor(node.similarity or 0.0, node.voxel, hits.model_id, hits.generation, asked).encode(),
+            )
+            for node in nodes
+        ]
+        owner = info.context.atlas.model(hits.model_id)
+        return VoxelConnection(
+            edges=edges,
+            page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
+            total_count=hits.total,
+            model_id=hits.model_id,
+            subject_id=owner["subject_id"],
+            simulated=owner["simulated"],
+            by=By(hits.by),
+            readout=Readout(hits.readout) if hits.readout else None,
+            method=hits.method,
+            generation=hits.generation,
+        )
+
+    @field("Words that describe voxels, those of most voxels first.")
+    def labels(
+        self,
+        info: Info,
+        search: Annotated[str, strawberry.argument(description="Only words that contain this.")] = "",
+        model: ModelArgument = None,
+        first: First = 20,
+        after: After = None,
+    ) -> LabelConnection:
+        """Labels and how common they are."""
+        asked = question("labels", search, model)
+        cursor = Cursor.decode(after, asked) if after else None
+        rows = info.context.atlas.labels(
+            search,
+            # As with voxels: pages of one list are pages of one model.
+            model=cursor.model_id if cursor else model,
+            first=page_size(first) + 1,
+            after=(int(cursor.score), cursor.key) if cursor else None,
+        )
+        model_id = info.context.atlas.model(cursor.model_id if cursor else model)["model_id"]
+        generation = info.context.atlas.store.generation()
+        edges = [
+            relay.Edge(
+                node=Label(text=row["label"], n_voxels=row["n_voxels"], model=model_id),
+                cursor=Cursor(row["n_voxels"], row["label_id"], model_id, generation, asked).encode(),
+            )
+            for row in rows.head(first).iter_rows(named=True)
+        ]
+        return LabelConnection(
+            edges=edges,
+            page_info=_page_info(edges, more=len(rows) > first, later=cursor is not None),
+            total_count=info.context.atlas.n_labels(search, model_id),
+        )
+
+    @field("How far two methods of labelling agree on a model's voxels.")
+    def compare(
+        self,
+        info: Info,
+        method_a: Annotated[Method, strawberry.argument(description="One method.")],
+        method_b: Annotated[Method, strawberry.argument(description="The other method.")],
+        model: ModelArgument = None,
+        first: First = 20,
+    ) -> CompareResult:
+        """Agreement of two methods."""
+        return compare(info.context.atlas, model, method_a.value, method_b.value, page_size(first))
+
+    @field("What a model predicts for an image: the voxels that answer most.")
+    def predict(
+        self,
+        info: Info,
+        image: Annotated[
+            str, strawberry.argument(description="An image file of at most 8 MB, in base64 or a data URL.")
+        ],
+        model: ModelArgument = None,
+        first: First = 20,
+    ) -> PredictResult:
+        """Predicted responses."""
+        return predict(info.context.atlas, image, model, page_size(first))
+
+    @field("One word that describes voxels.")
+    def label(
+        self,
+        info: Info,
+        text: Annotated[str, strawberry.argument(description="The word, in any case.")],
+        model: ModelArgument = None,
+    ) -> Label:
+        """A label by its text."""
+        return one_label(info, text, model)
+
+    @field("A picture of the cortex; give exactly one of concept, metric and label.")
+    def flatmap(
+        self,
+        info: Info,
+        concept: Concept = None,
+        metric: Annotated[Metric | None, strawberry.argument(description="A quantity that every voxel has.")] = None,
+        label: Annotated[str | None, strawberry.argument(description="Probability of this label.")] = None,
+        model: ModelArgument = None,
+        by: Annotated[By, strawberry.argument(description="What the concept is compared with.")] = By.WEIGHTS,
+        readout: Annotated[
+            Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
+        ] = None,
+        colormap: Annotated[
+            str | None, strawberry.argument(description="matplotlib's name; chosen for the quantity by default.")
+        ] = None,
+        range: Annotated[  # noqa: A002  the argument's public name
+            list[float] | None, strawberry.argument(description="Values of the first and the last colour.")
+        ] = None,
+        rois: Annotated[
+            list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
+        ] = None,
+        width: Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")] = 1024,
+        format: Annotated[  # noqa: A002  the argument's public name
+            PictureFormat, strawberry.argument(description="File format.")
+        ] = PictureFormat.PNG,
+    ) -> Flatmap:
+        """A map's address and how to read it."""
+        if range is not None and len(range) != 2:
+            raise BadInputError(f"range has {len(range)} numbers; give two, the values of the first and last colour.")
+        lo, hi = range or (None, None)
+        request = MapRequest(
+            concept=concept,
+            metric=metric.value if metric else None,
+            label=label,
+            model=model,
+            by=by.value,
+            readout=readout.value if readout else None,
+            colormap=colormap,
+            lo=lo,
+            hi=hi,
+        )
+        shown = value_map(info.context.atlas, request)
+        outlined = None if rois is None else tuple(sorted(rois))
+        return Flatmap.of(shown, info.context.pictures.ask(shown, width, format.value, outlined))
+
+    @field("The ingests, the latest first.")
+    def runs(self, info: Info, first: First = 20) -> list[Run]:
+        """Latest runs."""
+        rows = info.context.atlas.runs().head(page_size(first))
+        return [
+            Run(
+                **{
+                    name: row[name]
+                    for name in ("run_id", "model_id", "state", "code_version", "recorded_at", "message")
+                }
+            )
+            for row in rows.iter_rows(named=True)
+        ]
+
+
+def _page_info(edges: Sequence[relay.Edge[Any]], *, more: bool, later: bool) -> relay.PageInfo:
+    return relay.PageInfo(
+        has_next_page=more,
+        has_previous_page=later,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )

@@ -1,0 +1,87 @@
+"""The schema as a whole. `python -m api.graphql.schema` writes schemas/schema.graphql."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError, build_schema, find_breaking_changes
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+
+from api.graphql.errors import CodedErrors, SocketsSubscribe
+from api.graphql.limits import MAX_TOKENS, RULES
+from api.graphql.progress import Subscription
+from api.graphql.query import Query
+from schemas.errors import BadInputError
+
+PUBLISHED = Path(__file__).parents[2] / "schemas" / "schema.graphql"
+
+
+class QuietSchema(strawberry.Schema):
+    """A schema that leaves logging to CodedErrors, which knows what was expected."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
+        """Does nothing here."""
+
+
+class NamesOperation(SchemaExtension):
+    """Tells the metrics what was asked: the operation's first root field, of which there are only so many."""
+
+    def on_execute(self) -> Iterator[None]:
+        """Notes the field before the operation runs."""
+        context = self.execution_context
+        selections = context.graphql_document.definitions[0] if context.graphql_document else None
+        first = next(iter(getattr(getattr(selections, "selection_set", None), "selections", ())), None)
+        name = getattr(getattr(first, "name", None), "value", "")
+        context.context.request.state.operation = f"graphql:{name if name in ROOT_FIELDS else 'other'}"
+        yield
+
+
+schema = QuietSchema(
+    query=Query,
+    subscription=Subscription,
+    config=StrawberryConfig(),
+    extensions=[
+        CodedErrors,
+        NamesOperation,
+        lambda: MaxTokensLimiter(MAX_TOKENS),
+        ParserCache,
+        lambda: AddValidationRules(list(RULES)),
+        ValidationCache,
+        SocketsSubscribe,
+    ],
+)
+"""What /graphql serves."""
+
+ROOT_FIELDS = frozenset(schema._schema.query_type.fields)  # type: ignore[union-attr]  # noqa: SLF001
+"""Names of the fields of Query."""
+
+
+def sdl() -> str:
+    """The schema in GraphQL's own language."""
+    return print_schema(schema) + "\n"
+
+
+def breaking_changes(published: str, proposed: str) -> list[str]:
+    """What would break clients of the published schema, one sentence each."""
+    return [change.description for change in find_breaking_changes(build_schema(published), build_schema(proposed))]
+
+
+def publish(path: Path = PUBLISHED, *, break_clients: bool = False) -> None:
+    """Write the schema.
+
+    Raises:
+        BadInputError: That would break clients, and this was not asked for.
+    """
+    if path.exists() and not break_clients:
+        changes = breaking_changes(path.read_text(encoding="utf-8"), sdl())
+        if changes:
+            raise BadInputError(f"This would break clients: {'; '.join(changes)}. Pass --break to do so all the same.")
+    path.write_text(sdl(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    publish(break_clients="--break" in sys.argv[1:])

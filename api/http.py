@@ -1,0 +1,230 @@
+"""The ASGI application: GraphQL, pictures, the explorer and its data, health and metrics."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002  used in an annotation that is read at run time
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from api.answers import Content, error_response, failure, pack
+from api.assets import Assets
+from api.graphql.endpoint import Endpoint
+from api.guard import Guard, check_binding
+from api.login import Login
+from api.maps import MapRequest, value_map
+from api.metrics import Metrics, Observer
+from api.outlines import outlines
+from api.pictures import Pictures
+from api.places import LoadSurface, Places
+from api.stimuli import thumbnail
+from api.workers import Workers
+from atlas.search import Atlas
+from schemas.config import Settings
+from schemas.errors import AtlasError, BadInputError
+from viz.colormaps import colours
+from viz.surface import load_surface
+
+QUERY_THREADS, WAITING_QUERIES = 4, 200
+PICTURE_THREADS, WAITING_PICTURES = 2, 30
+
+Door = Callable[[Request], Awaitable[Response]]
+
+
+class Doors:
+    """Everything that is not GraphQL. A door's work runs in a thread; the event loop only hands it over."""
+
+    def __init__(self, atlas: Atlas, places: Places, pictures: Pictures, assets: Assets, metrics: Metrics) -> None:
+        self.atlas, self.places, self.pictures, self.assets, self.metrics = atlas, places, pictures, assets, metrics
+        self.queries = Workers("queries", QUERY_THREADS, WAITING_QUERIES)
+        self.drawing = Workers("pictures", PICTURE_THREADS, WAITING_PICTURES)
+
+    def page(self, _: Request) -> Content:
+        """The explorer."""
+        return self.assets.get("index.html")
+
+    def asset(self, request: Request) -> Content:
+        """A file of the explorer."""
+        return self.assets.get(request.path_params["name"])
+
+    def flatmap(self, request: Request) -> Content:
+        """A picture by its hash."""
+        return self.pictures.fetch(request.path_params["sha256"], request.path_params["suffix"])
+
+    def pixel_map(self, request: Request) -> Content:
+        """Which voxel each pixel of a subject's flat map shows."""
+        return self.places.of_subject(request.path_params["subject"]).page_map
+
+    def outlines(self, request: Request) -> Content:
+        """A subject's ROIs: paths, places of their names, voxels."""
+        return outlines(self.atlas, self.places.of_subject(request.path_params["subject"]))
+
+    def stimulus(self, request: Request) -> Content:
+        """An image that subjects saw, made small."""
+        return thumbnail(self.atlas, request.path_params["stimulus"], request.query_params.get("box", ""))
+
+    def values(self, request: Request) -> Content:
+        """One value per voxel and the colours for them."""
+        shown = value_map(self.atlas, map_request(request))
+        place = self.places.of_model(shown.model["model_id"])
+        header = {
+            "model": shown.model["model_id"],
+            "subject": shown.model["subject_id"],
+            "simulated": shown.model["simulated"],
+            "title": shown.title,
+            "unit": shown.unit,
+            "readout": shown.readout,
+            "generation": shown.generation,
+            "colormap": shown.scale.colormap,
+            "lo": shown.scale.vmin,
+            "hi": shown.scale.vmax,
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "value": place.by_number(shown.voxels, shown.values),
+            "colour": colours(shown.scale.colormap).ravel().astype(np.uint8),
+        }
+        # Floats hardly compress, and compressing them would cost more than sending them.
+        return Content(pack(header, arrays), "application/octet-stream", compressible=False)
+
+    def ready(self, _: Request) -> dict[str, Any]:
+        """Whether the database answers; raises when it does not."""
+        return {"ready": True, "generation": self.atlas.store.generation()}
+
+    def measures(self, _: Request) -> Response:
+        """Metrics, with the figures that only the database knows."""
+        rows = self.atlas.store.frame("SELECT coalesce(sum(n_rows), 0)::BIGINT AS n FROM ledger")["n"][0]
+        self.metrics.rows.set(rows)
+        self.metrics.index_rows.set(float(self.atlas.models()["n_voxels"].sum()))
+        self.metrics.generation.set(self.atlas.store.generation())
+        for pool in (self.queries, self.drawing):
+            self.metrics.waiting.labels(pool.name).set(pool.inside)
+        text, media_type = self.metrics.text()
+        return Response(text, media_type=media_type)
+
+    def warm_up(self) -> None:
+        """Load what the first visitor would wait for: flat maps, indexes, the text tower."""
+        for subject_id in self.atlas.subjects()["subject_id"]:
+            with suppress(AtlasError):
+                _ = self.places.of_subject(subject_id).page_map
+        for model_id in self.atlas.models()["model_id"]:
+            # A model without a text tower, or one whose weights are elsewhere, says so when it is asked.
+            with suppress(AtlasError):
+                self.atlas.similar_voxels("voxel", model=model_id, first=1)
+
+    def close(self) -> None:
+        """Wait for what runs."""
+        self.queries.close()
+        self.drawing.close()
+
+
+def map_request(request: Request) -> MapRequest:
+    """What a map's query string asks for.
+
+    Raises:
+        BadInputError: An unknown parameter, or a number that is none.
+    """
+    given = dict(request.query_params)
+    unknown = set(given) - set(MapRequest.__dataclass_fields__)
+    if unknown:
+        raise BadInputError(
+            f"No parameter {min(unknown)[:40]!r}; known are {', '.join(MapRequest.__dataclass_fields__)}."
+        )
+    numbers: dict[str, float] = {}
+    for name in ("lo", "hi"):
+        if name in given:
+            try:
+                numbers[name] = float(given.pop(name))
+            except ValueError:
+                raise BadInputError(f"{name} must be a number.") from None
+    return MapRequest(**given, **numbers)  # type: ignore[arg-type]
+
+
+def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_surface) -> Starlette:
+    """The application that `voxel-atlas serve` runs.
+
+    Args:
+        atlas: The open atlas; the caller closes it.
+        settings: Where things are and who may ask.
+        load: How a subject's surface is found.
+
+    Raises:
+        BadInputError: The address is open to other machines and no token is set.
+    """
+    check_binding(settings)
+    metrics, assets = Metrics(), Assets()
+    places = Places(atlas, settings, load)
+    doors = Doors(atlas, places, Pictures(places, settings.home / "flatmaps"), assets, metrics)
+    graphql = Endpoint(atlas, doors.pictures, doors.queries, assets, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(doors.drawing.run(doors.warm_up))
+        yield
+        await warming
+        # In a thread: it waits for what runs, and closes event loops that are not this one.
+        await asyncio.to_thread(doors.close)
+
+    routes = [
+        Route("/", door("page", doors.page, doors.queries)),
+        Route("/assets/{name:path}", door("asset", doors.asset, doors.queries)),
+        Route("/graphql", graphql, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", graphql),
+        Route("/flatmaps/{sha256}.{suffix}", door("picture", doors.flatmap, doors.drawing)),
+        Route("/pixelmaps/{subject:path}.bin", door("pixelmap", doors.pixel_map, doors.drawing)),
+        Route("/outlines/{subject:path}.json", door("outlines", doors.outlines, doors.drawing)),
+        Route("/stimuli/{stimulus:path}", door("stimulus", doors.stimulus, doors.drawing)),
+        Route("/values", door("values", doors.values, doors.queries)),
+        Route("/login", Login(settings).answer, methods=["GET", "POST"]),
+        Route("/healthz", healthy),
+        Route("/readyz", door("ready", doors.ready, doors.queries)),
+        Route("/metrics", door("metrics", doors.measures, doors.queries)),
+    ]
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(Observer, metrics=metrics), Middleware(Guard, settings=settings)],
+        exception_handlers={HTTPException: refused, Exception: crashed},
+    )
+
+
+def door(operation: str, work: Callable[[Request], Content | Response | dict[str, Any]], workers: Workers) -> Door:
+    """A request handler that does its work in a thread and turns failures into answers."""
+
+    async def answer(request: Request) -> Response:
+        request.state.operation = operation
+        try:
+            made = await workers.run(functools.partial(work, request))
+        except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
+            return failure(error)
+        if isinstance(made, Content):
+            return made.response(request)
+        return made if isinstance(made, Response) else JSONResponse(made)
+
+    return answer
+
+
+async def healthy(request: Request) -> Response:
+    """The process answers; nothing else is looked at."""
+    request.state.operation = "health"
+    return JSONResponse({"healthy": True})
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """What routing refuses, in the shape of all errors."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        return error_response(405, "METHOD_NOT_ALLOWED", "This address does not take that method.")
+    return error_response(404, "NOT_FOUND", "There is nothing at this address.")
+
+
+async def crashed(_: Request, error: Exception) -> Response:
+    """What nobody foresaw, in the shape of all errors."""
+    return failure(error)

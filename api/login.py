@@ -1,0 +1,56 @@
+"""How a person with a browser shows the token once: a form, and a cookie that no script can read."""
+
+from urllib.parse import parse_qs, quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from api.guard import COOKIE, Guard
+from schemas.config import Settings
+
+DAYS = 30
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>Voxel Atlas</title>
+  <link rel="stylesheet" href="/assets/explorer.css">
+</head>
+<body>
+  <main class="login">
+    <h1>Voxel Atlas</h1>
+    <p>{sentence}</p>
+    <form method="post" action="/login">
+      <label for="token">Token</label>
+      <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+      <button type="submit">Open the atlas</button>
+    </form>
+  </main>
+</body>
+</html>
+"""
+
+
+class Login:
+    """GET shows the form; POST checks the token and sets the cookie."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._guard = Guard(self._nothing, settings)
+
+    async def answer(self, request: Request) -> Response:
+        """Answers one request."""
+        request.state.operation = "login"
+        if request.method == "GET":
+            return HTMLResponse(_PAGE.format(sentence="This server wants a token; whoever runs it has given you one."))
+        given = parse_qs((await request.body())[:4096].decode("utf-8", "replace")).get("token", [""])[0]
+        if not self._guard.accepts(given):
+            return HTMLResponse(_PAGE.format(sentence="That is not this server's token; try again."), 401)
+        answer = RedirectResponse("/", 303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, quote(given), DAYS * 86400, httponly=True, samesite="strict", secure=secure)
+        return answer
+
+    @staticmethod
+    async def _nothing(*_: object) -> None:
+        """A guard that only compares tokens guards nothing."""

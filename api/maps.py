@@ -1,0 +1,93 @@
+"""Maps: one value per voxel for a concept, a metric or a label, with the colours that suit it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.search import Atlas
+from schemas.errors import BadInputError
+from viz.colormaps import SUGGESTED, Scale, fit_scale
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """What is to be shown; exactly one of concept, metric and label is given."""
+
+    concept: str | None = None
+    metric: str | None = None
+    label: str | None = None
+    model: str | None = None
+    by: str = "weights"
+    readout: str | None = None
+    colormap: str | None = None
+    lo: float | None = None
+    hi: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that it is clear what is asked for."""
+        given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
+        if len(given) != 1:
+            raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """Values of a model's voxels and how to show them."""
+
+    request: MapRequest
+    model: Mapping[str, Any]
+    voxels: NDArray[np.int32]
+    """(n,) voxel numbers."""
+    values: NDArray[np.float32]
+    """(n,) one value each; NaN where there is none."""
+    scale: Scale
+    title: str
+    unit: str
+    readout: str | None
+    generation: int
+
+    @property
+    def canonical(self) -> str:
+        """All that the colours of a picture depend on, as text: what its address is the hash of."""
+        parts = {**asdict(self.request), "model": self.model["model_id"], "readout": self.readout}
+        return json.dumps({**parts, "generation": self.generation}, sort_keys=True)
+
+
+def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
+    """Work a map out.
+
+    Raises:
+        BadInputError: The concept is empty or too long, or the range is upside down.
+        NotFoundError: No such model, label or colormap.
+    """
+    model = atlas.model(request.model)
+    generation = atlas.store.generation()
+    readout = None
+    if request.concept:
+        hits = atlas.concept_map(request.concept, model=model["model_id"], by=request.by, readout=request.readout)
+        frame, column, quantity = hits.frame, "similarity", "contrast" if " - " in request.concept else "similarity"
+        title, unit, readout = request.concept.strip(), "cosine similarity", hits.readout
+    elif request.label:
+        frame = atlas.metric_map(f"label_probability:{request.label}", model=model["model_id"])
+        column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
+    else:
+        frame = atlas.metric_map(str(request.metric), model=model["model_id"])
+        column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
+    values = frame[column].cast(float).to_numpy().astype(np.float32)
+    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
+    voxels = frame["voxel"].to_numpy().astype(np.int32)
+    return ValueMap(request, model, voxels, values, scale, title, unit, readout, generation)
+
+
+_UNITS = {
+    "r2": "R² on test images",
+    "r": "correlation with test responses",
+    "q": "false discovery rate",
+    "noise_ceiling": "noise ceiling",
+    "r2_of_ceiling": "R² as share of the ceiling",
+}
+"""Metric → what its colour bar says."""

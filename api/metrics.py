@@ -1,0 +1,79 @@
+"""What the server counts, for Prometheus, and one log line per request."""
+
+import json
+import logging
+import time
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.request_id import new_request_id
+
+log = logging.getLogger("voxel_atlas.access")
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """The counters of one server; each has its own registry so that two in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Histogram(
+            "voxel_atlas_request_seconds",
+            "Time from a request's arrival to its answer's last byte",
+            ("operation", "status"),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.failures = Counter(
+            "voxel_atlas_graphql_errors_total", "Errors in GraphQL answers", ("code",), registry=self.registry
+        )
+        self.rows = Gauge("voxel_atlas_rows_total", "Rows that ingests have committed", registry=self.registry)
+        self.generation = Gauge("voxel_atlas_generation", "Batches that ingests have committed", registry=self.registry)
+        self.index_rows = Gauge(
+            "voxel_atlas_index_vectors", "Fitted voxels, whose vectors are searched", registry=self.registry
+        )
+        self.waiting = Gauge(
+            "voxel_atlas_work_inside", "Calls that run or wait in a pool of threads", ("pool",), registry=self.registry
+        )
+
+    def text(self) -> tuple[bytes, str]:
+        """Everything, in Prometheus's format, and its media type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class Observer:
+    """ASGI middleware: an id, a duration and a log line for every request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Times the request and passes it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        identity = new_request_id()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = identity
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            seconds = time.perf_counter() - began
+            # Set by the door that answered; a path would let clients invent as many series as they like.
+            operation = scope.get("state", {}).get("operation", "other")
+            self._metrics.requests.labels(operation, str(status)).observe(seconds)
+            # As JSON, so that a line break in a path cannot forge a line of log.
+            line = {"id": identity, "method": scope["method"], "path": scope["path"], "operation": operation}
+            log.info("%s", json.dumps({**line, "status": status, "ms": round(seconds * 1000, 2)}))

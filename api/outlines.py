@@ -1,0 +1,35 @@
+"""A subject's regions for the page: paths to draw, places of names, voxels inside."""
+
+import json
+
+from api.answers import Content
+from api.places import PAGE_WIDTH, Place
+from atlas.search import Atlas
+from viz import page
+
+
+def outlines(atlas: Atlas, place: Place) -> Content:
+    """Every ROI of a subject that is drawn on its surface or has voxels, as JSON.
+
+    Coordinates are fractions of the flat map's width and height from its top left corner.
+    """
+    subject_id = place.subject["subject_id"]
+    members = atlas.sql(
+        "SELECT r.roi, r.source, r.description, list(v.voxel ORDER BY v.voxel) FILTER (v.voxel IS NOT NULL) AS voxels "
+        "FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE r.subject_id = ? GROUP BY ALL",
+        [subject_id],
+    )
+    known = {row["roi"]: row for row in members.iter_rows(named=True)}
+    drawn = page.outlines_json(place.outlines, place.pixels(PAGE_WIDTH).shape)
+    regions = [
+        {
+            "name": name,
+            "source": known[name]["source"] if name in known else "drawn",
+            "description": known[name]["description"] if name in known else "",
+            "voxels": (known[name]["voxels"] or []) if name in known else [],
+            **drawn.get(name, {"paths": [], "names": []}),
+        }
+        for name in sorted({*known, *drawn})
+    ]
+    parts = {"subject": subject_id, "rois": regions}
+    return Content(json.dumps(parts, separators=(",", ":"), allow_nan=False).encode(), "application/json").prepare()

@@ -1,0 +1,122 @@
+"""Where voxels are on the cortex: the surfaces of each subject as the page and the pictures need them."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.answers import Content
+from atlas.search import Atlas
+from schemas.config import Settings
+from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from viz import page
+from viz.pixels import PixelMap
+from viz.surface import Surface, load_surface
+
+PAGE_WIDTH = 1024
+"""Pixels across the flat map that the page paints."""
+BUILT_WIDTHS = (1024, 2048, 4096)
+"""Widths that pixel maps are built for."""
+
+KEPT_WIDTH = 2048
+"""Pixel maps up to this width stay in memory; one of 4,096 has 100 MB and is read when it is asked for."""
+
+LoadSurface = Callable[[str, str | None, Path, Path | None], Surface]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One subject's voxels on its surface."""
+
+    subject: Mapping[str, Any]
+    surface: Surface
+    cells: NDArray[np.int64]
+    """(n_voxels,) the cell of the surface's volume (or the vertex) that each voxel is, by voxel number."""
+    _pixels: dict[int, PixelMap] = field(default_factory=dict, init=False)
+
+    @property
+    def n_voxels(self) -> int:
+        """Voxels of the subject."""
+        return len(self.cells)
+
+    def on_surface(self, voxels: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values of voxels as values of the surface's cells, (n_cells,) float32; NaN where there is no voxel."""
+        painted = np.full(self.surface.n_cells, np.nan, np.float32)
+        painted[self.cells[voxels]] = values
+        return painted
+
+    def by_number(self, voxels: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values as the page wants them, (n_voxels,) float32: position = voxel's number; NaN for none."""
+        slots = np.full(self.n_voxels, np.nan, np.float32)
+        slots[voxels] = values
+        return slots
+
+    def pixels(self, width: int) -> PixelMap:
+        """The pixel map of a picture of this width, made from the nearest larger one of those that are built.
+
+        Building one takes seconds, so a client that asks for every width there is must not make us build them all.
+        """
+        built = next((size for size in BUILT_WIDTHS if size >= width), BUILT_WIDTHS[-1])
+        pixels = self._pixels.get(built) or self.surface.pixel_map(built)
+        if built <= KEPT_WIDTH:
+            self._pixels[built] = pixels
+        return pixels.at(width)
+
+    @cached_property
+    def page_map(self) -> Content:
+        """Which voxel each pixel of the page's flat map shows; see `viz.page.pixel_map_bytes` for the layout."""
+        return Content.unzipped(page.pixel_map_bytes(self.surface, PAGE_WIDTH, self.cells), "application/octet-stream")
+
+    @cached_property
+    def outlines(self) -> Mapping[str, list[NDArray[np.float32]]]:
+        """Paths of the ROIs that are drawn on the surface."""
+        return self.surface.roi_outlines()
+
+
+class Places:
+    """The places of all subjects, each worked out once."""
+
+    def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
+        self._atlas = atlas
+        self._cache = settings.home / "cache"
+        self._filestore = settings.cortex_filestore
+        self._load = load
+        self._known: dict[str, Place] = {}
+        self._lock = threading.Lock()
+
+    def of_model(self, model: str | None) -> Place:
+        """The place of a model's subject."""
+        return self.of_subject(str(self._atlas.model(model)["subject_id"]))
+
+    def of_subject(self, subject_id: str) -> Place:
+        """The place of a subject.
+
+        Raises:
+            NotFoundError: There is no such subject, or it has no surface.
+            SpaceMismatchError: Its volume is not the one that the surface's transform was made for.
+            BadInputError: Its voxels are not numbered 0, 1, 2 …
+        """
+        with self._lock:
+            if subject_id not in self._known:
+                self._known[subject_id] = self._find(subject_id)
+            return self._known[subject_id]
+
+    def _find(self, subject_id: str) -> Place:
+        volume = self._atlas.volume(subject_id)
+        subject = volume.subject
+        if not subject["surface"]:
+            raise NotFoundError(f"Subject {subject_id!r} has no surface, so it cannot be shown on a cortex.")
+        surface = self._load(subject["surface"], subject["transform"], self._cache, self._filestore)
+        if volume.n_cells != surface.n_cells:
+            raise SpaceMismatchError(
+                f"Subject {subject_id!r} has a volume of {tuple(subject['shape'])}, but surface {subject['surface']!r} "
+                f"with transform {subject['transform']!r} has {surface.n_cells} cells; ingest it with its transform."
+            )
+        if not np.array_equal(volume.voxels, np.arange(len(volume.voxels))):
+            raise BadInputError(f"Subject {subject_id!r} does not number its voxels 0, 1, 2 …; ingest it again.")
+        return Place(subject, surface, volume.cells)

@@ -1,0 +1,46 @@
+"""`voxel-atlas serve`: the application on uvicorn, until it is told to stop."""
+
+import os
+from pathlib import Path
+
+import uvicorn
+
+from api.http import create_app
+from atlas.attach import Address
+from atlas.search import Atlas
+from atlas.store import Store
+from schemas.config import Settings
+
+_PATIENCE_S = 1.0
+"""How far answers may lag behind the newest batch, so that none waits for what is derived from it."""
+
+
+def is_writable(address: str) -> bool:
+    """Whether an atlas can be written here; one on a read-only medium can be served, and not grow meanwhile."""
+    parsed = Address.parse(address)
+    path = Path(parsed.target)
+    return parsed.kind != "file" or not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def serve(settings: Settings, port: int) -> None:
+    """Serve the atlas at `settings.address` until Ctrl-C or SIGTERM; requests that run are finished first.
+
+    Meanwhile other processes of this user read and write the same atlas through this one.
+    """
+    store = Store.open(
+        settings.address,
+        read_only=not is_writable(settings.address),
+        create=False,
+        token=settings.token.get_secret_value(),
+        memory_limit=settings.memory_limit,
+        shared=False,
+    )
+    with Atlas(store, home=settings.home, patience=_PATIENCE_S) as atlas, store.offered():
+        uvicorn.run(
+            create_app(atlas, settings),
+            host=settings.host,
+            port=port,
+            log_level="warning",
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=5,
+        )

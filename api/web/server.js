@@ -1,0 +1,143 @@
+// The server as the page sees it: GraphQL, arrays of values, and progress over a socket. No other host is ever asked.
+// @ts-check
+
+/** What the server says in one sentence when it cannot answer. */
+export class ServerError extends Error {
+  /**
+   * @param {string} message
+   * @param {string} code
+   */
+  constructor(message, code) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+async function reach(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ServerError("The server does not answer; is `voxel-atlas serve` still running?", "OFFLINE");
+  }
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<never>}
+ */
+async function fail(response) {
+  const answer = await response.json().catch(() => ({}));
+  const error = answer.errors?.[0];
+  throw new ServerError(error?.message ?? `The server answered ${response.status}.`, error?.extensions?.code ?? "FAILED");
+}
+
+/**
+ * Runs a GraphQL query.
+ * @param {string} query
+ * @param {Record<string, unknown>} [variables]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>} its data
+ */
+export async function ask(query, variables = {}, signal) {
+  const response = await reach("/graphql", {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify({ query, variables }),
+    signal,
+  });
+  if (!response.ok) await fail(response);
+  const answer = await response.json();
+  if (answer.errors?.length) throw new ServerError(answer.errors[0].message, answer.errors[0].extensions?.code ?? "");
+  return answer.data;
+}
+
+/**
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function getJson(path, signal) {
+  const response = await reach(path, { signal });
+  if (!response.ok) await fail(response);
+  return response.json();
+}
+
+const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
+
+/**
+ * Reads what api/answers.py packs: length of the header, header, arrays.
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{header: any, arrays: Record<string, any>}>}
+ */
+export async function getArrays(path, signal) {
+  const response = await reach(path, { signal });
+  if (!response.ok) await fail(response);
+  const buffer = await response.arrayBuffer();
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  /** @type {Record<string, any>} */
+  const arrays = {};
+  let offset = 4 + length;
+  for (const part of header.arrays) {
+    const Kind = ARRAYS[/** @type {keyof typeof ARRAYS} */ (part.dtype)];
+    arrays[part.name] = new Kind(buffer, offset, part.length);
+    offset += Math.ceil((part.length * Kind.BYTES_PER_ELEMENT) / 4) * 4;
+  }
+  return { header, arrays };
+}
+
+/**
+ * Reads what viz/page.py packs: which voxel each pixel shows (−1 cortex without one, −2 no cortex), and the curvature.
+ * @param {string} path
+ */
+export async function getPixelMap(path) {
+  const response = await reach(path, {});
+  if (!response.ok) await fail(response);
+  const buffer = await response.arrayBuffer();
+  const [width, height] = new Uint32Array(buffer, 0, 2);
+  const pixels = width * height;
+  return { width, height, voxelAt: new Int32Array(buffer, 8, pixels), curvature: new Uint8Array(buffer, 8 + 4 * pixels, pixels) };
+}
+
+/**
+ * Subscribes over graphql-transport-ws, and again after the connection was lost.
+ * @param {string} query
+ * @param {(data: any) => void} next
+ * @returns {() => void} ends it
+ */
+export function subscribe(query, next) {
+  let wanted = true;
+  let wait = 1000;
+  /** @type {WebSocket | undefined} */
+  let socket;
+  const connect = () => {
+    socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`, "graphql-transport-ws");
+    socket.addEventListener("open", () => socket?.send(JSON.stringify({ type: "connection_init" })));
+    socket.addEventListener("message", (event) => {
+      const message = JSON.parse(event.data);
+      if (message.type === "connection_ack") socket?.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query } }));
+      else if (message.type === "ping") socket?.send(JSON.stringify({ type: "pong" }));
+      else if (message.type === "next" && message.payload.data) {
+        wait = 1000;
+        next(message.payload.data);
+      }
+    });
+    socket.addEventListener("close", () => {
+      if (!wanted) return;
+      setTimeout(connect, wait);
+      wait = Math.min(wait * 2, 30000);
+    });
+  };
+  connect();
+  return () => {
+    wanted = false;
+    socket?.close();
+  };
+}

@@ -1,0 +1,44 @@
+"""Networks whose feature spaces voxels' weights live in: one name each, imported when it is first loaded."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from atlas.backbones.interface import Backbone
+from schemas.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MODELS = {
+    "lite": ("atlas.backbones.lite",),
+    "clip-rn50": ("atlas.backbones.openclip", "RN50-quickgelu", "openai"),
+    "clip-vit-b32": ("atlas.backbones.openclip", "ViT-B-32-quickgelu", "openai"),
+    "resnet50": ("atlas.backbones.torchvision", "resnet50", "IMAGENET1K_V1"),
+    "alexnet": ("atlas.backbones.torchvision", "alexnet", "IMAGENET1K_V1"),
+}
+"""Name → module of the family, then what its `load` needs to know of the model: the library's names of the
+architecture and of the weights."""
+
+NAMES = tuple(_MODELS)
+"""The backbones that `load` knows."""
+
+
+def load(name: str, *, weights: Path | None = None, device: str = "auto", home: Path) -> Backbone:
+    """Make a backbone with its pretrained weights.
+
+    Args:
+        name: one of `NAMES`.
+        weights: file of the weights; None takes those that the family finds by itself.
+        device: auto, cpu, cuda, cuda:1 …
+        home: folder where a family keeps what it makes or fetches.
+
+    Raises:
+        NotFoundError: no backbone of that name.
+        MissingWeightsError: the weights are not on this machine.
+    """
+    if name not in _MODELS:
+        raise NotFoundError(f"There is no backbone {name!r}; there are {', '.join(NAMES)}.")
+    family, *model = _MODELS[name]
+    loader = cast("Callable[..., Backbone]", import_module(family).load)
+    return loader(name, *model, weights=weights, device=device, home=home)

@@ -1,0 +1,46 @@
+"""What a backbone is: a pretrained network whose feature space the voxels' weights live in."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""One RGB image, (height, width, 3)."""
+Floats = NDArray[np.float32]
+Box = tuple[int, int, int, int]
+"""(left, top, right, bottom) in pixels of the original image, right and bottom excluded."""
+
+
+class Backbone(Protocol):
+    """A network that turns images, and where it has a text tower words, into vectors of one space."""
+
+    name: str
+    """Name in the registry, for example clip-rn50."""
+    dim: int
+    """Number of features."""
+    has_text: bool
+    """Whether `text` works: the network has a text tower in the space of its image features."""
+    fingerprint: str
+    """SHA-256 over weights and preprocessing: two backbones with the same fingerprint give the same features."""
+
+    def features(self, images: Sequence[Image]) -> Floats:
+        """Pooled features of images of any size, (n_images, dim); preprocessing is the backbone's own."""
+        ...
+
+    def local_features(self, images: Sequence[Image]) -> Floats:
+        """Features before pooling, (n_images, channels, height, width); see METHOD in docs/ for each family."""
+        ...
+
+    def activation_maps(self, local: Floats, weights: Floats) -> Floats:
+        """Weights applied at every position: local (channels, h, w), weights (n_voxels, dim) -> (n_voxels, h, w)."""
+        ...
+
+    def seen(self, width: int, height: int) -> Box:
+        """The part of an image of that size that the network sees (a centre crop, or all of it)."""
+        ...
+
+    def text(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of texts, (n_texts, dim). Raises BadInputError where `has_text` is False."""
+        ...

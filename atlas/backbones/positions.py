@@ -1,0 +1,42 @@
+"""Where in an image features are: the crop that a network sees, and weights applied at every position."""
+
+import numpy as np
+
+from atlas.backbones.interface import Box, Floats
+
+
+def centre_crop(width: int, height: int, resized: int, crop: int) -> Box:
+    """The part of an image that remains when its shorter side is resized and the centre is cut out, as a square.
+
+    Args:
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+        resized: length of the shorter side after resizing.
+        crop: side of the square that is cut out; at most `resized`.
+
+    Returns:
+        The box in pixels of the original image.
+    """
+    scale = resized / min(width, height)
+    # torchvision's Resize rounds the longer side down, and its CenterCrop rounds the margin.
+    new_width, new_height = max(resized, int(width * scale)), max(resized, int(height * scale))
+    left, top = round((new_width - crop) / 2), round((new_height - crop) / 2)
+    x, y = width / new_width, height / new_height
+    return round(left * x), round(top * y), round((left + crop) * x), round((top + crop) * y)
+
+
+def weighted(local: Floats, weights: Floats) -> Floats:
+    """Weights applied at every position.
+
+    Args:
+        local: (channels, height, width).
+        weights: (n_voxels, channels), the same everywhere; or (n_voxels, channels · height · width), where a network's
+            features are the flattened map and every position has its own (AlexNet).
+
+    Returns:
+        (n_voxels, height, width).
+    """
+    channels, height, width = local.shape
+    if weights.shape[1] == channels:
+        return (weights @ local.reshape(channels, -1)).reshape(-1, height, width)
+    return np.asarray(np.einsum("nchw,chw->nhw", weights.reshape(-1, channels, height, width), local, optimize=True))

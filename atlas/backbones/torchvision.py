@@ -1,0 +1,129 @@
+"""ImageNet networks as torchvision builds them: no text tower, and a pooling that is linear.
+
+Weights are taken from torch's hub cache or from a file; nothing is ever downloaded here.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+import torchvision
+from torch import nn
+
+from atlas.backbones.batches import run
+from atlas.backbones.device import resolve_device
+from atlas.backbones.interface import Box, Floats, Image
+from atlas.backbones.positions import centre_crop, weighted
+from atlas.backbones.weights import check_sha256, fingerprint, given_file, load_into, read_state
+from schemas.errors import BadInputError, MissingWeightsError
+
+
+class TorchVision:
+    """An ImageNet network up to its pooling; see `Backbone`.
+
+    Where the network averages over positions (ResNet), the mean of an activation map is the response; where it keeps
+    them (AlexNet: 256 × 6 × 6 features), the sum of the map is. Both are without the voxel's bias.
+
+    Args:
+        name: name in the registry.
+        model: the network, with its weights.
+        transform: torchvision's preprocessing of these weights.
+        device: where it runs.
+    """
+
+    has_text = False
+
+    def __init__(self, name: str, model: nn.Module, transform: Any, device: str) -> None:
+        self.name = name
+        self._trunk = _trunk(model).eval().to(device)
+        if not isinstance(pool := getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
+            raise BadInputError(
+                f"{name}: activation maps are known for networks with an average pool, and it has none."
+            )
+        self._pool = pool
+        self._transform = transform
+        self._device = device
+        side = transform.crop_size[0]
+        with torch.inference_mode():
+            local = self._positions(torch.zeros(1, 3, side, side, device=device))
+            self.dim = int(self._pool(local).flatten(1).shape[1])
+        self.fingerprint = fingerprint(self._trunk, transform)
+
+    def features(self, images: Sequence[Image]) -> Floats:
+        """Pooled features, (n_images, dim)."""
+        return run(images, self._transform, lambda batch: self._pool(self._positions(batch)).flatten(1), self._device)
+
+    def local_features(self, images: Sequence[Image]) -> Floats:
+        """Features before they are averaged, or, where they are kept by position, as they are; (n_images, c, h, w)."""
+        return run(images, self._transform, self._positions, self._device)
+
+    def activation_maps(self, local: Floats, weights: Floats) -> Floats:
+        """Weights (n_voxels, dim) at every position of local (channels, height, width), (n_voxels, height, width)."""
+        return weighted(local, weights)
+
+    def seen(self, width: int, height: int) -> Box:
+        """The square in the centre of the image that remains after resizing and cropping."""
+        return centre_crop(width, height, self._transform.resize_size[0], self._transform.crop_size[0])
+
+    def text(self, texts: Sequence[str]) -> Floats:
+        """Raises BadInputError: the network was trained without text."""
+        raise BadInputError(
+            f"{self.name} has no text tower, so it cannot embed {len(texts)} texts; search by labels, or use a CLIP "
+            "model."
+        )
+
+    def _positions(self, batch: torch.Tensor) -> torch.Tensor:
+        local: torch.Tensor = self._trunk(batch)
+        averaged = self._pool.output_size in (1, (1, 1))
+        # AlexNet's pooling resizes to 6 × 6 and its features keep all positions: the map is what comes out of it.
+        return local if averaged else self._pool(local)
+
+
+def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str, home: Path) -> TorchVision:  # noqa: ARG001
+    """Make an ImageNet network.
+
+    Args:
+        name: name in the registry.
+        architecture: torchvision's name of it.
+        tag: torchvision's name of the weights, whose preprocessing is used.
+        weights: file of the weights; None looks into torch's hub cache.
+        device: auto, cpu, cuda …
+        home: not used: torchvision's weights live in torch's hub cache.
+
+    Raises:
+        MissingWeightsError: The weights are not on this machine.
+        BadInputError: The file is damaged, or holds another network.
+    """
+    published = torchvision.models.get_model_weights(architecture)[tag]
+    path = given_file(weights) or _cached(name, published.url)
+    model = torchvision.models.get_model(architecture, weights=None)
+    load_into(model, read_state(path), name, path)
+    return TorchVision(name, model, published.transforms(), resolve_device(device))
+
+
+def _trunk(model: nn.Module) -> nn.Module:
+    """The network up to its pooling."""
+    if isinstance(features := getattr(model, "features", None), nn.Module):
+        return features
+    layers = dict(model.named_children())
+    return nn.Sequential(
+        *[layer for name, layer in layers.items() if name not in ("avgpool", "fc", "classifier", "heads")]
+    )
+
+
+def _cached(name: str, url: str) -> Path:
+    """The file in torch's hub cache; its name ends with the first digits of its SHA-256."""
+    file = Path(urlparse(url).path).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    match = re.search(r"-([0-9a-f]{8,})\.pth$", file)
+    if path.exists():
+        if match:
+            check_sha256(path, match[1])
+        return path
+    raise MissingWeightsError(
+        f"The weights of {name} are not on this machine: put {url} into {path.parent}, or pass --weights PATH"
+        + (f" (its SHA-256 begins with {match[1]})." if match else ".")
+    )

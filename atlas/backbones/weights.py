@@ -1,0 +1,94 @@
+"""Files of pretrained weights: reading them, and what they contained."""
+
+import hashlib
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from schemas.errors import BadInputError, MissingWeightsError
+
+State = Mapping[str, torch.Tensor]
+
+
+def given_file(weights: Path | None) -> Path | None:
+    """The file that the user named; it must be there."""
+    if weights is not None and not weights.is_file():
+        raise MissingWeightsError(f"{weights}: there is no such file of weights; check the path given as --weights.")
+    return weights
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Refuse a cached file whose SHA-256 does not begin as published: its download was cut.
+
+    Raises:
+        BadInputError: It does not.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(expected):
+        raise BadInputError(
+            f"{path}: SHA-256 {found[:16]}…, {expected[:16]}… expected; delete the file and fetch it again."
+        )
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors by name from a .safetensors file, a saved state dict, or a TorchScript archive as OpenAI published.
+
+    Raises:
+        BadInputError: The file is none of these, or damaged.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        if _is_torchscript(path):
+            return _torchscript_state(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - the three readers raise a dozen kinds, and all mean the same
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInputError(f"{path}: not a readable file of weights ({reason}); get it again.") from None
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise BadInputError(f"{path}: not a file of named tensors; save a network's state_dict().")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def load_into(network: torch.nn.Module, state: State, name: str, path: Path) -> None:
+    """Put weights into a network.
+
+    Raises:
+        BadInputError: They are those of another network.
+    """
+    try:
+        network.load_state_dict(dict(state), strict=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise BadInputError(f"{path}: not the weights of {name} ({lines[min(1, len(lines) - 1)][:120]}).") from None
+
+
+def fingerprint(network: torch.nn.Module, preprocessing: object) -> str:
+    """SHA-256 over a network's weights, whatever file they came from, and its preprocessing."""
+    digest = hashlib.sha256(str(preprocessing).encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _torchscript_state(path: Path) -> dict[str, torch.Tensor]:
+    with warnings.catch_warnings():
+        # TorchScript is on its way out of torch, but OpenAI's files of 2021 are what they are.
+        warnings.filterwarnings("ignore", message=".*torch.jit.load. is deprecated", category=FutureWarning)
+        archive: torch.nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return dict(archive.state_dict())
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())

@@ -1,0 +1,120 @@
+"""How statements reach an atlas, and the link to a database of this process; `atlas.quack` has the one to a server."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+Parameters = Sequence[object] | Mapping[str, object] | None
+"""Values for the `?` or `$name` of a statement; text in them is never read as SQL."""
+
+Result = TypeVar("Result")
+
+
+class Transaction(Protocol):
+    """What can be done between BEGIN and COMMIT."""
+
+    def execute(self, sql: str, parameters: Parameters = None) -> duckdb.DuckDBPyConnection:
+        """Run one statement; its rows can be fetched from what comes back until the next statement."""
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Add rows, whose columns are the table's."""
+
+
+class Link(Protocol):
+    """A way to an atlas. Threads may share it: reads do not wait for each other, writes do."""
+
+    def read(self, work: Callable[[Transaction], Result]) -> Result:
+        """Run `work` in a transaction that can change nothing; where a connection was lost, from its start again."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction that is committed where its block ends, and rolled back where the block raises."""
+
+    def close(self) -> None:
+        """Let go of the atlas."""
+
+
+class Local:
+    """A database of this process: an atlas file, or a DuckLake that it has attached."""
+
+    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection], catalog: str = "") -> None:
+        """Connect.
+
+        Args:
+            connect: opens the database; called again where DuckDB has given up on it.
+            catalog: the attached database that holds the tables; empty for the main one.
+        """
+        self._connect, self._catalog = connect, catalog
+        self._writing = threading.Lock()
+        self.connection = connect()
+
+    def read(self, work: Callable[[Transaction], Result]) -> Result:
+        """Run `work` on a cursor of its own."""
+        cursor = self.connection.cursor()
+        try:
+            if self._catalog:
+                cursor.execute(f"USE {self._catalog}")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            result = work(_Here(cursor))
+            cursor.execute("COMMIT")
+        finally:
+            cursor.close()
+        return result
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction on the database; one at a time."""
+        with self._writing:
+            connection = self.connection
+            connection.begin()
+            try:
+                yield _Here(connection)
+                self.commit(connection)
+            except BaseException:
+                self._abandon(connection)
+                raise
+
+    def commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """End a transaction; a place of its own so that tests can fail here."""
+        connection.commit()
+
+    def close(self) -> None:
+        """Close the database; a file is checkpointed and can be opened by other processes."""
+        with self._writing:
+            self.connection.close()
+
+    def _abandon(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """End a transaction that failed; where DuckDB has given up on the database, open it again."""
+        try:
+            connection.rollback()
+        except duckdb.TransactionException:
+            pass  # a COMMIT that failed has ended the transaction already
+        except (duckdb.FatalException, duckdb.InternalException, duckdb.IOException):
+            # A checkpoint that found the disk full invalidates the whole database, and every batch is in the log.
+            connection.close()
+            self.connection = self._connect()
+
+
+class _Here:
+    """A transaction on a connection of this process."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Parameters = None) -> duckdb.DuckDBPyConnection:
+        return self._connection.execute(sql, parameters)
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        insert(self._connection, table, rows)
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    """Add Arrow rows to a table that `connection` knows by this name."""
+    connection.register("new_rows", rows)
+    try:
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")  # noqa: S608 - one of our tables
+    finally:
+        connection.unregister("new_rows")

@@ -1,0 +1,175 @@
+"""Import: a release's models into an atlas, exactly once."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from atlas.content import conform, content_sha256
+from atlas.release.tables import parquet_name, read_rows
+from atlas.release.verify import SUMS, description, problems
+from atlas.store import Store
+from schemas.errors import BadInputError, LedgerConflictError
+
+STAGE = "import"
+
+_OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
+"""Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
+
+_OF_MODEL = ("model", "split", "encoding", "dropped", "significance", "top_image", "label_score", "run")
+_SHARED: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "stimulus": (["stimulus_id"], ["sha256"]),
+    "caption": (["stimulus_id", "box", "captioner"], ["text"]),
+    "label": (["label_id"], ["lemma"]),
+    "label_embedding": (["label_id", "backbone"], ["vector"]),
+    "synthetic_image": (["label_id", "generator", "ordinal"], ["seed", "sha256"]),
+}
+"""Tables that models share → what names a row, and what two atlases must agree on. Paths may differ."""
+
+
+@dataclass(frozen=True)
+class _Release:
+    folder: Path
+
+    @cached_property
+    def contents(self) -> dict[str, Any]:
+        return description(self.folder)
+
+    @property
+    def models(self) -> list[str]:
+        return list(self.contents["Models"])
+
+    @property
+    def subjects(self) -> list[str]:
+        return [subject["Id"] for subject in self.contents["Subjects"]]
+
+    def key(self, name: str) -> str:
+        """Key of a batch: what it is about, and the checksum of the checksums."""
+        return f"{name}/{hashlib.sha256((self.folder / SUMS).read_bytes()).hexdigest()[:16]}"
+
+    def rows(self, table: str, column: str | None = None, value: str = "") -> pa.Table:
+        """Rows of a table, or those of them with a value in a column."""
+        filters = None if column is None else pc.field(column) == value
+        return conform(table, pq.read_table(self.folder / parquet_name(table), filters=filters))
+
+    def ledger(self, wanted: Callable[[str, str, str], bool]) -> pa.Table:
+        """Rows of the ledger of which (stage, batch_key, run_id) is wanted."""
+        rows = self.rows("ledger")
+        parts = zip(*(rows[name].to_pylist() for name in ("stage", "batch_key", "run_id")), strict=True)
+        return rows.filter(pa.array([wanted(*part) for part in parts], pa.bool_()))
+
+
+def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
+    """Bring the models of a release into an atlas; what an earlier import brought is not brought again.
+
+    Each subject and each model is one transaction, so each is there whole or not at all, and one model is in memory at
+    a time. The ledger's rows come along: an `ingest` of an imported model finds it complete.
+
+    Args:
+        store: the atlas.
+        folder: the release.
+        run_id: names this import in the ledger.
+
+    Returns:
+        The models that are in the atlas now and were not before.
+
+    Raises:
+        NotFoundError: the folder is no release.
+        BadInputError: the release is damaged, or of another format.
+        LedgerConflictError: the atlas has one of its models, or something else by one of its names.
+    """
+    if found := problems(folder):
+        more = f" (and {len(found) - 1} more; `voxel-atlas verify` lists them)" if len(found) > 1 else ""
+        raise BadInputError(f"{folder}: {found[0].rstrip('.')}{more}.")
+    release = _Release(folder)
+    done = store.committed(STAGE)
+    new = [model for model in release.models if release.key(model) not in done]
+    # All that may be refused is looked at before the first row is written.
+    _require_absent(store, new)
+    missing = [
+        (subject, tables)
+        for subject in release.subjects
+        for tables in _OF_SUBJECT
+        if not _has_subject(store, release, subject, tables)
+    ]
+    shared = {name: _new_rows(store, release, name) for name in _SHARED}
+    for subject, tables in missing:
+        rows = {name: release.rows(name, "subject_id", subject) for name in tables}
+        rows["ledger"] = release.ledger(
+            lambda stage, key, _, wanted=(tables[0], subject): (stage, key) == wanted  # type: ignore[misc]
+        )
+        store.append(rows, run_id=run_id, stage=STAGE, key=release.key(f"{tables[0]}/{subject}"))
+    if any(rows.num_rows for rows in shared.values()):
+        # Which rows are new depends on the atlas, so the key says which atlas it was.
+        store.append(shared, run_id=run_id, stage=STAGE, key=release.key(f"shared/{store.generation()}"))
+    for model in new:
+        store.append(_model_rows(release, model), run_id=run_id, stage=STAGE, key=release.key(model))
+    return new
+
+
+def _model_rows(release: _Release, model: str) -> dict[str, pa.Table]:
+    rows = {name: release.rows(name, "model_id", model) for name in _OF_MODEL}
+    runs = set(rows["run"]["run_id"].to_pylist())
+
+    def about_model(stage: str, key: str, run_id: str) -> bool:
+        return run_id in runs if stage == "run" else f"{key}/".startswith(f"{model}/")
+
+    return {**rows, "ledger": release.ledger(about_model)}
+
+
+def _require_absent(store: Store, models: Sequence[str]) -> None:
+    sql = "SELECT model_id FROM model WHERE list_contains(?::VARCHAR[], model_id) ORDER BY model_id"
+    for model in store.arrow(sql, [list(models)])["model_id"].to_pylist():
+        raise LedgerConflictError(
+            f"{store.address} has a model {model} that did not come from this release; `voxel-atlas rm {model}` "
+            "removes it, then the import can be started again."
+        )
+
+
+def _has_subject(store: Store, release: _Release, subject: str, tables: Sequence[str]) -> bool:
+    """Whether the atlas has what these tables say of a subject; a release that says nothing asks for nothing."""
+    theirs = {name: release.rows(name, "subject_id", subject) for name in tables}
+    ours = {name: conform(name, read_rows(store, name, [], [subject])) for name in tables}
+    if not theirs[tables[0]].num_rows:
+        return True
+    if not ours[tables[0]].num_rows:
+        return False
+    for name in tables:
+        if content_sha256({name: theirs[name]}) != content_sha256({name: ours[name]}):
+            raise LedgerConflictError(
+                f"{store.address} has a subject {subject} whose rows in {name} differ from the release's; "
+                "import it into another atlas."
+            )
+    return True
+
+
+def _new_rows(store: Store, release: _Release, name: str) -> pa.Table:
+    """Rows of a table that the atlas has not; an error where it has others by the same key."""
+    keys, agreed = _SHARED[name]
+    rows = release.rows(name)
+    columns = ", ".join([*keys, *agreed])
+    theirs = _keyed(rows.select([*keys, *agreed]), keys).with_row_index("row")
+    ours = _keyed(store.arrow(f"SELECT {columns}, TRUE AS known FROM {name}"), keys)  # noqa: S608 - a key of TABLES
+    joined = theirs.join(ours, on=list(keys), how="left", suffix="_here", maintain_order="left")
+    differs = pl.any_horizontal(pl.col(column) != pl.col(f"{column}_here") for column in agreed)
+    for row in joined.filter(pl.col("known") & differs).head(1).iter_rows(named=True):
+        place = ", ".join(f"{key} {row[key]}" for key in keys)
+        raise LedgerConflictError(
+            f"{store.address} has another {' and '.join(agreed)} in {name} for {place} than the release; "
+            "import it into another atlas."
+        )
+    return rows.take(joined.filter(pl.col("known").is_null())["row"].to_arrow())
+
+
+def _keyed(table: pa.Table, keys: Sequence[str]) -> pl.DataFrame:
+    """A table whose keys can be joined on: lists become text."""
+    frame = pl.DataFrame(table)
+    lists = [key for key in keys if frame.schema[key] == pl.List(pl.Int32)]
+    return frame.with_columns(pl.col(key).cast(pl.List(pl.String)).list.join(",") for key in lists)

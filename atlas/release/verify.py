@@ -1,0 +1,121 @@
+"""Whether a release is as it was written: its checksums, its tables and their columns."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atlas.release.tables import parquet_name
+from schemas.errors import BadInputError, NotFoundError
+from schemas.tables import FORMAT_VERSION, TABLES
+
+SUMS = "SHA256SUMS"
+DESCRIPTION = "dataset_description.json"
+_LINE = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)")
+
+
+def write_sums(folder: Path) -> None:
+    """Write the checksums of all files of a release, in the form that `sha256sum -c` reads."""
+    lines = [f"{_sha256(folder / path)}  {path}\n" for path in _files(folder)]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Path within the release → SHA-256, as its list has them.
+
+    Raises:
+        NotFoundError: there is no list of checksums, so the folder is no release.
+        BadInputError: the list is damaged.
+    """
+    try:
+        text = (folder / SUMS).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"{folder} is not a release: it has no file {SUMS}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{folder / SUMS} cannot be read: {error}.") from error
+    sums = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match is None or PurePosixPath(match["path"]).is_absolute() or ".." in PurePosixPath(match["path"]).parts:
+            raise BadInputError(f"{folder / SUMS}, line {number} is not a checksum and a file of the release.")
+        sums[match["path"]] = match["sum"]
+    return sums
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with a release, one sentence each; none when it is whole.
+
+    Raises:
+        NotFoundError: the folder is no release.
+        BadInputError: its list of checksums is damaged.
+    """
+    sums = read_sums(folder)
+    present = set(_files(folder))
+    found = [f"{path} is missing; copy the release again." for path in sorted(sums.keys() - present)]
+    found += [f"{path} is not in {SUMS}; it does not belong to the release." for path in sorted(present - sums.keys())]
+    changed = {path for path in sorted(sums.keys() & present) if _sha256(folder / path) != sums[path]}
+    found += [f"{path} has changed since it was written; copy the release again." for path in sorted(changed)]
+    # What a damaged file says of itself means nothing.
+    sound = (present & sums.keys()) - changed
+    if DESCRIPTION in sound:
+        found += _format_problems(folder)
+    elif DESCRIPTION not in sums:
+        found.append(f"{DESCRIPTION} is not there, so this is not a release of an atlas.")
+    for name in TABLES:
+        path = parquet_name(name)
+        if path in sound:
+            found += _table_problems(folder / path, name)
+        elif path not in sums:
+            found.append(f"{path} is not there, so the release lacks the table {name}.")
+    return found
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """What the release says of itself for programs: the part `VoxelAtlas` of its description."""
+    content: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["VoxelAtlas"]
+    return content
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / SUMS:
+            yield path.relative_to(folder).as_posix()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _format_problems(folder: Path) -> Iterator[str]:
+    try:
+        version = description(folder)["Format"]
+    except (ValueError, KeyError, TypeError):
+        yield f"{DESCRIPTION} does not describe a release of an atlas."
+        return
+    if version != FORMAT_VERSION:
+        yield (
+            f"{DESCRIPTION}: the release has format {version}, and this version of voxel-atlas reads format "
+            f"{FORMAT_VERSION}; {'install a newer one' if version > FORMAT_VERSION else 'export it again'}."
+        )
+
+
+def _table_problems(path: Path, name: str) -> Iterator[str]:
+    place = parquet_name(name)
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        yield f"{place} is not a Parquet file: {str(error).splitlines()[0].rstrip('.')}."
+        return
+    expected = TABLES[name]
+    if schema.names != expected.names:
+        yield f"{place} has the columns {', '.join(schema.names)}; expected are {', '.join(expected.names)}."
+        return
+    for field in expected:
+        if schema.field(field.name).type != field.type:
+            yield f"{place}: column {field.name} is {schema.field(field.name).type}; expected is {field.type}."

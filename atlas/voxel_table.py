@@ -1,0 +1,108 @@
+"""The voxels of one model as arrays: what they are filtered by, and what is told of each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from atlas.store import Store
+from schemas.errors import NotFoundError
+
+_COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
+
+
+class VoxelTable:
+    """Fitted voxels in ascending order, with their scores, places and regions. Never changed once made."""
+
+    def __init__(
+        self, model: Mapping[str, Any], frame: pl.DataFrame, regions: pl.DataFrame, fingerprint: object
+    ) -> None:
+        self._model = model
+        self.fingerprint = fingerprint
+        self.frame = frame
+        """voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex."""
+        self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
+        self._significant = frame["significant"].fill_null(value=False).to_numpy()
+        self._r2 = frame["r2"].to_numpy()
+        self._aligned: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self.rois: dict[str, NDArray[np.bool_]] = {}
+        """Region → (n_voxels,) whether each voxel lies in it."""
+        for (name,), members in regions.group_by("roi"):
+            self.rois[str(name)] = np.isin(self.voxels, members["voxel"].drop_nulls().to_numpy())
+        self.rois = dict(sorted(self.rois.items()))
+
+    @classmethod
+    def load(cls, store: Store, model: Mapping[str, Any], old: "VoxelTable | None") -> "VoxelTable":
+        """The present table of a model; the old one where nothing has changed."""
+        counted = store.arrow(
+            "SELECT (SELECT concat_ws(' ', count(*), bit_xor(hash(voxel, r2, r))) FROM encoding "
+            "WHERE model_id = $model) AS fitted, "
+            "(SELECT count(*) FROM significance WHERE model_id = $model) AS tested, "
+            "(SELECT count(*) FROM voxel WHERE subject_id = $subject) AS placed, "
+            "(SELECT count(*) FROM voxel_roi WHERE subject_id = $subject) AS assigned",
+            {"model": model["model_id"], "subject": model["subject_id"]},
+        ).to_pylist()
+        if old is not None and old.fingerprint == counted:
+            return old
+        sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? ORDER BY voxel"  # noqa: S608 - constant
+        frame = store.frame(sql, [model["model_id"]])
+        regions = store.frame(
+            "SELECT r.roi, v.voxel FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE subject_id = ?",
+            [model["subject_id"]],
+        )
+        return cls(model, frame, regions, counted)
+
+    def mask(self, rois: Sequence[str], *, significant: bool, min_r2: float | None) -> NDArray[np.bool_]:
+        """Which voxels lie in one of the regions (in any where none is named) and pass the limits, (n_voxels,).
+
+        Raises:
+            NotFoundError: a region that the subject has not.
+        """
+        mask = np.full(len(self.voxels), not rois)
+        for roi in rois:
+            mask |= self.roi(roi)
+        if significant:
+            mask &= self._significant
+        if min_r2 is not None:
+            mask &= self._r2 >= min_r2
+        return mask
+
+    def roi(self, name: str) -> NDArray[np.bool_]:
+        """Which voxels lie in a region.
+
+        Raises:
+            NotFoundError: the subject has no such region; the message lists those that it has.
+        """
+        if name not in self.rois:
+            raise NotFoundError(
+                f"{self._model['subject_id']} has no ROI {name!r}; it has {', '.join(self.rois) or 'none'}."
+            )
+        return self.rois[name]
+
+    def rows(self, voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each voxel, (n,); -1 for one that was not fitted."""
+        if self._aligned is not None and self._aligned[0] is voxels:
+            return self._aligned[1]
+        rows = np.searchsorted(self.voxels, voxels)
+        rows[rows == len(self.voxels)] = 0
+        found = self.voxels[rows] == voxels if len(self.voxels) else np.zeros(len(voxels), bool)
+        rows = np.where(found, rows, -1)
+        if len(voxels) == len(self.voxels):
+            # The keys of an index, which come with every question.
+            self._aligned = voxels, rows
+        return rows
+
+    def describe(self, rows: NDArray[np.int64]) -> pl.DataFrame:
+        """What answers tell of voxels: model_id, subject_id, simulated, voxel, rois, r2, … in the order of `rows`."""
+        inside = {name: members[rows].tolist() for name, members in self.rois.items()}
+        regions = [[name for name, members in inside.items() if members[place]] for place in range(len(rows))]
+        return self.frame[rows].select(
+            pl.lit(self._model["model_id"]).alias("model_id"),
+            pl.lit(self._model["subject_id"]).alias("subject_id"),
+            pl.lit(self._model["simulated"]).alias("simulated"),
+            "voxel",
+            pl.Series("rois", regions, pl.List(pl.String)),
+            *("r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
+        )

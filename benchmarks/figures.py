@@ -1,0 +1,103 @@
+"""How every benchmark reports: a table for people, `{"figures": …, "machine": …}` for `--json FILE`.
+
+    import figures
+
+    arguments = figures.arguments(__doc__)
+    figures.emit("Ridge regression", {"ratio_himalaya": 118.0}, rows, arguments.json)
+
+Absolute seconds say little on a shared machine, so a benchmark times its peers in the same run and reports ratios.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+Result = TypeVar("Result")
+Row = Mapping[str, object]
+"""One line of the printed table: column name → value. All rows of a table have the same columns."""
+
+
+def arguments(
+    description: str | None, extend: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """Parse the command line: `--json FILE`, and whatever `extend` adds to the parser."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE as JSON")
+    if extend is not None:
+        extend(parser)
+    return parser.parse_args()
+
+
+def timed(run: Callable[[], Result], repeats: int = 1) -> tuple[float, Result]:
+    """The shortest wall time of `repeats` runs in seconds (neighbours only ever add to it), and the last result."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = run()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def peak_gib() -> float:
+    """The most memory this process has held so far, in GiB (Linux; getrusage would count the parent's, too)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+
+
+def emit(title: str, figures: Mapping[str, float], rows: Sequence[Row] = (), json_path: Path | None = None) -> None:
+    """Print the rows and the figures, and write the figures where `--json` said.
+
+    Args:
+        title: What was measured, on what sizes.
+        figures: Name → number; the names are those of the issue or the manual.
+        rows: Details for people, one mapping a line; not part of the JSON.
+        json_path: The file to write, or None.
+    """
+    console = Console()
+    if rows:
+        table = Table(title=title, title_justify="left")
+        for name in rows[0]:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(*(_shown(value) for value in row.values()))
+        console.print(table)
+    summary = Table("figure", "value", title=None if rows else title, title_justify="left")
+    for name, value in figures.items():
+        summary.add_row(name, _shown(value))
+    console.print(summary)
+    described = machine()
+    console.print(", ".join(f"{name} {value}" for name, value in described.items()), style="dim")
+    if json_path is not None:
+        text = json.dumps({"figures": dict(figures), "machine": described}, indent=2)
+        json_path.write_text(text + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, str | int | float]:
+    """What the figures were measured on; `load` is the one-minute load average when they were reported."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "torch", "duckdb")},
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

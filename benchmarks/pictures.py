@@ -1,0 +1,154 @@
+"""Pictures of pycortex's S1 against pycortex's own figure of the same data, in one run.
+
+    python benchmarks/pictures.py [--json FILE] [--cache FOLDER] [--umap]
+
+The first run works out S1's pixel maps (a minute on two cores); with --cache the next one finds them.
+"""
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+import textwrap
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import figures
+from viz import filestore, flatmap, inflated, page, vector
+from viz.surface import Surface, load_surface, regions
+
+WIDTH = 1024
+
+
+def main() -> None:
+    arguments = figures.arguments(__doc__, _options)
+    with tempfile.TemporaryDirectory() as temporary:
+        cache = arguments.cache or Path(temporary)
+        surface = load_surface("S1", "fullhead", cache)
+        built_s, pixels = figures.timed(lambda: surface.pixel_map(WIDTH))
+        outlines = surface.roi_outlines()
+        volume = gaussian_filter(np.random.default_rng(0).normal(size=surface.shape), 1.5).astype(np.float32)
+        values = volume.ravel() / volume.std()
+        visual = _visual_cortex(surface, cache)
+        some = np.where(visual, values, np.float32(np.nan))
+
+        flatmap.render(some, pixels, outlines=outlines)
+        bare_s, _ = figures.timed(lambda: flatmap.render(some, pixels), 100)
+        lined_s, png = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines), 100)
+        whole_s, _ = figures.timed(lambda: flatmap.render(values, pixels, outlines=outlines), 100)
+        text = {"title": "Similarity to cake", "colorbar": "similarity to cake (cosine)", "note": "simulated subject"}
+        all_s, _ = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines, **text), 100)
+        alpha_s, _ = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines, alpha=np.abs(values)), 5)
+        svg_s, svg = figures.timed(lambda: vector.render(some, pixels, form="svg", outlines=outlines, **text), 3)
+        seen = inflated.view(surface, width=WIDTH)
+        inflated_s, _ = figures.timed(lambda: inflated.render(some, seen, **text), 5)
+        page_bytes = len(page.pixel_map_bytes(surface, WIDTH, np.flatnonzero(visual)))
+        pycortex_s, agreement = _against_pycortex(surface, cache, values)
+        thick_s, thick_agreement = _against_pycortex(surface, cache, values, depths=32)
+
+        results = {
+            "flatmap_ms": 1e3 * lined_s,
+            "ratio_pycortex": pycortex_s / lined_s,
+            "cold_cached_ms": 1e3 * _cold(cache),
+            "pixel_agreement": min(agreement, thick_agreement),
+        }
+        if arguments.umap:
+            results["umap_trustworthiness"] = _umap()
+        rows = [
+            {"picture, 1,024 px": name, "ms": 1e3 * seconds, "× faster than pycortex": pycortex_s / seconds}
+            for name, seconds in {
+                "pycortex's figure, 1 depth, warm": pycortex_s,
+                "pycortex's figure, 32 depths, warm": thick_s,
+                "flat map": bare_s,
+                "with outlines and names": lined_s,
+                "with outlines, whole cortex": whole_s,
+                "with outlines, title and colour bar": all_s,
+                "with opacities (true colour)": alpha_s,
+                "SVG": svg_s,
+                "inflated, four sides": inflated_s,
+            }.items()
+        ]
+        title = (
+            f"S1, {int(visual.sum()):,} voxels; pixel map {built_s:.1f} s the first time, "
+            f"{page_bytes / 1024:.0f} KiB for the page; PNG {len(png) / 1024:.0f} KiB, SVG {len(svg) / 1024:.0f} KiB"
+        )
+        figures.emit(title, results, rows, arguments.json)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep what is worked out once in FOLDER")
+    parser.add_argument("--umap", action="store_true", help="also fit UMAP colours (half a minute to compile)")
+
+
+def _visual_cortex(surface: Surface, cache: Path) -> NDArray[np.bool_]:
+    _, rois = regions(surface.name, surface.transform, cache)
+    wanted = [rois[name] for name in ("V1", "V2", "V3", "FFA", "OFA", "EBA", "PPA", "OPA", "RSC")]
+    return np.any(wanted, axis=0).ravel()
+
+
+def _against_pycortex(
+    surface: Surface, cache: Path, values: NDArray[np.float32], depths: int = 1
+) -> tuple[float, float]:
+    """Seconds of pycortex's warm figure as a PNG, and the share of cortical pixels within 2 of 255 of ours."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    cortex = filestore.pycortex(cache)
+    cortex.db.filestore = filestore.database(surface.subject, cache).filestore
+    cortex.db.reload_subjects()
+    pixels = surface.pixel_map(WIDTH, depths)
+    data = cortex.Volume(values.reshape(surface.shape), "S1", "fullhead", vmin=-2, vmax=2, cmap="RdBu_r")
+
+    def figure() -> bytes:
+        file = io.BytesIO()
+        without = {f"with_{part}": False for part in ("rois", "labels", "colorbar", "curvature")}
+        cortex.quickflat.make_png(file, data, height=pixels.height, thick=depths, depth=0.5, **without)
+        return file.getvalue()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure()
+        seconds, theirs = figures.timed(figure, 5)
+    ours = flatmap.render(values, pixels, colormap="RdBu_r", vmin=-2, vmax=2)
+    one, other = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16) for png in (ours, theirs))
+    return seconds, float((np.abs(one - other).max(2)[pixels.inside] <= 2).mean())
+
+
+def _cold(cache: Path) -> float:
+    """Seconds to the first picture with outlines in a new process that has a cached pixel map; imports not counted."""
+    script = f"""
+        import time
+        from pathlib import Path
+        import matplotlib.colors, numpy as np
+        from viz import flatmap
+        from viz.surface import load_surface
+        values = np.random.default_rng(0).normal(size=310_000).astype(np.float32)
+        start = time.perf_counter()
+        surface = load_surface("S1", "fullhead", Path({str(cache)!r}))
+        flatmap.render(values, surface.pixel_map({WIDTH}), outlines=surface.roi_outlines())
+        print(time.perf_counter() - start)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return min(float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3))
+
+
+def _umap() -> float:
+    """Trustworthiness of the colours of 300 labels of 30 topics in 384 dimensions."""
+    from viz.colours import label_colours
+
+    rng = np.random.default_rng(0)
+    topics = rng.normal(size=(30, 384))
+    images = np.repeat(topics, 50, 0) + 0.8 * rng.normal(size=(1500, 384))
+    vectors = np.repeat(topics, 10, 0) + 0.8 * rng.normal(size=(300, 384))
+    names = [str(number) for number in range(300)]
+    return label_colours(images.astype(np.float32), names, vectors.astype(np.float32)).trustworthiness
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""Ridge regression of many voxels beside himalaya, beside a loop over voxels, and beside one matrix product.
+
+    python benchmarks/ridge.py --json FILE
+
+8,500 images, 100 penalties, one 15 % hold-out that chooses each voxel's penalty, then a refit: the same job for all,
+in float64. Peers are timed on fewer voxels and scaled: himalaya along the line through two sizes (its cost is a
+constant for the features plus an amount a voxel), the loop in proportion. The floor is what BLAS needs for features'
+transpose times responses, which no exact solution can do without. A second process streams 300,000 voxels through fit,
+prediction and both tests, to see what memory and time a voxel it takes.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import torch
+from himalaya.backend import set_backend
+from himalaya.ridge import RidgeCV
+from himalaya.scoring import r2_score
+from sklearn.model_selection import PredefinedSplit
+
+import figures
+from ingest.encoding.metrics import pearson, r2
+from ingest.encoding.ridge import Ridge
+from ingest.encoding.significance import bootstrap_p
+
+N_TRAIN, N_TEST, BATCH = 8_500, 1_500, 2_000
+ALPHAS = np.logspace(-8, 10, 100)
+
+
+def main() -> None:
+    arguments = figures.arguments(__doc__, _extend)
+    if arguments.stream:
+        _stream(arguments.stream_features, arguments.voxels, arguments.stream)
+        return
+    speed, rows = _speed(arguments)
+    streamed, more = _streamed(arguments)
+    figures.emit(
+        f"{N_TRAIN} images, {len(ALPHAS)} penalties, {arguments.voxels} voxels",
+        speed | _exactness() | streamed,
+        [*rows, *more],
+        arguments.json,
+    )
+
+
+def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--features", type=int, default=512)
+    parser.add_argument("--voxels", type=int, default=20_000)
+    parser.add_argument("--peer-voxels", type=int, nargs=2, default=(100, 400), help="two sizes that himalaya runs at")
+    parser.add_argument("--loop-voxels", type=int, default=10, help="voxels that the loop runs at")
+    parser.add_argument("--stream-voxels", type=int, default=300_000)
+    parser.add_argument("--stream-features", type=int, default=1_024)
+    parser.add_argument("--stream", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figures.Row]]:
+    features, responses = _problem(arguments.features, arguments.voxels)
+    wide = features.astype(np.float64)
+    holdout = np.sort(np.random.default_rng(1).permutation(N_TRAIN)[: N_TRAIN * 15 // 100])
+
+    seconds, fit = figures.timed(lambda: Ridge(features, ALPHAS, [holdout]).fit(responses), repeats=3)
+    floor = _floor_seconds(wide, responses, arguments.voxels)
+    few, many = arguments.peer_voxels
+    peer_few, _ = figures.timed(lambda: _himalaya(wide, responses[:, :few], holdout))
+    peer_many, peer = figures.timed(lambda: _himalaya(wide, responses[:, :many], holdout))
+    peer_seconds = peer_few + (peer_many - peer_few) / (many - few) * (arguments.voxels - few)
+    loop_seconds = _loop_seconds(features, responses[:, : arguments.loop_voxels], holdout)
+    loop_seconds *= arguments.voxels / arguments.loop_voxels
+
+    rows = [
+        {"what": "one product (floor)", "features": arguments.features, "seconds": floor},
+        {"what": "Ridge", "features": arguments.features, "seconds": seconds},
+        {
+            "what": f"himalaya ({few} and {many} voxels, scaled)",
+            "features": arguments.features,
+            "seconds": peer_seconds,
+        },
+        {"what": "loop (scaled)", "features": arguments.features, "seconds": loop_seconds},
+    ]
+    return {
+        "ratio_himalaya": peer_seconds / seconds,
+        "ridge_ratio_naive": loop_seconds / seconds,
+        "floor_fraction": floor / seconds,
+        "alpha_agreement": float(np.mean(np.isclose(fit.alpha[:many], peer.best_alphas_.numpy(), rtol=1e-9))),
+    }, rows
+
+
+def _problem(n_features: int, n_voxels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features and responses in float32, as networks and betas come; a tenth of the variance is signal."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((N_TRAIN, n_features), dtype=np.float32)
+    weights = rng.standard_normal((n_features, n_voxels), dtype=np.float32) / np.float32(np.sqrt(9 * n_features))
+    responses = rng.standard_normal((N_TRAIN, n_voxels), dtype=np.float32)
+    responses += features @ weights
+    return features, responses
+
+
+def _floor_seconds(features: np.ndarray, responses: np.ndarray, n_voxels: int) -> float:
+    block = responses[:, :BATCH].astype(np.float64)
+    x, y, product = torch.from_numpy(features), torch.from_numpy(block), torch.empty(features.shape[1], BATCH).double()
+    seconds, _ = figures.timed(lambda: torch.mm(x.T, y, out=product), repeats=10)
+    return seconds * n_voxels / BATCH
+
+
+def _himalaya(features: np.ndarray, responses: np.ndarray, holdout: np.ndarray) -> RidgeCV:
+    set_backend("torch")
+    member = np.full(len(features), -1)
+    member[holdout] = 0
+    model = RidgeCV(
+        alphas=ALPHAS,
+        fit_intercept=True,
+        cv=PredefinedSplit(member),
+        # Ten penalties at a time: all at once need 3 GB for the solutions of 512 features alone.
+        solver_params={"score_func": r2_score, "n_alphas_batch": 10, "warn": False},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(torch.from_numpy(features), torch.from_numpy(responses.astype(np.float64)))
+
+
+def _loop_seconds(features: np.ndarray, responses: np.ndarray, holdout: np.ndarray) -> float:
+    """One voxel after the other: the solution of every penalty (they are ready), its error, the best one's refit."""
+    train = np.setdiff1d(np.arange(N_TRAIN), holdout)
+    x, val = features[train] - features[train].mean(axis=0), features[holdout] - features[train].mean(axis=0)
+    values, axes = np.linalg.eigh((x.T @ x).astype(np.float64))
+    projected = (axes.T @ x.T).astype(np.float32)
+    solutions = np.concatenate(
+        [(axes / (values + alpha)).astype(np.float32) @ projected for alpha in ALPHAS]
+    )  # (penalties × features, images)
+    scatter = (features - features.mean(axis=0)).T @ (features - features.mean(axis=0))
+
+    def voxel(y: np.ndarray) -> np.ndarray:
+        weights = (solutions @ (y[train] - y[train].mean())).reshape(len(ALPHAS), -1)
+        error = np.square(y[holdout] - y[train].mean() - weights @ val.T).mean(axis=1)
+        penalty = ALPHAS[error.argmin()] * np.eye(len(scatter), dtype=np.float32)
+        return np.linalg.solve(scatter + penalty, features.T @ (y - y.mean()))
+
+    seconds, _ = figures.timed(lambda: [voxel(y) for y in responses.T])
+    return seconds
+
+
+def _exactness() -> dict[str, float]:
+    """The largest error of a score over the whole grid, with dead, duplicate and collinear columns, n > p and n < p."""
+    rng, worst = np.random.default_rng(2), 0.0
+    for n, d in ((600, 80), (120, 200)):
+        features = rng.standard_normal((n, d)) * np.exp(rng.standard_normal(d)) + rng.standard_normal(d)
+        features[:, 0], features[:, 1], features[:, 2] = 0, features[:, 3], features[:, 4] - 2 * features[:, 5]
+        responses = features @ rng.standard_normal((d, 50)) / np.sqrt(d) + 2 * rng.standard_normal((n, 50))
+        order = rng.permutation(n)
+        for validation in ([order[: n // 6]], np.array_split(order, 5)):
+            scores = Ridge(features, ALPHAS, validation).scores(responses)
+            expected = np.mean([_svd_scores(features, responses, fold) for fold in validation], axis=0)
+            worst = max(worst, float(np.max(np.abs(scores - expected) / np.maximum(1, np.abs(expected)))))
+    return {"max_rel_err": worst}
+
+
+def _svd_scores(features: np.ndarray, responses: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    train = np.setdiff1d(np.arange(len(features)), fold)
+    x_mean, y_mean = features[train].mean(axis=0), responses[train].mean(axis=0)
+    u, s, vt = np.linalg.svd(features[train] - x_mean, full_matrices=False)
+    s[s < 1e-13 * s[0]] = 0
+    scores = []
+    for alpha in ALPHAS:
+        weights = vt.T @ ((s / (s**2 + alpha))[:, None] * (u.T @ (responses[train] - y_mean)))
+        scores.append(r2(responses[fold], (features[fold] - x_mean) @ weights + y_mean))
+    return np.array(scores)
+
+
+def _streamed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figures.Row]]:
+    """Run `_stream` in a process of its own, whose memory holds nothing of the peers'."""
+    sizes = ("--stream", arguments.stream_voxels, "--stream-features", arguments.stream_features)
+    command = [sys.executable, __file__, *map(str, (*sizes, "--voxels", arguments.voxels))]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    small, large, floor, peak = map(float, answer)
+    rows = [
+        {"what": f"Ridge, {n} voxels", "features": arguments.stream_features, "seconds": seconds * n}
+        for n, seconds in ((arguments.voxels, small), (arguments.stream_voxels, large))
+    ]
+    return {"linearity": large / small, "floor_fraction_streamed": floor / large, "peak_gib": peak}, rows
+
+
+def _stream(n_features: int, n_small: int, n_large: int) -> None:
+    """Print seconds a voxel of the fit at two sizes, of the floor, and the peak memory in GiB."""
+    features, responses = _problem(n_features, BATCH)
+    rng = np.random.default_rng(3)
+    test_features = rng.standard_normal((N_TEST, n_features), dtype=np.float32)
+    measured = rng.standard_normal((N_TEST, BATCH), dtype=np.float32)
+    holdout = np.sort(rng.permutation(N_TRAIN)[: N_TRAIN * 15 // 100])
+    seconds = []
+    for n_voxels in (n_small, n_large):
+        start = time.perf_counter()
+        ridge = Ridge(features, ALPHAS, [holdout])
+        spent = time.perf_counter() - start
+        for _ in range(0, n_voxels, BATCH):
+            # The same responses serve as every batch: a batch's cost and memory do not depend on their values.
+            start = time.perf_counter()
+            fit = ridge.fit(responses)
+            spent += time.perf_counter() - start
+            predicted = fit.predict(test_features)
+            r2(measured, predicted), pearson(measured, predicted), bootstrap_p(measured, predicted, 2_000, 0)
+        seconds.append(spent / n_voxels)
+    floor = _floor_seconds(features.astype(np.float64), responses, 1)
+    print(*seconds, floor, figures.peak_gib())
+
+
+if __name__ == "__main__":
+    main()

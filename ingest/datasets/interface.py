@@ -1,0 +1,49 @@
+"""What a data set is: images that were seen, voxels, and the voxels' responses to the images."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the `subject` table; schemas/tables.sql describes each field."""
+
+    subject_id: str
+    dataset: str
+    simulated: bool
+    space: Literal["volume", "surface"]
+    surface: str | None
+    transform: str | None
+    shape: tuple[int, ...]
+    description: str
+
+
+class Dataset(Protocol):
+    """Images and responses of one subject. Row i of the responses belongs to row i of `stimuli`."""
+
+    subject: Subject
+    fingerprint: str
+    """SHA-256 that changes when the images or the responses do."""
+    stimuli: pl.DataFrame
+    """The images with responses: stimulus_id, dataset, uri, sha256 (see the `stimulus` table)."""
+    voxels: pl.DataFrame
+    """voxel (0 … n-1), i, j, k, hemisphere, vertex, noise_ceiling (see the `voxel` table)."""
+    rois: pl.DataFrame
+    """roi, source, description (see the `roi` table)."""
+    voxel_rois: pl.DataFrame
+    """voxel, roi, t (see the `voxel_roi` table)."""
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
+        ...
+
+    def responses_of(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Responses of the given voxel numbers, (n_stimuli, n_voxels): z-scored betas averaged over repeats.
+
+        A column with NaN, or one that does not vary, is a voxel that the fit leaves out and counts.
+        """
+        ...

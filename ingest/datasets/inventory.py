@@ -1,0 +1,115 @@
+"""What `voxel-atlas check` says of a data set before anything is fitted: what is there, and how big the job is."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from schemas.config import IngestConfig
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file or folder that a reader looks for."""
+
+    what: str
+    path: Path
+    needed: bool = True
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a data set holds for one configuration."""
+
+    n_images: int
+    n_trials: int
+    n_voxels: int
+    """Voxels of the configuration's ROIs; voxels that turn out NaN or constant are among them."""
+    copied_bytes: int = 0
+    """Disk for copies of compressed responses that can be read by voxel."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What is found, what is missing and how big the job is."""
+
+    files: pl.DataFrame
+    """what, path, found, needed, bytes (null where it is not there), a row for each file that the reader looks for."""
+    problems: tuple[str, ...]
+    """Why the data set cannot be ingested as it is, each in one sentence; empty when it can."""
+    size: Size | None
+    """None when the data set cannot be opened."""
+    n_batches: int | None
+    ram_bytes: int | None
+    """Memory that fitting takes at its peak, estimated."""
+    disk_bytes: int | None
+    """Disk that the atlas and the caches grow by, estimated."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether an ingest can start."""
+        return not self.problems
+
+    @property
+    def missing(self) -> pl.DataFrame:
+        """The rows of `files` that are needed and not there."""
+        return self.files.filter(~pl.col("found") & pl.col("needed"))
+
+
+def inventory(
+    items: Iterable[Item], size: Size | None, problems: Iterable[str], config: IngestConfig, n_features: int
+) -> Inventory:
+    """Put an inventory together, with what the job takes.
+
+    Args:
+        items: what the reader looks for.
+        size: what it found, or None where it cannot tell.
+        problems: sentences that say why.
+        config: the settings; batch_voxels bounds the memory.
+        n_features: features of the backbone.
+    """
+    problems = list(problems)
+    ram = None if size is None else _ram(size, config.batch_voxels, n_features)
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if ram is not None and ram > free:
+        problems.append(
+            f"Fitting takes about {ram / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free; pass a smaller "
+            "--batch-voxels or close other programs."
+        )
+    return Inventory(
+        files=_files(items),
+        problems=tuple(problems),
+        size=size,
+        n_batches=None if size is None else -(-size.n_voxels // config.batch_voxels),
+        ram_bytes=ram,
+        disk_bytes=None if size is None else _disk(size, n_features),
+    )
+
+
+def _files(items: Iterable[Item]) -> pl.DataFrame:
+    rows = [
+        (
+            item.what,
+            str(item.path),
+            item.path.exists(),
+            item.needed,
+            item.path.stat().st_size if item.path.is_file() else None,
+        )
+        for item in items
+    ]
+    schema = {"what": pl.String, "path": pl.String, "found": pl.Boolean, "needed": pl.Boolean, "bytes": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _ram(size: Size, batch_voxels: int, n_features: int) -> int:
+    """Features in single and twice in double precision, their decomposition, three copies of a batch's responses."""
+    rank = min(size.n_images, n_features)
+    voxels = min(size.n_voxels, batch_voxels)
+    return size.n_images * n_features * (4 + 2 * 8) + 3 * rank**2 * 8 + 3 * size.n_images * voxels * 8
+
+
+def _disk(size: Size, n_features: int) -> int:
+    """Weights of every voxel, features of every image, and copies of compressed responses."""
+    return (size.n_voxels + size.n_images) * n_features * 4 + size.copied_bytes

@@ -1,0 +1,25 @@
+"""Images on disk, as the networks get them."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from schemas.errors import BadInputError, NotFoundError
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The pixels of an image file as RGB, (height, width, 3).
+
+    Raises:
+        NotFoundError: There is no such file.
+        BadInputError: It is no image, or ends early.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: there is no such image; put it there or pass --allow-missing.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise BadInputError(f"{path}: not a readable image ({error}); get the file again.") from None

@@ -1,0 +1,77 @@
+"""From single trials to one response per image: z-scoring and the mean over repeats, for every data set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+LEFT_OUT = -1
+"""Image of a trial that no image is known of, or whose image is left out."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Trials that are read together, for example a session."""
+
+    name: str
+    images: Indices
+    """The image of each trial, (n_trials,), as its row in `stimuli`; LEFT_OUT where there is none."""
+    groups: tuple[slice | Indices, ...]
+    """Trials that are z-scored together; none leaves the responses as they are."""
+    read: Callable[[Indices], Floats]
+    """Single-trial responses of the voxels of these numbers, (n_trials, n_voxels)."""
+
+
+def zscored(trials: Floats, groups: Sequence[slice | Indices]) -> Floats:
+    """Each voxel's trials, less their mean and divided by their standard deviation (of the population), per group.
+
+    Args:
+        trials: (n_trials, n_voxels); overwritten.
+        groups: rows that are standardised together.
+
+    Returns:
+        `trials`; NaN where a voxel is NaN, infinite or constant in a group.
+    """
+    for rows in groups:
+        group = trials[rows].astype(np.float64)
+        # A constant voxel is exactly 0 once centred (sums of equal single-precision numbers are exact in double), and
+        # 0 / 0 is the NaN that is wanted.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            group -= group.mean(axis=0)
+            group /= np.sqrt(np.mean(group**2, axis=0))
+        trials[rows] = group
+    return trials
+
+
+def mean_responses(blocks: Sequence[Block], n_images: int, voxels: Indices) -> Floats:
+    """Responses to every image: z-scored trials, averaged over the repeats of the image.
+
+    Only the given voxels of one block are in memory at a time, beside the result.
+
+    Args:
+        blocks: all trials of the subject.
+        n_images: rows of the result.
+        voxels: numbers of the voxels, (n_voxels,).
+
+    Returns:
+        (n_images, n_voxels); a column has NaN where `zscored` says so.
+    """
+    total = np.zeros((n_images, len(voxels)), np.float32)
+    for block in blocks:
+        if len(used := np.flatnonzero(block.images != LEFT_OUT)):
+            trials = zscored(block.read(voxels), block.groups)
+            order = used[np.argsort(block.images[used], kind="stable")]
+            # Sums of equal images first: an image may come twice in a block, and `+=` would count it once.
+            images, starts = np.unique(block.images[order], return_index=True)
+            total[images] += np.add.reduceat(trials[order], starts, axis=0)
+    total /= repeats(blocks, n_images)[:, None]
+    return total
+
+
+def repeats(blocks: Sequence[Block], n_images: int) -> NDArray[np.int64]:
+    """How many trials show each image, (n_images,)."""
+    images = np.concatenate([block.images for block in blocks])
+    return np.bincount(images[images != LEFT_OUT], minlength=n_images)

@@ -1,0 +1,204 @@
+"""Voxels of a functional image: where they are, maps over them, and series of images read voxel by voxel.
+
+A voxel's place in the image is its linear index k·Y·X + j·X + i: C order of a (Z, Y, X) array, which is also the order
+of the values in a NIfTI file.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers.expat import ExpatError
+
+import nibabel as nib
+import numpy as np
+import polars as pl
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.cifti2 import Cifti2HeaderError
+from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import ImageOpener
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from atlas.files import write_atomically
+from ingest.datasets.fingerprint import combined_sha256, data_sha256
+from ingest.datasets.trials import Floats, Indices
+from schemas.errors import BadInputError, SpaceMismatchError
+
+_VOLUMES_AT_ONCE = 64
+_DAMAGE = (Cifti2HeaderError, EOFError, ExpatError, HeaderDataError, ImageFileError, OSError, ValueError, zlib.error)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The voxels of a subject within an image."""
+
+    shape: tuple[int, int, int]
+    """(z, y, x)"""
+    linear: Indices
+    """Linear index of each voxel, ascending, (n_voxels,)."""
+    hemisphere: NDArray[np.str_] | None = None
+    """left, right or "" where it is not known, (n_voxels,)."""
+
+    def __len__(self) -> int:
+        return len(self.linear)
+
+    def kji(self, voxels: Indices) -> tuple[Indices, Indices, Indices]:
+        """Indices (z, y, x) of the voxels of these numbers."""
+        k, j, i = np.unravel_index(self.linear[voxels], self.shape)
+        return k, j, i
+
+    def frame(self, noise_ceiling: Floats | None = None) -> pl.DataFrame:
+        """The data set's `voxels`."""
+        k, j, i = self.kji(np.arange(len(self)))
+        side = pl.Series(self.hemisphere, dtype=pl.String) if self.hemisphere is not None else None
+        return voxel_frame(len(self), i=i, j=j, k=k, hemisphere=side, noise_ceiling=noise_ceiling)
+
+    def values(self, path: Path) -> Floats:
+        """A map's values at the voxels, (n_voxels,).
+
+        Raises:
+            BadInputError: The file is damaged.
+            SpaceMismatchError: The map has another shape.
+        """
+        volume = read_volume(path)
+        if volume.shape != self.shape:
+            raise SpaceMismatchError(
+                f"{path}: the image is {_by(volume.shape[::-1])} voxels, the responses are {_by(self.shape[::-1])}; "
+                "use a map of the same space."
+            )
+        return volume.ravel()[self.linear]
+
+
+def voxel_frame(n_voxels: int, **columns: pl.Series | NDArray[np.generic] | None) -> pl.DataFrame:
+    """A `voxels` frame; a column that is not given is null, and so are NaN and ""."""
+    schema = {"i": pl.Int32, "j": pl.Int32, "k": pl.Int32, "hemisphere": pl.String, "vertex": pl.Int32}
+    schema |= {"noise_ceiling": pl.Float32}
+    series = [pl.Series("voxel", range(n_voxels), dtype=pl.Int32)]
+    for name, kind in schema.items():
+        given = columns.get(name)
+        values = pl.Series(name, given, dtype=kind) if given is not None else pl.Series(name, [None], dtype=kind)
+        series.append(values if given is not None else values.new_from_index(0, n_voxels))
+    return pl.DataFrame(series).with_columns(
+        pl.col("noise_ceiling").fill_nan(None), pl.col("hemisphere").replace("", None)
+    )
+
+
+def read_volume(path: Path) -> Floats:
+    """A three-dimensional NIfTI image as (z, y, x).
+
+    Raises:
+        BadInputError: The file is damaged, or no three-dimensional image.
+    """
+    with readable(path):
+        data = np.asarray(nib.load(path).dataobj, np.float32)
+    data = data.squeeze() if data.ndim > 3 else data
+    if data.ndim != 3:
+        raise BadInputError(f"{path}: an image of {_by(data.shape)} values; a map has three dimensions.")
+    return np.ascontiguousarray(data.T)
+
+
+def series_shape(path: Path) -> tuple[int, ...]:
+    """Shape (x, y, z, n_volumes) of a NIfTI series, from its header.
+
+    Raises:
+        BadInputError: The file is damaged.
+    """
+    with readable(path):
+        image = nib.load(path)
+        check_length(path, image.dataobj)
+    shape: tuple[int, ...] = image.shape
+    return shape
+
+
+def check_length(path: Path, data: ArrayProxy) -> None:
+    """Raises EOFError when a file is shorter than its header says; a compressed file only tells when it is read."""
+    expected = data.offset + int(np.prod(data.shape)) * data.dtype.itemsize
+    if path.suffix not in (".gz", ".mgz") and path.stat().st_size < expected:
+        raise EOFError(f"{path.stat().st_size} bytes, {expected} expected")
+
+
+def volumes_of(path: Path, advice: str = "") -> Iterator[NDArray[np.generic]]:
+    """The images of a NIfTI series one after the other, flat, as they are stored (unscaled).
+
+    Reading in the file's order decompresses it once, and one image is in memory at a time.
+
+    Raises:
+        BadInputError: The file ends early or is damaged.
+    """
+    with readable(path, advice):
+        image = nib.load(path)
+        proxy, n = image.dataobj, int(np.prod(image.shape[:3]))
+        with ImageOpener(str(path)) as file:
+            file.seek(proxy.offset)
+            for _ in range(int(np.prod(image.shape[3:]))):
+                stored = file.read(n * proxy.dtype.itemsize)
+                if len(stored) < n * proxy.dtype.itemsize:
+                    raise EOFError("it ends early")
+                yield np.frombuffer(stored, proxy.dtype)
+
+
+def voxel_major(path: Path, linear: Indices, cache: Path, advice: str = "") -> Callable[[Indices], Floats]:
+    """Read a NIfTI series voxel by voxel.
+
+    A compressed series can only be read image by image. So the wanted voxels are copied once to a file in `cache`
+    that holds each voxel's values together, when the first of them are read; afterwards nothing else is read.
+
+    Args:
+        path: the .nii or .nii.gz file, (x, y, z, n_volumes).
+        linear: linear indices of the voxels that are ever read, (n_voxels,).
+        cache: folder of the copy, which is as large as the stored values of these voxels.
+        advice: ends the message about a damaged file.
+
+    Returns:
+        A function from numbers of voxels (positions in `linear`) to their values, (n_volumes, n), scaled as the
+        header says.
+    """
+    copy = cache / f"{combined_sha256([data_sha256(path), hashlib.sha256(linear.tobytes()).hexdigest()])}.npy"
+    with readable(path, advice):
+        proxy = nib.load(path).dataobj
+
+    def read(voxels: Indices) -> Floats:
+        if not copy.exists():
+            values = _voxel_by_voxel(path, linear, advice)
+            write_atomically(copy, lambda file: np.save(file, values))
+        stored = np.load(copy, mmap_mode="r")[voxels].T.astype(np.float32)
+        # A slope of 1 and an intercept of 0 change nothing, and need not be computed.
+        if (proxy.slope, proxy.inter) != (1, 0):
+            stored = stored * np.float32(proxy.slope) + np.float32(proxy.inter)
+        return np.asarray(stored)
+
+    return read
+
+
+def _voxel_by_voxel(path: Path, linear: Indices, advice: str) -> NDArray[np.generic]:
+    """Stored values of the voxels, (n_voxels, n_volumes)."""
+    n_volumes = series_shape(path)[3]
+    with readable(path, advice):
+        stored = nib.load(path).dataobj.dtype
+    values = np.empty((len(linear), n_volumes), stored)
+    buffer = np.empty((min(_VOLUMES_AT_ONCE, n_volumes), len(linear)), stored)
+    for number, volume in enumerate(volumes_of(path, advice)):
+        row = number % len(buffer)
+        buffer[row] = volume[linear]
+        if row == len(buffer) - 1 or number == n_volumes - 1:
+            values[:, number - row : number + 1] = buffer[: row + 1].T
+    return values
+
+
+@contextmanager
+def readable(path: Path, advice: str = "") -> Iterator[None]:
+    """Turns every way in which an image file can be damaged into one sentence."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, BadInputError | FileNotFoundError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadInputError(f"{path}: a damaged or cut file ({reason}); get it again{advice}.") from None
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

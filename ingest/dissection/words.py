@@ -1,0 +1,42 @@
+"""Word lists for finding nouns in captions, each with its reason."""
+
+
+def _words(*groups: str) -> frozenset[str]:
+    return frozenset(word for group in groups for word in group.split())
+
+
+OF_PICTURES = _words(
+    "background close closeup close-up foreground image photo photograph picture scene shot snapshot up view"
+)
+"""Words for the picture: no things, at the end of a compound either ("street scene" names a street)."""
+
+NO_THING = OF_PICTURES | _words(
+    # amounts, and wholes that what follows names ("a group of people")
+    "group couple pair bunch piece lot number variety assortment collection array set row series stack pile amount",
+    "part half kind type sort style bit flight",
+    # places in the picture or on a thing
+    "top bottom front back side left right middle center centre edge end corner distance inside outside next lap",
+    # times and circumstances
+    "day daytime night nighttime time moment way sale",
+    # words for whatever
+    "thing something someone somebody anything everything nothing other one each essential",
+)
+"""The stop list: lemmas that by themselves name nothing that is seen; compounds do ("parking lot", "night stand")."""
+
+COLOURS = _words("black blue brown color gray green grey orange pink purple red white yellow")
+"""No things in the singular without an article ("dressed in black"); "an orange" and "oranges" are."""
+
+SIZES_AND_AGES = _words("big large little long old short small young")
+"""With COLOURS, adjectives that are meant literally: "yellow jacket" is no wasp, "old man" no cactus."""
+
+PLURAL_ONLY = _words("binoculars clothes goggles jeans pajamas pants scissors shorts sunglasses trousers")
+"""Words whose singular is no word."""
+
+IRREGULAR = {"people": "person", "cooky": "cookie"}
+"""Lemmas that spaCy gives, and those that they should be."""
+
+ING_NOUNS = _words(
+    "awning building carving ceiling clothing crossing drawing dressing duckling dumpling earring frosting icing king",
+    "landing lighting painting pudding railing ring sibling spring string stuffing swing topping wedding wing",
+)
+"""Nouns in -ing. After another noun, any other such word is a participle that the tagger took for a noun."""

@@ -1,0 +1,46 @@
+"""Collages for a word: scenes made of the A-half cut-outs whose descriptions are nearest to it."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from atlas.backbones import load
+from atlas.backbones.interface import Image
+from ingest.scenes.compose import compose
+from ingest.scenes.pictures import load_pictures
+
+NEAR = 0.5
+"""Cosine of a word and a description from which on a cut-out may stand for the word."""
+N_NEAREST = 6
+"""Cut-outs at most that a word's collages are made of."""
+_BELOW_BEST = 0.12
+"""Cut-outs that are less near than the nearest one by more are not used."""
+
+
+class SceneMaker:
+    """Makes pictures for words from the calibration half; nothing that a simulated subject saw is in them."""
+
+    def __init__(self, home: Path) -> None:
+        pictures = load_pictures(home)
+        self._cutouts = pictures.of_half("A")
+        self._photographs = pictures.photographs
+        self._tower = load("lite", device="cpu", home=home)
+        self._descriptions = self._tower.text([cutout.description for cutout in self._cutouts])
+        names = "\n".join(cutout.name for cutout in self._cutouts)
+        self.fingerprint = hashlib.sha256(f"{names} {NEAR} {N_NEAREST} {self._tower.fingerprint}".encode()).hexdigest()
+
+    def collages(self, label: str, seeds: Sequence[int]) -> list[Image] | None:
+        """A picture for each seed, or None where no cut-out is near the label."""
+        nearness = self._descriptions @ self._tower.text([label])[0]
+        order = np.argsort(-nearness, kind="stable")[:N_NEAREST]
+        near = [int(i) for i in order if nearness[i] >= max(NEAR, nearness[order[0]] - _BELOW_BEST)]
+        if not near:
+            return None
+        return [self._collage(near, seed) for seed in seeds]
+
+    def _collage(self, near: Sequence[int], seed: int) -> Image:
+        rng = np.random.default_rng(seed)
+        things = [self._cutouts[near[int(rng.integers(len(near)))]] for _ in range(1 + int(rng.integers(2)))]
+        return compose(things, rng, self._photographs).image

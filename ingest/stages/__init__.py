@@ -1,0 +1,1 @@
+"""The stages of an ingest, in the order of their use: encode, fit, describe, generate, score."""

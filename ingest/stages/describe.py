@@ -1,0 +1,168 @@
+"""Stage `describe`: a voxel's most driving images and crops, and captions of them (METHOD §2, steps 1 and 2).
+
+Work goes image by image: the feature map of an image is made once for all voxels that want it, and so is each crop.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from atlas.backbones.interface import Backbone, Box, Floats, Image
+from ingest.dissection.activation import ImageMaps, by_image, image_maps, top_images
+from ingest.dissection.captions import Captioner
+from ingest.dissection.crops import CropRules, crop_boxes
+from ingest.stages.context import Context, grouped, ranges
+from ingest.stages.fitted import FittedVoxels, fitted
+
+_WHOLE: tuple[int, ...] = ()
+_CAPTIONS_PER_COMMIT = 512
+
+Region = tuple[int, tuple[int, ...]]
+"""(row of the image in the data set's stimuli, box or () for the whole image)."""
+
+
+@dataclass
+class _Candidates:
+    """Images and crops that some voxel may be described by, and each voxel's response to them."""
+
+    regions: list[Region] = field(default_factory=list)
+    features: list[Floats] = field(default_factory=list)
+    _rows: list[NDArray[np.intp]] = field(default_factory=list)
+    _responses: list[Floats] = field(default_factory=list)
+
+    def add(self, region: Region, feature: Floats, rows: NDArray[np.intp], responses: Floats) -> None:
+        """A region, its features (dim,), the rows of the voxels that want it, and their responses to it."""
+        self.regions.append(region)
+        self.features.append(feature)
+        self._rows.append(rows)
+        self._responses.append(responses)
+
+    def best(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.int32]]:
+        """The `n` strongest regions of every voxel: its row, the region, the response and the rank from 1."""
+        region = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])
+        row, response = np.concatenate(self._rows), np.concatenate(self._responses)
+        # Ties fall to the region that was met first, whatever the sort does elsewhere.
+        order = np.lexsort((region, -response, row))
+        starts = np.flatnonzero(np.r_[True, np.diff(row[order]) != 0])
+        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)])) + 1
+        kept = order[rank <= n]
+        return row[kept], region[kept], response[kept], rank[rank <= n].astype(np.int32)
+
+
+def describe(context: Context, features: Floats, voxels: NDArray[np.int32], captioner: Captioner) -> None:
+    """Append `top_image` and `caption` rows of the given voxels, a block of voxels at a time.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+        voxels: numbers of the voxels to describe, ascending; each has a row in `encoding`.
+        captioner: writes the captions.
+    """
+    done = context.store.committed("describe")
+    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    for start, stop in ranges(len(voxels), context.config.block_voxels):
+        key = f"{context.model_id}/{start}"
+        if key in done:
+            continue
+        block = voxels[start:stop]
+        candidates = _candidates(context, features, fitted(context, block))
+        row, region, response, rank = candidates.best(context.config.n_captions)
+        used = np.unique(region)
+        _caption(context, captioner, [candidates.regions[i] for i in used], [candidates.features[i] for i in used])
+        top = {
+            "model_id": pa.repeat(context.model_id, len(row)),
+            "voxel": block[row],
+            "rank": rank,
+            "stimulus_id": [stimulus_ids[candidates.regions[i][0]] for i in region],
+            "box": [list(candidates.regions[i][1]) for i in region],
+            "response": response,
+        }
+        context.store.append({"top_image": pa.table(top)}, run_id=context.run_id, stage="describe", key=key)
+
+
+def _candidates(context: Context, features: Floats, voxels: FittedVoxels) -> _Candidates:
+    config, backbone = context.config, context.backbone
+    top, _ = top_images(features, voxels.weights, voxels.bias, voxels.feature_mean, config.top_images)
+    found = _Candidates()
+    with context.progress.stage("map and crop", len(np.unique(top))) as advance:
+        for image, rows in by_image(top):
+            found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
+        if not config.crops_per_image:
+            return found
+        for maps in image_maps(backbone, context.dataset.image, by_image(top), voxels.weights, context.batch_images):
+            crops = _crops(maps, backbone, CropRules.of(config))
+            for group in grouped(crops, context.batch_images):
+                encoded = backbone.features([cut(maps.image, box) for box, _ in group])
+                for feature, (box, rows) in zip(encoded, group, strict=True):
+                    found.add((maps.index, box), feature, rows, voxels.respond(feature, rows))
+            advance(1)
+    return found
+
+
+def _crops(maps: ImageMaps, backbone: Backbone, rules: CropRules) -> Iterator[tuple[Box, NDArray[np.intp]]]:
+    """The distinct crops of an image, each with the rows of the voxels that want it."""
+    height, width = maps.image.shape[:2]
+    seen = backbone.seen(width, height)
+    wanted: dict[Box, list[int]] = {}
+    for row, activation in zip(maps.rows, maps.maps, strict=True):
+        for box in crop_boxes(activation, seen, rules, (width, height)):
+            wanted.setdefault(box, []).append(int(row))
+    for box, rows in sorted(wanted.items()):
+        yield box, np.array(rows)
+
+
+def _caption(context: Context, captioner: Captioner, regions: list[Region], features: list[Floats]) -> None:
+    """Append captions of the regions that this captioner has not described in any earlier run."""
+    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    sql = "SELECT DISTINCT stimulus_id, box FROM caption WHERE captioner = ?"
+    known = context.store.arrow(sql, [captioner.name]).to_pylist()
+    described = {(row["stimulus_id"], tuple(row["box"])) for row in known}
+    new = [i for i, (image, box) in enumerate(regions) if (stimulus_ids[image], box) not in described]
+    with context.progress.stage("caption", len(new)) as advance:
+        for group in grouped(new, _CAPTIONS_PER_COMMIT):
+            ids = [stimulus_ids[regions[i][0]] for i in group]
+            boxes = [list(regions[i][1]) for i in group]
+            texts = captioner.caption(
+                _LazyCrops(context, [regions[i] for i in group]), np.stack([features[i] for i in group])
+            )
+            batch = {"stimulus_id": ids, "box": boxes, "captioner": [captioner.name] * len(ids), "text": texts}
+            content = hashlib.sha256(repr((ids, boxes)).encode()).hexdigest()
+            context.store.append(
+                {"caption": pa.table(batch)},
+                run_id=context.run_id,
+                stage="caption",
+                key=f"{captioner.name}/{content[:16]}",
+            )
+            advance(len(group))
+
+
+class _LazyCrops(Sequence[Image]):
+    """Pixels of regions, read when they are looked at: a captioner that works on features reads none."""
+
+    def __init__(self, context: Context, regions: Sequence[Region]) -> None:
+        self._context, self._regions = context, regions
+
+    def __len__(self) -> int:
+        return len(self._regions)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> "_LazyCrops": ...
+    def __getitem__(self, index: int | slice) -> "Image | _LazyCrops":
+        if isinstance(index, slice):
+            return _LazyCrops(self._context, self._regions[index])
+        image, box = self._regions[index]
+        picture = self._context.dataset.image(image)
+        return cut(picture, (box[0], box[1], box[2], box[3])) if box else picture
+
+
+def cut(picture: Image, box: Box) -> Image:
+    """The part of a picture that a box holds."""
+    left, top, right, bottom = box
+    return picture[top:bottom, left:right]

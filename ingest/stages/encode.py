@@ -1,0 +1,54 @@
+"""Stage `encode`: images to features, each image once per network, kept between runs."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from atlas.backbones.interface import Backbone, Floats, Image
+from atlas.files import write_atomically
+from ingest.stages.context import Context
+
+_IMAGES_PER_FILE = 256
+
+
+class FeatureCache:
+    """Pooled features on disk, one file for each group of images, named by the images' content and the network."""
+
+    def __init__(self, home: Path, backbone: Backbone, batch_images: int) -> None:
+        self._folder = home / "features" / backbone.fingerprint[:16]
+        self._backbone = backbone
+        self._batch_images = batch_images
+
+    def get(self, sha256s: Sequence[str], load: Callable[[int], Image], advance: Callable[[int], None]) -> Floats:
+        """Features of images, (n_images, dim).
+
+        Args:
+            sha256s: content hash of each image; equal hashes must mean equal pixels.
+            load: gives image i; called only for what is not on disk.
+            advance: told how many images are done.
+        """
+        features = np.empty((len(sha256s), self._backbone.dim), np.float32)
+        for start in range(0, len(sha256s), _IMAGES_PER_FILE):
+            stop = min(start + _IMAGES_PER_FILE, len(sha256s))
+            path = self._folder / f"{hashlib.sha256(''.join(sha256s[start:stop]).encode()).hexdigest()}.npy"
+            if path.exists():
+                features[start:stop] = np.load(path)
+                advance(stop - start)
+                continue
+            for i in range(start, stop, self._batch_images):
+                end = min(i + self._batch_images, stop)
+                features[i:end] = self._backbone.features([load(index) for index in range(i, end)])
+                advance(end - i)
+            write_atomically(path, partial(np.save, arr=features[start:stop]))
+        return features
+
+
+def encode(context: Context) -> Floats:
+    """Features of the data set's images, (n_stimuli, dim), in the order of its `stimuli`."""
+    sha256s = context.dataset.stimuli["sha256"].to_list()
+    cache = FeatureCache(context.home, context.backbone, context.batch_images)
+    with context.progress.stage("encode images", len(sha256s)) as advance:
+        return cache.get(sha256s, context.dataset.image, advance)

@@ -1,0 +1,142 @@
+"""Stages `fit` and `significance`: one ridge regression per voxel, its quality, and false discovery rates."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from atlas.backbones.device import resolve_device
+from atlas.backbones.interface import Floats
+from atlas.store import Store
+from ingest.encoding.metrics import drop_reasons, pearson, r2
+from ingest.encoding.ridge import Ridge
+from ingest.encoding.significance import benjamini_hochberg, bootstrap_p, correlation_p
+from ingest.encoding.split import Indices, split_by
+from ingest.stages.context import Context, ranges
+from schemas.config import IngestConfig
+
+
+def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
+    """Fit the given voxels and append `model`, `split`, `encoding` and `dropped`; then `significance`.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+        voxels: numbers of the voxels to fit, ascending.
+    """
+    config = context.config
+    train, test = split_by(config, len(features))
+    _append_model(context, features[train], train, test, len(voxels))
+    done = context.store.committed("fit")
+    ridge: Ridge | None = None  # its decompositions take seconds: made when the first batch needs them
+    with context.progress.stage("fit voxels", len(voxels)) as advance:
+        for start, stop in ranges(len(voxels), config.batch_voxels):
+            key = f"{context.model_id}/{start}"
+            if key not in done:
+                ridge = ridge or Ridge.from_config(features[train], config, device=resolve_device(context.device))
+                _fit_batch(context, ridge, features, train, test, voxels[start:stop], key)
+            advance(stop - start)
+    _append_significance(context)
+
+
+def significant_voxels(store: Store, model_id: str, fdr: float) -> NDArray[np.int32]:
+    """Numbers of the voxels whose false discovery rate is at most `fdr`, ascending."""
+    sql = "SELECT voxel FROM significance WHERE model_id = ? AND q <= ? ORDER BY voxel"
+    return np.asarray(store.arrow(sql, [model_id, fdr])["voxel"].to_numpy(), np.int32)
+
+
+def _append_model(context: Context, train_features: Floats, train: Indices, test: Indices, n_voxels: int) -> None:
+    config, backbone = context.config, context.backbone
+    covariance = np.cov(train_features, rowvar=False).astype(np.float32) if backbone.has_text else None
+    model = {
+        "model_id": context.model_id,
+        "subject_id": context.dataset.subject.subject_id,
+        "backbone": config.backbone,
+        "config": config.canonical_json(),
+        "config_sha256": config.sha256,
+        "feature_mean": train_features.mean(axis=0, dtype=np.float64).astype(np.float32),
+        "feature_covariance": None if covariance is None else covariance.ravel(),
+        "label_backbone": config.label_backbone,
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_voxels": n_voxels,
+    }
+    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_numpy()
+    parts = pa.table(
+        {
+            "model_id": [context.model_id] * (len(train) + len(test)),
+            "stimulus_id": np.concatenate([stimulus_ids[train], stimulus_ids[test]]),
+            "part": ["train"] * len(train) + ["test"] * len(test),
+        }
+    )
+    batch = {"model": pa.Table.from_pylist([model]), "split": parts}
+    context.store.append(batch, run_id=context.run_id, stage="model", key=context.model_id)
+
+
+def _fit_batch(
+    context: Context,
+    ridge: Ridge,
+    features: Floats,
+    train: Indices,
+    test: Indices,
+    voxels: NDArray[np.int32],
+    key: str,
+) -> None:
+    responses = context.dataset.responses_of(voxels)
+    # A response that is constant over the training or over the test images has no fit or no correlation.
+    train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
+    reasons = np.where(train_reasons != "", train_reasons, test_reasons)
+    good = reasons == ""
+    fitted = ridge.fit(responses[train][:, good])
+    predicted, measured = fitted.predict(features[test]), responses[test][:, good]
+    batch = {
+        "encoding": pa.table(
+            {
+                "model_id": pa.repeat(context.model_id, int(good.sum())),
+                "voxel": voxels[good],
+                "weights": list_column(fitted.weights),
+                "bias": fitted.bias,
+                "alpha": fitted.alpha,
+                "r2": r2(measured, predicted),
+                "r": pearson(measured, predicted),
+                "p": _p(context.config, measured, predicted),
+            }
+        ),
+        "dropped": pa.table(
+            {
+                "model_id": pa.repeat(context.model_id, int((~good).sum())),
+                "voxel": voxels[~good],
+                "reason": reasons[~good].tolist(),
+            }
+        ),
+    }
+    context.store.append(batch, run_id=context.run_id, stage="fit", key=key)
+
+
+def _p(config: IngestConfig, measured: Floats, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    if config.significance == "correlation":
+        return correlation_p(measured, predicted)
+    return bootstrap_p(measured, predicted, config.n_bootstrap, config.seed)
+
+
+def _append_significance(context: Context) -> None:
+    fitted = context.store.arrow("SELECT voxel, p FROM encoding WHERE model_id = ? ORDER BY voxel", [context.model_id])
+    if fitted.num_rows == 0:
+        context.progress.note(f"{context.model_id}: no voxel could be fitted, all were NaN or constant.")
+    batch = pa.table(
+        {
+            "model_id": pa.repeat(context.model_id, fitted.num_rows),
+            "voxel": fitted["voxel"],
+            "q": benjamini_hochberg(fitted["p"].to_numpy()),
+        }
+    )
+    context.store.append({"significance": batch}, run_id=context.run_id, stage="significance", key=context.model_id)
+    dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
+    if n := dropped["n"][0].as_py():
+        context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")
+
+
+def list_column(rows: Floats) -> pa.ListArray:
+    """A matrix (n, d) as an Arrow column of n lists, without copying a value."""
+    n, width = rows.shape
+    offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, np.int32)
+    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(rows, np.float32).ravel())

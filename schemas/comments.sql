@@ -1,0 +1,37 @@
+-- Comments that DuckDB files and served atlases keep and DuckLake has no place for: on macros and on columns of views.
+
+COMMENT ON COLUMN voxel_quality.model_id IS 'The model.';
+COMMENT ON COLUMN voxel_quality.subject_id IS 'The subject.';
+COMMENT ON COLUMN voxel_quality.voxel IS 'The voxel.';
+COMMENT ON COLUMN voxel_quality.alpha IS 'Ridge penalty chosen for this voxel.';
+COMMENT ON COLUMN voxel_quality.r2 IS 'Coefficient of determination on the test images, at most 1.';
+COMMENT ON COLUMN voxel_quality.r IS 'Pearson correlation of predicted and measured test responses, -1 to 1.';
+COMMENT ON COLUMN voxel_quality.p IS 'Share of bootstrap resamples in which r2 is below 0, 0 to 1.';
+COMMENT ON COLUMN voxel_quality.q IS 'Adjusted p, 0 to 1; NULL until all voxels of the model are fitted.';
+COMMENT ON COLUMN voxel_quality.significant IS 'Whether q <= 0.05; NULL until all voxels of the model are fitted.';
+COMMENT ON COLUMN voxel_quality.noise_ceiling IS 'Share of the variance that is signal, 0 to 1; NULL where unknown.';
+COMMENT ON COLUMN voxel_quality.r2_of_ceiling IS 'r2 / noise_ceiling; NULL where the ceiling is 0 or unknown.';
+COMMENT ON COLUMN voxel_quality.i IS 'Volume index along the first NIfTI axis (x), from 0; NULL for vertices.';
+COMMENT ON COLUMN voxel_quality.j IS 'Volume index along the second NIfTI axis (y), from 0; NULL for vertices.';
+COMMENT ON COLUMN voxel_quality.k IS 'Volume index along the third NIfTI axis (z), from 0; NULL for vertices.';
+COMMENT ON COLUMN voxel_quality.hemisphere IS 'left or right; NULL where it is not known.';
+COMMENT ON COLUMN voxel_quality.vertex IS 'Vertex number within the hemisphere, from 0; NULL for voxels.';
+
+COMMENT ON COLUMN voxel_label.model_id IS 'The model.';
+COMMENT ON COLUMN voxel_label.voxel IS 'The voxel.';
+COMMENT ON COLUMN voxel_label.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN voxel_label.rank IS 'Place among the voxel''s labels, from 1.';
+COMMENT ON COLUMN voxel_label.label IS 'The noun or noun compound.';
+COMMENT ON COLUMN voxel_label.score IS 'Raw score of the method; higher is better.';
+COMMENT ON COLUMN voxel_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+
+COMMENT ON COLUMN top_label.model_id IS 'The model.';
+COMMENT ON COLUMN top_label.voxel IS 'The voxel.';
+COMMENT ON COLUMN top_label.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN top_label.label IS 'The noun or noun compound.';
+COMMENT ON COLUMN top_label.score IS 'Raw score of the method; higher is better.';
+COMMENT ON COLUMN top_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+
+COMMENT ON MACRO TABLE roi_labels IS 'FROM roi_labels(''FFA''): first labels of the voxels of a region, the commonest first. model_id: the model; method: how labels were scored; label: the word; n_voxels: voxels whose first label it is; mean_probability: mean of their probabilities, 0 to 1.';
+COMMENT ON MACRO TABLE concept_map IS 'FROM concept_map(''kitchen'', model := ''nsd/subj05/clip-rn50''): every fitted voxel of the models whose ids begin so (all by default). The word must be a label. model_id: the model; subject_id: the subject; voxel: the voxel; similarity: cosine of the word''s vector with the ridge weights, -1 to 1. Patterns, concepts of several words and labels of models without a text tower are in Python, GraphQL and `voxel-atlas query`.';
+COMMENT ON MACRO TABLE voxels_like IS 'FROM voxels_like(''cake'', model := ''nsd/subj05/clip-rn50''): the significant voxels (q <= 0.05), the most similar first; arguments and model_id, subject_id, voxel, similarity as in concept_map. r2, r: prediction of the test images; q: false discovery rate; rois: names of the regions that the voxel is in.';

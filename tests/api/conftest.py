@@ -1,0 +1,304 @@
+"""A small atlas in a real DuckDB file, a backbone with a deterministic text tower, and a real server over HTTP."""
+
+import asyncio
+import hashlib
+import socket
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+import uvicorn
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.applications import Starlette
+
+from api.http import create_app
+from atlas import backbones
+from atlas.labels import label_id
+from atlas.search import Atlas
+from atlas.store import Store
+from schemas.config import IngestConfig, Settings
+from viz.pixels import PixelMap
+from viz.surface import Surface
+
+DIM = 16
+SHAPE = (6, 10, 10)
+N_VOXELS = 300
+SUBJECT = "simulated/T1"
+TOPICS = {
+    "FFA": ["face", "man", "smile"],
+    "EBA": ["body", "arm", "player"],
+    "PPA": ["house", "kitchen", "street"],
+    "FOOD": ["cake", "pizza", "banana"],
+    "VWFA": ["sign", "letter", "word"],
+}
+LABELS = [word for words in TOPICS.values() for word in words]
+METHOD = "brainlmm-eq2"
+HOSTILE_LABEL = '<img src=x onerror="document.title=1">'
+
+
+def text_vector(text: str) -> NDArray[np.float32]:
+    """A unit vector that depends on the word and on its topic, so that words of one topic are near each other."""
+    topic = next((name for name, words in TOPICS.items() if text in words), text)
+
+    def noise(key: str) -> NDArray[np.float64]:
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")).normal(size=DIM)
+
+    vector = noise(f"topic {topic}") + 0.4 * noise(text)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class Toy:
+    """A backbone whose images are their mean colours."""
+
+    name, dim, has_text, fingerprint = "toy", DIM, True, "toy"
+
+    def features(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        means = np.array([image.reshape(-1, 3).mean(0) / 255 for image in images], np.float32)
+        return np.tile(means, (1, 6))[:, :DIM].astype(np.float32)
+
+    def text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([text_vector(text) for text in texts])
+
+
+class ToySurface(Surface):
+    """Two ellipses, each pixel of which shows a voxel."""
+
+    def pixel_map(self, width: int) -> PixelMap:
+        height = width // 2
+        y, x = np.mgrid[0:height, 0:width]
+        inside = np.zeros((height, width), bool)
+        for middle in (0.25, 0.75):
+            inside |= ((x / width - middle) / 0.23) ** 2 + ((y / height - 0.5) / 0.46) ** 2 < 1
+        column = np.clip((x / width * 30).astype(int), 0, 29)
+        row = np.clip((y / height * 20).astype(int), 0, 19)
+        index = np.where(inside, column * 20 + row, -1).astype(np.int32)
+        curvature = (127 + 60 * np.sin(x / width * 60) * np.cos(y / height * 40)).astype(np.uint8)
+        return PixelMap(index, curvature, inside, self.n_cells)
+
+    def roi_outlines(self) -> dict[str, list[NDArray[np.float32]]]:
+        turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        middles = {name: (0.1 + 0.17 * place, 0.5) for place, name in enumerate(TOPICS)}
+        return {
+            name: [np.stack([x + 0.05 * np.cos(turn), y + 0.15 * np.sin(turn)], 1).astype(np.float32)]
+            for name, (x, y) in middles.items()
+        }
+
+
+def toy_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None) -> Surface:
+    return ToySurface(
+        name=surface, transform=transform, shape=SHAPE, n_vertices=(0, 0), kinds=frozenset({"flat"}), subject=cache,
+        cache=cache, folder=cache,
+    )  # fmt: skip
+
+
+def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, finished: bool = True) -> str:
+    """One model of one subject: 300 voxels in five regions, with labels, top images and captions."""
+    random = np.random.default_rng(seed)
+    config = IngestConfig(dataset="simulated", subject=subject.split("/")[1], backbone="toy", seed=seed)
+    model_id = f"{subject}/toy/{config.sha256[:6]}"
+    cells = np.sort(random.choice(int(np.prod(SHAPE)), N_VOXELS, replace=False))
+    voxel = np.arange(N_VOXELS, dtype=np.int32)
+    topic = [list(TOPICS)[v * len(TOPICS) // N_VOXELS] for v in voxel]
+    ceiling = random.uniform(0.1, 0.6, N_VOXELS)
+    weights = np.stack(
+        [sum(text_vector(word) for word in TOPICS[name]) + 0.8 * random.normal(size=DIM) for name in topic]
+    ).astype(np.float32)
+    q = random.uniform(0, 0.06, N_VOXELS)
+    names = [*LABELS, HOSTILE_LABEL] if seed == 0 else LABELS
+    stimuli = [f"toy/{seed}/{n}" for n in range(12)]
+    for n, stimulus in enumerate(stimuli):
+        path = folder / f"{stimulus.replace('/', '-')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (320, 240), (20 * n, 255 - 20 * n, 120)).save(path)
+    scores = []
+    for v in voxel.tolist():
+        own = TOPICS[topic[v]]
+        order = [*random.permutation(own).tolist(), *random.permutation([w for w in LABELS if w not in own]).tolist()][
+            :5
+        ]
+        if v == 7 and seed == 0:
+            order[0] = HOSTILE_LABEL
+        probability = np.sort(random.dirichlet(np.ones(5)))[::-1]
+        scores += [
+            {"model_id": model_id, "voxel": v, "method": METHOD, "label_id": label_id(word), "score": -float(rank),
+             "rank": rank + 1, "probability": float(probability[rank])}
+            for rank, word in enumerate(order)
+        ]  # fmt: skip
+    run = {"run_id": f"run-{seed}", "model_id": model_id, "config": config.canonical_json(), "code_version": "0",
+           "message": ""}  # fmt: skip
+    now = datetime.now(UTC)
+    batch: dict[str, list[dict[str, Any]]] = {
+        "subject": [
+            {"subject_id": subject, "dataset": "simulated", "simulated": True, "space": "volume", "surface": "toy",
+             "transform": "toy", "shape": list(SHAPE), "description": "Made for tests."}
+        ],
+        "roi": [
+            {"subject_id": subject, "roi": n, "source": "simulated", "description": f"{n} of the toy"} for n in TOPICS
+        ],
+        "voxel": [
+            {"subject_id": subject, "voxel": v, "i": int(c % 10), "j": int(c // 10 % 10), "k": int(c // 100),
+             "hemisphere": None, "vertex": None, "noise_ceiling": float(ceiling[v])}
+            for v, c in zip(voxel.tolist(), cells, strict=True)
+        ],
+        "voxel_roi": [{"subject_id": subject, "voxel": v, "roi": topic[v], "t": None} for v in voxel.tolist()],
+        "stimulus": [
+            {"stimulus_id": s, "dataset": "toy", "uri": str(folder / f"{s.replace('/', '-')}.png"), "sha256": "0" * 64}
+            for s in stimuli
+        ],
+        "caption": [
+            {"stimulus_id": s, "box": box, "captioner": "toy", "text": f"a {LABELS[n]} in a field"}
+            for n, s in enumerate(stimuli) for box in ([], [40, 30, 200, 180])
+        ],
+        "model": [
+            {"model_id": model_id, "subject_id": subject, "backbone": "toy", "config": config.canonical_json(),
+             "config_sha256": config.sha256, "feature_mean": [0.5] * DIM,
+             "feature_covariance": np.eye(DIM).ravel().tolist(), "label_backbone": "toy", "n_train": 85, "n_test": 15,
+             "n_voxels": N_VOXELS}
+        ],
+        "dropped": [{"model_id": model_id, "voxel": v, "reason": "it does not vary"} for v in (300, 301)],
+        "encoding": [
+            {"model_id": model_id, "voxel": v, "weights": weights[v].tolist(), "bias": 0.0, "alpha": 1.0,
+             "r2": float(ceiling[v] * 0.8), "r": float(np.sqrt(ceiling[v] * 0.8)), "p": float(q[v] / 2)}
+            for v in voxel.tolist()
+        ],
+        "significance": [{"model_id": model_id, "voxel": v, "q": float(q[v])} for v in voxel.tolist()],
+        "top_image": [
+            {"model_id": model_id, "voxel": v, "rank": rank + 1, "stimulus_id": stimuli[(v + rank) % len(stimuli)],
+             "box": [40, 30, 200, 180] if rank % 2 else [], "response": 2.0 - rank / 10}
+            for v in voxel.tolist() for rank in range(4)
+        ],
+        "label_score": scores,
+        "run": [{**run, "state": "started", "recorded_at": now}],
+    }  # fmt: skip
+    if seed == 0:
+        batch["label"] = [{"label_id": label_id(word), "lemma": word} for word in names]
+        batch["label_embedding"] = [
+            {"label_id": label_id(word), "backbone": "toy", "vector": text_vector(word).tolist()} for word in names
+        ]
+    if finished:
+        batch["run"].append({**run, "state": "finished", "recorded_at": now})
+    tables = {name: pa.Table.from_pylist(rows) for name, rows in batch.items()}
+    store.append(tables, run_id=run["run_id"], stage="toy", key=model_id)
+    return model_id
+
+
+@pytest.fixture(autouse=True, scope="session")
+def toy_backbone() -> Iterator[None]:
+    """Makes atlas.backbones know the toy."""
+    module = types.ModuleType("voxel_atlas_toy")
+    module.load = lambda name, **_: Toy()  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    backbones._MODELS["toy"] = (module.__name__,)
+    yield
+    del backbones._MODELS["toy"], sys.modules[module.__name__]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with a filled atlas."""
+    folder = tmp_path_factory.mktemp("home")
+    with Store.open(str(folder / "atlas.duckdb")) as store:
+        fill(store, folder / "stimuli")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings(home: Path) -> Settings:
+    return Settings(home=home)
+
+
+@pytest.fixture(scope="session")
+def atlas(home: Path) -> Iterator[Atlas]:
+    opened = Atlas.open(str(home / "atlas.duckdb"), home=home)
+    yield opened
+    opened.close()
+
+
+@dataclass
+class Server:
+    """A running server and ways to ask it."""
+
+    url: str
+    app: Starlette
+    client: httpx.Client
+    token: str = ""
+    loop: list[asyncio.AbstractEventLoop] = field(default_factory=list)
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The whole answer to a GraphQL query."""
+        response = self.client.post("/graphql", json={"query": query, "variables": variables})
+        assert response.status_code == 200, response.text
+        return response.json()  # type: ignore[no-any-return]
+
+    def data(self, query: str, **variables: Any) -> Any:
+        """The data of a query that must not fail."""
+        answer = self.ask(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def error(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The first error of a query that must fail."""
+        answer = self.ask(query, **variables)
+        assert answer.get("errors"), answer
+        return answer["errors"][0]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def serving(app: Starlette, token: str = "") -> Iterator[Server]:
+    """Serve on a free port of the loopback address, in a thread, until the block ends."""
+    # Named as TCP, or asyncio does not switch Nagle's algorithm off, which costs 40 ms an answer.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="warning", ws="websockets-sansio", lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        threading.Event().wait(0.01)
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    try:
+        with httpx.Client(base_url=url, timeout=30, headers=headers) as client:
+            yield Server(url, app, client, token)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def server(atlas: Atlas, settings: Settings) -> Iterator[Server]:
+    """The server that most tests ask."""
+    with serving(create_app(atlas, settings, load=toy_surface)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def surfaces() -> Any:
+    """The toy's surface, for tests that make an app of their own."""
+    return toy_surface
+
+
+@pytest.fixture(scope="session")
+def fill_atlas() -> Any:
+    """`fill`, for tests that make an atlas of their own."""
+    return fill
+
+
+@pytest.fixture
+def serve() -> Callable[..., Any]:
+    """For tests that need a server of their own."""
+    return serving

@@ -1,0 +1,295 @@
+"""The explorer in a real browser: what a person does with it, and what it must never do."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.assets import Assets
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium, or set CHROMIUM to its path"),
+]
+needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
+SHOTS = Path(__file__).parents[1] / "screenshots"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Chromium asks its maker's servers by itself: no name but ours resolves.
+        arguments = [
+            "--no-sandbox", "--disable-background-networking", "--enable-unsafe-swiftshader",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        ]  # fmt: skip
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield launched
+        launched.close()
+
+
+class Page:
+    """A page that notes what goes wrong on it and what it asks of others."""
+
+    def __init__(self, browser: Any, url: str, width: int = 1440, height: int = 900, scheme: str = "light") -> None:
+        self.url = url
+        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "console", lambda line: self.errors.append(line.text) if line.type in {"error", "warning"} else None
+        )
+        self.page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.foreign.append(url)
+
+    def open(self, path: str = "/") -> Any:
+        self.page.goto(self.url + path)
+        self.page.wait_for_selector("#legend:not([hidden])")
+        return self.page
+
+    def shoot(self, name: str) -> None:
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.fixture
+def visit(browser: Any, server: Any) -> Iterator[Any]:
+    """Opens pages; afterwards none may have failed or asked another host."""
+    pages: list[Page] = []
+
+    def opened(**kwargs: Any) -> Page:
+        pages.append(Page(browser, server.url, **kwargs))
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.context.close()
+        assert page.errors == []
+        assert page.foreign == []
+
+
+def search(page: Any, concept: str) -> None:
+    page.fill("#concept", concept)
+    page.press("#concept", "Enter")
+    page.wait_for_function("text => document.getElementById('figure-title').textContent.includes(text)", arg=concept)
+    page.wait_for_selector("#top tbody tr")
+
+
+def pixel(page: Any, voxel: int) -> tuple[float, float]:
+    """Where on the screen a voxel is shown, by asking the server's pixel map."""
+    place = page.evaluate(
+        """async (voxel) => {
+          const { getPixelMap } = await import("/assets/server.js");
+          const { width, height, voxelAt } = await getPixelMap("/pixelmaps/simulated/T1.bin");
+          const places = [...voxelAt.keys()].filter((at) => voxelAt[at] === voxel);
+          const at = places[places.length >> 1];
+          const box = document.getElementById("map").getBoundingClientRect();
+          return [box.left + ((at % width) + 0.5) / width * box.width,
+                  box.top + (Math.floor(at / width) + 0.5) / height * box.height];
+        }""",
+        voxel,
+    )
+    return place[0], place[1]
+
+
+def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any) -> None:
+    view = visit()
+    page = view.open()
+    assert page.is_visible("#simulated")
+    bare = page.evaluate("document.getElementById('map').toDataURL()")
+    search(page, "cake")
+    assert page.evaluate("document.getElementById('map').toDataURL()") != bare
+    rows = page.locator("#top tbody tr")
+    assert rows.count() == 20
+    assert rows.nth(0).locator("td").nth(0).inner_text() == "FOOD"
+    assert "cosine similarity" in page.inner_text("#quantity")
+    assert page.locator("#overlay .line").count() == 5
+    assert page.locator("#overlay text").all_inner_texts() == page.locator("#overlay text").all_inner_texts()
+    assert {"FFA", "FOOD"} <= set(page.locator("#overlay text").all_text_contents())
+    view.shoot("search")
+
+
+def test_the_painted_colour_is_that_of_the_value(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    page.wait_for_selector("#top tbody tr")
+    same = page.evaluate(
+        """async () => {
+          const { getArrays, getPixelMap } = await import("/assets/server.js");
+          const pixels = await getPixelMap("/pixelmaps/simulated/T1.bin");
+          const model = document.getElementById("model").value;
+          const { header, arrays } = await getArrays("/values?concept=cake&model=" + model);
+          const canvas = document.getElementById("map");
+          const shown = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          let checked = 0, wrong = 0;
+          pixels.voxelAt.forEach((voxel, at) => {
+            if (voxel < 0) return;
+            const place = (arrays.value[voxel] - header.lo) * 256 / (header.hi - header.lo);
+            const step = Math.max(0, Math.min(255, Math.floor(place)));
+            checked++;
+            if ([0, 1, 2].some((part) => shown[at * 4 + part] !== arrays.colour[step * 3 + part])) wrong++;
+          });
+          return { checked, wrong, clear: shown[3] };
+        }"""
+    )
+    assert same["checked"] > 100_000
+    assert same["wrong"] == 0
+    assert same["clear"] == 0
+
+
+def test_hovering_names_voxel_region_and_value(visit: Any) -> None:
+    view = visit()
+    page = view.open("/?concept=face")
+    x, y = pixel(page, 5)
+    page.mouse.move(x, y)
+    tip = page.inner_text("#tip")
+    assert "voxel 5" in tip
+    assert "FFA" in tip
+    assert any(character.isdigit() for character in tip.split("FFA")[1])
+    view.shoot("hover")
+    page.mouse.move(2, 2)
+    assert page.is_hidden("#tip")
+
+
+def test_clicking_a_voxel_opens_its_card(visit: Any) -> None:
+    view = visit()
+    page = view.open("/?concept=cake")
+    page.mouse.click(*pixel(page, 200))
+    page.wait_for_selector("#card:not([hidden])")
+    page.wait_for_function("() => [...document.querySelectorAll('#card img')].every((image) => image.complete)")
+    assert "Voxel 200" in page.inner_text("#card h2")
+    assert page.locator("#card .bars").nth(0).locator("li").count() == 5
+    assert page.locator("#overlay .marks circle").count() >= 2
+    assert "voxel=200" in page.url
+    view.shoot("card")
+    page.click("#card [aria-label='Close the card']")
+    assert page.is_hidden("#card")
+
+
+def test_a_copied_address_shows_the_same(visit: Any) -> None:
+    page = visit().open("/?concept=kitchen&voxel=130&roi=PPA")
+    page.wait_for_selector("#card:not([hidden])")
+    assert page.input_value("#concept") == "kitchen"
+    assert "Voxel 130" in page.inner_text("#card h2")
+    page.wait_for_selector("#top tbody tr")
+    assert set(page.locator("#top tbody td:nth-child(2)").all_inner_texts()) == {"PPA"}
+    assert page.is_checked("#rois input[value=PPA]")
+
+
+def test_regions_limit_the_list(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    page.wait_for_selector("#top tbody tr")
+    page.check("#rois input[value=VWFA]", force=True)
+    page.wait_for_function("() => document.getElementById('top-note').textContent.includes('VWFA')")
+    assert set(page.locator("#top tbody td:nth-child(2)").all_inner_texts()) == {"VWFA"}
+
+
+def test_labels_are_suggested_and_taken_with_the_keyboard(visit: Any) -> None:
+    view = visit()
+    page = view.open()
+    page.keyboard.press("/")
+    page.keyboard.type("cake - kit", delay=10)
+    page.wait_for_selector("#suggestions li")
+    view.shoot("suggestions")
+    page.keyboard.press("ArrowDown")
+    assert page.get_attribute("#concept", "aria-activedescendant") == "suggestion-0"
+    page.keyboard.press("Enter")
+    assert page.input_value("#concept") == "cake - kitchen"
+    page.wait_for_function("() => document.getElementById('figure-title').textContent.includes('cake - kitchen')")
+
+
+def test_the_map_is_explored_with_the_keyboard(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    page.focus("#map")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowLeft")
+    assert "voxel" in page.inner_text("#say")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#card:not([hidden])")
+
+
+def test_labels_with_html_stay_text(visit: Any) -> None:
+    page = visit().open("/?voxel=7")
+    page.wait_for_selector("#card:not([hidden])")
+    assert "<img src=x" in page.inner_text("#card .bars")
+    assert page.title() == "Voxel Atlas"
+
+
+@pytest.mark.parametrize("concept", ["<img src=x onerror=alert(1)>", "🎂", "كعكة", "x" * 200])
+def test_any_text_can_be_searched(visit: Any, concept: str) -> None:
+    page = visit().open()
+    search(page, concept)
+    assert concept in page.inner_text("#figure-title")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("width", "height"), [(375, 740), (768, 1024), (2560, 1300)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_every_screen_in_light_and_dark(visit: Any, width: int, height: int, scheme: str) -> None:
+    view = visit(width=width, height=height, scheme=scheme)
+    page = view.open("/?concept=cake&voxel=200")
+    page.wait_for_selector("#card:not([hidden])")
+    page.wait_for_selector("#top tbody tr")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#card img')].every((image) => image.complete || image.loading === 'lazy')"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    view.shoot(f"{scheme}-{width}")
+
+
+def test_what_the_server_refuses_is_said(browser: Any, server: Any) -> None:
+    view = Page(browser, server.url)
+    page = view.open("/?concept=cake")
+    page.fill("#concept", "cake - ")
+    page.press("#concept", "Enter")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert len(page.inner_text("#trouble")) > 10
+    view.shoot("trouble")
+    search(page, "cake")
+    page.wait_for_selector("#trouble", state="hidden")
+    assert all("400" in error for error in view.errors)
+    view.context.close()
+
+
+def test_a_person_can_switch_to_dark(visit: Any) -> None:
+    page = visit().open()
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+@needs_vendor
+@pytest.mark.parametrize("path", ["/", "/?concept=cake&voxel=200"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_stands_in_the_way_of_screen_readers(visit: Any, path: str, scheme: str) -> None:
+    page = visit(scheme=scheme).open(path)
+    page.wait_for_timeout(300)
+    page.add_script_tag(url="/assets/vendor/axe.js")
+    found = page.evaluate("axe.run().then((result) => result.violations)")
+    serious = [one for one in found if one["impact"] in {"serious", "critical"}]
+    assert serious == [], json.dumps(serious)[:2000]
+    assert page.get_attribute("#map", "aria-label")
+
+
+@needs_vendor
+def test_graphiql_works_offline(visit: Any) -> None:
+    view = visit(width=1400)
+    page = view.page
+    page.goto(view.url + "/graphql")
+    page.wait_for_selector(".graphiql-execute-button")
+    page.click(".graphiql-execute-button")
+    page.wait_for_function("() => document.querySelector('.result-window')?.textContent.includes('similarity')")
+    view.shoot("graphiql")

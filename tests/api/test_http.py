@@ -1,0 +1,217 @@
+"""What is not GraphQL: data of the page, pictures, health, and one shape for every error."""
+
+import json
+import struct
+import threading
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from api.answers import Content
+from api.http import create_app
+from api.workers import Workers
+from schemas.config import Settings
+from schemas.errors import BusyError
+
+N_VOXELS = 300
+SUBJECT = "simulated/T1"
+
+
+def unpack(body: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    (length,) = struct.unpack("<I", body[:4])
+    header = json.loads(body[4 : 4 + length])
+    arrays, offset = {}, 4 + length
+    for part in header["arrays"]:
+        kind = np.dtype(part["dtype"])
+        arrays[part["name"]] = np.frombuffer(body, kind, part["length"], offset)
+        offset += -(-part["length"] * kind.itemsize // 4) * 4
+    assert offset == len(body)
+    return header, arrays
+
+
+def test_the_pixel_map_names_voxels_of_the_atlas_and_nothing_outside_the_cortex(server: Any) -> None:
+    body = server.client.get(f"/pixelmaps/{SUBJECT}.bin").content
+    width, height = struct.unpack("<II", body[:8])
+    voxel = np.frombuffer(body, "<i4", width * height, 8).reshape(height, width)
+    assert voxel[0, 0] == -2
+    assert set(np.unique(voxel)) < {-2, -1, *range(N_VOXELS)}
+    shown = np.unique(voxel[voxel >= 0])
+    assert len(shown) > N_VOXELS / 2
+    for number in shown[::20].tolist():
+        place = server.data(f"{{ voxel(index: {number}) {{ i j k }} }}")["voxel"]
+        cell = (place["k"] * 10 + place["j"]) * 10 + place["i"]
+        rows, columns = np.nonzero(voxel == number)
+        assert set(columns * 30 // width * 20 + rows * 20 // height) == {cell}
+    assert len(body) == 8 + 5 * width * height
+
+
+def test_values_are_those_that_graphql_gives(server: Any) -> None:
+    header, arrays = unpack(server.client.get("/values", params={"concept": "cake"}).content)
+    hits = server.data(
+        '{ similarVoxels(concept: "cake", first: 100, significant: false) { edges { node { voxel similarity } } } }'
+    )
+    for edge in hits["similarVoxels"]["edges"]:
+        assert arrays["value"][edge["node"]["voxel"]] == pytest.approx(edge["node"]["similarity"], abs=2e-3)
+    assert header["simulated"] is True
+    assert header["subject"] == SUBJECT
+    assert header["lo"] == -header["hi"]
+    assert arrays["colour"].shape == (768,)
+
+
+@pytest.mark.parametrize("metric", ["r2", "r", "q", "noise_ceiling", "r2_of_ceiling"])
+def test_every_metric_can_be_shown(server: Any, metric: str) -> None:
+    header, arrays = unpack(server.client.get("/values", params={"metric": metric}).content)
+    assert np.isfinite(arrays["value"]).sum() == N_VOXELS
+    assert header["lo"] < header["hi"]
+
+
+def test_a_contrast_and_a_label_can_be_shown(server: Any) -> None:
+    assert server.client.get("/values", params={"concept": "cake - kitchen"}).status_code == 200
+    _, arrays = unpack(server.client.get("/values", params={"label": "cake"}).content)
+    assert 0 < np.nanmax(arrays["value"]) <= 1
+
+
+def test_outlines_hold_paths_names_and_voxels(server: Any) -> None:
+    regions = server.client.get(f"/outlines/{SUBJECT}.json").json()
+    ffa = next(region for region in regions["rois"] if region["name"] == "FFA")
+    assert ffa["voxels"] == list(range(60))
+    assert len(ffa["paths"][0]) == 80
+    assert all(0 <= number <= 1 for number in ffa["paths"][0])
+    assert all(len(region["names"]) == 1 for region in regions["rois"])
+
+
+def test_a_flatmap_is_a_picture_of_the_size_that_was_told(server: Any) -> None:
+    flatmap = server.data('{ flatmap(concept: "cake", width: 640) { url width height sha256 simulated } }')["flatmap"]
+    response = server.client.get(flatmap["url"])
+    assert response.headers["content-type"] == "image/png"
+    assert struct.unpack(">II", response.content[16:24]) == (flatmap["width"], flatmap["height"])
+    assert flatmap["sha256"] in flatmap["url"]
+    assert flatmap["simulated"] is True
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("SVG", b"<?xml"), ("PDF", b"%PDF-")])
+def test_a_flatmap_is_also_a_vector_picture(server: Any, suffix: str, start: bytes) -> None:
+    flatmap = server.data(f"{{ flatmap(metric: R2, width: 320, format: {suffix}) {{ url }} }}")["flatmap"]
+    response = server.client.get(flatmap["url"])
+    assert response.status_code == 200
+    assert response.content.startswith(start)
+
+
+def test_a_picture_is_immutable_and_answers_304(server: Any) -> None:
+    query = '{ flatmap(concept: "dog") { url } }'
+    url = server.data(query)["flatmap"]["url"]
+    assert server.data(query)["flatmap"]["url"] == url
+    first = server.client.get(url)
+    assert "immutable" in first.headers["cache-control"]
+    assert not first.headers["etag"].startswith("W/")
+    again = server.client.get(url, headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = server.data('{ flatmap(concept: "dog", colormap: "viridis") { url } }')["flatmap"]["url"]
+    assert other != url
+    assert server.client.get(other).content != first.content
+
+
+def test_a_picture_outlives_the_server_that_drew_it(atlas: Any, settings: Settings, serve: Any, surfaces: Any) -> None:
+    with serve(create_app(atlas, settings, load=surfaces)) as first:
+        url = first.data('{ flatmap(concept: "banana") { url } }')["flatmap"]["url"]
+        body = first.client.get(url).content
+    with serve(create_app(atlas, settings, load=surfaces)) as second:
+        assert second.client.get(url).content == body
+
+
+def test_stimuli_are_served_by_id_only_with_a_frame_around_the_crop(server: Any) -> None:
+    plain = server.client.get("/stimuli/toy/0/3")
+    framed = server.client.get("/stimuli/toy/0/3?box=40,30,200,180")
+    assert plain.headers["content-type"] == framed.headers["content-type"] == "image/jpeg"
+    assert plain.content != framed.content
+    assert server.client.get("/stimuli/../../etc/passwd").status_code == 404
+    assert server.client.get("/stimuli/toy/0/3?box=1,2,3").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/nothing", 404, "NOT_FOUND"),
+        ("/assets/../http.py", 404, "NOT_FOUND"),
+        ("/assets/%2e%2e/http.py", 404, "NOT_FOUND"),
+        ("/assets/package.json", 404, "NOT_FOUND"),
+        ("/flatmaps/0000.png", 404, "NOT_FOUND"),
+        ("/flatmaps/0000.exe", 404, "NOT_FOUND"),
+        ("/pixelmaps/nobody.bin", 404, "NOT_FOUND"),
+        ("/outlines/%00.json", 404, "NOT_FOUND"),
+        ("/stimuli/nothing", 404, "NOT_FOUND"),
+        ("/values", 400, "BAD_INPUT"),
+        ("/values?concept=", 400, "BAD_INPUT"),
+        ("/values?concept=" + "a" * 201, 400, "BAD_INPUT"),
+        ("/values?concept=cake&metric=r2", 400, "BAD_INPUT"),
+        ("/values?metric=weights", 400, "BAD_INPUT"),
+        ("/values?concept=cake&lo=1&hi=0", 400, "BAD_INPUT"),
+        ("/values?concept=cake&lo=x", 400, "BAD_INPUT"),
+        ("/values?concept=cake&lo=nan", 400, "BAD_INPUT"),
+        ("/values?concept=cake&model=nobody", 404, "NOT_FOUND"),
+        ("/values?concept=cake&colormap=nocolour", 404, "NOT_FOUND"),
+        ("/values?sql=1", 400, "BAD_INPUT"),
+    ],
+)
+def test_every_refusal_is_one_sentence_in_one_shape(server: Any, path: str, status: int, code: str) -> None:
+    response = server.client.get(path)
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["extensions"]["code"]) == (status, code)
+    assert 10 < len(error["message"]) < 400
+    assert "\n" not in error["message"]
+
+
+def test_health_readiness_and_metrics(server: Any) -> None:
+    assert server.client.get("/healthz").json() == {"healthy": True}
+    assert server.client.get("/readyz").json() == {"ready": True, "generation": 1}
+    server.data('{ similarVoxels(concept: "cake") { totalCount } }')
+    server.error('{ similarVoxels(concept: "") { totalCount } }')
+    text = server.client.get("/metrics").text
+    assert 'voxel_atlas_request_seconds_count{operation="graphql:similarVoxels",status="200"}' in text
+    assert 'voxel_atlas_graphql_errors_total{code="BAD_INPUT"}' in text
+    assert "voxel_atlas_generation 1.0" in text
+
+
+def test_a_server_with_a_full_queue_says_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, atlas: Any, settings: Settings, serve: Any, surfaces: Any
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr("api.http.WAITING_PICTURES", 1)
+    monkeypatch.setattr("api.http.PICTURE_THREADS", 1)
+    monkeypatch.setattr("api.pictures.Pictures.fetch", lambda *_: Content(b"", "image/png") if gate.wait(20) else None)
+    with serve(create_app(atlas, settings, load=surfaces)) as own:
+        threads = [threading.Thread(target=httpx.get, args=(own.url + "/flatmaps/a.png",)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            while 'voxel_atlas_work_inside{pool="pictures"} 2.0' not in own.client.get("/metrics").text:
+                assert not gate.wait(0.01)
+            response = own.client.get("/flatmaps/a.png")
+            assert response.status_code == 503
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["errors"][0]["extensions"]["code"] == "BUSY"
+            assert own.client.get("/healthz").status_code == 200
+        finally:
+            gate.set()
+            for thread in threads:
+                thread.join()
+
+
+def test_workers_refuse_what_they_have_no_room_for() -> None:
+    import asyncio
+
+    async def main() -> None:
+        workers = Workers("things", threads=1, waiting=1)
+        gate = threading.Event()
+        held = [asyncio.create_task(workers.run(gate.wait)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="2 requests for things"):
+            await workers.run(gate.wait)
+        gate.set()
+        assert await asyncio.gather(*held) == [True, True]
+        assert await workers.run_coroutine(lambda: asyncio.sleep(0, "done")) == "done"
+        await asyncio.to_thread(workers.close)
+
+    asyncio.run(main())

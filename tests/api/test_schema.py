@@ -1,0 +1,48 @@
+"""The schema is published, described from end to end, and never breaks its clients by accident."""
+
+from pathlib import Path
+
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, build_schema
+
+from api.graphql.schema import PUBLISHED, breaking_changes, publish, sdl
+from schemas.errors import BadInputError
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == sdl(), "run `python -m api.graphql.schema`"
+
+
+def test_everything_has_a_description() -> None:
+    bare: list[str] = []
+    for name, kind in build_schema(sdl()).type_map.items():
+        if name.startswith("__") or name in {"String", "Int", "Float", "Boolean", "ID"}:
+            continue
+        bare += [name] if not kind.description else []
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for field_name, field in kind.fields.items():
+                bare += [f"{name}.{field_name}"] if not field.description else []
+                bare += [f"{name}.{field_name}({arg})" for arg, value in field.args.items() if not value.description]
+        elif isinstance(kind, GraphQLEnumType):
+            bare += [f"{name}.{value}" for value, enum in kind.values.items() if not enum.description]
+        elif isinstance(kind, GraphQLInputObjectType):
+            bare += [f"{name}.{field}" for field, value in kind.fields.items() if not value.description]
+    assert bare == []
+
+
+@pytest.mark.parametrize("field", ["similarVoxels", "totalCount", "noiseCeiling"])
+def test_taking_a_field_away_is_noticed(field: str) -> None:
+    without = "\n".join(
+        line.replace(f"{field}(", "renamed(").replace(f"{field}:", "renamed:") for line in sdl().splitlines()
+    )
+    assert any(field in change for change in breaking_changes(sdl(), without))
+
+
+def test_publishing_refuses_to_break_clients_unless_told_to(tmp_path: Path) -> None:
+    path = tmp_path / "schema.graphql"
+    publish(path)
+    path.write_text(sdl().replace("type Query {", 'type Query {\n  """Gone now."""\n  old: Int\n', 1), encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"Query\.old was removed"):
+        publish(path)
+    publish(path, break_clients=True)
+    assert path.read_text(encoding="utf-8") == sdl()

@@ -1,0 +1,160 @@
+"""Fixtures of the atlas's tests."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from addresses import KINDS, opened
+from toy_atlas import (
+    AFFINE,
+    SURFACE,
+    WORDS,
+    Toy,
+    label_rows,
+    model_rows,
+    put,
+    random_weights,
+    run_rows,
+    subject_rows,
+    words_rows,
+)
+
+from atlas.concepts import Towers
+from atlas.export import export
+from atlas.search import Atlas
+from atlas.store import Store
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return str(tmp_path / "atlas.duckdb")
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
+    with Store.open(address) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL server on loopback without the database's name, started for these tests."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    folder.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    # PostgreSQL refuses to run as root, which containers are.
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        user = {"user": "postgres"}
+        shutil.chown(folder, "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run = partial(subprocess.run, check=True, capture_output=True, cwd=folder, **user)
+    run([programs[-1] / "initdb", "-D", folder / "data", "-U", "atlas", "-A", "trust", "--no-sync"])
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
+    yield f"postgresql://atlas@127.0.0.1:{port}"
+    run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, kind: str) -> str:
+    """URL of a new PostgreSQL database, where the kind of store needs one."""
+    if kind != "ducklake-postgres":
+        return ""
+    url: str = request.getfixturevalue("postgres")
+    name = f"atlas_{secrets.token_hex(6)}"
+    subprocess.run(["psql", "-q", f"{url}/postgres", "-c", f"CREATE DATABASE {name}"], check=True)
+    return f"{url}/{name}"
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def any_store(kind: str, tmp_path: Path, database: str) -> Iterator[Store]:
+    """An empty store on each kind of address."""
+    with opened(kind, tmp_path, database) as store:
+        yield store
+
+
+@pytest.fixture
+def toy() -> Toy:
+    return Toy()
+
+
+@pytest.fixture
+def atlas(store: Store, tmp_path: Path, toy: Toy) -> Atlas:
+    """Subject simulated/S1 with 120 voxels and model simulated/S1/toy/aaaaaa."""
+    labels = {v: [(WORDS[v % 6], 0.7), (WORDS[(v + 1) % 6], 0.3)] for v in range(60)}
+    model = "simulated/S1/toy/aaaaaa"
+    put(
+        store,
+        subject_rows("simulated/S1", 120),
+        model_rows(model, "simulated/S1", random_weights(120)),
+        words_rows(),
+        label_rows(model, labels),
+        run_rows(model),
+        key="first",
+    )
+    opened = Atlas(store, home=tmp_path / "home")
+    opened.towers = Towers(store, tmp_path, lambda name, home: toy)
+    return opened
+
+
+@pytest.fixture
+def both(atlas: Atlas) -> Atlas:
+    """The small atlas, and a model of 40 vertices with images, captions, pictures and a hostile label."""
+    hostile = "<b>&\"cake'"
+    put(
+        atlas.store,
+        subject_rows("nod/01", 40, space="surface", shape=(25, 30)),
+        model_rows(SURFACE, "nod/01", random_weights(40, 1)),
+        words_rows([hostile]),
+        label_rows(SURFACE, {v: [(hostile if v % 2 else "cake", 0.9)] for v in range(30)}),
+        run_rows(SURFACE, day=2),
+        {
+            "stimulus": [
+                {"stimulus_id": f"nod/{n}", "dataset": "nod", "uri": f"/i/{n}.png", "sha256": "0" * 64}
+                for n in range(4)
+            ],
+            "split": [{"model_id": SURFACE, "stimulus_id": f"nod/{n}", "part": "train"} for n in range(3)],
+            "top_image": [
+                {"model_id": SURFACE, "voxel": 0, "rank": 1, "stimulus_id": "nod/0", "box": [], "response": 2.0},
+                {
+                    "model_id": SURFACE,
+                    "voxel": 0,
+                    "rank": 2,
+                    "stimulus_id": "nod/1",
+                    "box": [0, 0, 4, 4],
+                    "response": 1.0,
+                },
+            ],
+            "caption": [
+                {"stimulus_id": "nod/0", "box": [], "captioner": "c", "text": "a cake"},
+                {"stimulus_id": "nod/1", "box": [0, 0, 4, 4], "captioner": "c", "text": "a face"},
+                {"stimulus_id": "nod/1", "box": [], "captioner": "c", "text": "not shown by any voxel"},
+            ],
+            "dropped": [{"model_id": SURFACE, "voxel": 41, "reason": "nan"}],
+        },
+        key="surface",
+    )
+    return atlas
+
+
+@pytest.fixture
+def release(both: Atlas, tmp_path: Path) -> Path:
+    return export(both, tmp_path / "release", concepts=["cake", "cake - face"], affine_of=lambda _: AFFINE)

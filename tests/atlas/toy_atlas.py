@@ -1,0 +1,172 @@
+"""A small atlas, written row by row: two subjects, words and images in a space of eight dimensions."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from atlas.labels import label_id
+from atlas.store import Store
+
+DIM = 8
+WORDS = ("cake", "pizza", "face", "house", "sign", "dog")
+METHOD = "brainlmm-eq2"
+VOLUME, SURFACE = "simulated/S1/toy/aaaaaa", "nod/01/toy/bbbbbb"
+AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1]])
+
+
+def word_vector(text: str) -> np.ndarray:
+    """Unit vector of a text: the same in every run, another for every text."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    vector = np.random.default_rng(seed).standard_normal(DIM).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+class Toy:
+    """A backbone whose image features are eight pixels, and whose text tower is `word_vector`."""
+
+    name, dim, has_text, fingerprint = "toy", DIM, True, "toy"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def features(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack([image.reshape(-1)[:DIM].astype(np.float32) / 255 for image in images])
+
+    def text(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
+        return np.stack([word_vector(text) for text in texts])
+
+
+def subject_rows(
+    subject: str, n: int, *, space: str = "volume", shape: Sequence[int] = (4, 5, 6)
+) -> dict[str, list[dict[str, Any]]]:
+    volume = space == "volume"
+    places = [
+        {"i": v % 6, "j": v // 6 % 5, "k": v // 30, "hemisphere": None, "vertex": None}
+        if volume
+        else {"i": None, "j": None, "k": None, "hemisphere": "left" if v < n // 2 else "right", "vertex": v % (n // 2)}
+        for v in range(n)
+    ]
+    return {
+        "subject": [
+            {
+                "subject_id": subject,
+                "dataset": "folder",
+                "simulated": subject.startswith("simulated"),
+                "space": space,
+                "surface": None,
+                "transform": None,
+                "shape": list(shape),
+                "description": "For tests.",
+            }
+        ],
+        "roi": [
+            {"subject_id": subject, "roi": roi, "source": "drawn", "description": roi}
+            for roi in ("FFA", "PPA", "empty")
+        ],
+        "voxel": [{"subject_id": subject, "voxel": v, **place, "noise_ceiling": 0.5} for v, place in enumerate(places)],
+        "voxel_roi": [
+            {"subject_id": subject, "voxel": v, "roi": roi, "t": None}
+            for roi, members in (("FFA", range(n // 2)), ("PPA", range(n // 4, 3 * n // 4)))
+            for v in members
+        ],
+    }
+
+
+def model_rows(
+    model: str,
+    subject: str,
+    weights: np.ndarray,
+    *,
+    backbone: str = "toy",
+    text: bool = True,
+    covariance: np.ndarray | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    n, dim = weights.shape
+    covariance = np.eye(dim) if covariance is None else covariance
+    r2 = np.linspace(-0.1, 0.5, n)
+    return {
+        "model": [
+            {
+                "model_id": model,
+                "subject_id": subject,
+                "backbone": backbone,
+                "config": json.dumps({"methods": [METHOD]}),
+                "config_sha256": "0" * 64,
+                "feature_mean": [0.1] * dim,
+                "feature_covariance": covariance.ravel().tolist() if text else None,
+                "label_backbone": "toy",
+                "n_train": 80,
+                "n_test": 20,
+                "n_voxels": n,
+            }
+        ],
+        "encoding": [
+            {
+                "model_id": model,
+                "voxel": v,
+                "weights": row.tolist(),
+                "bias": 0.25,
+                "alpha": 1.0,
+                "r2": r2[v],
+                "r": 0.5,
+                "p": 0.01,
+            }
+            for v, row in enumerate(weights)
+        ],
+        "significance": [{"model_id": model, "voxel": v, "q": 0.2 if v % 3 == 0 else 0.01} for v in range(n)],
+    }
+
+
+def label_rows(
+    model: str, labels: dict[int, Sequence[tuple[str, float]]], method: str = METHOD
+) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "label_score": [
+            {
+                "model_id": model,
+                "voxel": voxel,
+                "method": method,
+                "label_id": label_id(word),
+                "score": -float(rank),
+                "rank": rank,
+                "probability": share,
+            }
+            for voxel, words in labels.items()
+            for rank, (word, share) in enumerate(words, 1)
+        ]
+    }
+
+
+def words_rows(words: Sequence[str] = WORDS) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "label": [{"label_id": label_id(word), "lemma": word} for word in words],
+        "label_embedding": [
+            {"label_id": label_id(word), "backbone": "toy", "vector": word_vector(word).tolist()} for word in words
+        ],
+    }
+
+
+def run_rows(model: str, state: str = "finished", *, day: int = 1) -> dict[str, list[dict[str, Any]]]:
+    at = datetime(2026, 1, day, tzinfo=UTC)
+    row = {"run_id": f"run-{model}-{day}", "model_id": model, "config": "{}", "code_version": "0", "message": ""}
+    ended = [{**row, "state": state, "recorded_at": at + timedelta(hours=1)}] if state != "started" else []
+    return {"run": [{**row, "state": "started", "recorded_at": at}, *ended]}
+
+
+def put(store: Store, *parts: dict[str, list[dict[str, Any]]], key: str) -> None:
+    batch: dict[str, list[dict[str, Any]]] = {}
+    for part in parts:
+        for name, rows in part.items():
+            batch.setdefault(name, []).extend(rows)
+    tables = {name: pa.Table.from_pylist(rows) for name, rows in batch.items() if rows}
+    store.append(tables, run_id="test", stage="test", key=key)
+
+
+def random_weights(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, DIM)).astype(np.float32)

@@ -1,0 +1,16 @@
+"""What all tests share: no network, and a home folder that is not the user's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """VOXEL_ATLAS_HOME of this test; a test that needs the calibrated networks takes `demo_home`."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("VOXEL_ATLAS_HOME", str(home))
+    return home

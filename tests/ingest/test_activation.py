@@ -1,0 +1,78 @@
+"""Top images against a full sort, and maps against one voxel and one image at a time."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from tiny import TinyBackbone, picture
+
+from ingest.dissection import activation
+from ingest.dissection.activation import by_image, image_maps, top_images
+
+
+@given(
+    data=st.data(),
+    n=st.integers(1, 40),
+    m=st.integers(1, 9),
+    k=st.integers(1, 12),
+    chunk=st.sampled_from([4, 200, 10**6]),
+)
+@settings(deadline=None)
+def test_top_images_equal_a_full_stable_sort_for_any_chunk(
+    data: st.DataObject, n: int, m: int, k: int, chunk: int
+) -> None:
+    # Whole numbers are exact in float32 and tie often.
+    whole = st.integers(-3, 3)
+    features = data.draw(hnp.arrays(np.float32, (n, 3), elements=whole))
+    weights = data.draw(hnp.arrays(np.float32, (m, 3), elements=whole))
+    bias, mean = (
+        data.draw(hnp.arrays(np.float32, m, elements=whole)),
+        data.draw(hnp.arrays(np.float32, 3, elements=whole)),
+    )
+    kept, activation._CHUNK_BYTES = activation._CHUNK_BYTES, chunk
+    try:
+        indices, values = top_images(features, weights, bias, mean, k)
+    finally:
+        activation._CHUNK_BYTES = kept
+    assert (indices.dtype, values.dtype) == (np.int32, np.float32)
+    for voxel in range(m):
+        literal = [float((x - mean) @ weights[voxel] + bias[voxel]) for x in features]
+        expected = sorted(range(n), key=lambda image: (-literal[image], image))[:k]
+        assert indices[voxel].tolist() == expected
+        assert values[voxel].tolist() == [literal[image] for image in expected]
+
+
+@given(top=hnp.arrays(np.int32, st.tuples(st.integers(0, 6), st.integers(1, 4)), elements=st.integers(0, 5)))
+@settings(deadline=None)
+def test_by_image_gives_every_voxel_back_once_for_each_of_its_images(top: np.ndarray) -> None:
+    groups = list(by_image(top))
+    assert [image for image, _ in groups] == sorted(set(top.ravel().tolist()))
+    for image, rows in groups:
+        assert rows.tolist() == [row for row, images in enumerate(top) for other in images if other == image]
+
+
+def test_maps_equal_those_of_one_voxel_and_one_image_at_a_time() -> None:
+    backbone = TinyBackbone()
+    rng = np.random.default_rng(0)
+    pictures = [picture(colour, seed) for seed, colour in enumerate(["rose", "leaf", "lake", "lemon", "rose"])]
+    weights = rng.normal(size=(7, 4)).astype(np.float32)
+    top = rng.permuted(np.tile(np.arange(5, dtype=np.int32), (7, 1)), axis=1)[:, :3]
+    read = []
+
+    def image(index: int) -> np.ndarray:
+        read.append(index)
+        return pictures[index]
+
+    seen = 0
+    for maps in image_maps(backbone, image, by_image(top), weights, batch_images=2):
+        np.testing.assert_array_equal(maps.image, pictures[maps.index])
+        for row, activation_map in zip(maps.rows, maps.maps, strict=True):
+            literal = np.zeros((8, 8))
+            for channel, plane in enumerate(backbone.local_features([pictures[maps.index]])[0]):
+                literal += weights[row, channel] * plane
+            np.testing.assert_allclose(activation_map, literal, atol=1e-6)
+            response = weights[row] @ backbone.features([pictures[maps.index]])[0]
+            np.testing.assert_allclose(activation_map.mean(), response, atol=1e-6)
+            seen += 1
+    assert seen == top.size
+    assert read == sorted(set(top.ravel().tolist())), "each image is read once"

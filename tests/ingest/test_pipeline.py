@@ -1,0 +1,143 @@
+"""The whole ingest on a tiny subject: real stages, a real DuckDB, a network of a few lines."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config
+
+from atlas.store import Store
+from ingest import pipeline
+from schemas.errors import BadInputError, NotFoundError
+
+CONTENT_TABLES = (
+    "subject",
+    "roi",
+    "voxel",
+    "voxel_roi",
+    "stimulus",
+    "caption",
+    "model",
+    "split",
+    "encoding",
+    "dropped",
+    "significance",
+    "top_image",
+    "label",
+    "label_embedding",
+    "synthetic_image",
+    "label_score",
+)
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch):
+    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
+    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
+
+
+def run(home: Path, **changes) -> str:
+    backbone = TinyBackbone()
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        return pipeline.ingest(store, TinyDataset(), tiny_config(**changes), backbone, backbone, home=home)
+
+
+def digest(home: Path) -> dict[str, str]:
+    """A hash of every table's rows, whatever their order; pictures are named by content, so their folder is left out."""
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        digests = {}
+        for table in CONTENT_TABLES:
+            rows = store.frame(f"SELECT * FROM {table}").to_dicts()
+            lines = sorted(repr({**row, "uri": Path(str(row.get("uri", ""))).name}) for row in rows)
+            digests[table] = f"{len(lines)} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+        return digests
+
+
+def test_ingest_fills_every_table(tmp_path, tiny_networks):
+    model_id = run(tmp_path)
+    assert model_id.startswith("tiny/1/tiny/")
+    counts = {table: int(count.split()[0]) for table, count in digest(tmp_path).items()}
+    assert counts["encoding"] == 10
+    assert counts["dropped"] == 2
+    assert all(counts[table] for table in CONTENT_TABLES)
+
+
+def test_top_label_names_what_the_voxel_answers_to(tmp_path, tiny_networks):
+    run(tmp_path)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        labels = store.frame("SELECT voxel, label FROM top_label ORDER BY voxel")
+    colours = TinyDataset.COLOURS
+    assert labels.height >= 6
+    right = sum(label == colours[voxel % len(colours)] for voxel, label in labels.iter_rows())
+    assert right / labels.height >= 0.8
+
+
+def test_second_ingest_changes_nothing(tmp_path, tiny_networks):
+    run(tmp_path)
+    before = digest(tmp_path)
+    run(tmp_path)
+    assert digest(tmp_path) == before
+
+
+def test_other_settings_are_another_model(tmp_path, tiny_networks):
+    first, second = run(tmp_path), run(tmp_path, n_captions=4)
+    assert first != second
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        assert store.frame("SELECT count(*) AS n FROM encoding")["n"][0] == 20
+
+
+def test_unknown_roi_is_refused_with_the_known_ones(tmp_path, tiny_networks):
+    with pytest.raises(NotFoundError, match="has no ROI 'FFA'; it has even, odd"):
+        run(tmp_path, rois=("FFA",))
+
+
+def test_only_voxels_of_the_rois_are_fitted(tmp_path, tiny_networks):
+    run(tmp_path, rois=("even",))
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        voxels = store.frame("SELECT voxel FROM encoding UNION SELECT voxel FROM dropped")["voxel"]
+    assert set(voxels) == set(range(0, 12, 2))
+
+
+def test_subject_without_voxels_is_refused(tmp_path, tiny_networks, monkeypatch):
+    monkeypatch.setattr(TinyDataset, "voxels", property(lambda self: self._voxels().clear()), raising=False)
+    with pytest.raises(BadInputError, match="has no voxel"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("n_appends", [1, 3, 5, 8, 12, 20])
+def test_killed_ingest_ends_equal_to_an_undisturbed_one(tmp_path, n_appends):
+    script = Path(__file__).with_name("tiny_ingest.py")
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    killed = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "killed"), str(n_appends)], env=environment, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    for home in ("killed", "undisturbed"):
+        subprocess.run([sys.executable, str(script), str(tmp_path / home)], env=environment, check=True)
+    assert digest(tmp_path / "killed") == digest(tmp_path / "undisturbed")
+
+
+def test_run_table_tells_how_an_ingest_ended(tmp_path, tiny_networks, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "describe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        states = store.frame("SELECT state FROM run ORDER BY recorded_at")["state"]
+    assert states.to_list() == ["started", "interrupted"]
+
+
+def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path, tiny_networks):
+    run(tmp_path)
+    run(tmp_path, n_captions=4)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        stimuli = store.frame("SELECT stimulus_id FROM stimulus")["stimulus_id"]
+    assert stimuli.n_unique() == stimuli.len() == TinyDataset().stimuli.height
+    assert isinstance(stimuli, pl.Series)

@@ -1,0 +1,123 @@
+import duckdb
+import pyarrow as pa
+import pytest
+
+from schemas.tables import COMMENTS, DDL, TABLES
+
+
+@pytest.fixture(scope="module")
+def database() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute(DDL)
+    connection.execute(COMMENTS)
+    return connection
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """The Arrow type of a DuckDB type that tables.sql uses."""
+    if name.endswith("[]"):
+        return pa.list_(arrow_type(name[:-2]))
+    return {
+        "VARCHAR": pa.string(),
+        "INTEGER": pa.int32(),
+        "BIGINT": pa.int64(),
+        "FLOAT": pa.float32(),
+        "DOUBLE": pa.float64(),
+        "BOOLEAN": pa.bool_(),
+        "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
+    }[name]
+
+
+def test_the_ddl_makes_the_tables_of_the_arrow_schemas_in_their_order(database: duckdb.DuckDBPyConnection) -> None:
+    tables = database.execute("SELECT table_name FROM duckdb_tables() ORDER BY table_oid").fetchall()
+    assert [name for (name,) in tables] == list(TABLES)
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+def test_columns_types_and_null_are_the_same_in_ddl_and_arrow(database: duckdb.DuckDBPyConnection, table: str) -> None:
+    columns = database.execute(
+        "SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
+        [table],
+    ).fetchall()
+    assert [(name, arrow_type(kind), nullable) for name, kind, nullable in columns] == [
+        (field.name, field.type, field.nullable) for field in TABLES[table]
+    ]
+
+
+def test_every_table_view_and_column_of_a_table_has_a_comment(database: duckdb.DuckDBPyConnection) -> None:
+    silent = database.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL UNION ALL "
+        "SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal UNION ALL "
+        "SELECT table_name || '.' || column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal "
+        "AND table_name IN (SELECT table_name FROM duckdb_tables())"
+    ).fetchall()
+    assert silent == []
+
+
+def test_the_ddl_can_be_run_again_without_harm(database: duckdb.DuckDBPyConnection) -> None:
+    database.execute("INSERT INTO label VALUES (1, 'cake')")
+    database.execute(DDL)
+    assert database.execute("SELECT lemma FROM label").fetchall() == [("cake",)]
+
+
+def test_every_macro_and_every_column_of_a_view_has_a_comment(database: duckdb.DuckDBPyConnection) -> None:
+    database.execute(DDL)  # it makes views and macros anew, without these comments
+    database.execute(COMMENTS)
+    silent = database.execute(
+        "SELECT function_name FROM duckdb_functions() WHERE comment IS NULL AND NOT internal UNION ALL "
+        "SELECT table_name || '.' || column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal"
+    ).fetchall()
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    "query", ["FROM voxel_quality", "FROM voxel_label", "FROM top_label", "FROM roi_labels('FFA')"]
+)
+def test_views_and_macros_can_be_asked(database: duckdb.DuckDBPyConnection, query: str) -> None:
+    assert database.execute(query).fetchall() == []
+
+
+@pytest.fixture
+def two_models() -> duckdb.DuckDBPyConnection:
+    """Models s/toy/a and s/toy/b with voxels 3 and 4; `cake` is [1, 0] in their space."""
+    connection = duckdb.connect()
+    connection.execute(DDL)
+    connection.execute("INSERT INTO label VALUES (1, 'cake'); INSERT INTO label_embedding VALUES (1, 'toy', [1, 0])")
+    for name in "ab":
+        connection.execute(
+            f"INSERT INTO model VALUES ('s/toy/{name}', 's', 'toy', '{{}}', '', [0, 0], NULL, 'toy', 1, 1, 3);"
+            f"INSERT INTO encoding VALUES ('s/toy/{name}', 3, [3, 4], 0, 0, 0.1, 0.2, 0), "
+            f"('s/toy/{name}', 4, [2, 0], 0, 0, 0.3, 0.4, 0), ('s/toy/{name}', 5, [-1, 0], 0, 0, 0, 0, 0);"
+            f"INSERT INTO significance VALUES ('s/toy/{name}', 3, 0.05), ('s/toy/{name}', 4, 0.01), "
+            f"('s/toy/{name}', 5, 0.2)"
+        )
+    connection.execute("INSERT INTO voxel_roi VALUES ('s', 3, 'PPA', NULL), ('s', 3, 'FFA', NULL)")
+    return connection
+
+
+def test_concept_map_is_the_cosine_of_all_fitted_voxels(two_models: duckdb.DuckDBPyConnection) -> None:
+    rows = two_models.execute("FROM concept_map('cake', model := 's/toy/b') ORDER BY voxel").fetchall()
+    assert [row[:3] for row in rows] == [("s/toy/b", "s", voxel) for voxel in (3, 4, 5)]
+    assert [row[3] for row in rows] == pytest.approx([0.6, 1, -1])
+
+
+def test_voxels_like_gives_significant_voxels_of_all_models_most_similar_first(
+    two_models: duckdb.DuckDBPyConnection,
+) -> None:
+    rows = two_models.execute("SELECT model_id, voxel, rois FROM voxels_like(' Cake')").fetchall()
+    assert rows == [
+        ("s/toy/a", 4, []),
+        ("s/toy/b", 4, []),
+        ("s/toy/a", 3, ["FFA", "PPA"]),
+        ("s/toy/b", 3, ["FFA", "PPA"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [("'dog'", '"dog" is not a label'), ("'cake', model := 's/tiny'", 'No model "s/tiny"')]
+)
+def test_an_unknown_word_or_model_is_said_and_not_an_empty_answer(
+    two_models: duckdb.DuckDBPyConnection, arguments: str, said: str
+) -> None:
+    with pytest.raises(duckdb.InvalidInputException, match=said):
+        two_models.execute(f"FROM voxels_like({arguments})")

@@ -1,0 +1,79 @@
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from schemas.errors import BadInputError, SpaceMismatchError
+from viz import vector
+from viz.surface import Surface
+
+HOSTILE = "<script>alert('$x$')</script> & 🎂 ‮עוגה " + "long " * 60
+
+
+@pytest.fixture(scope="module")
+def values(spheres: Surface) -> NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=spheres.n_cells).astype(np.float32)
+
+
+def test_svg_has_a_path_for_every_outline_and_text_for_every_word(
+    spheres: Surface, values: NDArray[np.float32]
+) -> None:
+    outlines = spheres.roi_outlines()
+    svg = vector.render(
+        values, spheres.pixel_map(300), form="svg", outlines=outlines, title="Cake", colorbar="cosine", note="simulated"
+    )
+    root = ElementTree.fromstring(svg)
+    ids = {element.get("id") for element in root.iter()}
+    assert {f"{name}-0" for name in outlines} <= ids
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Cake", "cosine", "simulated", "SQUARE", "CIRCLE"} <= texts
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}image"))) == 2
+
+
+def test_an_outline_lies_where_it_lies_on_the_picture(spheres: Surface, values: NDArray[np.float32]) -> None:
+    outlines, pixels = spheres.roi_outlines(), spheres.pixel_map(300)
+    root = ElementTree.fromstring(vector.render(values, pixels, form="svg", outlines=outlines, names=False))
+    width, height = (float(root.get(name, "").removesuffix("pt")) for name in ("width", "height"))
+    assert height / width == pytest.approx(pixels.height / pixels.width, rel=0.01)
+    group = next(element for element in root.iter() if element.get("id") == "SQUARE-0")
+    numbers = [float(part) for part in group[0].get("d", "").replace("M", "").replace("L", "").replace("z", "").split()]
+    drawn = np.array(numbers).reshape(-1, 2) / (width, height)
+    assert np.allclose(drawn[: len(outlines["SQUARE"][0])], outlines["SQUARE"][0], atol=0.002)
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_equal_requests_give_equal_files(spheres: Surface, values: NDArray[np.float32], form: str) -> None:
+    one, other = (
+        vector.render(
+            values, spheres.pixel_map(300), form=form, outlines=spheres.roi_outlines(), title="a", colorbar="b"
+        )
+        for _ in range(2)
+    )
+    assert one == other
+    assert one.startswith(b"<?xml" if form == "svg" else b"%PDF")
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_any_text_and_value_can_stand_in_a_figure(spheres: Surface, values: NDArray[np.float32], form: str) -> None:
+    strange = values.copy()
+    strange[::2], strange[1::4] = np.nan, np.inf
+    figure = vector.render(
+        strange,
+        spheres.pixel_map(100),
+        form=form,
+        title=HOSTILE,
+        colorbar=HOSTILE,
+        note=HOSTILE,
+        outlines={HOSTILE: spheres.roi_outlines()["SQUARE"]},
+    )
+    if form == "svg":
+        root = ElementTree.fromstring(figure)
+        assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
+
+
+def test_bad_requests_are_refused(spheres: Surface, values: NDArray[np.float32]) -> None:
+    with pytest.raises(BadInputError, match="svg or pdf"):
+        vector.render(values, spheres.pixel_map(100), form="gif")
+    with pytest.raises(SpaceMismatchError):
+        vector.render(values[1:], spheres.pixel_map(100), form="svg")

@@ -1,0 +1,55 @@
+"""Files that are built once and kept: written whole or not at all, and by one process at a time."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that belongs to `path`, in this process and between processes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved there when the block ends well and removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield folder / path.name
+        (folder / path.name).replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def cached(path: Path, build: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The arrays of the npz file `path`, built first when it is not there or cannot be read."""
+    arrays = _read(path)
+    if arrays is None:
+        with locked(path):
+            arrays = _read(path)
+            if arrays is None:
+                arrays = dict(build())
+                with replacing(path) as temporary, temporary.open("wb") as file:
+                    np.savez(file, allow_pickle=False, **arrays)
+    return arrays
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]] | None:
+    try:
+        # numpy leaves a file that it opened itself open when it turns out to be broken.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
+        return None

@@ -1,0 +1,156 @@
+"""Still pictures of the folded or inflated cortex from several sides, made without a display.
+
+A view is a pixel map like a flat one, with light: what each pixel shows is found once by a depth buffer and kept in the
+cache, so that another map on the same view is a gather.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from schemas.errors import NotFoundError
+from viz import legend, palette
+from viz.cache import cached
+from viz.colormaps import fit_scale
+from viz.lettering import font
+from viz.overlay import Outlines
+from viz.paint import Floats, Paint, shown_values
+from viz.pixels import PixelMap, check_width
+from viz.png import rgba_png
+from viz.surface import Surface
+
+VIEWS = ("lateral", "medial", "ventral", "posterior", "dorsal", "anterior")
+"""Sides that a hemisphere can be seen from."""
+DEFAULT_VIEWS = ("lateral", "medial", "ventral", "posterior")
+
+_SMALLEST_OUTLINE = 12.0  # square pixels
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture's pixels and what stands beside them.
+
+    Attributes:
+        pixels: The cell and the light of each pixel.
+        vertex: (h, w) int32, the nearest vertex that each pixel shows, -1 for none.
+        captions: (text, x, y): names of the panels and the middles of their upper edges, in pixels.
+    """
+
+    pixels: PixelMap
+    vertex: NDArray[np.int32]
+    captions: tuple[tuple[str, float, float], ...]
+
+
+def view(surface: Surface, *, width: int = 1024, kind: str = "inflated", views: Sequence[str] = DEFAULT_VIEWS) -> View:
+    """Both hemispheres from some sides, all at one scale.
+
+    Args:
+        surface: The subject.
+        width: Pixels.
+        kind: A kind of surface that the subject has: inflated, pia, wm, fiducial …
+        views: Some of `VIEWS`. The left hemisphere stands left, except from below and in front, where it is right.
+
+    Raises:
+        NotFoundError: No such kind or view.
+        BadInputError: The width is not between 16 and 8,192 pixels.
+    """
+    check_width(width)
+    unknown = [name for name in views if name not in VIEWS]
+    if unknown or not views:
+        raise NotFoundError(f"There is no view {', '.join(unknown) or '(none given)'}; known are {', '.join(VIEWS)}.")
+    if kind not in surface.kinds or kind == "flat":
+        solid = ", ".join(sorted(surface.kinds - {"flat"}))
+        raise NotFoundError(
+            f"Subject {surface.name!r} has no {kind!r} surface to look at from all sides; it has {solid}."
+        )
+    return _view(surface, width, kind, tuple(dict.fromkeys(views)))
+
+
+def outlines(seen: View, rois: Mapping[str, NDArray[np.bool_]]) -> Outlines:
+    """Draw regions given by their vertices, (n_vertices,) bool each, around what a view shows of them."""
+    import cv2
+
+    height, width = seen.pixels.shape
+    found: dict[str, list[NDArray[np.float32]]] = {}
+    for name, members in rois.items():
+        shown = np.append(members, False)[seen.vertex].astype(np.uint8)
+        contours, _ = cv2.findContours(shown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        paths = [contour[:, 0] for contour in contours if cv2.contourArea(contour) > _SMALLEST_OUTLINE]
+        if paths:
+            found[name] = [((path + 0.5) / (width, height)).astype(np.float32) for path in paths]
+    return found
+
+
+def render(
+    values: Floats,
+    seen: View,
+    *,
+    colormap: str = "auto",
+    vmin: float | None = None,
+    vmax: float | None = None,
+    alpha: Floats | None = None,
+    rois: Mapping[str, NDArray[np.bool_]] | None = None,
+    names: bool = True,
+    title: str = "",
+    colorbar: str = "",
+    note: str = "",
+    transparent: bool = False,
+) -> bytes:
+    """Draw one value per voxel or vertex on a view, as a PNG; see `flatmap.render` for the arguments.
+
+    Args:
+        values: (n_cells,) float32; curvature is shown where it is NaN.
+        seen: From `view`.
+        colormap: A colormap of matplotlib, or "auto".
+        vmin: Value of the first colour; None to choose.
+        vmax: Value of the last colour; None to choose.
+        alpha: (n_cells,) opacity.
+        rois: ROI name → (n_vertices,) bool, from `surface.regions(name, None, …)`; None for no outlines.
+        names: Whether the ROIs bear their names.
+        title: Text above.
+        colorbar: Quantity and unit at the colour bar; "" for none.
+        note: Text at the right of the colour bar.
+        transparent: Clear instead of white around the cortex.
+
+    Raises:
+        SpaceMismatchError: As many values as this surface and transform have not.
+        BadInputError: vmin is not below vmax.
+    """
+    pixels = seen.pixels
+    shown = shown_values(values, pixels)
+    scale = fit_scale(shown, colormap, vmin, vmax)
+    lines = outlines(seen, rois) if rois else None
+    picture = Paint.of_values(shown, scale, alpha, pixels).pixels(pixels, lines, names, transparent=transparent)
+    picture = _with_captions(picture, seen.captions)
+    table = palette.palette(scale.colormap, transparent)
+    above = [table[legend.title_strip(title, pixels.width)]] if title else []
+    below = [table[legend.scale_strip(scale, colorbar, note, pixels.width)]] if colorbar else []
+    return rgba_png(np.concatenate([*above, picture, *below]))
+
+
+@lru_cache(maxsize=6)
+def _view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) -> View:
+    path = surface.folder / f"view-{kind}-{'-'.join(views)}-{surface.transform or 'vertices'}-{width}.npz"
+
+    def build() -> dict[str, NDArray[np.generic]]:
+        from viz import projection
+
+        return projection.view(surface, width, kind, views)
+
+    arrays = cached(path, build)
+    pixels = PixelMap(arrays["index"], arrays["curvature"], arrays["vertex"] >= 0, surface.n_cells, arrays["light"])
+    captions = zip(arrays["captions"].tolist(), arrays["caption_x"].tolist(), arrays["caption_y"].tolist(), strict=True)
+    return View(pixels, arrays["vertex"], tuple(captions))
+
+
+def _with_captions(picture: NDArray[np.uint8], captions: Sequence[tuple[str, float, float]]) -> NDArray[np.uint8]:
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    size = max(7.0, 12 * picture.shape[1] / 1024)
+    for text, x, y in captions:
+        draw.text((x, y), text, (95, 95, 95, 255), font(size, bold=False), "mm")
+    return np.asarray(image)

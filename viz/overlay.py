@@ -1,0 +1,131 @@
+"""ROI outlines and names as pixels: white lines with a dark halo, seen on every colour. Drawn once, then reused."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from shapely import Polygon  # type: ignore[import-untyped]
+from shapely.ops import polylabel  # type: ignore[import-untyped]
+
+from viz.lettering import fitted, font
+
+Outlines = Mapping[str, list[NDArray[np.float32]]]
+"""ROI name → closed paths, (n, 2) float32: x and y as fractions of the flat map's width and height, from top left."""
+Box = tuple[float, float, float, float]
+
+_LINE, _HALO, _TEXT = 1.3, 1.0, 12.0  # pixels in a picture of 1,024
+_WIDEST_NAME = 0.15  # of the picture's width; longer names end in an ellipsis
+_LEAST_ROOM = 0.45  # of a name's width that its ROI must be wide
+_MOST_KEPT = 16
+_SMALLEST = 0.75  # of their size in a picture of 1,024: names are no smaller in smaller ones
+_FRACTION_BITS = 4  # of a pixel, in the corners of lines
+_FRACTION = 2**_FRACTION_BITS
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """The pixels of a picture that lines and names touch.
+
+    Attributes:
+        shape: (height, width) of the picture.
+        rows: Their rows, (n,).
+        columns: Their columns, (n,).
+        white: How much of each pixel is line or letter, (n,) float32, 0 to 1.
+        dark: How much of the rest is darkened by the halo, (n,) float32, 0 to 1.
+    """
+
+    shape: tuple[int, int]
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    white: NDArray[np.float32]
+    dark: NDArray[np.float32]
+
+
+_kept: OrderedDict[tuple[object, ...], Overlay] = OrderedDict()
+_kept_lock = Lock()
+
+
+def overlay(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -> Overlay:
+    """Draw the outlines, and the ROIs' names where there is room, for a picture of this shape (h, w)."""
+    key = (shape, names, _digest(outlines))
+    with _kept_lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    drawn = _draw(outlines, shape, names)
+    with _kept_lock:
+        _kept[key] = drawn
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return drawn
+
+
+def label_places(outlines: Outlines, shape: tuple[int, int], size: float) -> list[tuple[str, float, float]]:
+    """Where names go: (name, x, y) of their centres in pixels, inside their ROIs, largest first, without overlaps.
+
+    Names that are much wider than their ROIs are left out.
+    """
+    height, width = shape
+    face, placed, places = font(size), list[Box](), list[tuple[str, float, float]]()
+    polygons = []
+    for name, paths in outlines.items():
+        for path in paths:
+            if len(path) >= 4 and (polygon := Polygon(path * np.array([width, height], np.float32)).buffer(0)).area > 0:
+                largest = max(getattr(polygon, "geoms", [polygon]), key=lambda part: part.area)
+                polygons.append((largest.area, name, largest))
+    for _, roi, polygon in sorted(polygons, key=lambda item: -item[0]):
+        name = fitted(roi, size, width * _WIDEST_NAME, bold=True)
+        left, _, right, _ = polygon.bounds
+        if right - left < _LEAST_ROOM * face.getlength(name):
+            continue
+        centre = polylabel(polygon, tolerance=max(1.0, polygon.length / 100))
+        half_width, half_height = face.getlength(name) / 2 + 1, size * 0.5
+        x = min(max(centre.x, half_width), width - half_width)
+        for y in (centre.y, centre.y - size * 0.8, centre.y + size * 0.8):
+            box = (x - half_width, y - half_height, x + half_width, y + half_height)
+            if not any(_overlap(box, other) for other in placed):
+                placed.append(box)
+                places.append((roi, x, y))
+                break
+    return places
+
+
+def _draw(outlines: Outlines, shape: tuple[int, int], names: bool) -> Overlay:
+    height, width = shape
+    oversampling = max(1, min(3, 6144 // width))
+    unit = oversampling * max(width / 1024, 0.5)
+    size = (width * oversampling, height * oversampling)
+    core, halo = (np.zeros(size[::-1], np.uint8) for _ in range(2))
+    scale = np.array(size) * _FRACTION
+    lines = [np.rint(path * scale).astype(np.int32) for paths in outlines.values() for path in paths if len(path) > 1]
+    for drawn, thickness in ((halo, _LINE + 2 * _HALO), (core, _LINE)):
+        cv2.polylines(drawn, lines, True, 255, max(1, round(thickness * unit)), shift=_FRACTION_BITS)
+    letters, shadow = Image.fromarray(core), Image.fromarray(halo)
+    if names:
+        text = _TEXT * oversampling * max(width / 1024, _SMALLEST)
+        for name, x, y in label_places(outlines, (size[1], size[0]), text):
+            name = fitted(name, text, size[0] * _WIDEST_NAME, bold=True)
+            for image, stroke in ((shadow, round(1.6 * _HALO * unit)), (letters, 0)):
+                ImageDraw.Draw(image).text((x, y), name, 255, font(text), "mm", stroke_width=stroke)
+    white, dark = (np.asarray(image.reduce(oversampling), np.float32) / np.float32(255) for image in (letters, shadow))
+    rows, columns = np.nonzero((white > 0.02) | (dark > 0.02))
+    return Overlay(shape, rows, columns, white[rows, columns], np.float32(0.6) * dark[rows, columns])
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _digest(outlines: Outlines) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, paths in outlines.items():
+        digest.update(name.encode())
+        for path in paths:
+            digest.update(np.ascontiguousarray(path, np.float32).tobytes())
+    return digest.digest()
