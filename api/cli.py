@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from api.cli_ingest import register as register_ingest
+from api.cli_release import register as register_release
 from schemas.config import IngestConfig, Settings
 from schemas.errors import AtlasError, BadInputError, StoreError
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 register_ingest(app)
+register_release(app)
 screen = Console(stderr=True)
 output = Console()
 
@@ -73,6 +75,19 @@ def demo(
     )
     if serve:
         _serve(settings, port)
+
+
+@app.command()
+def calibrate() -> None:
+    """Join the two networks of the offline backbone `lite`; the demo does it by itself."""
+    settings = _settings("")
+    _require_writable(settings.home)
+    from api.console import Bars
+    from ingest.scenes.alignment import calibrate as fit
+
+    with Bars(screen) as bars:
+        path = fit(settings.home, bars)
+    screen.print(f"wrote {path}", highlight=False)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from api.console import Bars
+from api.places import PAGE_WIDTH, SURFACES
 from atlas.backbones import load
 from atlas.store import Store
 from ingest.datasets.planting import Regions
@@ -12,7 +13,7 @@ from ingest.datasets.simulated import Simulated
 from ingest.pipeline import ingest
 from ingest.scenes.alignment import calibrate
 from schemas.config import IngestConfig, Settings
-from viz.surface import regions
+from viz.surface import load_surface, regions
 
 SURFACE, TRANSFORM = "S1", "fullhead"
 
@@ -22,8 +23,8 @@ CONFIG = IngestConfig(
     test_share=0.25,
     selection="kfold",
     # Voxels of one category want nearly the same crops: on a grid they share them, and the demo takes minutes.
-    crop_grid=7,
-    crops_per_image=2,
+    crop_grid=4,
+    crops_per_image=1,
     min_voxels_per_label=5,
 )
 """The demo's settings. They differ from the paper's where two processor cores would take hours."""
@@ -31,7 +32,7 @@ CONFIG = IngestConfig(
 
 def subject(home: Path, filestore: Path | None) -> Simulated:
     """The simulated subject; its scenes are made the first time."""
-    mask, rois = regions(SURFACE, TRANSFORM, home / "surfaces", filestore)
+    mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, filestore)
     return Simulated(home, Regions(mask=mask, rois=rois, surface=SURFACE, transform=TRANSFORM))
 
 
@@ -64,6 +65,9 @@ def run(store: Store, settings: Settings, bars: Bars) -> str:
         progress=bars,
     )
     append_planting(store, dataset, model_id)
+    # Cut the flat map now: the first visitor of the page would wait for it.
+    with bars.stage("flat map", 1):
+        load_surface(SURFACE, TRANSFORM, settings.home / SURFACES, settings.cortex_filestore).pixel_map(PAGE_WIDTH)
     return model_id
 
 

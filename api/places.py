@@ -18,6 +18,8 @@ from viz import page
 from viz.pixels import PixelMap
 from viz.surface import Surface, load_surface
 
+SURFACES = "surfaces"
+"""Folder of the cached maps of surfaces, relative to the home folder."""
 PAGE_WIDTH = 1024
 """Pixels across the flat map that the page paints."""
 BUILT_WIDTHS = (1024, 2048, 4096)
@@ -83,7 +85,7 @@ class Places:
 
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
         self._atlas = atlas
-        self._cache = settings.home / "cache"
+        self._cache = settings.home / SURFACES
         self._filestore = settings.cortex_filestore
         self._load = load
         self._known: dict[str, Place] = {}

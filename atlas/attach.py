@@ -213,8 +213,8 @@ def _explain(message: str, name: str) -> StoreError:
         )
     if "Could not connect to server" in message:
         return StoreError(
-            f"{name}: its server is gone; start `voxel-atlas serve` again or open the file itself. Every committed batch "
-            "is safe, and an ingest goes on from there."
+            f"{name}: its server is gone; start `voxel-atlas serve` again or open the file itself; committed batches "
+            "are safe, and an ingest goes on from there."
         )
     if "different configuration" in message:
         return StoreLockedError(f"{name} is already open in this process, in another mode; close it first.")

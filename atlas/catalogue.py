@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from atlas.concepts import Towers
 from atlas.fresh import Fresh
-from atlas.store import Parameters, Store
+from atlas.links import Parameters
+from atlas.store import Store
 from schemas.config import Settings
 from schemas.errors import BadInputError, NotFoundError
 

@@ -10,6 +10,7 @@ from schemas.errors import BadInputError, NotFoundError
 from schemas.tables import DDL, FORMAT_VERSION
 
 _SCANNERS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner"}
+_WAIT_MS = 10_000
 
 
 def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -52,6 +53,9 @@ def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limi
 def _attach(connection: duckdb.DuckDBPyConnection, address: Address, *, read_only: bool, create: bool) -> None:
     options = ["READ_ONLY"] if read_only else []
     options.append(f"CREATE_IF_NOT_EXISTS {str(create).lower()}")
+    if address.target.startswith("sqlite:"):
+        # Readers and a writer of the catalog do not lock each other out, and wait for what does.
+        options += [f"META_BUSY_TIMEOUT {_WAIT_MS}", "META_JOURNAL_MODE 'WAL'"]
     if address.data:
         options.append(f"DATA_PATH '{address.data}'")  # the address's pattern allows no quotes
     try:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import duckdb
 
-from atlas.attach import Address, explained
+from atlas.attach import CONFIG, Address, explained
 from atlas.files import sync_folder
-from atlas.store import Parameters, Store
+from atlas.links import Parameters
+from atlas.store import Store
 from schemas.errors import BadInputError, NotFoundError, StoreError
 from schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
 
@@ -23,14 +24,14 @@ STEPS: Mapping[int, Step] = {}
 """Format → what makes the next one of it, within a transaction. Format 1 is the first, so there is none yet."""
 
 
-def remove_model(store: Store, model_id: str) -> int:
+def remove_model(address: str, model_id: str) -> int:
     """Remove a model's rows in one transaction. Its subject, images, captions and labels stay: others share them.
 
     The ledger forgets none of its batches, so that no generation comes twice: they become batches of the stage
     `removed`, and the model can be ingested or imported again.
 
     Args:
-        store: the atlas; not a served one, whose deletes only its own server may do.
+        address: the atlas; not a served one, as a client that dies while it deletes would block the server.
         model_id: the whole id.
 
     Returns:
@@ -38,32 +39,41 @@ def remove_model(store: Store, model_id: str) -> int:
 
     Raises:
         NotFoundError: no such model; the message lists those that there are.
-        BadInputError: the atlas is served.
+        BadInputError: the address is a server's.
+        StoreLockedError: a server or another process has the file open.
     """
-    if Address.parse(store.address).kind == "quack":
-        raise BadInputError(f"{store.address} is served; stop the server and remove {model_id} from the file.")
-    known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
-    if model_id not in known:
-        raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
-    counts = " + ".join(f"(SELECT count(*) FROM {name} WHERE model_id = $model)" for name in _OF_MODEL)  # noqa: S608
-    n_rows = int(store.arrow(f"SELECT {counts} AS n", {"model": model_id})["n"][0].as_py())
+    if Address.parse(address).kind == "quack":
+        raise BadInputError(f"{address} is served; stop the server and remove {model_id} from the file.")
+    with Store.open(address, create=False, shared=False) as store:
+        known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
+        if model_id not in known:
+            raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
+        n_rows = sum(_count(store, name, model_id) for name in _OF_MODEL)
+        store.change(_removal(model_id, n_rows))
+    return n_rows
+
+
+def _count(store: Store, name: str, model_id: str) -> int:
+    sql = f"SELECT count(*) AS n FROM {name} WHERE model_id = ?"  # noqa: S608 - constants
+    return int(store.arrow(sql, [model_id])["n"][0].as_py())
+
+
+def _removal(model_id: str, n_rows: int) -> list[tuple[str, Parameters]]:
     now = datetime.now(UTC)
     removal = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    statements: list[tuple[str, Parameters]] = [
-        (f"DELETE FROM {name} WHERE model_id = ?", [model_id])  # noqa: S608 - constants
-        for name in _OF_MODEL
-    ]
-    statements.append(
+    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in _OF_MODEL]  # noqa: S608 - constants
+    return [
+        *((sql, [model_id]) for sql in deletions),
         (
             "UPDATE ledger SET stage = 'removed', batch_key = ? || '/' || stage || '/' || batch_key "
-            "WHERE stage != 'removed' AND (batch_key = ? OR starts_with(batch_key, ?))",
+            "WHERE stage NOT IN ('removed', 'rm') AND (batch_key = ? OR starts_with(batch_key, ?))",
             [removal, model_id, f"{model_id}/"],
-        )
-    )
-    entry = [removal, "rm", f"{model_id}/{removal}", "", n_rows, now]
-    statements.append(("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", entry))
-    store.change(statements)
-    return n_rows
+        ),
+        (
+            "INSERT INTO ledger VALUES (?, 'rm', ?, '', ?, ?)",
+            [removal, f"{model_id}/{removal}", n_rows, now],
+        ),
+    ]
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class Vacuumed:
     after: int
 
 
-def vacuum(address: str) -> Vacuumed:
+def vacuum(address: str, *, memory_limit: str = "2GB") -> Vacuumed:
     """Write an atlas file anew without the space of removed rows, then put it in the old one's place.
 
     Killed at any moment, the atlas is the old file or the new one. It takes as much room again while it works.
@@ -86,11 +96,11 @@ def vacuum(address: str) -> Vacuumed:
     """
     path = _file(address, "vacuumed")
     # Opened for writing: nobody else has it then, and what its log holds goes into the file when it is closed.
-    Store.open(address, create=False).close()
+    Store.open(address, create=False, shared=False).close()
     before = path.stat().st_size
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with explained(address), duckdb.connect() as connection:
+        with explained(address), duckdb.connect(config={**CONFIG, "memory_limit": memory_limit}) as connection:
             # From here to the end nobody can write: an attached file is locked, for reading.
             connection.execute(f"ATTACH {_quoted(path)} AS old (READ_ONLY)")
             if path.with_name(f"{path.name}.wal").exists():
@@ -128,7 +138,7 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
     steps = STEPS if steps is None else steps
     if not path.is_file():
         raise NotFoundError(f"There is no atlas at {path}.")
-    with explained(address), duckdb.connect(str(path)) as connection:
+    with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
         found = _format(connection, address)
         if found > FORMAT_VERSION:
             raise StoreError(

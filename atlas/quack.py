@@ -217,7 +217,7 @@ def _literal(value: object) -> str:
         case list() | tuple():
             return f"[{', '.join(_literal(item) for item in value)}]"
         case _:
-            raise BadInputError(f"A statement takes numbers, text, times and lists of them, not {type(value).__name__}.")
+            raise BadInputError(f"A statement takes numbers, text, times and lists, not {type(value).__name__}.")
 
 
 def _first_line(error: object) -> str:

@@ -32,6 +32,8 @@ class IndexedVoxels:
     index: VectorIndex
     hashes: NDArray[np.uint64]
     """(n,) hash of each voxel's row of `encoding`, in the index's order."""
+    sources: frozenset[str]
+    """Content hashes of the batches that the vectors come from: weights may change where no score does."""
     saved: bool
 
     @classmethod
@@ -52,28 +54,39 @@ class IndexedVoxels:
             [model["model_id"]],
         )
         voxels, hashes = present["voxel"].to_numpy().astype(np.int64), present["h"].to_numpy()
+        batches = store.arrow(
+            "SELECT content_sha256 FROM ledger WHERE stage IN ('model', 'fit') "
+            "AND (batch_key = $model OR starts_with(batch_key, $model || '/'))",
+            {"model": model["model_id"]},
+        )
+        sources = frozenset(batches["content_sha256"].to_pylist())
         vectors = _Vectors(store, model, readout)
         finished = model["tested"]
-        if old is not None and (grown := old.grown(voxels, hashes, vectors)):
+        if old is not None and (grown := old.grown(voxels, hashes, sources, vectors)):
             return grown.kept(folder, voxels, hashes) if finished else grown
-        if folder is not None and (index := saved_index.load(folder, _fingerprint(voxels, hashes))):
-            return cls(index, hashes, saved=True)
-        fresh = cls(VectorIndex.build(vectors.read(voxels), voxels), hashes, saved=False)
+        if folder is not None and (index := saved_index.load(folder, _fingerprint(voxels, hashes, sources))):
+            return cls(index, hashes, sources, saved=True)
+        fresh = cls(VectorIndex.build(vectors.read(voxels), voxels), hashes, sources, saved=False)
         return fresh.kept(folder, voxels, hashes) if finished else fresh
 
     def grown(
-        self, voxels: NDArray[np.int64], hashes: NDArray[np.uint64], vectors: "_Vectors"
+        self,
+        voxels: NDArray[np.int64],
+        hashes: NDArray[np.uint64],
+        sources: frozenset[str],
+        vectors: "_Vectors",
     ) -> "IndexedVoxels | None":
         """These vectors and those of voxels that are new; None where a voxel is gone or was fitted anew."""
         order = np.argsort(self.index.keys)
         known, known_hashes = self.index.keys[order], self.hashes[order]
         new = ~np.isin(voxels, known, assume_unique=True)
-        if not (np.array_equal(voxels[~new], known) and np.array_equal(hashes[~new], known_hashes)):
+        same = np.array_equal(voxels[~new], known) and np.array_equal(hashes[~new], known_hashes)
+        if not same or not self.sources <= sources:
             return None
         if not new.any():
             return self
         index = self.index.extended(vectors.read(voxels[new]), voxels[new])
-        return IndexedVoxels(index, np.concatenate([self.hashes, hashes[new]]), saved=False)
+        return IndexedVoxels(index, np.concatenate([self.hashes, hashes[new]]), sources, saved=False)
 
     def kept(self, folder: Path | None, voxels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> "IndexedVoxels":
         """These vectors, written to disk for the next start unless they are there."""
@@ -83,11 +96,11 @@ class IndexedVoxels:
         ordered = np.array_equal(order, np.arange(len(order)))
         index = self.index if ordered else VectorIndex.build(self.index.vectors[order], voxels)
         try:
-            saved_index.save(index, folder, _fingerprint(voxels, hashes))
+            saved_index.save(index, folder, _fingerprint(voxels, hashes, self.sources))
         except OSError as error:
             # An index that is not kept costs time at the next start and changes no answer.
             _log.warning("The index cannot be kept in %s: %s", folder, error)
-        return IndexedVoxels(index, hashes, saved=True)
+        return IndexedVoxels(index, hashes, self.sources, saved=True)
 
     def vector(self, voxel: int) -> Floats | None:
         """Unit vector of a voxel, (dim,); None where it was not fitted."""
@@ -128,5 +141,5 @@ class _Vectors:
         return unit(vectors)
 
 
-def _fingerprint(voxels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> str:
-    return hashlib.sha256(voxels.tobytes() + hashes.tobytes()).hexdigest()
+def _fingerprint(voxels: NDArray[np.int64], hashes: NDArray[np.uint64], sources: frozenset[str]) -> str:
+    return hashlib.sha256(voxels.tobytes() + hashes.tobytes() + "".join(sorted(sources)).encode()).hexdigest()

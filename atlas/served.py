@@ -68,7 +68,9 @@ def attach_statement(address: str) -> str:
     parsed = Address.parse(address)
     if parsed.kind == "ducklake":
         data = f", DATA_PATH '{parsed.data}'" if parsed.data else ""
-        return f"INSTALL ducklake; LOAD ducklake; ATTACH 'ducklake:{parsed.target}' AS atlas (READ_ONLY{data}); USE atlas;"
+        return (
+            f"INSTALL ducklake; LOAD ducklake; ATTACH 'ducklake:{parsed.target}' AS atlas (READ_ONLY{data}); USE atlas;"
+        )
     offer = find(Path(parsed.target)) if parsed.kind == "file" else None
     if parsed.kind == "file" and offer is None:
         path = parsed.target.replace("'", "''")

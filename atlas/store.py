@@ -1,7 +1,8 @@
 """The atlas as a store: batches go in exactly once, and come out as Arrow, Polars or NumPy."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from atlas.quack import Quack
 from schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
 from schemas.tables import TABLES
 
+_PATIENCE_S = 60.0
+"""How long a batch waits for others that commit to the same DuckLake."""
 _ROWS_PER_BATCH = 8192
 """Rows that `vectors` converts at a time: 16 MB of 512-d vectors, which stays in the allocator's free lists."""
 
@@ -74,7 +77,7 @@ class Store:
         elif parsed.kind == "quack":
             link = _link_to_server(parsed.text, parsed.target, token)
         else:
-            link = Local(lambda: connect_lake(parsed, read_only=read_only, create=create, memory_limit=memory_limit), ALIAS)
+            link = _link_to_lake(parsed, read_only=read_only, create=create, memory_limit=memory_limit)
         return cls(link, parsed, read_only=read_only)
 
     def append(self, batch: Mapping[str, pa.Table], *, run_id: str, stage: str, key: str) -> bool:
@@ -96,38 +99,17 @@ class Store:
         """
         rows = {name: conform(name, table) for name, table in batch.items()}
         content = content_sha256(rows)
-        with self._writing() as transaction:
-            sql = "SELECT run_id, content_sha256 FROM ledger WHERE stage = ? AND batch_key = ?"
-            if known := transaction.execute(sql, [stage, key]).fetchone():
-                if known[1] == content:
-                    return False
-                raise LedgerConflictError(
-                    f"Batch {key!r} of stage {stage!r} is in the atlas with other content: run {known[0]} committed "
-                    f"{known[1][:12]}, run {run_id} brings {content[:12]}; the data or the program has changed."
-                )
-            for name, table in rows.items():
-                if table.num_rows:
-                    transaction.insert(name, table)
-            entry = {
-                "run_id": run_id,
-                "stage": stage,
-                "batch_key": key,
-                "content_sha256": content,
-                "n_rows": sum(table.num_rows for table in rows.values()),
-                "committed_at": datetime.now(UTC),
-            }
-            transaction.insert("ledger", pa.Table.from_pylist([entry], schema=TABLES["ledger"]))
-        return True
-
-    def change(self, statements: Sequence[tuple[str, Parameters]]) -> None:
-        """Run statements with their values in one transaction; for maintenance, as batches only ever append.
-
-        Raises:
-            StoreError: the atlas could not be written; nothing has changed.
-        """
-        with self._transaction() as transaction:
-            for sql, parameters in statements:
-                transaction.execute(sql, parameters)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._append(rows, content, run_id=run_id, stage=stage, key=key)
+            except duckdb.TransactionException as error:
+                # Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again.
+                if "locked" not in str(error) and "onflict" not in str(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise StoreError(f"{self.address} was busy for {_PATIENCE_S:.0f} s; start again later.") from error
+                time.sleep(0.1)
 
     def committed(self, stage: str) -> set[str]:
         """Keys of the batches of a stage that are in the atlas."""
@@ -182,12 +164,46 @@ class Store:
     ) -> None:
         self.close()
 
+    def _append(self, rows: Mapping[str, pa.Table], content: str, *, run_id: str, stage: str, key: str) -> bool:
+        with self._writing() as transaction:
+            sql = "SELECT run_id, content_sha256 FROM ledger WHERE stage = ? AND batch_key = ?"
+            if known := transaction.execute(sql, [stage, key]).fetchone():
+                if known[1] == content:
+                    return False
+                raise LedgerConflictError(
+                    f"Batch {key!r} of stage {stage!r} is in the atlas with other content: run {known[0]} committed "
+                    f"{known[1][:12]}, run {run_id} brings {content[:12]}; the data or the program has changed."
+                )
+            for name, table in rows.items():
+                if table.num_rows:
+                    transaction.insert(name, table)
+            entry = {
+                "run_id": run_id,
+                "stage": stage,
+                "batch_key": key,
+                "content_sha256": content,
+                "n_rows": sum(table.num_rows for table in rows.values()),
+                "committed_at": datetime.now(UTC),
+            }
+            transaction.insert("ledger", pa.Table.from_pylist([entry], schema=TABLES["ledger"]))
+        return True
+
+    def change(self, statements: Sequence[tuple[str, Parameters]]) -> None:
+        """Run statements with their values in one transaction; for maintenance, as batches only ever append.
+
+        Raises:
+            StoreError: the atlas could not be written; nothing has changed.
+        """
+        with self._writing() as transaction:
+            for sql, parameters in statements:
+                transaction.execute(sql, parameters)
+
     @contextmanager
     def offered(self) -> Iterator[served.Offer | None]:
         """Let other processes of this user reach the atlas through this one until the block ends.
 
-        Gives None for an atlas that they can open themselves: one that is open for reading only, a DuckLake, or one that
-        another process serves.
+        Gives None for an atlas that they can reach themselves: one that is open for reading only, a DuckLake, or one
+        that another process serves.
         """
         if self.read_only or self._address.kind != "file" or not isinstance(self._link, Local):
             yield None
@@ -249,6 +265,13 @@ def _link_to_file(address: Address, *, read_only: bool, create: bool, memory_lim
                 f"{address.text} is being served by process {offer.pid} already; use that server, or stop it first."
             ) from None
     return _link_to_server(address.text, offer.target, offer.token)
+
+
+def _link_to_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> Link:
+    def connect() -> duckdb.DuckDBPyConnection:
+        return connect_lake(address, read_only=read_only, create=create, memory_limit=memory_limit)
+
+    return Local(connect, ALIAS)
 
 
 def _link_to_server(name: str, target: str, token: str) -> Link:

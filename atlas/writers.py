@@ -1,10 +1,12 @@
-"""One writer at a time among the processes that share a served atlas, and a sign that one of them died while it wrote."""
+"""One writer at a time among the processes that share a served atlas, and a sign of one that died while it wrote."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from schemas.errors import StoreLockedError
 
 _WAIT_S = 120.0
 
@@ -16,17 +18,23 @@ def writing(path: Path) -> Iterator[None]:
     The operating system drops the lock of a process that dies; the mark that it leaves says that it died in the midst.
 
     Raises:
-        Timeout: another process has been writing for two minutes.
+        StoreLockedError: another process has been writing for two minutes.
     """
-    mark = _mark(path)
-    with FileLock(_lock(path), timeout=_WAIT_S):
+    lock, mark = FileLock(_lock(path)), _mark(path)
+    try:
+        lock.acquire(timeout=_WAIT_S)
+    except Timeout:
+        raise StoreLockedError(
+            f"Another process has been writing one batch to {path} for {_WAIT_S:.0f} s; stop it, then start again."
+        ) from None
+    try:
         found = mark.exists()  # of a dead writer: the server clears it, not the next writer
         mark.touch()
-        try:
-            yield
-        finally:
-            if not found:
-                mark.unlink(missing_ok=True)
+        yield
+    finally:
+        if not found:
+            mark.unlink(missing_ok=True)
+        lock.release()
 
 
 def after_death(path: Path, clear: Callable[[], None]) -> bool:

@@ -15,7 +15,6 @@ import urllib.request
 from pathlib import Path
 
 import figures
-
 from atlas.store import Store
 
 _PATIENCE_S = 60.0

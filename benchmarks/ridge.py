@@ -49,8 +49,11 @@ def main() -> None:
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--voxels", type=int, default=20_000)
-    parser.add_argument("--peer-voxels", type=int, nargs=2, default=(100, 400), help="two sizes that himalaya runs at")
+    parser.add_argument(
+        "--peer-voxels", type=int, nargs=2, default=(100, 1_000), help="two sizes that himalaya runs at"
+    )
     parser.add_argument("--loop-voxels", type=int, default=10, help="voxels that the loop runs at")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of Ridge, of which the shortest counts")
     parser.add_argument("--stream-voxels", type=int, default=300_000)
     parser.add_argument("--stream-features", type=int, default=1_024)
     parser.add_argument("--stream", type=int, default=0, help=argparse.SUPPRESS)
@@ -61,8 +64,10 @@ def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figure
     wide = features.astype(np.float64)
     holdout = np.sort(np.random.default_rng(1).permutation(N_TRAIN)[: N_TRAIN * 15 // 100])
 
-    seconds, fit = figures.timed(lambda: Ridge(features, ALPHAS, [holdout]).fit(responses), repeats=3)
-    floor = _floor_seconds(wide, responses, arguments.voxels)
+    seconds = floor = float("inf")
+    for _ in range(arguments.repeats):  # in turns, so that a busy moment of the machine meets both
+        again, fit = figures.timed(lambda: Ridge(features, ALPHAS, [holdout]).fit(responses))
+        seconds, floor = min(seconds, again), min(floor, _floor_seconds(wide, responses, arguments.voxels))
     few, many = arguments.peer_voxels
     peer_few, _ = figures.timed(lambda: _himalaya(wide, responses[:, :few], holdout))
     peer_many, peer = figures.timed(lambda: _himalaya(wide, responses[:, :many], holdout))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from atlas.backbones.device import resolve_device
 from atlas.backbones.interface import Box, Floats, Image
 from atlas.backbones.positions import weighted
 from schemas.errors import MissingWeightsError, NotFoundError
+
+if TYPE_CHECKING:
+    from atlas.backbones.efficientnet import ImageTower
+    from atlas.backbones.sentences import SentenceTower
 
 DIM = 384
 PROMPTS = ("{}", "a photo of a {}")
@@ -60,26 +65,27 @@ class Lite:
         self._device = device
 
     @cached_property
-    def _images(self):  # type: ignore[no-untyped-def]
-        from atlas.backbones.efficientnet import ImageTower
+    def _images(self) -> "ImageTower":
+        from atlas.backbones.efficientnet import ImageTower  # loads torch, and a search by words needs no images
 
         return ImageTower(self._device)
 
     @cached_property
-    def _sentences(self):  # type: ignore[no-untyped-def]
+    def _sentences(self) -> "SentenceTower":
         from atlas.backbones.sentences import SentenceTower
 
         return SentenceTower(sentence_weights(), self._device)
 
     def features(self, images: Sequence[Image]) -> Floats:
         """See Backbone: the mean of `local_features`."""
-        pooled = self._images.maps(images).mean(axis=(2, 3))
-        return np.asarray((pooled - self._mean) @ self._map, np.float32)
+        return np.asarray((self._images.pooled(images) - self._mean) @ self._map, np.float32)
 
     def local_features(self, images: Sequence[Image]) -> Floats:
         """See Backbone: the linear map at each of 7 × 7 positions, (n_images, 384, 7, 7)."""
         maps = self._images.maps(images)
-        return np.asarray(np.einsum("nchw,cd->ndhw", maps - self._mean[:, None, None], self._map, optimize=True), np.float32)
+        # The mean is taken off at every position, so that the mean over positions is exactly what `features` gives.
+        centred = (maps - self._mean[:, None, None]).reshape(*maps.shape[:2], -1)
+        return np.asarray(self._map.T @ centred, np.float32).reshape(len(maps), DIM, *maps.shape[2:])
 
     def activation_maps(self, local: Floats, weights: Floats) -> Floats:
         """See Backbone; the spatial mean is the response without its bias."""

@@ -41,7 +41,7 @@ class Dataset(Protocol):
         """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
         ...
 
-    def responses_of(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
+    def responses_of(self, voxels: NDArray[np.intp]) -> NDArray[np.float32]:
         """Responses of the given voxel numbers, (n_stimuli, n_voxels): z-scored betas averaged over repeats.
 
         A column with NaN, or one that does not vary, is a voxel that the fit leaves out and counts.

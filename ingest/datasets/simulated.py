@@ -93,11 +93,11 @@ class Simulated:
         """See Dataset."""
         return self._scenes[index].image()
 
-    def responses_of(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
+    def responses_of(self, voxels: NDArray[np.intp]) -> NDArray[np.float32]:
         """See Dataset."""
         return self._responses[:, voxels]
 
-    def noise_free_of(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
+    def noise_free_of(self, voxels: NDArray[np.intp]) -> NDArray[np.float64]:
         """What voxels would answer without noise, z-scored over the pictures, (n_stimuli, n_voxels)."""
         return self._noise_free[:, voxels]
 

@@ -27,30 +27,30 @@ class Products:
         """[features, 1]ᵀ Y over all parts."""
         return reduce(add, self.parts)
 
+    def without(self, part: int) -> Tensor:
+        """[features, 1]ᵀ Y over all parts but one."""
+        return self.parts[1 - part] if len(self.parts) == 2 else self.total - self.parts[part]
+
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: which part validates, and what its training rows and validation rows look like to ridge."""
+    """One fold: which part validates, and what its training and validation rows look like to ridge."""
 
     part: int
     n_train: int
     n_validation: int
-    mean: Tensor
-    """Mean of the training rows, (k,)."""
-    validation_shift: Tensor
-    """Sum of the validation rows, each less the training mean, (k,)."""
     turn: Tensor
-    """From the basis of the rows to the fold's principal directions, (rank, k); empty where they are the same."""
-    gram: Tensor
-    """Squared length of the validation rows along each principal direction, G_ii, (rank,)."""
-    far: Tensor
-    """G_ij / (e_j − e_i) where the eigenvalues are apart, else 0, (rank, rank)."""
+    """[features, 1]ᵀ Y to the same along the fold's principal directions, centred by its training mean,
+    (rank + 1, k + 1); empty where that is what it is."""
+    mixing: Tensor
+    """2·G_ij/(e_j − e_i) where the eigenvalues are apart, else 0, and a last column that multiplies the sum of the
+    responses: what of h comes from their mean. (rank, rank + 1), or (rank, k + 1) where `turn` is empty."""
     close: Tensor
     """Principal directions that have a close neighbour, (n_close,)."""
     near: Tensor
     """G_ij between close neighbours, else 0, (n_close, n_close)."""
     shrink: Tensor
-    """D and D² side by side for every penalty, (n_alphas, 2·rank)."""
+    """For every penalty what multiplies the terms: D, D²·G_ii, and D² of `close`, (n_alphas, 2·rank + n_close)."""
 
     @classmethod
     def of(
@@ -69,9 +69,9 @@ class Fold:
             part: Number of the part that validates.
             validation: Its rows, (n_validation, k).
             n_train: Number of training rows.
-            train_mean: Their mean, (k,).
+            train_mean: Their mean, (k,); zero where `turn` is empty.
             eigenvalues: Of the training rows' scatter matrix, (rank,), descending, positive.
-            turn: (rank, k), see above.
+            turn: From the rows' basis to the principal directions, (rank, k); empty where they are its first.
             alphas: Penalties, (n_alphas,).
         """
         rank = len(eigenvalues)
@@ -80,47 +80,43 @@ class Fold:
         gram = turned.T @ turned
         gap = eigenvalues - eigenvalues[:, None]
         is_close = gap.abs() <= CLOSE * torch.minimum(eigenvalues, eigenvalues[:, None])
-        far = (gram / gap).masked_fill(is_close, 0.0)
+        mixing = gram.new_zeros(rank, 1 + (rank if len(turn) else len(train_mean)))
+        mixing[:, :rank] = (2.0 * gram / gap).masked_fill(is_close, 0.0)
+        mixing[:, -1] = 2.0 / n_train * turned.sum(dim=0)
         is_close.fill_diagonal_(False)
         close = is_close.any(dim=0).nonzero().flatten()
-        near = (gram * is_close)[close][:, close]
         shrink = 1.0 / (eigenvalues + alphas[:, None])
+        squared = shrink.square()
+        if len(turn):
+            turn = torch.cat([turn, -turn @ train_mean[:, None]], dim=1)
+            turn = torch.cat([turn, torch.eye(len(train_mean) + 1, dtype=turn.dtype, device=turn.device)[-1:]])
         return cls(
             part=part,
             n_train=n_train,
             n_validation=len(validation),
-            mean=train_mean,
-            validation_shift=centred.sum(dim=0),
             turn=turn,
-            gram=gram.diagonal().clone(),
-            far=far,
+            mixing=mixing,
             close=close,
-            near=near,
-            shrink=torch.cat([shrink, shrink.square()], dim=1),
+            near=(gram * is_close)[close][:, close],
+            shrink=torch.cat([shrink, squared * gram.diagonal(), squared[:, close]], dim=1),
         )
 
     def scores(self, products: Products) -> Tensor:
         """Validation R² of every penalty and voxel, (n_alphas, n_voxels); 0 where validation responses do not vary."""
-        validation, training = products.parts[self.part], products.total - products.parts[self.part]
-        sums, train_mean = validation[-1], training[-1] / self.n_train
-        z = self._turned(training[:-1].addr_(self.mean, training[-1], alpha=-1))
-        h = validation[:-1].addr(self.mean, sums, alpha=-1).addr_(self.validation_shift, train_mean, alpha=-1)
-        h = self._turned(h)
-
-        rank = len(z)
-        terms = z.new_empty(2 * rank, z.shape[1])
-        linear, quadratic = terms[:rank], terms[rank:]
-        torch.mm(self.far, z, out=linear)
-        linear.sub_(h).mul_(z).mul_(2.0)
-        torch.mul(z, self.gram[:, None], out=quadratic)
+        validation, training = products.parts[self.part], products.without(self.part)
+        if len(self.turn):
+            validation, training = self.turn @ validation, self.turn @ training
+        rank = len(self.mixing)
+        z = training[:rank]
+        terms = z.new_empty(self.shrink.shape[1], z.shape[1])
+        linear, quadratic, neighbours = terms[:rank], terms[rank : 2 * rank], terms[2 * rank :]
+        torch.addmm(validation[:rank], self.mixing, training, beta=-2, out=linear)
+        linear.mul_(z)
+        torch.mul(z, z, out=quadratic)
         if len(self.close):
-            quadratic.index_add_(0, self.close, self.near @ z[self.close])
-        quadratic.mul_(z)
+            torch.mul(z[self.close], self.near @ z[self.close], out=neighbours)
 
         variation = products.variation[self.part]
-        offset = sums / self.n_validation - train_mean
+        offset = validation[-1] / self.n_validation - training[-1] / self.n_train
         error = (variation + self.n_validation * offset.square()).addmm(self.shrink, terms)
         return torch.where(variation > 0, 1.0 - error / variation, 0.0)
-
-    def _turned(self, product: Tensor) -> Tensor:
-        return self.turn @ product if len(self.turn) else product[: self.far.shape[0]]

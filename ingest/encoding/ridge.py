@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ingest.encoding.cross_validation import Fold, Products
 from ingest.encoding.metrics import Responses
@@ -36,9 +37,9 @@ ILL_CONDITIONED = 1e3
 IMAGES_AT_ONCE = 1024
 """Rows of the responses that are gathered and widened to float64 at a time, while they stay in the cache."""
 VOXELS_AT_ONCE = 2048
+"""Voxels in a chunk at most on a CPU, where more would leave the cache; a GPU takes 32 times as many."""
 CHUNK_BYTES = 2**29
-"""Memory that one chunk of voxels may take on a CPU; on a GPU it is a quarter of what is free."""
-
+"""Memory that a chunk may take on a CPU; on a GPU it is a quarter of what is free."""
 
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="gather")
 
@@ -106,7 +107,8 @@ class Ridge:
 
         rest = np.setdiff1d(np.arange(len(rows)), np.concatenate(validation))
         self._members = [np.asarray(part, dtype=np.intp) for part in (*validation, rest) if len(part)]
-        parts = [Rows.of(rows[member]) for member in self._members]
+        members = [rows[member] for member in self._members]
+        parts = [Rows.of(member) for member in members]
         training = [Rows.union([*parts[:fold], *parts[fold + 1 :]]) for fold in range(len(validation))]
         spectra = [part.spectrum() for part in training]
         final = Rows.union(parts).spectrum()
@@ -114,26 +116,29 @@ class Ridge:
         # All products are taken in the basis, and from the mean, of the only fold, or else of the final fit.
         if len(spectra) == 1:
             origin = training[0].mean
-            spectra[0], rows = _principal(rows - origin, self._members[1], spectra[0], self.alphas[0])
+            spectra[0], members[1] = _principal(members[1] - origin, spectra[0], self.alphas[0])
             basis = spectra[0].basis
+            members[0] = (members[0] - origin) @ basis
         else:
             origin, basis = torch.zeros_like(training[0].mean), final.basis
-            rows = rows @ basis
+            members = [member @ basis for member in members]
 
         penalties, same = torch.from_numpy(self.alphas).to(self.device), rows.new_empty(0, 0)
-        self._column_sums = rows.sum(dim=0).to(self.device)
         # The column of ones sums the responses in the same product.
-        rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=rows.dtype)], dim=1)
-        self._parts = [rows[member].to(self.device) for member in self._members]
+        self._parts = [pad(member, (0, 1), value=1.0).to(self.device) for member in members]
         self._folds = []
         for number, (part, fold) in enumerate(zip(training, spectra, strict=True)):
             turn = same if fold.basis is basis else fold.directions.T @ basis
             mean, values = (part.mean - origin) @ basis, fold.eigenvalues
             mean, values, turn = (tensor.to(self.device) for tensor in (mean, values, turn))
             self._folds.append(Fold.of(number, self._parts[number][:, :-1], part.n, mean, values, turn, penalties))
-        self._turn = (same if final.basis is basis else final.directions.T @ basis).to(self.device)
+        # From products to the final fit's directions: centring takes their column sums times the mean response.
+        centring = torch.stack([member.sum(dim=0) for member in members]).sum(dim=0) / -len(rows)
+        turn = torch.cat([torch.eye(len(basis), dtype=rows.dtype), centring[:, None]], dim=1)
+        turn = turn[: len(final.eigenvalues)] if final.basis is basis else final.directions.T @ (basis @ turn)
+        self._turn = turn.to(self.device)
         self._unturn = (final.directions if lift is None else lift @ final.directions).T.contiguous().to(self.device)
-        self._shrink = 1.0 / (final.eigenvalues[:, None].to(self.device) + penalties)
+        self._shrink = 1.0 / (final.eigenvalues.to(self.device) + penalties[:, None])
 
     @classmethod
     def from_config(cls, features: NDArray[np.floating], config: IngestConfig, device: str = "cpu") -> "Ridge":
@@ -185,7 +190,7 @@ class Ridge:
         per_voxel = 8 * (2 * IMAGES_AT_ONCE + 8 * self._parts[0].shape[1] + 3 * len(self.alphas))
         budget, most = CHUNK_BYTES, VOXELS_AT_ONCE
         if self.device.type == "cuda":
-            budget, most = torch.cuda.mem_get_info(self.device)[0] // 4, n_voxels
+            budget, most = torch.cuda.mem_get_info(self.device)[0] // 4, 32 * VOXELS_AT_ONCE
         size = max(1, min(most, budget // per_voxel))
         return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
 
@@ -217,10 +222,9 @@ class Ridge:
         return torch.stack([fold.scores(products) for fold in self._folds]).mean(dim=0)
 
     def _weights(self, products: Products, choice: Tensor) -> Tensor:
-        mean = products.total[-1] / sum(len(member) for member in self._members)
-        z = products.total[:-1].addr(self._column_sums, mean, alpha=-1)
-        z = self._turn @ z if len(self._turn) else z[: len(self._shrink)]
-        return (z * self._shrink[:, choice]).T @ self._unturn
+        z = products.total.T @ self._turn.T
+        z *= self._shrink[choice]
+        return z @ self._unturn
 
 
 def _gather(responses: Responses, rows: Indices, chunk: slice, out: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -234,14 +238,11 @@ def _gather(responses: Responses, rows: Indices, chunk: slice, out: NDArray[np.f
     return out[: len(rows)]
 
 
-def _principal(rows: Tensor, training: Indices, spectrum: Spectrum, penalty: float) -> tuple[Spectrum, Tensor]:
-    """Rows, centred by the mean of the training rows among them, in the basis in which those are diagonal."""
-    if spectrum.condition(penalty) <= ILL_CONDITIONED:
-        return spectrum, rows @ spectrum.basis
-    spectrum, exact = principal_rows(rows[training])
-    turned = rows @ spectrum.basis
-    turned[training] = exact
-    return spectrum, turned
+def _principal(training: Tensor, spectrum: Spectrum, penalty: float) -> tuple[Spectrum, Tensor]:
+    """Centred training rows in the basis in which they are diagonal, and that basis."""
+    if spectrum.condition(penalty) > ILL_CONDITIONED:
+        return principal_rows(training)
+    return spectrum, training @ spectrum.basis
 
 
 def _check(features: NDArray[np.floating], alphas: NDArray[np.float64], validation: Sequence[Indices]) -> None:

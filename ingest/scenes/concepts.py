@@ -1,6 +1,6 @@
 """What cut-outs show: concepts, their categories, and which sets of pictures show them.
 
-Pictures whose concept would be open to doubt (families, crabs, zombies, flags, arrows …) are in no set and are not used.
+Pictures whose concept is open to doubt (families, crabs, zombies, flags, arrows …) are in no set and are not used.
 """
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -11,15 +11,15 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "word": ("printed word", "page of writing", "letter", "number"),
     "other": ("animal", "plant", "vehicle", "clothing", "tool", "instrument", "thing"),
 }
-"""Category → its concepts. A simulated subject is tuned to those of the first five; `other` is what else is to be seen."""
+"""Category → its concepts. A simulated subject is tuned to those of the first five; `other` is all the rest."""
 
 CATEGORY_OF = {concept: category for category, concepts in CATEGORIES.items() for concept in concepts}
 """Concept → its category."""
 
-# Subgroups of Unicode's emoji-test.txt. "person" stands for the concept that the emoji's own name gives (see `portrait`).
+# Subgroups of Unicode's emoji-test.txt. "person" stands for the concept that an emoji's own name gives, see `portrait`.
 _EMOJI = {
-    "smiley": "face-smiling face-affection face-tongue face-hand face-neutral-skeptical face-sleepy face-unwell face-hat "
-    "face-glasses face-concerned",
+    "smiley": "face-smiling face-affection face-tongue face-hand face-neutral-skeptical face-sleepy face-unwell "
+    "face-hat face-glasses face-concerned",
     "person": "person person-gesture person-role",
     "athlete": "person-sport",
     "person in motion": "person-activity",
@@ -44,14 +44,86 @@ EMOJI_CONCEPTS = {subgroup: concept for concept, subgroups in _EMOJI.items() for
 """Emoji subgroup (without spaces) → concept."""
 
 DOUBTFUL_EMOJI = frozenset(
-    "keycap: #|keycap: *|brick|rock|wood|wedding|map of Japan|fountain|tent|carousel horse|playground slide|barber pole|"
-    "circus tent|ferris wheel|roller coaster|night with stars|baby bottle|ice|salt|roasted sweet potato|gem stone|"
-    "lipstick|prayer beads|ring|hair pick|paw prints|feather|wing|nest with eggs|empty nest|spider web|pig nose|microbe|"
-    "bus stop|motorway|railway track|oil drum|fuel pump|horizontal traffic light|vertical traffic light|stop sign|"
-    "construction|police car light|wheel|seat|anchor|ring buoy|station|horse racing|martial arts uniform|running shirt|"
-    "flag in hole|field hockey|kaaba|building construction|writing hand|selfie|nail polish|handshake|pregnant man|"
-    "potted plant|sheaf of rice|manual wheelchair|motorized wheelchair|joker|mahjong red dragon|teddy bear|nesting dolls|"
-    "flower playing cards|spade suit|heart suit|diamond suit|club suit|mountain railway|suspension railway".split("|")
+    # fmt: off
+    {
+        "keycap: #",
+        "keycap: *",
+        "brick",
+        "rock",
+        "wood",
+        "wedding",
+        "map of Japan",
+        "fountain",
+        "tent",
+        "carousel horse",
+        "playground slide",
+        "barber pole",
+        "circus tent",
+        "ferris wheel",
+        "roller coaster",
+        "night with stars",
+        "baby bottle",
+        "ice",
+        "salt",
+        "roasted sweet potato",
+        "gem stone",
+        "lipstick",
+        "prayer beads",
+        "ring",
+        "hair pick",
+        "paw prints",
+        "feather",
+        "wing",
+        "nest with eggs",
+        "empty nest",
+        "spider web",
+        "pig nose",
+        "microbe",
+        "bus stop",
+        "motorway",
+        "railway track",
+        "oil drum",
+        "fuel pump",
+        "horizontal traffic light",
+        "vertical traffic light",
+        "stop sign",
+        "construction",
+        "police car light",
+        "wheel",
+        "seat",
+        "anchor",
+        "ring buoy",
+        "station",
+        "horse racing",
+        "martial arts uniform",
+        "running shirt",
+        "flag in hole",
+        "field hockey",
+        "kaaba",
+        "building construction",
+        "writing hand",
+        "selfie",
+        "nail polish",
+        "handshake",
+        "pregnant man",
+        "potted plant",
+        "sheaf of rice",
+        "manual wheelchair",
+        "motorized wheelchair",
+        "joker",
+        "mahjong red dragon",
+        "teddy bear",
+        "nesting dolls",
+        "flower playing cards",
+        "spade suit",
+        "heart suit",
+        "diamond suit",
+        "club suit",
+        "mountain railway",
+        "suspension railway",
+        "middle finger",
+    }
+    # fmt: on
 )
 """Emoji that do not show what their subgroup says, or show two things."""
 

@@ -10,25 +10,34 @@ from PIL import ImageDraw, ImageFont
 
 from ingest.scenes.cutouts import RGBA, CutOut
 
-_FONTS = (
-    "DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSansMono DejaVuSansMono-Bold DejaVuSerif DejaVuSerif-Bold "
-    "DejaVuSerif-Italic STIXGeneral STIXGeneralBol STIXGeneralItalic cmr10 cmb10 cmss10 cmtt10"
-).split()
-_WORDS = (
-    "about above across action after again agree almost along always among answer around autumn away basic before begin "
-    "behind believe better between beyond bright broad carry certain change clear close common concern daily decide deep "
-    "different direct during early easy eight either enough equal even event every exact exit fair famous fast final "
-    "first follow forward four free fresh friend full general gentle give glad good grand great grow half happen happy "
-    "hello help here high honest hope idea inside just keep kind know large late lead learn less level likely little "
-    "local long lucky main maybe mean member modern moment monday more morning much narrow nature near never next nice "
-    "night noble noon normal north notice often only open order other over past perfect please plenty point possible "
-    "private public quick quiet quite rapid rather ready real reason remember rich right round safe same save second "
-    "seem seven several short simple since sincere slow small soft some soon south special spring start stay still "
-    "strong such sudden summer sure take thank their these think this three through time today together true under until "
-    "useful usual very visit wait warm welcome well west when where while wide will winter with wonder yes young your"
-).split()
+_FONTS = """
+    DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSansMono DejaVuSansMono-Bold DejaVuSerif DejaVuSerif-Bold
+    DejaVuSerif-Italic STIXGeneral STIXGeneralBol STIXGeneralItalic cmr10 cmb10 cmss10 cmtt10
+""".split()
+_WORDS = """
+    about above across action after again agree almost along always among answer around autumn away basic before
+    begin behind believe better between beyond bright broad carry certain change clear close common concern daily
+    decide deep different direct during early easy eight either enough equal even event every exact exit fair famous
+    fast final first follow forward four free fresh friend full general gentle give glad good grand great grow half
+    happen happy hello help here high honest hope idea inside just keep kind know large late lead learn less level
+    likely little local long lucky main maybe mean member modern moment monday more morning much narrow nature near
+    never next nice night noble noon normal north notice often only open order other over past perfect please plenty
+    point possible private public quick quiet quite rapid rather ready real reason remember rich right round safe
+    same save second seem seven several short simple since sincere slow small soft some soon south special spring
+    start stay still strong such sudden summer sure take thank their these think this three through time today
+    together true under until useful usual very visit wait warm welcome well west when where while wide will winter
+    with wonder yes young your
+""".split()
 _COLOURS = ((20, 20, 20), (150, 20, 30), (20, 60, 150), (10, 100, 50), (90, 20, 110), (245, 245, 240))
-_PAPERS = ((250, 250, 245), (240, 225, 190), (205, 225, 245), (255, 215, 70), (200, 40, 40), (30, 60, 130), (25, 25, 25))
+_PAPERS = (
+    (250, 250, 245),
+    (240, 225, 190),
+    (205, 225, 245),
+    (255, 215, 70),
+    (200, 40, 40),
+    (30, 60, 130),
+    (25, 25, 25),
+)
 
 
 def lettering_cutouts() -> list[CutOut]:

@@ -79,8 +79,8 @@ def load_pictures(home: Path, progress: Progress | None = None) -> Pictures:
     emoji = emoji_cutouts(font, names) if font else []
     if not emoji:
         raise NotFoundError(
-            "No pictures to make scenes of: install a colour emoji font with bitmaps (Debian: fonts-noto-color-emoji), or "
-            "connect to a Debian mirror once."
+            "No pictures to make scenes of: install a colour emoji font with bitmaps (Debian: fonts-noto-color-emoji), "
+            "or connect to a Debian mirror once."
         )
     cutouts = (*emoji, *(stamp_cutouts(stamps) if stamps else ()), *lettering_cutouts())
     photographs = tuple(sorted(nature.glob("*.jpg"))) if nature else _packaged_photographs()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from atlas.backbones.interface import Backbone, Box, Floats, Image
 from ingest.dissection.activation import ImageMaps, by_image, image_maps, top_images
 from ingest.dissection.captions import Captioner
-from ingest.dissection.crops import CropRules, crop_boxes
+from ingest.dissection.crops import CropRules, crop_boxes, cut
 from ingest.stages.context import Context, grouped, ranges
 from ingest.stages.fitted import FittedVoxels, fitted
 
@@ -160,9 +160,3 @@ class _LazyCrops(Sequence[Image]):
         image, box = self._regions[index]
         picture = self._context.dataset.image(image)
         return cut(picture, (box[0], box[1], box[2], box[3])) if box else picture
-
-
-def cut(picture: Image, box: Box) -> Image:
-    """The part of a picture that a box holds."""
-    left, top, right, bottom = box
-    return picture[top:bottom, left:right]

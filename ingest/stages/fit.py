@@ -81,7 +81,7 @@ def _fit_batch(
     voxels: NDArray[np.int32],
     key: str,
 ) -> None:
-    responses = context.dataset.responses_of(voxels)
+    responses = context.dataset.responses_of(voxels.astype(np.intp))
     # A response that is constant over the training or over the test images has no fit or no correlation.
     train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
     reasons = np.where(train_reasons != "", train_reasons, test_reasons)

@@ -15,6 +15,7 @@ from addresses import KINDS, opened
 from toy_atlas import (
     AFFINE,
     SURFACE,
+    VOLUME,
     WORDS,
     Toy,
     label_rows,
@@ -28,6 +29,7 @@ from toy_atlas import (
 
 from atlas.concepts import Towers
 from atlas.export import export
+from atlas.labels import label_id
 from atlas.search import Atlas
 from atlas.store import Store
 
@@ -99,28 +101,36 @@ def toy() -> Toy:
 @pytest.fixture
 def atlas(store: Store, tmp_path: Path, toy: Toy) -> Atlas:
     """Subject simulated/S1 with 120 voxels and model simulated/S1/toy/aaaaaa."""
-    labels = {v: [(WORDS[v % 6], 0.7), (WORDS[(v + 1) % 6], 0.3)] for v in range(60)}
-    model = "simulated/S1/toy/aaaaaa"
-    put(
-        store,
-        subject_rows("simulated/S1", 120),
-        model_rows(model, "simulated/S1", random_weights(120)),
-        words_rows(),
-        label_rows(model, labels),
-        run_rows(model),
-        key="first",
-    )
+    fill_first(store)
     opened = Atlas(store, home=tmp_path / "home")
     opened.towers = Towers(store, tmp_path, lambda name, home: toy)
     return opened
 
 
+def fill_first(store: Store) -> None:
+    labels = {v: [(WORDS[v % 6], 0.7), (WORDS[(v + 1) % 6], 0.3)] for v in range(60)}
+    put(
+        store,
+        subject_rows("simulated/S1", 120),
+        model_rows(VOLUME, "simulated/S1", random_weights(120)),
+        words_rows(),
+        label_rows(VOLUME, labels),
+        run_rows(VOLUME),
+        key="first",
+    )
+
+
 @pytest.fixture
 def both(atlas: Atlas) -> Atlas:
     """The small atlas, and a model of 40 vertices with images, captions, pictures and a hostile label."""
+    fill_second(atlas.store)
+    return atlas
+
+
+def fill_second(store: Store) -> None:
     hostile = "<b>&\"cake'"
     put(
-        atlas.store,
+        store,
         subject_rows("nod/01", 40, space="surface", shape=(25, 30)),
         model_rows(SURFACE, "nod/01", random_weights(40, 1)),
         words_rows([hostile]),
@@ -148,13 +158,38 @@ def both(atlas: Atlas) -> Atlas:
                 {"stimulus_id": "nod/1", "box": [0, 0, 4, 4], "captioner": "c", "text": "a face"},
                 {"stimulus_id": "nod/1", "box": [], "captioner": "c", "text": "not shown by any voxel"},
             ],
+            "synthetic_image": [
+                {
+                    "label_id": label_id("cake"),
+                    "generator": "g",
+                    "ordinal": 0,
+                    "seed": 1,
+                    "uri": "/a",
+                    "sha256": "1" * 64,
+                }
+            ],
+            "planting": [
+                {"subject_id": "simulated/S1", "voxel": 0, "concept": "cake", "category": "food", "weight": 1.0}
+            ],
             "dropped": [{"model_id": SURFACE, "voxel": 41, "reason": "nan"}],
         },
         key="surface",
     )
-    return atlas
+
+
+@pytest.fixture(scope="session")
+def written_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of `both`, made once for all tests."""
+    folder = tmp_path_factory.mktemp("release")
+    with Store.open(str(folder / "atlas.duckdb")) as store:
+        fill_first(store)
+        fill_second(store)
+        atlas = Atlas(store, home=folder)
+        atlas.towers = Towers(store, folder, lambda name, home: Toy())
+        return export(atlas, folder / "release", concepts=["cake", "cake - face"], affine_of=lambda _: AFFINE)
 
 
 @pytest.fixture
-def release(both: Atlas, tmp_path: Path) -> Path:
-    return export(both, tmp_path / "release", concepts=["cake", "cake - face"], affine_of=lambda _: AFFINE)
+def release(written_release: Path, tmp_path: Path) -> Path:
+    """A release of `both` that a test may damage."""
+    return Path(shutil.copytree(written_release, tmp_path / "release"))

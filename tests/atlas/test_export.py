@@ -175,9 +175,9 @@ def test_sha256sum_agrees_with_the_checksums(release: Path) -> None:
     assert problems(release) == []
 
 
-def test_equal_rows_give_equal_files(release: Path, both: Atlas, tmp_path: Path) -> None:
-    again = export(both, tmp_path / "again", concepts=["cake", "cake - face"], affine_of=lambda _: AFFINE)
-    assert (again / "SHA256SUMS").read_text() == (release / "SHA256SUMS").read_text()
+def test_equal_rows_give_equal_files(both: Atlas, tmp_path: Path) -> None:
+    one, two = (export(both, tmp_path / name, concepts=["cake"], affine_of=lambda _: AFFINE) for name in ("a", "b"))
+    assert (one / "SHA256SUMS").read_text() == (two / "SHA256SUMS").read_text()
 
 
 def test_an_export_of_one_model_holds_nothing_of_others(both: Atlas, tmp_path: Path) -> None:

@@ -138,3 +138,18 @@ def test_spreading_keeps_scalar_products() -> None:
     np.testing.assert_allclose(
         index_module._spread(vectors) @ index_module._spread(vectors).T, vectors @ vectors.T, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("way", ["_multiply", "_multiply_codes"])
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_many_queries_at_once_give_what_each_gives_alone(way: str, spread: float) -> None:
+    vectors = random_vectors(5, 20_000, 96, spread=spread)
+    index = VectorIndex.build(vectors).extended(random_vectors(6, 900, 96, spread=spread), np.arange(20_000, 20_900))
+    queries = random_vectors(7, 9, 96, spread=spread)
+    mask = np.random.default_rng(8).random(len(index)) < 0.4
+    for allowed in (None, mask):
+        together = list(getattr(index, way)(queries, 50, allowed))
+        for query, (scores, rows) in zip(queries, together, strict=True):
+            (expected,), (best,) = index.search(query[None], 50, allowed)
+            np.testing.assert_array_equal(rows, best)
+            np.testing.assert_array_equal(scores, expected)

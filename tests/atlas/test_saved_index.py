@@ -3,12 +3,14 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from toy_atlas import model_rows, put, random_weights, run_rows
+from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, words_rows
 
 from atlas import readouts, saved_index
 from atlas.index import VectorIndex, unit
 from atlas.search import Atlas
+from atlas.store import Store
 
 FINGERPRINT = "f" * 64
 
@@ -144,3 +146,19 @@ def test_an_index_that_cannot_be_kept_is_told_and_changes_no_answer(
     homeless.towers = atlas.towers
     assert homeless.similar_voxels("cake").frame.equals(expected)
     assert "cannot be kept" in caplog.text
+
+
+def test_other_weights_with_the_same_scores_make_another_index(tmp_path: Path) -> None:
+    def similarities(name: str, seed: int) -> list[float]:
+        with Store.open(str(tmp_path / name)) as store:
+            rows = model_rows("m/toy/1", "simulated/S1", random_weights(40, seed))
+            parts = {"model": ("model",), "fit": ("encoding",), "significance": ("significance",)}
+            put(store, subject_rows("simulated/S1", 40), words_rows(), run_rows("m/toy/1"), key="subject")
+            for stage, names in parts.items():
+                batch = {table: pa.Table.from_pylist(rows[table]) for table in names}
+                store.append(batch, run_id="r", stage=stage, key="m/toy/1")
+            atlas = Atlas(store, home=tmp_path)
+            atlas._folder = lambda *_: tmp_path / "index"
+            return atlas.similar_voxels("cake", significant=False, first=40).frame["similarity"].to_list()
+
+    assert similarities("a.duckdb", 0) != similarities("b.duckdb", 1)

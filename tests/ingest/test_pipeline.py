@@ -48,7 +48,7 @@ def run(home: Path, **changes) -> str:
 
 
 def digest(home: Path) -> dict[str, str]:
-    """A hash of every table's rows, whatever their order; pictures are named by content, so their folder is left out."""
+    """A hash of every table's rows, whatever their order and whatever the folder of the pictures."""
     with Store.open(str(home / "atlas.duckdb")) as store:
         digests = {}
         for table in CONTENT_TABLES:

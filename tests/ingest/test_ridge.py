@@ -102,6 +102,13 @@ def test_kfold_scores_are_those_of_a_slow_svd(
     assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
 
 
+def test_folds_need_not_cover_the_training_images() -> None:
+    features, responses = problem(80, 20)
+    validation = validation_folds(80, 5)[:3]
+    scores = Ridge(features, ALPHAS, validation).scores(responses)
+    assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
+
+
 @pytest.mark.parametrize("distance", [1e-7, 1e-6, 1e-5, 1e-4, 1e-3])
 @pytest.mark.parametrize("n_folds", [1, 5])
 def test_scores_of_nearly_collinear_features_are_those_of_a_slow_svd(distance: float, n_folds: int) -> None:
@@ -202,6 +209,13 @@ def test_responses_may_be_of_any_layout() -> None:
     expected = ridge.fit(narrow)
     for same in (np.asfortranarray(narrow), narrow[:, ::-1][:, ::-1], narrow.astype(np.float64)):
         assert np.array_equal(ridge.fit(same).weights, expected.weights)
+
+
+def test_no_voxels_give_an_empty_fit() -> None:
+    features, responses = problem(70, 10)
+    fit = Ridge(features, ALPHAS, validation_folds(70, 1)).fit(responses[:, :0])
+    assert fit.weights.shape == (0, 10)
+    assert fit.predict(features).shape == (70, 0)
 
 
 def test_mean_of_a_voxel_moves_its_bias_only() -> None:

@@ -1,4 +1,4 @@
-"""A program that test_pipeline kills: ingests the tiny subject, and kills itself right after its n-th committed batch."""
+"""A program for test_pipeline: ingests the tiny subject, and kills itself right after its n-th committed batch."""
 
 import os
 import signal

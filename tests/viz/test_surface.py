@@ -230,3 +230,10 @@ def test_sizes_that_make_no_sense_are_refused(spheres: Surface, width: int, dept
 def test_a_surface_of_vertices_has_no_transform(sphere_vertices: Surface) -> None:
     with pytest.raises(SpaceMismatchError, match="name a transform"):
         sphere_vertices.transform_matrix()
+
+
+def test_the_shipped_store_is_found_wherever_pip_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = stores.shipped_store().resolve()
+    monkeypatch.setattr(stores.sysconfig, "get_path", lambda _: "/nowhere")
+    assert stores.shipped_store() == usual
+    assert (usual / "S1" / "surfaces" / "flat_lh.gii").exists()

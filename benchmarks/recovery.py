@@ -1,0 +1,238 @@
+"""What the demo recovers of what was planted in its simulated subject, beside the same with shuffled responses.
+
+Reads the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills; the planting table is read here and
+nowhere else. The control fits the same network to responses that were permuted over images, and gives every voxel the
+labels of another one.
+
+- encoding: median r of predicted and noise-free response on held-out scenes, over significant voxels;
+- concept search: AUC of the similarity to query words, voxels planted with the category against the others;
+- dissection: share of significant voxels with a planted category whose first label (one of the first five) belongs to
+  such a category, by WordNet's hierarchy;
+- photographs: share of real photographs with their noun among the first five that `lite` names.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from skimage import data as skimage_data
+from skimage import io as skimage_io
+from sklearn.datasets import load_sample_images
+
+import figures
+from api import demo
+from atlas.backbones import load
+from atlas.backbones.interface import Backbone
+from atlas.search import Atlas
+from atlas.store import Store
+from ingest.encoding.ridge import Ridge
+from ingest.encoding.split import split_by
+from ingest.scenes.vocabulary import concrete_nouns
+from ingest.scenes.wordnet import WordNet
+from ingest.stages.encode import FeatureCache
+from schemas.config import IngestConfig, Settings
+
+QUERIES = {
+    "face": ("face", "head", "smile", "portrait", "cheek"),
+    "body": ("body", "sport", "arm", "dancer", "people"),
+    "place": ("place", "house", "building", "landscape", "city"),
+    "food": ("food", "dessert", "cake", "lunch", "cooking"),
+    "word": ("word", "text", "letter", "writing", "alphabet"),
+}
+"""Five words a category; most are in no scene's description."""
+
+KINDS = {
+    # WordNet 3.0 senses whose kinds (and which themselves) belong to a category.
+    "face": ("05600637", "05538625", "05598147", "06877078", "00007846", "05254795", "05311054", "05302307"),
+    "body": ("05220461", "00007846", "00523513", "05219561"),
+    "place": ("04341686", "09287968", "08630985", "09334396", "04105893", "08524735", "09225146", "08512259"),
+    "food": ("00021265", "07555863", "07881800", "13134947", "07705931", "04263614"),
+    "word": ("06349220", "06362953", "06793231", "06818970", "06387980", "06410904", "06828818", "06286395"),
+}
+"""face: face, head, nose, facial expression, person, hair, eye, mouth; body: body part, person, sport, body; place:
+structure, geological formation, region, land, room, city, body of water, tract; food: food, beverage, edible fruit,
+solid food; word: written language, writing, sign, written symbol, text, book, letter, word. A person is right for face
+voxels and for body voxels."""
+
+PHOTOGRAPHS = {
+    "astronaut": {"astronaut", "person", "woman", "man", "spacesuit", "uniform", "suit", "face"},
+    "brick": {"brick", "wall", "stone", "tile"},
+    "camera": {"camera", "tripod", "man", "photographer", "person"},
+    "chelsea": {"cat", "kitten", "tabby"},
+    "clock_motion": {"clock", "watch"},
+    "coffee": {"coffee", "cup", "espresso", "mug", "drink"},
+    "coins": {"coin", "money", "button"},
+    "grass": {"grass", "lawn", "field", "plant"},
+    "gravel": {"gravel", "stone", "rock", "pebble"},
+    "motorcycle_left": {"motorcycle", "bike", "moped", "scooter", "bicycle"},
+    "page": {"page", "text", "book", "paper", "letter", "newspaper", "document"},
+    "rocket": {"rocket", "missile", "launcher", "tower"},
+    "text": {"text", "letter", "writing", "paper", "page", "document", "book"},
+    "hubble_deep_field": {"galaxy", "star", "sky", "planet"},
+    "china.jpg": {"temple", "palace", "pagoda", "building", "roof", "house", "monastery", "shrine"},
+    "flower.jpg": {"flower", "blossom", "petal", "daisy", "lily", "plant", "rose", "lotus"},
+}
+"""Photographs that come with scikit-image and scikit-learn, and the nouns that are right for each."""
+
+
+def main() -> None:
+    """Evaluate and report."""
+    arguments = figures.arguments(__doc__)
+    settings = Settings()
+    dataset = demo.subject(settings.home, settings.cortex_filestore)
+    lite = load("lite", home=settings.home)
+    with (
+        Store.open(settings.address, read_only=True) as store,
+        Atlas.open(settings.address, home=settings.home) as atlas,
+    ):
+        model = atlas.model("simulated/S1/lite")
+        found = Found(
+            store, atlas, model["model_id"], IngestConfig.model_validate_json(model["config"]), dataset.stimuli.height
+        )
+        cache = FeatureCache(settings.home, lite, settings.batch_images)
+        features = cache.get(dataset.stimuli["sha256"].to_list(), dataset.image, lambda _: None)
+        noise_free = dataset.noise_free_of(np.arange(dataset.voxels.height))
+        shuffled = np.random.default_rng(0).permutation(len(features))
+        weights = {
+            "": found.weights,
+            "shuffled_": found.refitted(features, dataset.responses_of(np.arange(dataset.voxels.height))[shuffled]),
+        }
+        measured: dict[str, float] = {}
+        for name, fitted in weights.items():
+            auc = found.concept_auc(lite, fitted, features)
+            measured[f"{name}encoding_r_median"] = found.encoding_r(fitted, features, noise_free)
+            measured[f"{name}concept_auc_mean"] = float(np.mean(list(auc.values())))
+            measured[f"{name}concept_auc_min"] = min(auc.values())
+            rows = [{"category": category, "AUC": value} for category, value in auc.items()]
+            figures.emit(f"{name or 'planted '}concept search", {}, rows)
+        wordnet = WordNet.find(settings.home)
+        for name, moved in (("", False), ("shuffled_", True)):
+            measured[f"{name}top1_hit"] = found.hits(wordnet, 1, moved=moved)
+            measured[f"{name}top5_hit"] = found.hits(wordnet, 5, moved=moved)
+    measured["photo_top5"] = photo_top5(lite, settings.home)
+    measured["shuffled_photo_top5"] = photo_top5(lite, settings.home, shuffled=True)
+    measured["n_voxels"] = float(len(found.voxels))
+    measured["n_significant"] = float(found.significant.sum())
+    figures.emit("Recovery of the simulated subject", measured, json_path=arguments.json)
+
+
+class Found:
+    """What the atlas holds of the demo's model, and what was planted."""
+
+    def __init__(self, store: Store, atlas: Atlas, model_id: str, config: IngestConfig, n_stimuli: int) -> None:
+        self.config = config
+        self.atlas, self.model_id = atlas, model_id
+        quality = store.frame(
+            "SELECT voxel, significant FROM voxel_quality WHERE model_id = ? ORDER BY voxel", [model_id]
+        )
+        self.voxels = quality["voxel"].to_numpy()
+        self.significant = quality["significant"].to_numpy()
+        dim = len(atlas.store.frame("SELECT feature_mean FROM model WHERE model_id = ?", [model_id])["feature_mean"][0])
+        sql = "SELECT weights FROM encoding WHERE model_id = ? ORDER BY voxel"
+        self.weights = store.vectors(sql, [model_id], dim)
+        self.train, self.test = split_by(config, n_stimuli)
+        planting = store.frame("SELECT voxel, category FROM planting")
+        grouped = planting.group_by("voxel").agg(pl.col("category").unique())
+        self.planted: dict[int, set[str]] = {voxel: set(categories) for voxel, categories in grouped.iter_rows()}
+
+    def refitted(self, features: NDArray[np.float32], responses: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weights for other responses, fitted as the pipeline does."""
+        return Ridge.from_config(features[self.train], self.config).fit(responses[self.train]).weights
+
+    def encoding_r(
+        self, weights: NDArray[np.float32], features: NDArray[np.float32], noise_free: NDArray[np.float64]
+    ) -> float:
+        """Median correlation with the noise-free response on held-out scenes, over significant voxels."""
+        test = self.test
+        predicted = features[test] @ weights.T
+        a = predicted - predicted.mean(axis=0)
+        b = noise_free[test][:, self.voxels] - noise_free[test][:, self.voxels].mean(axis=0)
+        r = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0)).clip(1e-12)
+        return float(np.median(r[self.significant]))
+
+    def concept_auc(
+        self, lite: Backbone, weights: NDArray[np.float32], features: NDArray[np.float32]
+    ) -> dict[str, float]:
+        """Mean AUC over its queries of each category, with the readout that `similarVoxels` uses for lite."""
+        covariance = np.cov(features[self.train], rowvar=False)
+        # Over significant voxels: those that similarVoxels answers with.
+        patterns = weights[self.significant] @ covariance
+
+        def has(category: str) -> NDArray[np.bool_]:
+            return np.array([category in self.planted[int(voxel)] for voxel in self.voxels[self.significant]])
+
+        patterns /= np.linalg.norm(patterns, axis=1, keepdims=True).clip(1e-12)
+        return {
+            category: float(np.mean([auc(patterns @ lite.text([query])[0], has(category)) for query in queries]))
+            for category, queries in QUERIES.items()
+        }
+
+    def hits(self, wordnet: WordNet, first: int, *, moved: bool) -> float:
+        """Share of significant voxels tuned to categories with a right label among the first ones."""
+        tuned = [int(v) for v in self.voxels[self.significant] if self.planted[int(v)] - {"contrast"}]
+        labels = self.atlas.voxel_labels(self.model_id, tuned, first=first)
+        of_voxel: dict[int, list[str]] = dict(labels.group_by("voxel").agg(pl.col("label")).iter_rows())
+        order = np.random.default_rng(1).permutation(len(tuned)) if moved else np.arange(len(tuned))
+        right = [
+            any(kinds(wordnet, label) & self.planted[voxel] for label in of_voxel.get(tuned[other], ()))
+            for voxel, other in zip(tuned, order, strict=True)
+        ]
+        return float(np.mean(right))
+
+
+def kinds(wordnet: WordNet, label: str) -> set[str]:
+    """Categories that a label belongs to by one of its two most frequent senses."""
+    words = (label.replace(" ", "_"), label.split()[-1])
+    offsets = next((wordnet.senses_of[word][:2] for word in words if word in wordnet.senses_of), ())
+    ancestors = set().union(*(wordnet.ancestors(offset) for offset in offsets)) if offsets else set()
+    return {category for category, senses in KINDS.items() if ancestors & set(senses)}
+
+
+def auc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative."""
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    ranks = rankdata(score)[positive].sum()
+    return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def photo_top5(lite: Backbone, home: Path, *, shuffled: bool = False) -> float:
+    """Share of the packaged photographs whose noun is among the five nearest of the vocabulary."""
+    nouns = concrete_nouns(home)
+    vectors = lite.text(nouns)
+    photographs: Mapping[str, NDArray[np.uint8]] = installed_photographs()
+    answers = [PHOTOGRAPHS[name] for name in photographs]
+    if shuffled:
+        answers = answers[1:] + answers[:1]
+    features = lite.features(list(photographs.values()))
+    nearest = np.argsort(-(features @ vectors.T), axis=1)[:, :5]
+    named = [[nouns[i] for i in row] for row in nearest]
+    rows = [
+        {"photograph": name, "first five": ", ".join(found), "right": bool(set(found) & right)}
+        for name, found, right in zip(photographs, named, answers, strict=True)
+    ]
+    if not shuffled:
+        figures.emit("real photographs", {}, rows)
+    return float(np.mean([row["right"] for row in rows]))
+
+
+def installed_photographs() -> dict[str, NDArray[np.uint8]]:
+    """Those of PHOTOGRAPHS that came with the wheels, in RGB."""
+    folder = Path(skimage_data.__file__).parent
+    found = {}
+    for name in PHOTOGRAPHS:
+        files = [path for path in folder.glob(f"{name}.*") if path.suffix in {".png", ".jpg", ".jpeg", ".tif"}]
+        if files:
+            picture = skimage_io.imread(files[0])
+            picture = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture[..., :3]
+            found[name] = np.ascontiguousarray(picture.astype(np.uint8))
+    samples = load_sample_images()
+    for file, picture in zip(samples.filenames, samples.images, strict=True):
+        found[Path(file).name] = picture
+    return found
+
+
+if __name__ == "__main__":
+    main()
