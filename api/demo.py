@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import polars as pl
-
-from api.console import Bars
 from api.places import PAGE_WIDTH, SURFACES
 from atlas.backbones import load
 from atlas.store import Store
 from ingest.datasets.planting import Regions
-from ingest.datasets.simulated import Simulated
+from ingest.datasets.simulated import N_SCENES, N_VOXELS, Simulated
 from ingest.pipeline import ingest
+from ingest.progress import Progress
+from ingest.scenes.alignment import N_SCENES as N_CALIBRATION
 from ingest.scenes.alignment import calibrate
 from schemas.config import IngestConfig, Settings
 from viz.surface import load_surface, regions
@@ -30,10 +29,18 @@ CONFIG = IngestConfig(
 """The demo's settings. They differ from the paper's where two processor cores would take hours."""
 
 
-def subject(home: Path, filestore: Path | None) -> Simulated:
+def subject(
+    home: Path,
+    filestore: Path | None,
+    *,
+    n_scenes: int = N_SCENES,
+    n_voxels: int = N_VOXELS,
+    progress: Progress | None = None,
+) -> Simulated:
     """The simulated subject; its scenes are made the first time."""
     mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, filestore)
-    return Simulated(home, Regions(mask=mask, rois=rois, surface=SURFACE, transform=TRANSFORM))
+    cortex = Regions(mask=mask, rois=rois, surface=SURFACE, transform=TRANSFORM)
+    return Simulated(home, cortex, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
 
 
 def is_complete(store: Store) -> bool:
@@ -48,33 +55,40 @@ def is_complete(store: Store) -> bool:
     )
 
 
-def run(store: Store, settings: Settings, bars: Bars) -> str:
+def run(
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    *,
+    config: IngestConfig = CONFIG,
+    n_calibration: int = N_CALIBRATION,
+    n_scenes: int = N_SCENES,
+    n_voxels: int = N_VOXELS,
+) -> str:
     """Bring the simulated subject into the atlas, or go on with it; gives the model's id."""
-    calibrate(settings.home, bars)
-    dataset = subject(settings.home, settings.cortex_filestore)
-    backbone = load(CONFIG.backbone, device=settings.device, home=settings.home)
+    calibrate(settings.home, progress, n_scenes=n_calibration)
+    dataset = subject(settings.home, settings.cortex_filestore, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
+    backbone = load(config.backbone, device=settings.device, home=settings.home)
     model_id = ingest(
         store,
         dataset,
-        CONFIG,
+        config,
         backbone,
         backbone,
         home=settings.home,
         device=settings.device,
         batch_images=settings.batch_images,
-        progress=bars,
+        progress=progress,
     )
     append_planting(store, dataset, model_id)
     # Cut the flat map now: the first visitor of the page would wait for it.
-    with bars.stage("flat map", 1):
+    with progress.stage("flat map", 1) as advance:
         load_surface(SURFACE, TRANSFORM, settings.home / SURFACES, settings.cortex_filestore).pixel_map(PAGE_WIDTH)
+        advance(1)
     return model_id
 
 
 def append_planting(store: Store, dataset: Simulated, run_id: str) -> None:
     """Store what the voxels were tuned to, which only evaluations read; once a subject."""
-    subject_id = dataset.subject.subject_id
-    planting = dataset.planting()
-    if "subject_id" not in planting.columns:
-        planting = planting.with_columns(pl.lit(subject_id).alias("subject_id"))
-    store.append({"planting": planting.to_arrow()}, run_id=run_id, stage="planting", key=subject_id)
+    batch = {"planting": dataset.planting().to_arrow()}
+    store.append(batch, run_id=run_id, stage="planting", key=dataset.subject.subject_id)

@@ -1,6 +1,8 @@
 """`voxel-atlas serve`: the application on uvicorn, until it is told to stop."""
 
 import os
+import signal
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -35,6 +37,8 @@ def serve(settings: Settings, port: int) -> None:
         memory_limit=settings.memory_limit,
         shared=False,
     )
+    # uvicorn stops at a signal and then raises it again, which would end the process before the atlas is closed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Atlas(store, home=settings.home, patience=_PATIENCE_S) as atlas, store.offered():
         uvicorn.run(
             create_app(atlas, settings),

@@ -217,12 +217,18 @@ class VectorIndex:
         offsets = queries @ self.centre
         products = np.empty((len(queries), len(self)), np.float32)
         unsure = np.zeros(len(queries), np.float32)
+        target = torch.from_numpy(products)
+        # Used again: memory that comes anew for each block costs more than the arithmetic.
+        block = torch.empty((_BLOCK // 2, spread.shape[1]), dtype=torch.bfloat16)
+        product = torch.empty((len(queries), len(block)), dtype=torch.bfloat16)
         for segment in self.segments:
             codes = torch.from_numpy(_codes_of(segment))
-            for first in range(0, len(codes), _BLOCK // 2):
-                block = codes[first : first + _BLOCK // 2].to(torch.bfloat16).sub_(_ZERO_CODE)
+            for first in range(0, len(codes), len(block)):
+                n = min(len(block), len(codes) - first)
+                block[:n].copy_(codes[first : first + n]).sub_(_ZERO_CODE)
+                torch.mm(rounded, block.T, out=product)
                 start = segment.start + first
-                products[:, start : start + len(block)] = (rounded @ block.T).float().numpy() * segment.scale
+                torch.mul(product[:, :n], segment.scale, out=target[:, start : start + n])
             # Rows' codes, the query's digits, the product's own rounding to 8 bits, and that of the sums.
             within = products[:, segment.start : segment.stop]
             largest = np.maximum(within.max(axis=1), -within.min(axis=1))

@@ -11,7 +11,6 @@ labels of another one.
 - photographs: share of real photographs with their noun among the first five that `lite` names.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +94,10 @@ def main() -> None:
         cache = FeatureCache(settings.home, lite, settings.batch_images)
         features = cache.get(dataset.stimuli["sha256"].to_list(), dataset.image, lambda _: None)
         noise_free = dataset.noise_free_of(np.arange(dataset.voxels.height))
-        shuffled = np.random.default_rng(0).permutation(len(features))
-        weights = {
-            "": found.weights,
-            "shuffled_": found.refitted(features, dataset.responses_of(np.arange(dataset.voxels.height))[shuffled]),
-        }
+        responses = dataset.responses_of(found.voxels.astype(np.intp))
+        # Every voxel by a permutation of its own: one for all would keep what voxels have in common.
+        shuffled = np.random.default_rng(0).permuted(responses, axis=0)
+        weights = {"": found.weights, "shuffled_": found.refitted(features, shuffled)}
         measured: dict[str, float] = {}
         for name, fitted in weights.items():
             auc = found.concept_auc(lite, fitted, features)
@@ -202,7 +200,7 @@ def photo_top5(lite: Backbone, home: Path, *, shuffled: bool = False) -> float:
     """Share of the packaged photographs whose noun is among the five nearest of the vocabulary."""
     nouns = concrete_nouns(home)
     vectors = lite.text(nouns)
-    photographs: Mapping[str, NDArray[np.uint8]] = installed_photographs()
+    photographs = installed_photographs()
     answers = [PHOTOGRAPHS[name] for name in photographs]
     if shuffled:
         answers = answers[1:] + answers[:1]

@@ -49,9 +49,7 @@ def main() -> None:
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--voxels", type=int, default=20_000)
-    parser.add_argument(
-        "--peer-voxels", type=int, nargs=2, default=(100, 1_000), help="two sizes that himalaya runs at"
-    )
+    parser.add_argument("--peer-voxels", type=int, nargs=2, default=(20, 2_000), help="two sizes that himalaya runs at")
     parser.add_argument("--loop-voxels", type=int, default=10, help="voxels that the loop runs at")
     parser.add_argument("--repeats", type=int, default=5, help="runs of Ridge, of which the shortest counts")
     parser.add_argument("--stream-voxels", type=int, default=300_000)
@@ -69,9 +67,9 @@ def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figure
         again, fit = figures.timed(lambda: Ridge(features, ALPHAS, [holdout]).fit(responses))
         seconds, floor = min(seconds, again), min(floor, _floor_seconds(wide, responses, arguments.voxels))
     few, many = arguments.peer_voxels
-    peer_few, _ = figures.timed(lambda: _himalaya(wide, responses[:, :few], holdout))
+    peer_few, _ = figures.timed(lambda: _himalaya(wide, responses[:, :few], holdout), repeats=2)
     peer_many, peer = figures.timed(lambda: _himalaya(wide, responses[:, :many], holdout))
-    peer_seconds = peer_few + (peer_many - peer_few) / (many - few) * (arguments.voxels - few)
+    peer_seconds = peer_few + max(0.0, peer_many - peer_few) / (many - few) * (arguments.voxels - few)
     loop_seconds = _loop_seconds(features, responses[:, : arguments.loop_voxels], holdout)
     loop_seconds *= arguments.voxels / arguments.loop_voxels
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +23,14 @@ _BATCH = 4
 _BATCH_GPU = 128
 
 
-class _Residual(nn.Sequential):
+class _Residual(nn.Module):
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = layers
+
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+        added: Tensor = x + self.layers(x)
+        return added
 
 
 class ImageTower:
@@ -37,7 +43,7 @@ class ImageTower:
     def __init__(self, device: str = "cpu") -> None:
         # Weights of the classifier, (1000, 1280), and the mean of the pool over photographs, (1280,).
         network, self.classifier, self.photograph_mean = _load()
-        self._network = network.to(device, memory_format=torch.channels_last)
+        self._network = network.to(device).to(memory_format=torch.channels_last)
         self._device = device
 
     def maps(self, images: Sequence[Image]) -> NDArray[np.float32]:
@@ -87,7 +93,7 @@ def _load() -> tuple[nn.Sequential, NDArray[np.float32], NDArray[np.float32]]:
     layers: list[nn.Module] = _folded(network._conv_stem, network._bn0, clipped=True)  # noqa: SLF001 - no public names
     layers += [_block(block) for block in network._blocks]  # noqa: SLF001
     layers += _folded(network._conv_head, network._bn1, clipped=True)  # noqa: SLF001
-    weights = network._fc.weight.detach().numpy()  # noqa: SLF001
+    weights: NDArray[np.float32] = network._fc.weight.detach().numpy()  # noqa: SLF001
     return nn.Sequential(*layers).eval(), weights, _mean_after_clipping(network._bn1)  # noqa: SLF001
 
 
@@ -101,12 +107,14 @@ def _mean_after_clipping(norm: nn.BatchNorm2d) -> NDArray[np.float32]:
 
     def mean_above(edge: float) -> Tensor:
         z = (mean - edge) / deviation
-        return (mean - edge) * torch.special.ndtr(z) + deviation * torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        above: Tensor = (mean - edge) * torch.special.ndtr(z) + deviation * density
+        return above
 
     return np.asarray((mean_above(0.0) - mean_above(6.0)).numpy(), np.float32)
 
 
-def _block(block: nn.Module) -> nn.Sequential:
+def _block(block: Any) -> nn.Module:  # a class of the package, which has no types
     """One inverted bottleneck: widen where the block does, filter each channel, narrow."""
     layers: list[nn.Module] = []
     if hasattr(block, "_expand_conv"):
@@ -115,7 +123,8 @@ def _block(block: nn.Module) -> nn.Sequential:
     layers += _folded(block._project_conv, block._bn2, clipped=False)  # noqa: SLF001
     arguments = block._block_args  # noqa: SLF001
     kept = arguments.stride in (1, [1]) and arguments.input_filters == arguments.output_filters
-    return _Residual(*layers) if block.id_skip and kept else nn.Sequential(*layers)
+    narrowed = nn.Sequential(*layers)
+    return _Residual(narrowed) if block.id_skip and kept else narrowed
 
 
 def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, *, clipped: bool) -> list[nn.Module]:

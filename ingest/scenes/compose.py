@@ -97,14 +97,14 @@ def compose(
 
 def _background(photographs: Sequence[Path], rng: np.random.Generator, size: int) -> Image:
     if photographs and rng.random() < _PHOTOGRAPH:
-        photograph = read_photograph(photographs[rng.integers(len(photographs))])
+        photograph = read_photograph(photographs[int(rng.integers(len(photographs)))])
         height, width = photograph.shape[:2]
         side = int(min(height, width) * rng.uniform(0.5, 1))
         top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
         cut = photograph[top : top + side, left : left + side]
-        return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
     corners = rng.integers(20, 236, (2, 2, 3)).astype(np.float32)
-    return cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    return np.asarray(cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _resized(picture: RGBA, rng: np.random.Generator, size: int, n_things: int) -> RGBA:
@@ -112,7 +112,8 @@ def _resized(picture: RGBA, rng: np.random.Generator, size: int, n_things: int) 
     height, width = picture.shape[:2]
     scale = longest / max(height, width)
     target = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(picture, target, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    resized = cv2.resize(picture, target, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
 
 
 def _place(shape: tuple[int, ...], taken: Sequence[Box], rng: np.random.Generator, size: int) -> Box:
@@ -135,7 +136,7 @@ def _overlap(a: Box, b: Box) -> int:
 
 def _paste(canvas: Image, picture: RGBA, box: Box) -> NDArray[np.float32]:
     """Blend a picture into the canvas; gives its opacity, 0 to 1."""
-    opacity = picture[..., 3].astype(np.float32) / 255
+    opacity: NDArray[np.float32] = picture[..., 3].astype(np.float32) / np.float32(255)
     below = canvas[box[1] : box[3], box[0] : box[2]]
     blended = below + (picture[..., :3].astype(np.float32) - below) * opacity[..., None]
     canvas[box[1] : box[3], box[0] : box[2]] = blended.astype(np.uint8)

@@ -10,11 +10,11 @@ from PIL import ImageDraw, ImageFont
 
 from ingest.scenes.cutouts import RGBA, CutOut
 
-_FONTS = """
+_FONT_NAMES = """
     DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSansMono DejaVuSansMono-Bold DejaVuSerif DejaVuSerif-Bold
     DejaVuSerif-Italic STIXGeneral STIXGeneralBol STIXGeneralItalic cmr10 cmb10 cmss10 cmtt10
-""".split()
-_WORDS = """
+"""
+_WORD_LIST = """
     about above across action after again agree almost along always among answer around autumn away basic before
     begin behind believe better between beyond bright broad carry certain change clear close common concern daily
     decide deep different direct during early easy eight either enough equal even event every exact exit fair famous
@@ -27,7 +27,8 @@ _WORDS = """
     start stay still strong such sudden summer sure take thank their these think this three through time today
     together true under until useful usual very visit wait warm welcome well west when where while wide will winter
     with wonder yes young your
-""".split()
+"""
+_FONTS, _WORDS = _FONT_NAMES.split(), _WORD_LIST.split()
 _COLOURS = ((20, 20, 20), (150, 20, 30), (20, 60, 150), (10, 100, 50), (90, 20, 110), (245, 245, 240))
 _PAPERS = (
     (250, 250, 245),

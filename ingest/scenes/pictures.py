@@ -69,11 +69,10 @@ def load_pictures(home: Path, progress: Progress | None = None) -> Pictures:
             package: fetching.submit(package_root, package, probe, suffixes, cache)
             for package, (probe, suffixes) in _PACKAGES.items()
         }
-        for package, root in wanted.items():
-            roots[package] = root.result()
+        for package, found in wanted.items():
+            roots[package] = found.result()
             advance(1)
-    root = roots["fonts-noto-color-emoji"]
-    font = root / _FONT if root else next((path for path in _OTHER_FONTS if path.exists()), None)
+    font = _inside(roots["fonts-noto-color-emoji"], _FONT) or next((f for f in _OTHER_FONTS if f.exists()), None)
     names, stamps = _inside(roots["unicode-data"], _NAMES), _inside(roots["tuxpaint-stamps-default"], _STAMPS)
     nature = _inside(roots["mate-backgrounds"], _PHOTOGRAPHS)
     emoji = emoji_cutouts(font, names) if font else []
@@ -84,7 +83,7 @@ def load_pictures(home: Path, progress: Progress | None = None) -> Pictures:
         )
     cutouts = (*emoji, *(stamp_cutouts(stamps) if stamps else ()), *lettering_cutouts())
     photographs = tuple(sorted(nature.glob("*.jpg"))) if nature else _packaged_photographs()
-    missing = [package for package, found in roots.items() if found is None]
+    missing = [package for package, root in roots.items() if root is None]
     note = (
         f"Scenes are made without {', '.join(missing)}, which could not be fetched: {len(cutouts)} cut-outs, "
         f"{len(photographs)} photographs and drawn backgrounds are used."

@@ -22,9 +22,9 @@ _N_SENSES = 2
 def concrete_nouns(home: Path) -> list[str]:
     """Nouns for things that can be seen, the most frequent first; at most 2,600, kept in the home folder.
 
-    One of a noun's two most frequent senses must be an animal, an artifact, a part of the body, a food, a natural object, a person, a plant,
-    something written or a facial expression, and texts must use the word mostly as a noun. How frequent words are is
-    taken from the order of MiniLM's own vocabulary, which is newer than WordNet's counts.
+    One of a noun's two most frequent senses must be an animal, an artifact, a part of the body, a food, a natural
+    object, a person, a plant, something written or a facial expression, and texts must use the word mostly as a noun.
+    How frequent words are is taken from the order of MiniLM's own vocabulary, which is newer than WordNet's counts.
 
     Raises:
         NotFoundError: WordNet is neither installed nor to be fetched.

@@ -66,7 +66,7 @@ def validation_folds(n: int, n_folds: int, seed: int = 0) -> list[np.ndarray]:
     return [order[: max(4, n // 6)]] if n_folds == 1 else np.array_split(order, n_folds)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     n=st.integers(30, 80),
     d=st.integers(6, 90),
@@ -83,7 +83,7 @@ def test_holdout_scores_are_those_of_a_slow_svd(
     assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     n=st.integers(30, 80),
     # Near as many features as images are badly conditioned, and folds share products that lose digits as that grows.
