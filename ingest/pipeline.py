@@ -29,7 +29,7 @@ from ingest.stages.describe import describe
 from ingest.stages.encode import encode
 from ingest.stages.fit import fit, significant_voxels
 from ingest.stages.generate import candidate_labels, generate
-from ingest.stages.score import embed_labels, score
+from ingest.stages.score import METHOD, embed_labels, score
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError, NotFoundError, StoreLockedError
 
@@ -63,10 +63,12 @@ def ingest(
         The model's id.
 
     Raises:
-        BadInputError: the data set has too few images, or no voxel.
+        BadInputError: the data set has too few images, or no voxel; a method that an ingest does not compute.
         NotFoundError: an ROI that the subject has not.
         StoreLockedError: another process ingests the same model.
     """
+    if unknown := [method for method in config.methods if method != METHOD]:
+        raise BadInputError(f"An ingest does not compute {unknown[0]} yet; leave it out of --method.")
     config = config.model_copy(update={"data_sha256": dataset.fingerprint, "backbone_sha256": backbone.fingerprint})
     model_id = f"{dataset.subject.subject_id}/{config.backbone}/{config.sha256[:6]}"
     voxels = _selected_voxels(dataset, config.rois)

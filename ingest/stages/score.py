@@ -15,9 +15,12 @@ from ingest.stages.fit import list_column
 from ingest.stages.fitted import fitted
 from ingest.stages.generate import Labels
 
+METHOD: Method = "brainlmm-eq2"
+"""The score that an ingest computes (paper, Eq. 2)."""
+
 
 def score(context: Context, labels: Labels, pictures: Pictures) -> None:
-    """Append `label_score` rows of every voxel with candidate labels, a batch of voxels and a method at a time.
+    """Append `label_score` rows of every voxel with candidate labels, a batch of voxels at a time.
 
     Args:
         context: the ingest.
@@ -27,33 +30,31 @@ def score(context: Context, labels: Labels, pictures: Pictures) -> None:
     config = context.config
     voxels = np.array(sorted(labels), np.int32)
     done = context.store.committed("score")
-    methods: list[Method] = [method for method in config.methods if method != "clip-msm"]
-    with context.progress.stage("score", len(voxels) * len(methods)) as advance:
-        for method in methods:
-            for start, stop in ranges(len(voxels), config.batch_voxels):
-                key = f"{context.model_id}/{method}/{start}"
-                if key not in done:
-                    block = voxels[start:stop]
-                    rows = [row for row, voxel in enumerate(block) for _ in labels[int(voxel)]]
-                    ids = [label_id(label) for voxel in block for label in labels[int(voxel)]]
-                    scores = score_labels(
-                        fitted(context, block).weights,
-                        np.array(rows, np.int64),
-                        np.array(ids, np.int64),
-                        pictures,
-                        method=method,
-                        best_ranked=config.best_ranked,
-                        temperature=config.temperature,
-                    )
-                    _append(context, method, block[scores.voxel], scores, key)
-                advance(stop - start)
+    with context.progress.stage("score", len(voxels)) as advance:
+        for start, stop in ranges(len(voxels), config.batch_voxels):
+            key = f"{context.model_id}/{METHOD}/{start}"
+            if key not in done:
+                block = voxels[start:stop]
+                rows = [row for row, voxel in enumerate(block) for _ in labels[int(voxel)]]
+                ids = [label_id(label) for voxel in block for label in labels[int(voxel)]]
+                scores = score_labels(
+                    fitted(context, block).weights,
+                    np.array(rows, np.int64),
+                    np.array(ids, np.int64),
+                    pictures,
+                    method=METHOD,
+                    best_ranked=config.best_ranked,
+                    temperature=config.temperature,
+                )
+                _append(context, block[scores.voxel], scores, key)
+            advance(stop - start)
 
 
-def _append(context: Context, method: str, voxels: NDArray[np.int32], scores: Scores, key: str) -> None:
+def _append(context: Context, voxels: NDArray[np.int32], scores: Scores, key: str) -> None:
     batch = {
         "model_id": pa.repeat(context.model_id, len(voxels)),
         "voxel": voxels,
-        "method": pa.repeat(method, len(voxels)),
+        "method": pa.repeat(METHOD, len(voxels)),
         "label_id": scores.label,
         "score": scores.score,
         "rank": scores.rank,

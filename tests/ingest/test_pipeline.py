@@ -96,6 +96,13 @@ def test_unknown_roi_is_refused_with_the_known_ones(tmp_path, tiny_networks):
         run(tmp_path, rois=("FFA",))
 
 
+def test_a_method_that_is_not_computed_is_refused_before_any_work(tmp_path, tiny_networks):
+    with pytest.raises(BadInputError, match="clip-msm"):
+        run(tmp_path, methods=("brainlmm-eq2", "clip-msm"))
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        assert not store.frame("SELECT * FROM ledger").height
+
+
 def test_only_voxels_of_the_rois_are_fitted(tmp_path, tiny_networks):
     run(tmp_path, rois=("even",))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
