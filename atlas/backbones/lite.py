@@ -1,7 +1,8 @@
-"""`lite`: EfficientNet-Lite0 and MiniLM in one space, joined by a ridge regression that `calibrate` fits.
+"""`lite`: EfficientNet-Lite0 and MiniLM in one space, joined by a linear map that `calibrate` fits.
 
-Both networks are frozen; only the linear map between them is fitted. So features stay linear in the image tower's
-average pool, and a voxel's weights live in the space of sentence vectors.
+Both networks are frozen. At each of 7 × 7 positions of an image, the fitted map of the last feature map and the mean
+text vector of the classes that the classifier sees there add up to a vector; an image's features are their mean over
+positions. So a voxel's weights live in the space of sentence vectors, and apply at every position as to the whole.
 """
 
 import hashlib
@@ -26,7 +27,9 @@ DIM = 384
 PROMPTS = ("{}", "a photo of a {}")
 """A text's vector is the mean over these."""
 ALIGNMENT = "backbones/lite-alignment.npz"
-"""File of the linear map, relative to the home folder."""
+"""File of the linear maps, relative to the home folder."""
+RECIPE = 2
+"""Raised when calibrating would give another map; a file of another recipe is made anew."""
 
 
 def sentence_weights() -> Path:
@@ -55,12 +58,14 @@ class Lite:
     name, dim, has_text = "lite", DIM, True
 
     def __init__(self, alignment: Path, device: str = "cpu") -> None:
-        if not alignment.exists():
+        if not is_current(alignment):
             raise MissingWeightsError(
-                f"{alignment} is missing: the two networks of `lite` are not joined yet; run `voxel-atlas calibrate`."
+                f"{alignment} is missing or of another version: the two networks of `lite` are not joined yet; run "
+                "`voxel-atlas demo` or `voxel-atlas calibrate`."
             )
         with np.load(alignment) as file:
             self._map, self._mean, self._text_mean = file["map"], file["mean"], file["text_mean"]
+            self._class_vectors = file["class_vectors"]
         self.fingerprint = hashlib.sha256(alignment.read_bytes()).hexdigest()
         self._device = device
 
@@ -78,14 +83,17 @@ class Lite:
 
     def features(self, images: Sequence[Image]) -> Floats:
         """See Backbone: the mean of `local_features`."""
-        return np.asarray((self._images.pooled(images) - self._mean) @ self._map, np.float32)
+        maps, classes = self._images.pooled(images)
+        return np.asarray((maps - self._mean) @ self._map + classes @ self._class_vectors, np.float32)
 
     def local_features(self, images: Sequence[Image]) -> Floats:
-        """See Backbone: the linear map at each of 7 × 7 positions, (n_images, 384, 7, 7)."""
-        maps = self._images.maps(images)
-        # The mean is taken off at every position, so that the mean over positions is exactly what `features` gives.
-        centred = (maps - self._mean[:, None, None]).reshape(*maps.shape[:2], -1)
-        return np.asarray(self._map.T @ centred, np.float32).reshape(len(maps), DIM, *maps.shape[2:])
+        """See Backbone: the vector of each of 7 × 7 positions, (n_images, 384, 7, 7)."""
+        maps, classes = self._images.maps(images)
+        n, square = len(maps), maps.shape[2:]
+        # The mean is taken off at every position, so that the mean over positions is what `features` gives.
+        centred = maps.reshape(n, maps.shape[1], -1) - self._mean[:, None]
+        local = self._map.T @ centred + self._class_vectors.T @ classes.reshape(n, classes.shape[1], -1)
+        return np.asarray(local, np.float32).reshape(n, DIM, *square)
 
     def activation_maps(self, local: Floats, weights: Floats) -> Floats:
         """See Backbone; the spatial mean is the response without its bias."""
@@ -100,6 +108,14 @@ class Lite:
         vectors = np.mean([self._sentences.encode([p.format(t) for t in texts]) for p in PROMPTS], axis=0)
         centred = vectors - self._text_mean
         return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True), np.float32)
+
+
+def is_current(alignment: Path) -> bool:
+    """Whether a file is there and holds what this version reads."""
+    if not alignment.exists():
+        return False
+    with np.load(alignment) as file:
+        return "recipe" in file and int(file["recipe"]) == RECIPE
 
 
 def load(name: str, *, weights: Path | None, device: str, home: Path) -> Lite:

@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from atlas.backbones.threads import in_threads
 from schemas.errors import MissingWeightsError
 
 _LAYERS, _WIDTH, _HEADS, _INNER, _POSITIONS, _WORDS = 6, 384, 12, 1536, 512, 30522
 _LONGEST = 128
 """Tokens of a text that count."""
-_BATCH = 64
+_BATCH = 32
 
 
 class SentenceTower(nn.Module):
@@ -60,18 +61,29 @@ class SentenceTower(nn.Module):
         weight = is_token[..., None].to(hidden.dtype)
         return nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
 
-    @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of texts, (n_texts, 384)."""
         vectors = np.empty((len(texts), _WIDTH), np.float32)
         # Texts of like length share a batch, so that little is computed for padding.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for start in range(0, len(texts), _BATCH):
-            rows = order[start : start + _BATCH]
-            encoded = self._tokenizer.encode_batch([texts[i] for i in rows])
-            tokens = torch.tensor([text.ids for text in encoded], device=self._device)
-            is_token = torch.tensor([text.attention_mask for text in encoded], device=self._device) > 0
-            vectors[rows] = self(tokens, is_token).cpu().numpy()
+        batches = [order[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
+
+        def encode(rows: list[int]) -> None:
+            vectors[rows] = self._encode([texts[row] for row in rows])
+
+        if self._device == "cpu":
+            in_threads(encode, batches)
+        else:
+            for batch in batches:
+                encode(batch)
+        return vectors
+
+    @torch.inference_mode()
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        encoded = self._tokenizer.encode_batch(texts)
+        tokens = torch.tensor([text.ids for text in encoded], device=self._device)
+        is_token = torch.tensor([text.attention_mask for text in encoded], device=self._device) > 0
+        vectors: NDArray[np.float32] = self(tokens, is_token).cpu().numpy()
         return vectors
 
 

@@ -34,6 +34,8 @@ _PATCH_STEPS = 3
 """Voxels from FFA to the far edge of the simulated patches."""
 _N_CONCEPTS = (0.4, 0.35, 0.25)
 """Chances of one, two and three planted concepts."""
+_EVENNESS = 4.0
+"""Parameter of the Dirichlet distribution of a voxel's shares; 1 would make any division as likely as any other."""
 _SAME_CATEGORY = 0.7
 """Chance that a further concept is of the region's category."""
 _WITHIN_CATEGORY = 0.5
@@ -161,7 +163,8 @@ def plant(chosen: Chosen, rng: np.random.Generator) -> Planting:
             fields[voxel] = (field / field.sum()).ravel()
         else:
             concepts = _concepts(PREFERRED[str(roi)], bool(chosen.inside[voxel]), rng)
-            shares = np.sort(rng.dirichlet(np.ones(len(concepts))))[::-1]
+            # Each planted concept counts for something: shares of 0.1 would be a planting that nobody can find.
+            shares = np.sort(rng.dirichlet(np.full(len(concepts), _EVENNESS)))[::-1]
             weights[voxel, [CONCEPTS.index(concept) for concept in concepts]] = shares
     # A median of 0.3; voxels beside a region carry less signal than those inside.
     ceiling = rng.beta(2.0, 3.6, n) * np.where(chosen.inside, 1.0, 0.75)

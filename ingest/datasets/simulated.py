@@ -30,7 +30,7 @@ from ingest.scenes.scene_set import read_image, scene_set
 N_SCENES = 2000
 """Pictures that a simulated subject sees: 1,500 to fit and 500 to test."""
 N_VOXELS = 5400
-_VERSION = 1
+_VERSION = 2
 """Raised when the same seed would give other responses."""
 
 

@@ -1,0 +1,44 @@
+"""Batches through a network on a CPU: as many at once as there are cores, each on one thread.
+
+torch's way, one batch on all cores, waits for the slowest core at every layer. Where other programs run too, that is
+most of the time: 3 images/s against 24 on two busy cores; where none do, both ways are as fast.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
+from typing import TypeVar
+
+import torch
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+_MOST = 16
+"""Cores that are used at most."""
+
+
+def n_threads() -> int:
+    """Batches that run at once."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, _MOST)
+
+
+def in_threads(run: Callable[[_In], _Out], batches: Iterable[_In]) -> list[_Out]:
+    """What `run` makes of each batch, in their order."""
+    return list(_pool(os.getpid()).map(run, batches))
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process has none of its parent's threads
+    n = n_threads()
+    of_caller = torch.get_num_threads()
+    started = Barrier(n + 1)
+    pool = ThreadPoolExecutor(n, "network", initializer=lambda: torch.set_num_threads(1))
+    for _ in range(n):
+        pool.submit(started.wait)
+    started.wait()
+    # torch hands the number that was set last to threads that it has not seen; the pool's own keep theirs.
+    torch.set_num_threads(of_caller)
+    return pool
