@@ -58,7 +58,7 @@ def emit(title: str, figures: Mapping[str, float], rows: Sequence[Row] = (), jso
 
     Args:
         title: What was measured, on what sizes.
-        figures: Name → number; the names are those of the issue or the manual.
+        figures: Name → number; without any, only the rows are printed.
         rows: Details for people, one mapping a line; not part of the JSON.
         json_path: The file to write, or None.
     """
@@ -70,6 +70,8 @@ def emit(title: str, figures: Mapping[str, float], rows: Sequence[Row] = (), jso
         for row in rows:
             table.add_row(*(_shown(value) for value in row.values()))
         console.print(table)
+    if not figures:
+        return
     summary = Table("figure", "value", title=None if rows else title, title_justify="left")
     for name, value in figures.items():
         summary.add_row(name, _shown(value))

@@ -51,6 +51,11 @@ class ImageTower:
         self._classifier = classifier.to(device).to(memory_format=torch.channels_last)
         self._device = device
 
+    @property
+    def classifier(self) -> NDArray[np.float64]:
+        """Weights of the classes, (1000, 1280)."""
+        return np.asarray(self._classifier.weight.detach().cpu().numpy()[..., 0, 0], np.float64)
+
     def maps(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Feature maps and class probabilities of images of any size, which are squeezed to a square.
 

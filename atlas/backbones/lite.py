@@ -28,7 +28,7 @@ PROMPTS = ("{}", "a photo of a {}")
 """A text's vector is the mean over these."""
 ALIGNMENT = "backbones/lite-alignment.npz"
 """File of the linear maps, relative to the home folder."""
-RECIPE = 2
+RECIPE = 3
 """Raised when calibrating would give another map; a file of another recipe is made anew."""
 
 

@@ -35,10 +35,16 @@ def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked proces
     n = n_threads()
     of_caller = torch.get_num_threads()
     started = Barrier(n + 1)
-    pool = ThreadPoolExecutor(n, "network", initializer=lambda: torch.set_num_threads(1))
+    pool = ThreadPoolExecutor(n, "network", initializer=_use_one_thread)
     for _ in range(n):
         pool.submit(started.wait)
     started.wait()
     # torch hands the number that was set last to threads that it has not seen; the pool's own keep theirs.
     torch.set_num_threads(of_caller)
     return pool
+
+
+def _use_one_thread() -> None:
+    torch.set_num_threads(1)
+    # A thread takes the number that was set last when it first asks, and keeps it.
+    torch.get_num_threads()

@@ -15,6 +15,11 @@ _N_NOUNS, _N_PERSONS = 2600, 300
 _SHORTEST = 3
 _NOUN_SHARE = 0.45
 """Words that texts use less often as nouns are left out: `run`, `long`."""
+_UNFIT = frozenset(
+    {"ass", "bastard", "bitch", "clit", "cock", "condom", "crotch", "cum", "dick", "fanny", "nipple", "penis", "pussy"}
+    | {"slut", "sperm", "vagina", "whore"}
+)
+"""Words that nobody wants to see as labels on a shared screen."""
 _N_SENSES = 2
 """So many of a word's most frequent senses are looked at: a letter is a missive first, and then of the alphabet."""
 
@@ -41,7 +46,7 @@ def concrete_nouns(home: Path) -> list[str]:
 def _choose(wordnet: WordNet, words: list[str]) -> list[str]:
     chosen, n_persons = [], 0
     for word in words:
-        if word not in wordnet.senses_of or not word.isalpha() or len(word) < _SHORTEST:
+        if word not in wordnet.senses_of or word in _UNFIT or not word.isalpha() or len(word) < _SHORTEST:
             continue
         offsets, uses = wordnet.senses_of[word][:_N_SENSES], wordnet.uses[word]
         seen = [o for o in offsets if wordnet.senses[o].lexical_file in _SEEN or _KINDS & wordnet.ancestors(o)]
