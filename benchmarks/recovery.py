@@ -8,8 +8,8 @@ labels of another one.
 - concept search: AUC of the similarity to query words, voxels planted with the category against the others;
 - dissection: share of significant voxels with a planted category whose first label (one of the first five) belongs to
   such a category, by WordNet's hierarchy;
-- photographs: share of real photographs of a thing (and of all of them) with their noun among the first five of 2,600
-  that `lite` names.
+- photographs: share of real photographs of a thing (and of all of them) with their noun among the first five of the
+  2,500 or so that `lite` knows.
 """
 
 from pathlib import Path
