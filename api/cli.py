@@ -232,7 +232,9 @@ def main() -> None:
     except OSError as error:
         # A full disk, a folder that is not ours: what a user can act on, wherever it was met.
         place = f"{error.filename}: " if error.filename else ""
-        screen.print(f"[red]voxel-atlas:[/red] {_escape(place)}{_escape(error.strerror or str(error))}.", highlight=False)
+        screen.print(
+            f"[red]voxel-atlas:[/red] {_escape(place)}{_escape(error.strerror or str(error))}.", highlight=False
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         screen.print("\nStopped; nothing is lost, the same command goes on from here.")
