@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from api.cli_ingest import register as register_ingest
+from api.cli_pictures import register as register_pictures
 from api.cli_release import register as register_release
 from schemas.config import IngestConfig, Settings
 from schemas.errors import AtlasError, BadInputError, StoreError
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 register_ingest(app)
 register_release(app)
+register_pictures(app)
 screen = Console(stderr=True)
 output = Console()
 
@@ -140,35 +142,6 @@ def query(
     show(output, frame.select(columns), _format(json, csv))
     note = " · [yellow]simulated subject[/yellow]" if frame["simulated"].any() else ""
     screen.print(f"{hits.model_id} · by {hits.by}, {hits.readout}{note}", highlight=False)
-
-
-@app.command()
-def flatmap(
-    concept: Annotated[str, typer.Argument(help='Text, for example "cake" or "cake - kitchen".')],
-    out: Annotated[Path, typer.Option("-o", "--output", help="File to write: .png, .svg or .pdf.")],
-    model: ModelOption = None,
-    width: Annotated[int, typer.Option(min=64, max=8192, help="Width in pixels.")] = 1024,
-    by: Annotated[str, typer.Option(help="Compare with the voxels' WEIGHTS or with their LABELS.")] = "weights",
-    atlas: AtlasOption = "",
-) -> None:
-    """Draw the similarity of every voxel to a concept on the flattened cortex."""
-    from api.maps import MapRequest, value_map
-    from api.pictures import MEDIA_TYPES, Pictures
-    from api.places import Places
-
-    suffix = out.suffix.lstrip(".").lower()
-    if suffix not in MEDIA_TYPES:
-        raise BadInputError(f"{out.name}: pictures are {', '.join(f'.{kind}' for kind in MEDIA_TYPES)} files.")
-    settings = _settings(atlas)
-    with _open(atlas) as opened:
-        pictures = Pictures(Places(opened, settings), settings.home / "flatmaps")
-        asked = pictures.ask(value_map(opened, MapRequest(concept=concept, model=model, by=by.lower())), width, suffix)
-        picture = pictures.fetch(asked.sha256, suffix).body
-    try:
-        out.write_bytes(picture)
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written: {error.strerror}.") from error
-    screen.print(f"wrote {out}", highlight=False)
 
 
 @app.command()

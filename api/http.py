@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.answers import Content, error_response, failure, pack
 from api.assets import Assets
+from api.colours import colour_map, top_labels
 from api.graphql.endpoint import Endpoint
 from api.guard import Guard, check_binding
 from api.login import Login
@@ -63,6 +65,10 @@ class Doors:
         """Which voxel each pixel of a subject's flat map shows."""
         return self.places.of_subject(request.path_params["subject"]).page_map
 
+    def mesh(self, request: Request) -> Content:
+        """A subject's surface in 3-D, and which voxel each of its vertices shows."""
+        return self.places.of_subject(request.path_params["subject"]).mesh(request.path_params["kind"])
+
     def outlines(self, request: Request) -> Content:
         """A subject's ROIs: paths, places of their names, voxels."""
         return outlines(self.atlas, self.places.of_subject(request.path_params["subject"]))
@@ -91,8 +97,39 @@ class Doors:
             "value": place.by_number(shown.voxels, shown.values),
             "colour": colours(shown.scale.colormap).ravel().astype(np.uint8),
         }
+        if shown.alpha is not None:
+            arrays["alpha"] = place.by_number(shown.voxels, shown.alpha)
         # Floats hardly compress, and compressing them would cost more than sending them.
         return Content(pack(header, arrays), "application/octet-stream", compressible=False)
+
+    def top_labels(self, request: Request) -> Content:
+        """The first label of every voxel, as a number in a list of labels; -1 for none."""
+        model, method = (request.query_params.get(name) for name in ("model", "method"))
+        top = top_labels(self.atlas, model, method)
+        label = np.full(self.places.of_model(top.model["model_id"]).n_voxels, -1, np.int32)
+        label[top.voxels] = top.label
+        header = {
+            "model": top.model["model_id"],
+            "method": top.method,
+            "labels": top.labels,
+            "counts": top.counts,
+            "generation": top.generation,
+        }
+        return Content(pack(header, {"label": label}), "application/octet-stream").prepare()
+
+    def label_colours(self, request: Request) -> Content:
+        """A colour for each label of `top_labels`, by meaning."""
+        model, method = (request.query_params.get(name) for name in ("model", "method"))
+        shown = colour_map(self.atlas, model, self.atlas.home, method)
+        trust = shown.colours.trustworthiness
+        header = {
+            "model": shown.model["model_id"],
+            "labels": shown.top.labels,
+            "legend": [text for text, _ in shown.legend],
+            "trustworthiness": trust if math.isfinite(trust) else None,
+        }
+        rgb = np.rint(shown.colours.of(shown.top.labels) * 255).astype(np.uint8)
+        return Content(pack(header, {"rgb": rgb.ravel()}), "application/octet-stream").prepare()
 
     def ready(self, _: Request) -> dict[str, Any]:
         """Whether the database answers; raises when it does not."""
@@ -144,7 +181,8 @@ def map_request(request: Request) -> MapRequest:
                 numbers[name] = float(given.pop(name))
             except ValueError:
                 raise BadInputError(f"{name} must be a number.") from None
-    return MapRequest(**given, **numbers)  # type: ignore[arg-type]
+    significant = given.pop("significant", "") not in ("", "0", "false")
+    return MapRequest(**given, **numbers, significant=significant)  # type: ignore[arg-type]
 
 
 def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_surface) -> Starlette:
@@ -179,9 +217,12 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
         WebSocketRoute("/graphql", graphql),
         Route("/flatmaps/{sha256}.{suffix}", door("picture", doors.flatmap, doors.drawing)),
         Route("/pixelmaps/{subject:path}.bin", door("pixelmap", doors.pixel_map, doors.drawing)),
+        Route("/meshes/{subject:path}/{kind}.bin", door("mesh", doors.mesh, doors.drawing)),
         Route("/outlines/{subject:path}.json", door("outlines", doors.outlines, doors.drawing)),
         Route("/stimuli/{stimulus:path}", door("stimulus", doors.stimulus, doors.drawing)),
         Route("/values", door("values", doors.values, doors.queries)),
+        Route("/toplabels", door("toplabels", doors.top_labels, doors.queries)),
+        Route("/labelcolours", door("labelcolours", doors.label_colours, doors.drawing)),
         Route("/login", Login(settings).answer, methods=["GET", "POST"]),
         Route("/healthz", healthy),
         Route("/readyz", door("ready", doors.ready, doors.queries)),

@@ -6,11 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from atlas.search import Atlas
 from schemas.errors import BadInputError
 from viz.colormaps import SUGGESTED, Scale, fit_scale
+
+SIGNIFICANT = 0.05
+"""The false discovery rate at which a voxel counts as significant (paper: 0.05)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class MapRequest:
     colormap: str | None = None
     lo: float | None = None
     hi: float | None = None
+    significant: bool = False
+    """Whether voxels that are not significant stay bare."""
+    alpha: str | None = None
+    """A metric by which voxels are opaque: clear at 0, opaque at its 99th percentile."""
 
     def __post_init__(self) -> None:
         """Checks that it is clear what is asked for."""
@@ -44,6 +52,8 @@ class ValueMap:
     """(n,) voxel numbers."""
     values: NDArray[np.float32]
     """(n,) one value each; NaN where there is none."""
+    alpha: NDArray[np.float32] | None
+    """(n,) opacity of each voxel, 0 to 1; None where all are opaque."""
     scale: Scale
     title: str
     unit: str
@@ -77,10 +87,27 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     else:
         frame = atlas.metric_map(str(request.metric), model=model["model_id"])
         column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
-    values = frame[column].cast(float).to_numpy().astype(np.float32)
-    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     voxels = frame["voxel"].to_numpy().astype(np.int32)
-    return ValueMap(request, model, voxels, values, scale, title, unit, readout, generation)
+    values = frame[column].cast(float).to_numpy().astype(np.float32)
+    if request.significant:
+        q = _of(atlas, "q", model["model_id"], voxels)
+        values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
+    alpha = _opacity(_of(atlas, request.alpha, model["model_id"], voxels)) if request.alpha else None
+    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
+    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, generation)
+
+
+def _of(atlas: Atlas, metric: str, model_id: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """A metric of these voxels, (n,); NaN where it is not known."""
+    frame = atlas.metric_map(metric, model=model_id)
+    known = pl.DataFrame({"voxel": voxels}).join(frame, on="voxel", how="left", maintain_order="left")
+    return known["value"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+
+
+def _opacity(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    finite = values[np.isfinite(values)]
+    most = float(np.percentile(finite, 99)) if len(finite) else 0.0
+    return np.nan_to_num(values / np.float32(most)).clip(0, 1) if most > 0 else np.zeros_like(values)
 
 
 _UNITS = {

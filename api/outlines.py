@@ -20,7 +20,9 @@ def outlines(atlas: Atlas, place: Place) -> Content:
         [subject_id],
     )
     known = {row["roi"]: row for row in members.iter_rows(named=True)}
-    drawn = page.outlines_json(place.outlines, place.pixels(PAGE_WIDTH).shape)
+    surface = place.surface
+    # A subject without a flat map has regions all the same; its page shows them in 3-D.
+    drawn = page.outlines_json(place.outlines, place.pixels(PAGE_WIDTH).shape) if surface.has_flat else {}
     regions = [
         {
             "name": name,
@@ -31,5 +33,6 @@ def outlines(atlas: Atlas, place: Place) -> Content:
         }
         for name in sorted({*known, *drawn})
     ]
-    parts = {"subject": subject_id, "rois": regions}
+    solid = sorted(surface.kinds - {"flat"}, key=lambda kind: (kind != "inflated", kind))
+    parts = {"subject": subject_id, "flat": surface.has_flat, "surfaces": solid, "rois": regions}
     return Content(json.dumps(parts, separators=(",", ":"), allow_nan=False).encode(), "application/json").prepare()

@@ -1,27 +1,29 @@
 """Pictures by content: an address is the hash of what was asked for, so what it names never changes."""
 
-import functools
 import hashlib
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from api.answers import IMMUTABLE, Content
+from api.colours import ColourMap
+from api.drawing import MEDIA_TYPES, Look, draw, height, on_cells
 from api.maps import ValueMap
 from api.places import Places
 from schemas.errors import BadInputError, NotFoundError
-from viz import flatmap, vector
+from viz import flatmap
 from viz.cache import replacing
 
-MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 MIN_WIDTH, MAX_WIDTH = 64, 4096
 KEPT_BYTES = 64 * 2**20
 """Rendered pictures and waiting values that are held in memory."""
 
+_log = logging.getLogger(__name__)
 
 Kept = TypeVar("Kept")
 
@@ -57,9 +59,15 @@ class Recent(Generic[Kept]):
 class Asked:
     """What an address stands for until it is rendered."""
 
-    shown: ValueMap
+    shown: ValueMap | ColourMap
     picture: "Picture"
-    rois: tuple[str, ...] | None
+    look: Look
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds in memory, about."""
+        shown = self.shown
+        return 8 * len(shown.voxels if isinstance(shown, ValueMap) else shown.top.voxels)
 
 
 @dataclass(frozen=True)
@@ -87,29 +95,23 @@ class Pictures:
     def __init__(self, places: Places, folder: Path) -> None:
         self._places = places
         self._folder = folder
-        self._asked: Recent[Asked] = Recent(lambda asked: asked.shown.values.nbytes + asked.shown.voxels.nbytes)
+        self._asked: Recent[Asked] = Recent(lambda asked: asked.nbytes)
         self._rendered: Recent[Content] = Recent(lambda content: len(content.body))
 
-    def ask(self, shown: ValueMap, width: int, suffix: str, rois: tuple[str, ...] | None = None) -> Picture:
+    def ask(self, shown: ValueMap | ColourMap, look: Look) -> Picture:
         """Give a map an address.
-
-        Args:
-            shown: The map.
-            width: Pixels across, 64 to 4,096.
-            suffix: png, svg or pdf.
-            rois: The ROIs that are outlined; None for all.
 
         Raises:
             BadInputError: The width is out of range.
+            NotFoundError: The subject has no flat map, or no such view.
         """
-        if not MIN_WIDTH <= width <= MAX_WIDTH:
-            raise BadInputError(f"width is {width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
-        pixels = self._places.of_model(shown.model["model_id"]).pixels(width)
-        parts = [shown.canonical, width, suffix, rois, flatmap.RENDERER_VERSION]
+        if not MIN_WIDTH <= look.width <= MAX_WIDTH:
+            raise BadInputError(f"width is {look.width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
+        tall = height(shown, self._places.of_model(shown.model["model_id"]), look)
+        parts = [shown.canonical, *astuple(look), flatmap.RENDERER_VERSION]
         sha256 = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        height = flatmap.picture_height(pixels, title=True, colorbar=True)
-        picture = Picture(sha256, suffix, width, height)
-        self._asked.put(sha256, Asked(shown, picture, rois))
+        picture = Picture(sha256, look.suffix, look.width, tall)
+        self._asked.put(sha256, Asked(shown, picture, look))
         return picture
 
     def fetch(self, sha256: str, suffix: str) -> Content:
@@ -127,35 +129,20 @@ class Pictures:
             body = path.read_bytes()
         elif asked is not None and asked.picture.suffix == suffix:
             body = self._render(asked)
-            with replacing(path) as temporary:
-                temporary.write_bytes(body)
+            self._keep(path, body)
         else:
             raise NotFoundError("There is no such picture here any more; ask `flatmap` for it again.")
         content = Content(body, MEDIA_TYPES[suffix], IMMUTABLE, compressible=suffix == "svg").prepare()
         self._rendered.put(name, content)
         return content
 
+    def _keep(self, path: Path, body: bytes) -> None:
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(body)
+        except OSError as error:  # a read-only home or a full disk: the picture itself is there
+            _log.warning("%s is not kept: %s", path, error.strerror)
+
     def _render(self, asked: Asked) -> bytes:
-        shown, place = asked.shown, self._places.of_model(asked.shown.model["model_id"])
-        outlines = {name: paths for name, paths in place.outlines.items() if asked.rois is None or name in asked.rois}
-        suffix = asked.picture.suffix
-        draw = (
-            flatmap.render
-            if suffix == "png"
-            else functools.partial(vector.render, form="svg" if suffix == "svg" else "pdf")
-        )
-        return draw(
-            place.on_surface(shown.voxels, shown.values),
-            place.pixels(asked.picture.width),
-            colormap=shown.scale.colormap,
-            vmin=shown.scale.vmin,
-            vmax=shown.scale.vmax,
-            outlines=outlines,
-            title=shown.title,
-            colorbar=shown.unit,
-            note=_note(shown),
-        )
-
-
-def _note(shown: ValueMap) -> str:
-    return f"{shown.model['model_id']}{' (simulated)' if shown.model['simulated'] else ''}"
+        place = self._places.of_model(asked.shown.model["model_id"])
+        return draw(on_cells(asked.shown, place), place.surface, asked.look, place)

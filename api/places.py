@@ -15,6 +15,8 @@ from atlas.search import Atlas
 from schemas.config import Settings
 from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from viz import page
+from viz.contours import contours
+from viz.overlay import Outlines
 from viz.pixels import PixelMap
 from viz.surface import Surface, load_surface
 
@@ -39,7 +41,10 @@ class Place:
     surface: Surface
     cells: NDArray[np.int64]
     """(n_voxels,) the cell of the surface's volume (or the vertex) that each voxel is, by voxel number."""
+    rois: Mapping[str, NDArray[np.bool_]]
+    """ROI → (n_cells,) bool, which cells its voxels are."""
     _pixels: dict[int, PixelMap] = field(default_factory=dict, init=False)
+    _meshes: dict[str, Content] = field(default_factory=dict, init=False)
 
     @property
     def n_voxels(self) -> int:
@@ -75,9 +80,32 @@ class Place:
         return Content.unzipped(page.pixel_map_bytes(self.surface, PAGE_WIDTH, self.cells), "application/octet-stream")
 
     @cached_property
-    def outlines(self) -> Mapping[str, list[NDArray[np.float32]]]:
-        """Paths of the ROIs that are drawn on the surface."""
-        return self.surface.roi_outlines()
+    def outlines(self) -> Outlines:
+        """Paths of the ROIs on the flat map: those that are drawn on the surface, and lines around the other ones.
+
+        Raises:
+            NotFoundError: The subject has no flat map.
+        """
+        drawn = self.surface.roi_outlines()
+        others = {name: members for name, members in self.rois.items() if name not in drawn}
+        return {**drawn, **contours(self.pixels(PAGE_WIDTH).index, others)}
+
+    @cached_property
+    def vertex_rois(self) -> Mapping[str, NDArray[np.bool_]]:
+        """ROI → (n_vertices,) bool, for views of the folded or inflated cortex."""
+        shown = self.surface.vertex_cells()
+        return {name: np.append(members, False)[shown] for name, members in self.rois.items()}
+
+    def mesh(self, kind: str) -> Content:
+        """One kind of surface for the page's 3-D view; see `viz.page.mesh_bytes` for the layout.
+
+        Raises:
+            NotFoundError: The subject has no such surface.
+        """
+        if kind not in self._meshes:
+            packed = page.mesh_bytes(self.surface, kind, self.cells)
+            self._meshes[kind] = Content.unzipped(packed, "application/octet-stream")
+        return self._meshes[kind]
 
 
 class Places:
@@ -121,4 +149,12 @@ class Places:
             )
         if not np.array_equal(volume.voxels, np.arange(len(volume.voxels))):
             raise BadInputError(f"Subject {subject_id!r} does not number its voxels 0, 1, 2 …; ingest it again.")
-        return Place(subject, surface, volume.cells)
+        return Place(subject, surface, volume.cells, self._rois(subject_id, volume.cells, surface.n_cells))
+
+    def _rois(self, subject_id: str, cells: NDArray[np.int64], n_cells: int) -> dict[str, NDArray[np.bool_]]:
+        frame = self._atlas.store.frame("SELECT roi, voxel FROM voxel_roi WHERE subject_id = ?", [subject_id])
+        rois = {}
+        for (name,), part in frame.sort("roi").group_by("roi", maintain_order=True):
+            rois[str(name)] = np.zeros(n_cells, np.bool_)
+            rois[str(name)][cells[part["voxel"].to_numpy()]] = True
+        return rois

@@ -31,7 +31,7 @@ def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> Content:
     rows = atlas.store.frame("SELECT uri FROM stimulus WHERE stimulus_id = ? LIMIT 1", [stimulus_id])
     if rows.is_empty():
         raise NotFoundError(f"The atlas has no stimulus {stimulus_id[:80]!r}.")
-    image = _open(rows["uri"][0], stimulus_id)
+    image = open_stimulus(rows["uri"][0], stimulus_id)
     scale = max(1.0, max(image.size) / LONGEST_SIDE)
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     if edges:
@@ -59,7 +59,7 @@ def _frame(image: Image.Image, edges: list[float]) -> None:
         )
 
 
-def _open(uri: str, stimulus_id: str) -> Image.Image:
+def open_stimulus(uri: str, stimulus_id: str) -> Image.Image:
     """The image at a path, or at path#index inside an HDF5 file."""
     path, _, index = uri.rpartition("#") if "#" in uri else (uri, "", "")
     try:

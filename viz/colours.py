@@ -6,13 +6,16 @@ for one label depends on the others. So the colours are worked out once for a mo
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import BadInputError, NotFoundError
+from viz.cache import cached
 
 Floats = NDArray[np.float32]
 
@@ -96,6 +99,29 @@ def label_colours(images: Floats, labels: Sequence[str], vectors: Floats, *, see
         coordinates = np.asarray(fitted.transform(_centred(vectors)), np.float32)
     rgb = _to_rgb(coordinates)
     return LabelColours(tuple(labels), coordinates, rgb, _trust(vectors, rgb, n_neighbours), n_neighbours)
+
+
+def kept(path: Path, fit: Callable[[], LabelColours]) -> LabelColours:
+    """The colours in the file `path`, fitted first when it is not there: labels keep the colours that they once got."""
+
+    def build() -> dict[str, NDArray[Any]]:
+        made = fit()
+        return {
+            "labels": np.array(made.labels),
+            "coordinates": made.coordinates,
+            "rgb": made.rgb,
+            "trustworthiness": np.array(made.trustworthiness),
+            "n_neighbours": np.array(made.n_neighbours),
+        }
+
+    arrays = cached(path, build)
+    return LabelColours(
+        labels=tuple(arrays["labels"].tolist()),
+        coordinates=arrays["coordinates"],
+        rgb=arrays["rgb"],
+        trustworthiness=float(arrays["trustworthiness"]),
+        n_neighbours=int(arrays["n_neighbours"]),
+    )
 
 
 def _centred(vectors: Floats) -> Floats:

@@ -16,8 +16,8 @@ from schemas.errors import NotFoundError
 from viz import legend, palette
 from viz.cache import cached
 from viz.colormaps import fit_scale
+from viz.contours import contours
 from viz.lettering import font
-from viz.overlay import Outlines
 from viz.paint import Floats, Paint, shown_values
 from viz.pixels import PixelMap, check_width
 from viz.png import rgba_png
@@ -26,8 +26,6 @@ from viz.surface import Surface
 VIEWS = ("lateral", "medial", "ventral", "posterior", "dorsal", "anterior")
 """Sides that a hemisphere can be seen from."""
 DEFAULT_VIEWS = ("lateral", "medial", "ventral", "posterior")
-
-_SMALLEST_OUTLINE = 12.0  # square pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,21 +68,6 @@ def view(surface: Surface, *, width: int = 1024, kind: str = "inflated", views: 
     return _view(surface, width, kind, tuple(dict.fromkeys(views)))
 
 
-def outlines(seen: View, rois: Mapping[str, NDArray[np.bool_]]) -> Outlines:
-    """Draw regions given by their vertices, (n_vertices,) bool each, around what a view shows of them."""
-    import cv2
-
-    height, width = seen.pixels.shape
-    found: dict[str, list[NDArray[np.float32]]] = {}
-    for name, members in rois.items():
-        shown = np.append(members, False)[seen.vertex].astype(np.uint8)
-        contours, _ = cv2.findContours(shown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        paths = [contour[:, 0] for contour in contours if cv2.contourArea(contour) > _SMALLEST_OUTLINE]
-        if paths:
-            found[name] = [((path + 0.5) / (width, height)).astype(np.float32) for path in paths]
-    return found
-
-
 def render(
     values: Floats,
     seen: View,
@@ -123,13 +106,54 @@ def render(
     pixels = seen.pixels
     shown = shown_values(values, pixels)
     scale = fit_scale(shown, colormap, vmin, vmax)
-    lines = outlines(seen, rois) if rois else None
-    picture = Paint.of_values(shown, scale, alpha, pixels).pixels(pixels, lines, names, transparent=transparent)
-    picture = _with_captions(picture, seen.captions)
+    picture = _painted(Paint.of_values(shown, scale, alpha, pixels), seen, rois, names, transparent)
     table = palette.palette(scale.colormap, transparent)
     above = [table[legend.title_strip(title, pixels.width)]] if title else []
     below = [table[legend.scale_strip(scale, colorbar, note, pixels.width)]] if colorbar else []
     return rgba_png(np.concatenate([*above, picture, *below]))
+
+
+def render_colours(
+    rgb: Floats,
+    seen: View,
+    *,
+    alpha: Floats | None = None,
+    rois: Mapping[str, NDArray[np.bool_]] | None = None,
+    names: bool = True,
+    title: str = "",
+    legend_names: legend.Names = (),
+    note: str = "",
+    transparent: bool = False,
+) -> bytes:
+    """Draw one colour per voxel or vertex on a view, as a PNG; see `flatmap.render_colours` for the arguments.
+
+    Args:
+        rgb: (n_cells, 3) float32, 0 to 1; curvature is shown where one is NaN.
+        seen: From `view`.
+        alpha: (n_cells,) opacity.
+        rois: As for `render`.
+        names: As for `render`.
+        title: Text above.
+        legend_names: Names and their colours, drawn below.
+        note: Text at the right, below the names.
+        transparent: Clear instead of white around the cortex.
+
+    Raises:
+        SpaceMismatchError: As many colours as this surface and transform have not.
+    """
+    width = seen.pixels.width
+    picture = _painted(Paint.of_colours(rgb, alpha, seen.pixels), seen, rois, names, transparent)
+    above = [palette.palette("viridis", transparent)[legend.title_strip(title, width)]] if title else []
+    below = [legend.names_strip(legend_names, note, width)] if legend_names or note else []
+    return rgba_png(np.concatenate([*above, picture, *below]))
+
+
+def _painted(
+    paint: Paint, seen: View, rois: Mapping[str, NDArray[np.bool_]] | None, names: bool, transparent: bool
+) -> NDArray[np.uint8]:
+    lines = contours(seen.vertex, rois) if rois else None
+    picture = paint.pixels(seen.pixels, lines, names, transparent=transparent)
+    return _with_captions(picture, seen.captions)
 
 
 @lru_cache(maxsize=6)

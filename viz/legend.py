@@ -55,12 +55,17 @@ def scale_strip(scale: Scale, quantity: str, note: str, width: int) -> Strip:
     return slots
 
 
+def names_height(n_names: int, width: int, *, note: bool) -> int:
+    """Pixels that `names_strip` is tall."""
+    return round((-(-n_names // _columns(width)) * 20 + (36 if note else 16)) * _unit(width))
+
+
 def names_strip(names: Names, note: str, width: int) -> NDArray[np.uint8]:
     """Names, each behind a square of its colour, in columns; (h, width, 4) uint8 RGBA."""
     unit = _unit(width)
-    columns = max(1, int(width // (128 * unit)))
+    columns = _columns(width)
     cell, row = width / columns, 20 * unit
-    strip = _Strip(width, round((-(-len(names) // columns)) * row + (36 if note else 16) * unit))
+    strip = _Strip(width, names_height(len(names), width, note=bool(note)))
     squares = []
     for place, (name, colour) in enumerate(names):
         x, y = place % columns * cell + 14 * unit, (place // columns + 0.5) * row + 6 * unit
@@ -100,6 +105,10 @@ class _Strip:
     def slots(self) -> Strip:
         levels = np.asarray(self._image, np.uint16) * len(palette.LETTERS) // 256
         return palette.LETTERS[levels]
+
+
+def _columns(width: int) -> int:
+    return max(1, int(width // (128 * _unit(width))))
 
 
 def _unit(width: int) -> float:

@@ -43,6 +43,18 @@ class Metric(Enum):
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 
+@strawberry.enum(description="A side that both hemispheres are seen from.")
+class View(Enum):
+    """A still picture of the inflated cortex."""
+
+    LATERAL = choice("lateral", "From outside.")
+    MEDIAL = choice("medial", "From between the hemispheres.")
+    VENTRAL = choice("ventral", "From below.")
+    POSTERIOR = choice("posterior", "From behind.")
+    DORSAL = choice("dorsal", "From above.")
+    ANTERIOR = choice("anterior", "From the front.")
+
+
 @strawberry.enum(description="A picture's file format.")
 class PictureFormat(Enum):
     """A suffix."""

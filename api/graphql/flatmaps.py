@@ -1,9 +1,25 @@
 """Pictures of the cortex as GraphQL gives them out: an address and what is on it."""
 
+from collections.abc import Sequence
+from typing import Annotated
+
 import strawberry
 
+from api.colours import ColourMap
+from api.drawing import Look
+from api.graphql.enums import PictureFormat, View
+from api.graphql.voxels import finite
 from api.maps import ValueMap
 from api.pictures import Picture
+
+Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]
+Views = Annotated[
+    list[View] | None,
+    strawberry.argument(
+        description="Sides that the inflated cortex is seen from, as png; null for the flat map, [] for lateral, "
+        "medial, ventral and posterior."
+    ),
+]
 
 
 @strawberry.type(description="A picture of a map on the flattened cortex.")
@@ -48,3 +64,59 @@ class Flatmap:
             readout=shown.readout,
             generation=shown.generation,
         )
+
+
+@strawberry.type(description="A label and its colour in a picture.")
+class LegendEntry:
+    """One name of a legend."""
+
+    text: str = strawberry.field(description="The label.")
+    n_voxels: int = strawberry.field(description="Voxels whose first label it is.")
+    colour: str = strawberry.field(description="Red, green and blue as #rrggbb.")
+
+
+@strawberry.type(description="A picture of voxels in the colours of their first labels (UMAP in three dimensions).")
+class LabelColours:
+    """Where to fetch the picture, and how to read it."""
+
+    url: str = strawberry.field(description="Path on this server; its content never changes.")
+    width: int = strawberry.field(description="Width in pixels.")
+    height: int = strawberry.field(description="Height in pixels.")
+    legend: list[LegendEntry] = strawberry.field(
+        description="The 50 commonest first labels, those of most voxels first."
+    )
+    trustworthiness: float | None = strawberry.field(
+        description="How far neighbours in colour are neighbours in embedding (Venna & Kaski 2001), 0 to 1; null for "
+        "fewer than 3 labels."
+    )
+    n_voxels: int = strawberry.field(description="Voxels that have a label.")
+    model_id: str = strawberry.field(description="The model.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+
+    @classmethod
+    def of(cls, shown: ColourMap, picture: Picture) -> "LabelColours":
+        """A picture that was given an address."""
+        entries = zip(shown.legend, shown.top.counts, strict=False)
+        return cls(
+            url=picture.url,
+            width=picture.width,
+            height=picture.height,
+            legend=[
+                LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
+                for (text, rgb), count in entries
+            ],
+            trustworthiness=finite(shown.colours.trustworthiness),
+            n_voxels=len(shown.top.voxels),
+            model_id=shown.model["model_id"],
+            simulated=shown.model["simulated"],
+        )
+
+
+def look(width: int, form: PictureFormat, rois: Sequence[str] | None, views: Sequence[View] | None) -> Look:
+    """What a query says about how a picture looks."""
+    return Look(
+        width=width,
+        suffix=form.value,
+        rois=None if rois is None else tuple(sorted(rois)),
+        views=None if views is None else tuple(view.value for view in views),
+    )

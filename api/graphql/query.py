@@ -7,16 +7,17 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import relay
 
+from api.colours import colour_map
 from api.graphql.comparisons import CompareResult, PredictResult, compare, predict
 from api.graphql.context import Info
 from api.graphql.cursors import Cursor, page_size, question
 from api.graphql.enums import By, Method, Metric, PictureFormat, Readout
 from api.graphql.fields import field
-from api.graphql.flatmaps import Flatmap
+from api.graphql.flatmaps import Flatmap, LabelColours, Views, Width, look
 from api.graphql.images import decode_image
 from api.graphql.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
 from api.graphql.voxels import First, Voxel, VoxelConnection, one_voxel
-from api.graphql.words import Label, LabelConnection, ModelArgument, one_label
+from api.graphql.words import Label, LabelConnection, ModelArgument, label_of, one_label
 from api.maps import MapRequest, value_map
 from schemas.errors import BadInputError, NotFoundError
 from schemas.tables import FORMAT_VERSION
@@ -192,26 +193,31 @@ class Query:
         """Labels and how common they are."""
         asked = question("labels", search, model)
         cursor = Cursor.decode(after, asked) if after else None
-        rows = info.context.atlas.labels(
+        hits = info.context.atlas.label_page(
             search,
-            # As with voxels: pages of one list are pages of one model.
+            # As with voxels: pages of one list are pages of one model, and here of one generation.
             model=cursor.model_id if cursor else model,
             first=page_size(first) + 1,
             after=(int(cursor.score), cursor.key) if cursor else None,
+            generation=cursor.generation if cursor else None,
         )
-        model_id = info.context.atlas.model(cursor.model_id if cursor else model)["model_id"]
-        generation = info.context.atlas.store.generation()
         edges = [
             relay.Edge(
-                node=Label(text=row["label"], n_voxels=row["n_voxels"], model=model_id),
-                cursor=Cursor(row["n_voxels"], row["label_id"], model_id, generation, asked).encode(),
+                node=label_of(info, hits, row),
+                cursor=Cursor(row["n_voxels"], row["label_id"], hits.model_id, hits.generation, asked).encode(),
             )
-            for row in rows.head(first).iter_rows(named=True)
+            for row in hits.frame.head(first).iter_rows(named=True)
         ]
+        owner = info.context.atlas.model(hits.model_id)
         return LabelConnection(
             edges=edges,
-            page_info=_page_info(edges, more=len(rows) > first, later=cursor is not None),
-            total_count=info.context.atlas.n_labels(search, model_id),
+            page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
+            total_count=hits.total,
+            model_id=hits.model_id,
+            subject_id=owner["subject_id"],
+            simulated=owner["simulated"],
+            method=hits.method,
+            generation=hits.generation,
         )
 
     @field("How far two methods of labelling agree on a model's voxels.")
@@ -270,10 +276,18 @@ class Query:
         rois: Annotated[
             list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
         ] = None,
-        width: Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")] = 1024,
+        width: Width = 1024,
         format: Annotated[  # noqa: A002  the argument's public name
             PictureFormat, strawberry.argument(description="File format.")
         ] = PictureFormat.PNG,
+        significant: Annotated[
+            bool, strawberry.argument(description="Show only voxels with q at most 0.05, curvature elsewhere.")
+        ] = False,
+        opacity: Annotated[
+            Metric | None,
+            strawberry.argument(description="Voxels are clear where this is 0, and opaque at its 99th percentile."),
+        ] = None,
+        views: Views = None,
     ) -> Flatmap:
         """A map's address and how to read it."""
         if range is not None and len(range) != 2:
@@ -289,10 +303,29 @@ class Query:
             colormap=colormap,
             lo=lo,
             hi=hi,
+            significant=significant,
+            alpha=opacity.value if opacity else None,
         )
         shown = value_map(info.context.atlas, request)
-        outlined = None if rois is None else tuple(sorted(rois))
-        return Flatmap.of(shown, info.context.pictures.ask(shown, width, format.value, outlined))
+        return Flatmap.of(shown, info.context.pictures.ask(shown, look(width, format, rois, views)))
+
+    @field("Every voxel in the colour of its first label: near in meaning, near in colour (figure 4 of the paper).")
+    def label_colours(
+        self,
+        info: Info,
+        model: ModelArgument = None,
+        method: Annotated[
+            Method | None, strawberry.argument(description="Scorer; the model's first by default.")
+        ] = None,
+        rois: Annotated[
+            list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
+        ] = None,
+        width: Width = 1024,
+        views: Views = None,
+    ) -> LabelColours:
+        """A picture of labels. The first one of a model takes about a minute."""
+        shown = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
+        return LabelColours.of(shown, info.context.pictures.ask(shown, look(width, PictureFormat.PNG, rois, views)))
 
     @field("The ingests, the latest first.")
     def runs(self, info: Info, first: First = 20) -> list[Run]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from viz import inflated
+from viz.contours import contours
 from viz.surface import Surface, regions
 
 AWAY = {
@@ -114,7 +115,7 @@ def test_every_solid_surface_can_be_seen(spheres: Surface, kind: str) -> None:
 def test_regions_are_outlined(sphere_vertices: Surface, cache: Path, store: Path) -> None:
     _, rois = regions("spheres", None, cache, store)
     seen = inflated.view(sphere_vertices, width=400, views=("lateral", "medial"))
-    found = inflated.outlines(seen, rois)
+    found = contours(seen.vertex, rois)
     assert set(found) == {"SQUARE", "CIRCLE"}
     assert all((path[:, 1] < 0.5).all() for paths in found.values() for path in paths)
     assert all((path[:, 0] < 0.5).all() for path in found["SQUARE"])

@@ -1,0 +1,200 @@
+"""Maps as files: a model's values or colours, or the user's own map, on the flat map or from several sides."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.colours import ColourMap
+from api.maps import ValueMap
+from api.places import Place
+from schemas.errors import BadInputError, NotFoundError
+from viz import flatmap, inflated, legend, vector
+from viz.colormaps import Scale, fit_scale
+from viz.legend import Names
+from viz.maps import read_map
+from viz.surface import Surface
+
+Floats = NDArray[np.float32]
+MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a map is drawn.
+
+    Attributes:
+        width: Pixels across.
+        suffix: png, svg or pdf.
+        rois: The ROIs that are outlined; None for all.
+        views: Sides that the cortex is seen from; None for the flat map.
+        kind: The surface that is seen from these sides.
+    """
+
+    width: int = 1024
+    suffix: str = "png"
+    rois: tuple[str, ...] | None = None
+    views: tuple[str, ...] | None = None
+    kind: str = "inflated"
+
+    def __post_init__(self) -> None:
+        """Checks that there is such a picture."""
+        if self.suffix not in MEDIA_TYPES:
+            raise BadInputError(
+                f"Pictures are {', '.join(MEDIA_TYPES)} files, not {self.suffix or 'without an ending'}."
+            )
+        if self.views is not None and self.suffix != "png":
+            raise BadInputError(f"Views of the folded cortex are png pictures, not {self.suffix}; take png.")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What a surface's cells (voxels of its volume, or vertices) show.
+
+    Attributes:
+        values: (n_cells,), NaN for none; or (n_cells, 3) colours from 0 to 1.
+        scale: Colormap and range; None where values are colours.
+        title: Text above.
+        unit: Quantity at the colour bar.
+        note: Text at the right below.
+        alpha: (n_cells,) opacity, or None.
+        legend: Names and their colours, where values are colours.
+    """
+
+    values: Floats
+    scale: Scale | None
+    title: str
+    unit: str
+    note: str
+    alpha: Floats | None = None
+    legend: Names = ()
+
+
+def on_cells(shown: ValueMap | ColourMap, place: Place) -> Cells:
+    """A model's map on its subject's surface."""
+    if isinstance(shown, ValueMap):
+        return Cells(
+            values=place.on_surface(shown.voxels, shown.values),
+            scale=shown.scale,
+            title=shown.title,
+            unit=shown.unit,
+            note=_note(shown.model["model_id"], simulated=shown.model["simulated"]),
+            alpha=None if shown.alpha is None else place.on_surface(shown.voxels, shown.alpha),
+        )
+    top = shown.top
+    return Cells(
+        values=np.stack([place.on_surface(top.voxels, shown.rgb[:, part]) for part in range(3)], 1),
+        scale=None,
+        title="First labels, coloured by meaning",
+        unit="",
+        note=f"trustworthiness {shown.colours.trustworthiness:.2f}, "
+        + _note(top.model["model_id"], simulated=top.model["simulated"]),
+        legend=shown.legend,
+    )
+
+
+def own_map(files: Sequence[Path], surface: Surface, colormap: str, lo: float | None, hi: float | None) -> Cells:
+    """A map that is in files: one NIfTI or CIFTI, or a left and a right GIFTI or MGH.
+
+    Raises:
+        SpaceMismatchError: It belongs to another volume, transform, mesh or hemisphere.
+    """
+    values = read_map(files, surface)
+    names = " and ".join(file.name for file in files)
+    return Cells(values, fit_scale(values, colormap, lo, hi), names, "value", "")
+
+
+def draw(cells: Cells, surface: Surface, look: Look, place: Place | None = None) -> bytes:
+    """The file.
+
+    Args:
+        cells: What is shown.
+        surface: What it is shown on.
+        look: How.
+        place: The atlas's subject of this surface, which knows more regions; None where there is none.
+
+    Raises:
+        NotFoundError: The surface has no flat map, no such view, or no ROI of that name.
+        BadInputError: A map of colours was asked for as svg or pdf.
+    """
+    if cells.scale is None and look.suffix != "png":
+        raise BadInputError(f"Maps of label colours are png pictures, not {look.suffix}; take png.")
+    if look.views is not None:
+        return _draw_views(cells, surface, look, place)
+    pixels = place.pixels(look.width) if place else surface.pixel_map(look.width)
+    lines = _wanted(look, surface.roi_outlines() if place is None else place.outlines, place)
+    if cells.scale is None:
+        return flatmap.render_colours(
+            cells.values, pixels, outlines=lines, title=cells.title, legend_names=cells.legend, note=cells.note
+        )
+    render = (
+        flatmap.render
+        if look.suffix == "png"
+        else functools.partial(vector.render, form="svg" if look.suffix == "svg" else "pdf")
+    )
+    return render(
+        cells.values,
+        pixels,
+        colormap=cells.scale.colormap,
+        vmin=cells.scale.vmin,
+        vmax=cells.scale.vmax,
+        alpha=cells.alpha,
+        outlines=lines,
+        title=cells.title,
+        colorbar=cells.unit,
+        note=cells.note,
+    )
+
+
+def height(shown: ValueMap | ColourMap, place: Place, look: Look) -> int:
+    """Height in pixels of what `draw` makes of a model's map."""
+    pixels = place.pixels(look.width) if look.views is None else _view(place.surface, look).pixels
+    if isinstance(shown, ValueMap):
+        return flatmap.picture_height(pixels, title=True, colorbar=True)
+    above = legend.strip_height(legend.TITLE_UNITS, pixels.width)
+    return above + pixels.height + legend.names_height(len(shown.legend), pixels.width, note=True)
+
+
+def _view(surface: Surface, look: Look) -> inflated.View:
+    return inflated.view(surface, width=look.width, kind=look.kind, views=look.views or inflated.DEFAULT_VIEWS)
+
+
+def _draw_views(cells: Cells, surface: Surface, look: Look, place: Place | None) -> bytes:
+    seen = _view(surface, look)
+    rois = _wanted(look, place.vertex_rois, place) if place else None
+    if cells.scale is None:
+        return inflated.render_colours(
+            cells.values, seen, rois=rois, title=cells.title, legend_names=cells.legend, note=cells.note
+        )
+    return inflated.render(
+        cells.values,
+        seen,
+        colormap=cells.scale.colormap,
+        vmin=cells.scale.vmin,
+        vmax=cells.scale.vmax,
+        alpha=cells.alpha,
+        rois=rois,
+        title=cells.title,
+        colorbar=cells.unit,
+        note=cells.note,
+    )
+
+
+def _wanted(look: Look, known: Mapping[str, Thing], place: Place | None) -> dict[str, Thing]:
+    """The regions that are outlined. One that the picture does not show is left out; one that nobody knows is not."""
+    names = set(known) | (set(place.rois) if place else set())
+    unknown = sorted(set(look.rois or ()) - names)
+    if unknown:
+        raise NotFoundError(
+            f"There is no ROI {', '.join(unknown)[:80]} to outline; there are {', '.join(sorted(names))}."
+        )
+    return {name: thing for name, thing in known.items() if look.rois is None or name in look.rois}
+
+
+def _note(model_id: str, *, simulated: bool) -> str:
+    return f"{model_id}{' (simulated)' if simulated else ''}"
