@@ -1,6 +1,8 @@
 """What an atlas holds: subjects, regions, models, runs and stages."""
 
 import json
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,9 @@ from schemas.config import Settings
 from schemas.errors import BadInputError, NotFoundError
 
 _T = TypeVar("_T")
+
+_LOOKS = 20
+"""How often the generation is looked up within the time that answers may lag behind."""
 
 _MODELS = """
     SELECT m.model_id, m.subject_id, s.dataset, s.simulated, s.space, s.surface, s.transform, s.shape, m.backbone,
@@ -69,6 +74,8 @@ class Catalogue:
         self.towers = Towers(store, self.home)
         self._models = Fresh[pl.DataFrame](lambda _: store.frame(_MODELS))
         self._derived: dict[tuple[str, ...], Fresh[Any]] = {}
+        self._looked: tuple[float, int] | None = None
+        self._looking = threading.Lock()
 
     @classmethod
     def open(cls, address: str, *, home: Path | None = None, token: str = "", patience: float = 0.0) -> Self:
@@ -106,6 +113,16 @@ class Catalogue:
         """
         return self.store.frame(statement, parameters)
 
+    def generation(self) -> int:
+        """Number of the atlas's state, which grows with every batch; with `patience`, of a moment ago.
+
+        Every question asks for it several times, and each time is a statement.
+        """
+        with self._looking:
+            if self._looked is None or time.monotonic() - self._looked[0] >= self.patience / _LOOKS:
+                self._looked = (time.monotonic(), self.store.generation())
+            return self._looked[1]
+
     def subjects(self) -> pl.DataFrame:
         """The `subject` table and n_voxels."""
         return self.store.frame(
@@ -134,7 +151,7 @@ class Catalogue:
         config_sha256, label_backbone, dim, has_text, n_train, n_test, n_voxels (fitted), n_dropped, n_significant,
         tested (whether significance is known), state (of the last run), finished, recorded_at.
         """
-        return self._models.get(self.store.generation())[0]
+        return self._models.get(self.generation())[0]
 
     def model(self, model_id: str | None = None) -> dict[str, Any]:
         """A row of `models`.

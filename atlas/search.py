@@ -125,14 +125,60 @@ class Atlas(Words):
         total = int(np.count_nonzero(mask))
         return VoxelHits(frame, asked.model["model_id"], asked.by, asked.readout, asked.method, asked.generation, total)
 
+    def neighbours(self, voxels: Sequence[int], model: str | None = None, *, first: int = 10) -> pl.DataFrame:
+        """The voxels whose vectors point the same way as each of some voxels', which are searched together.
+
+        Args:
+            voxels: numbers; those that the model has not fitted are left out.
+            model: model id, as `model` takes it.
+            first: how many for each, itself not counted.
+
+        Returns:
+            of (the voxel asked for), similarity, and what `voxels` gives; by `of`, most similar first.
+        """
+        row = self.model(model)
+        index = self._indexed(row["model_id"], self._readout(row, None)).get(self.generation())[0].index
+        keys, vectors = index.keys, index.vectors
+        table = self._table(row["model_id"])
+        placed = table.rows(keys)
+        own = np.flatnonzero(np.isin(keys, np.asarray(voxels, np.int64)))
+        own = own[np.argsort(keys[own])]
+        found = zip(own, *index.search(vectors[own], limited(first) + 1, placed >= 0), strict=True)
+        near = [(place, scores[rows != place][:first], rows[rows != place][:first]) for place, scores, rows in found]
+        rows = np.concatenate([np.empty(0, np.int64), *(rows for _, _, rows in near)])
+        frame = table.describe(placed[rows])
+        of = np.concatenate([np.empty(0, np.int64), *(np.full(len(rows), keys[place]) for place, _, rows in near)])
+        similarity = np.concatenate([np.empty(0, np.float32), *(scores for _, scores, _ in near)])
+        return frame.with_columns(pl.Series("of", of, pl.Int32), pl.Series("similarity", similarity, pl.Float32))
+
     def concept_map(
-        self, concept: str, *, model: str | None = None, by: str = "weights", readout: str | None = None
+        self,
+        concept: str,
+        *,
+        model: str | None = None,
+        by: str = "weights",
+        readout: str | None = None,
+        method: str | None = None,
     ) -> ConceptMap:
-        """The similarity of every voxel to a concept: voxel, similarity; arguments as in `similar_voxels`."""
-        asked = self._understand(concept, None, None, model, by, readout)
+        """The similarity of every voxel to a concept: voxel, similarity; arguments as in `similar_voxels`.
+
+        `method` says whose labels are compared, where it is by labels; None for the model's first method.
+        """
+        asked = self._understand(concept, None, None, model, by, readout, method)
         voxels = _voxels_of(asked.candidates)
         frame = pl.DataFrame({"voxel": voxels.astype(np.int32), "similarity": _all_scores(asked)}).sort("voxel")
         return ConceptMap(frame, asked.model["model_id"], asked.by, asked.readout, asked.method, asked.generation)
+
+    def unit_vectors(self, model: str | None = None, readout: str | None = None) -> tuple[NDArray[np.int64], Floats]:
+        """What concepts are compared with: voxels (n,) and their unit vectors (n, dim), which are not to be changed.
+
+        Args:
+            model: model id, as `model` takes it.
+            readout: weights or pattern; None for the backbone's own.
+        """
+        row = self.model(model)
+        indexed, _ = self._indexed(row["model_id"], self._readout(row, readout)).get(self.generation())
+        return indexed.index.keys, indexed.index.vectors
 
     def metric_map(self, metric: str, model: str | None = None) -> pl.DataFrame:
         """A number for every fitted voxel: voxel, value (NULL where there is none); by voxel.
@@ -191,14 +237,15 @@ class Atlas(Words):
         model: str | None,
         by: str,
         readout: str | None,
+        method: str | None = None,
     ) -> _Asked:
         if sum(part is not None for part in (concept, image, voxel)) != 1:
             raise BadInputError("Give exactly one of concept, image and voxel to say what voxels are compared with.")
-        generation = self.store.generation()
+        generation = self.generation()
         row = self.model(model)
         model_id = row["model_id"]
         if by == "labels":
-            method = self.method(row)
+            method = self.method(row, method)
             mixture, generation = self._mixture(model_id, method).get(generation)
             of_voxel = mixture.vector(voxel) if voxel is not None else None
             query = self._query(row, row["label_backbone"], concept, image, voxel, of_voxel)

@@ -1,6 +1,8 @@
 """Labels: which words describe a voxel, and which voxels a word describes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -9,10 +11,27 @@ from numpy.typing import NDArray
 from atlas.catalogue import Catalogue
 from atlas.fresh import Fresh
 from atlas.index import VectorIndex
+from atlas.label_table import LabelTable
+from atlas.recent import Recent
 from atlas.voxel_table import VoxelTable
 from schemas.errors import BadInputError, NotFoundError
 
 MOST_ROWS = 100_000
+_KEPT_LISTS = 64
+"""Lists of labels, one a model and generation, that later pages can still be taken from."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelHits:
+    """A page of labels, and the list that it comes from."""
+
+    frame: pl.DataFrame
+    """label, n_voxels, label_id; those of most voxels first, equal ones by label_id."""
+    model_id: str
+    method: str
+    generation: int
+    total: int
+    """Labels that contain what was searched for, on all pages."""
 
 
 class Words(Catalogue):
@@ -33,11 +52,14 @@ class Words(Catalogue):
     ) -> pl.DataFrame:
         """The first labels of voxels: voxel, rank, label, score, probability, method; by voxel and rank."""
         row = self.model(model)
-        return self.store.frame(
-            "SELECT voxel, rank, label, score, probability, method FROM voxel_label WHERE model_id = ? AND method = ? "
-            "AND rank <= ? AND voxel IN (SELECT unnest(?::INTEGER[])) ORDER BY voxel, rank",
-            [row["model_id"], self.method(row, method), limited(first), _numbers(voxels).tolist()],
-        )
+        chosen = self.method(row, method)
+        table, _ = self._label_table(row["model_id"], chosen)
+        return table.frame(_numbers(voxels), limited(first)).with_columns(method=pl.lit(chosen))
+
+    def label_table(self, model: str | None, method: str | None = None) -> LabelTable:
+        """All labels of a model by one method, for who asks for many voxels one by one."""
+        row = self.model(model)
+        return self._label_table(row["model_id"], self.method(row, method))[0]
 
     def voxel_rois(self, model: str | None, voxels: Sequence[int]) -> pl.DataFrame:
         """The regions of voxels: voxel, roi, t; by voxel and name."""
@@ -65,44 +87,64 @@ class Words(Catalogue):
             [self.model(model)["model_id"], limited(first), _numbers(voxels).tolist()],
         )
 
-    def labels(
-        self, search: str = "", model: str | None = None, first: int = 50, after: tuple[int, int] | None = None
-    ) -> pl.DataFrame:
+    def labels(self, search: str = "", model: str | None = None, first: int = 50) -> pl.DataFrame:
         """Words by how many voxels have them among their labels: label, n_voxels, label_id.
 
         Args:
             search: only words that contain this text, in any case.
             model: the model.
             first: how many.
+        """
+        return self.label_page(search, model, first=first).frame
+
+    def label_page(
+        self,
+        search: str = "",
+        model: str | None = None,
+        *,
+        first: int = 50,
+        after: tuple[int, int] | None = None,
+        generation: int | None = None,
+    ) -> LabelHits:
+        """A page of the words, as `labels` lists them.
+
+        A word's number of voxels grows with an ingest, so its place moves: later pages are taken from the list that the
+        first one was taken from, and none repeats or skips a word.
+
+        Args:
+            search: only words that contain this text, in any case.
+            model: the model.
+            first: how many.
             after: (n_voxels, label_id) of the last row of the page before.
+            generation: that of the page before.
+
+        Raises:
+            BadInputError: the list of that generation is not kept any more.
         """
         row = self.model(model)
-        n_voxels, label_id = after or (None, None)
-        return self.store.frame(
-            "SELECT l.lemma AS label, count(*) AS n_voxels, l.label_id "
-            "FROM label_score s JOIN label l USING (label_id) "
-            "WHERE s.model_id = $model AND s.method = $method AND contains(l.lemma, lower($search)) "
-            "GROUP BY l.lemma, l.label_id HAVING $n::BIGINT IS NULL OR (-n_voxels, l.label_id) > (-$n, $id) "
-            "ORDER BY n_voxels DESC, l.label_id LIMIT $first",
-            {
-                "model": row["model_id"],
-                "method": self.method(row),
-                "search": search,
-                "n": n_voxels,
-                "id": label_id,
-                "first": limited(first),
-            },
-        )
+        chosen = self.method(row)
+        counts, made = self._list(row["model_id"], chosen, generation)
+        found = counts.filter(pl.col("label").str.contains(search.lower(), literal=True))
+        page = found
+        if after is not None:
+            n, label_id = after
+            behind = (pl.col("n_voxels") < n) | ((pl.col("n_voxels") == n) & (pl.col("label_id") > label_id))
+            page = found.filter(behind)
+        return LabelHits(page.head(limited(first)), row["model_id"], chosen, made, len(found))
 
-    def n_labels(self, search: str = "", model: str | None = None) -> int:
-        """How many words `labels` would give on all pages."""
+    def label(self, lemma: str, model: str | None = None) -> LabelHits:
+        """One word: its row of `labels`.
+
+        Raises:
+            NotFoundError: no voxel has that label; the message lists some that are spelt alike.
+        """
         row = self.model(model)
-        counted = self.store.arrow(
-            "SELECT count(DISTINCT l.label_id) AS n FROM label_score s JOIN label l USING (label_id) "
-            "WHERE s.model_id = ? AND s.method = ? AND contains(l.lemma, lower(?))",
-            [row["model_id"], self.method(row), search],
-        )
-        return int(counted["n"][0].as_py())
+        chosen = self.method(row)
+        counts, made = self._list(row["model_id"], chosen, None)
+        found = counts.filter(pl.col("label") == lemma)
+        if found.is_empty():
+            raise self._no_label(lemma, row["model_id"])
+        return LabelHits(found, row["model_id"], chosen, made, 1)
 
     def label_voxels(self, lemma: str, model: str | None = None, *, first: int = 20) -> pl.DataFrame:
         """The voxels that a word describes best: rank and probability of the label, and what `voxels` gives.
@@ -111,11 +153,7 @@ class Words(Catalogue):
             NotFoundError: no voxel has that label.
         """
         row = self.model(model)
-        found = self.store.frame(
-            "SELECT s.voxel, s.rank, s.probability FROM label_score s JOIN label l USING (label_id) "
-            "WHERE s.model_id = ? AND s.method = ? AND l.lemma = ? ORDER BY s.probability DESC, s.voxel LIMIT ?",
-            [row["model_id"], self.method(row), lemma, limited(first)],
-        )
+        found = self.label_table(row["model_id"]).voxels(lemma, limited(first))
         if found.is_empty():
             raise self._no_label(lemma, row["model_id"])
         described = self.voxels(row["model_id"], found["voxel"].to_list())
@@ -131,7 +169,7 @@ class Words(Catalogue):
         names, index = self._label_index(row["label_backbone"])
         if lemma not in names:
             raise self._no_label(lemma, row["model_id"])
-        used = self.labels("", row["model_id"], first=MOST_ROWS).select("label", "n_voxels")
+        used = self.label_table(row["model_id"]).counts.select("label", "n_voxels")
         mask = np.isin(names, used["label"].to_numpy())
         mask[names.index(lemma)] = False
         (scores,), (rows,) = index.search(index.vectors[names.index(lemma)][None], limited(first), mask)
@@ -141,13 +179,9 @@ class Words(Catalogue):
     def label_rois(self, lemma: str, model: str | None = None) -> pl.DataFrame:
         """Regions where a word is voxels' first label, most voxels first: roi, n_voxels, share of the labelled ones."""
         row = self.model(model)
-        return self.store.frame(
-            "SELECT r.roi, count(*) FILTER (t.label = $lemma) AS n_voxels, n_voxels / count(*) AS share "
-            "FROM top_label t JOIN voxel_roi r ON r.subject_id = $subject AND r.voxel = t.voxel "
-            "WHERE t.model_id = $model AND t.method = $method GROUP BY r.roi HAVING n_voxels > 0 "
-            "ORDER BY n_voxels DESC, r.roi",
-            {"lemma": lemma, "subject": row["subject_id"], "model": row["model_id"], "method": self.method(row)},
-        )
+        table = self._table(row["model_id"])
+        regions = {roi: table.voxels[members] for roi, members in table.rois.items()}
+        return self.label_table(row["model_id"]).regions(lemma, regions)
 
     def roi_top_labels(
         self, roi: str, model: str | None = None, *, method: str | None = None, first: int = 10
@@ -158,14 +192,9 @@ class Words(Catalogue):
             NotFoundError: the model's subject has no such region.
         """
         row = self.model(model)
-        self._table(row["model_id"]).roi(roi)
-        return self.store.frame(
-            "SELECT t.label, count(*) AS n_voxels, n_voxels / sum(n_voxels) OVER () AS share "
-            "FROM top_label t JOIN voxel_roi r ON r.subject_id = ? AND r.voxel = t.voxel "
-            "WHERE t.model_id = ? AND t.method = ? AND r.roi = ? GROUP BY t.label "
-            "ORDER BY n_voxels DESC, t.label LIMIT ?",
-            [row["subject_id"], row["model_id"], self.method(row, method), roi, limited(first)],
-        )
+        table = self._table(row["model_id"])
+        labels, _ = self._label_table(row["model_id"], self.method(row, method))
+        return labels.first_labels(table.voxels[table.roi(roi)]).head(limited(first))
 
     def compare(self, model: str | None, method_a: str, method_b: str) -> pl.DataFrame:
         """First labels by two methods, of the voxels that both label: voxel, label_a, label_b, same, similarity.
@@ -186,13 +215,34 @@ class Words(Catalogue):
         )
 
     def _table(self, model_id: str) -> VoxelTable:
-        return self._fresh_table(model_id).get(self.store.generation())[0]
+        return self._fresh_table(model_id).get(self.generation())[0]
 
     def _fresh_table(self, model_id: str) -> Fresh[VoxelTable]:
         def make(old: VoxelTable | None) -> VoxelTable:
             return VoxelTable.load(self.store, self.model(model_id), old)
 
         return self.derived(("table", model_id), make)
+
+    def _label_table(self, model_id: str, method: str) -> tuple[LabelTable, int]:
+        def make(old: LabelTable | None) -> LabelTable:
+            return LabelTable.load(self.store, self.model(model_id), method, old)
+
+        return self.derived(("label table", model_id, method), make).get(self.generation())
+
+    def _list(self, model_id: str, method: str, generation: int | None) -> tuple[pl.DataFrame, int]:
+        """All words of a model as they were at a generation; None for the present one."""
+        table, made = self._label_table(model_id, method)
+        if generation is None or generation == made:
+            self._lists.put((model_id, method, made), table.counts)
+            return table.counts, made
+        kept = self._lists.get((model_id, method, generation))
+        if kept is None:
+            raise BadInputError("The list of labels has changed since its first page was taken; take that one again.")
+        return kept, generation
+
+    @cached_property
+    def _lists(self) -> Recent[tuple[str, str, int], pl.DataFrame]:
+        return Recent(_KEPT_LISTS)
 
     def _label_index(self, backbone: str) -> tuple[list[str], VectorIndex]:
         def make(old: tuple[list[str], VectorIndex] | None) -> tuple[list[str], VectorIndex]:
@@ -203,7 +253,7 @@ class Words(Catalogue):
             dim = self.store.arrow("SELECT max(len(e.vector)) AS n" + sql.partition(" ORDER")[0], [backbone])["n"][0]
             return names, VectorIndex.build(self.store.vectors("SELECT e.vector" + sql, [backbone], dim.as_py() or 0))
 
-        return self.derived(("labels", backbone), make).get(self.store.generation())[0]
+        return self.derived(("labels", backbone), make).get(self.generation())[0]
 
     def _no_label(self, lemma: str, model_id: str) -> NotFoundError:
         near = self.store.arrow(

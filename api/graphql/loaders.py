@@ -1,4 +1,4 @@
-"""One SQL statement for all voxels of a list, however many fields ask: the cure for N + 1 queries."""
+"""One search or statement for all voxels of a list, however many fields ask: the cure for N + 1 queries."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -6,18 +6,10 @@ from typing import Any, NamedTuple, TypeVar
 import polars as pl
 from strawberry.dataloader import DataLoader
 
+from atlas.label_table import LabelTable
 from atlas.search import Atlas
 
 Row = dict[str, Any]
-
-
-class LabelKey(NamedTuple):
-    """Which labels of which voxel."""
-
-    model_id: str
-    method: str | None
-    first: int
-    voxel: int
 
 
 class ImageKey(NamedTuple):
@@ -28,16 +20,15 @@ class ImageKey(NamedTuple):
     voxel: int
 
 
-class RoiLabelKey(NamedTuple):
-    """Which labels of which ROI."""
+class NeighbourKey(NamedTuple):
+    """How many neighbours of which voxel."""
 
     model_id: str
-    method: str | None
     first: int
-    roi: str
+    voxel: int
 
 
-Key = TypeVar("Key", LabelKey, ImageKey, RoiLabelKey)
+Key = TypeVar("Key", ImageKey, NeighbourKey)
 
 
 class Loaders:
@@ -48,15 +39,17 @@ class Loaders:
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
-        self.labels: DataLoader[LabelKey, list[Row]] = DataLoader(self._load_labels, cache=False)
         self.images: DataLoader[ImageKey, list[Row]] = DataLoader(self._load_images, cache=False)
-        self.roi_labels: DataLoader[RoiLabelKey, list[Row]] = DataLoader(self._load_roi_labels, cache=False)
+        self.neighbours: DataLoader[NeighbourKey, list[Row]] = DataLoader(self._load_neighbours, cache=False)
+        self._labels: dict[tuple[str, str | None], tuple[str, LabelTable]] = {}
 
-    async def _load_labels(self, keys: Sequence[LabelKey]) -> list[list[Row]]:
-        def frame(some: LabelKey, members: list[Any]) -> pl.DataFrame:
-            return self._atlas.voxel_labels(some.model_id, members, method=some.method, first=some.first)
-
-        return _batched(keys, "voxel", frame)
+    def labels(self, model_id: str, method: str | None) -> tuple[str, LabelTable]:
+        """The method that is meant and a model's labels by it, looked up once for the request."""
+        key = (model_id, method)
+        if key not in self._labels:
+            chosen = self._atlas.method(self._atlas.model(model_id), method)
+            self._labels[key] = (chosen, self._atlas.label_table(model_id, chosen))
+        return self._labels[key]
 
     async def _load_images(self, keys: Sequence[ImageKey]) -> list[list[Row]]:
         def frame(some: ImageKey, members: list[Any]) -> pl.DataFrame:
@@ -64,12 +57,11 @@ class Loaders:
 
         return _batched(keys, "voxel", frame)
 
-    async def _load_roi_labels(self, keys: Sequence[RoiLabelKey]) -> list[list[Row]]:
-        found = {
-            key: self._atlas.roi_top_labels(key.roi, model=key.model_id, method=key.method, first=key.first).to_dicts()
-            for key in set(keys)
-        }
-        return [found[key] for key in keys]
+    async def _load_neighbours(self, keys: Sequence[NeighbourKey]) -> list[list[Row]]:
+        def frame(some: NeighbourKey, members: list[Any]) -> pl.DataFrame:
+            return self._atlas.neighbours(members, some.model_id, first=some.first)
+
+        return _batched(keys, "of", frame)
 
 
 def _batched(keys: Sequence[Key], column: str, load: Callable[[Key, list[Any]], pl.DataFrame]) -> list[list[Row]]:

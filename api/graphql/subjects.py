@@ -10,7 +10,7 @@ from api.graphql.context import Info
 from api.graphql.cursors import page_size
 from api.graphql.enums import Method
 from api.graphql.fields import field
-from api.graphql.loaders import RoiLabelKey, Row
+from api.graphql.loaders import Row
 from api.graphql.voxels import First
 from atlas.search import Atlas
 from schemas.errors import NotFoundError
@@ -96,7 +96,7 @@ class Roi(relay.Node):
         return pick(known, node_ids, required=required)
 
     @field("The labels that most often come first in its voxels (figure 3 of the paper).")
-    async def top_labels(
+    def top_labels(
         self,
         info: Info,
         first: First = 10,
@@ -111,10 +111,11 @@ class Roi(relay.Node):
             if not models:
                 return []
             model = models[0].model_id
-        key = RoiLabelKey(model, method.value if method else None, page_size(first), self.name)
+        chosen = method.value if method else None
+        rows = info.context.atlas.roi_top_labels(self.name, model=model, method=chosen, first=page_size(first))
         return [
             LabelShare(text=row["label"], n_voxels=row["n_voxels"], share=row["share"])
-            for row in await info.context.loaders.roi_labels.load(key)
+            for row in rows.iter_rows(named=True)
         ]
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 from urllib.parse import quote
 
-import polars as pl
 import strawberry
 from strawberry import relay
 
@@ -13,7 +12,7 @@ from api.graphql.context import Info
 from api.graphql.cursors import page_size
 from api.graphql.enums import By, Method, Readout
 from api.graphql.fields import field
-from api.graphql.loaders import ImageKey, LabelKey
+from api.graphql.loaders import ImageKey, NeighbourKey
 from atlas.search import Atlas
 from schemas.errors import NotFoundError
 
@@ -119,7 +118,7 @@ class Voxel(relay.Node):
         return found
 
     @field("The words that describe it, best first.")
-    async def labels(
+    def labels(
         self,
         info: Info,
         first: First = 5,
@@ -127,17 +126,17 @@ class Voxel(relay.Node):
             Method | None, strawberry.argument(description="Scorer; the model's first one by default.")
         ] = None,
     ) -> list[VoxelLabel]:
-        """Labels of this voxel, loaded together with those of its neighbours in the list."""
-        key = LabelKey(self.model_id, method.value if method else None, page_size(first), self.voxel)
+        """Labels of this voxel, from a table in memory: no statement, however long the list of voxels."""
+        chosen, table = info.context.loaders.labels(self.model_id, method.value if method else None)
         return [
             VoxelLabel(
-                text=row["label"],
-                probability=row["probability"],
-                score=finite(row["score"]),
-                rank=row["rank"],
-                method=row["method"],
+                text=label.label,
+                probability=label.probability,
+                score=finite(label.score),
+                rank=label.rank,
+                method=chosen,
             )
-            for row in await info.context.loaders.labels.load(key)
+            for label in table.of(self.voxel, page_size(first))
         ]
 
     @field("The images and crops that its model answers to most.")
@@ -157,13 +156,10 @@ class Voxel(relay.Node):
         ]
 
     @field("Voxels whose weights point the same way, nearest first; itself left out.")
-    def neighbours(self, info: Info, first: First = 10) -> list["Voxel"]:
-        """Nearest voxels of the same model."""
-        hits = info.context.atlas.similar_voxels(
-            voxel=self.voxel, model=self.model_id, significant=False, first=page_size(first) + 1
-        )
-        rows = hits.frame.filter(pl.col("voxel") != self.voxel).head(first)
-        return [Voxel.of(row) for row in rows.iter_rows(named=True)]
+    async def neighbours(self, info: Info, first: First = 10) -> list["Voxel"]:
+        """Nearest voxels of the same model, searched together with those of its neighbours in the list."""
+        rows = await info.context.loaders.neighbours.load(NeighbourKey(self.model_id, page_size(first), self.voxel))
+        return [Voxel.of(row) for row in rows]
 
 
 @strawberry.type(description="A page of voxels, best first.")

@@ -1,7 +1,7 @@
 """Labels: the words that describe voxels."""
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import relay
@@ -10,6 +10,7 @@ from api.graphql.context import Info
 from api.graphql.cursors import page_size
 from api.graphql.fields import field
 from api.graphql.voxels import First, Voxel, finite
+from atlas.words import LabelHits
 from schemas.errors import NotFoundError
 
 ModelArgument = Annotated[
@@ -50,7 +51,11 @@ class Label(relay.Node):
 
     text: relay.NodeID[str]
     n_voxels: int = strawberry.field(description="Voxels of the model that have it as a label.")
-    model: strawberry.Private[str | None]
+    model_id: str = strawberry.field(description="The model whose voxels are counted.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    method: str = strawberry.field(description="The method that scored it, for example brainlmm-eq2.")
+    generation: int = strawberry.field(description="Number of the atlas's state that is counted.")
 
     @field("The noun or noun compound, in lower case.", name="text")
     def word(self) -> str:
@@ -73,7 +78,7 @@ class Label(relay.Node):
     @field("The voxels that it describes best.")
     def voxels(self, info: Info, first: First = 20) -> list[LabelVoxel]:
         """Voxels by the probability of this label."""
-        rows = info.context.atlas.label_voxels(self.text, model=self.model, first=page_size(first))
+        rows = info.context.atlas.label_voxels(self.text, model=self.model_id, first=page_size(first))
         return [
             LabelVoxel(voxel=Voxel.of(row), probability=row["probability"], rank=row["rank"])
             for row in rows.iter_rows(named=True)
@@ -82,7 +87,7 @@ class Label(relay.Node):
     @field("The labels nearest to it in meaning.")
     def neighbours(self, info: Info, first: First = 10) -> list[LabelNeighbour]:
         """Nearest labels, itself left out."""
-        rows = info.context.atlas.label_neighbours(self.text, model=self.model, first=page_size(first))
+        rows = info.context.atlas.label_neighbours(self.text, model=self.model_id, first=page_size(first))
         return [
             LabelNeighbour(text=row["label"], similarity=finite(row["similarity"]) or 0.0)
             for row in rows.iter_rows(named=True)
@@ -91,7 +96,7 @@ class Label(relay.Node):
     @field("The regions where it comes first, most voxels first.")
     def by_roi(self, info: Info) -> list[RoiCount]:
         """Counts per ROI."""
-        rows = info.context.atlas.label_rois(self.text, model=self.model)
+        rows = info.context.atlas.label_rois(self.text, model=self.model_id)
         return [
             RoiCount(roi=row["roi"], n_voxels=row["n_voxels"], share=row["share"]) for row in rows.iter_rows(named=True)
         ]
@@ -102,6 +107,11 @@ class LabelConnection(relay.Connection[Label]):
     """A relay connection of labels."""
 
     total_count: int = strawberry.field(description="Labels that contain what was searched for.")
+    model_id: str = strawberry.field(description="The model whose labels they are.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    method: str = strawberry.field(description="The method that scored them, for example brainlmm-eq2.")
+    generation: int = strawberry.field(description="Number of the atlas's state; later pages show the same one.")
 
 
 def one_label(info: Info, text: str, model: str | None) -> Label:
@@ -110,10 +120,19 @@ def one_label(info: Info, text: str, model: str | None) -> Label:
     Raises:
         NotFoundError: No voxel has it; the message lists the nearest spellings.
     """
-    lemma = text.strip().lower()
-    rows = info.context.atlas.labels(lemma, model=model, first=5)
-    for row in rows.iter_rows(named=True):
-        if row["label"] == lemma:
-            return Label(text=lemma, n_voxels=row["n_voxels"], model=model)
-    near = ", ".join(rows["label"].to_list()) or "none that contains it"
-    raise NotFoundError(f"No voxel has the label {text[:60]!r}; labels like it: {near}.")
+    hits = info.context.atlas.label(text.strip().lower(), model)
+    return label_of(info, hits, hits.frame.row(0, named=True))
+
+
+def label_of(info: Info, hits: LabelHits, row: Mapping[str, Any]) -> Label:
+    """A label from a row of a list of labels."""
+    owner = info.context.atlas.model(hits.model_id)
+    return Label(
+        text=row["label"],
+        n_voxels=row["n_voxels"],
+        model_id=hits.model_id,
+        subject_id=owner["subject_id"],
+        simulated=owner["simulated"],
+        method=hits.method,
+        generation=hits.generation,
+    )

@@ -11,6 +11,7 @@ from api.guard import MAX_BODY, check_binding
 from api.http import create_app
 from schemas.config import Settings
 from schemas.errors import BadInputError
+from schemas.tables import FORMAT_VERSION
 
 TOKEN = "correct horse battery staple"
 
@@ -94,7 +95,7 @@ def test_with_the_token_everything_works_under_any_name(atlas: Any, home: Path, 
     app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
     with serve(app, TOKEN) as server:
         response = server.client.get("/graphql?query={atlas{format}}", headers={"host": "atlas.lab.example"})
-        assert response.json() == {"data": {"atlas": {"format": 1}}}
+        assert response.json() == {"data": {"atlas": {"format": FORMAT_VERSION}}}
         cookies = {"voxel_atlas_token": "wrong"}
         assert httpx.get(server.url + "/", cookies=cookies).status_code == 401
 

@@ -338,3 +338,14 @@ def test_places_of_voxels_in_a_volume_and_on_a_surface(atlas: Atlas) -> None:
     assert volume.subject["simulated"]
     with pytest.raises(NotFoundError, match="no subject 'x'; there are simulated/S1, surf"):
         atlas.volume("x")
+
+
+def test_neighbours_of_several_voxels_are_those_of_each(atlas: Atlas) -> None:
+    frame = atlas.neighbours([9, 2, 500], first=4)
+    assert frame["of"].to_list() == [2] * 4 + [9] * 4
+    for voxel in (2, 9):
+        alone = atlas.similar_voxels(voxel=voxel, significant=False, first=5).frame.filter(pl.col("voxel") != voxel)
+        found = frame.filter(pl.col("of") == voxel)
+        assert found["voxel"].to_list() == alone["voxel"].to_list()
+        assert found["similarity"].to_list() == alone["similarity"].to_list()
+    assert atlas.neighbours([500]).is_empty()

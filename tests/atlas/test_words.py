@@ -43,10 +43,10 @@ def test_words_are_listed_by_how_many_voxels_have_them(atlas: Atlas) -> None:
     whole = atlas.labels()
     assert whole["n_voxels"].to_list() == [20] * 6
     first = atlas.labels(first=4)
-    rest = atlas.labels(first=4, after=(first["n_voxels"][-1], first["label_id"][-1]))
+    rest = atlas.label_page(first=4, after=(first["n_voxels"][-1], first["label_id"][-1])).frame
     assert first["label"].to_list() + rest["label"].to_list() == whole["label"].to_list()
     assert atlas.labels("AC")["label"].to_list() == ["face"]
-    assert (atlas.n_labels(), atlas.n_labels("ac"), atlas.n_labels("%")) == (6, 1, 0)
+    assert [atlas.label_page(search).total for search in ("", "ac", "%")] == [6, 1, 0]
 
 
 def test_voxels_of_a_word_come_by_probability(atlas: Atlas) -> None:
