@@ -5,33 +5,31 @@ that is complete does nothing.
 """
 
 import datetime
-import importlib.metadata
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from atlas.backbones.interface import Backbone
 from atlas.store import Store
 from ingest.datasets.interface import Dataset
+from ingest.datasets.readable import without_unreadable
 from ingest.dissection.captions import load_captioner
 from ingest.dissection.synthesis import load_generator
+from ingest.labelling import Networks, brainlmm_methods, label_voxels, require_sense, voxels_to_label
+from ingest.memory import bytes_to_fit, require_memory
 from ingest.progress import Progress, Silent
+from ingest.runs import only_one, recorded
 from ingest.stages.context import Context
-from ingest.stages.describe import describe
 from ingest.stages.encode import encode
-from ingest.stages.fit import fit, significant_voxels
-from ingest.stages.generate import candidate_labels, generate
-from ingest.stages.score import METHOD, embed_labels, score
+from ingest.stages.fit import fit
+from ingest.stages.inherit import inherit_fit, inherit_top_images
+from ingest.stages.learning_curve import append_learning_curve
+from ingest.stages.subject import append_subject
 from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError, StoreLockedError
+from schemas.errors import BadInputError, NotFoundError
 
 
 def ingest(
@@ -44,7 +42,9 @@ def ingest(
     home: Path,
     device: str = "auto",
     batch_images: int = 8,
+    learning_curve: bool = False,
     progress: Progress | None = None,
+    skip_bad: bool = False,
 ) -> str:
     """Bring one model of one subject into the atlas, or go on with it.
 
@@ -57,21 +57,96 @@ def ingest(
         home: folder for features, generated pictures and weights.
         device: where networks run.
         batch_images: images that a network sees at once.
+        learning_curve: also fit every voxel on fewer images; a model that is complete gets it added.
         progress: told what happens.
+        skip_bad: go on without images that cannot be read and labels that cannot be drawn; they stop the run otherwise.
 
     Returns:
         The model's id.
 
     Raises:
-        BadInputError: the data set has too few images, or no voxel; a method that an ingest does not compute.
+        BadInputError: the data set has too few images, or no voxel; settings that label nothing; an unreadable image;
+            too little memory.
         NotFoundError: an ROI that the subject has not.
+        MissingWeightsError: weights of the captioner or the generator are not on this machine.
+        LedgerConflictError: the atlas says something else of the subject or of an image.
         StoreLockedError: another process ingests the same model.
+        StoreError: the atlas or a picture cannot be written.
     """
-    if unknown := [method for method in config.methods if method != METHOD]:
-        raise BadInputError(f"An ingest does not compute {unknown[0]} yet; leave it out of --method.")
+    require_sense(config, label_backbone)
+    progress = progress or Silent()
+    if skip_bad:
+        dataset = without_unreadable(dataset, progress)
     config = config.model_copy(update={"data_sha256": dataset.fingerprint, "backbone_sha256": backbone.fingerprint})
-    model_id = f"{dataset.subject.subject_id}/{config.backbone}/{config.sha256[:6]}"
-    voxels = _selected_voxels(dataset, config.rois)
+    voxels = _selected_voxels(dataset, config)
+    require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
+    context = Context(
+        store=store,
+        dataset=dataset,
+        backbone=backbone,
+        config=config,
+        home=home,
+        run_id=f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        model_id=_model_id(dataset, config),
+        progress=progress,
+        device=device,
+        batch_images=batch_images,
+        skip_bad=skip_bad,
+    )
+    networks = _load_networks(context, label_backbone)
+    with only_one(home, context.model_id), recorded(context):
+        append_subject(context)
+        features = encode(context)
+        fit(context, features, voxels)
+        if learning_curve:
+            append_learning_curve(context, features)
+        label_voxels(context, features, networks)
+    return context.model_id
+
+
+def dissect(
+    store: Store,
+    dataset: Dataset,
+    source: str,
+    config: IngestConfig,
+    backbone: Backbone,
+    label_backbone: Backbone,
+    *,
+    home: Path,
+    device: str = "auto",
+    batch_images: int = 8,
+    progress: Progress | None = None,
+    skip_bad: bool = False,
+) -> str:
+    """Label the voxels of a fitted model with settings of one's own, or go on with that.
+
+    Other settings than the model's make a model of their own, which takes over the fit, and what else they leave as it
+    was.
+
+    Args:
+        store: the atlas.
+        dataset: what the model was fitted on.
+        source: the model's id.
+        config: the model's settings, of which those of the dissection may be changed.
+        backbone: the network that the model was fitted with.
+        label_backbone: the network whose text tower embeds the labels.
+        home: as for `ingest`, and so are the others.
+        device: see `ingest`.
+        batch_images: see `ingest`.
+        progress: see `ingest`.
+        skip_bad: see `ingest`.
+
+    Returns:
+        The id of the model that has the labels: `source`, or the new one.
+
+    Raises:
+        BadInputError: the data or the network are not those that the model was fitted with; the model is not fitted to
+            the end, or came with a release; and what `ingest` raises, as the others.
+    """
+    old = require_fitted(store, source, dataset, backbone)
+    require_sense(config, label_backbone)
+    # Older versions had fewer settings, so that equal settings may have another hash now.
+    model_id = source if config == old else _model_id(dataset, config)
     context = Context(
         store=store,
         dataset=dataset,
@@ -83,41 +158,75 @@ def ingest(
         progress=progress or Silent(),
         device=device,
         batch_images=batch_images,
+        skip_bad=skip_bad,
     )
-    with _only_ingester(home, model_id), _recorded(context):
-        _append_subject(context)
-        features = encode(context)
-        fit(context, features, voxels)
-        _dissect(context, features, label_backbone)
+    asked = _selected_voxels(dataset, config)
+    networks = _load_networks(context, label_backbone)
+    with only_one(home, model_id), recorded(context):
+        if model_id != source:
+            inherit_fit(context, source, asked)
+            inherit_top_images(context, source, old, voxels_to_label(context))
+        label_voxels(context, encode(context), networks)
     return model_id
 
 
-def _dissect(context: Context, features: NDArray[np.float32], label_backbone: Backbone) -> None:
-    config = context.config
-    if config.dissect == "none":
-        return
-    # A q above 1 does not occur: `all` takes every voxel that was fitted.
-    voxels = significant_voxels(context.store, context.model_id, config.fdr if config.dissect == "significant" else 1)
-    if not len(voxels):
-        context.progress.note(f"{context.model_id}: no voxel is significant at q = {config.fdr}, so none is labelled.")
-        return
-    captioner = load_captioner(config.captioner, context.backbone, context.home, context.device)
-    describe(context, features, voxels, captioner)
-    labels = candidate_labels(context, captioner.name)
-    pictures = generate(context, labels, load_generator(config.generator, context.home, context.device))
-    score(context, labels, pictures)
-    embed_labels(context, sorted({label for candidates in labels.values() for label in candidates}), label_backbone)
+def require_fitted(store: Store, model_id: str, dataset: Dataset, backbone: Backbone) -> IngestConfig:
+    """The settings of a model, if it is fitted to the end, on this data and with this network.
+
+    Raises:
+        BadInputError: it is not.
+    """
+    row = store.arrow(
+        "SELECT config, len(feature_mean) AS dim, EXISTS (FROM significance s WHERE s.model_id = m.model_id) AS "
+        "tested, EXISTS (FROM ledger WHERE stage = 'model' AND batch_key = m.model_id) AS ours FROM model m "
+        "WHERE model_id = ?",
+        [model_id],
+    ).to_pylist()[0]
+    config = IngestConfig.model_validate_json(row["config"])
+    if not row["ours"]:
+        raise BadInputError(
+            f"{model_id} came with a release, which its labels are part of; ingest its data to label it."
+        )
+    if not row["tested"]:
+        raise BadInputError(f"{model_id} is not fitted to the end; let `voxel-atlas ingest` go on with it first.")
+    if backbone.dim != row["dim"]:
+        raise BadInputError(
+            f"{model_id} has weights in {row['dim']} dimensions and {backbone.name} has {backbone.dim}; pass the "
+            "--weights that it was fitted with."
+        )
+    if backbone.fingerprint != config.backbone_sha256:
+        raise BadInputError(
+            f"{model_id} was fitted with other weights of {backbone.name} than these; pass the --weights of then."
+        )
+    if dataset.fingerprint != config.data_sha256:
+        raise BadInputError(f"The data of {model_id} have changed since it was fitted; ingest them as a new model.")
+    return config
 
 
-def _selected_voxels(dataset: Dataset, rois: tuple[str, ...]) -> NDArray[np.int32]:
+def _load_networks(context: Context, label_backbone: Backbone) -> Networks:
+    """Captioner and generator, before any work: what is missing should not be missed after hours."""
+    if context.config.dissect == "none" or not brainlmm_methods(context.config):
+        return Networks(label_backbone, None, None)
+    return Networks(
+        label_backbone,
+        load_captioner(context.config.captioner, context.backbone, context.home, context.device),
+        load_generator(context.config.generator, context.home, context.device),
+    )
+
+
+def _model_id(dataset: Dataset, config: IngestConfig) -> str:
+    return f"{dataset.subject.subject_id}/{config.backbone}/{config.sha256[:6]}"
+
+
+def _selected_voxels(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]:
+    """Numbers of the voxels to fit, ascending."""
     if dataset.stimuli.height < 20:
         raise BadInputError(
             f"{dataset.subject.subject_id} has responses to {dataset.stimuli.height} images; at least 20 are needed to "
             "fit and test a model."
         )
-    known = dataset.rois["roi"].to_list()
-    if unknown := [roi for roi in rois if roi not in known]:
-        raise NotFoundError(f"{dataset.subject.subject_id} has no ROI {unknown[0]!r}; it has {', '.join(known)}.")
+    rois, (kind, _, to_label) = config.rois, config.dissect.partition("=")
+    _require_rois(dataset, [*rois, *(to_label.split(",") if kind == "roi" else ())])
     voxels = dataset.voxels
     if rois:
         inside = dataset.voxel_rois.filter(dataset.voxel_rois["roi"].is_in(rois))
@@ -127,73 +236,7 @@ def _selected_voxels(dataset: Dataset, rois: tuple[str, ...]) -> NDArray[np.int3
     return voxels["voxel"].sort().to_numpy().astype(np.int32)
 
 
-def _append_subject(context: Context) -> None:
-    dataset = context.dataset
-    subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
-    subject_id = dataset.subject.subject_id
-    described = {
-        name: frame.insert_column(0, _constant("subject_id", subject_id, frame.height)).to_arrow()
-        for name, frame in (
-            ("roi", dataset.rois.clone()),
-            ("voxel", dataset.voxels.clone()),
-            ("voxel_roi", dataset.voxel_rois.clone()),
-        )
-    }
-    batch = {"subject": pa.Table.from_pylist([subject]), **described}
-    context.store.append(batch, run_id=context.run_id, stage="subject", key=subject_id)
-    # Subjects of one data set share images: only those that no subject brought yet are new.
-    sql = "SELECT stimulus_id FROM stimulus WHERE dataset = ?"
-    known = context.store.frame(sql, [dataset.subject.dataset])["stimulus_id"]
-    new = dataset.stimuli.filter(~dataset.stimuli["stimulus_id"].is_in(known.implode()))
-    if not new.is_empty():
-        key = f"{subject_id}/{dataset.fingerprint[:16]}"
-        context.store.append({"stimulus": new.to_arrow()}, run_id=context.run_id, stage="stimuli", key=key)
-
-
-def _constant(name: str, value: str, n: int) -> pl.Series:
-    return pl.Series(name, [value], dtype=pl.String).new_from_index(0, n)
-
-
-@contextmanager
-def _only_ingester(home: Path, model_id: str) -> Iterator[None]:
-    """Holds the model's lock, which the operating system drops when the process dies."""
-    path = home / "locks" / f"{model_id.replace('/', '_')}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreLockedError(f"{model_id} is being ingested by another process; wait for it or stop it.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _recorded(context: Context) -> Iterator[None]:
-    """Writes the run's beginning and its end, whatever that is, to the `run` table."""
-    _append_run(context, "started", "")
-    try:
-        yield
-    except KeyboardInterrupt:
-        _append_run(context, "interrupted", "stopped by the user; the same command goes on from here")
-        raise
-    except Exception as error:
-        _append_run(context, "failed", str(error))
-        raise
-    _append_run(context, "finished", "")
-
-
-def _append_run(context: Context, state: str, message: str) -> None:
-    row = {
-        "run_id": context.run_id,
-        "model_id": context.model_id,
-        "config": context.config.canonical_json(),
-        "code_version": importlib.metadata.version("voxel-atlas"),
-        "state": state,
-        "recorded_at": datetime.datetime.now(datetime.UTC),
-        "message": message,
-    }
-    key = f"{context.run_id}/{state}"
-    context.store.append({"run": pa.Table.from_pylist([row])}, run_id=context.run_id, stage="run", key=key)
+def _require_rois(dataset: Dataset, rois: Sequence[str]) -> None:
+    known = dataset.rois["roi"].to_list()
+    if unknown := [roi for roi in rois if roi not in known]:
+        raise NotFoundError(f"{dataset.subject.subject_id} has no ROI {unknown[0]!r}; it has {', '.join(known)}.")

@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
+
+
+def _listed(value: object) -> object:
+    """Several values of one environment variable, between commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 
 
 class Settings(BaseSettings):
@@ -28,7 +36,20 @@ class Settings(BaseSettings):
     atlas: str = Field("", description="Address of the atlas; empty means atlas.duckdb in the home folder.")
     host: str = Field("127.0.0.1", description="Address that the server binds to; anything but loopback needs a token.")
     port: int = Field(8765, ge=0, le=65535, description="Port of the server.")
-    token: SecretStr = Field(SecretStr(""), description="Token that clients must send; empty means loopback only.")
+    token: SecretStr = Field(
+        SecretStr(""),
+        description="A token that may do everything; empty: those of `voxel-atlas token`, or loopback only.",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Sites whose pages may ask, with a token of their own: https://lab.example,https://…"
+    )
+    rate_limit: str = Field(
+        "3000/minute",
+        description="Requests per token, or per address without one, where tokens are wanted; empty: any.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="What the server logs, as JSON lines; info is a line for each request."
+    )
     batch_images: Count = Field(8, description="Images that a network sees at once on a CPU.")
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1 …")
     memory_limit: str = Field("2GB", description="Memory that DuckDB may use.")
@@ -107,7 +128,11 @@ class IngestConfig(BaseModel):
     batch_voxels: Count = Field(2000, description="Voxels that are fitted or scored, and committed, at once.")
     block_voxels: Count = Field(20_000, description="Voxels that are dissected together and share maps and crops.")
 
-    dissect: Literal["significant", "all", "none"] = Field("significant", description="Voxels that get labels.")
+    dissect: str = Field(
+        "significant",
+        pattern="^(significant|all|none|roi=[^,]+(,[^,]+)*)$",
+        description="Voxels that get labels: significant, all, none, or roi=FFA,EBA for those of these ROIs.",
+    )
     top_images: Count = Field(10, description="Most driving images per voxel that are cropped (paper: 10).")
     crops_per_image: int = Field(4, ge=0, description="Crops per image at most (released code: 4); 0 for none.")
     crop_iou: Share = Field(0.5, description="Crops that overlap a larger one by more are left out (released: 0.5).")
@@ -127,6 +152,14 @@ class IngestConfig(BaseModel):
     temperature: float = Field(0.05, gt=0, description="Temperature of the softmax over a voxel's scaled scores.")
     methods: tuple[Literal["brainlmm-eq2", "brainlmm-released", "clip-msm"], ...] = Field(
         ("brainlmm-eq2",), description="Scores that are computed; the first is the one that is shown by default."
+    )
+    similarity_backbone: str = Field(
+        "",
+        description="brainlmm-released: network in whose space pictures are compared (released code: clip-vit-b16); "
+        "empty means the label backbone.",
+    )
+    concepts: tuple[str, ...] = Field(
+        (), description="clip-msm: the fixed list of concepts that it chooses from; as an option, a file of one a line."
     )
 
     @property

@@ -14,6 +14,7 @@ _MODELS = {
     "lite": ("atlas.backbones.lite",),
     "clip-rn50": ("atlas.backbones.openclip", "RN50-quickgelu", "openai"),
     "clip-vit-b32": ("atlas.backbones.openclip", "ViT-B-32-quickgelu", "openai"),
+    "clip-vit-b16": ("atlas.backbones.openclip", "ViT-B-16-quickgelu", "openai"),
     "resnet50": ("atlas.backbones.torchvision", "resnet50", "IMAGENET1K_V1"),
     "alexnet": ("atlas.backbones.torchvision", "alexnet", "IMAGENET1K_V1"),
 }

@@ -7,30 +7,36 @@ import torch
 from PIL import Image as PILImage
 
 from atlas.backbones.interface import Floats, Image
+from atlas.backbones.shrinking import ShrinkingBatches
 
 _IMAGES_AT_ONCE = 32
 """Bounds memory when a caller passes many; callers that know their device pass fewer."""
 
 
-def run(
-    images: Sequence[Image],
-    preprocess: Callable[[PILImage.Image], torch.Tensor],
-    network: Callable[[torch.Tensor], torch.Tensor],
-    device: str,
-) -> Floats:
-    """What a network makes of images, (n_images, …).
+class Batches:
+    """Puts images through one network; where a GPU's memory does not hold a batch, that one and the later ones shrink.
 
     Args:
-        images: at least one image, of any sizes.
         preprocess: from a PIL image to the network's input.
         network: from (n, 3, height, width) to (n, …).
         device: where the network is.
     """
-    outputs = []
-    # TF32 would round the convolutions of a GPU to 10 bits, and features must not depend on the machine.
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-        for start in range(0, len(images), _IMAGES_AT_ONCE):
-            group = images[start : start + _IMAGES_AT_ONCE]
-            batch = torch.stack([preprocess(PILImage.fromarray(image)) for image in group]).to(device)
-            outputs.append(network(batch).float().cpu().numpy())
-    return np.ascontiguousarray(np.concatenate(outputs))
+
+    def __init__(
+        self,
+        preprocess: Callable[[PILImage.Image], torch.Tensor],
+        network: Callable[[torch.Tensor], torch.Tensor],
+        device: str,
+    ) -> None:
+        self._preprocess, self._network, self._device = preprocess, network, device
+        self._run = ShrinkingBatches(self._one, _IMAGES_AT_ONCE, "looking at")
+
+    def __call__(self, images: Sequence[Image]) -> Floats:
+        """What the network makes of images, at least one and of any sizes, (n_images, …)."""
+        # TF32 would round the convolutions of a GPU to 10 bits, and features must not depend on the machine.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            return np.stack(self._run(images))
+
+    def _one(self, images: Sequence[Image]) -> Sequence[Floats]:
+        batch = torch.stack([self._preprocess(PILImage.fromarray(image)) for image in images]).to(self._device)
+        return list(self._network(batch).float().cpu().numpy())

@@ -16,7 +16,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
-from atlas.backbones.batches import run
+from atlas.backbones.batches import Batches
 from atlas.backbones.device import resolve_device
 from atlas.backbones.interface import Box, Floats, Image
 from atlas.backbones.positions import centre_crop, weighted
@@ -46,14 +46,16 @@ class OpenClip:
         self._model = model.eval().to(device)
         self.dim = int(self._visual.output_dim)
         self._preprocess = preprocess
-        self._transform = image_transform_v2(preprocess, is_train=False)
+        transform = image_transform_v2(preprocess, is_train=False)
+        self._embed = Batches(transform, self._model.encode_image, device)
+        self._embed_positions = Batches(transform, self._positions, device)
         self._tokenizer = tokenizer
         self._device = device
         self.fingerprint = fingerprint(model, preprocess)
 
     def features(self, images: Sequence[Image]) -> Floats:
         """Image embeddings, (n_images, dim)."""
-        return run(images, self._transform, self._model.encode_image, self._device)
+        return self._embed(images)
 
     def local_features(self, images: Sequence[Image]) -> Floats:
         """Embedding of every position, (n_images, dim, height, width).
@@ -62,7 +64,7 @@ class OpenClip:
         its attention (MaskCLIP: Zhou, Loy & Dai 2022); in a ViT, the last block's patch tokens through the final
         normalisation and projection. Neither pools linearly, so the mean over positions is not the embedding.
         """
-        return run(images, self._transform, self._positions, self._device)
+        return self._embed_positions(images)
 
     def activation_maps(self, local: Floats, weights: Floats) -> Floats:
         """Weights (n_voxels, dim) at every position of local (dim, height, width), (n_voxels, height, width)."""

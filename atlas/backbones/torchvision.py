@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import nn
 
-from atlas.backbones.batches import run
+from atlas.backbones.batches import Batches
 from atlas.backbones.device import resolve_device
 from atlas.backbones.interface import Box, Floats, Image
 from atlas.backbones.positions import centre_crop, weighted
@@ -45,7 +45,8 @@ class TorchVision:
             )
         self._pool = pool
         self._transform = transform
-        self._device = device
+        self._embed = Batches(transform, lambda batch: self._pool(self._positions(batch)).flatten(1), device)
+        self._embed_positions = Batches(transform, self._positions, device)
         side = transform.crop_size[0]
         with torch.inference_mode():
             local = self._positions(torch.zeros(1, 3, side, side, device=device))
@@ -54,11 +55,11 @@ class TorchVision:
 
     def features(self, images: Sequence[Image]) -> Floats:
         """Pooled features, (n_images, dim)."""
-        return run(images, self._transform, lambda batch: self._pool(self._positions(batch)).flatten(1), self._device)
+        return self._embed(images)
 
     def local_features(self, images: Sequence[Image]) -> Floats:
         """Features before they are averaged, or, where they are kept by position, as they are; (n_images, c, h, w)."""
-        return run(images, self._transform, self._positions, self._device)
+        return self._embed_positions(images)
 
     def activation_maps(self, local: Floats, weights: Floats) -> Floats:
         """Weights (n_voxels, dim) at every position of local (channels, height, width), (n_voxels, height, width)."""

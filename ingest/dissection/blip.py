@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from atlas.backbones.device import resolve_device
 from atlas.backbones.interface import Floats, Image
-from ingest.dissection.batches import ShrinkingBatches
+from atlas.backbones.shrinking import ShrinkingBatches
 from ingest.dissection.captions import settings_name
 from ingest.dissection.pretrained import load_pretrained
 

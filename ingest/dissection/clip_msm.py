@@ -1,12 +1,13 @@
 """CLIP-MSM (AAAI 2025): labels from a fixed list of concepts by soft WPMI, the baseline beside BrainLMM (METHOD §3)."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas.backbones.interface import Floats
-from schemas.errors import BadInputError
+from schemas.errors import BadInputError, NotFoundError
 
 TOP_K = 100
 """Images per voxel that count."""
@@ -81,6 +82,25 @@ class ClipMsm:
                     total += np.log(product)
                     product[:] = 1
             yield total + np.log(product)
+
+
+def read_concepts(path: Path) -> tuple[str, ...]:
+    """The concepts of a file, one a line: in lower case, each once, in their order.
+
+    Raises:
+        NotFoundError: there is no such file.
+        BadInputError: it is no text, or names nothing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} is not there; --concepts takes a file with one concept a line.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path} cannot be read as text: {error}.") from error
+    concepts = tuple(dict.fromkeys(word for line in lines if (word := " ".join(line.lower().split()))))
+    if not concepts:
+        raise BadInputError(f"{path} names no concept; write one a line.")
+    return concepts
 
 
 def clip_msm(top: NDArray[np.int32], image_text: Floats, prior_weight: float = 1.0) -> Floats:

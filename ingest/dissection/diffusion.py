@@ -15,7 +15,7 @@ from diffusers import (
 
 from atlas.backbones.device import resolve_device
 from atlas.backbones.interface import Image
-from ingest.dissection.batches import ShrinkingBatches
+from atlas.backbones.shrinking import ShrinkingBatches
 from ingest.dissection.captions import settings_name
 from ingest.dissection.pretrained import load_pretrained
 from ingest.dissection.synthesis import drawable

@@ -35,6 +35,17 @@ class Similarity:
     pictures: Floats
     """Unit vectors of the generated images, (n_pictures, n) float32."""
 
+    @classmethod
+    def of(cls, images: Floats, top: NDArray[np.int32], pictures: Floats) -> "Similarity":
+        """Make it from the vectors, of any length, of probe images (n_images, n) and generated ones (n_pictures, n).
+
+        Args:
+            images: Vectors of all probe images.
+            top: Indices of each voxel's top images, (n_voxels, k); an index below 0 stands for no image.
+            pictures: Vectors of the generated images.
+        """
+        return cls(probe_mean(images, top), _unit(pictures))
+
 
 @dataclass(frozen=True)
 class Scores:

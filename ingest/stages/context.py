@@ -1,16 +1,18 @@
 """What every stage of one ingest shares."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from atlas.backbones.interface import Backbone
+from atlas.backbones.interface import Backbone, Image
 from atlas.store import Store
 from ingest.datasets.interface import Dataset
 from ingest.progress import Progress
 from schemas.config import IngestConfig
+from schemas.errors import AtlasError, BadInputError, NotFoundError
 
 _T = TypeVar("_T")
 
@@ -30,6 +32,40 @@ class Context:
     progress: Progress
     device: str
     batch_images: int
+    skip_bad: bool = False
+    """Whether what cannot be done is skipped, with a note; it stops the run otherwise."""
+    skipped: list[str] = field(default_factory=list)
+    """What was skipped so far."""
+
+    def image(self, index: int) -> Image:
+        """Image `index` of the data set.
+
+        Raises:
+            BadInputError: It cannot be read.
+        """
+        try:
+            return self.dataset.image(index)
+        except AtlasError:
+            raise
+        except (OSError, ValueError, SyntaxError) as error:
+            stimulus_id, uri = self.dataset.stimuli.select("stimulus_id", "uri").row(index)
+            raise BadInputError(
+                f"The image {stimulus_id} ({uri}) cannot be read: {str(error).rstrip('.')}; put the file back."
+            ) from error
+
+    @contextmanager
+    def skipping(self, what: str) -> Iterator[None]:
+        """Go on without `what` where bad input keeps it from being done and the user chose so; a later run tries again.
+
+        Nothing of it may have been committed. A full disk or missing weights stop the run in any case.
+        """
+        try:
+            yield
+        except (BadInputError, NotFoundError) as error:
+            if not self.skip_bad:
+                raise
+            self.skipped.append(what)
+            self.progress.note(f"Skipped {what}: {error}")
 
 
 def ranges(n: int, size: int) -> list[tuple[int, int]]:

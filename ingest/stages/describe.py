@@ -13,14 +13,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atlas.backbones.interface import Backbone, Box, Floats, Image
-from ingest.dissection.activation import ImageMaps, by_image, image_maps, top_images
+from ingest.dissection.activation import Group, ImageMaps, by_image, image_maps, top_images
 from ingest.dissection.captions import Captioner
 from ingest.dissection.crops import CropRules, crop_boxes, cut
 from ingest.stages.context import Context, grouped, ranges
 from ingest.stages.fitted import FittedVoxels, fitted
+from schemas.errors import BadInputError
 
 _WHOLE: tuple[int, ...] = ()
 _CAPTIONS_PER_COMMIT = 512
+_CAPTIONS_TO_SKIP = 16
+"""Captions that are given up together, where what is bad is skipped."""
 
 Region = tuple[int, tuple[int, ...]]
 """(row of the image in the data set's stimuli, box or () for the whole image)."""
@@ -32,6 +35,8 @@ class _Candidates:
 
     regions: list[Region] = field(default_factory=list)
     features: list[Floats] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+    """Rows of voxels that an unreadable image keeps from being described."""
     _rows: list[NDArray[np.intp]] = field(default_factory=list)
     _responses: list[Floats] = field(default_factory=list)
 
@@ -43,12 +48,14 @@ class _Candidates:
         self._responses.append(responses)
 
     def best(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.int32]]:
-        """The `n` strongest regions of every voxel: its row, the region, the response and the rank from 1."""
+        """The `n` strongest regions of every voxel that is not lost: its row, the region, the response, the rank."""
         region = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])
         row, response = np.concatenate(self._rows), np.concatenate(self._responses)
+        whole = ~np.isin(row, list(self.lost))
+        region, row, response = region[whole], row[whole], response[whole]
         # Ties fall to the region that was met first, whatever the sort does elsewhere.
         order = np.lexsort((region, -response, row))
-        starts = np.flatnonzero(np.r_[True, np.diff(row[order]) != 0])
+        starts = np.flatnonzero(np.diff(row[order], prepend=-1) != 0)
         rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)])) + 1
         kept = order[rank <= n]
         return row[kept], region[kept], response[kept], rank[rank <= n].astype(np.int32)
@@ -57,6 +64,9 @@ class _Candidates:
 def describe(context: Context, features: Floats, voxels: NDArray[np.int32], captioner: Captioner) -> None:
     """Append `top_image` and `caption` rows of the given voxels, a block of voxels at a time.
 
+    A voxel that wants an image which cannot be read is left out whole where bad input is skipped, and so is one with a
+    caption that cannot be made; a later run comes back to them.
+
     Args:
         context: the ingest.
         features: (n_stimuli, dim).
@@ -64,37 +74,60 @@ def describe(context: Context, features: Floats, voxels: NDArray[np.int32], capt
         captioner: writes the captions.
     """
     done = context.store.committed("describe")
-    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    sql = "SELECT DISTINCT voxel FROM top_image WHERE model_id = ?"
+    late = ~np.isin(voxels, context.store.arrow(sql, [context.model_id])["voxel"].to_numpy())
     for start, stop in ranges(len(voxels), context.config.block_voxels):
-        key = f"{context.model_id}/{start}"
-        if key in done:
-            continue
-        block = voxels[start:stop]
-        candidates = _candidates(context, features, fitted(context, block))
-        row, region, response, rank = candidates.best(context.config.n_captions)
-        used = np.unique(region)
-        _caption(context, captioner, [candidates.regions[i] for i in used], [candidates.features[i] for i in used])
-        top = {
-            "model_id": pa.repeat(context.model_id, len(row)),
-            "voxel": block[row],
-            "rank": rank,
-            "stimulus_id": [stimulus_ids[candidates.regions[i][0]] for i in region],
-            "box": [list(candidates.regions[i][1]) for i in region],
-            "response": response,
-        }
-        context.store.append({"top_image": pa.table(top)}, run_id=context.run_id, stage="describe", key=key)
+        if (key := f"{context.model_id}/{start}") not in done:
+            _describe_block(context, features, voxels[start:stop], captioner, key)
+            late[start:stop] = False
+    if late.any():
+        key = f"{context.model_id}/late/{hashlib.sha256(voxels[late].tobytes()).hexdigest()[:16]}"
+        if key not in done:
+            _describe_block(context, features, voxels[late], captioner, key)
+    _caption_the_rest(context, captioner)
+
+
+def _describe_block(
+    context: Context, features: Floats, voxels: NDArray[np.int32], captioner: Captioner, key: str
+) -> None:
+    candidates = _candidates(context, features, fitted(context, voxels))
+    row, region, response, rank = candidates.best(context.config.n_captions)
+    if not len(row):
+        return
+    used = np.unique(region)
+    _caption(context, captioner, [candidates.regions[i] for i in used], [candidates.features[i] for i in used])
+    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    top = {
+        "model_id": pa.repeat(context.model_id, len(row)),
+        "voxel": voxels[row],
+        "rank": rank,
+        "stimulus_id": [stimulus_ids[candidates.regions[i][0]] for i in region],
+        "box": [list(candidates.regions[i][1]) for i in region],
+        "response": response,
+    }
+    context.store.append({"top_image": pa.table(top)}, run_id=context.run_id, stage="describe", key=key)
 
 
 def _candidates(context: Context, features: Floats, voxels: FittedVoxels) -> _Candidates:
     config, backbone = context.config, context.backbone
     top, _ = top_images(features, voxels.weights, voxels.bias, voxels.feature_mean, config.top_images)
-    found = _Candidates()
-    with context.progress.stage("map and crop", len(np.unique(top))) as advance:
+    found, pixels = _Candidates(), dict[int, Image]()
+    for image, rows in by_image(top):
+        found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
+    if not config.crops_per_image:
+        return found
+
+    def readable() -> Iterator[Group]:
         for image, rows in by_image(top):
-            found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
-        if not config.crops_per_image:
-            return found
-        for maps in image_maps(backbone, context.dataset.image, by_image(top), voxels.weights, context.batch_images):
+            with context.skipping(f"{len(rows)} voxels that want image {image}"):
+                pixels[image] = context.image(image)
+            if image in pixels:
+                yield image, rows
+            else:
+                found.lost.update(rows.tolist())
+
+    with context.progress.stage("map and crop", len(np.unique(top))) as advance:
+        for maps in image_maps(backbone, pixels.pop, readable(), voxels.weights, context.batch_images):
             crops = _crops(maps, backbone, CropRules.of(config))
             for group in grouped(crops, context.batch_images):
                 encoded = backbone.features([cut(maps.image, box) for box, _ in group])
@@ -116,7 +149,9 @@ def _crops(maps: ImageMaps, backbone: Backbone, rules: CropRules) -> Iterator[tu
         yield box, np.array(rows)
 
 
-def _caption(context: Context, captioner: Captioner, regions: list[Region], features: list[Floats]) -> None:
+def _caption(
+    context: Context, captioner: Captioner, regions: list[Region], features: list[Floats] | None = None
+) -> None:
     """Append captions of the regions that this captioner has not described in any earlier run."""
     stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
     sql = "SELECT DISTINCT stimulus_id, box FROM caption WHERE captioner = ?"
@@ -124,21 +159,38 @@ def _caption(context: Context, captioner: Captioner, regions: list[Region], feat
     described = {(row["stimulus_id"], tuple(row["box"])) for row in known}
     new = [i for i, (image, box) in enumerate(regions) if (stimulus_ids[image], box) not in described]
     with context.progress.stage("caption", len(new)) as advance:
-        for group in grouped(new, _CAPTIONS_PER_COMMIT):
-            ids = [stimulus_ids[regions[i][0]] for i in group]
-            boxes = [list(regions[i][1]) for i in group]
-            texts = captioner.caption(
-                _LazyCrops(context, [regions[i] for i in group]), np.stack([features[i] for i in group])
-            )
-            batch = {"stimulus_id": ids, "box": boxes, "captioner": [captioner.name] * len(ids), "text": texts}
-            content = hashlib.sha256(repr((ids, boxes)).encode()).hexdigest()
-            context.store.append(
-                {"caption": pa.table(batch)},
-                run_id=context.run_id,
-                stage="caption",
-                key=f"{captioner.name}/{content[:16]}",
-            )
+        for group in grouped(new, _CAPTIONS_TO_SKIP if context.skip_bad else _CAPTIONS_PER_COMMIT):
+            with context.skipping(f"{len(group)} captions"):
+                texts = captioner.caption(
+                    _LazyCrops(context, [regions[i] for i in group]),
+                    None if features is None else np.stack([features[i] for i in group]),
+                )
+                if len(texts) != len(group):
+                    raise BadInputError(
+                        f"The captioner {captioner.name} gave {len(texts)} captions of {len(group)} images."
+                    )
+                _append_captions(context, captioner.name, [regions[i] for i in group], texts)
             advance(len(group))
+
+
+def _append_captions(context: Context, captioner: str, regions: Sequence[Region], texts: Sequence[str]) -> None:
+    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    ids, boxes = [stimulus_ids[image] for image, _ in regions], [list(box) for _, box in regions]
+    batch = {"stimulus_id": ids, "box": boxes, "captioner": [captioner] * len(ids), "text": list(texts)}
+    key = f"{captioner}/{hashlib.sha256(repr((ids, boxes)).encode()).hexdigest()[:16]}"
+    context.store.append({"caption": pa.table(batch)}, run_id=context.run_id, stage="caption", key=key)
+
+
+def _caption_the_rest(context: Context, captioner: Captioner) -> None:
+    """Caption regions that came without a caption: from another model of the same crops, or from a run that skipped."""
+    sql = (
+        "SELECT DISTINCT stimulus_id, box FROM top_image WHERE model_id = ? EXCEPT "
+        "SELECT stimulus_id, box FROM caption WHERE captioner = ?"
+    )
+    rest = context.store.arrow(sql, [context.model_id, captioner.name]).to_pylist()
+    if rest:
+        place = {name: index for index, name in enumerate(context.dataset.stimuli["stimulus_id"].to_list())}
+        _caption(context, captioner, sorted((place[row["stimulus_id"]], tuple(row["box"])) for row in rest))
 
 
 class _LazyCrops(Sequence[Image]):
@@ -158,5 +210,5 @@ class _LazyCrops(Sequence[Image]):
         if isinstance(index, slice):
             return _LazyCrops(self._context, self._regions[index])
         image, box = self._regions[index]
-        picture = self._context.dataset.image(image)
+        picture = self._context.image(image)
         return cut(picture, (box[0], box[1], box[2], box[3])) if box else picture

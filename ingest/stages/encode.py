@@ -51,4 +51,4 @@ def encode(context: Context) -> Floats:
     sha256s = context.dataset.stimuli["sha256"].to_list()
     cache = FeatureCache(context.home, context.backbone, context.batch_images)
     with context.progress.stage("encode images", len(sha256s)) as advance:
-        return cache.get(sha256s, context.dataset.image, advance)
+        return cache.get(sha256s, context.image, advance)

@@ -12,7 +12,7 @@ from transformers import (
     BlipProcessor,
 )
 
-from ingest.dissection.batches import ShrinkingBatches
+from atlas.backbones.shrinking import ShrinkingBatches
 from ingest.dissection.blip import BlipCaptioner
 from ingest.dissection.captions import LiteCaptioner, load_captioner
 from ingest.dissection.nouns import NounExtractor

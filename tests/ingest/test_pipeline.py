@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config
 
 from atlas.store import Store
-from ingest import pipeline
-from schemas.errors import BadInputError, NotFoundError
+from ingest import labelling, pipeline
+from schemas.errors import BadInputError, LedgerConflictError, NotFoundError
 
 CONTENT_TABLES = (
     "subject",
@@ -41,10 +42,10 @@ def tiny_networks(monkeypatch):
     monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
 
 
-def run(home: Path, **changes) -> str:
-    backbone = TinyBackbone()
+def run(home: Path, *, dataset: TinyDataset | None = None, learning_curve: bool = False, **changes) -> str:
+    backbone, dataset, config = TinyBackbone(), dataset or TinyDataset(), tiny_config(**changes)
     with Store.open(str(home / "atlas.duckdb")) as store:
-        return pipeline.ingest(store, TinyDataset(), tiny_config(**changes), backbone, backbone, home=home)
+        return pipeline.ingest(store, dataset, config, backbone, backbone, home=home, learning_curve=learning_curve)
 
 
 def digest(home: Path) -> dict[str, str]:
@@ -133,7 +134,7 @@ def test_run_table_tells_how_an_ingest_ended(tmp_path, tiny_networks, monkeypatc
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "describe", interrupt)
+    monkeypatch.setattr(labelling, "describe", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
@@ -148,3 +149,45 @@ def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path, tiny_networks):
         stimuli = store.frame("SELECT stimulus_id FROM stimulus")["stimulus_id"]
     assert stimuli.n_unique() == stimuli.len() == TinyDataset().stimuli.height
     assert isinstance(stimuli, pl.Series)
+
+
+def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_scores(tmp_path, tiny_networks):
+    model_id = run(tmp_path)
+    before = digest(tmp_path)
+    assert run(tmp_path, learning_curve=True) == model_id
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        curve = store.frame("FROM learning_curve ORDER BY voxel, n_blocks")
+        fitted = store.frame("SELECT voxel, r2, r FROM encoding ORDER BY voxel")
+    assert curve["n_blocks"].unique().sort().to_list() == [5, 10, 15, 20, 25, 30, 34]
+    assert curve["n_train"].unique().sort().to_list() == [10, 20, 30, 40, 50, 56, 60]
+    assert curve.filter(pl.col("n_blocks") == 34).select("voxel", "r2", "r").equals(fitted)
+    assert digest(tmp_path) == before
+    run(tmp_path, learning_curve=True)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        assert store.frame("FROM learning_curve ORDER BY voxel, n_blocks").equals(curve)
+
+
+def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them(tmp_path, tiny_networks):
+    run(tmp_path)
+    before, moved = digest(tmp_path), TinyDataset()
+    moved.voxel_rois = moved.voxel_rois.head(5)
+    with pytest.raises(LedgerConflictError, match=r"tiny/1 .*localizer_t was None and is 2.3\); .* --atlas"):
+        run(tmp_path, dataset=moved, localizer_t=2.3)
+    assert digest(tmp_path) == before
+
+
+def test_another_image_of_the_same_name_is_refused(tmp_path, tiny_networks):
+    run(tmp_path)
+    before, other = digest(tmp_path), TinyDataset()
+    other.stimuli = other.stimuli.with_columns(pl.col("sha256").str.to_uppercase())
+    with pytest.raises(LedgerConflictError, match=r"another image is in the atlas as tiny/00 .*80"):
+        run(tmp_path, dataset=other)
+    assert digest(tmp_path) == before
+
+
+def test_too_little_memory_is_refused_before_any_work(tmp_path, tiny_networks, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(BadInputError, match="GiB are free; pass a smaller --batch-voxels"):
+        run(tmp_path)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        assert not store.frame("SELECT * FROM ledger").height

@@ -1,0 +1,63 @@
+"""What surrounds the stages of a run: one process a model, a beginning and an end in the `run` table."""
+
+import datetime
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from ingest.stages.context import Context
+from schemas.errors import StoreLockedError
+
+
+@contextmanager
+def only_one(home: Path, model_id: str) -> Iterator[None]:
+    """Hold the model's lock, which the operating system drops when the process dies.
+
+    Raises:
+        StoreLockedError: another process ingests or dissects the same model.
+    """
+    path = home / "locks" / f"{model_id.replace('/', '_')}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreLockedError(f"{model_id} is being ingested by another process; wait for it or stop it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def recorded(context: Context) -> Iterator[None]:
+    """Write the run's beginning and its end, whatever that is, to the `run` table."""
+    _append(context, "started", "")
+    try:
+        yield
+    except KeyboardInterrupt:
+        _append(context, "interrupted", "stopped by the user; the same command goes on from here")
+        raise
+    except Exception as error:
+        _append(context, "failed", str(error))
+        raise
+    n = len(context.skipped)
+    _append(context, "finished", f"{n} parts were skipped; the same command tries them again" if n else "")
+
+
+def _append(context: Context, state: str, message: str) -> None:
+    row = {
+        "run_id": context.run_id,
+        "model_id": context.model_id,
+        "config": context.config.canonical_json(),
+        "code_version": importlib.metadata.version("voxel-atlas"),
+        "state": state,
+        "recorded_at": datetime.datetime.now(datetime.UTC),
+        "message": message,
+    }
+    key = f"{context.run_id}/{state}"
+    context.store.append({"run": pa.Table.from_pylist([row])}, run_id=context.run_id, stage="run", key=key)

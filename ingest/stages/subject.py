@@ -1,0 +1,66 @@
+"""Stages `subject` and `stimuli`: where the voxels are, which regions they are in, and the images that were seen."""
+
+import json
+from dataclasses import asdict
+
+import polars as pl
+import pyarrow as pa
+
+from ingest.stages.context import Context
+from schemas.errors import LedgerConflictError
+
+_SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
+"""Settings that decide what the atlas says of a subject, and not only of one model of it."""
+
+
+def append_subject(context: Context) -> None:
+    """Append the subject with its voxels and regions, once for all of its models, and the images that are new.
+
+    Raises:
+        LedgerConflictError: the atlas says something else of the subject or of an image.
+    """
+    dataset = context.dataset
+    subject_id = dataset.subject.subject_id
+    described = {
+        name: frame.select(pl.lit(subject_id).alias("subject_id"), pl.all()).to_arrow()
+        for name, frame in (("roi", dataset.rois), ("voxel", dataset.voxels), ("voxel_roi", dataset.voxel_rois))
+    }
+    subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
+    batch = {"subject": pa.Table.from_pylist([subject]), **described}
+    try:
+        context.store.append(batch, run_id=context.run_id, stage="subject", key=subject_id)
+    except LedgerConflictError as error:
+        raise LedgerConflictError(_other_subject(context, subject_id)) from error
+    _append_stimuli(context)
+
+
+def _append_stimuli(context: Context) -> None:
+    """Subjects of one data set share images: only those that no subject brought yet are new."""
+    dataset = context.dataset
+    sql = "SELECT stimulus_id, sha256 AS known FROM stimulus WHERE dataset = ?"
+    known = context.store.frame(sql, [dataset.subject.dataset])
+    joined = dataset.stimuli.join(known, on="stimulus_id", how="left", maintain_order="left")
+    changed = joined.filter(pl.col("known") != pl.col("sha256"))
+    if not changed.is_empty():
+        raise LedgerConflictError(
+            f"{changed['uri'][0]}: another image is in the atlas as {changed['stimulus_id'][0]} (images that changed: "
+            f"{changed.height}); put the old images back, or ingest into another atlas by --atlas."
+        )
+    new = joined.filter(pl.col("known").is_null()).drop("known")
+    if not new.is_empty():
+        key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
+        context.store.append({"stimulus": new.to_arrow()}, run_id=context.run_id, stage="stimuli", key=key)
+
+
+def _other_subject(context: Context, subject_id: str) -> str:
+    """Why the subject's rows are not those that are in the atlas, as far as settings tell."""
+    sql = "SELECT config FROM model WHERE subject_id = ? LIMIT 1"
+    configs = context.store.arrow(sql, [subject_id])["config"].to_pylist()
+    now = context.config.model_dump(mode="json")
+    before = {**now, **json.loads(configs[0])} if configs else now
+    changed = [f"{name} was {before[name]!r} and is {now[name]!r}" for name in _SETTINGS if before[name] != now[name]]
+    return (
+        f"{subject_id} is in the atlas with other voxels or regions, which all its models share "
+        f"({'; '.join(changed) or 'the files that describe them have changed'}); ingest it as before, or into another "
+        "atlas by --atlas."
+    )
