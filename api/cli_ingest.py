@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
 import typer
 import yaml
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
@@ -19,6 +21,12 @@ _FILLED_IN = {"data_sha256", "backbone_sha256"}
 _SINGULAR = {"rois": "roi", "skip_sessions": "skip-session", "methods": "method", "tasks": "task"}
 """Fields that hold several values, and the option that gives one of them and can be given again."""
 
+_CURVE = (
+    "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "
+    "USING (model_id, voxel) WHERE model_id = ? AND s.q <= 0.05 GROUP BY ALL ORDER BY ALL"
+)
+"""The learning curve of the significant voxels."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the two commands."""
@@ -30,18 +38,38 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def _with_options(command: Callable[[IngestConfig, Path | None, str], None]) -> Callable[..., None]:
-    """A function with one option for each field of IngestConfig; `command` gets the configuration that they make."""
+@dataclass(frozen=True)
+class _Job:
+    """What a command is to do besides its configuration: nothing here changes what a model is."""
+
+    weights: Path | None = None
+    atlas: str = ""
+    learning_curve: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(atlas=self.atlas) if self.atlas else Settings()
+
+
+def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[..., None]:
+    """A function with one option for each field of IngestConfig and of _Job, whose values `command` gets."""
 
     def run(**given: Any) -> None:
-        file, weights, atlas = given.pop("config"), given.pop("weights"), given.pop("atlas")
-        settings = {**_from_yaml(file), **{name: value for name, value in given.items() if value not in (None, [])}}
-        command(IngestConfig.model_validate(settings), weights, atlas)
+        chosen = {name: value for name, value in given.items() if value not in (None, [])}
+        settings = {**_from_yaml(chosen.pop("config", None)), **chosen}
+        job = {name: settings.pop(name) for name in _Job.__dataclass_fields__ if name in settings}
+        command(IngestConfig.model_validate(settings), TypeAdapter(_Job).validate_python(job))
 
     parameters = [
         _parameter("config", Path | None, "YAML file with settings; options go before it."),
         _parameter("weights", Path | None, "File of the backbone's weights; none: the library's own cache."),
-        _parameter("atlas", str, "Address of the atlas; empty: the default one.", default=""),
+        _parameter("atlas", str | None, "Address of the atlas; none: the default one."),
+        _parameter(
+            "learning_curve",
+            bool | None,
+            "Also fit every voxel on 5, 10, … 34 of 40 blocks of the images; can be added later.",
+            option="learning-curve/--no-learning-curve",
+        ),
     ]
     parameters += [
         _field_parameter(name, field) for name, field in IngestConfig.model_fields.items() if name not in _FILLED_IN
@@ -50,10 +78,10 @@ def _with_options(command: Callable[[IngestConfig, Path | None, str], None]) -> 
     return run
 
 
-def _parameter(name: str, kind: Any, help_text: str, *, option: str = "", default: Any = None) -> inspect.Parameter:
+def _parameter(name: str, kind: Any, help_text: str, *, option: str = "") -> inspect.Parameter:
     flag = f"--{option or name.replace('_', '-')}"
     annotation = Annotated[kind, typer.Option(flag, help=help_text)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _field_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
@@ -82,16 +110,16 @@ def _from_yaml(file: Path | None) -> dict[str, Any]:
     return read
 
 
-def _ingest(config: IngestConfig, weights: Path | None, atlas: str) -> None:
-    from api.console import Bars
+def _ingest(config: IngestConfig, job: _Job) -> None:
+    from api.console import Bars, show
     from atlas.backbones import load
     from atlas.store import Store
     from ingest.datasets import open_dataset
     from ingest.pipeline import ingest
 
-    settings = Settings(atlas=atlas) if atlas else Settings()
+    settings = job.settings
     dataset = open_dataset(config, settings.home)
-    backbone = load(config.backbone, weights=weights, device=settings.device, home=settings.home)
+    backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
     same = config.label_backbone == config.backbone
     label_backbone = backbone if same else load(config.label_backbone, device=settings.device, home=settings.home)
     with Store.open(settings.address, memory_limit=settings.memory_limit) as store, Bars(screen) as bars:
@@ -104,16 +132,20 @@ def _ingest(config: IngestConfig, weights: Path | None, atlas: str) -> None:
             home=settings.home,
             device=settings.device,
             batch_images=settings.batch_images,
+            learning_curve=job.learning_curve,
             progress=bars,
         )
+        curve = store.frame(_CURVE, [model_id])
     screen.print(f"\n[bold]{model_id}[/bold] is in {settings.address}", highlight=False)
+    if job.learning_curve:
+        show(output, curve, "table")
 
 
-def _check(config: IngestConfig, weights: Path | None, atlas: str) -> None:  # noqa: ARG001 - the options of `ingest`
+def _check(config: IngestConfig, job: _Job) -> None:
     from api.console import show
     from ingest.datasets import check_dataset
 
-    found = check_dataset(config, Settings().home)
+    found = check_dataset(config, job.settings.home)
     show(output, found.files.filter(~found.files["found"] | found.files["needed"]), "table")
     if found.size is not None:
         screen.print(

@@ -14,14 +14,15 @@ from atlas.files import sync_folder
 from atlas.links import Parameters
 from atlas.store import Store
 from schemas.errors import BadInputError, NotFoundError, StoreError
-from schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
-
-_OF_MODEL = ("model", "split", "encoding", "dropped", "significance", "top_image", "label_score", "run")
+from schemas.tables import COMMENTS, DDL, FORMAT_VERSION, OF_MODEL, TABLES
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]
 
-STEPS: Mapping[int, Step] = {}
-"""Format → what makes the next one of it, within a transaction. Format 1 is the first, so there is none yet."""
+STEPS: Mapping[int, Step] = {1: lambda _: None}
+"""Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
+
+2 has the table `learning_curve`.
+"""
 
 
 def remove_model(address: str, model_id: str) -> int:
@@ -48,7 +49,7 @@ def remove_model(address: str, model_id: str) -> int:
         known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
         if model_id not in known:
             raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
-        n_rows = sum(_count(store, name, model_id) for name in _OF_MODEL)
+        n_rows = sum(_count(store, name, model_id) for name in OF_MODEL)
         store.change(_removal(model_id, n_rows))
     return n_rows
 
@@ -61,7 +62,7 @@ def _count(store: Store, name: str, model_id: str) -> int:
 def _removal(model_id: str, n_rows: int) -> list[tuple[str, Parameters]]:
     now = datetime.now(UTC)
     removal = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in _OF_MODEL]  # noqa: S608 - constants
+    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in OF_MODEL]  # noqa: S608 - constants
     return [
         *((sql, [model_id]) for sql in deletions),
         (

@@ -6,7 +6,7 @@ COMMENT ON COLUMN voxel_quality.voxel IS 'The voxel.';
 COMMENT ON COLUMN voxel_quality.alpha IS 'Ridge penalty chosen for this voxel.';
 COMMENT ON COLUMN voxel_quality.r2 IS 'Coefficient of determination on the test images, at most 1.';
 COMMENT ON COLUMN voxel_quality.r IS 'Pearson correlation of predicted and measured test responses, -1 to 1.';
-COMMENT ON COLUMN voxel_quality.p IS 'Share of bootstrap resamples in which r2 is below 0, 0 to 1.';
+COMMENT ON COLUMN voxel_quality.p IS 'Share of bootstrap resamples in which r2 is below 0, or one-sided p of r; 0 to 1.';
 COMMENT ON COLUMN voxel_quality.q IS 'Adjusted p, 0 to 1; NULL until all voxels of the model are fitted.';
 COMMENT ON COLUMN voxel_quality.significant IS 'Whether q <= 0.05; NULL until all voxels of the model are fitted.';
 COMMENT ON COLUMN voxel_quality.noise_ceiling IS 'Share of the variance that is signal, 0 to 1; NULL where unknown.';

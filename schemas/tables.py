@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Format of the tables that this version reads and writes."""
 
 DDL = files(__package__).joinpath("tables.sql").read_text(encoding="utf-8")
@@ -78,6 +78,7 @@ TABLES: dict[str, pa.Schema] = {
     ),
     "dropped": _schema(model_id=_string, voxel=_int, reason=_string),
     "significance": _schema(model_id=_string, voxel=_int, q=_float),
+    "learning_curve": _schema(model_id=_string, voxel=_int, n_blocks=_int, n_train=_int, r2=_float, r=_float),
     "top_image": _schema(model_id=_string, voxel=_int, rank=_int, stimulus_id=_string, box=_ints, response=_float),
     "label": _schema(label_id=_long, lemma=_string),
     "label_embedding": _schema(label_id=_long, backbone=_string, vector=_floats),
@@ -108,3 +109,6 @@ TABLES: dict[str, pa.Schema] = {
     ),
 }
 """Table name → Arrow schema, in the order of tables.sql."""
+
+OF_MODEL = tuple(name for name, schema in TABLES.items() if "model_id" in schema.names)
+"""The tables whose every row belongs to one model."""

@@ -1,4 +1,4 @@
--- The atlas, format 1. Only types and constraints that DuckDB, Quack and DuckLake all have: no primary keys (DuckLake
+-- The atlas, format 2. Only types and constraints that DuckDB, Quack and DuckLake all have: no primary keys (DuckLake
 -- has none; the ledger is what makes rows unique) and FLOAT[] instead of FLOAT[n] (models differ in width).
 
 CREATE TABLE IF NOT EXISTS atlas_format (version INTEGER NOT NULL, created TIMESTAMPTZ NOT NULL);
@@ -97,7 +97,7 @@ COMMENT ON COLUMN encoding.bias IS 'Mean training response, in z-scored beta.';
 COMMENT ON COLUMN encoding.alpha IS 'Ridge penalty chosen for this voxel.';
 COMMENT ON COLUMN encoding.r2 IS 'Coefficient of determination on the test images, at most 1; below 0 is worse than the mean.';
 COMMENT ON COLUMN encoding.r IS 'Pearson correlation of predicted and measured test responses, -1 to 1.';
-COMMENT ON COLUMN encoding.p IS 'Share of bootstrap resamples of the test images in which r2 is below 0, 0 to 1.';
+COMMENT ON COLUMN encoding.p IS 'Share of bootstrap resamples of the test images in which r2 is below 0, or, where the model''s setting significance is correlation, one-sided p of r; 0 to 1.';
 
 CREATE TABLE IF NOT EXISTS dropped (model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, reason VARCHAR NOT NULL);
 COMMENT ON TABLE dropped IS 'Voxels that were not fitted.';
@@ -110,6 +110,17 @@ COMMENT ON TABLE significance IS 'False discovery rates; written once all voxels
 COMMENT ON COLUMN significance.model_id IS 'The model.';
 COMMENT ON COLUMN significance.voxel IS 'The voxel.';
 COMMENT ON COLUMN significance.q IS 'Benjamini-Hochberg adjusted p over the voxels of the model, 0 to 1; significant at q <= 0.05.';
+
+CREATE TABLE IF NOT EXISTS learning_curve (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, n_blocks INTEGER NOT NULL, n_train INTEGER NOT NULL, r2 FLOAT NOT NULL,
+  r FLOAT NOT NULL);
+COMMENT ON TABLE learning_curve IS 'How well each voxel is predicted from fewer training images, on the same test images.';
+COMMENT ON COLUMN learning_curve.model_id IS 'The model.';
+COMMENT ON COLUMN learning_curve.voxel IS 'The voxel.';
+COMMENT ON COLUMN learning_curve.n_blocks IS 'How many of the 34 blocks of training images were used: 5, 10, 15, 20, 25, 30 or 34.';
+COMMENT ON COLUMN learning_curve.n_train IS 'Images in these blocks.';
+COMMENT ON COLUMN learning_curve.r2 IS 'Coefficient of determination on the test images, at most 1.';
+COMMENT ON COLUMN learning_curve.r IS 'Pearson correlation of predicted and measured test responses, -1 to 1.';
 
 CREATE TABLE IF NOT EXISTS top_image (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, rank INTEGER NOT NULL, stimulus_id VARCHAR NOT NULL,

@@ -17,13 +17,13 @@ from atlas.release.tables import parquet_name, read_rows
 from atlas.release.verify import SUMS, description, problems
 from atlas.store import Store
 from schemas.errors import BadInputError, LedgerConflictError
+from schemas.tables import OF_MODEL
 
 STAGE = "import"
 
 _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
 
-_OF_MODEL = ("model", "split", "encoding", "dropped", "significance", "top_image", "label_score", "run")
 _SHARED: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "stimulus": (["stimulus_id"], ["sha256"]),
     "caption": (["stimulus_id", "box", "captioner"], ["text"]),
@@ -115,7 +115,7 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
 
 
 def _model_rows(release: _Release, model: str) -> dict[str, pa.Table]:
-    rows = {name: release.rows(name, "model_id", model) for name in _OF_MODEL}
+    rows = {name: release.rows(name, "model_id", model) for name in OF_MODEL}
     runs = set(rows["run"]["run_id"].to_pylist())
 
     def about_model(stage: str, key: str, run_id: str) -> bool:

@@ -1,13 +1,14 @@
 """What `voxel-atlas check` says of a data set before anything is fitted: what is there, and how big the job is."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from ingest.memory import bytes_to_fit, require_memory
 from schemas.config import IngestConfig
+from schemas.errors import BadInputError
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ def inventory(
         n_features: features of the backbone.
     """
     problems = list(problems)
-    ram = None if size is None else _ram(size, config.batch_voxels, n_features)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if ram is not None and ram > free:
-        problems.append(
-            f"Fitting takes about {ram / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free; pass a smaller "
-            "--batch-voxels or close other programs."
-        )
+    ram = None
+    if size is not None:
+        ram = bytes_to_fit(size.n_images, n_features, min(size.n_voxels, config.batch_voxels))
+        try:
+            require_memory(ram)
+        except BadInputError as error:
+            problems.append(str(error))
     return Inventory(
         files=_files(items),
         problems=tuple(problems),
@@ -101,13 +102,6 @@ def _files(items: Iterable[Item]) -> pl.DataFrame:
     ]
     schema = {"what": pl.String, "path": pl.String, "found": pl.Boolean, "needed": pl.Boolean, "bytes": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _ram(size: Size, batch_voxels: int, n_features: int) -> int:
-    """Features in single and twice in double precision, their decomposition, three copies of a batch's responses."""
-    rank = min(size.n_images, n_features)
-    voxels = min(size.n_voxels, batch_voxels)
-    return size.n_images * n_features * (4 + 2 * 8) + 3 * rank**2 * 8 + 3 * size.n_images * voxels * 8
 
 
 def _disk(size: Size, n_features: int) -> int:

@@ -9,10 +9,9 @@ from atlas.backbones.interface import Floats
 from atlas.store import Store
 from ingest.encoding.metrics import drop_reasons, pearson, r2
 from ingest.encoding.ridge import Ridge
-from ingest.encoding.significance import benjamini_hochberg, bootstrap_p, correlation_p
+from ingest.encoding.significance import benjamini_hochberg, p_values
 from ingest.encoding.split import Indices, split_by
 from ingest.stages.context import Context, ranges
-from schemas.config import IngestConfig
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
@@ -98,7 +97,7 @@ def _fit_batch(
                 "alpha": fitted.alpha,
                 "r2": r2(measured, predicted),
                 "r": pearson(measured, predicted),
-                "p": _p(context.config, measured, predicted),
+                "p": p_values(context.config, measured, predicted),
             }
         ),
         "dropped": pa.table(
@@ -110,12 +109,6 @@ def _fit_batch(
         ),
     }
     context.store.append(batch, run_id=context.run_id, stage="fit", key=key)
-
-
-def _p(config: IngestConfig, measured: Floats, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-    if config.significance == "correlation":
-        return correlation_p(measured, predicted)
-    return bootstrap_p(measured, predicted, config.n_bootstrap, config.seed)
 
 
 def _append_significance(context: Context) -> None:

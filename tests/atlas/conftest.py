@@ -172,6 +172,11 @@ def fill_second(store: Store) -> None:
                 {"subject_id": "simulated/S1", "voxel": 0, "concept": "cake", "category": "food", "weight": 1.0}
             ],
             "dropped": [{"model_id": SURFACE, "voxel": 41, "reason": "nan"}],
+            "learning_curve": [
+                {"model_id": SURFACE, "voxel": v, "n_blocks": n, "n_train": 2 * n, "r2": n / 100, "r": n / 50}
+                for v in range(40)
+                for n in (5, 34)
+            ],
         },
         key="surface",
     )

@@ -12,13 +12,11 @@ import pyarrow as pa
 import pytest
 from toy_atlas import SURFACE, VOLUME, model_rows, put, random_weights, run_rows, subject_rows
 
-from atlas.maintenance import Step, remove_model, upgrade, vacuum
+from atlas.maintenance import STEPS, Step, remove_model, upgrade, vacuum
 from atlas.search import Atlas
 from atlas.store import Store
 from schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
-from schemas.tables import FORMAT_VERSION, TABLES
-
-WITH_MODEL = [name for name, schema in TABLES.items() if "model_id" in schema.names]
+from schemas.tables import FORMAT_VERSION, OF_MODEL, TABLES
 
 
 def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
@@ -28,9 +26,9 @@ def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
 def test_a_removed_model_is_gone_and_everything_else_stays(both: Atlas) -> None:
     store = both.store
     before = {name: rows(store, name) for name in TABLES}
-    others = {name: rows(store, name, f"model_id != '{SURFACE}'") for name in WITH_MODEL}
+    others = {name: rows(store, name, f"model_id != '{SURFACE}'") for name in OF_MODEL}
     removed = remove_model(store.address, SURFACE)
-    assert removed == sum(len(before[name]) - len(others[name]) for name in WITH_MODEL) > 100
+    assert removed == sum(len(before[name]) - len(others[name]) for name in OF_MODEL) > 100
     for name in TABLES.keys() - {"ledger"}:
         assert rows(store, name) == others.get(name, before[name]), name
     assert both.models()["model_id"].to_list() == [VOLUME]
@@ -229,13 +227,27 @@ def number_labels(connection: duckdb.DuckDBPyConnection) -> None:
 def test_an_older_atlas_is_refused_until_it_is_upgraded(old: str) -> None:
     with pytest.raises(StoreError, match="voxel-atlas upgrade"):
         Store.open(old)
-    assert upgrade(old, steps={0: number_labels}) == (0, FORMAT_VERSION)
+    assert upgrade(old, steps={**STEPS, 0: number_labels}) == (0, FORMAT_VERSION)
     with Store.open(old) as store:
         assert store.arrow("FROM label").to_pylist() == [{"label_id": 7, "lemma": "cake"}]
         assert store.arrow("FROM dropped").num_rows == 0
         assert store.arrow("FROM top_label").num_rows == 0
         assert store.generation() == 1
     assert upgrade(old, steps={}) == (FORMAT_VERSION, FORMAT_VERSION)
+
+
+def test_an_atlas_of_format_1_gets_a_table_for_learning_curves(both: Atlas) -> None:
+    store = both.store
+    before = {name: rows(store, name) for name in TABLES.keys() - {"atlas_format", "ledger", "learning_curve"}}
+    store.close()
+    with duckdb.connect(store.address) as connection:
+        connection.execute("DROP TABLE learning_curve; UPDATE atlas_format SET version = 1")
+    with pytest.raises(StoreError, match="older format 1; run `voxel-atlas upgrade` first"):
+        Store.open(store.address)
+    assert upgrade(store.address) == (1, FORMAT_VERSION)
+    with Store.open(store.address) as upgraded:
+        assert {name: rows(upgraded, name) for name in before} == before
+        assert not rows(upgraded, "learning_curve")
 
 
 def breaks(connection: duckdb.DuckDBPyConnection) -> None:
@@ -255,10 +267,10 @@ def stopped(connection: duckdb.DuckDBPyConnection) -> None:
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        ({0: breaks}, "stop here"),
-        ({0: forgets_a_column}, "label"),
-        ({}, "nothing upgrades format 0"),
-        ({0: stopped}, None),
+        ({**STEPS, 0: breaks}, "stop here"),
+        ({**STEPS, 0: forgets_a_column}, "label"),
+        (STEPS, "nothing upgrades format 0"),
+        ({**STEPS, 0: stopped}, None),
     ],
 )
 def test_an_upgrade_that_fails_leaves_the_atlas_as_it_was(old: str, steps: dict[int, Step], said: str | None) -> None:

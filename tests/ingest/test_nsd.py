@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import nibabel as nib
@@ -507,7 +508,7 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
 
 
 def test_too_little_memory_is_told_before_the_job(written: Tree, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=40_960))
     (problem,) = check_dataset(written.config(), home).problems
     assert "GiB are free; pass a smaller --batch-voxels" in problem
 
