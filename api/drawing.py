@@ -45,9 +45,8 @@ class Look:
     def __post_init__(self) -> None:
         """Checks that there is such a picture."""
         if self.suffix not in MEDIA_TYPES:
-            raise BadInputError(
-                f"Pictures are {', '.join(MEDIA_TYPES)} files, not {self.suffix or 'without an ending'}."
-            )
+            known = ", ".join(f".{suffix}" for suffix in MEDIA_TYPES)
+            raise BadInputError(f"Pictures are {known} files, not {self.suffix or 'files without an ending'}.")
         if self.views is not None and self.suffix != "png":
             raise BadInputError(f"Views of the folded cortex are png pictures, not {self.suffix}; take png.")
 
