@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, Self
 
@@ -80,6 +80,14 @@ def show(console: Console, frame: pl.DataFrame, style: Format) -> None:
         for row in frame.iter_rows():
             table.add_row(*(Text(_plain(value)) for value in row))  # Text: a label is never markup
         console.print(table)
+
+
+def report(screen: Console, output: Console, sentence: str, row: Mapping[str, object], style: Format) -> None:
+    """Say what a command has done: a sentence for people, or one row for programs."""
+    if style == "table":
+        screen.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    else:
+        show(output, pl.DataFrame([dict(row)]), style)
 
 
 def _cell(value: object) -> object:

@@ -20,14 +20,17 @@ from api.answers import Content, error_response, failure, pack
 from api.assets import Assets
 from api.colours import colour_map, top_labels
 from api.graphql.endpoint import Endpoint
-from api.guard import Guard, check_binding
+from api.guard import Cors, Guard, check_binding
+from api.keys import Keys
 from api.login import Login
 from api.maps import MapRequest, value_map
 from api.metrics import Metrics, Observer
 from api.outlines import outlines
 from api.pictures import Pictures
 from api.places import LoadSurface, Places
+from api.rates import Rates
 from api.stimuli import thumbnail
+from api.tokens import Tokens
 from api.workers import Workers
 from atlas.search import Atlas
 from schemas.config import Settings
@@ -37,6 +40,12 @@ from viz.surface import load_surface
 
 QUERY_THREADS, WAITING_QUERIES = 4, 200
 PICTURE_THREADS, WAITING_PICTURES = 2, 30
+
+_COMMITTED = """
+    SELECT coalesce(sum(n_rows), 0)::BIGINT, coalesce(sum(n_rows) FILTER (committed_at > now() - INTERVAL 1 MINUTE), 0)
+    FROM ledger
+"""
+"""Rows of all batches, and of those of the last minute."""
 
 Door = Callable[[Request], Awaitable[Response]]
 
@@ -48,6 +57,7 @@ class Doors:
         self.atlas, self.places, self.pictures, self.assets, self.metrics = atlas, places, pictures, assets, metrics
         self.queries = Workers("queries", QUERY_THREADS, WAITING_QUERIES)
         self.drawing = Workers("pictures", PICTURE_THREADS, WAITING_PICTURES)
+        self.warm = False
 
     def page(self, _: Request) -> Content:
         """The explorer."""
@@ -131,14 +141,22 @@ class Doors:
         rgb = np.rint(shown.colours.of(shown.top.labels) * 255).astype(np.uint8)
         return Content(pack(header, {"rgb": rgb.ravel()}), "application/octet-stream").prepare()
 
-    def ready(self, _: Request) -> dict[str, Any]:
-        """Whether the database answers; raises when it does not."""
-        return {"ready": True, "generation": self.atlas.store.generation()}
+    def ready(self, _: Request) -> dict[str, Any] | Response:
+        """Whether the database answers, and what is kept in memory belongs to its newest state; raises if not."""
+        generation = self.atlas.store.generation()
+        index = self.atlas.caught_up(generation)
+        if not self.warm or index != generation:
+            what = f"an index of generation {index} becomes one of {generation}" if self.warm else "it is still loading"
+            message = f"The server is not ready: {what}; ask again in a second."
+            headers = {"retry-after": "1"}
+            return error_response(503, "NOT_READY", message, headers, generation=generation, indexGeneration=index)
+        return {"ready": True, "generation": generation, "indexGeneration": index}
 
     def measures(self, _: Request) -> Response:
         """Metrics, with the figures that only the database knows."""
-        rows = self.atlas.store.frame("SELECT coalesce(sum(n_rows), 0)::BIGINT AS n FROM ledger")["n"][0]
+        rows, recent = self.atlas.store.frame(_COMMITTED).row(0)
         self.metrics.rows.set(rows)
+        self.metrics.ingest_rate.set(recent / 60)
         self.metrics.index_rows.set(float(self.atlas.models()["n_voxels"].sum()))
         self.metrics.generation.set(self.atlas.store.generation())
         for pool in (self.queries, self.drawing):
@@ -155,6 +173,8 @@ class Doors:
             # A model without a text tower, or one whose weights are elsewhere, says so when it is asked.
             with suppress(AtlasError):
                 self.atlas.similar_voxels("voxel", model=model_id, first=1)
+                self.atlas.label_table(model_id)
+        self.warm = True
 
     def close(self) -> None:
         """Wait for what runs."""
@@ -196,16 +216,20 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
     Raises:
         BadInputError: The address is open to other machines and no token is set.
     """
-    check_binding(settings)
+    tokens, rates = Tokens(settings.home, settings.token.get_secret_value()), Rates(settings.rate_limit)
+    check_binding(settings, tokens)
     metrics, assets = Metrics(), Assets()
     places = Places(atlas, settings, load)
     doors = Doors(atlas, places, Pictures(places, settings.home / "flatmaps"), assets, metrics)
+    keys = Keys(tokens, atlas.store)
     graphql = Endpoint(atlas, doors.pictures, doors.queries, assets, metrics)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         warming = asyncio.create_task(doors.drawing.run(doors.warm_up))
+        watching = asyncio.create_task(metrics.watch_loop())
         yield
+        watching.cancel()
         await warming
         # In a thread: it waits for what runs, and closes event loops that are not this one.
         await asyncio.to_thread(doors.close)
@@ -223,7 +247,11 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
         Route("/values", door("values", doors.values, doors.queries)),
         Route("/toplabels", door("toplabels", doors.top_labels, doors.queries)),
         Route("/labelcolours", door("labelcolours", doors.label_colours, doors.drawing)),
-        Route("/login", Login(settings).answer, methods=["GET", "POST"]),
+        Route("/login", Login(tokens, rates).answer, methods=["GET", "POST"]),
+        Route("/quack", door("quack", keys.quack, doors.queries)),
+        Route("/tokens", door("tokens", keys.listed, doors.queries)),
+        Route("/tokens", door("tokens", keys.make, doors.queries), methods=["POST"]),
+        Route("/tokens/{name}", door("tokens", keys.revoke, doors.queries), methods=["DELETE"]),
         Route("/healthz", healthy),
         Route("/readyz", door("ready", doors.ready, doors.queries)),
         Route("/metrics", door("metrics", doors.measures, doors.queries)),
@@ -231,7 +259,11 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
     return Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(Observer, metrics=metrics), Middleware(Guard, settings=settings)],
+        middleware=[
+            Middleware(Observer, metrics=metrics),
+            Middleware(Cors, origins=settings.cors_origins),
+            Middleware(Guard, tokens=tokens, rates=rates, origins=settings.cors_origins),
+        ],
         exception_handlers={HTTPException: refused, Exception: crashed},
     )
 

@@ -5,8 +5,9 @@ from urllib.parse import parse_qs, quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.guard import COOKIE, Guard
-from schemas.config import Settings
+from api.guard import COOKIE, address
+from api.rates import Rates
+from api.tokens import Tokens
 
 DAYS = 30
 _PAGE = """<!doctype html>
@@ -35,8 +36,8 @@ _PAGE = """<!doctype html>
 class Login:
     """GET shows the form; POST checks the token and sets the cookie."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._guard = Guard(self._nothing, settings)
+    def __init__(self, tokens: Tokens, rates: Rates) -> None:
+        self._tokens, self._rates = tokens, rates
 
     async def answer(self, request: Request) -> Response:
         """Answers one request."""
@@ -44,13 +45,11 @@ class Login:
         if request.method == "GET":
             return HTMLResponse(_PAGE.format(sentence="This server wants a token; whoever runs it has given you one."))
         given = parse_qs((await request.body())[:4096].decode("utf-8", "replace")).get("token", [""])[0]
-        if not self._guard.accepts(given):
-            return HTMLResponse(_PAGE.format(sentence="That is not this server's token; try again."), 401)
+        if self._tokens.any and self._tokens.find(given) is None:
+            wait = self._rates.wait_after_guess(address(request.scope))
+            sentence = f"Too many wrong tokens; try again in {wait} s." if wait else "That is not a token; try again."
+            return HTMLResponse(_PAGE.format(sentence=sentence), 429 if wait else 401)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, quote(given), DAYS * 86400, httponly=True, samesite="strict", secure=secure)
         return answer
-
-    @staticmethod
-    async def _nothing(*_: object) -> None:
-        """A guard that only compares tokens guards nothing."""

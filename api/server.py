@@ -7,6 +7,7 @@ from pathlib import Path
 
 import uvicorn
 
+from api import logs
 from api.http import create_app
 from atlas.attach import Address
 from atlas.search import Atlas
@@ -15,6 +16,10 @@ from schemas.config import Settings
 
 _PATIENCE_S = 1.0
 """How far answers may lag behind the newest batch, so that none waits for what is derived from it."""
+_SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while others wait: Python's 5 ms would be the event loop's answer time."""
+_LONGEST_MESSAGE = 2**16
+"""Bytes of a message that a WebSocket takes: a subscription is a short text."""
 
 
 def is_writable(address: str) -> bool:
@@ -29,6 +34,8 @@ def serve(settings: Settings, port: int) -> None:
 
     Meanwhile other processes of this user read and write the same atlas through this one.
     """
+    logs.configure(settings.log_level)
+    sys.setswitchinterval(_SWITCH_S)
     store = Store.open(
         settings.address,
         read_only=not is_writable(settings.address),
@@ -44,7 +51,10 @@ def serve(settings: Settings, port: int) -> None:
             create_app(atlas, settings),
             host=settings.host,
             port=port,
-            log_level="warning",
+            log_config=None,
+            access_log=False,
+            server_header=False,
             ws="websockets-sansio",
+            ws_max_size=_LONGEST_MESSAGE,
             timeout_graceful_shutdown=5,
         )

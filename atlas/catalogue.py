@@ -123,6 +123,15 @@ class Catalogue:
                 self._looked = (time.monotonic(), self.store.generation())
             return self._looked[1]
 
+    def caught_up(self, generation: int) -> int:
+        """The generation that all that is derived from the database belongs to, at least; makes it anew if it is older.
+
+        Args:
+            generation: the newest one.
+        """
+        made = [fresh for fresh in list(self._derived.values()) if fresh.made]
+        return min((fresh.get(generation)[1] for fresh in made), default=generation)
+
     def subjects(self) -> pl.DataFrame:
         """The `subject` table and n_voxels."""
         return self.store.frame(

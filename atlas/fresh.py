@@ -29,6 +29,11 @@ class Fresh(Generic[_T]):
         self._lock = threading.Lock()
         self._made: _Made[_T] | None = None
 
+    @property
+    def made(self) -> bool:
+        """Whether there is a value yet."""
+        return self._made is not None
+
     def get(self, generation: int) -> tuple[_T, int]:
         """The value, and the generation that it belongs to."""
         made = self._made

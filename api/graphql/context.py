@@ -7,6 +7,7 @@ import strawberry
 from starlette.requests import HTTPConnection
 
 from api.graphql.loaders import Loaders
+from api.graphql.watch import Watch
 from api.pictures import Pictures
 from atlas.search import Atlas
 
@@ -19,6 +20,7 @@ class Context:
     pictures: Pictures
     request: HTTPConnection
     loaders: Loaders
+    watch: Watch
     # strawberry puts the payload of a socket's connection_init here.
     connection_params: dict[str, Any] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """/graphql over HTTP and WebSocket: strawberry's ASGI app with our threads, error shape and IDE page."""
 
 import functools
+from datetime import timedelta
 from typing import Any
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
@@ -19,6 +20,7 @@ from api.graphql.context import Context
 from api.graphql.errors import coded
 from api.graphql.loaders import Loaders
 from api.graphql.schema import schema
+from api.graphql.watch import Watch
 from api.metrics import Metrics
 from api.pictures import Pictures
 from api.workers import Workers
@@ -29,6 +31,10 @@ Executed = ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult
 
 MAX_SUBSCRIPTIONS = 4
 """Subscriptions on one socket."""
+MAX_SOCKETS = 200
+"""Sockets that are open at once."""
+INTRODUCTION = timedelta(seconds=10)
+"""How long a client may take to introduce itself after it has opened a socket."""
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -39,14 +45,17 @@ class Endpoint(GraphQL[Context, None]):
             schema,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             max_subscriptions_per_connection=MAX_SUBSCRIPTIONS,
+            connection_init_wait_timeout=INTRODUCTION,
         )
         self._atlas, self._pictures, self._workers = atlas, pictures, workers
         self._assets, self._metrics = assets, metrics
+        self._watch = Watch(atlas)
+        self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; what strawberry refuses gets the shape that all our errors have."""
         if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
+            await self._follow(scope, receive, send)
             return
         request = Request(scope, receive)
         request.state.operation = "graphql:refused"
@@ -58,9 +67,23 @@ class Endpoint(GraphQL[Context, None]):
             response = failure(error)
         await response(scope, receive, send)
 
+    async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one socket, if there is room for it."""
+        if self._sockets >= MAX_SOCKETS:
+            await send({"type": "websocket.close", "code": 1013, "reason": "Too many sockets; try again later."})
+            return
+        scope.setdefault("state", {})["operation"] = "graphql:subscription"
+        self._sockets += 1
+        self._metrics.sockets.set(self._sockets)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._sockets -= 1
+            self._metrics.sockets.set(self._sockets)
+
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request are given."""
-        return Context(self._atlas, self._pictures, request, Loaders(self._atlas))
+        return Context(self._atlas, self._pictures, request, Loaders(self._atlas), self._watch)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
         """Refuses bodies that strawberry would stumble over."""

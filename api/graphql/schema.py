@@ -43,7 +43,8 @@ class NamesOperation(SchemaExtension):
 schema = QuietSchema(
     query=Query,
     subscription=Subscription,
-    config=StrawberryConfig(),
+    # The schema is public; guessing names for a client costs time for each wrong one, and shows nothing that it hides.
+    config=StrawberryConfig(disable_field_suggestions=True),
     extensions=[
         CodedErrors,
         NamesOperation,

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from api.guard import MAX_BODY, check_binding
 from api.http import create_app
+from api.tokens import Scope, Tokens
 from schemas.config import Settings
 from schemas.errors import BadInputError
 from schemas.tables import FORMAT_VERSION
@@ -16,11 +17,13 @@ from schemas.tables import FORMAT_VERSION
 TOKEN = "correct horse battery staple"
 
 
-def test_another_address_than_loopback_needs_a_token() -> None:
-    with pytest.raises(BadInputError, match="no token is set"):
-        check_binding(Settings(host="0.0.0.0"))
-    check_binding(Settings(host="0.0.0.0", token=SecretStr(TOKEN)))
-    check_binding(Settings(host="localhost"))
+def test_another_address_than_loopback_needs_a_token(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="there is no token"):
+        check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path))
+    check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path, TOKEN))
+    check_binding(Settings(host="localhost"), Tokens(tmp_path))
+    Tokens(tmp_path).make("ada", Scope.READ)
+    check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path))
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "192.168.0.4"])
@@ -100,12 +103,14 @@ def test_with_the_token_everything_works_under_any_name(atlas: Any, home: Path, 
         assert httpx.get(server.url + "/", cookies=cookies).status_code == 401
 
 
-def test_the_token_is_not_kept_in_clear(atlas: Any, home: Path, surfaces: Any) -> None:
-    from api.guard import Guard
-
-    app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
-    guard = Guard(app, Settings(home=home, token=SecretStr(TOKEN)))
-    assert TOKEN not in repr(vars(guard))
+def test_the_token_is_not_kept_in_clear(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path, TOKEN)
+    made = tokens.make("ada", Scope.INGEST)
+    assert tokens.find(made) is not None
+    assert TOKEN not in repr(vars(tokens))
+    for path in tmp_path.iterdir():
+        assert made not in path.read_text()
+    assert (tmp_path / "tokens.json").stat().st_mode & 0o077 == 0
 
 
 def test_a_person_shows_the_token_once(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import struct
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -165,7 +166,9 @@ def test_every_refusal_is_one_sentence_in_one_shape(server: Any, path: str, stat
 
 def test_health_readiness_and_metrics(server: Any) -> None:
     assert server.client.get("/healthz").json() == {"healthy": True}
-    assert server.client.get("/readyz").json() == {"ready": True, "generation": 1}
+    while server.client.get("/readyz").status_code == 503:  # until it is warm
+        time.sleep(0.02)
+    assert server.client.get("/readyz").json() == {"ready": True, "generation": 1, "indexGeneration": 1}
     server.data('{ similarVoxels(concept: "cake") { totalCount } }')
     server.error('{ similarVoxels(concept: "") { totalCount } }')
     text = server.client.get("/metrics").text
