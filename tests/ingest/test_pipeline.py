@@ -1,6 +1,5 @@
 """The whole ingest on a tiny subject: real stages, a real DuckDB, a network of a few lines."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -10,30 +9,11 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config
+from tiny import CONTENT_TABLES, TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
 from atlas.store import Store
 from ingest import labelling, pipeline
 from schemas.errors import BadInputError, LedgerConflictError, NotFoundError
-
-CONTENT_TABLES = (
-    "subject",
-    "roi",
-    "voxel",
-    "voxel_roi",
-    "stimulus",
-    "caption",
-    "model",
-    "split",
-    "encoding",
-    "dropped",
-    "significance",
-    "top_image",
-    "label",
-    "label_embedding",
-    "synthetic_image",
-    "label_score",
-)
 
 
 @pytest.fixture
@@ -46,17 +26,6 @@ def run(home: Path, *, dataset: TinyDataset | None = None, learning_curve: bool 
     backbone, dataset, config = TinyBackbone(), dataset or TinyDataset(), tiny_config(**changes)
     with Store.open(str(home / "atlas.duckdb")) as store:
         return pipeline.ingest(store, dataset, config, backbone, backbone, home=home, learning_curve=learning_curve)
-
-
-def digest(home: Path) -> dict[str, str]:
-    """A hash of every table's rows, whatever their order and whatever the folder of the pictures."""
-    with Store.open(str(home / "atlas.duckdb")) as store:
-        digests = {}
-        for table in CONTENT_TABLES:
-            rows = store.frame(f"SELECT * FROM {table}").to_dicts()
-            lines = sorted(repr({**row, "uri": Path(str(row.get("uri", ""))).name}) for row in rows)
-            digests[table] = f"{len(lines)} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
-        return digests
 
 
 def test_ingest_fills_every_table(tmp_path, tiny_networks):

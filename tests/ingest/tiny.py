@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from atlas.store import Store
 from ingest.datasets.interface import Subject
 from schemas.config import IngestConfig
 
@@ -57,9 +59,9 @@ class TinyCaptioner:
 
     name = "tiny@1"
 
-    def caption(self, images: Sequence[np.ndarray], features: np.ndarray | None) -> list[str]:
-        assert features is not None
-        return [f"a photo of a {list(_RGB)[int(row.argmax())]}" for row in features]
+    def caption(self, images: Sequence[np.ndarray], features: np.ndarray | None = None) -> list[str]:
+        rows = TinyBackbone().features(list(images)) if features is None else features
+        return [f"a photo of a {list(_RGB)[int(row.argmax())]}" for row in rows]
 
 
 class TinyGenerator:
@@ -135,3 +137,35 @@ def tiny_config(**changes: object) -> IngestConfig:
         "test_share": 0.25,
     }
     return IngestConfig.model_validate({**settings, **changes})
+
+
+CONTENT_TABLES = (
+    "subject",
+    "roi",
+    "voxel",
+    "voxel_roi",
+    "stimulus",
+    "caption",
+    "model",
+    "split",
+    "encoding",
+    "dropped",
+    "significance",
+    "top_image",
+    "label",
+    "label_embedding",
+    "synthetic_image",
+    "label_score",
+)
+"""Tables whose rows an ingest gives; `run` and `ledger` say when it did."""
+
+
+def digest(home: Path) -> dict[str, str]:
+    """A hash of every table's rows, whatever their order and whatever the folder of the pictures."""
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        digests = {}
+        for table in CONTENT_TABLES:
+            rows = store.frame(f"SELECT * FROM {table}").to_dicts()
+            lines = sorted(repr({**row, "uri": Path(str(row.get("uri", ""))).name}) for row in rows)
+            digests[table] = f"{len(lines)} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+        return digests
