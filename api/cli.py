@@ -17,6 +17,7 @@ from rich.console import Console
 from api.cli_ingest import register as register_ingest
 from api.cli_pictures import register as register_pictures
 from api.cli_release import register as register_release
+from api.cli_report import register as register_report
 from schemas.config import IngestConfig, Settings
 from schemas.errors import AtlasError, BadInputError, StoreError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 register_ingest(app)
 register_release(app)
+register_report(app)
 register_pictures(app)
 screen = Console(stderr=True)
 output = Console()

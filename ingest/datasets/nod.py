@@ -141,6 +141,11 @@ class Nod:
         """Responses of voxels, (n_stimuli, n_voxels); see `Dataset`."""
         return mean_responses(self._contents.blocks, len(self._contents.images), voxels)
 
+    def localisers(self) -> dict[str, Floats]:
+        """Localiser contrast → t of every vertex, (n_voxels,), for those whose maps are there."""
+        folder = localiser_folder(self._contents.root, self._contents.subject)
+        return _contrasts(folder / f"{folder.name}_beta.dscalar.nii", self._contents.cells)
+
 
 def localiser_folder(root: Path, subject: str) -> Path:
     """Folder of the localiser's labels and maps."""

@@ -17,9 +17,9 @@ from ingest.datasets.fingerprint import combined_sha256, data_sha256
 from ingest.datasets.interface import Subject
 from ingest.datasets.inventory import Inventory, Item, Size, inventory
 from ingest.datasets.nsd_betas import SPACES, cells_shape, session_files, session_reader
-from ingest.datasets.nsd_design import DESIGN, SESSIONS, TABLE, TRIALS, run_slices, trial_images
+from ingest.datasets.nsd_design import DESIGN, SESSIONS, TABLE, TRIALS, coco_images, run_slices, trial_images
 from ingest.datasets.nsd_maps import Maps, SurfaceMaps, VolumeMaps
-from ingest.datasets.nsd_regions import regions
+from ingest.datasets.nsd_regions import LOCALISERS, regions
 from ingest.datasets.regions import region_frames, selected
 from ingest.datasets.trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
 from ingest.datasets.volumes import readable
@@ -150,7 +150,7 @@ class Nsd:
     def __init__(self, config: IngestConfig, home: Path) -> None:
         layout = _Layout.of(config)
         self._contents = contents = _Contents(layout, config, home / "cache" / "betas")
-        self._images = layout.root / STIMULI
+        self._images, self._table = layout.root / STIMULI, layout.root / TABLE
         if not self._images.exists():
             raise NotFoundError(f"{self._images}: the images are not there; download nsd_stimuli.hdf5 from NSD.")
         self.n_repeats = repeats(contents.blocks, len(contents.nsd_ids))
@@ -191,6 +191,16 @@ class Nsd:
     def responses_of(self, voxels: Indices) -> Floats:
         """Responses of voxels, (n_stimuli, n_voxels), of which only theirs are read; see `Dataset`."""
         return mean_responses(self._contents.blocks, len(self._contents.nsd_ids), voxels)
+
+    def localisers(self) -> dict[str, Floats]:
+        """Localiser contrast → t of every voxel, (n_voxels,), for those whose maps are there."""
+        maps = {name: self._contents.maps.localiser(name) for name in LOCALISERS.values()}
+        return {name: t for name, t in maps.items() if t is not None}
+
+    def coco_names(self) -> pl.DataFrame:
+        """The COCO image that each image was cut from: stimulus_id, image (COCO's file name without its ending)."""
+        images = coco_images(self._table, self._contents.nsd_ids)
+        return self.stimuli.select("stimulus_id", images)
 
     def _digests(self, path: Path) -> list[str]:
         """SHA-256 of the pixels of each image; kept in a file, since it takes gigabytes of reading to know them."""

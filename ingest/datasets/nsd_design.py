@@ -98,6 +98,25 @@ def images_of_table(path: Path, subject: int) -> NsdIds:
     return _checked(done.sort("trial")["nsdId"].to_numpy().astype(np.int32), path)
 
 
+def coco_images(path: Path, nsd_ids: NsdIds) -> pl.Series:
+    """COCO's 12-digit names of the images that NSD's were cut from, in the order of `nsd_ids`: the Series `image`.
+
+    Raises:
+        BadInputError: the table cannot be read, or lacks an image.
+    """
+    try:
+        table = pl.read_csv(path, columns=["nsdId", "cocoId"], schema_overrides={"cocoId": pl.Int64})
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(f"{path}: no readable stimulus table ({reason}); download it from NSD again.") from None
+    names = pl.DataFrame({"nsdId": nsd_ids.astype(np.int64)}).join(table, on="nsdId", how="left", maintain_order="left")
+    if names["cocoId"].null_count():
+        raise BadInputError(
+            f"{path}: {names['cocoId'].null_count()} images have no cocoId; download it from NSD again."
+        )
+    return names["cocoId"].cast(pl.String).str.zfill(12).alias("image")
+
+
 def _checked(images: NsdIds, path: Path) -> NsdIds:
     if images.min() < 0 or images.max() >= N_IMAGES:
         raise BadInputError(

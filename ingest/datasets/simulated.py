@@ -25,6 +25,7 @@ from ingest.datasets.planting import (
     shown,
 )
 from ingest.progress import Progress
+from ingest.scenes.concepts import CATEGORY_OF
 from ingest.scenes.scene_set import read_image, scene_set
 
 N_SCENES = 2000
@@ -104,6 +105,16 @@ class Simulated:
     def planting(self) -> pl.DataFrame:
         """Rows of the `planting` table: subject_id, voxel, concept, category, weight."""
         return self._planting.table().select(pl.lit(self.subject.subject_id).alias("subject_id"), pl.all())
+
+    def contents(self) -> pl.DataFrame:
+        """What the pictures show that voxels can be tuned to: stimulus_id, category; a row for each that one shows."""
+        rows = {
+            (stimulus_id, CATEGORY_OF[thing.concept])
+            for stimulus_id, scene in zip(self.stimuli["stimulus_id"], self._scenes, strict=True)
+            for thing in scene.things
+            if shown(thing.concept, thing.area)
+        }
+        return pl.DataFrame(sorted(rows), {"stimulus_id": pl.String, "category": pl.String}, orient="row")
 
     @cached_property
     def _noise_free(self) -> NDArray[np.float64]:

@@ -1,0 +1,68 @@
+"""`voxel-atlas report` and `voxel-atlas compare`: the evaluation of what is in the atlas."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from schemas.config import Settings
+
+if TYPE_CHECKING:
+    from api.report.study import Options
+
+AtlasOption = Annotated[
+    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
+]
+screen, output = Console(stderr=True), Console()
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(report)
+
+
+def report(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]…", help="Model ids; none: the newest finished one.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")] = Path("report"),
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="What the images show: a CSV with columns image and category, or COCO annotations (.json)."),
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option("--category", help="Category of Fig. 5; can be given again; none: all.")
+    ] = None,
+    concept: Annotated[
+        list[str] | None, typer.Option("--concept", help="Concept map of Fig. 4; can be given again.")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=10, help="Voxels that the learning curve and the shuffled control are fitted on.")
+    ] = 500,
+    atlas: AtlasOption = "",
+) -> None:
+    """Write the paper's evaluation of models: one page, its figures as PNG and SVG, its tables as Parquet and CSV."""
+    from api.console import Bars
+    from api.report.study import CONCEPTS, Options, Study
+    from api.report.write import report as write
+    from atlas.search import Atlas
+
+    settings = Settings(atlas=atlas) if atlas else Settings()
+    options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample)
+    with (
+        Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened,
+        Bars(screen) as bars,
+    ):
+        study = Study(opened, settings, models or [], options, bars)
+        write(study, out, _command(study.models, out, options))
+    screen.print(f"wrote {out / 'index.html'}", highlight=False)
+
+
+def _command(models: list[dict[str, Any]], out: Path, options: "Options") -> list[str]:
+    """The command line that makes the same report again."""
+    given = [str(model["model_id"]) for model in models]
+    given += ["--labels", str(options.labels)] if options.labels else []
+    for name, values in (("--category", options.categories), ("--concept", options.concepts)):
+        given += [part for value in values for part in (name, value)]
+    return ["voxel-atlas", "report", *given, "--sample", str(options.sample), "-o", str(out)]

@@ -1,0 +1,94 @@
+"""Section on the cortex (Fig. 4): labels as colours, on the flat map and inflated, and maps of concepts."""
+
+import polars as pl
+
+from api.colours import colour_map
+from api.drawing import on_cells
+from api.maps import MapRequest, ValueMap, value_map
+from api.places import Place
+from api.report.section import Section, about_simulated
+from api.report.study import Model, Study
+from viz import figures, flatmap, inflated
+from viz.overlay import Outlines
+
+WIDTH = 1024
+
+
+def figure_4(study: Study) -> Section:
+    """Colours of labels and maps of concepts, for each model."""
+    section = Section("fig4", "Labels and concepts on the cortex (Fig. 4)")
+    tables: list[pl.DataFrame] = []
+    for number, model in enumerate(study.models, 1):
+        with section.may_lack():
+            place = study.places.of_model(model["model_id"])
+            with section.may_lack():
+                _colours(section, study, model, place, number)
+            tables.append(_concepts(section, study, model, place, number))
+    if tables:
+        section.tables["fig4_concept_maps"] = pl.concat(tables)
+    return section
+
+
+def _colours(section: Section, study: Study, model: Model, place: Place, number: int) -> None:
+    method = study.methods(model)[0]
+    shown = colour_map(study.atlas, model["model_id"], study.settings.home, method)
+    cells = on_cells(shown, place)
+    flat = flatmap.render_colours(cells.values, place.pixels(WIDTH), outlines=_lines(place), legend_names=shown.legend)
+    solid = inflated.render_colours(cells.values, inflated.view(place.surface, width=WIDTH))
+    section.draw(
+        f"fig4_colours_{number}",
+        figures.pictures({f"{model['model_id']}, {method}": flat, "inflated": solid}, scales={}),
+        f"Fig. 4: each voxel in the colour of its first label by {method}; labels near in meaning have near colours "
+        f"(UMAP of {model['label_backbone']}'s space in three dimensions, trustworthiness "
+        f"{shown.colours.trustworthiness:.2f}). Named: the {len(shown.legend)} commonest labels. "
+        f"n = {len(shown.top.voxels):,} voxels.{about_simulated(model)}",
+    )
+    rgb = shown.colours.of(shown.top.labels)
+    section.tables[f"fig4_colours_{number}"] = pl.DataFrame(
+        {
+            "model_id": [model["model_id"]] * len(rgb),
+            "label": shown.top.labels,
+            "n_voxels": shown.top.counts,
+            **{name: rgb[:, part] for part, name in enumerate(("red", "green", "blue"))},
+        }
+    )
+
+
+def _concepts(section: Section, study: Study, model: Model, place: Place, number: int) -> pl.DataFrame:
+    by = "weights" if model["has_text"] else "labels"
+    frames, flat, scales = [], dict[str, bytes](), {}
+    for concept in study.options.concepts:
+        shown = value_map(study.atlas, MapRequest(concept=concept, model=model["model_id"], by=by))
+        frames.append(
+            pl.DataFrame({"voxel": shown.voxels, "similarity": shown.values}).select(
+                pl.lit(model["model_id"]).alias("model_id"), pl.lit(concept).alias("concept"), "voxel", "similarity"
+            )
+        )
+        scales[concept] = shown.scale, f"similarity to {concept} (cosine)"
+        flat[concept] = bare_map(shown, place, names=False)
+    section.draw(
+        f"fig4_concepts_{number}",
+        figures.pictures(flat, scales=scales, columns=2),
+        f"Similarity of voxels to concepts, {model['model_id']}, by {by}; n = {frames[0].height:,} voxels. Each map "
+        f"has a range of its own, centred on 0. Lines: regions.{about_simulated(model)}",
+    )
+    return pl.concat(frames)
+
+
+def bare_map(shown: ValueMap, place: Place, *, names: bool = True) -> bytes:
+    """A flat map with the regions that the subject has in the atlas, and without title and colour bar, as PNG."""
+    cells = on_cells(shown, place)
+    return flatmap.render(
+        cells.values,
+        place.pixels(WIDTH),
+        colormap=shown.scale.colormap,
+        vmin=shown.scale.vmin,
+        vmax=shown.scale.vmax,
+        alpha=cells.alpha,
+        outlines=_lines(place),
+        names=names,
+    )
+
+
+def _lines(place: Place) -> Outlines:
+    return {name: paths for name, paths in place.outlines.items() if name in place.rois}

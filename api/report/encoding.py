@@ -1,0 +1,191 @@
+"""Section on the encoding models: R² against its ceiling, histograms, maps, learning curve, shuffled control."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from api.maps import MapRequest, value_map
+from api.report.cortex import bare_map
+from api.report.section import Section, Shown, about_simulated
+from api.report.study import Model, Study
+from atlas.evaluation.statistics import interval
+from ingest.evaluation.refit import learning_curve, sampled, shuffled_control
+from schemas.errors import NotFoundError
+from viz import figures
+
+
+def encoding(study: Study) -> Section:
+    """How well voxels are predicted."""
+    section = Section("encoding", "Encoding models")
+    frames = []
+    for model in study.models:
+        frame = study.atlas.store.frame(
+            "SELECT model_id, subject_id, voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, alpha "
+            "FROM voxel_quality WHERE model_id = ? ORDER BY voxel",
+            [model["model_id"]],
+        )
+        frames.append(frame)
+    quality = pl.concat(frames)
+    section.tables["encoding"] = quality
+    section.shown.append(Shown("Scores on the test images, over fitted voxels.", _summary(quality)))
+    panels = {
+        model["model_id"]: {
+            name: rows["r2"].to_numpy()
+            for name, rows in (
+                ("significant", frame.filter(pl.col("significant"))),
+                ("others", frame.filter(~pl.col("significant").fill_null(value=False))),
+            )
+        }
+        for model, frame in zip(study.models, frames, strict=True)
+    }
+    section.draw(
+        "encoding_r2",
+        figures.histograms(panels, quantity="R² on test images (share of variance)"),
+        f"R² on the test images. n: voxels. {_sizes(study)} The outermost 0.1 % at either end share the last bar.",
+    )
+    with section.may_lack():
+        _ceilings(section, study, frames)
+    for number, model in enumerate(study.models, 1):
+        with section.may_lack():
+            _map(section, study, model, number)
+    with section.may_lack():
+        _curves(section, study)
+    return section
+
+
+def controls(study: Study) -> Section:
+    """What the pipeline finds where there is nothing: shuffled responses."""
+    section = Section("controls", "Controls")
+    frames = []
+    for model in study.models:
+        with section.may_lack():
+            voxels = _sample(study, model, significant=False)
+            features = study.features(model)
+            frame = shuffled_control(study.evidence(model), features, voxels)
+            frames.append(frame.insert_column(0, pl.Series("model_id", [model["model_id"]] * frame.height)))
+    if not frames:
+        return section
+    found = pl.concat(frames)
+    section.tables["control_shuffled_responses"] = found
+    counted = found.group_by("model_id", "responses", maintain_order=True).agg(
+        pl.len().alias("n"),
+        pl.col("r").median().alias("median r"),
+        pl.col("r2").median().alias("median R²"),
+        (pl.col("p") < 0.05).mean().alias("share with p < 0.05"),
+        (pl.col("q") <= 0.05).mean().alias("share with q ≤ 0.05"),
+    )
+    section.paragraphs.append(
+        "A sample of voxels was fitted again, to the measured responses and to responses that were permuted over the "
+        "images, each voxel's by a permutation of its own. Of the shuffled ones, at most 5 % may have p < 0.05."
+    )
+    section.shown.append(Shown("Measured and shuffled responses, fitted and tested in the same way.", counted))
+    panels = {
+        str(model_id): {
+            str(kind): rows["r"].to_numpy() for (kind,), rows in part.group_by("responses", maintain_order=True)
+        }
+        for (model_id,), part in found.group_by("model_id", maintain_order=True)
+    }
+    section.draw(
+        "control_shuffled",
+        figures.histograms(panels, quantity="Pearson r on test images"),
+        "Prediction of measured and of shuffled responses by the same network. n: voxels of the sample.",
+    )
+    return section
+
+
+def _summary(quality: pl.DataFrame) -> pl.DataFrame:
+    return quality.group_by("model_id", maintain_order=True).agg(
+        pl.len().alias("n"),
+        pl.col("significant").sum().alias("significant"),
+        pl.col("r2").median().alias("median R²"),
+        pl.col("r2").quantile(0.95).alias("95th percentile R²"),
+        pl.col("r").median().alias("median r"),
+        pl.col("r2").filter(pl.col("significant")).median().alias("median R², significant"),
+        pl.col("r2_of_ceiling").filter(pl.col("significant")).median().alias("median R² / ceiling, significant"),
+    )
+
+
+def _sizes(study: Study) -> str:
+    counts = {f"{model['n_test']:,}" for model in study.models}
+    return f"{' or '.join(sorted(counts))} test images."
+
+
+def _ceilings(section: Section, study: Study, frames: list[pl.DataFrame]) -> None:
+    known = {
+        model["model_id"]: frame.drop_nulls("noise_ceiling")
+        for model, frame in zip(study.models, frames, strict=True)
+        if frame["noise_ceiling"].drop_nulls().len()
+    }
+    if not known:
+        raise NotFoundError("No subject has a noise ceiling, so R² is not shown against it.")
+    pairs = {name: (frame["noise_ceiling"].to_numpy(), frame["r2"].to_numpy()) for name, frame in known.items()}
+    section.draw(
+        "encoding_ceiling",
+        figures.against(pairs, x="noise ceiling (share of variance)", y="R² on test images"),
+        "R² of each voxel against the share of its variance that is signal. Dashed: all of the signal is predicted. "
+        "The ceiling is an estimate, so some voxels lie above it.",
+    )
+
+
+def _map(section: Section, study: Study, model: Model, number: int) -> None:
+    place = study.places.of_model(model["model_id"])
+    shown = value_map(study.atlas, MapRequest(metric="r2", model=model["model_id"], lo=0.0))
+    section.draw(
+        f"encoding_map_{number}",
+        figures.pictures(
+            {model["model_id"]: bare_map(shown, place)}, scales={model["model_id"]: (shown.scale, shown.unit)}
+        ),
+        f"R² on the flattened cortex of {model['subject_id']}; n = {len(shown.voxels):,} voxels. Lines: regions."
+        f"{about_simulated(model)}",
+    )
+
+
+def _sample(study: Study, model: Model, *, significant: bool) -> NDArray[np.int32]:
+    sql = "SELECT voxel FROM voxel_quality WHERE model_id = ? AND (significant OR NOT ?)"
+    voxels = study.atlas.store.frame(sql, [model["model_id"], significant])["voxel"].to_numpy().astype(np.int32)
+    if not len(voxels):
+        raise NotFoundError(f"{model['model_id']} has no significant voxel.")
+    return sampled(voxels, study.options.sample)
+
+
+def _curves(section: Section, study: Study) -> None:
+    frames = []
+    for model in study.models:
+        with section.may_lack():
+            frame = _curve(study, model)
+            frames.append(frame.insert_column(0, pl.Series("model_id", [model["model_id"]] * frame.height)))
+    if not frames:
+        return
+    found = pl.concat(frames)
+    section.tables["learning_curve"] = found
+    rows = []
+    for (model_id, n_train), point in found.group_by("model_id", "n_train", maintain_order=True):
+        low, high = interval(point["r2"].to_numpy())
+        mean = {"n": point.height, "mean_r2": point["r2"].mean(), "low": low, "high": high}
+        rows.append({"model_id": model_id, "n_train": n_train, **mean})
+    means = pl.DataFrame(rows)
+    section.tables["learning_curve_means"] = means
+    series = {}
+    for (model_id,), own in means.group_by("model_id", maintain_order=True):
+        points = {name: own[name].to_numpy() for name in ("n_train", "mean_r2", "low", "high")}
+        series[f"{model_id} (n = {own['n'][0]:,})"] = tuple(points.values())
+    section.draw(
+        "learning_curve",
+        figures.curves(series, x="training images", y="mean R² on test images"),
+        "Test scores of models that were fitted on fewer images: the first 5, 10 … 30 and 34 of 34 blocks. n: "
+        "significant voxels, or a sample of them where the ingest kept no curve; band: 95 % bootstrap interval of the "
+        "mean over these voxels.",
+    )
+
+
+def _curve(study: Study, model: Model) -> pl.DataFrame:
+    """n_train, voxel, r2, r of significant voxels: from the atlas, else fitted now on a sample."""
+    kept = study.atlas.store.frame(
+        "SELECT l.n_train, l.voxel, l.r2::DOUBLE AS r2, l.r::DOUBLE AS r FROM learning_curve l "
+        "JOIN voxel_quality q USING (model_id, voxel) WHERE l.model_id = ? AND q.significant ORDER BY ALL",
+        [model["model_id"]],
+    )
+    if not kept.is_empty():
+        return kept
+    voxels = _sample(study, model, significant=True)
+    return learning_curve(study.evidence(model), study.features(model), voxels)

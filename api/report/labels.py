@@ -1,0 +1,230 @@
+"""Sections on labels: Fig. 2 (label and weights), Fig. 3 (regions' labels), and how many meanings a voxel has."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from api.report.section import Section, Shown
+from api.report.study import Study
+from atlas.evaluation.labels import SHARE, label_cosines, label_spread, region_labels, region_overlap
+from atlas.evaluation.statistics import FEWEST_PAIRS, tested
+from schemas.errors import NotFoundError
+from viz import figures
+
+EVERYWHERE = "all"
+"""Stands for all labelled voxels, among the names of regions."""
+READOUTS = ("weights", "pattern")
+SHUFFLED = "shuffled labels"
+TEST_COLUMNS = ("n", "mean_a", "mean_b", "difference", "low", "high", "t", "p", "p_holm", "d", "rank_p", "rank_r")
+
+ABOUT_TESTS = (
+    "Tests are paired and two-sided: Student's t (differences are independent and their mean is nearly normal) and "
+    "Wilcoxon's signed rank (independent and symmetric). low and high: 95 % interval of the mean difference. d: mean "
+    "difference in standard deviations of the differences. rank_r: rank-biserial correlation. p_holm: Holm's "
+    "correction over the rows of the table. Over voxels: the unit is a voxel of one subject; neighbours are not "
+    "independent, so these p are too small and say nothing of other people. Over subjects: the unit is a subject."
+)
+
+
+def figure_2(study: Study) -> Section:
+    """How near the first label of each voxel is to its weights, per region and method."""
+    section = Section("fig2", "Labels and weights (Fig. 2)")
+    frames = []
+    for model in study.models:
+        with section.may_lack():
+            study.methods(model)
+            for readout in READOUTS:
+                found = label_cosines(study.atlas, model, readout)
+                frames.append(
+                    found.select(
+                        pl.lit(model["model_id"]).alias("model_id"),
+                        pl.lit(model["subject_id"]).alias("subject_id"),
+                        pl.lit(readout).alias("readout"),
+                        pl.all(),
+                    )
+                )
+    if not frames:
+        return section
+    cosines = pl.concat(frames)
+    section.tables["fig2_cosines"] = cosines
+    section.paragraphs.append(
+        "The cosine of each voxel's first label with its ridge weights (the paper's measure) and with its pattern "
+        "(Haufe et al. 2014). The control gives each voxel the first label of another."
+    )
+    if cosines["method"].n_unique() < 2:
+        section.absent.append(
+            f"Only {cosines['method'][0]} has labelled these voxels, so methods are not compared; "
+            "ingest with --method clip-msm too."
+        )
+    by_region = _in_regions(cosines, study.members)
+    for readout in READOUTS:
+        part = by_region.filter(pl.col("readout") == readout)
+        groups = {str(roi): dict(_series(rows)) for (roi,), rows in part.group_by("roi", maintain_order=True)}
+        section.draw(
+            f"fig2_{readout}",
+            figures.boxes(groups, quantity=f"cosine of label and {readout}"),
+            f"Fig. 2 with {readout}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below each ROI "
+            f"its labelled voxels, of {_subjects(study)}. The control is of the first method.",
+        )
+    pairs = pl.concat(_pairs(by_region))
+    section.tables["fig2_pairs"] = pairs
+    by = ["model_id", "readout", "a", "b", "roi"]
+    over_voxels = tested(pairs, by, "cosine_a", "cosine_b")
+    section.tables["fig2_tests_over_voxels"] = over_voxels
+    section.paragraphs.append(ABOUT_TESTS)
+    section.shown.append(
+        Shown("Fig. 2 tested over voxels: method a against b.", over_voxels.select(*by, *TEST_COLUMNS))
+    )
+    means = pairs.group_by("subject_id", *by[1:], maintain_order=True).agg(
+        pl.col("cosine_a").mean(), pl.col("cosine_b").mean()
+    )
+    if means["subject_id"].n_unique() < FEWEST_PAIRS:
+        section.absent.append(
+            f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {means['subject_id'].n_unique()}."
+        )
+    else:
+        over_subjects = tested(means, by[1:], "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
+        section.tables["fig2_subject_means"] = means
+        section.tables["fig2_tests_over_subjects"] = over_subjects
+        section.shown.append(Shown("Fig. 2 tested over subjects' means.", over_subjects.select(*by[1:], *TEST_COLUMNS)))
+    return section
+
+
+def figure_3(study: Study) -> Section:
+    """The ten commonest first labels of each region."""
+    section = Section("fig3", "Labels of regions (Fig. 3)")
+    if study.members.is_empty():
+        section.absent.append("The subjects have no regions of interest.")
+        return section
+    if study.first_labels.is_empty():
+        section.absent.append("No voxel is labelled.")
+        return section
+    members = study.members
+    frames = []
+    for (model_id, subject_id), first in study.first_labels.group_by("model_id", "subject_id", maintain_order=True):
+        own = members.filter(pl.col("subject_id") == subject_id)
+        counted = region_labels(first, own)
+        frames.append(counted.select(pl.lit(model_id).alias("model_id"), pl.all()))
+    counted = pl.concat(frames)
+    section.tables["fig3_labels"] = counted
+    for number, ((model_id, method), part) in enumerate(counted.group_by("model_id", "method", maintain_order=True), 1):
+        panels = {}
+        for (roi,), rows in part.group_by("roi", maintain_order=True):
+            first = rows.filter(pl.col("rank") <= 10)
+            bars = list(zip(first["label"].to_list(), (100 * first["share"]).to_list(), strict=True))
+            panels[f"{roi} (n = {rows['n_voxels'].sum():,})"] = bars
+        section.draw(
+            f"fig3_{number}",
+            figures.ranked_bars(panels, quantity="share of voxels (%)"),
+            f"Fig. 3: the ten commonest first labels of each region by {method}, {model_id}. n: labelled voxels.",
+        )
+    return section
+
+
+def meanings(study: Study) -> Section:
+    """How many labels voxels need, how even they are, and what regions share."""
+    section = Section("meanings", "How many meanings a voxel has")
+    frames = []
+    for model in study.models:
+        with section.may_lack():
+            study.methods(model)
+            scores = study.atlas.store.frame(
+                "SELECT voxel, method, probability FROM label_score WHERE model_id = ?", [model["model_id"]]
+            )
+            frames.append(
+                label_spread(scores).select(
+                    pl.lit(model["model_id"]).alias("model_id"),
+                    pl.lit(model["subject_id"]).alias("subject_id"),
+                    pl.all(),
+                )
+            )
+    if not frames:
+        return section
+    spread = pl.concat(frames)
+    section.tables["meanings"] = spread
+    by_region = _in_regions(spread, study.members)
+    summary = by_region.group_by("model_id", "method", "roi", maintain_order=True).agg(
+        pl.len().alias("n"),
+        pl.col("n_labels").mean().alias("labels"),
+        pl.col("needed").mean().alias("needed"),
+        pl.col("needed").median().alias("median needed"),
+        pl.col("entropy").mean().alias("entropy (bits)"),
+    )
+    section.tables["meanings_by_region"] = summary
+    section.paragraphs.append(
+        f"needed: the fewest labels that together hold {SHARE:.0%} of a voxel's label probability; entropy: of that "
+        "distribution. Both depend on the temperature of the softmax, which is the same for all voxels of a model, and "
+        "on the labels that were stored, whose probabilities are scaled to sum to 1."
+    )
+    section.shown.append(Shown("Labels per voxel, by region. n: labelled voxels.", summary))
+    for column, quantity in (("needed", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
+        groups = {
+            str(roi): {str(method): part[column].to_numpy() for (method,), part in rows.group_by("method")}
+            for (roi,), rows in by_region.group_by("roi", maintain_order=True)
+        }
+        section.draw(
+            f"meanings_{column}",
+            figures.boxes(groups, quantity=quantity),
+            f"{quantity[0].upper()}{quantity[1:]}, per region; boxes as in Fig. 2, of {_subjects(study)}.",
+        )
+    with section.may_lack():
+        _overlap(section, study)
+    return section
+
+
+def _overlap(section: Section, study: Study) -> None:
+    if study.members.is_empty():
+        raise NotFoundError("The subjects have no regions of interest, so none can share labels.")
+    frames, panels = [], {}
+    for (model_id, subject_id), first in study.first_labels.group_by("model_id", "subject_id", maintain_order=True):
+        own = study.members.filter(pl.col("subject_id") == subject_id)
+        overlap = region_overlap(region_labels(first, own))
+        frames.append(overlap.select(pl.lit(model_id).alias("model_id"), pl.all()))
+        for (method,), part in overlap.group_by("method", maintain_order=True):
+            names = part["roi"].unique().sort().to_list()
+            panels[f"{model_id}\n{method}"] = names, part["overlap"].to_numpy().reshape(len(names), len(names))
+    section.tables["region_overlap"] = pl.concat(frames)
+    section.draw(
+        "region_overlap",
+        figures.matrices(panels, quantity="overlap (0 to 1)"),
+        "How much two regions' first labels overlap: the sum over labels of the smaller of the two shares. 1: equal "
+        "distributions; 0: no label in common.",
+    )
+
+
+def _in_regions(frame: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """Rows by region, a voxel once for each region that it is in, and once for "all"."""
+    everywhere = frame.with_columns(pl.lit(EVERYWHERE).alias("roi"))
+    inside = frame.join(members, on=["subject_id", "voxel"]).sort("roi", "model_id", maintain_order=True)
+    return pl.concat([inside.select(everywhere.columns), everywhere])
+
+
+def _series(rows: pl.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    methods = rows["method"].unique(maintain_order=True).to_list()
+    for method in methods:
+        yield method, rows.filter(pl.col("method") == method)["cosine"].to_numpy()
+    yield SHUFFLED, rows.filter(pl.col("method") == methods[0])["shuffled"].to_numpy()
+
+
+def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Each method beside its shuffled labels, and each two methods on the voxels that both label."""
+    keys = ["model_id", "subject_id", "readout", "roi", "voxel"]
+    methods = by_region["method"].unique(maintain_order=True).to_list()
+
+    def named(frame: pl.DataFrame, a: str, b: str) -> pl.DataFrame:
+        return frame.select(*keys, pl.lit(a).alias("a"), pl.lit(b).alias("b"), "cosine_a", "cosine_b")
+
+    for method in methods:
+        own = by_region.filter(pl.col("method") == method)
+        yield named(own.rename({"cosine": "cosine_a", "shuffled": "cosine_b"}), method, SHUFFLED)
+    for a, b in combinations(methods, 2):
+        one, other = (by_region.filter(pl.col("method") == method) for method in (a, b))
+        joined = one.join(other.select(*keys, pl.col("cosine").alias("cosine_b")), on=keys)
+        yield named(joined.rename({"cosine": "cosine_a"}), a, b)
+
+
+def _subjects(study: Study) -> str:
+    subjects = dict.fromkeys(str(model["subject_id"]) for model in study.models)
+    return next(iter(subjects)) if len(subjects) == 1 else f"{len(subjects)} subjects"

@@ -1,0 +1,115 @@
+"""A report as a folder: one self-contained page, its figures as PNG and SVG, its tables as Parquet and CSV."""
+
+import base64
+import datetime
+import math
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from api.report.section import Section
+from schemas.errors import BadInputError, StoreError
+
+PAGE = "index.html"
+MOST_ROWS = 60
+"""Rows of a table that the page shows; its file holds all."""
+PIXELS_PER_INCH = 125
+"""On the screen: letters of 7.5 points are as tall as the text of tables."""
+_P_VALUES = ("p", "p_holm", "rank_p")
+"""Columns whose zeros are numbers too small for a float."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def write(out: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write the folder, whole or not at all.
+
+    Args:
+        out: the folder to make; a report that is there already is replaced.
+        title: of the page.
+        sections: in their order.
+
+    Raises:
+        BadInputError: the folder is there and is no report.
+        StoreError: it cannot be written.
+    """
+    with _replaced(out) as folder:
+        for section in sections:
+            for picture in section.pictures:
+                _put(folder / "figures" / f"{picture.name}.png", picture.drawing.png)
+                _put(folder / "figures" / f"{picture.name}.svg", picture.drawing.svg)
+            for name, frame in section.tables.items():
+                path = folder / "tables" / name
+                path.parent.mkdir(exist_ok=True)
+                frame.write_parquet(path.with_suffix(".parquet"))
+                frame.write_csv(path.with_suffix(".csv"))
+        _put(folder / PAGE, render(title, sections).encode())
+
+
+def render(title: str, sections: Sequence[Section]) -> str:
+    """The page: HTML that needs no other file and no network."""
+    environment = Environment(
+        loader=PackageLoader("api.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["cell"] = cell
+    now = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    template = environment.get_template("page.html")
+    return template.render(
+        title=title, sections=sections, written=now, most_rows=MOST_ROWS, numeric=_numeric, dpi=PIXELS_PER_INCH
+    )
+
+
+def cell(value: object, column: str = "") -> str:
+    """A value as people read it: four digits, a true minus sign, a dash for a missing one."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        if value == 0 and column in _P_VALUES:
+            return "< 10⁻³⁰⁰"
+        if value == 0 or 1e-3 <= abs(value) < 1e5:
+            return f"{value:.4g}".replace("-", "−")
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}".replace("-", "−")
+    return str(value)
+
+
+def _numeric(frame: pl.DataFrame, column: str) -> bool:
+    return bool(frame.schema[column].is_numeric())
+
+
+def _data_uri(png: bytes) -> Markup:
+    return Markup("data:image/png;base64,") + base64.b64encode(png).decode()
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+@contextmanager
+def _replaced(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its place when all is written, and is gone when something fails."""
+    out = out.expanduser().absolute()
+    if out.exists() and not (out.is_dir() and ((out / PAGE).exists() or not any(out.iterdir()))):
+        raise BadInputError(f"{out} is there and is no report; give a folder that is not there.")
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if out.exists():
+            shutil.rmtree(out)
+        temporary.rename(out)
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written: {error.strerror or error}; choose another folder.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,64 @@
+"""What a report is made of: sections with figures, tables that are shown, and the tables behind them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from schemas.errors import AtlasError
+from viz.figures import Drawing, saved
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page; `name` is also its files'."""
+
+    name: str
+    caption: str
+    drawing: Drawing
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table of the page."""
+
+    caption: str
+    frame: pl.DataFrame
+
+
+@dataclass
+class Section:
+    """One part of a report. What it lacks is said in `absent`, one sentence each."""
+
+    key: str
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Name of the file → the rows behind figures and statements."""
+    absent: list[str] = field(default_factory=list)
+
+    def draw(self, name: str, figure: "Figure", caption: str) -> None:
+        """Add a figure."""
+        self.pictures.append(Picture(name, caption, saved(figure)))
+
+    @contextmanager
+    def may_lack(self) -> Iterator[None]:
+        """A part that is left out, with the error's sentence, where what it needs is not there."""
+        try:
+            yield
+        except AtlasError as error:
+            sentence = str(error)
+            if sentence not in self.absent:
+                self.absent.append(sentence)
+
+
+def about_simulated(model: Mapping[str, Any]) -> str:
+    """What a caption says of a subject whose responses were not measured."""
+    return " Simulated subject." if model["simulated"] else ""

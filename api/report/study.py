@@ -1,0 +1,134 @@
+"""What a report is about: some models of an atlas and, where they are on this machine, the data behind them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from api import demo
+from api.places import Places
+from atlas.backbones.interface import Floats
+from atlas.evaluation.labels import first_labels, methods_of
+from atlas.search import Atlas
+from ingest.datasets import open_dataset
+from ingest.datasets.interface import Dataset
+from ingest.evaluation.evidence import Evidence
+from ingest.progress import Progress
+from schemas.config import IngestConfig, Settings
+from schemas.errors import AtlasError, NotFoundError
+
+Model = dict[str, Any]
+"""A row of `Atlas.models`."""
+CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
+"""Concepts whose maps the paper's Fig. 4 shows."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report may be told beside the models."""
+
+    labels: Path | None = None
+    """What the images show: a CSV or COCO annotations."""
+    categories: tuple[str, ...] = ()
+    """Categories of Fig. 5; none means all that there is ground truth for."""
+    concepts: tuple[str, ...] = CONCEPTS
+    sample: int = 500
+    """Voxels that the learning curve and the shuffled control are fitted on."""
+
+
+class Study:
+    """Models of an open atlas. What takes long is worked out once, when a section asks for it."""
+
+    def __init__(
+        self, atlas: Atlas, settings: Settings, models: Sequence[str], options: Options, progress: Progress
+    ) -> None:
+        self.atlas, self.settings, self.options, self.progress = atlas, settings, options, progress
+        chosen = [atlas.model(name) for name in models] or [atlas.model(None)]
+        self.models: list[Model] = list({model["model_id"]: model for model in chosen}.values())
+        self.places = Places(atlas, settings)
+        self._kept: dict[tuple[str, str], object] = {}
+
+    @cached_property
+    def members(self) -> pl.DataFrame:
+        """Which voxels are in which ROI: subject_id, voxel, roi; of all the models' subjects."""
+        subjects = sorted({model["subject_id"] for model in self.models})
+        return self.atlas.store.frame(
+            "SELECT subject_id, voxel, roi FROM voxel_roi WHERE list_contains(?, subject_id) ORDER BY ALL", [subjects]
+        )
+
+    @cached_property
+    def first_labels(self) -> pl.DataFrame:
+        """model_id, subject_id, voxel, method, label: the first label of each voxel by each method."""
+        return pl.concat(
+            first_labels(self.atlas, model["model_id"]).select(
+                pl.lit(model["model_id"]).alias("model_id"), pl.lit(model["subject_id"]).alias("subject_id"), pl.all()
+            )
+            for model in self.models
+        )
+
+    def methods(self, model: Model) -> list[str]:
+        """Methods that have labelled a model's voxels.
+
+        Raises:
+            NotFoundError: none has.
+        """
+        methods = methods_of(self.atlas, model["model_id"])
+        if not methods:
+            raise NotFoundError(f"{model['model_id']} has no labelled voxel.")
+        return methods
+
+    def evidence(self, model: Model) -> Evidence:
+        """The data that a model was fitted to.
+
+        Raises:
+            AtlasError: they are not on this machine, or are others.
+        """
+        found: Evidence = self._once("evidence", model, lambda: Evidence.of(model, self._dataset(model)))
+        return found
+
+    def features(self, model: Model) -> Floats:
+        """Features of all images of a model's subject by its backbone, (n_images, dim).
+
+        Raises:
+            AtlasError: the network or the images are not on this machine.
+        """
+
+        def make() -> Floats:
+            evidence = self.evidence(model)
+            backbone = self.atlas.towers.backbone(model["backbone"])
+            return evidence.features(backbone, self.settings.home, self.settings.batch_images)
+
+        found: Floats = self._once("features", model, make)
+        return found
+
+    def _dataset(self, model: Model) -> Dataset:
+        config = IngestConfig.model_validate_json(model["config"])
+        if config.dataset != "simulated":
+            return open_dataset(config, self.settings.home)
+        n_scenes = model["n_train"] + model["n_test"]
+        uri = self.atlas.sql(
+            "SELECT s.uri FROM stimulus s JOIN split p USING (stimulus_id) WHERE p.model_id = ? LIMIT 1",
+            [model["model_id"]],
+        )["uri"].to_list()
+        # A simulated subject whose pictures are elsewhere would be made again, which takes minutes.
+        if not uri or not Path(uri[0]).exists():
+            raise NotFoundError(
+                f"The pictures of {model['subject_id']} are not on this machine; run `voxel-atlas demo` here."
+            )
+        n_voxels = self.atlas.volume(model["subject_id"]).voxels.size
+        return demo.subject(self.settings.home, self.settings.cortex_filestore, n_scenes=n_scenes, n_voxels=n_voxels)
+
+    def _once(self, what: str, model: Model, make: Callable[[], Any]) -> Any:
+        key = (what, str(model["model_id"]))
+        if key not in self._kept:
+            try:
+                self._kept[key] = make()
+            except AtlasError as error:
+                self._kept[key] = error
+        found = self._kept[key]
+        if isinstance(found, AtlasError):
+            raise found
+        return found

@@ -1,0 +1,40 @@
+"""A whole report: all sections in their order, written as one folder."""
+
+from pathlib import Path
+
+from api.report import cortex, encoding, labels, models, page, truth
+from api.report.section import Section
+from api.report.study import Study
+
+
+def sections(study: Study, command: list[str]) -> list[Section]:
+    """All sections of a report.
+
+    Args:
+        study: what it is about.
+        command: the command line that makes the report again.
+    """
+    parts = {
+        "data and models": models.data_and_models,
+        "encoding": encoding.encoding,
+        "Fig. 2": labels.figure_2,
+        "Fig. 3": labels.figure_3,
+        "Fig. 4": cortex.figure_4,
+        "Fig. 5": truth.figure_5,
+        "meanings": labels.meanings,
+        "recovery": truth.recovery,
+        "controls": encoding.controls,
+    }
+    made = []
+    for name, part in parts.items():
+        with study.progress.stage(name, 1) as advance:
+            made.append(part(study))
+            advance(1)
+    return [*made, models.provenance(study, command)]
+
+
+def report(study: Study, out: Path, command: list[str]) -> None:
+    """Write a report on a study into the folder `out`; see `page.write`."""
+    names = ", ".join(dict.fromkeys(str(model["model_id"]) for model in study.models))
+    simulated = " (simulated)" if any(model["simulated"] for model in study.models) else ""
+    page.write(out, f"Voxel Atlas report: {names}{simulated}", sections(study, command))
