@@ -51,6 +51,9 @@ PortOption = Annotated[int | None, typer.Option("--port", help="Port to serve at
 def demo(
     port: PortOption = None,
     serve: Annotated[bool, typer.Option(help="Serve when the atlas is complete.")] = True,
+    subjects: Annotated[
+        int, typer.Option(min=1, max=100, help="Simulated subjects, each with a tuning of its own.")
+    ] = 1,
     atlas: AtlasOption = "",
 ) -> None:
     """Bring a simulated subject with real images and networks into the atlas, then serve it."""
@@ -65,12 +68,14 @@ def demo(
     from atlas.store import Store
 
     with Store.open(settings.address, memory_limit=settings.memory_limit) as store:
-        if not simulated.is_complete(store):
-            with Bars(screen) as bars:
-                simulated.run(store, settings, bars)
+        for config in simulated.configs(subjects):
+            if not simulated.is_complete(store, config):
+                with Bars(screen) as bars:
+                    simulated.run(store, settings, bars, config=config)
     url = f"http://{settings.host}:{port}"
+    who = "simulated subject S1" if subjects == 1 else f"{subjects} simulated subjects"
     screen.print(
-        f"\nThe atlas of simulated subject S1 is complete: [bold]{settings.address}[/bold]\n"
+        f"\nThe atlas of {who} is complete: [bold]{settings.address}[/bold]\n"
         + (f"Open [bold]{url}[/bold] in a browser, or try in another terminal:\n" if serve else "Try:\n")
         + '  voxel-atlas query "cake"\n'
         '  voxel-atlas flatmap "cake" -o cake.png\n'

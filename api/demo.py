@@ -29,29 +29,36 @@ CONFIG = IngestConfig(
 """The demo's settings. They differ from the paper's where two processor cores would take hours."""
 
 
+def configs(n_subjects: int) -> list[IngestConfig]:
+    """The demo's settings for subjects S1, S2 … on one cortex: each has a tuning and noise of its own."""
+    return [CONFIG.model_copy(update={"subject": f"S{number}"}) for number in range(1, n_subjects + 1)]
+
+
 def subject(
     home: Path,
     filestore: Path | None,
     *,
+    name: str = CONFIG.subject,
     n_scenes: int = N_SCENES,
     n_voxels: int = N_VOXELS,
     progress: Progress | None = None,
 ) -> Simulated:
-    """The simulated subject; its scenes are made the first time."""
+    """A simulated subject; the scenes, which all of them see, are made the first time."""
     mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, filestore)
     cortex = Regions(mask=mask, rois=rois, surface=SURFACE, transform=TRANSFORM)
-    return Simulated(home, cortex, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
+    return Simulated(home, cortex, subject=name, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
 
 
-def is_complete(store: Store) -> bool:
-    """Whether the atlas holds the whole demo, made by these settings."""
+def is_complete(store: Store, config: IngestConfig = CONFIG) -> bool:
+    """Whether the atlas holds the whole demo of a subject, made by these settings."""
     finished = store.frame(
         "SELECT DISTINCT m.config FROM model m JOIN run r USING (model_id) "
-        "WHERE r.state = 'finished' AND m.subject_id = 'simulated/S1'"
+        "WHERE r.state = 'finished' AND m.subject_id = ?",
+        [f"simulated/{config.subject}"],
     )
     unbound = {"data_sha256": "", "backbone_sha256": ""}
     return any(
-        IngestConfig.model_validate_json(config).model_copy(update=unbound) == CONFIG for config in finished["config"]
+        IngestConfig.model_validate_json(known).model_copy(update=unbound) == config for known in finished["config"]
     )
 
 
@@ -65,9 +72,16 @@ def run(
     n_scenes: int = N_SCENES,
     n_voxels: int = N_VOXELS,
 ) -> str:
-    """Bring the simulated subject into the atlas, or go on with it; gives the model's id."""
+    """Bring a simulated subject into the atlas, or go on with it; gives the model's id."""
     calibrate(settings.home, progress, n_scenes=n_calibration)
-    dataset = subject(settings.home, settings.cortex_filestore, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
+    dataset = subject(
+        settings.home,
+        settings.cortex_filestore,
+        name=config.subject,
+        n_scenes=n_scenes,
+        n_voxels=n_voxels,
+        progress=progress,
+    )
     backbone = load(config.backbone, device=settings.device, home=settings.home)
     model_id = ingest(
         store,

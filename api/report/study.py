@@ -119,7 +119,8 @@ class Study:
                 f"The pictures of {model['subject_id']} are not on this machine; run `voxel-atlas demo` here."
             )
         n_voxels = self.atlas.volume(model["subject_id"]).voxels.size
-        return demo.subject(self.settings.home, self.settings.cortex_filestore, n_scenes=n_scenes, n_voxels=n_voxels)
+        home, filestore = self.settings.home, self.settings.cortex_filestore
+        return demo.subject(home, filestore, name=config.subject, n_scenes=n_scenes, n_voxels=n_voxels)
 
     def _once(self, what: str, model: Model, make: Callable[[], Any]) -> Any:
         key = (what, str(model["model_id"]))
