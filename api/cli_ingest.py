@@ -4,23 +4,26 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Any
 
 import typer
-import yaml
 from pydantic import TypeAdapter
-from pydantic.fields import FieldInfo
 from rich.console import Console
 
+from api.config_options import (
+    ON_ERROR_HELP,
+    OnError,
+    field_parameters,
+    given_settings,
+    parameter,
+    settings_from_yaml,
+)
 from schemas.config import IngestConfig, Settings
-from schemas.errors import BadInputError, NotFoundError
+from schemas.errors import BadInputError
 
 screen, output = Console(stderr=True), Console()
 
 _FILLED_IN = {"data_sha256", "backbone_sha256"}
-_SINGULAR = {"rois": "roi", "skip_sessions": "skip-session", "methods": "method", "tasks": "task"}
-"""Fields that hold several values, and the option that gives one of them and can be given again."""
-
 _CURVE = (
     "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "
     "USING (model_id, voxel) WHERE model_id = ? AND s.q <= 0.05 GROUP BY ALL ORDER BY ALL"
@@ -45,6 +48,7 @@ class _Job:
     weights: Path | None = None
     atlas: str = ""
     learning_curve: bool = False
+    on_error: OnError = "stop"
 
     @property
     def settings(self) -> Settings:
@@ -55,59 +59,26 @@ def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[...
     """A function with one option for each field of IngestConfig and of _Job, whose values `command` gets."""
 
     def run(**given: Any) -> None:
-        chosen = {name: value for name, value in given.items() if value not in (None, [])}
-        settings = {**_from_yaml(chosen.pop("config", None)), **chosen}
+        chosen = given_settings(given)
+        settings = {**settings_from_yaml(chosen.pop("config", None)), **chosen}
         job = {name: settings.pop(name) for name in _Job.__dataclass_fields__ if name in settings}
         command(IngestConfig.model_validate(settings), TypeAdapter(_Job).validate_python(job))
 
     parameters = [
-        _parameter("config", Path | None, "YAML file with settings; options go before it."),
-        _parameter("weights", Path | None, "File of the backbone's weights; none: the library's own cache."),
-        _parameter("atlas", str | None, "Address of the atlas; none: the default one."),
-        _parameter(
+        parameter("config", Path | None, "YAML file with settings; options go before it."),
+        parameter("weights", Path | None, "File of the backbone's weights; none: the library's own cache."),
+        parameter("atlas", str | None, "Address of the atlas; none: the default one."),
+        parameter(
             "learning_curve",
             bool | None,
             "Also fit every voxel on 5, 10, … 34 of 40 blocks of the images; can be added later.",
             option="learning-curve/--no-learning-curve",
         ),
+        parameter("on_error", str | None, ON_ERROR_HELP),
     ]
-    parameters += [
-        _field_parameter(name, field) for name, field in IngestConfig.model_fields.items() if name not in _FILLED_IN
-    ]
+    parameters += field_parameters(name for name in IngestConfig.model_fields if name not in _FILLED_IN)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # how typer learns of the options
     return run
-
-
-def _parameter(name: str, kind: Any, help_text: str, *, option: str = "") -> inspect.Parameter:
-    flag = f"--{option or name.replace('_', '-')}"
-    annotation = Annotated[kind, typer.Option(flag, help=help_text)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _field_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """Values come as text and pydantic reads them, so that the command line and YAML meet the same checks."""
-    default = "" if field.is_required() else f" [default: {field.default}]"
-    several = get_origin(field.annotation) is tuple
-    kind = list[str] | None if several else bool | None if field.annotation is bool else str | None
-    if field.annotation is bool:
-        option = f"{name.replace('_', '-')}/--no-{name.replace('_', '-')}"
-    else:
-        option = _SINGULAR.get(name, "")
-    return _parameter(name, kind, f"{field.description}{default}", option=option)
-
-
-def _from_yaml(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{file} is not there; --config takes a YAML file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInputError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(read, dict):
-        raise BadInputError(f"{file} must hold settings, one `name: value` a line.")
-    return read
 
 
 def _ingest(config: IngestConfig, job: _Job) -> None:
@@ -134,6 +105,7 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
             batch_images=settings.batch_images,
             learning_curve=job.learning_curve,
             progress=bars,
+            skip_bad=job.on_error == "skip",
         )
         curve = store.frame(_CURVE, [model_id])
     screen.print(f"\n[bold]{model_id}[/bold] is in {settings.address}", highlight=False)
