@@ -16,6 +16,7 @@ from rich.console import Console
 
 from api.cli_ingest import register as register_ingest
 from api.cli_pictures import register as register_pictures
+from api.cli_predict import register as register_predict
 from api.cli_release import register as register_release
 from api.cli_report import register as register_report
 from schemas.config import IngestConfig, Settings
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 register_ingest(app)
+register_predict(app)
 register_release(app)
 register_report(app)
 register_pictures(app)

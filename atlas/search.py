@@ -1,6 +1,7 @@
 """The main question: which voxels are most similar to a concept, a picture or another voxel."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,22 +210,30 @@ class Atlas(Words):
             raise self._no_label(lemma, row["model_id"])
         return frame.select("voxel").join(found, on="voxel", how="left", maintain_order="left")
 
-    def predict(self, image: Image, model: str | None = None, voxels: Sequence[int] | None = None) -> pl.DataFrame:
+    def predict(
+        self, image: Image, model: str | None = None, voxels: Sequence[int] | None = None, *, rois: Sequence[str] = ()
+    ) -> pl.DataFrame:
         """What a model predicts for an image: voxel, response (z-scored beta); by voxel.
 
         Args:
             image: RGB, (height, width, 3).
             model: model id, as `model` takes it.
             voxels: only these.
+            rois: only voxels in at least one of these regions.
 
         Raises:
+            BadInputError: the model was fitted with other weights of its network.
             MissingWeightsError: the model's network is not on this machine.
+            NotFoundError: no such model or region.
         """
         row = self.model(model)
+        table = self._table(row["model_id"])
+        wanted = table.mask(rois, significant=False, min_r2=None)
+        if voxels is not None:
+            wanted &= np.isin(table.voxels, [int(voxel) for voxel in voxels])
         centred = self._centred(row, image)
-        chosen = None if voxels is None else [int(voxel) for voxel in voxels]
-        sql = " FROM encoding WHERE model_id = ? AND (?::INTEGER[] IS NULL OR list_contains(?, voxel)) ORDER BY voxel"
-        parameters = [row["model_id"], chosen, chosen]
+        sql = " FROM encoding WHERE model_id = ? AND voxel IN (SELECT unnest(?::INTEGER[])) ORDER BY voxel"
+        parameters = [row["model_id"], table.voxels[wanted].tolist()]
         weights = self.store.vectors("SELECT weights" + sql, parameters, row["dim"])
         described = self.store.frame("SELECT voxel, bias" + sql, parameters)
         return described.select("voxel", (pl.Series("response", weights @ centred) + pl.col("bias")).alias("response"))
@@ -284,9 +293,16 @@ class Atlas(Words):
         return of_voxel
 
     def _centred(self, row: dict[str, Any], image: Image) -> Floats:
+        backbone = self.towers.backbone(row["backbone"])
+        fitted_with = json.loads(row["config"]).get("backbone_sha256")
+        if fitted_with and fitted_with != backbone.fingerprint:
+            raise BadInputError(
+                f"{row['model_id']} was fitted with other weights of {row['backbone']} than these; pass the --weights "
+                "of then, or ingest it again."
+            )
         sql = "SELECT feature_mean FROM model WHERE model_id = ?"
         mean = self.store.vectors(sql, [row["model_id"]], row["dim"])[0]
-        centred: Floats = self.towers.backbone(row["backbone"]).features([image])[0] - mean
+        centred: Floats = backbone.features([image])[0] - mean
         return centred
 
     def _readout(self, row: dict[str, Any], readout: str | None) -> Readout:

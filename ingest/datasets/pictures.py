@@ -20,6 +20,6 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: there is no such image; put it there or pass --allow-missing.") from None
+        raise NotFoundError(f"{path}: there is no such image; check the path or put it there.") from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise BadInputError(f"{path}: not a readable image ({error}); get the file again.") from None

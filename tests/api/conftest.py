@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import socket
 import sys
 import threading
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.applications import Starlette
 
+from api.cli import main
 from api.http import create_app
 from atlas import backbones
 from atlas.labels import label_id
@@ -29,7 +31,7 @@ from atlas.search import Atlas
 from atlas.store import Store
 from schemas.config import IngestConfig, Settings
 from viz.pixels import PixelMap
-from viz.surface import Surface
+from viz.surface import Mesh, Surface
 
 DIM = 16
 SHAPE = (6, 10, 10)
@@ -74,7 +76,8 @@ class Toy:
 class ToySurface(Surface):
     """Two ellipses, each pixel of which shows a voxel."""
 
-    def pixel_map(self, width: int) -> PixelMap:
+    def pixel_map(self, width: int, depths: int = 1) -> PixelMap:
+        self._require_flat()
         height = width // 2
         y, x = np.mgrid[0:height, 0:width]
         inside = np.zeros((height, width), bool)
@@ -94,18 +97,47 @@ class ToySurface(Surface):
             for name, (x, y) in middles.items()
         }
 
+    def mesh(self, kind: str) -> Mesh:
+        """Two spheres; two vertices in a row show one voxel."""
+        turn, rise = np.meshgrid(np.linspace(0, 2 * np.pi, 30, endpoint=False), np.linspace(-1.5, 1.5, 20))
+        ball = 28 * np.stack([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)], -1).reshape(
+            -1, 3
+        )
+        row, column = (part.ravel() for part in np.mgrid[0:19, 0:30])
+        corners = [(row + up) * 30 + (column + along) % 30 for up, along in ((0, 0), (0, 1), (1, 1), (1, 0))]
+        faces = np.concatenate(
+            [np.stack([corners[a], corners[b], corners[c]], 1) for a, b, c in ((0, 1, 2), (0, 2, 3))]
+        )
+        aside = np.array([30.0, 0, 0])
+        points = np.concatenate([ball - aside, ball + aside])
+        return Mesh(points, np.concatenate([faces, faces + len(ball)]).astype(np.int32))
+
+    def vertex_cells(self) -> NDArray[np.int32]:
+        return np.repeat(np.arange(600, dtype=np.int32), 2)
+
+    def vertex_curvature(self) -> NDArray[np.uint8]:
+        return np.full(1200, 127, np.uint8)
+
+    def transform_matrix(self) -> NDArray[np.float64]:
+        return np.diag([9 / 120, 9 / 60, 5 / 60, 1.0]) @ np.array(
+            [[1.0, 0, 0, 60], [0, 1, 0, 30], [0, 0, 1, 30], [0, 0, 0, 1]]
+        )
+
 
 def toy_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None) -> Surface:
     return ToySurface(
-        name=surface, transform=transform, shape=SHAPE, n_vertices=(0, 0), kinds=frozenset({"flat"}), subject=cache,
-        cache=cache, folder=cache,
+        name=surface, transform=transform, shape=SHAPE, n_vertices=(600, 600), subject=cache, cache=cache,
+        kinds=frozenset({"inflated", "fiducial"} | ({"flat"} if surface == "toy" else set())), folder=cache,
     )  # fmt: skip
 
 
-def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, finished: bool = True) -> str:
+def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, finished: bool = True,
+         methods: Sequence[str] = (METHOD,), surface: str = "toy") -> str:  # fmt: skip
     """One model of one subject: 300 voxels in five regions, with labels, top images and captions."""
     random = np.random.default_rng(seed)
-    config = IngestConfig(dataset="simulated", subject=subject.split("/")[1], backbone="toy", seed=seed)
+    config = IngestConfig(
+        dataset="simulated", subject=subject.split("/")[1], backbone="toy", seed=seed, methods=methods
+    )
     model_id = f"{subject}/toy/{config.sha256[:6]}"
     cells = np.sort(random.choice(int(np.prod(SHAPE)), N_VOXELS, replace=False))
     voxel = np.arange(N_VOXELS, dtype=np.int32)
@@ -131,16 +163,16 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
             order[0] = HOSTILE_LABEL
         probability = np.sort(random.dirichlet(np.ones(5)))[::-1]
         scores += [
-            {"model_id": model_id, "voxel": v, "method": METHOD, "label_id": label_id(word), "score": -float(rank),
+            {"model_id": model_id, "voxel": v, "method": method, "label_id": label_id(word), "score": -float(rank),
              "rank": rank + 1, "probability": float(probability[rank])}
-            for rank, word in enumerate(order)
+            for method in methods for rank, word in enumerate(order if method == METHOD else order[::-1])
         ]  # fmt: skip
     run = {"run_id": f"run-{seed}", "model_id": model_id, "config": config.canonical_json(), "code_version": "0",
            "message": ""}  # fmt: skip
     now = datetime.now(UTC)
     batch: dict[str, list[dict[str, Any]]] = {
         "subject": [
-            {"subject_id": subject, "dataset": "simulated", "simulated": True, "space": "volume", "surface": "toy",
+            {"subject_id": subject, "dataset": "simulated", "simulated": True, "space": "volume", "surface": surface,
              "transform": "toy", "shape": list(SHAPE), "description": "Made for tests."}
         ],
         "roi": [
@@ -166,6 +198,7 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
              "feature_covariance": np.eye(DIM).ravel().tolist(), "label_backbone": "toy", "n_train": 85, "n_test": 15,
              "n_voxels": N_VOXELS}
         ],
+        "split": [{"model_id": model_id, "stimulus_id": s, "part": "train"} for s in stimuli],
         "dropped": [{"model_id": model_id, "voxel": v, "reason": "it does not vary"} for v in (300, 301)],
         "encoding": [
             {"model_id": model_id, "voxel": v, "weights": weights[v].tolist(), "bias": 0.0, "alpha": 1.0,
@@ -213,6 +246,25 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs a command, by default on the small atlas; gives exit status, standard output and standard error."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setenv("VOXEL_ATLAS_HOME", os.environ.get("TEST_HOME", str(home)))
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["voxel-atlas", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return command
+
+
 @pytest.fixture(scope="session")
 def settings(home: Path) -> Settings:
     return Settings(home=home)
@@ -255,11 +307,12 @@ class Server:
 
 
 @contextmanager
-def serving(app: Starlette, token: str = "") -> Iterator[Server]:
-    """Serve on a free port of the loopback address, in a thread, until the block ends."""
+def serving(app: Starlette, token: str = "", port: int = 0) -> Iterator[Server]:
+    """Serve on a port of the loopback address, a free one by default, in a thread, until the block ends."""
     # Named as TCP, or asyncio does not switch Nagle's algorithm off, which costs 40 ms an answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="warning", ws="websockets-sansio", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

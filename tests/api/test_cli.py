@@ -10,27 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli import main
 from schemas.config import IngestConfig, Settings
-
-
-@pytest.fixture
-def run(home, monkeypatch, capsys):
-    """Runs a command on the small atlas; gives exit status, standard output and standard error."""
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("VOXEL_ATLAS_HOME", os.environ.get("TEST_HOME", str(home)))
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["voxel-atlas", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return command
 
 
 def one_sentence(text: str) -> bool:

@@ -2,15 +2,12 @@
 
 import io
 import json
-import os
-import sys
 
 import duckdb
 import nibabel as nib
 import numpy as np
 import pytest
 
-from api.cli import main
 from api.cli_release import _affine_of
 from atlas.store import Store
 from schemas.config import Settings
@@ -22,25 +19,6 @@ def own(home, tmp_path):
     path = tmp_path / "own.duckdb"
     path.write_bytes((home / "atlas.duckdb").read_bytes())
     return path
-
-
-@pytest.fixture
-def run(home, monkeypatch, capsys):
-    """Runs a command; gives exit status, standard output and standard error."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setenv("VOXEL_ATLAS_HOME", os.environ.get("TEST_HOME", str(home)))
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["voxel-atlas", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return command
 
 
 def test_a_release_goes_out_and_comes_in(run, own, tmp_path):

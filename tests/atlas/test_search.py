@@ -1,3 +1,4 @@
+import json
 import threading
 from pathlib import Path
 
@@ -143,6 +144,20 @@ def test_predictions_are_the_encoding_model_s(atlas: Atlas) -> None:
     some = atlas.predict(image, voxels=[7, 3])
     assert some["voxel"].to_list() == [3, 7]
     np.testing.assert_allclose(some["response"], frame["response"].gather([3, 7]))
+
+
+def test_only_voxels_of_a_region_are_predicted(atlas: Atlas) -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    assert atlas.predict(image, rois=["FFA"])["voxel"].to_list() == list(range(60))
+    assert atlas.predict(image, voxels=[59, 60], rois=["FFA"])["voxel"].to_list() == [59]
+
+
+def test_an_image_is_not_put_through_other_weights_than_the_model_s(atlas: Atlas) -> None:
+    rows = model_rows("simulated/S1/toy/cccccc", "simulated/S1", random_weights(3))
+    rows["model"][0]["config"] = json.dumps({"backbone_sha256": "0" * 64})
+    put(atlas.store, rows, key="c")
+    with pytest.raises(BadInputError, match="other weights of toy"):
+        atlas.predict(np.zeros((4, 4, 3), np.uint8), model="simulated/S1/toy/cccccc")
 
 
 def test_patterns_are_the_covariance_times_the_weights(atlas: Atlas) -> None:

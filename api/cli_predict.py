@@ -1,0 +1,62 @@
+"""`voxel-atlas predict`: what a model's voxels would answer to a new image."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from schemas.config import Settings
+from schemas.errors import BadInputError
+
+screen, output = Console(stderr=True), Console()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(predict)
+
+
+def predict(
+    image: Annotated[Path, typer.Argument(help="Image file: PNG, JPEG or whatever Pillow reads.")],
+    model: Annotated[str | None, typer.Option(help="Model id; none: the newest finished one.")] = None,
+    roi: Annotated[list[str] | None, typer.Option(help="Only voxels of this ROI; can be given again.")] = None,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="How many voxels, the strongest first; none: 20 in a table, else all.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="File of the backbone's weights; none: the library's own cache.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    atlas: Annotated[
+        str, typer.Option(envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
+    ] = "",
+) -> None:
+    """Predict every voxel's response to an image, in z-scored beta."""
+    import polars as pl
+
+    from api.console import show
+    from atlas.backbones import load
+    from atlas.concepts import Towers
+    from atlas.search import Atlas
+    from ingest.datasets.pictures import read_picture
+
+    if json and csv:
+        raise BadInputError("--json and --csv exclude each other; give one.")
+    style = "json" if json else "csv" if csv else "table"
+    settings = Settings(atlas=atlas) if atlas else Settings()
+    pixels = read_picture(image)
+    with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+        loader = partial(load, weights=weights, device=settings.device)
+        opened.towers = Towers(opened.store, settings.home, loader)
+        owner = opened.model(model)
+        frame = opened.predict(pixels, model=owner["model_id"], rois=tuple(roi or ()))
+        strongest = frame.sort("response", "voxel", descending=[True, False])
+        chosen = strongest.head(first or (20 if style == "table" else strongest.height))
+        described = opened.voxels(owner["model_id"], chosen["voxel"].to_list())
+    answers = chosen.join(described, on="voxel", maintain_order="left")
+    show(output, answers.select("subject_id", "voxel", "rois", "response", "r2", pl.col("q")), style)
+    note = " · [yellow]simulated subject[/yellow]" if owner["simulated"] else ""
+    screen.print(f"{owner['model_id']} · {frame.height:,} voxels{note}", highlight=False)
