@@ -3,14 +3,24 @@
 import { figure, find, make, say } from "./dom.js";
 import { ask } from "./server.js";
 
-const VOXEL = `query Card($index: Int!, $model: String) {
+const NAMES = /** @type {Record<string, string>} */ ({
+  "brainlmm-eq2": "BrainLMM, equation 2",
+  "brainlmm-released": "BrainLMM, released code",
+  "clip-msm": "CLIP-MSM",
+});
+
+/** @param {string[]} methods scorers of the model's labels, the one that is shown first first */
+function query(methods) {
+  const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method }`);
+  return `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
     voxel modelId subjectId simulated rois r2 r q significant noiseCeiling r2OfCeiling i j k hemisphere vertex
-    labels(first: 8) { text probability rank method }
+    ${labels.join("\n    ")}
     topImages(first: 10) { rank stimulusId box response caption url }
     neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
   }
 }`;
+}
 
 /**
  * A horizontal bar with its text.
@@ -22,7 +32,7 @@ export function bar(text, share, shown) {
   const width = Math.max(0, Math.min(1, share ?? 0)) * 100;
   const filled = make("span", { class: "filled" });
   filled.style.width = `${width}%`;
-  return make("li", {}, make("span", { class: "text" }, text), make("span", { class: "bar" }, filled), make("span", { class: "number" }, shown));
+  return make("li", {}, make("span", { class: "text", title: text, dir: "auto" }, text), make("span", { class: "bar" }, filled), make("span", { class: "number" }, shown));
 }
 
 export class Card {
@@ -34,9 +44,12 @@ export class Card {
     this.place = find("card", HTMLElement);
     this.open = open;
     this.closed = closed;
+    /** @type {number | null} */
+    this.wanted = null;
   }
 
   hide() {
+    this.wanted = null;
     this.place.hidden = true;
     this.place.replaceChildren();
   }
@@ -44,9 +57,14 @@ export class Card {
   /**
    * @param {number} index
    * @param {string} model
+   * @param {string[]} methods scorers of its labels
    */
-  async show(index, model) {
-    const { voxel } = await ask(VOXEL, { index, model: model || null });
+  async show(index, model, methods) {
+    this.wanted = index;
+    const { voxel } = await ask(query(methods), { index, model: model || null });
+    // Another voxel was opened, or the card closed, while this one was on its way.
+    if (this.wanted !== index) return;
+    voxel.labels = methods.map((method, at) => ({ method, labels: voxel[`m${at}`] }));
     this.place.replaceChildren(
       this.#head(voxel),
       this.#labels(voxel),
@@ -55,7 +73,7 @@ export class Card {
       ...this.#neighbours(voxel),
     );
     this.place.hidden = false;
-    say(`Voxel ${voxel.voxel}: ${voxel.labels.slice(0, 3).map((/** @type {any} */ label) => label.text).join(", ") || "no labels"}`);
+    say(`Voxel ${voxel.voxel}: ${voxel.labels[0].labels.slice(0, 3).map((/** @type {any} */ label) => label.text).join(", ") || "no labels"}`);
   }
 
   /** @param {any} voxel */
@@ -72,17 +90,21 @@ export class Card {
     );
   }
 
-  /** @param {any} voxel */
+  /** @param {any} voxel the labels of each method stand side by side */
   #labels(voxel) {
-    if (!voxel.labels.length) return make("p", { class: "note" }, "This voxel has no labels: only significant voxels are dissected.");
-    const bars = voxel.labels.map((/** @type {any} */ label) => bar(label.text, label.probability, `${Math.round(label.probability * 100)} %`));
-    return make("div", {}, make("h3", {}, "Labels"), make("ol", { class: "bars" }, ...bars), make("p", { class: "note" }, `Probability by ${voxel.labels[0].method}`));
+    const labelled = voxel.labels.filter((/** @type {any} */ one) => one.labels.length);
+    if (!labelled.length) return make("p", { class: "note" }, "This voxel has no labels: only significant voxels are dissected.");
+    const columns = labelled.map((/** @type {any} */ { method, labels }) => {
+      const bars = labels.map((/** @type {any} */ label) => bar(label.text, label.probability, `${Math.round(label.probability * 100)} %`));
+      return make("div", {}, make("h3", {}, `Labels by ${NAMES[method] ?? method}`), make("ol", { class: "bars" }, ...bars));
+    });
+    return make("div", { class: "methods" }, ...columns, make("p", { class: "note" }, "Bars are probabilities over the voxel's labels."));
   }
 
   /** @param {any} voxel */
   #quality(voxel) {
     const bars = [bar("R² on test images", voxel.r2, figure(voxel.r2)), bar("noise ceiling", voxel.noiseCeiling, figure(voxel.noiseCeiling))];
-    const q = voxel.q === null ? "" : voxel.significant ? `significant, q = ${figure(voxel.q, 4)}` : `not significant, q = ${figure(voxel.q)}`;
+    const q = voxel.q === null ? "" : voxel.significant ? `significant, q ${voxel.q < 0.0001 ? "< 0.0001" : `= ${figure(voxel.q, 4)}`}` : `not significant, q = ${figure(voxel.q)}`;
     return make("div", {}, make("h3", {}, "Prediction"), make("ul", { class: "bars" }, ...bars), make("p", { class: "note" }, q));
   }
 

@@ -1,52 +1,35 @@
-// The flat map: painted here from a pixel → voxel map that is fetched once and one value per voxel.
+// The flat map: painted here from a pixel → voxel map that is fetched once and one colour per voxel.
 // @ts-check
-import { draw, figure, find, make, say } from "./dom.js";
-import { getJson, getPixelMap } from "./server.js";
+import { Brush } from "./brush.js";
+import { draw, find, say } from "./dom.js";
+import { focused, grey, mixed } from "./paint.js";
 
 const OUTSIDE = -2;
-const SULCUS = 140;
-const GYRUS = 196;
-const DIMMED = 0.25;
 
 /**
- * @typedef {object} Region
- * @property {string} name
- * @property {string} source
- * @property {string} description
- * @property {number[]} voxels
- * @property {number[][]} paths x, y, x, y … as fractions of width and height
- * @property {number[][]} names where its name goes, likewise
- *
- * @typedef {object} Shown
- * @property {Float32Array} values one per voxel number, NaN for none
- * @property {Uint8Array} colours 256 × RGB
- * @property {number} lo
- * @property {number} hi
- * @property {string} title
- * @property {string} unit
+ * @typedef {object} Listeners
+ * @property {(voxel: number) => void} open a voxel was chosen
+ * @property {(ended: boolean) => void} brushed the brush touched voxels; `ended` when the stroke is over
  */
 
 export class Flatmap {
   /**
-   * @param {(voxel: number) => void} open called when a voxel is chosen
+   * @param {import("./tip.js").Tip} tip
+   * @param {Listeners} listeners
    */
-  constructor(open) {
+  constructor(tip, listeners) {
     this.canvas = find("map", HTMLCanvasElement);
     this.stage = find("stage", HTMLElement);
     this.overlay = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (document.getElementById("overlay")));
-    this.tip = find("tip", HTMLElement);
-    this.open = open;
-    /** @type {Int32Array} */
-    this.voxelAt = new Int32Array(0);
-    this.width = this.height = 0;
-    /** @type {Region[]} */
-    this.regions = [];
-    /** @type {string[][]} regions of each voxel */
-    this.regionsOf = [];
-    /** @type {Shown | null} */
-    this.shown = null;
-    /** @type {Set<number> | null} voxels that are not dimmed */
-    this.focus = null;
+    this.tip = tip;
+    this.listeners = listeners;
+    this.brush = new Brush();
+    this.brushing = false;
+    /** @type {import("./subject.js").Subject | null} */
+    this.subject = null;
+    /** @type {import("./subject.js").FlatPixels} */
+    this.pixels = { width: 0, height: 0, voxelAt: new Int32Array(0), curvature: new Uint8Array(0) };
+    this.base = new Uint32Array(0);
     /** @type {number | null} */
     this.chosen = null;
     this.cursor = { x: 0, y: 0 };
@@ -54,58 +37,38 @@ export class Flatmap {
     new ResizeObserver(() => this.#scaleNames()).observe(this.stage);
   }
 
-  /**
-   * Fetches a subject's pixel map and regions.
-   * @param {string} subject
-   */
-  async load(subject) {
-    const path = subject.split("/").map(encodeURIComponent).join("/");
-    const [pixels, outlines] = await Promise.all([
-      getPixelMap(`/pixelmaps/${path}.bin`),
-      getJson(`/outlines/${path}.json`),
-    ]);
-    this.width = this.canvas.width = pixels.width;
-    this.height = this.canvas.height = pixels.height;
-    this.voxelAt = pixels.voxelAt;
-    this.regions = outlines.rois;
-    this.regionsOf = [];
-    for (const region of this.regions) for (const voxel of region.voxels) (this.regionsOf[voxel] ??= []).push(region.name);
-    this.cursor = { x: this.width >> 1, y: this.height >> 1 };
-    this.#shade(pixels.curvature);
+  /** @param {import("./subject.js").Subject} subject one that has a flat map */
+  load(subject) {
+    if (!subject.pixels) return;
+    this.subject = subject;
+    this.pixels = subject.pixels;
+    const { width, height, voxelAt, curvature } = this.pixels;
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.base = Uint32Array.from(curvature, (one, place) => (voxelAt[place] === OUTSIDE ? 0 : grey(one)));
+    this.cursor = { x: width >> 1, y: height >> 1 };
     this.#outline();
-    this.paint(null);
   }
 
   /**
-   * Paints values; null paints the bare cortex.
-   * @param {Shown | null} shown
+   * @param {import("./shown.js").Shown} shown
+   * @param {Set<number> | null} focus voxels that are not dimmed; null for all
    */
-  paint(shown) {
-    this.shown = shown;
-    if (!this.width) return;
+  paint(shown, focus) {
+    const { width, height, voxelAt } = this.pixels;
+    if (!width) return;
     const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    const image = context.createImageData(this.width, this.height);
+    const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    pixels.set(/** @type {Uint32Array} */ (this.base));
-    if (shown) {
-      const colourOf = this.#colours(shown);
-      const { voxelAt } = this;
-      for (let place = 0; place < pixels.length; place++) {
-        const voxel = voxelAt[place];
-        if (voxel >= 0 && colourOf[voxel]) pixels[place] = colourOf[voxel];
-      }
+    pixels.set(this.base);
+    const colours = focused(shown, focus);
+    const { opacity } = shown;
+    for (let place = 0; place < pixels.length; place++) {
+      const voxel = voxelAt[place];
+      if (voxel < 0 || !colours[voxel]) continue;
+      pixels[place] = opacity ? mixed(colours[voxel], pixels[place], opacity[voxel]) : colours[voxel];
     }
     context.putImageData(image, 0, 0);
-    this.#mark();
-  }
-
-  /**
-   * Dims every voxel but these; null dims none.
-   * @param {Iterable<number> | null} voxels
-   */
-  focusOn(voxels) {
-    this.focus = voxels ? new Set(voxels) : null;
-    this.paint(this.shown);
   }
 
   /**
@@ -117,61 +80,28 @@ export class Flatmap {
     this.#mark();
   }
 
-  /**
-   * The regions that a voxel lies in.
-   * @param {number} voxel
-   */
-  names(voxel) {
-    return this.regionsOf[voxel] ?? [];
-  }
-
-  /**
-   * One packed colour per voxel, so that the loop over pixels only looks up; 0 where nothing is painted.
-   * @param {Shown} shown
-   */
-  #colours({ values, colours, lo, hi }) {
-    const packed = new Uint32Array(values.length);
-    const scale = 256 / (hi - lo);
-    for (let voxel = 0; voxel < values.length; voxel++) {
-      const value = values[voxel];
-      if (Number.isNaN(value)) continue;
-      const at = Math.max(0, Math.min(255, Math.floor((value - lo) * scale))) * 3;
-      let [red, green, blue] = [colours[at], colours[at + 1], colours[at + 2]];
-      if (this.focus && !this.focus.has(voxel)) {
-        const grey = (SULCUS + GYRUS) / 2;
-        [red, green, blue] = [red, green, blue].map((part) => Math.round(grey + (part - grey) * DIMMED));
-      }
-      packed[voxel] = 0xff000000 | (blue << 16) | (green << 8) | red;
-    }
-    return packed;
-  }
-
-  /**
-   * The bare cortex: curvature in grey, clear outside.
-   * @param {Uint8Array} curvature
-   */
-  #shade(curvature) {
-    this.base = new Uint32Array(curvature.length);
-    for (let place = 0; place < curvature.length; place++) {
-      if (this.voxelAt[place] === OUTSIDE) continue;
-      const grey = Math.round(SULCUS + ((GYRUS - SULCUS) * curvature[place]) / 255);
-      this.base[place] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
-    }
+  /** @param {boolean} on whether dragging brushes */
+  setBrushing(on) {
+    this.brushing = on;
+    this.stage.classList.toggle("brushing", on);
   }
 
   #outline() {
-    const { width, height } = this;
+    const { width, height } = this.pixels;
+    const regions = this.subject?.regions ?? [];
     this.overlay.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.stage.style.aspectRatio = `${width} / ${height}`;
+    this.stage.style.setProperty("--aspect", `${width} / ${height}`);
     const lines = draw("g", { class: "outlines" });
     const names = draw("g", { class: "names" });
-    for (const { path, kind } of this.regions.flatMap((region) => region.paths.map((path) => ({ path, kind: region.voxels.length ? "" : " empty" })))) {
-      if (path.length < 6) continue;
-      let d = "";
-      for (let i = 0; i < path.length; i += 2) d += `${i ? "L" : "M"}${(path[i] * width).toFixed(1)} ${(path[i + 1] * height).toFixed(1)}`;
-      lines.append(draw("path", { d: `${d}Z`, class: `halo${kind}` }), draw("path", { d: `${d}Z`, class: `line${kind}` }));
-    }
-    for (const { name, names: places, voxels } of this.regions)
+    for (const { paths, voxels } of regions)
+      for (const path of paths) {
+        if (path.length < 6) continue;
+        const kind = voxels.length ? "" : " empty";
+        let d = "";
+        for (let i = 0; i < path.length; i += 2) d += `${i ? "L" : "M"}${(path[i] * width).toFixed(1)} ${(path[i + 1] * height).toFixed(1)}`;
+        lines.append(draw("path", { d: `${d}Z`, class: `halo${kind}` }), draw("path", { d: `${d}Z`, class: `line${kind}` }));
+      }
+    for (const { name, names: places, voxels } of regions)
       for (const [x, y] of places) names.append(draw("text", { x: x * width, y: y * height, class: voxels.length ? "" : "empty" }, name));
     this.overlay.replaceChildren(lines, names, draw("g", { class: "marks" }));
     this.#scaleNames();
@@ -180,10 +110,9 @@ export class Flatmap {
   /** Names keep their size on the screen, whatever the size of the map. */
   #scaleNames() {
     const shown = this.stage.clientWidth;
-    if (!shown || !this.width) return;
+    if (!shown || !this.pixels.width) return;
     const size = Math.max(8, Math.min(15, shown / 75));
-    this.overlay.style.setProperty("--name-size", `${(size * this.width) / shown}px`);
-    this.overlay.style.setProperty("--mark-size", String((5 * this.width) / shown));
+    this.overlay.style.setProperty("--name-size", `${(size * this.pixels.width) / shown}px`);
     this.#mark();
   }
 
@@ -193,102 +122,123 @@ export class Flatmap {
     if (!marks) return;
     marks.replaceChildren();
     if (this.chosen === null) return;
-    const radius = 9 * (this.width / Math.max(1, this.stage.clientWidth));
-    for (const { x, y } of this.#patches(this.chosen)) {
+    const radius = 9 * (this.pixels.width / Math.max(1, this.stage.clientWidth));
+    for (const { x, y } of patches(this.pixels, this.chosen))
       marks.append(draw("circle", { cx: x, cy: y, r: radius, class: "halo" }), draw("circle", { cx: x, cy: y, r: radius }));
-    }
-  }
-
-  /**
-   * Middles of the connected patches that show a voxel: a fold can show one twice.
-   * @param {number} voxel
-   * @returns {{x: number, y: number}[]}
-   */
-  #patches(voxel) {
-    /** @type {Set<number>} */
-    const left = new Set();
-    for (let place = this.voxelAt.indexOf(voxel); place >= 0; place = this.voxelAt.indexOf(voxel, place + 1)) left.add(place);
-    const found = [];
-    for (const first of left) {
-      let [x, y, n] = [0, 0, 0];
-      const open = [first];
-      left.delete(first);
-      for (let place = open.pop(); place !== undefined; place = open.pop()) {
-        x += place % this.width;
-        y += Math.floor(place / this.width);
-        n++;
-        for (const step of [-1, 1, -this.width, this.width, -this.width - 1, -this.width + 1, this.width - 1, this.width + 1])
-          if (left.delete(place + step)) open.push(place + step);
-      }
-      found.push({ x: x / n + 0.5, y: y / n + 0.5 });
-    }
-    return found;
   }
 
   #listen() {
+    const { canvas } = this;
     const place = (/** @type {PointerEvent | MouseEvent} */ event) => {
-      const box = this.canvas.getBoundingClientRect();
+      const box = canvas.getBoundingClientRect();
       return {
-        x: Math.floor(((event.clientX - box.left) / box.width) * this.width),
-        y: Math.floor(((event.clientY - box.top) / box.height) * this.height),
+        x: Math.floor(((event.clientX - box.left) / box.width) * this.pixels.width),
+        y: Math.floor(((event.clientY - box.top) / box.height) * this.pixels.height),
       };
     };
-    this.canvas.addEventListener("pointermove", (event) => this.#point(place(event)));
-    this.canvas.addEventListener("pointerleave", () => this.#hideTip());
-    this.canvas.addEventListener("blur", () => this.#hideTip());
-    this.canvas.addEventListener("click", (event) => {
+    let stroke = false;
+    const end = () => {
+      if (!stroke) return;
+      stroke = false;
+      this.listeners.brushed(true);
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (!(this.brushing || event.shiftKey) || event.button !== 0) return;
+      stroke = true;
+      canvas.setPointerCapture(event.pointerId);
+      this.#touch(place(event), true);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (stroke) this.#touch(place(event), false);
+      this.#point(place(event));
+    });
+    canvas.addEventListener("pointerup", end);
+    canvas.addEventListener("pointercancel", end);
+    canvas.addEventListener("pointerleave", () => this.#leave());
+    canvas.addEventListener("blur", () => this.#leave());
+    canvas.addEventListener("click", (event) => {
+      if (this.brushing || event.shiftKey) return;
       const voxel = this.#voxel(place(event));
-      if (voxel >= 0) this.open(voxel);
+      if (voxel >= 0) this.listeners.open(voxel);
     });
-    this.canvas.addEventListener("keydown", (event) => {
-      const step = event.shiftKey ? 32 : 6;
-      const moves = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] });
-      const move = moves[event.key];
-      if (move) {
-        event.preventDefault();
-        this.cursor = {
-          x: Math.max(0, Math.min(this.width - 1, this.cursor.x + move[0])),
-          y: Math.max(0, Math.min(this.height - 1, this.cursor.y + move[1])),
-        };
-        this.#point(this.cursor);
-        say(this.tip.hidden ? "no voxel here" : this.tip.textContent ?? "");
-      } else if (event.key === "Enter" || event.key === " ") {
-        event.preventDefault();
-        const voxel = this.#voxel(this.cursor);
-        if (voxel >= 0) this.open(voxel);
-      } else if (event.key === "Escape") this.#hideTip();
-    });
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const step = event.shiftKey ? 32 : 6;
+    const moves = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] });
+    const move = moves[event.key];
+    if (move) {
+      this.cursor = {
+        x: Math.max(0, Math.min(this.pixels.width - 1, this.cursor.x + move[0])),
+        y: Math.max(0, Math.min(this.pixels.height - 1, this.cursor.y + move[1])),
+      };
+      this.#point(this.cursor);
+      say(this.tip.text || "no voxel here");
+    } else if (event.key === " " && this.brushing) {
+      this.#touch(this.cursor, true);
+      this.listeners.brushed(true);
+    } else if (event.key === "Enter" || event.key === " ") {
+      const voxel = this.#voxel(this.cursor);
+      if (voxel >= 0) this.listeners.open(voxel);
+    } else if (event.key === "Escape") {
+      this.#leave();
+      return;
+    } else return;
+    event.preventDefault();
+  }
+
+  /**
+   * @param {{x: number, y: number}} place
+   * @param {boolean} first
+   */
+  #touch(place, first) {
+    if (this.brush.touch(this.pixels, place, first)) this.listeners.brushed(false);
   }
 
   /** @param {{x: number, y: number}} place */
   #voxel({ x, y }) {
-    if (x < 0 || y < 0 || x >= this.width || y >= this.height) return OUTSIDE;
-    return this.voxelAt[y * this.width + x];
+    const { width, height, voxelAt } = this.pixels;
+    return x < 0 || y < 0 || x >= width || y >= height ? OUTSIDE : voxelAt[y * width + x];
   }
 
-  #hideTip() {
-    this.tip.hidden = true;
+  #leave() {
+    this.tip.hide();
   }
 
   /** @param {{x: number, y: number}} place */
   #point(place) {
     this.cursor = place;
     const voxel = this.#voxel(place);
-    this.canvas.style.cursor = voxel >= 0 ? "pointer" : "default";
-    if (voxel < 0) {
-      this.#hideTip();
-      return;
-    }
-    const value = this.shown ? this.shown.values[voxel] : Number.NaN;
-    const parts = [make("strong", {}, `voxel ${voxel}`)];
-    const names = this.names(voxel);
-    if (names.length) parts.push(make("span", {}, ` ${names.join(", ")} `));
-    if (this.shown) parts.push(make("span", { class: "value" }, ` ${figure(value, 3)}`));
-    this.tip.replaceChildren(...parts);
-    this.tip.hidden = false;
-    const [left, top] = [place.x / this.width, place.y / this.height];
-    this.tip.style.left = `${left * 100}%`;
-    this.tip.style.top = `${top * 100}%`;
-    this.tip.dataset.side = `${top < 0.15 ? "below" : "above"} ${left < 0.2 ? "right" : left > 0.8 ? "left" : "middle"}`;
+    this.canvas.style.cursor = this.brushing ? "crosshair" : voxel >= 0 ? "pointer" : "default";
+    if (voxel < 0) this.tip.hide();
+    else this.tip.show(voxel, place.x / this.pixels.width, place.y / this.pixels.height);
   }
+}
+
+/**
+ * Middles of the connected patches that show a voxel: a fold can show one twice.
+ * @param {import("./subject.js").FlatPixels} pixels
+ * @param {number} voxel
+ * @returns {{x: number, y: number}[]}
+ */
+function patches({ width, voxelAt }, voxel) {
+  /** @type {Set<number>} */
+  const left = new Set();
+  for (let place = voxelAt.indexOf(voxel); place >= 0; place = voxelAt.indexOf(voxel, place + 1)) left.add(place);
+  const found = [];
+  for (const first of left) {
+    let [x, y, n] = [0, 0, 0];
+    const open = [first];
+    left.delete(first);
+    for (let place = open.pop(); place !== undefined; place = open.pop()) {
+      x += place % width;
+      y += Math.floor(place / width);
+      n++;
+      for (const step of [-1, 1, -width, width, -width - 1, -width + 1, width - 1, width + 1]) if (left.delete(place + step)) open.push(place + step);
+    }
+    found.push({ x: x / n + 0.5, y: y / n + 0.5 });
+  }
+  return found;
 }

@@ -1,38 +1,68 @@
 // The explorer: a concept is typed, the cortex is painted, voxels are listed and opened.
 // @ts-check
 import { Card } from "./card.js";
-import { figure, find, make, say } from "./dom.js";
+import { find, make, say } from "./dom.js";
+import { connectDownloads } from "./download.js";
 import { Flatmap } from "./flatmap.js";
+import { showLegend } from "./legend.js";
+import { connectOptions } from "./options.js";
+import { Ranking } from "./ranking.js";
+import { RegionPanel } from "./region.js";
 import { Search } from "./search.js";
-import { ServerError, ask, getArrays, subscribe } from "./server.js";
+import { Trouble, ask, subscribe } from "./server.js";
+import { labelColours, metricOf, topLabels, values } from "./shown.js";
+import { Solid } from "./solid.js";
 import { address, readState } from "./state.js";
+import { loadSubject } from "./subject.js";
+import { Tip } from "./tip.js";
 
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
-const MODELS = `{ models { modelId subjectId backbone simulated nVoxels nSignificant finished } }`;
-const TOP = `query Top($concept: String!, $model: String, $rois: [String!]) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, first: 20) {
-    totalCount by readout simulated
-    edges { node { voxel similarity rois r2 labels(first: 3) { text } } }
-  }
-}`;
-const PROGRESS = `subscription { ingestProgress { generation running stages { stage batches } } }`;
+const MODELS = "{ models { modelId subjectId backbone simulated nVoxels nSignificant finished config } }";
+const PROGRESS = "subscription { ingestProgress { generation running stages { stage batches rows } } }";
+const REFRESH_MS = 3000;
+
+/** @typedef {{modelId: string, subjectId: string, simulated: boolean, finished: boolean, config: string}} Model */
 
 const state = readState();
-/** @type {{modelId: string, subjectId: string, backbone: string, simulated: boolean, nVoxels: number, nSignificant: number}[]} */
+/** @type {Model[]} */
 let models = [];
-/** @type {AbortController | null} */
-let pending = null;
-let loadedSubject = "";
+/** @type {import("./subject.js").Subject | null} */
+let subject = null;
+/** @type {import("./shown.js").Shown | null} */
+let shown = null;
+/** @type {import("./shown.js").TopLabels | null} */
+let labels = null;
+/** @type {Set<number> | null} */
+let focus = null;
+let pending = new AbortController();
 
-const flatmap = new Flatmap((voxel) => openVoxel(voxel));
-const card = new Card((voxel) => openVoxel(voxel), () => {
+const tip = new Tip((voxel) => [
+  make("strong", {}, `voxel ${voxel}`),
+  make("span", {}, ` ${subject?.names(voxel).join(", ") ?? ""} `),
+  make("span", { class: "value" }, ` ${shown?.text(voxel) ?? ""}`),
+]);
+const flatmap = new Flatmap(tip, { open: openVoxel, brushed });
+const solid = new Solid(state, tip, { open: openVoxel, changed: () => remember(), report });
+const card = new Card(openVoxel, () => {
   state.voxel = null;
-  flatmap.choose(null);
+  mark();
   remember();
 });
-const search = new Search((concept) => look(concept), () => state.model);
+const region = new RegionPanel(() => {
+  state.rois = [];
+  state.brush = [];
+  listRegions();
+  refocus();
+  look(state.concept);
+});
+const ranking = new Ranking(openVoxel);
+const search = new Search((concept) => {
+  state.metric = "";
+  look(concept);
+}, () => state.model);
+const showOptions = connectOptions(state, () => look(state.concept));
 
-/** @param {string} [how] */
+/** @param {string} [how] "step" where the browser's back button should come back to what was before */
 function remember(how) {
   const url = address(state);
   if (how === "step" && url !== location.pathname + location.search) history.pushState(null, "", url);
@@ -43,28 +73,26 @@ function remember(how) {
 function report(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   const trouble = find("trouble", HTMLElement);
-  trouble.textContent = error instanceof ServerError ? error.message : "Something failed in this page; reload it.";
+  trouble.textContent = error instanceof Trouble ? error.message : "Something failed in this page; reload it.";
   trouble.hidden = false;
-  if (!(error instanceof ServerError)) console.error(error);
+  if (!(error instanceof Trouble)) console.error(error);
 }
 
 /**
- * Shows a concept on the cortex and in the list.
+ * Shows a concept, or the chosen quantity, on the cortex and in the list.
  * @param {string} concept
  */
 async function look(concept) {
   state.concept = concept;
   remember();
-  pending?.abort();
-  if (!concept) {
-    clear();
-    return;
-  }
+  showOptions();
+  pending.abort();
   pending = new AbortController();
   const { signal } = pending;
   document.body.classList.add("busy");
   try {
-    await Promise.all([paint(concept, signal), list(concept, signal)]);
+    if (!concept) ranking.clear();
+    await Promise.all([paint(signal), concept && ranking.show(state, signal)]);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
@@ -73,189 +101,251 @@ async function look(concept) {
   }
 }
 
-/** Nothing was asked: the map shows how well voxels are predicted. */
-async function clear() {
-  find("trouble", HTMLElement).hidden = true;
-  find("top", HTMLTableElement).tBodies[0].replaceChildren();
-  find("top-note", HTMLElement).textContent = "Type a concept to rank the voxels by their similarity to it.";
-  pending = new AbortController();
-  try {
-    await show(`/values?${new URLSearchParams({ metric: "r2", ...(state.model && { model: state.model }) })}`, pending.signal);
-    find("figure-title", HTMLElement).textContent = "How well each voxel is predicted";
-  } catch (error) {
-    report(error);
-  }
-}
-
-/**
- * @param {string} path
- * @param {AbortSignal} signal
- */
-async function show(path, signal) {
-  const { header, arrays } = await getArrays(path, signal);
-  if (header.subject !== loadedSubject) {
-    await flatmap.load(header.subject);
-    loadedSubject = header.subject;
-    listRegions();
-  }
+/** @param {AbortSignal} signal */
+async function paint(signal) {
+  const model = models.find((one) => one.modelId === state.model);
+  if (!model) return;
+  const loading = subject?.id === model.subjectId ? null : loadSubject(model.subjectId);
+  const next = metricOf(state) === "labels" ? await coloured(signal) : (await values(state, signal)).shown;
+  if (loading) await settle(await loading);
   if (signal.aborted) return;
-  flatmap.paint({ values: arrays.value, colours: arrays.colour, lo: header.lo, hi: header.hi, title: header.title, unit: header.unit });
-  legend(header, arrays.colour);
-  find("simulated", HTMLElement).hidden = !header.simulated;
+  shown = next;
+  find("figure-title", HTMLElement).textContent = metricOf(state) ? titleOfMetric() : `Similarity to “${state.concept}”`;
+  find("simulated", HTMLElement).hidden = !model.simulated;
+  showLegend(shown, (text) => {
+    search.show(text);
+    state.metric = "";
+    look(text);
+  });
+  refocus();
   performance.mark("painted");
 }
 
-/**
- * @param {string} concept
- * @param {AbortSignal} signal
- */
-async function paint(concept, signal) {
-  await show(`/values?${new URLSearchParams({ concept, ...(state.model && { model: state.model }) })}`, signal);
-  find("figure-title", HTMLElement).textContent = `Similarity to “${concept}”`;
+/** @param {AbortSignal} signal */
+async function coloured(signal) {
+  say("The colours of the labels are being worked out; the first time takes about a minute.");
+  find("figure-title", HTMLElement).textContent = "Working out the colours of the labels, once for each model …";
+  labels ??= await topLabels(state.model);
+  return labelColours(state.model, labels, signal);
 }
 
-/**
- * The colour bar: the same colours and range as in the map.
- * @param {any} header
- * @param {Uint8Array} colours
- */
-function legend(header, colours) {
-  const ramp = find("ramp", HTMLCanvasElement);
-  const context = /** @type {CanvasRenderingContext2D} */ (ramp.getContext("2d"));
-  const image = context.createImageData(256, 1);
-  for (let step = 0; step < 256; step++) image.data.set([colours[step * 3], colours[step * 3 + 1], colours[step * 3 + 2], 255], step * 4);
-  context.putImageData(image, 0, 0);
-  const decimals = header.hi - header.lo < 0.1 ? 3 : 2;
-  find("lo", HTMLElement).textContent = figure(header.lo, decimals);
-  find("middle", HTMLElement).textContent = figure((header.lo + header.hi) / 2, decimals);
-  find("hi", HTMLElement).textContent = figure(header.hi, decimals);
-  find("quantity", HTMLElement).textContent = `${header.unit}${header.readout ? ` (${header.readout})` : ""} · ${header.model}`;
-  ramp.setAttribute("aria-label", `Colour bar: ${header.unit} from ${figure(header.lo, decimals)} to ${figure(header.hi, decimals)}`);
-  find("legend", HTMLElement).hidden = false;
+function titleOfMetric() {
+  if (!state.metric) return "How well each voxel is predicted";
+  return state.metric === "labels" ? "First labels, coloured by meaning" : find("show", HTMLSelectElement).selectedOptions[0].text;
 }
 
-/**
- * @param {string} concept
- * @param {AbortSignal} signal
- */
-async function list(concept, signal) {
-  const data = await ask(TOP, { concept, model: state.model || null, rois: state.rois.length ? state.rois : null }, signal);
-  const { edges, totalCount } = data.similarVoxels;
-  const body = find("top", HTMLTableElement).tBodies[0];
-  body.replaceChildren(...edges.map((/** @type {any} */ { node }) => row(node)));
-  markRow();
-  const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
-  find("top-note", HTMLElement).textContent = edges.length
-    ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}.`
-    : `No significant voxel${within}.`;
-  say(edges.length ? `${concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${concept}: no voxel`);
+/** @param {import("./subject.js").Subject} loaded a subject that was not seen before */
+async function settle(loaded) {
+  subject = loaded;
+  flatmap.load(subject);
+  if (subject.pixels) flatmap.brush.set(subject.pixels, state.brush);
+  solid.setSubject(subject);
+  listRegions();
 }
 
-/** @param {any} node */
-function row(node) {
-  const open = () => openVoxel(node.voxel);
-  return make(
-    "tr",
-    { "data-voxel": node.voxel, click: open },
-    make("th", { scope: "row" }, make("button", { type: "button", class: "link", click: (event) => { event.stopPropagation(); open(); } }, node.voxel)),
-    make("td", {}, node.rois.join(", ")),
-    make("td", { class: "words" }, node.labels.map((/** @type {any} */ label) => label.text).join(", ")),
-    make("td", { class: "number" }, figure(node.similarity, 3)),
-    make("td", { class: "number" }, figure(node.r2)),
-  );
+/** Paints again: the colours, the dimming or the chosen voxel have changed. */
+function repaint() {
+  if (!shown) return;
+  if (state.view === "3d") solid.paint(shown, focus, state.voxel);
+  else flatmap.paint(shown, focus);
 }
 
-function markRow() {
-  for (const line of find("top", HTMLTableElement).tBodies[0].rows) line.classList.toggle("chosen", line.dataset.voxel === String(state.voxel));
+/** The voxels that are not dimmed: those of the chosen regions and under the brush. */
+function refocus() {
+  const chosen = subject?.regions.filter(({ name }) => state.rois.includes(name)) ?? [];
+  const brushedVoxels = state.brush.length ? flatmap.brush.voxels : [];
+  focus = chosen.length || state.brush.length ? new Set([...chosen.flatMap(({ voxels }) => voxels), ...brushedVoxels]) : null;
+  const title = [...state.rois, ...(state.brush.length ? ["Brushed region"] : [])].join(", ");
+  region.show(title, focus, labels, shown);
+  repaint();
+}
+
+/** @param {boolean} ended whether the stroke is over */
+function brushed(ended) {
+  state.brush = flatmap.brush.discs;
+  refocus();
+  if (!ended) return;
+  region.announce();
+  remember();
+}
+
+function mark() {
+  flatmap.choose(state.voxel);
+  ranking.mark(state.voxel);
+  if (state.view === "3d") repaint();
 }
 
 /** @param {number} voxel */
 async function openVoxel(voxel) {
   state.voxel = voxel;
   remember("step");
-  flatmap.choose(voxel);
-  markRow();
+  mark();
   try {
-    await card.show(voxel, state.model);
+    await card.show(voxel, state.model, methods());
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
   }
 }
 
+/** @returns {string[]} scorers of the model's labels */
+function methods() {
+  const model = models.find(({ modelId }) => modelId === state.model);
+  return (model && JSON.parse(model.config).methods) ?? ["brainlmm-eq2"];
+}
+
 /** Regions as switches: they limit the list and dim the rest of the map. */
 function listRegions() {
   const place = find("rois", HTMLElement);
-  const known = new Set(flatmap.regions.map((region) => region.name));
-  state.rois = state.rois.filter((name) => known.has(name));
+  const regions = subject?.regions.filter(({ voxels }) => voxels.length) ?? [];
+  state.rois = state.rois.filter((name) => regions.some((one) => one.name === name));
+  if (subject?.pixels) flatmap.brush.set(subject.pixels, state.brush);
   place.replaceChildren(
-    ...flatmap.regions.filter((region) => region.voxels.length).map((region) => {
-      const input = make("input", { type: "checkbox", value: region.name, checked: state.rois.includes(region.name) });
+    ...regions.map(({ name, description }) => {
+      const input = make("input", { type: "checkbox", value: name, checked: state.rois.includes(name) });
       input.addEventListener("change", () => {
         state.rois = [...place.querySelectorAll("input:checked")].map((one) => /** @type {HTMLInputElement} */ (one).value);
-        focusRegions();
+        refocus();
         look(state.concept);
       });
-      return make("label", { title: region.description }, input, make("span", {}, region.name));
+      return make("label", { title: description }, input, make("span", {}, name));
     }),
   );
-  focusRegions();
 }
 
-function focusRegions() {
-  const chosen = flatmap.regions.filter((region) => state.rois.includes(region.name));
-  flatmap.focusOn(chosen.length ? chosen.flatMap((region) => region.voxels) : null);
+/** @param {"flat" | "3d"} view */
+function setView(view) {
+  state.view = subject && !subject.pixels ? "3d" : view;
+  const is3d = state.view === "3d";
+  find("view-flat", HTMLButtonElement).setAttribute("aria-pressed", String(!is3d));
+  find("view-3d", HTMLButtonElement).setAttribute("aria-pressed", String(is3d));
+  find("view-flat", HTMLButtonElement).disabled = Boolean(subject && !subject.pixels);
+  find("no-flat", HTMLElement).hidden = !subject || Boolean(subject.pixels);
+  find("brush", HTMLButtonElement).disabled = is3d;
+  find("stage", HTMLElement).classList.toggle("solid", is3d);
+  find("map", HTMLCanvasElement).hidden = is3d;
+  solid.show(is3d);
+  tip.hide();
+  remember();
+  repaint();
 }
 
 function listModels() {
   const chooser = find("model", HTMLSelectElement);
-  chooser.replaceChildren(...models.map((model) => make("option", { value: model.modelId }, `${model.modelId}`)));
-  if (!models.some((model) => model.modelId === state.model)) state.model = models[0]?.modelId ?? "";
+  chooser.replaceChildren(...models.map(({ modelId }) => make("option", { value: modelId }, modelId)));
+  if (!models.some(({ modelId }) => modelId === state.model)) state.model = models[0]?.modelId ?? "";
   chooser.value = state.model;
-  chooser.addEventListener("change", () => {
-    state.model = chooser.value;
-    state.voxel = null;
-    card.hide();
-    flatmap.choose(null);
-    look(state.concept);
-  });
 }
 
-function examples() {
+async function chooseModel() {
+  state.model = find("model", HTMLSelectElement).value;
+  state.voxel = null;
+  state.brush = [];
+  card.hide();
+  mark();
+  labels = null;
+  await look(state.concept);
+  await loadLabels();
+}
+
+/** First labels are fetched after the first paint: only the region's panel and the label colours need them. */
+async function loadLabels() {
+  try {
+    labels = await topLabels(state.model);
+    refocus();
+  } catch (error) {
+    report(error);
+  }
+}
+
+function connect() {
   find("examples", HTMLElement).append(
-    ...EXAMPLES.map((concept) => make("button", { type: "button", class: "chip", click: () => { search.show(concept); look(concept); } }, concept)),
+    ...EXAMPLES.map((concept) => make("button", { type: "button", class: "chip", click: () => { search.show(concept); state.metric = ""; look(concept); } }, concept)),
   );
+  find("model", HTMLSelectElement).addEventListener("change", chooseModel);
+  find("view-flat", HTMLButtonElement).addEventListener("click", () => setView("flat"));
+  find("view-3d", HTMLButtonElement).addEventListener("click", () => setView("3d"));
+  const brush = find("brush", HTMLButtonElement);
+  brush.addEventListener("click", () => {
+    flatmap.setBrushing(!flatmap.brushing);
+    brush.setAttribute("aria-pressed", String(flatmap.brushing));
+  });
+  find("share", HTMLButtonElement).addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      say("The link is copied.");
+      find("share", HTMLButtonElement).textContent = "Copied";
+      setTimeout(() => { find("share", HTMLButtonElement).textContent = "Copy link"; }, 1500);
+    } catch {
+      report(new Trouble(`The browser does not let this page copy; the link is ${location.href}`, "CLIPBOARD"));
+    }
+  });
+  for (const menu of document.querySelectorAll("details.menu")) {
+    menu.addEventListener("focusout", (event) => {
+      if (event instanceof FocusEvent && event.relatedTarget instanceof Node && !menu.contains(event.relatedTarget)) menu.removeAttribute("open");
+    });
+    menu.addEventListener("keydown", (event) => {
+      if (event instanceof KeyboardEvent && event.key === "Escape") menu.removeAttribute("open");
+    });
+  }
+  connectDownloads(
+    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, solid: () => (state.view === "3d" ? solid.picture() : null) },
+    report,
+  );
+  addEventListener("popstate", () => location.reload());
 }
 
+/** Follows an ingest: says how far it is, and shows what it has brought, but not more often than a person can look. */
 function follow() {
   const badge = find("growing", HTMLElement);
   let seen = -1;
+  let waiting = false;
   subscribe(PROGRESS, ({ ingestProgress }) => {
-    const stage = ingestProgress.stages.at(-1);
-    badge.hidden = !ingestProgress.running.length;
-    badge.textContent = stage ? `ingest running: ${stage.stage}, ${stage.batches} batches` : "ingest running";
-    if (seen >= 0 && ingestProgress.generation !== seen && !models.length) location.reload();
-    seen = ingestProgress.generation;
+    const { generation, running, stages } = ingestProgress;
+    const stage = stages.at(-1);
+    badge.hidden = !running.length;
+    badge.textContent = stage ? `ingest running: ${stage.stage}, ${stage.batches} batches, ${stage.rows.toLocaleString("en")} rows` : "ingest running";
+    if (seen >= 0 && generation !== seen && !waiting) {
+      waiting = true;
+      setTimeout(async () => {
+        waiting = false;
+        await refresh().catch(report);
+      }, REFRESH_MS);
+    }
+    seen = generation;
   });
 }
 
+/** The atlas has grown. */
+async function refresh() {
+  const before = models.length;
+  ({ models } = await ask(MODELS));
+  listModels();
+  if (!before) find("trouble", HTMLElement).hidden = true;
+  if (!models.length) return;
+  await look(state.concept);
+  await loadLabels();
+}
+
 async function start() {
-  examples();
+  connect();
   search.show(state.concept);
+  showOptions();
   try {
     ({ models } = await ask(MODELS));
-    if (!models.length) {
-      find("trouble", HTMLElement).textContent = "This atlas has no model yet; run `voxel-atlas ingest`, and this page will fill.";
-      find("trouble", HTMLElement).hidden = false;
-    } else {
+    if (models.length) {
       listModels();
       await look(state.concept);
+      setView(state.view);
       if (state.voxel !== null) await openVoxel(state.voxel);
+      await loadLabels();
+    } else {
+      find("trouble", HTMLElement).textContent = "This atlas has no model yet; run `voxel-atlas ingest`, and this page will fill.";
+      find("trouble", HTMLElement).hidden = false;
     }
   } catch (error) {
     report(error);
   }
-  addEventListener("popstate", () => location.reload());
   follow();
 }
 

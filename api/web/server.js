@@ -1,8 +1,8 @@
 // The server as the page sees it: GraphQL, arrays of values, and progress over a socket. No other host is ever asked.
 // @ts-check
 
-/** What the server says in one sentence when it cannot answer. */
-export class ServerError extends Error {
+/** What a person is told in one sentence when something cannot be had. */
+export class Trouble extends Error {
   /**
    * @param {string} message
    * @param {string} code
@@ -23,7 +23,7 @@ async function reach(path, options) {
     return await fetch(path, options);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ServerError("The server does not answer; is `voxel-atlas serve` still running?", "OFFLINE");
+    throw new Trouble("The server does not answer; is `voxel-atlas serve` still running?", "OFFLINE");
   }
 }
 
@@ -34,7 +34,7 @@ async function reach(path, options) {
 async function fail(response) {
   const answer = await response.json().catch(() => ({}));
   const error = answer.errors?.[0];
-  throw new ServerError(error?.message ?? `The server answered ${response.status}.`, error?.extensions?.code ?? "FAILED");
+  throw new Trouble(error?.message ?? `The server answered ${response.status}.`, error?.extensions?.code ?? "FAILED");
 }
 
 /**
@@ -53,7 +53,7 @@ export async function ask(query, variables = {}, signal) {
   });
   if (!response.ok) await fail(response);
   const answer = await response.json();
-  if (answer.errors?.length) throw new ServerError(answer.errors[0].message, answer.errors[0].extensions?.code ?? "");
+  if (answer.errors?.length) throw new Trouble(answer.errors[0].message, answer.errors[0].extensions?.code ?? "");
   return answer.data;
 }
 
@@ -104,6 +104,31 @@ export async function getPixelMap(path) {
   const [width, height] = new Uint32Array(buffer, 0, 2);
   const pixels = width * height;
   return { width, height, voxelAt: new Int32Array(buffer, 8, pixels), curvature: new Uint8Array(buffer, 8 + 4 * pixels, pixels) };
+}
+
+/**
+ * Reads what viz/page.py packs of a surface: both hemispheres, left vertices first.
+ * @param {string} path
+ */
+export async function getMesh(path) {
+  const response = await reach(path, {});
+  if (!response.ok) await fail(response);
+  const buffer = await response.arrayBuffer();
+  const [nLeft, nVertices, nFaces] = new Uint32Array(buffer, 0, 4);
+  const low = new Float32Array(buffer, 16, 3);
+  const step = new Float32Array(buffer, 28, 3);
+  let offset = 40;
+  const take = (/** @type {number} */ bytes) => {
+    const at = offset;
+    offset += Math.ceil(bytes / 4) * 4;
+    return at;
+  };
+  const steps = new Uint16Array(buffer, take(6 * nVertices), 3 * nVertices);
+  const curvature = new Uint8Array(buffer, take(nVertices), nVertices);
+  const voxelOf = new Int32Array(buffer, take(4 * nVertices), nVertices);
+  const faces = new Uint32Array(buffer, take(12 * nFaces), 3 * nFaces);
+  const points = Float32Array.from(steps, (number, at) => low[at % 3] + step[at % 3] * number);
+  return { nLeft, points, curvature, voxelOf, faces };
 }
 
 /**

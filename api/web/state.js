@@ -4,24 +4,49 @@
 /**
  * @typedef {object} State
  * @property {string} concept
- * @property {string} metric a quantity shown instead of a concept
+ * @property {string} metric a quantity, or "labels", shown instead of the concept's similarity
  * @property {string} model
+ * @property {string} compare what a concept is compared with: weights, pattern or labels; empty for the model's own way
+ * @property {number | null} lo value of the first colour
+ * @property {number | null} hi value of the last colour
+ * @property {boolean} significant whether only significant voxels are painted
+ * @property {boolean} opacity whether voxels are as opaque as they are predicted well
  * @property {number | null} voxel the voxel whose card is open
  * @property {string[]} rois regions that the list of voxels is limited to
- * @property {string} view flat or 3d
+ * @property {number[][]} brush discs (x, y, radius) in thousandths of the flat map's width
+ * @property {"flat" | "3d"} view
+ * @property {string} surface the surface that is seen in 3-D
+ * @property {string} side a named side that it is seen from
+ * @property {number[] | null} camera azimuth and elevation in degrees, distance in percent, of the 3-D view
  */
+
+const METRICS = ["r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "labels"];
+const COMPARED = ["weights", "pattern", "labels"];
+const MOST_DISCS = 300;
 
 /** @returns {State} */
 export function readState() {
   const given = new URLSearchParams(location.search);
-  const voxel = Number.parseInt(given.get("voxel") ?? "", 10);
+  const one = (/** @type {string} */ name, /** @type {string[]} */ known) => known.find((item) => item === given.get(name)) ?? "";
+  const number = (/** @type {string} */ name) => (given.get(name) ? finite(Number(given.get(name))) : null);
+  const voxel = number("voxel");
+  const camera = numbers(given.get("camera"), ",");
   return {
     concept: (given.get("concept") ?? "").slice(0, 200),
-    metric: given.get("metric") ?? "",
+    metric: one("show", METRICS),
     model: given.get("model") ?? "",
-    voxel: Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
+    compare: one("compare", COMPARED),
+    lo: number("lo"),
+    hi: number("hi"),
+    significant: given.get("significant") === "1",
+    opacity: given.get("opacity") === "1",
+    voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
     rois: given.getAll("roi"),
+    brush: (given.get("brush") ?? "").split(" ").map((disc) => numbers(disc, "_") ?? []).filter((disc) => disc.length === 3).slice(0, MOST_DISCS),
     view: given.get("view") === "3d" ? "3d" : "flat",
+    surface: given.get("surface") ?? "",
+    side: given.get("side") ?? "",
+    camera: camera?.length === 3 ? camera : null,
   };
 }
 
@@ -31,12 +56,38 @@ export function readState() {
  */
 export function address(state) {
   const parts = new URLSearchParams();
-  if (state.concept) parts.set("concept", state.concept);
-  else if (state.metric) parts.set("metric", state.metric);
-  if (state.model) parts.set("model", state.model);
-  if (state.voxel !== null) parts.set("voxel", String(state.voxel));
+  const put = (/** @type {string} */ name, /** @type {string | number | null} */ value) => value !== "" && value !== null && parts.set(name, String(value));
+  put("concept", state.concept);
+  put("show", state.metric);
+  put("model", state.model);
+  put("compare", state.compare);
+  put("lo", state.lo);
+  put("hi", state.hi);
+  put("significant", state.significant ? 1 : "");
+  put("opacity", state.opacity ? 1 : "");
+  put("voxel", state.voxel);
   for (const roi of state.rois) parts.append("roi", roi);
-  if (state.view !== "flat") parts.set("view", state.view);
+  put("brush", state.brush.map((disc) => disc.join("_")).join(" "));
+  if (state.view === "3d") {
+    put("view", "3d");
+    put("surface", state.surface);
+    put("side", state.side);
+    put("camera", state.camera?.join(",") ?? "");
+  }
   const text = parts.toString();
   return text ? `/?${text}` : "/";
+}
+
+/** @param {number} value */
+function finite(value) {
+  return Number.isFinite(value) ? value : null;
+}
+
+/**
+ * @param {string | null} text
+ * @param {string} mark between the numbers
+ */
+function numbers(text, mark) {
+  const parts = text ? text.split(mark).map(Number) : [];
+  return parts.length && parts.every(Number.isFinite) ? parts : null;
 }

@@ -4,15 +4,13 @@ export {
   BufferAttribute,
   BufferGeometry,
   DirectionalLight,
-  Group,
+  LinearSRGBColorSpace,
   Mesh,
   MeshLambertMaterial,
   PerspectiveCamera,
   Raycaster,
   Scene,
   Vector2,
-  Vector3,
   WebGLRenderer,
 } from "three";
-export { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 export { acceleratedRaycast, MeshBVH } from "three-mesh-bvh";

@@ -1,110 +1,16 @@
 """The explorer in a real browser: what a person does with it, and what it must never do."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.assets import Assets
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium, or set CHROMIUM to its path"),
-]
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
-SHOTS = Path(__file__).parents[1] / "screenshots"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # Chromium asks its maker's servers by itself: no name but ours resolves.
-        arguments = [
-            "--no-sandbox", "--disable-background-networking", "--enable-unsafe-swiftshader",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        ]  # fmt: skip
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield launched
-        launched.close()
-
-
-class Page:
-    """A page that notes what goes wrong on it and what it asks of others."""
-
-    def __init__(self, browser: Any, url: str, width: int = 1440, height: int = 900, scheme: str = "light") -> None:
-        self.url = url
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.foreign: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "console", lambda line: self.errors.append(line.text) if line.type in {"error", "warning"} else None
-        )
-        self.page.on("request", lambda request: self._note(request.url))
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.foreign.append(url)
-
-    def open(self, path: str = "/") -> Any:
-        self.page.goto(self.url + path)
-        self.page.wait_for_selector("#legend:not([hidden])")
-        return self.page
-
-    def shoot(self, name: str) -> None:
-        SHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
-
-
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    """Opens pages; afterwards none may have failed or asked another host."""
-    pages: list[Page] = []
-
-    def opened(**kwargs: Any) -> Page:
-        pages.append(Page(browser, server.url, **kwargs))
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.context.close()
-        assert page.errors == []
-        assert page.foreign == []
-
-
-def search(page: Any, concept: str) -> None:
-    page.fill("#concept", concept)
-    page.press("#concept", "Enter")
-    page.wait_for_function("text => document.getElementById('figure-title').textContent.includes(text)", arg=concept)
-    page.wait_for_selector("#top tbody tr")
-
-
-def pixel(page: Any, voxel: int) -> tuple[float, float]:
-    """Where on the screen a voxel is shown, by asking the server's pixel map."""
-    place = page.evaluate(
-        """async (voxel) => {
-          const { getPixelMap } = await import("/assets/server.js");
-          const { width, height, voxelAt } = await getPixelMap("/pixelmaps/simulated/T1.bin");
-          const places = [...voxelAt.keys()].filter((at) => voxelAt[at] === voxel);
-          const at = places[places.length >> 1];
-          const box = document.getElementById("map").getBoundingClientRect();
-          return [box.left + ((at % width) + 0.5) / width * box.width,
-                  box.top + (Math.floor(at / width) + 0.5) / height * box.height];
-        }""",
-        voxel,
-    )
-    return place[0], place[1]
-
-
-def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any) -> None:
+def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any, search: Any) -> None:
     view = visit()
     page = view.open()
     assert page.is_visible("#simulated")
@@ -116,7 +22,6 @@ def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any) -> None
     assert rows.nth(0).locator("td").nth(0).inner_text() == "FOOD"
     assert "cosine similarity" in page.inner_text("#quantity")
     assert page.locator("#overlay .line").count() == 5
-    assert page.locator("#overlay text").all_inner_texts() == page.locator("#overlay text").all_inner_texts()
     assert {"FFA", "FOOD"} <= set(page.locator("#overlay text").all_text_contents())
     view.shoot("search")
 
@@ -148,7 +53,7 @@ def test_the_painted_colour_is_that_of_the_value(visit: Any) -> None:
     assert same["clear"] == 0
 
 
-def test_hovering_names_voxel_region_and_value(visit: Any) -> None:
+def test_hovering_names_voxel_region_and_value(visit: Any, pixel: Any) -> None:
     view = visit()
     page = view.open("/?concept=face")
     x, y = pixel(page, 5)
@@ -162,7 +67,7 @@ def test_hovering_names_voxel_region_and_value(visit: Any) -> None:
     assert page.is_hidden("#tip")
 
 
-def test_clicking_a_voxel_opens_its_card(visit: Any) -> None:
+def test_clicking_a_voxel_opens_its_card(visit: Any, pixel: Any) -> None:
     view = visit()
     page = view.open("/?concept=cake")
     page.mouse.click(*pixel(page, 200))
@@ -227,7 +132,7 @@ def test_labels_with_html_stay_text(visit: Any) -> None:
 
 
 @pytest.mark.parametrize("concept", ["<img src=x onerror=alert(1)>", "🎂", "كعكة", "x" * 200])
-def test_any_text_can_be_searched(visit: Any, concept: str) -> None:
+def test_any_text_can_be_searched(visit: Any, concept: str, search: Any) -> None:
     page = visit().open()
     search(page, concept)
     assert concept in page.inner_text("#figure-title")
@@ -248,8 +153,8 @@ def test_it_fits_every_screen_in_light_and_dark(visit: Any, width: int, height: 
     view.shoot(f"{scheme}-{width}")
 
 
-def test_what_the_server_refuses_is_said(browser: Any, server: Any) -> None:
-    view = Page(browser, server.url)
+def test_what_the_server_refuses_is_said(visit: Any, search: Any) -> None:
+    view = visit()
     page = view.open("/?concept=cake")
     page.fill("#concept", "cake - ")
     page.press("#concept", "Enter")
@@ -259,7 +164,7 @@ def test_what_the_server_refuses_is_said(browser: Any, server: Any) -> None:
     search(page, "cake")
     page.wait_for_selector("#trouble", state="hidden")
     assert all("400" in error for error in view.errors)
-    view.context.close()
+    view.errors.clear()
 
 
 def test_a_person_can_switch_to_dark(visit: Any) -> None:

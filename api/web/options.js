@@ -1,0 +1,44 @@
+// What is shown and how: quantity, comparison, opacity, significance and range.
+// @ts-check
+import { find } from "./dom.js";
+import { metricOf } from "./shown.js";
+
+/**
+ * Connects the controls with the state.
+ * @param {import("./state.js").State} state
+ * @param {() => void} changed
+ * @returns {() => void} brings the controls to the state
+ */
+export function connectOptions(state, changed) {
+  const show = find("show", HTMLSelectElement);
+  const compare = find("compare", HTMLSelectElement);
+  const significant = find("significant", HTMLInputElement);
+  const opacity = find("opacity", HTMLInputElement);
+  const range = [find("range-lo", HTMLInputElement), find("range-hi", HTMLInputElement)];
+  const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
+  for (const input of [show, compare, significant, opacity, ...range])
+    input.addEventListener("change", () => {
+      if (input === show) {
+        // The range of one quantity says nothing about another.
+        state.lo = state.hi = null;
+        state.metric = show.value;
+      } else [state.lo, state.hi] = range.map(number);
+      state.compare = compare.value;
+      state.significant = significant.checked;
+      state.opacity = opacity.checked;
+      changed();
+    });
+  return () => {
+    const metric = metricOf(state);
+    show.value = metric;
+    compare.value = state.compare;
+    compare.disabled = metric !== "";
+    significant.checked = state.significant;
+    opacity.checked = state.opacity;
+    significant.disabled = opacity.disabled = metric === "labels";
+    [state.lo, state.hi].forEach((bound, at) => {
+      range[at].value = bound === null ? "" : String(bound);
+      range[at].disabled = metric === "labels";
+    });
+  };
+}

@@ -1,0 +1,77 @@
+// The list of the voxels that are most similar to the concept.
+// @ts-check
+import { figure, find, make, say } from "./dom.js";
+import { ask } from "./server.js";
+
+export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout) {
+  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, first: 20) {
+    totalCount by readout simulated
+    edges { node { voxel similarity rois r2 labels(first: 3) { text probability } } }
+  }
+}`;
+
+/**
+ * @param {import("./state.js").State} state
+ * @returns {Record<string, unknown>} the variables of TOP
+ */
+export function variables(state) {
+  return {
+    concept: state.concept,
+    model: state.model || null,
+    rois: state.rois.length ? state.rois : null,
+    by: state.compare === "labels" ? "LABELS" : "WEIGHTS",
+    readout: state.compare === "weights" || state.compare === "pattern" ? state.compare.toUpperCase() : null,
+  };
+}
+
+export class Ranking {
+  /** @param {(voxel: number) => void} open */
+  constructor(open) {
+    this.table = find("top", HTMLTableElement);
+    this.note = find("top-note", HTMLElement);
+    this.open = open;
+  }
+
+  clear() {
+    this.table.tBodies[0].replaceChildren();
+    this.note.textContent = "Type a concept to rank the voxels by their similarity to it.";
+  }
+
+  /**
+   * @param {import("./state.js").State} state
+   * @param {AbortSignal} signal
+   */
+  async show(state, signal) {
+    const { similarVoxels } = await ask(TOP, variables(state), signal);
+    const { edges, totalCount } = similarVoxels;
+    this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
+    this.mark(state.voxel);
+    const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
+    this.note.textContent = edges.length
+      ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}.`
+      : `No significant voxel${within}.`;
+    say(edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`);
+  }
+
+  /** @param {number | null} voxel the one whose card is open */
+  mark(voxel) {
+    for (const line of this.table.tBodies[0].rows) line.classList.toggle("chosen", line.dataset.voxel === String(voxel));
+  }
+
+  /** @param {any} node */
+  #row(node) {
+    const open = (/** @type {Event} */ event) => {
+      event.stopPropagation();
+      this.open(node.voxel);
+    };
+    return make(
+      "tr",
+      { "data-voxel": node.voxel, click: open },
+      make("th", { scope: "row" }, make("button", { type: "button", class: "link", click: open }, node.voxel)),
+      make("td", {}, node.rois.join(", ")),
+      make("td", { class: "words" }, node.labels.map((/** @type {any} */ label) => label.text).join(", ")),
+      make("td", { class: "number" }, figure(node.similarity, 3)),
+      make("td", { class: "number" }, figure(node.r2)),
+    );
+  }
+}

@@ -1,0 +1,165 @@
+// What is painted: a colour for each voxel, with its value in words.
+// @ts-check
+import { figure } from "./dom.js";
+import { getArrays } from "./server.js";
+
+/**
+ * @typedef {object} Shown
+ * @property {Uint32Array} colours one per voxel, 0xffbbggrr; 0 where nothing is painted
+ * @property {Uint8Array | null} opacity one per voxel, 0 to 255; null where all are opaque
+ * @property {Float32Array | null} values one per voxel, NaN for none; null where colours stand for labels
+ * @property {(voxel: number) => string} text what the voxel shows
+ * @property {Scale | null} scale what the colours mean
+ * @property {{text: string, colour: string}[]} names labels and their colours
+ * @property {string} title
+ * @property {string} unit
+ * @property {string} model
+ *
+ * @typedef {object} Scale
+ * @property {Uint8Array} table 256 × RGB
+ * @property {number} lo
+ * @property {number} hi
+ */
+
+/** First labels of a model's voxels. */
+export class TopLabels {
+  /**
+   * @param {string[]} labels the most common first
+   * @param {Int32Array} of which of them each voxel has, −1 for none
+   * @param {string} method
+   */
+  constructor(labels, of, method) {
+    this.labels = labels;
+    this.of = of;
+    this.method = method;
+  }
+
+  /** @param {number} voxel */
+  text(voxel) {
+    return this.labels[this.of[voxel]] ?? "";
+  }
+
+  /**
+   * The labels that come first most often among these voxels (figure 3 of the paper).
+   * @param {Iterable<number>} voxels
+   */
+  count(voxels) {
+    /** @type {Map<number, number>} */
+    const counts = new Map();
+    let labelled = 0;
+    for (const voxel of voxels) {
+      const label = this.of[voxel];
+      if (label === undefined || label < 0) continue;
+      counts.set(label, (counts.get(label) ?? 0) + 1);
+      labelled++;
+    }
+    const most = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    return { labelled, most: most.map(([label, n]) => ({ text: this.labels[label], n })) };
+  }
+}
+
+/** @param {string} model */
+export async function topLabels(model) {
+  const { header, arrays } = await getArrays(`/toplabels?${new URLSearchParams({ model })}`);
+  return new TopLabels(header.labels, arrays.label, header.method);
+}
+
+/**
+ * Values and their colours.
+ * @param {import("./state.js").State} state
+ * @param {AbortSignal} signal
+ * @returns {Promise<{header: any, shown: Shown}>}
+ */
+export async function values(state, signal) {
+  const { header, arrays } = await getArrays(`/values?${new URLSearchParams(asked(state))}`, signal);
+  const { lo, hi } = header;
+  /** @type {{value: Float32Array, colour: Uint8Array, alpha?: Float32Array}} */
+  const { value, colour, alpha } = /** @type {any} */ (arrays);
+  const packed = Uint32Array.from({ length: 256 }, (_, step) => pack(colour[step * 3], colour[step * 3 + 1], colour[step * 3 + 2]));
+  const colours = new Uint32Array(value.length);
+  const scale = 256 / (hi - lo);
+  for (let voxel = 0; voxel < value.length; voxel++) {
+    if (Number.isNaN(value[voxel])) continue;
+    colours[voxel] = packed[Math.max(0, Math.min(255, Math.floor((value[voxel] - lo) * scale)))];
+  }
+  return {
+    header,
+    shown: {
+      colours,
+      opacity: alpha ? Uint8Array.from(alpha, (share) => Math.round(255 * share)) : null,
+      values: value,
+      text: (voxel) => figure(value[voxel], 3),
+      scale: { table: colour, lo, hi },
+      names: [],
+      title: header.title,
+      unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}`,
+      model: header.model,
+    },
+  };
+}
+
+/**
+ * First labels in the colours of their meaning.
+ * @param {string} model
+ * @param {TopLabels} top
+ * @param {AbortSignal} signal
+ * @returns {Promise<Shown>}
+ */
+export async function labelColours(model, top, signal) {
+  const { header, arrays } = await getArrays(`/labelcolours?${new URLSearchParams({ model })}`, signal);
+  const { rgb } = arrays;
+  const place = new Map(header.labels.map((/** @type {string} */ label, /** @type {number} */ index) => [label, index]));
+  const of = top.labels.map((label) => /** @type {number | undefined} */ (place.get(label)));
+  const packed = of.map((at) => (at === undefined ? 0 : pack(rgb[at * 3], rgb[at * 3 + 1], rgb[at * 3 + 2])));
+  const trust = header.trustworthiness === null ? "" : `, trustworthiness ${figure(header.trustworthiness)}`;
+  return {
+    colours: Uint32Array.from(top.of, (label) => packed[label] ?? 0),
+    opacity: null,
+    values: null,
+    text: (voxel) => top.text(voxel),
+    scale: null,
+    names: header.legend.map((/** @type {string} */ text) => {
+      const at = /** @type {number} */ (place.get(text)) * 3;
+      return { text, colour: `rgb(${rgb[at]} ${rgb[at + 1]} ${rgb[at + 2]})` };
+    }),
+    title: "First labels, coloured by meaning",
+    unit: `UMAP colours of ${header.labels.length} labels${trust}`,
+    model: header.model,
+  };
+}
+
+/**
+ * The query string of /values, which is also what the pictures and CSV files show.
+ * @param {import("./state.js").State} state
+ * @returns {Record<string, string>}
+ */
+export function asked(state) {
+  const metric = metricOf(state);
+  return {
+    ...(metric ? { metric } : { concept: state.concept }),
+    ...(!metric && state.compare === "labels" && { by: "labels" }),
+    ...(!metric && ["weights", "pattern"].includes(state.compare) && { readout: state.compare }),
+    ...(state.model && { model: state.model }),
+    ...(state.lo !== null && { lo: String(state.lo) }),
+    ...(state.hi !== null && { hi: String(state.hi) }),
+    ...(state.significant && { significant: "1" }),
+    ...(state.opacity && { alpha: "r2" }),
+  };
+}
+
+/**
+ * The metric that is shown; empty for a concept. Where nothing was asked, it is how well voxels are predicted.
+ * @param {import("./state.js").State} state
+ */
+export function metricOf(state) {
+  return state.metric || (state.concept ? "" : "r2");
+}
+
+/**
+ * @param {number} red
+ * @param {number} green
+ * @param {number} blue
+ */
+export function pack(red, green, blue) {
+  return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
+}
