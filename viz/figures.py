@@ -93,7 +93,7 @@ def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str, uni
         unit: what is counted.
     """
     with _style():
-        figure, axes = _grid(len(panels), columns=2, height=1.9)
+        figure, axes = _grid(len(panels), columns=2, height=2.1)
         values = np.concatenate([group for panel in panels.values() for group in panel.values()])
         values = values[np.isfinite(values)]
         low, high = np.percentile(values, [0.1, 99.9]) if len(values) else (0.0, 1.0)
@@ -104,8 +104,8 @@ def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str, uni
                 axis.hist(inside, edges, color=colour, alpha=0.35, label=_counted(group, len(inside)))
                 axis.hist(inside, edges, color=colour, histtype="step", linewidth=1)
             axis.set(xlabel=quantity, ylabel=unit)
-            axis.set_title(name)
-            axis.legend(loc="upper right")
+            axis.set_title(name, pad=20)
+            _legend_above(axis, len(groups))
     return figure
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from api.report.section import Section, Shown
 from api.report.study import Study
 from atlas.evaluation.labels import SHARE, label_cosines, label_spread, region_labels, region_overlap
-from atlas.evaluation.statistics import FEWEST_PAIRS, tested
+from atlas.evaluation.statistics import FEWEST_PAIRS, paired_tests
 from schemas.errors import NotFoundError
 from viz import figures
 
@@ -61,6 +61,8 @@ def figure_2(study: Study) -> Section:
     by_region = _in_regions(cosines, study.members)
     for readout in READOUTS:
         part = by_region.filter(pl.col("readout") == readout)
+        if part.is_empty():
+            continue
         groups = {str(roi): dict(_series(rows)) for (roi,), rows in part.group_by("roi", maintain_order=True)}
         section.draw(
             f"fig2_{readout}",
@@ -71,7 +73,7 @@ def figure_2(study: Study) -> Section:
     pairs = pl.concat(_pairs(by_region))
     section.tables["fig2_pairs"] = pairs
     by = ["model_id", "readout", "a", "b", "roi"]
-    over_voxels = tested(pairs, by, "cosine_a", "cosine_b")
+    over_voxels = paired_tests(pairs, by, "cosine_a", "cosine_b")
     section.tables["fig2_tests_over_voxels"] = over_voxels
     section.paragraphs.append(ABOUT_TESTS)
     section.shown.append(
@@ -85,7 +87,7 @@ def figure_2(study: Study) -> Section:
             f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {means['subject_id'].n_unique()}."
         )
     else:
-        over_subjects = tested(means, by[1:], "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
+        over_subjects = paired_tests(means, by[1:], "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
         section.tables["fig2_subject_means"] = means
         section.tables["fig2_tests_over_subjects"] = over_subjects
         section.shown.append(Shown("Fig. 2 tested over subjects' means.", over_subjects.select(*by[1:], *TEST_COLUMNS)))
@@ -216,13 +218,13 @@ def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
     def named(frame: pl.DataFrame, a: str, b: str) -> pl.DataFrame:
         return frame.select(*keys, pl.lit(a).alias("a"), pl.lit(b).alias("b"), "cosine_a", "cosine_b")
 
-    for method in methods:
-        own = by_region.filter(pl.col("method") == method)
-        yield named(own.rename({"cosine": "cosine_a", "shuffled": "cosine_b"}), method, SHUFFLED)
     for a, b in combinations(methods, 2):
         one, other = (by_region.filter(pl.col("method") == method) for method in (a, b))
         joined = one.join(other.select(*keys, pl.col("cosine").alias("cosine_b")), on=keys)
         yield named(joined.rename({"cosine": "cosine_a"}), a, b)
+    for method in methods:
+        own = by_region.filter(pl.col("method") == method)
+        yield named(own.rename({"cosine": "cosine_a", "shuffled": "cosine_b"}), method, SHUFFLED)
 
 
 def _subjects(study: Study) -> str:

@@ -17,7 +17,7 @@ from api.report.section import Section
 from schemas.errors import BadInputError, StoreError
 
 PAGE = "index.html"
-MOST_ROWS = 60
+MOST_ROWS = 100
 """Rows of a table that the page shows; its file holds all."""
 PIXELS_PER_INCH = 125
 """On the screen: letters of 7.5 points are as tall as the text of tables."""

@@ -9,7 +9,7 @@ from api.report.labels import ABOUT_TESTS, TEST_COLUMNS
 from api.report.section import Section, Shown
 from api.report.study import Model, Study
 from atlas.evaluation.recovery import concept_recovery, planted
-from atlas.evaluation.statistics import FEWEST_PAIRS, correlation_difference, pearson, tested
+from atlas.evaluation.statistics import FEWEST_PAIRS, correlation_difference, paired_tests, pearson
 from ingest.evaluation.truth import localiser_truth, response_truth, shown_by
 from schemas.errors import BadInputError, NotFoundError
 from viz import figures
@@ -199,10 +199,13 @@ def _tests(section: Section, joined: pl.DataFrame, correlations: pl.DataFrame) -
         section.absent.append(f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {n_subjects}.")
         return
     # Several models of a subject are one unit.
-    units = pl.concat(pairs).group_by("subject_id", "category", "a", "b", maintain_order=True).mean()
-    overall = units.group_by("subject_id", "a", "b", maintain_order=True).mean().with_columns(category=pl.lit("mean"))
-    units = pl.concat([units, overall.select(units.columns)])
-    found = tested(units, ["a", "b", "category"], "pearson_a", "pearson_b")
+    every = pl.concat(pairs)
+    overall = every.with_columns(pl.lit("mean").alias("category"))
+    sides = pl.col("pearson_a", "pearson_b").mean()
+    units = pl.concat(
+        part.group_by("subject_id", "a", "b", "category", maintain_order=True).agg(sides) for part in (every, overall)
+    )
+    found = paired_tests(units, ["a", "b", "category"], "pearson_a", "pearson_b")
     section.tables["fig5_subjects"] = units
     section.tables["fig5_tests_over_subjects"] = found
     if ABOUT_TESTS not in section.paragraphs:

@@ -167,7 +167,7 @@ def auc(score: Floats, positive: NDArray[np.bool_]) -> float:
     return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def tested(pairs: pl.DataFrame, by: list[str], a: str, b: str) -> pl.DataFrame:
+def paired_tests(pairs: pl.DataFrame, by: list[str], a: str, b: str) -> pl.DataFrame:
     """`paired` for each group of a frame, with Holm's correction over the groups.
 
     Args:
