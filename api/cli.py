@@ -14,11 +14,13 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from api.cli_dissect import register as register_dissect
 from api.cli_ingest import register as register_ingest
 from api.cli_pictures import register as register_pictures
 from api.cli_predict import register as register_predict
 from api.cli_release import register as register_release
 from api.cli_report import register as register_report
+from api.cli_tokens import register as register_tokens
 from schemas.config import IngestConfig, Settings
 from schemas.errors import AtlasError, BadInputError, StoreError
 
@@ -33,10 +35,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 register_ingest(app)
+register_dissect(app)
 register_predict(app)
 register_release(app)
 register_report(app)
 register_pictures(app)
+register_tokens(app)
 screen = Console(stderr=True)
 output = Console()
 

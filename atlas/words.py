@@ -1,8 +1,10 @@
 """Labels: which words describe a voxel, and which voxels a word describes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 
 import numpy as np
 import polars as pl
@@ -77,14 +79,20 @@ class Words(Catalogue):
         )
 
     def top_images(self, model: str | None, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
-        """Images and crops that voxels answer to most: voxel, rank, stimulus_id, uri, box, response, caption."""
+        """Images and crops that voxels answer to most: voxel, rank, stimulus_id, uri, box, response, caption.
+
+        Where several captioners described an image, the caption is the one of the model's own.
+        """
+        row = self.model(model)
+        captioner = PurePath(json.loads(row["config"]).get("captioner", "")).name
         return self.store.frame(
-            "SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response, min(c.text) AS caption FROM top_image t "
+            "SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response, "
+            "arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption FROM top_image t "
             "LEFT JOIN stimulus s USING (stimulus_id) "
             "LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box "
             "WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN (SELECT unnest(?::INTEGER[])) "
             "GROUP BY ALL ORDER BY t.voxel, t.rank",
-            [self.model(model)["model_id"], limited(first), _numbers(voxels).tolist()],
+            [captioner, row["model_id"], limited(first), _numbers(voxels).tolist()],
         )
 
     def labels(self, search: str = "", model: str | None = None, first: int = 50) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from ingest.dissection.captions import load_captioner
 from ingest.dissection.synthesis import load_generator
 from ingest.labelling import Networks, brainlmm_methods, label_voxels, require_sense, voxels_to_label
 from ingest.memory import bytes_to_fit, require_memory
+from ingest.plan import Plan, plan
 from ingest.progress import Progress, Silent
 from ingest.runs import only_one, recorded
 from ingest.stages.context import Context
@@ -77,8 +78,9 @@ def ingest(
     progress = progress or Silent()
     if skip_bad:
         dataset = without_unreadable(dataset, progress)
-    config = config.model_copy(update={"data_sha256": dataset.fingerprint, "backbone_sha256": backbone.fingerprint})
-    voxels = _selected_voxels(dataset, config)
+    found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+    config = config.model_copy(update={"data_sha256": dataset.fingerprint, **found})
+    voxels = selected_voxels(dataset, config)
     require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
     context = Context(
         store=store,
@@ -86,14 +88,14 @@ def ingest(
         backbone=backbone,
         config=config,
         home=home,
-        run_id=f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        run_id=_run_id(),
         model_id=_model_id(dataset, config),
         progress=progress,
         device=device,
         batch_images=batch_images,
         skip_bad=skip_bad,
     )
-    networks = _load_networks(context, label_backbone)
+    networks = load_networks(context, label_backbone)
     with only_one(home, context.model_id), recorded(context):
         append_subject(context)
         features = encode(context)
@@ -153,21 +155,74 @@ def dissect(
         backbone=backbone,
         config=config,
         home=home,
-        run_id=f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        run_id=_run_id(),
         model_id=model_id,
         progress=progress or Silent(),
         device=device,
         batch_images=batch_images,
         skip_bad=skip_bad,
     )
-    asked = _selected_voxels(dataset, config)
-    networks = _load_networks(context, label_backbone)
+    asked = selected_voxels(dataset, config)
+    networks = load_networks(context, label_backbone)
     with only_one(home, model_id), recorded(context):
         if model_id != source:
             inherit_fit(context, source, asked)
             inherit_top_images(context, source, old, voxels_to_label(context))
         label_voxels(context, encode(context), networks)
     return model_id
+
+
+def plan_dissection(
+    store: Store,
+    dataset: Dataset,
+    source: str,
+    config: IngestConfig,
+    backbone: Backbone,
+    label_backbone: Backbone,
+    *,
+    home: Path,
+    device: str = "auto",
+    batch_images: int = 8,
+    progress: Progress | None = None,
+    n_sample: int = 100,
+) -> Plan:
+    """What `dissect` with the same arguments would cost; nothing is stored but features of images.
+
+    Args:
+        store: see `dissect`, as for the others.
+        dataset: what the model was fitted on.
+        source: the model's id.
+        config: the settings of the dissection.
+        backbone: the model's network.
+        label_backbone: the labels' network.
+        home: see `ingest`.
+        device: see `ingest`.
+        batch_images: see `ingest`.
+        progress: see `ingest`.
+        n_sample: images that the numbers are estimated from; 0 for all, which makes them exact.
+
+    Raises:
+        BadInputError: no method captions or draws; and what `dissect` raises.
+    """
+    require_fitted(store, source, dataset, backbone)
+    require_sense(config, label_backbone)
+    selected_voxels(dataset, config)
+    context = Context(
+        store=store,
+        dataset=dataset,
+        backbone=backbone,
+        config=config,
+        home=home,
+        run_id=_run_id(),
+        model_id=source,
+        progress=progress or Silent(),
+        device=device,
+        batch_images=batch_images,
+    )
+    networks = load_networks(context, label_backbone)
+    if networks.captioner is None or networks.generator is None:
+        raise BadInputError("clip-msm captions and draws nothing, so that there is nothing to plan.")
+    return plan(context, encode(context), networks.captioner, networks.generator, n_sample)
 
 
 def require_fitted(store: Store, model_id: str, dataset: Dataset, backbone: Backbone) -> IngestConfig:
@@ -203,8 +258,12 @@ def require_fitted(store: Store, model_id: str, dataset: Dataset, backbone: Back
     return config
 
 
-def _load_networks(context: Context, label_backbone: Backbone) -> Networks:
-    """Captioner and generator, before any work: what is missing should not be missed after hours."""
+def load_networks(context: Context, label_backbone: Backbone) -> Networks:
+    """Captioner and generator, before any work: what is missing should not be missed after hours.
+
+    Raises:
+        MissingWeightsError: the weights of one are not on this machine.
+    """
     if context.config.dissect == "none" or not brainlmm_methods(context.config):
         return Networks(label_backbone, None, None)
     return Networks(
@@ -214,12 +273,21 @@ def _load_networks(context: Context, label_backbone: Backbone) -> Networks:
     )
 
 
+def _run_id() -> str:
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
 def _model_id(dataset: Dataset, config: IngestConfig) -> str:
     return f"{dataset.subject.subject_id}/{config.backbone}/{config.sha256[:6]}"
 
 
-def _selected_voxels(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]:
-    """Numbers of the voxels to fit, ascending."""
+def selected_voxels(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]:
+    """Numbers of the voxels to fit, ascending.
+
+    Raises:
+        BadInputError: there are too few images, or no voxels.
+        NotFoundError: an ROI that the subject has not.
+    """
     if dataset.stimuli.height < 20:
         raise BadInputError(
             f"{dataset.subject.subject_id} has responses to {dataset.stimuli.height} images; at least 20 are needed to "

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
 
 class IngestConfig(BaseModel):
-    """All that the results of one model depend on."""
+    """All that the results of one model depend on. A fitted model can be labelled anew by changing LABELLED_BY."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,6 +105,7 @@ class IngestConfig(BaseModel):
     backbone: str = Field("lite", description="Network whose features the model uses.")
     label_backbone: str = Field("lite", description="Network whose text tower embeds the labels.")
     backbone_sha256: str = Field("", description="Fingerprint of the network's weights; filled in when it is loaded.")
+    preprocessing: str = Field("", description="How images are prepared for the network; filled in when it is loaded.")
 
     seed: int = Field(42, description="Seed of the split, of cross-validation and of the bootstrap.")
     test_share: Share = Field(0.15, description="Share of the images that the model is tested on (paper: 15 %).")
@@ -170,3 +171,28 @@ class IngestConfig(BaseModel):
     def canonical_json(self) -> str:
         """All settings as JSON with sorted keys and no spaces: equal configurations give equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+LABELLED_BY = (
+    "label_backbone",
+    "fdr",
+    "block_voxels",
+    "dissect",
+    "top_images",
+    "crops_per_image",
+    "crop_iou",
+    "crop_cover",
+    "crop_grid",
+    "n_captions",
+    "captioner",
+    "min_voxels_per_label",
+    "labels_per_voxel",
+    "generator",
+    "images_per_label",
+    "best_ranked",
+    "temperature",
+    "methods",
+    "similarity_backbone",
+    "concepts",
+)
+"""The fields of IngestConfig that no fit depends on."""

@@ -5,6 +5,7 @@ Work goes image by image: the feature map of an image is made once for all voxel
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -30,7 +31,7 @@ Region = tuple[int, tuple[int, ...]]
 
 
 @dataclass
-class _Candidates:
+class Candidates:
     """Images and crops that some voxel may be described by, and each voxel's response to them."""
 
     regions: list[Region] = field(default_factory=list)
@@ -47,8 +48,15 @@ class _Candidates:
         self._rows.append(rows)
         self._responses.append(responses)
 
-    def best(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.int32]]:
-        """The `n` strongest regions of every voxel that is not lost: its row, the region, the response, the rank."""
+    def best(
+        self, n: int, crops_stand_for: float = 1.0
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.int32]]:
+        """The `n` strongest regions of every voxel that is not lost: its row, the region, the response, the rank.
+
+        Args:
+            n: how many.
+            crops_stand_for: crops that each one stands for, where only some of the images were cropped.
+        """
         region = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])
         row, response = np.concatenate(self._rows), np.concatenate(self._responses)
         whole = ~np.isin(row, list(self.lost))
@@ -56,7 +64,9 @@ class _Candidates:
         # Ties fall to the region that was met first, whatever the sort does elsewhere.
         order = np.lexsort((region, -response, row))
         starts = np.flatnonzero(np.diff(row[order], prepend=-1) != 0)
-        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)])) + 1
+        weight = np.array([crops_stand_for if box else 1.0 for _, box in self.regions])[region[order]]
+        before = np.cumsum(weight) - weight
+        rank = before - np.repeat(before[starts], np.diff(np.r_[starts, len(order)])) + 1
         kept = order[rank <= n]
         return row[kept], region[kept], response[kept], rank[rank <= n].astype(np.int32)
 
@@ -90,7 +100,7 @@ def describe(context: Context, features: Floats, voxels: NDArray[np.int32], capt
 def _describe_block(
     context: Context, features: Floats, voxels: NDArray[np.int32], captioner: Captioner, key: str
 ) -> None:
-    candidates = _candidates(context, features, fitted(context, voxels))
+    candidates = find_candidates(context, features, fitted(context, voxels))
     row, region, response, rank = candidates.best(context.config.n_captions)
     if not len(row):
         return
@@ -108,17 +118,32 @@ def _describe_block(
     context.store.append({"top_image": pa.table(top)}, run_id=context.run_id, stage="describe", key=key)
 
 
-def _candidates(context: Context, features: Floats, voxels: FittedVoxels) -> _Candidates:
+def find_candidates(
+    context: Context, features: Floats, voxels: FittedVoxels, only: AbstractSet[int] | None = None
+) -> Candidates:
+    """The most driving images of voxels, and the crops of them.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+        voxels: the voxels.
+        only: rows of the images that are cropped; None for all that some voxel wants.
+
+    Returns:
+        The images, in the order of their rows, and then the crops.
+    """
     config, backbone = context.config, context.backbone
     top, _ = top_images(features, voxels.weights, voxels.bias, voxels.feature_mean, config.top_images)
-    found, pixels = _Candidates(), dict[int, Image]()
+    found, pixels = Candidates(), dict[int, Image]()
     for image, rows in by_image(top):
         found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
     if not config.crops_per_image:
         return found
 
+    groups = [(image, rows) for image, rows in by_image(top) if only is None or image in only]
+
     def readable() -> Iterator[Group]:
-        for image, rows in by_image(top):
+        for image, rows in groups:
             with context.skipping(f"{len(rows)} voxels that want image {image}"):
                 pixels[image] = context.image(image)
             if image in pixels:
@@ -126,7 +151,7 @@ def _candidates(context: Context, features: Floats, voxels: FittedVoxels) -> _Ca
             else:
                 found.lost.update(rows.tolist())
 
-    with context.progress.stage("map and crop", len(np.unique(top))) as advance:
+    with context.progress.stage("map and crop", len(groups)) as advance:
         for maps in image_maps(backbone, pixels.pop, readable(), voxels.weights, context.batch_images):
             crops = _crops(maps, backbone, CropRules.of(config))
             for group in grouped(crops, context.batch_images):
@@ -162,7 +187,7 @@ def _caption(
         for group in grouped(new, _CAPTIONS_TO_SKIP if context.skip_bad else _CAPTIONS_PER_COMMIT):
             with context.skipping(f"{len(group)} captions"):
                 texts = captioner.caption(
-                    _LazyCrops(context, [regions[i] for i in group]),
+                    LazyCrops(context, [regions[i] for i in group]),
                     None if features is None else np.stack([features[i] for i in group]),
                 )
                 if len(texts) != len(group):
@@ -193,7 +218,7 @@ def _caption_the_rest(context: Context, captioner: Captioner) -> None:
         _caption(context, captioner, sorted((place[row["stimulus_id"]], tuple(row["box"])) for row in rest))
 
 
-class _LazyCrops(Sequence[Image]):
+class LazyCrops(Sequence[Image]):
     """Pixels of regions, read when they are looked at: a captioner that works on features reads none."""
 
     def __init__(self, context: Context, regions: Sequence[Region]) -> None:
@@ -205,10 +230,10 @@ class _LazyCrops(Sequence[Image]):
     @overload
     def __getitem__(self, index: int) -> Image: ...
     @overload
-    def __getitem__(self, index: slice) -> "_LazyCrops": ...
-    def __getitem__(self, index: int | slice) -> "Image | _LazyCrops":
+    def __getitem__(self, index: slice) -> "LazyCrops": ...
+    def __getitem__(self, index: int | slice) -> "Image | LazyCrops":
         if isinstance(index, slice):
-            return _LazyCrops(self._context, self._regions[index])
+            return LazyCrops(self._context, self._regions[index])
         image, box = self._regions[index]
         picture = self._context.image(image)
         return cut(picture, (box[0], box[1], box[2], box[3])) if box else picture

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,13 @@ from atlas.labels import label_id
 from ingest.dissection.nouns import NounExtractor
 from ingest.dissection.scoring import Pictures
 from ingest.dissection.synthesis import Generator, seed_of
+from ingest.dissection.vocabulary import Labels, by_mention, shortened
 from ingest.stages.context import Context, grouped
 from ingest.stages.encode import FeatureCache
 from schemas.errors import BadInputError, StoreError
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""
-
-Labels = dict[int, list[str]]
-"""Voxel number → its candidate labels, the most often named first."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +54,13 @@ def candidate_labels(context: Context, captioner: str) -> Labels:
     with context.progress.stage("nouns", len(texts)) as advance:
         nouns = dict(zip(texts, NounExtractor().nouns(texts), strict=True))
         advance(len(texts))
-    labels: Labels = {}
-    for (voxel,), captions in rows.group_by("voxel", maintain_order=True):
-        # Counter keeps the order of first sight, and most_common is stable: ties go to the stronger image.
-        counts = Counter(noun for text in captions["text"] for noun in dict.fromkeys(nouns[text]))
-        labels[int(str(voxel))] = [noun for noun, _ in counts.most_common()]
+    labels = {
+        int(str(voxel)): by_mention([nouns[text] for text in captions["text"]])
+        for (voxel,), captions in rows.group_by("voxel", maintain_order=True)
+    }
     if unnamed := sum(not candidates for candidates in labels.values()):
         context.progress.note(f"{unnamed} voxels have no label: {captioner} names no thing in their images.")
-    voxels_of = Counter(noun for candidates in labels.values() for noun in candidates)
-    return {
-        voxel: [n for n in candidates if voxels_of[n] >= config.min_voxels_per_label][: config.labels_per_voxel]
-        for voxel, candidates in labels.items()
-    }
+    return shortened(labels, config.min_voxels_per_label, config.labels_per_voxel)
 
 
 def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:

@@ -13,10 +13,10 @@ from atlas.labels import label_id
 from ingest.dissection.activation import top_images
 from ingest.dissection.scoring import Method, Pictures, Scores, Similarity
 from ingest.dissection.scoring import score as score_labels
+from ingest.dissection.vocabulary import Labels
 from ingest.stages.context import Context, grouped, ranges
 from ingest.stages.fit import list_column
 from ingest.stages.fitted import fitted
-from ingest.stages.generate import Labels
 from schemas.errors import BadInputError
 
 

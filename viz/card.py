@@ -1,0 +1,192 @@
+"""One voxel on one page, as a picture: what drives it, what that was called, and which labels describe it."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from viz.lettering import fitted, font, one_line
+
+WIDTH = 1240
+_MARGIN, _GAP = 40, 20
+_COLUMNS = 5
+_TILE = (WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) // _COLUMNS
+_CAPTION_LINES = 3
+_INK, _GREY, _PALE, _BAR = (28, 30, 34), (98, 102, 110), (233, 235, 239), (0, 114, 178)
+_BADGE, _ON_BADGE = (255, 214, 64), (60, 44, 0)
+_SMALL, _TEXT, _TITLE = 14, 16, 28
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """An image or a crop that drives the voxel."""
+
+    picture: NDArray[np.uint8] | None
+    """(h, w, 3) with the crop's frame drawn; None where the file is not at hand."""
+    rank: int
+    response: float
+    """Predicted, in z-scored beta."""
+    caption: str
+    is_crop: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A voxel's labels by one method, the best first."""
+
+    method: str
+    labels: Sequence[tuple[str, float, float]]
+    """Label, raw score, probability."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a voxel."""
+
+    title: str
+    simulated: bool
+    facts: Sequence[tuple[str, str]]
+    """Name and value: model, regions, quality …"""
+    tiles: Sequence[Tile]
+    rankings: Sequence[Ranking]
+    settings: Sequence[tuple[str, str]]
+    """Name and value of every setting that the labels depend on."""
+
+
+def card_png(card: Card) -> bytes:
+    """Draw a card, 1,240 pixels wide and as tall as it needs to be."""
+    sheet = _Sheet(_height(card))
+    sheet.heading(card)
+    sheet.tiles(card.tiles)
+    sheet.rankings(card.rankings)
+    sheet.wrapped("Settings: " + " · ".join(f"{name} {value}" for name, value in card.settings), _SMALL, _GREY)
+    encoded = io.BytesIO()
+    sheet.image.crop((0, 0, WIDTH, sheet.y + _MARGIN)).save(encoded, "PNG", optimize=True)
+    return encoded.getvalue()
+
+
+def _height(card: Card) -> int:
+    """At least as many pixels as the card needs."""
+    n_rows = -(-len(card.tiles) // _COLUMNS)
+    n_labels = max((len(ranking.labels) for ranking in card.rankings), default=0)
+    n_lines = sum(len(name) + len(value) + 3 for name, value in (*card.settings, *card.facts)) // 60 + 10
+    return 300 + n_rows * (_TILE + 110) + n_labels * 26 + n_lines * 24
+
+
+class _Sheet:
+    """A page that is written from top to bottom; `y` is where the next thing goes."""
+
+    def __init__(self, height: int) -> None:
+        self.image = Image.new("RGB", (WIDTH, height), "white")
+        self.y = _MARGIN
+        self._draw = ImageDraw.Draw(self.image)
+
+    def heading(self, card: Card) -> None:
+        room = WIDTH - 2 * _MARGIN - (240 if card.simulated else 0)
+        self._text(_MARGIN, self.y, card.title, _TITLE, _INK, room=room, bold=True)
+        if card.simulated:
+            left = WIDTH - _MARGIN - 220
+            self._draw.rounded_rectangle((left, self.y, WIDTH - _MARGIN, self.y + 34), 8, _BADGE)
+            self._draw.text((left + 110, self.y + 17), "SIMULATED SUBJECT", _ON_BADGE, font(_TEXT), "mm")
+        self.y += 48
+        self.wrapped(" · ".join(f"{name} {value}".strip() for name, value in card.facts), _TEXT, _GREY)
+        self.y += 8
+
+    def tiles(self, tiles: Sequence[Tile]) -> None:
+        self._title("What drives it most")
+        if not tiles:
+            self.wrapped("No images are in the atlas for this voxel.", _TEXT, _GREY)
+        for start in range(0, len(tiles), _COLUMNS):
+            bottom = self.y
+            for place, tile in enumerate(tiles[start : start + _COLUMNS]):
+                bottom = max(bottom, self._tile(tile, _MARGIN + place * (_TILE + _GAP)))
+            self.y = bottom + _GAP
+
+    def rankings(self, rankings: Sequence[Ranking]) -> None:
+        self._title("What describes it")
+        if not rankings:
+            self.wrapped("No label is in the atlas for this voxel.", _TEXT, _GREY)
+        width = (WIDTH - 2 * _MARGIN - (max(len(rankings), 2) - 1) * 2 * _GAP) // max(len(rankings), 2)
+        bottom = self.y
+        for place, ranking in enumerate(rankings):
+            bottom = max(bottom, self._ranking(ranking, _MARGIN + place * (width + 2 * _GAP), width))
+        self.y = bottom + _GAP
+
+    def wrapped(self, text: str, size: int, colour: tuple[int, int, int]) -> None:
+        """Text over as many lines as it takes."""
+        for line in _lines(text, size, WIDTH - 2 * _MARGIN):
+            self._text(_MARGIN, self.y, line, size, colour)
+            self.y += round(size * 1.45)
+
+    def _title(self, text: str) -> None:
+        self._text(_MARGIN, self.y, text, 19, _INK, bold=True)
+        self.y += 34
+
+    def _tile(self, tile: Tile, left: int) -> int:
+        """Draw one image with its words; gives where it ends."""
+        top = self.y
+        self._draw.rectangle((left, top, left + _TILE - 1, top + _TILE - 1), _PALE)
+        if tile.picture is None:
+            self._draw.text(
+                (left + _TILE / 2, top + _TILE / 2), "not on this machine", _GREY, font(_SMALL, False), "mm"
+            )
+        else:
+            picture = Image.fromarray(tile.picture)
+            scale = _TILE / max(picture.size)
+            picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+            self.image.paste(picture, (left + (_TILE - picture.width) // 2, top + (_TILE - picture.height) // 2))
+        y = top + _TILE + 8
+        kind = "crop" if tile.is_crop else "image"
+        self._text(left, y, f"{tile.rank}  {kind}  {tile.response:+.2f} z", _SMALL, _INK, bold=True)
+        y += 20
+        for line in _lines(tile.caption or "no caption", _SMALL, _TILE, _CAPTION_LINES):
+            self._text(left, y, line, _SMALL, _GREY)
+            y += 19
+        return y
+
+    def _ranking(self, ranking: Ranking, left: int, width: int) -> int:
+        """Draw one method's labels with bars of probability; gives where they end."""
+        y = self.y
+        self._text(left, y, ranking.method, _TEXT, _INK, room=width, bold=True)
+        self._draw.text((left + width, y), "probability     score", _GREY, font(_SMALL, False), "ra")
+        y += 28
+        most = max((probability for _, _, probability in ranking.labels), default=1.0) or 1.0
+        for label, score, probability in ranking.labels:
+            length = round((width - 1) * probability / most)
+            self._draw.rectangle((left, y + 19, left + width - 1, y + 21), _PALE)
+            self._draw.rectangle((left, y + 19, left + length, y + 21), _BAR)
+            self._text(left, y, label, _TEXT, _INK, room=width - 190)
+            self._draw.text((left + width - 88, y), f"{probability:.3f}", _INK, font(_TEXT, False), "ra")
+            self._draw.text((left + width, y), f"{score:.4g}".replace("-", "−"), _GREY, font(_TEXT, False), "ra")
+            y += 26
+        return y
+
+    def _text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: int,
+        colour: tuple[int, int, int],
+        *,
+        room: float = np.inf,
+        bold: bool = False,
+    ) -> None:
+        self._draw.text((x, y), fitted(text, size, room, bold=bold), colour, font(size, bold))
+
+
+def _lines(text: str, size: int, room: float, most: int | None = None) -> list[str]:
+    """The text in lines that fit; where there are more than `most`, the last ends in an ellipsis."""
+    face, lines = font(size, False), [""]
+    for word in one_line(text).split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and face.getlength(longer) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    if most is not None and len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [fitted(line, size, room) for line in lines]
