@@ -23,7 +23,7 @@ from schemas.errors import BadInputError
 
 screen, output = Console(stderr=True), Console()
 
-_FILLED_IN = {"data_sha256", "backbone_sha256"}
+_FILLED_IN = {"data_sha256", "backbone_sha256", "preprocessing"}
 _CURVE = (
     "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "
     "USING (model_id, voxel) WHERE model_id = ? AND s.q <= 0.05 GROUP BY ALL ORDER BY ALL"
@@ -115,9 +115,10 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
 
 def _check(config: IngestConfig, job: _Job) -> None:
     from api.console import show
+    from atlas.backbones import n_features
     from ingest.datasets import check_dataset
 
-    found = check_dataset(config, job.settings.home)
+    found = check_dataset(config, job.settings.home, n_features(config.backbone))
     show(output, found.files.filter(~found.files["found"] | found.files["needed"]), "table")
     if found.size is not None:
         screen.print(

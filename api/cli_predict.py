@@ -2,13 +2,16 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from schemas.config import Settings
 from schemas.errors import BadInputError
+
+if TYPE_CHECKING:
+    from api.console import Format
 
 screen, output = Console(stderr=True), Console()
 
@@ -35,8 +38,6 @@ def predict(
     ] = "",
 ) -> None:
     """Predict every voxel's response to an image, in z-scored beta."""
-    import polars as pl
-
     from api.console import show
     from atlas.backbones import load
     from atlas.concepts import Towers
@@ -45,7 +46,7 @@ def predict(
 
     if json and csv:
         raise BadInputError("--json and --csv exclude each other; give one.")
-    style = "json" if json else "csv" if csv else "table"
+    style: Format = "json" if json else "csv" if csv else "table"
     settings = Settings(atlas=atlas) if atlas else Settings()
     pixels = read_picture(image)
     with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
@@ -57,6 +58,6 @@ def predict(
         chosen = strongest.head(first or (20 if style == "table" else strongest.height))
         described = opened.voxels(owner["model_id"], chosen["voxel"].to_list())
     answers = chosen.join(described, on="voxel", maintain_order="left")
-    show(output, answers.select("subject_id", "voxel", "rois", "response", "r2", pl.col("q")), style)
+    show(output, answers.select("subject_id", "voxel", "rois", "response", "r2", "q"), style)
     note = " · [yellow]simulated subject[/yellow]" if owner["simulated"] else ""
     screen.print(f"{owner['model_id']} · {frame.height:,} voxels{note}", highlight=False)

@@ -56,7 +56,7 @@ def is_complete(store: Store, config: IngestConfig = CONFIG) -> bool:
         "WHERE r.state = 'finished' AND m.subject_id = ?",
         [f"simulated/{config.subject}"],
     )
-    unbound = {"data_sha256": "", "backbone_sha256": ""}
+    unbound = {"data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
     return any(
         IngestConfig.model_validate_json(known).model_copy(update=unbound) == config for known in finished["config"]
     )

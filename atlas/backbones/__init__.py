@@ -24,6 +24,25 @@ architecture and of the weights."""
 NAMES = tuple(_MODELS)
 """The backbones that `load` knows."""
 
+_FEATURES = {
+    "lite": 384,
+    "clip-rn50": 1024,
+    "clip-vit-b32": 512,
+    "clip-vit-b16": 512,
+    "resnet50": 2048,
+    "alexnet": 9216,
+}
+
+
+def n_features(name: str) -> int:
+    """Features of a backbone before it is loaded, for estimates of a job's size; 2048 where nobody wrote it down.
+
+    Raises:
+        NotFoundError: no backbone of that name.
+    """
+    _require_known(name)
+    return _FEATURES.get(name, 2048)
+
 
 def load(name: str, *, weights: Path | None = None, device: str = "auto", home: Path) -> Backbone:
     """Make a backbone with its pretrained weights.
@@ -38,8 +57,12 @@ def load(name: str, *, weights: Path | None = None, device: str = "auto", home: 
         NotFoundError: no backbone of that name.
         MissingWeightsError: the weights are not on this machine.
     """
-    if name not in _MODELS:
-        raise NotFoundError(f"There is no backbone {name!r}; there are {', '.join(NAMES)}.")
+    _require_known(name)
     family, *model = _MODELS[name]
     loader = cast("Callable[..., Backbone]", import_module(family).load)
     return loader(name, *model, weights=weights, device=device, home=home)
+
+
+def _require_known(name: str) -> None:
+    if name not in _MODELS:
+        raise NotFoundError(f"There is no backbone {name!r}; there are {', '.join(NAMES)}.")

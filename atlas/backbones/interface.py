@@ -25,6 +25,9 @@ class Backbone(Protocol):
     fingerprint: str
     """SHA-256 over weights and preprocessing: two backbones with the same fingerprint give the same features."""
 
+    preprocessing: str
+    """How images are prepared for the network, in the words of its library."""
+
     def features(self, images: Sequence[Image]) -> Floats:
         """Pooled features of images of any size, (n_images, dim); preprocessing is the backbone's own."""
         ...

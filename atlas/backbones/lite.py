@@ -56,6 +56,7 @@ class Lite:
     """
 
     name, dim, has_text = "lite", DIM, True
+    preprocessing = "squeezed to 224 × 224 pixels, (value - 127) / 128"
 
     def __init__(self, alignment: Path, device: str = "cpu") -> None:
         if not is_current(alignment):

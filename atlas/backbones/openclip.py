@@ -51,6 +51,7 @@ class OpenClip:
         self._embed_positions = Batches(transform, self._positions, device)
         self._tokenizer = tokenizer
         self._device = device
+        self.preprocessing = str(preprocess)
         self.fingerprint = fingerprint(model, preprocess)
 
     def features(self, images: Sequence[Image]) -> Floats:
@@ -140,14 +141,15 @@ def _cached(name: str, config: dict[str, Any]) -> Path:
         if repository and isinstance(found := try_to_load_from_cache(repository, file), str):
             return Path(found)
     # OpenAI's addresses hold the SHA-256 of the file: …/models/<sha256>/RN50.pt
-    sha256, file = str(url).rsplit("/", 2)[1:]
+    *_, sha256, file = ["", *str(url).split("/")]
     published = len(sha256) == 64
     original = Path.home() / ".cache" / "clip" / file
     if published and original.exists():
         check_sha256(original, sha256)
         return original
+    hub = f"fetch them into the hub's cache with `hf download {repository} {HF_SAFE_WEIGHTS_NAME}`, or "
     raise MissingWeightsError(
-        f"The weights of {name} are not on this machine: fetch them into the hub's cache with `hf download "
-        f"{repository} {HF_SAFE_WEIGHTS_NAME}`, or pass --weights PATH of {url}"
+        f"The weights of {name} are not on this machine: {hub if repository else ''}pass --weights PATH"
+        + (f" of {url}" if url else "")
         + (f" (SHA-256 {sha256})." if published else ".")
     )

@@ -51,6 +51,7 @@ class TorchVision:
         with torch.inference_mode():
             local = self._positions(torch.zeros(1, 3, side, side, device=device))
             self.dim = int(self._pool(local).flatten(1).shape[1])
+        self.preprocessing = " ".join(str(transform).split())
         self.fingerprint = fingerprint(self._trunk, transform)
 
     def features(self, images: Sequence[Image]) -> Floats:

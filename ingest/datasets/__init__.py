@@ -35,7 +35,7 @@ def open_dataset(config: IngestConfig, home: Path) -> Dataset:
     raise BadInputError("A simulated subject has no files to open; `voxel-atlas demo` makes one.")
 
 
-def check_dataset(config: IngestConfig, home: Path, n_features: int = 1024) -> Inventory:
+def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventory:
     """What is found of a data set, what is missing, and how big the job is; nothing is written, and little is read.
 
     Args:

@@ -63,7 +63,7 @@ def text_vector(text: str) -> NDArray[np.float32]:
 class Toy:
     """A backbone whose images are their mean colours."""
 
-    name, dim, has_text, fingerprint = "toy", DIM, True, "toy"
+    name, dim, has_text, fingerprint, preprocessing = "toy", DIM, True, "toy", "mean colours"
 
     def features(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         means = np.array([image.reshape(-1, 3).mean(0) / 255 for image in images], np.float32)

@@ -85,7 +85,7 @@ def test_the_stored_settings_are_a_configuration_file_of_the_same_model(ingest, 
     file.write_text(config)
     assert run("ingest", "--config", file, "--atlas", tmp_path / "a.duckdb")[0] == 0
     assert rows(tmp_path, "FROM model").height == 1
-    assert json.loads(config)["seed"] == 42
+    assert (json.loads(config)["seed"], json.loads(config)["preprocessing"]) == (42, "mean colours")
 
 
 def test_a_yaml_file_may_hold_every_option_and_the_command_line_goes_before_it(run, study, tmp_path):

@@ -62,7 +62,7 @@ def test_features_are_those_of_the_network_on_its_own_preprocessing(
         batch = torch.stack([transform(PILImage.fromarray(image)) for image in images])
         expected = model.encode_image(batch).numpy()
     found = backbone.features(images)
-    assert found.shape == (3, DIMS[backbone.name])
+    assert found.shape == (3, DIMS[backbone.name]) == (3, backbones.n_features(backbone.name))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -131,6 +131,7 @@ def test_no_texts_give_no_vectors(pair: tuple[Backbone, torch.nn.Module]) -> Non
 
 def test_the_centre_square_is_seen(pair: tuple[Backbone, torch.nn.Module]) -> None:
     backbone, _ = pair
+    assert "mean=(0.48145466, 0.4578275, 0.40821073)" in backbone.preprocessing
     assert backbone.seen(400, 300) == (50, 0, 350, 300)
     assert backbone.seen(300, 400) == (0, 50, 300, 350)
     assert backbone.seen(224, 224) == (0, 0, 224, 224)
@@ -160,6 +161,23 @@ def test_missing_weights_are_told_with_both_ways_and_the_checksum(
     assert "hf download timm/resnet50_clip.openai open_clip_model.safetensors" in message
     assert "--weights PATH" in message
     assert "SHA-256 afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762" in message
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tag", "said"),
+    [
+        ("ViT-L-14-quickgelu", "openai", "SHA-256 b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"),
+        ("ViT-B-32", "laion2b_s34b_b79k", "hf download laion/CLIP-ViT-B-32-laion2B-s34B-b79K open_clip_model"),
+    ],
+)
+def test_another_network_needs_a_line_in_the_registry_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, tag: str, said: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
+    monkeypatch.setitem(backbones._MODELS, "another", ("atlas.backbones.openclip", architecture, tag))
+    with pytest.raises(MissingWeightsError, match=said):
+        backbones.load("another", home=tmp_path)
 
 
 def test_weights_in_the_hub_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_features_are_those_before_the_classifier(pair: tuple[Backbone, torch.nn
     found = backbone.features(images)
     assert found.shape == (3, DIMS[backbone.name])
     assert found.dtype == np.float32
-    assert backbone.dim == DIMS[backbone.name]
+    assert backbone.dim == DIMS[backbone.name] == backbones.n_features(backbone.name)
     np.testing.assert_allclose(found, captured[0].numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -80,6 +80,7 @@ def test_the_map_is_high_where_the_image_is(pair: tuple[Backbone, torch.nn.Modul
 
 def test_the_centre_of_the_resized_image_is_seen(pair: tuple[Backbone, torch.nn.Module]) -> None:
     backbone, _ = pair
+    assert "crop_size=[224] resize_size=[256] mean=[0.485, 0.456, 0.406]" in backbone.preprocessing
     assert backbone.seen(256, 256) == (16, 16, 240, 240)
     left, top, right, bottom = backbone.seen(400, 300)
     assert right - left == pytest.approx(300 * 224 / 256, abs=1)
@@ -145,5 +146,5 @@ def test_another_network_needs_its_names_only(name: str) -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="clip-rn50, clip-vit-b32, resnet50, alexnet"):
+    with pytest.raises(NotFoundError, match="lite, clip-rn50, clip-vit-b32"):
         backbones.load("resnet51", home=tmp_path)

@@ -64,7 +64,8 @@ def redissect(home: Path, dataset: TinyDataset, *, skip_bad: bool, **changes) ->
         source = store.frame('SELECT model_id FROM model ORDER BY config LIKE \'%"dissect":"none"%\' DESC')["model_id"][
             0
         ]
-        config = tiny_config(data_sha256=dataset.fingerprint, backbone_sha256=backbone.fingerprint, **changes)
+        found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+        config = tiny_config(data_sha256=dataset.fingerprint, **found, **changes)
         pipeline.dissect(
             store, dataset, source, config, backbone, backbone, home=home, progress=notes, skip_bad=skip_bad
         )  # fmt: skip

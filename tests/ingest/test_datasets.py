@@ -163,4 +163,4 @@ def test_a_simulated_subject_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no files to open"):
         open_dataset(config, tmp_path)
     with pytest.raises(BadInputError, match="no files to check"):
-        check_dataset(config, tmp_path)
+        check_dataset(config, tmp_path, 512)

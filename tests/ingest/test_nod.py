@@ -321,10 +321,10 @@ def test_a_missing_run_is_named_and_may_be_allowed(tree: Tree, tmp_path: Path) -
     kept = [key for key in everything(tree) if key != ("coco", 2)]
     found = Nod(tree.config(allow_missing=True))
     np.testing.assert_allclose(found.responses_of(np.arange(0, N)), tree.expected(kept)[1], atol=1e-6)
-    inventory = check_dataset(tree.config(), tmp_path)
+    inventory = check_dataset(tree.config(), tmp_path, 512)
     assert [Path(name).name for name in inventory.missing["path"]] == [f"{path.name}_beta.dscalar.nii"]
     assert "run-2_beta.dscalar.nii" in inventory.problems[0]
-    assert check_dataset(tree.config(allow_missing=True), tmp_path).ready
+    assert check_dataset(tree.config(allow_missing=True), tmp_path, 512).ready
 
 
 def test_a_missing_image_is_named_and_may_be_allowed(tree: Tree) -> None:
@@ -353,7 +353,7 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: s
 
 
 def test_the_check_says_how_big_the_job_is(tree: Tree, tmp_path: Path) -> None:
-    found = check_dataset(tree.config(rois=("selective",), batch_voxels=2), tmp_path, n_features=512)
+    found = check_dataset(tree.config(rois=("selective",), batch_voxels=2), tmp_path, 512)
     assert found.ready
     assert (found.size.n_images, found.size.n_trials, found.size.n_voxels, found.n_batches) == (23, 33, 3, 2)
 

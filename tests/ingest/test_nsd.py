@@ -231,7 +231,7 @@ def test_compressed_volumes_give_the_same_responses_and_are_copied_once(tree: Tr
     stored = nib.load(tree.sessions / "betas_session01.nii.gz")
     assert stored.shape == (X, Y, Z, 750)
     assert stored.get_data_dtype() == np.int16
-    assert check_dataset(tree.config(), home).size.copied_bytes == 30 * 750 * 2 * 55
+    assert check_dataset(tree.config(), home, 512).size.copied_bytes == 30 * 750 * 2 * 55
     assert not (home / "cache" / "betas").exists()
     dataset = Nsd(tree.config(), home)
     np.testing.assert_array_equal(dataset.responses_of(np.arange(0, 20)), expected)
@@ -481,14 +481,14 @@ def test_a_region_of_another_shape_is_refused(tree: Tree, home: Path) -> None:
 )
 def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: str, written: Tree, home: Path) -> None:
     try:
-        problem = check_dataset(written.config(**settings), home).problems[0]
+        problem = check_dataset(written.config(**settings), home, 512).problems[0]
     except (NotFoundError, BadInputError) as error:
         problem = str(error)
     assert message in problem
 
 
 def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: Path) -> None:
-    found = check_dataset(tree.config(rois=("selective",), batch_voxels=4), home, n_features=512)
+    found = check_dataset(tree.config(rois=("selective",), batch_voxels=4), home, 512)
     assert found.ready
     assert found.missing.is_empty()
     assert (found.size.n_images, found.size.n_trials, found.size.n_voxels) == (N_SHOWN, 22_500, 6)
@@ -498,7 +498,7 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
     assert not home.exists()
     (tree.sessions / "betas_session07.hdf5").unlink()
     (tree.root / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5").unlink()
-    found = check_dataset(tree.config(), home)
+    found = check_dataset(tree.config(), home, 512)
     assert not found.ready
     assert {Path(path).name for path in found.missing["path"]} == {"betas_session07.hdf5", "nsd_stimuli.hdf5"}
     assert [("betas_session07" in problem, "nsd_stimuli" in problem) for problem in found.problems] == [
@@ -509,7 +509,7 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
 
 def test_too_little_memory_is_told_before_the_job(written: Tree, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=40_960))
-    (problem,) = check_dataset(written.config(), home).problems
+    (problem,) = check_dataset(written.config(), home, 512).problems
     assert "GiB are free; pass a smaller --batch-voxels" in problem
 
 
