@@ -92,7 +92,10 @@ async function look(concept) {
   document.body.classList.add("busy");
   try {
     if (!concept) ranking.clear();
-    await Promise.all([paint(signal), concept && ranking.show(state, signal)]);
+    const painted = paint(signal);
+    // Regions in a link may not be this subject's: which are, is known when it is loaded.
+    if (state.rois.length && !subject) await painted;
+    await Promise.all([painted, concept && ranking.show(state, signal)]);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);

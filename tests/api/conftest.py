@@ -351,7 +351,7 @@ def fill_atlas() -> Any:
     return fill
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve() -> Callable[..., Any]:
     """For tests that need a server of their own."""
     return serving

@@ -1,0 +1,296 @@
+"""The ways to look at a map: brushed regions, 3-D, labels in colours, files, and links that bring all of it back."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import api.colours
+from api.assets import Assets
+from api.http import create_app
+from atlas.search import Atlas
+from atlas.store import Store
+from schemas.config import Settings
+from viz.colormaps import colours
+from viz.colours import LabelColours
+
+needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
+
+
+def quick_colours(images: Any, labels: Sequence[str], vectors: Any) -> LabelColours:
+    """In place of UMAP, which takes half a minute to compile and is tested in tests/viz/test_colours.py."""
+    assert len(images) == 12
+    rgb = np.random.default_rng(0).random((len(labels), 3)).astype(np.float32)
+    return LabelColours(tuple(labels), vectors[:, :3], rgb, 0.87, 5)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.colours, "label_colours", quick_colours)
+
+
+@pytest.fixture(scope="module")
+def two_methods(tmp_path_factory: Any, serve: Any, surfaces: Any, fill_atlas: Any) -> Iterator[Any]:
+    """A server whose model was labelled by BrainLMM and by CLIP-MSM."""
+    home: Path = tmp_path_factory.mktemp("methods")
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        fill_atlas(store, home / "stimuli", methods=("brainlmm-eq2", "clip-msm"))
+        with (
+            Atlas(store, home=home) as atlas,
+            serve(create_app(atlas, Settings(home=home), load=surfaces)) as server,
+        ):
+            yield server
+
+
+def stroke(page: Any, *places: tuple[float, float]) -> None:
+    """Drags the brush over places of the flat map, given as shares of its width and height."""
+    box = page.locator("#map").bounding_box()
+    for number, (x, y) in enumerate(places):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if number == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def bars(page: Any, panel: str) -> dict[str, int]:
+    lines = page.locator(f"{panel} .bars li")
+    return {
+        lines.nth(n).locator(".text").inner_text(): int(lines.nth(n).locator(".number").inner_text())
+        for n in range(lines.count())
+    }
+
+
+def test_a_brushed_region_shows_its_most_frequent_labels(visit: Any, atlas: Any) -> None:
+    view = visit()
+    page = view.open("/?concept=cake")
+    page.wait_for_function("() => performance.getEntriesByName('painted').length")
+    page.click("#brush")
+    stroke(page, (0.25, 0.4), (0.25, 0.5), (0.26, 0.6))
+    page.wait_for_selector("#region .bars li")
+    shown = bars(page, "#region")
+    voxels = page.evaluate(
+        """async () => {
+          const { Brush } = await import("/assets/brush.js");
+          const { getPixelMap } = await import("/assets/server.js");
+          const brush = new Brush();
+          const discs = new URLSearchParams(location.search).get("brush").split(" ");
+          brush.set(await getPixelMap("/pixelmaps/simulated/T1.bin"), discs.map((disc) => disc.split("_").map(Number)));
+          return [...brush.voxels];
+        }"""
+    )
+    assert len(voxels) > 3
+    assert f"{len(voxels)} voxels" in page.inner_text("#region header")
+    counted = atlas.sql(
+        "SELECT label, count(*)::INTEGER AS n FROM top_label WHERE voxel IN (SELECT unnest(?)) GROUP BY 1", [voxels]
+    )
+    expected = dict(counted.iter_rows())
+    assert shown == {text: expected[text] for text in shown}
+    assert sum(shown.values()) >= sum(sorted(expected.values())[-len(shown) :])
+    view.shoot("brush")
+    address = page.url
+    page.click("#region [aria-label='Clear the region']")
+    assert page.is_hidden("#region")
+    page.goto(address)
+    page.wait_for_selector("#region .bars li")
+    assert bars(page, "#region") == shown
+
+
+def test_the_brush_can_be_held_by_the_keyboard(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    page.focus("#brush")
+    page.keyboard.press("Enter")
+    page.focus("#map")
+    for _ in range(7):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#region .bars li")
+    assert "Brushed region" in page.inner_text("#say")
+
+
+def test_chosen_regions_show_their_labels_and_dim_the_rest(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    before = page.evaluate("document.getElementById('map').toDataURL()")
+    page.check("#rois input[value=FOOD]", force=True)
+    page.wait_for_selector("#region .bars li")
+    assert set(bars(page, "#region")) <= {"cake", "pizza", "banana"}
+    assert page.evaluate("document.getElementById('map').toDataURL()") != before
+
+
+@needs_vendor
+@pytest.mark.parametrize(("lo", "hi", "end"), [(5, 6, 0), (-6, -5, 255)])
+def test_3d_shows_the_colours_of_the_map(visit: Any, lo: int, hi: int, end: int) -> None:
+    page = visit().open(f"/?concept=cake&lo={lo}&hi={hi}&view=3d&side=left")
+    page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
+    page.mouse.move(2, 2)
+    picture = np.asarray(Image.open(io.BytesIO(page.locator("#solid").screenshot())).convert("RGB"), int)
+    # Every voxel has the colour of one end of the scale; the light makes it darker, but not another colour.
+    most = picture[np.unravel_index(np.ptp(picture, axis=2).argmax(), picture.shape[:2])]
+    wanted = colours("RdBu_r")[end].astype(int)
+    assert np.abs(most / most.max() - wanted / wanted.max()).max() < 0.1
+
+
+@needs_vendor
+def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Any) -> None:
+    view = visit()
+    page = view.open("/?concept=cake")
+    assert "three.js" not in str(page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)"))
+    page.click("#view-3d")
+    page.wait_for_function("() => performance.getEntriesByName('painted-3d').length")
+    page.select_option("#side", "left")
+    page.wait_for_timeout(300)
+    box = page.locator("#solid").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    page.wait_for_selector("#tip:not([hidden])")
+    voxel = int(page.inner_text("#tip strong").split()[1])
+    view.shoot("3d")
+    page.mouse.click(*middle)
+    page.wait_for_selector("#card:not([hidden])")
+    assert f"Voxel {voxel}" in page.inner_text("#card h2")
+    page.focus("#solid")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("+")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('camera') === '-100,0,90'")
+    assert "degrees" in page.inner_text("#say")
+
+
+@needs_vendor
+def test_a_link_brings_everything_back(visit: Any, quick: None) -> None:
+    address = (
+        "/?concept=cake+-+face&compare=labels&lo=-0.5&hi=0.5&significant=1&opacity=1&voxel=130&roi=PPA"
+        "&brush=250_250_20&view=3d&surface=fiducial&side=left&camera=-40%2C20%2C150"
+    )
+    view = visit()
+    page = view.open(address)
+    page.wait_for_selector("#card:not([hidden])")
+    page.wait_for_function("() => performance.getEntriesByName('painted-3d').length")
+    assert page.input_value("#concept") == "cake - face"
+    assert page.input_value("#compare") == "labels"
+    assert [page.input_value(f"#range-{end}") for end in ("lo", "hi")] == ["-0.5", "0.5"]
+    assert page.is_checked("#significant")
+    assert page.is_checked("#opacity")
+    assert page.input_value("#surface") == "fiducial"
+    assert page.input_value("#side") == "left"
+    assert page.get_attribute("#view-3d", "aria-pressed") == "true"
+    assert page.inner_text("#region h2") == "PPA, Brushed region"
+    given = page.evaluate("(text) => [...new URLSearchParams(text)].sort().join()", address[1:])
+    now = page.evaluate("[...new URLSearchParams(location.search)].filter(([key]) => key !== 'model').sort().join()")
+    assert now == given
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#share")
+    page.wait_for_function("() => document.getElementById('share').textContent === 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    view.shoot("link")
+
+
+def test_labels_are_shown_in_colours(visit_at: Any, two_methods: Any, quick: None) -> None:
+    view = visit_at(two_methods.url)
+    page = view.open("/?show=labels")
+    page.wait_for_selector("#names li")
+    names = page.locator("#names li").all_inner_texts()
+    assert 3 <= len(names) <= 50
+    assert "trustworthiness 0.87" in page.inner_text("#quantity")
+    painted = page.evaluate(
+        """() => {
+          const canvas = document.getElementById("map");
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return new Set(new Uint32Array(data.buffer)).size;
+        }"""
+    )
+    assert painted > len(names) / 2
+    view.shoot("label-colours")
+    again = view.open("/?show=labels")
+    again.wait_for_selector("#names li")
+    assert again.locator("#names li").all_inner_texts() == names
+    page.click("#names li button >> nth=0")
+    page.wait_for_selector("#top tbody tr")
+    assert page.input_value("#concept") == names[0].strip()
+
+
+def test_two_methods_stand_side_by_side_on_the_card(visit_at: Any, two_methods: Any) -> None:
+    view = visit_at(two_methods.url)
+    page = view.open("/?concept=cake&voxel=20")
+    page.wait_for_selector("#card:not([hidden])")
+    assert page.locator("#card .methods h3").all_inner_texts() == [
+        "Labels by BrainLMM, equation 2",
+        "Labels by CLIP-MSM",
+    ]
+    assert page.locator("#card .methods .bars").count() == 2
+    assert page.locator("#card .near li").count() == 6
+    assert "?box=40,30,200,180" in page.locator("#card img").nth(1).get_attribute("src")
+    view.shoot("two-methods")
+
+
+@pytest.mark.parametrize("address", ["/?concept=cake&voxel=20", "/?show=r2_of_ceiling&significant=1"])
+def test_what_is_shown_can_be_had_as_files(visit: Any, server: Any, atlas: Any, address: str) -> None:
+    page = visit().open(address)
+    page.wait_for_load_state("networkidle")
+    files = {}
+    for suffix in ("png", "svg", "csv", "graphql", "sql"):
+        page.click("#download summary")
+        with page.expect_download() as download:
+            page.click(f"#download-{suffix}")
+        assert download.value.suggested_filename.endswith(f".{suffix}")
+        files[suffix] = Path(download.value.path()).read_bytes()
+    assert Image.open(io.BytesIO(files["png"])).width == 2048
+    assert files["svg"].lstrip().startswith(b"<?xml")
+    lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
+    expected = atlas.sql("SELECT count(*) AS n FROM significance WHERE q <= 0.05")["n"][0]
+    assert len(lines) == (300 if "concept" in address else expected)
+    assert {"FFA", "FOOD"} <= {line["regions"] for line in lines}
+    assert float(lines[0]["value"]) < 1
+    query = files["graphql"].decode()
+    picture = query[query.rindex("query Picture") :]
+    assert server.data(picture)["flatmap"]["url"].startswith("/flatmaps/")
+    statement = files["sql"].decode()
+    assert len(atlas.sql(statement)) > 100
+
+
+def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Any, atlas: Any) -> None:
+    page = visit().open("/?concept=cake+-+face&compare=weights")
+    page.wait_for_selector("#top tbody tr")
+    page.click("#download summary")
+    with page.expect_download() as download:
+        page.click("#download-sql")
+    found = atlas.sql(Path(download.value.path()).read_text())
+    listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
+    places = {voxel: place for place, voxel in enumerate(found["voxel"].to_list())}
+    assert [places[voxel] for voxel in listed] == sorted(places[voxel] for voxel in listed)
+
+
+def test_options_change_what_is_painted(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    page.click("#options summary")
+    shown = {page.evaluate("document.getElementById('map').toDataURL()")}
+    for control in ("#significant", "#opacity"):
+        painted = page.evaluate("performance.getEntriesByName('painted').length")
+        page.check(control)
+        page.wait_for_function("(n) => performance.getEntriesByName('painted').length > n", arg=painted)
+        shown.add(page.evaluate("document.getElementById('map').toDataURL()"))
+    page.select_option("#show", "r2")
+    page.wait_for_function("() => document.getElementById('quantity').textContent.includes('R²')")
+    shown.add(page.evaluate("document.getElementById('map').toDataURL()"))
+    assert len(shown) == 4
+
+
+def test_a_range_that_runs_backwards_is_said(visit: Any) -> None:
+    view = visit()
+    page = view.open("/?concept=cake")
+    page.click("#options summary")
+    page.fill("#range-lo", "0.9")
+    page.press("#range-lo", "Enter")
+    page.fill("#range-hi", "0.1")
+    page.press("#range-hi", "Enter")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "must be below" in page.inner_text("#trouble")
+    page.fill("#range-hi", "1.5")
+    page.press("#range-hi", "Enter")
+    page.wait_for_selector("#trouble", state="hidden")
+    assert page.inner_text("#hi") == "1.50"
+    assert all("400" in error for error in view.errors)
+    view.errors.clear()
