@@ -90,7 +90,9 @@ def _fitted(store: "Store", settings: Settings, job: _Job, changes: dict[str, An
 
     row = Catalogue(store, home=settings.home).model(job.model)
     old = IngestConfig.model_validate_json(row["config"])
-    config = IngestConfig.model_validate({**old.model_dump(), **_with_methods(old, changes)})
+    # A model that was fitted without labels is dissected all the same when one asks for it.
+    voxels = {"dissect": "significant"} if old.dissect == "none" else {}
+    config = IngestConfig.model_validate({**old.model_dump(), **voxels, **_with_methods(old, changes)})
     backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
     same = config.label_backbone == config.backbone
     label_backbone = backbone if same else load(config.label_backbone, device=settings.device, home=settings.home)

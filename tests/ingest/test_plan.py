@@ -1,0 +1,100 @@
+"""What a plan says against what the dissection does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_labelling import ingest, rows
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator
+
+from atlas.store import Store
+from ingest import pipeline
+from ingest.dissection.vocabulary import grown, shortened
+from ingest.plan import Plan
+from schemas.config import IngestConfig
+from schemas.errors import BadInputError
+
+
+@pytest.fixture(autouse=True)
+def tiny_networks(monkeypatch):
+    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
+    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
+
+
+def planned(home, model_id, n_sample=0, **changes) -> Plan:
+    backbone = TinyBackbone()
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        before = store.generation()
+        text = store.frame("SELECT config FROM model WHERE model_id = ?", [model_id])["config"][0]
+        config = IngestConfig.model_validate({**IngestConfig.model_validate_json(text).model_dump(), **changes})
+        found = pipeline.plan_dissection(
+            store, TinyDataset(), model_id, config, backbone, backbone, home=home, n_sample=n_sample
+        )
+        assert store.generation() == before, "a plan stores nothing"
+    return found
+
+
+def number(plan: Plan, what: str) -> int:
+    return next(job.number for job in plan.jobs if job.what == what)
+
+
+@pytest.mark.parametrize("changes", [{}, {"min_voxels_per_label": 3, "crops_per_image": 2, "labels_per_voxel": 2}])
+def test_a_plan_from_all_images_says_what_the_dissection_then_does(tmp_path, changes):
+    fitted = ingest(tmp_path, dissect="none")
+    found = planned(tmp_path, fitted, dissect="significant", **changes)
+    model_id = ingest(tmp_path, **changes)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        n_captions = store.frame("SELECT count(*) AS n FROM caption")["n"][0]
+        n_pictures = store.frame("SELECT count(*) AS n FROM synthetic_image")["n"][0]
+    labels = rows(tmp_path, "label_score", model_id)["label_id"].n_unique()
+    assert found.n_looked_at == found.n_images > 0
+    assert found.n_voxels == rows(tmp_path, "top_image", model_id)["voxel"].n_unique()
+    assert number(found, "captions") == n_captions
+    assert number(found, "different labels") == labels
+    assert number(found, "generated pictures") == n_pictures
+    assert found.labels[1] >= found.labels[2] >= found.labels[50] == 0
+    assert 0 < found.seconds < 60
+    assert sum(job.number - job.done for job in planned(tmp_path, model_id).jobs if job.what == "captions") == 0
+
+
+def test_a_plan_from_some_images_is_near(tmp_path):
+    fitted = ingest(tmp_path, dissect="none")
+    exact = planned(tmp_path, fitted, dissect="all", images_per_label=3)
+    some = planned(tmp_path, fitted, n_sample=20, dissect="all", images_per_label=3)
+    assert some.n_looked_at == 20 < some.n_images == exact.n_images
+    for what in ("different crops", "captions"):
+        assert number(some, what) == pytest.approx(number(exact, what), rel=0.35)
+    assert number(some, "generated pictures") == number(exact, "generated pictures")
+
+
+def test_clip_msm_alone_has_nothing_to_plan(tmp_path):
+    fitted = ingest(tmp_path, dissect="none")
+    with pytest.raises(BadInputError, match="nothing to plan"):
+        planned(tmp_path, fitted, dissect="all", methods=("clip-msm",), concepts=("rose",))
+
+
+@given(k=st.floats(1, 50), exponent=st.floats(0, 1), n=st.integers(10, 1000), times=st.floats(1, 50))
+def test_a_vocabulary_that_follows_heaps_law_is_extrapolated_exactly(k, exponent, n, times):
+    def words(captions):
+        return k * captions**exponent
+
+    assert grown(n * times, (n / 2, words(n / 2)), (n, words(n))) == pytest.approx(words(n * times), rel=1e-6)
+
+
+def test_a_vocabulary_never_shrinks_and_never_outgrows_its_captions():
+    assert grown(100, (5, 0), (10, 0)) == 0
+    assert grown(10, (5, 3), (10, 4)) == 4
+    assert grown(100, (5, 4), (10, 4)) == 4
+    assert grown(100, (5, 1), (10, 9)) == 90
+
+
+@given(
+    st.dictionaries(st.integers(0, 9), st.lists(st.sampled_from("abcdef"), unique=True, max_size=6), max_size=8),
+    st.integers(1, 4),
+    st.integers(1, 5),
+)
+def test_shortening_keeps_frequent_nouns_in_their_order(named, min_voxels, most):
+    kept = shortened(named, min_voxels, most)
+    assert kept.keys() == named.keys()
+    for voxel, nouns in kept.items():
+        frequent = [noun for noun in named[voxel] if sum(noun in own for own in named.values()) >= min_voxels]
+        assert nouns == frequent[:most]
