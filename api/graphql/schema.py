@@ -12,6 +12,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from api.graphql.errors import CodedErrors, SocketsSubscribe
+from api.graphql.execution import Execution
 from api.graphql.limits import MAX_TOKENS, RULES
 from api.graphql.progress import Subscription
 from api.graphql.query import Query
@@ -43,7 +44,8 @@ class NamesOperation(SchemaExtension):
 schema = QuietSchema(
     query=Query,
     subscription=Subscription,
-    # The schema is public; guessing names for a client costs time for each wrong one, and shows nothing that it hides.
+    execution_context_class=Execution,
+    # Nothing is guessed for a client that errs: each wrong name would cost a comparison with every right one.
     config=StrawberryConfig(disable_field_suggestions=True),
     extensions=[
         CodedErrors,

@@ -1,0 +1,205 @@
+"""For `server.py`: an atlas of random voxels, a process that serves one, and a client that costs little."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from atlas.labels import label_id
+from atlas.store import Store
+from schemas.config import IngestConfig
+
+DIM = 384
+"""Width of `lite`'s vectors, whose text tower reads what is no label."""
+WORDS = tuple(f"{shade} {thing}" for shade in ("red", "old", "big", "wet") for thing in (
+    "cake", "dog", "house", "face", "street", "banana", "hand", "letter", "kitchen", "tree", "boat", "chair", "horse",
+    "bottle", "window", "shoe", "plate", "road", "train", "clock", "field", "river", "door", "lamp", "bench", "cup",
+))  # fmt: skip
+"""Labels of the random atlas."""
+_SHAPE = (31, 100, 100)
+"""Volume (z, y, x) of pycortex's S1, on which the random voxels lie."""
+_BATCH = 20_000
+_LABELS_EACH = 5
+_PATIENCE_S = 300.0
+
+
+def random_atlas(home: Path, n: int) -> None:
+    """Make an atlas of n voxels with random weights, labels and scores in `home`."""
+    random = np.random.default_rng(0)
+    config = IngestConfig(dataset="simulated", subject="R", backbone="lite")
+    subject, model = "simulated/R", f"simulated/R/lite/{config.sha256[:6]}"
+    run = {"run_id": "r", "model_id": model, "config": "{}", "code_version": "0", "message": ""}
+    now = datetime.now(UTC)
+    vectors = random.normal(size=(len(WORDS), DIM))
+    ids = [label_id(word) for word in WORDS]
+    once = {
+        "subject": [{"subject_id": subject, "dataset": "simulated", "simulated": True, "space": "volume",
+                     "surface": "S1", "transform": "fullhead", "shape": list(_SHAPE), "description": "Random."}],
+        "roi": [{"subject_id": subject, "roi": name, "source": "simulated", "description": name} for name in "ABCDE"],
+        "model": [{"model_id": model, "subject_id": subject, "backbone": "lite", "config": config.canonical_json(),
+                   "config_sha256": config.sha256, "feature_mean": [0.0] * DIM,
+                   "feature_covariance": np.eye(DIM, dtype=np.float32).ravel().tolist(), "label_backbone": "lite",
+                   "n_train": 85, "n_test": 15, "n_voxels": n}],
+        "label": [{"label_id": number, "lemma": word} for number, word in zip(ids, WORDS, strict=True)],
+        "label_embedding": [
+            {"label_id": number, "backbone": "lite", "vector": (vector / np.linalg.norm(vector)).tolist()}
+            for number, vector in zip(ids, vectors, strict=True)
+        ],
+        "run": [{**run, "state": state, "recorded_at": now} for state in ("started", "finished")],
+    }  # fmt: skip
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        tables = {name: pa.Table.from_pylist(rows) for name, rows in once.items()}
+        store.append(tables, run_id="r", stage="model", key=model)
+        for first in range(0, n, _BATCH):
+            voxels = np.arange(first, min(first + _BATCH, n), dtype=np.int32)
+            batch = _voxels(random, voxels, subject, model, np.array(ids))
+            store.append(batch, run_id="r", stage="fit", key=f"{model}/{first}")
+
+
+def _voxels(
+    random: np.random.Generator, voxels: np.ndarray, subject: str, model: str, ids: np.ndarray
+) -> dict[str, pa.Table]:
+    n = len(voxels)
+    ones = np.ones(n, np.float32)
+    weights = random.standard_normal((n, DIM), np.float32)
+    offsets = np.arange(0, n * DIM + 1, DIM, dtype=np.int32)
+    rows = {"voxel": voxels, "model_id": [model] * n}
+    each = np.repeat(voxels, _LABELS_EACH)
+    words = np.argsort(random.random((n, len(ids))), axis=1)[:, :_LABELS_EACH]
+    probability = np.sort(random.dirichlet(np.ones(_LABELS_EACH), n), axis=1)[:, ::-1]
+    return {
+        "voxel": pa.table(
+            {"subject_id": [subject] * n, "voxel": voxels, "i": voxels % 100, "j": voxels // 100 % 100,
+             "k": voxels // 10_000, "noise_ceiling": 0.5 * ones, "hemisphere": pa.nulls(n, pa.string()),
+             "vertex": pa.nulls(n, pa.int32())}
+        ),
+        "voxel_roi": pa.table(
+            {"subject_id": [subject] * n, "voxel": voxels, "roi": ["ABCDE"[v % 5] for v in voxels],
+             "t": pa.nulls(n, pa.float32())}
+        ),
+        "encoding": pa.table(
+            {**rows, "weights": pa.ListArray.from_arrays(offsets, weights.ravel()), "bias": 0 * ones,
+             "alpha": ones.astype(np.float64), "r2": random.random(n, np.float32),
+             "r": random.random(n, np.float32), "p": 0 * ones}
+        ),
+        "significance": pa.table({**rows, "q": 0.01 * ones}),
+        "label_score": pa.table(
+            {"model_id": [model] * len(each), "voxel": each, "method": ["brainlmm-eq2"] * len(each),
+             "label_id": ids[words.ravel()], "score": -probability.ravel(), "probability": probability.ravel(),
+             "rank": np.tile(np.arange(1, _LABELS_EACH + 1, dtype=np.int32), n)}
+        ),
+    }  # fmt: skip
+
+
+@dataclass
+class Served:
+    """A running `voxel-atlas serve`."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def metric(self, name: str) -> float:
+        """A number of /metrics."""
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    def memory(self) -> int:
+        """Bytes of memory that the process holds for itself alone."""
+        return int(psutil.Process(self.process.pid).memory_full_info().uss)
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[Served]:
+    """Serve the atlas of a home folder in a process of its own, from when it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("voxel-atlas")), "serve", "--port", str(port)]
+    process = subprocess.Popen(command, env={**os.environ, "VOXEL_ATLAS_HOME": str(home)})
+    try:
+        _wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
+        yield Served(port, process)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            urllib.request.urlopen(url).close()
+        except urllib.error.URLError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer and how long it took."""
+
+    status: int
+    body: bytes
+    ms: float
+
+
+class Client:
+    """One connection that is kept open. A general client would need as much of the two cores as the server."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, query: str, variables: Mapping[str, object] | None = None) -> Answer:
+        """POST a GraphQL query."""
+        body = json.dumps({"query": query, "variables": variables or {}}).encode()
+        head = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        return await self._send(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def get(self, path: str) -> Answer:
+        """GET a path."""
+        return await self._send(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._streams:
+            self._streams[1].close()
+            await self._streams[1].wait_closed()
+
+    async def _send(self, request: bytes) -> Answer:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        began = time.perf_counter()
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = next((int(line[15:]) for line in head.split("\r\n") if line.startswith("content-length:")), 0)
+        body = await reader.readexactly(length)
+        return Answer(int(head[9:12]), body, (time.perf_counter() - began) * 1e3)
+
+
+def p50(values: Sequence[float]) -> float:
+    """The median."""
+    return float(np.median(values))
