@@ -1,5 +1,6 @@
 """`voxel-atlas report` and `voxel-atlas compare`: the evaluation of what is in the atlas."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 from rich.console import Console
 
 from schemas.config import Settings
+from schemas.errors import BadInputError
 
 if TYPE_CHECKING:
     from api.report.study import Options
@@ -20,6 +22,7 @@ screen, output = Console(stderr=True), Console()
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(report)
+    app.command()(compare)
 
 
 def report(
@@ -57,6 +60,43 @@ def report(
         study = Study(opened, settings, models or [], options, bars)
         write(study, out, _command(study.models, out, options))
     screen.print(f"wrote {out / 'index.html'}", highlight=False)
+
+
+def compare(
+    a: Annotated[
+        str, typer.Argument(help="A model, backbone, captioner, generator or method; MODEL:METHOD names both.")
+    ],
+    b: Annotated[str, typer.Argument(help="What it is compared with, named likewise.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for a page with figures and tables.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    atlas: AtlasOption = "",
+) -> None:
+    """Compare two models, methods, captioners or generators: what differs, by how much, with intervals."""
+    from api.console import show
+    from api.report.side_by_side import brief, write_comparison
+    from atlas.evaluation.comparison import compare as compare_sides
+    from atlas.search import Atlas
+
+    if json and csv:
+        raise BadInputError("--json and --csv exclude each other; give one.")
+    settings = Settings(atlas=atlas) if atlas else Settings()
+    with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+        found = compare_sides(opened, a, b)
+    show(output, brief(found.tests()), "json" if json else "csv" if csv else "table")
+    for setting, one, other in found.settings.select("setting", "a", "b").unique(maintain_order=True).iter_rows():
+        screen.print(f"{setting}: {one} and {other}", highlight=False, markup=False, soft_wrap=True)
+    for row in found.agreement.iter_rows(named=True):
+        screen.print(
+            f"{row['subject_id']}: {row['same_share']:.1%} of {row['n']:,} first labels are the same; mean cosine "
+            f"{row['mean_similarity']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
+            highlight=False,
+        )
+    if out is not None:
+        write_comparison(found, (a, b), out, shlex.join(["voxel-atlas", "compare", a, b, "-o", str(out)]))
+        screen.print(f"wrote {out / 'index.html'}", highlight=False)
 
 
 def _command(models: list[dict[str, Any]], out: Path, options: "Options") -> list[str]:

@@ -143,13 +143,13 @@ def curves(series: Mapping[str, Sequence[Floats]], *, x: str, y: str, reference:
     return figure
 
 
-def boxes(groups: Mapping[str, Mapping[str, Floats]], *, quantity: str, n_unit: str = "voxels") -> "Figure":
+def boxes(groups: Mapping[str, Mapping[str, Floats]], *, quantity: str, group: str = "ROI") -> "Figure":
     """Boxes (quartiles; whiskers at the 5th and 95th percentile) of series within groups (the paper's Fig. 2).
 
     Args:
-        groups: group (ROI) → series (method) → values.
+        groups: group → series (method) → values of voxels.
         quantity: what the values are, with their unit.
-        n_unit: what is counted below the groups.
+        group: what the groups are.
     """
     series = list(dict.fromkeys(name for group in groups.values() for name in group))
     with _style():
@@ -179,7 +179,7 @@ def boxes(groups: Mapping[str, Mapping[str, Floats]], *, quantity: str, n_unit: 
         axis.axhline(0, color=GREY, linewidth=0.6)
         counts = [max((len(part) for part in group.values()), default=0) for group in groups.values()]
         axis.set_xticks(range(len(groups)), [f"{name}\n{n:,}" for name, n in zip(groups, counts, strict=True)])
-        axis.set(ylabel=quantity, xlabel=f"ROI, and its number of {n_unit}", xlim=(-0.6, len(groups) - 0.4))
+        axis.set(ylabel=quantity, xlabel=f"{group}, and its number of voxels", xlim=(-0.6, len(groups) - 0.4))
         _legend_above(axis, len(series))
     return figure
 

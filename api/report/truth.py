@@ -201,9 +201,9 @@ def _tests(section: Section, joined: pl.DataFrame, correlations: pl.DataFrame) -
     # Several models of a subject are one unit.
     every = pl.concat(pairs)
     overall = every.with_columns(pl.lit("mean").alias("category"))
-    sides = pl.col("pearson_a", "pearson_b").mean()
+    means = pl.col("pearson_a", "pearson_b").mean()
     units = pl.concat(
-        part.group_by("subject_id", "a", "b", "category", maintain_order=True).agg(sides) for part in (every, overall)
+        part.group_by("subject_id", "a", "b", "category", maintain_order=True).agg(means) for part in (every, overall)
     )
     found = paired_tests(units, ["a", "b", "category"], "pearson_a", "pearson_b")
     section.tables["fig5_subjects"] = units

@@ -1,5 +1,6 @@
 """The report as a reader checks it: numbers again from its tables, missing parts, a page that needs nothing."""
 
+import json
 import re
 import sys
 from html.parser import HTMLParser
@@ -15,6 +16,8 @@ from scipy import stats
 from api.cli import main
 from api.report.page import cell, write
 from api.report.section import Section, Shown
+from atlas.evaluation.comparison import Comparison, Side
+from atlas.evaluation.statistics import interval
 from atlas.search import Atlas
 from atlas.store import Store
 from schemas.errors import BadInputError
@@ -204,6 +207,70 @@ def test_without_labels_regions_or_data_there_is_a_report_still(tmp_path):
     html = (tmp_path / "out" / "index.html").read_text()
     for sentence in ("no regions of interest", "has no labelled voxel", "has no significant voxel", "responses"):
         assert re.search(f"Left out: [^<]*{sentence}", html), sentence
+
+
+def test_two_methods_compared_differ_by_what_the_report_says(lab, report, tmp_path, capsys):
+    out = tmp_path / "methods"
+    assert run(lab, "compare", "brainlmm-eq2", "clip-msm", "--json", "-o", str(out)) == 0
+    printed = capsys.readouterr()
+    rows = {(row["quantity"], row["subject"]): row for row in json.loads(printed.out)}
+    pairs = table(report, "fig2_pairs").filter(a="brainlmm-eq2", b="clip-msm", readout="weights", roi="all")
+    for (subject,), part in pairs.group_by("subject_id"):
+        row = rows["cosine of label and weights", subject]
+        assert row["n"] == part.height
+        assert row["difference"] == pytest.approx((part["cosine_a"] - part["cosine_b"]).mean(), abs=1e-5)
+        assert row["low"] <= row["difference"] <= row["high"]
+    assert rows["entropy (bits)", "over subjects"]["n"] == 3
+    assert np.isnan(rows["entropy (bits)", "over subjects"]["low"])
+    assert not any(quantity == "R²" for quantity, _ in rows)
+    assert 'method: "brainlmm-eq2" and "clip-msm"' in printed.err
+    html = (out / "index.html").read_text()
+    assert "An interval over subjects needs 5 of them; the two have 3 in common." in html
+    assert (out / "figures" / "comparison_1.svg").exists()
+
+
+def test_two_models_of_a_subject_are_compared_on_their_scores_too(lab, models, capsys):
+    with tiny_networks():
+        other = fill_lab(lab, subjects=1, selection="kfold")[0]
+    assert run(lab, "compare", models[0], f"{other}:clip-msm", "--csv") == 0
+    printed = capsys.readouterr()
+    assert "R²,folder/1,48," in printed.out
+    assert 'selection: "holdout" and "kfold"' in printed.err
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("folder/1", "folder/2", "no|same one"),
+        ("clip-msm", "clip-msm", "the same model and method"),
+        ("smell", "clip-msm", "Nothing is named 'smell'"),
+        ("tiny:smell", "clip-msm", "brainlmm-eq2, clip-msm"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_is_one_sentence(lab, a, b, said, capsys):
+    assert run(lab, "compare", a, b) == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_five_subjects_have_an_interval_over_subjects():
+    rng = np.random.default_rng(0)
+    subjects = [f"s{number}" for number in range(5)]
+    a, shift = rng.normal(size=500), rng.normal(0.5, 0.2, 5).repeat(100)
+    voxels = pl.DataFrame(
+        {
+            "subject_id": np.repeat(subjects, 100),
+            "quantity": "R²",
+            "voxel": np.tile(np.arange(100), 5),
+            "a": a,
+            "b": a - shift,
+        }
+    )
+    sides = {subject: Side({}, None) for subject in subjects}
+    tests = Comparison(sides, sides, pl.DataFrame(), voxels, pl.DataFrame()).tests()
+    over = tests.filter(subject_id="over subjects").row(0, named=True)
+    assert (over["n"], over["difference"]) == pytest.approx((5, shift.mean()))
+    assert over["low"] < shift.mean() < over["high"]
+    assert (over["low"], over["high"]) == pytest.approx(interval(shift[::100]))
 
 
 def test_a_folder_that_is_no_report_is_not_replaced(tmp_path):

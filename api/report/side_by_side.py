@@ -1,0 +1,64 @@
+"""`voxel-atlas compare` as a page: two sides, the settings in which they differ, and by how much they do."""
+
+from pathlib import Path
+
+import polars as pl
+
+from api.report.labels import ABOUT_TESTS
+from api.report.page import write
+from api.report.section import Section, Shown
+from atlas.evaluation.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
+from viz import figures
+
+
+def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, command: str) -> None:
+    """Write the page of a comparison; see `page.write` for the folder."""
+    a, b = names
+    section = Section("comparison", f"a: {a}. b: {b}.")
+    section.paragraphs += [_sides(comparison), ABOUT_TESTS, f"$ {command}"]
+    tests = comparison.tests()
+    section.tables |= {
+        "settings": comparison.settings,
+        "voxels": comparison.voxels,
+        "tests": tests,
+        "agreement": comparison.agreement,
+    }
+    section.shown.append(Shown("Settings that differ.", comparison.settings))
+    section.shown.append(Shown("Differences a - b: over voxels within each subject, and over subjects.", tests))
+    if comparison.agreement.is_empty():
+        section.absent.append("One side has no labels, so first labels are not compared.")
+    else:
+        section.shown.append(
+            Shown("First labels: share that is the same, and mean cosine with its 95 % interval.", comparison.agreement)
+        )
+    if len(comparison.subjects) < FEWEST_SUBJECTS:
+        n = len(comparison.subjects)
+        section.absent.append(f"An interval over subjects needs {FEWEST_SUBJECTS} of them; the two have {n} in common.")
+    for number, ((quantity,), part) in enumerate(comparison.voxels.group_by("quantity", maintain_order=True), 1):
+        groups = {
+            str(subject): {a: rows["a"].to_numpy(), b: rows["b"].to_numpy()}
+            for (subject,), rows in part.group_by("subject_id", maintain_order=True)
+        }
+        section.draw(
+            f"comparison_{number}",
+            figures.boxes(groups, quantity=str(quantity), group="subject"),
+            f"{quantity}: quartiles over the voxels that both have, whiskers: 5th and 95th percentile. Below each "
+            "subject its voxels.",
+        )
+    write(out, f"Voxel Atlas comparison: {a} and {b}", [section])
+
+
+def brief(tests: pl.DataFrame) -> pl.DataFrame:
+    """The columns that a terminal has room for."""
+    columns = ["quantity", "subject_id", "n", "mean_a", "mean_b", "difference", "low", "high", "p", "d"]
+    return tests.select(columns).rename({"subject_id": "subject"})
+
+
+def _sides(comparison: Comparison) -> str:
+    named = [
+        f"{subject}: {comparison.a[subject].model['model_id']} ({comparison.a[subject].method or 'no labels'}) and "
+        f"{comparison.b[subject].model['model_id']} ({comparison.b[subject].method or 'no labels'})"
+        for subject in comparison.subjects
+    ]
+    rows = f"; rows of {EVERY_SUBJECT!r} have subjects as units" if len(named) > 1 else ""
+    return f"{'; '.join(named)}{rows}."
