@@ -98,7 +98,7 @@ export class Card {
       const bars = labels.map((/** @type {any} */ label) => bar(label.text, label.probability, `${Math.round(label.probability * 100)} %`));
       return make("div", {}, make("h3", {}, `Labels by ${NAMES[method] ?? method}`), make("ol", { class: "bars" }, ...bars));
     });
-    return make("div", { class: "methods" }, ...columns, make("p", { class: "note" }, "Bars are probabilities over the voxel's labels."));
+    return make("div", {}, make("div", { class: "methods" }, ...columns), make("p", { class: "note" }, "Bars are probabilities over the voxel's labels."));
   }
 
   /** @param {any} voxel */
@@ -124,7 +124,7 @@ export class Card {
   #neighbours(voxel) {
     if (!voxel.neighbours.length) return [];
     const items = voxel.neighbours.map((/** @type {any} */ near) =>
-      make("li", {}, make("button", { type: "button", class: "link", click: () => this.open(near.voxel) }, `voxel ${near.voxel}`), ` ${near.rois.join(", ")} · ${near.labels[0]?.text ?? "no label"} · ${figure(near.similarity)}`),
+      make("li", { class: "clipped" }, make("button", { type: "button", class: "link", click: () => this.open(near.voxel) }, `voxel ${near.voxel}`), ` ${near.rois.join(", ")} · ${near.labels[0]?.text ?? "no label"} · ${figure(near.similarity)}`),
     );
     return [make("h3", {}, "Nearest voxels"), make("ul", { class: "near" }, ...items)];
   }

@@ -181,7 +181,7 @@ export class Cortex {
   #render() {
     const [azimuth, elevation] = this.place.map((degrees) => (degrees * Math.PI) / 180);
     const wide = Math.min(1, this.camera.aspect / 1.3);
-    const distance = ((this.reach * this.place[2]) / 100 / Math.tan((FIELD_OF_VIEW * Math.PI) / 360)) * (1.05 / wide);
+    const distance = ((this.reach * this.place[2]) / 100 / Math.tan((FIELD_OF_VIEW * Math.PI) / 360)) * (0.95 / wide);
     this.camera.position.set(
       distance * Math.sin(azimuth) * Math.cos(elevation),
       -distance * Math.cos(azimuth) * Math.cos(elevation),

@@ -101,7 +101,8 @@ export class Flatmap {
         for (let i = 0; i < path.length; i += 2) d += `${i ? "L" : "M"}${(path[i] * width).toFixed(1)} ${(path[i + 1] * height).toFixed(1)}`;
         lines.append(draw("path", { d: `${d}Z`, class: `halo${kind}` }), draw("path", { d: `${d}Z`, class: `line${kind}` }));
       }
-    for (const { name, names: places, voxels } of regions)
+    // Regions that hold voxels are named first: where names would cover each other, the first one stays.
+    for (const { name, names: places, voxels } of [...regions].sort((a, b) => Number(!a.voxels.length) - Number(!b.voxels.length)))
       for (const [x, y] of places) names.append(draw("text", { x: x * width, y: y * height, class: voxels.length ? "" : "empty" }, name));
     this.overlay.replaceChildren(lines, names, draw("g", { class: "marks" }));
     this.#scaleNames();
@@ -113,6 +114,14 @@ export class Flatmap {
     if (!shown || !this.pixels.width) return;
     const size = Math.max(8, Math.min(15, shown / 75));
     this.overlay.style.setProperty("--name-size", `${(size * this.pixels.width) / shown}px`);
+    /** @type {DOMRect[]} */
+    const placed = [];
+    for (const name of this.overlay.querySelectorAll("text")) {
+      const box = name.getBBox();
+      const covered = placed.some((other) => box.x < other.x + other.width && other.x < box.x + box.width && box.y < other.y + other.height && other.y < box.y + box.height);
+      name.classList.toggle("covered", covered);
+      if (!covered && box.width) placed.push(box);
+    }
     this.#mark();
   }
 

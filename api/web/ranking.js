@@ -64,12 +64,13 @@ export class Ranking {
       event.stopPropagation();
       this.open(node.voxel);
     };
+    const words = node.labels.map((/** @type {any} */ label) => label.text).join(", ");
     return make(
       "tr",
       { "data-voxel": node.voxel, click: open },
       make("th", { scope: "row" }, make("button", { type: "button", class: "link", click: open }, node.voxel)),
       make("td", {}, node.rois.join(", ")),
-      make("td", { class: "words" }, node.labels.map((/** @type {any} */ label) => label.text).join(", ")),
+      make("td", { class: "words" }, make("div", { class: "clipped", title: words, dir: "auto" }, words)),
       make("td", { class: "number" }, figure(node.similarity, 3)),
       make("td", { class: "number" }, figure(node.r2)),
     );

@@ -177,11 +177,12 @@ def test_a_person_can_switch_to_dark(visit: Any) -> None:
 
 
 @needs_vendor
-@pytest.mark.parametrize("path", ["/", "/?concept=cake&voxel=200"])
+@pytest.mark.parametrize("path", ["/", "/?concept=cake&voxel=200&roi=FFA", "/?concept=cake&view=3d"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_screen_readers(visit: Any, path: str, scheme: str) -> None:
     page = visit(scheme=scheme).open(path)
     page.wait_for_timeout(300)
+    page.evaluate("document.querySelectorAll('details').forEach((menu) => { menu.open = true; })")
     page.add_script_tag(url="/assets/vendor/axe.js")
     found = page.evaluate("axe.run().then((result) => result.violations)")
     serious = [one for one in found if one["impact"] in {"serious", "critical"}]
