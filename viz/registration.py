@@ -69,8 +69,9 @@ def read_matrix(file: Path) -> Matrix:
         NotFoundError: The file is not there.
         BadInputError: It holds something else.
     """
+    rows = [line.split() for line in _text(file).splitlines() if line.strip()]
     try:
-        matrix = np.array([line.split() for line in _text(file).splitlines() if line.strip()], float)
+        matrix = np.array(rows, float)
     except ValueError:
         matrix = np.zeros(0)
     if matrix.shape != (4, 4):

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from schemas.errors import BadInputError, NotFoundError
-from viz.colours import LabelColours, label_colours
+from viz.colours import LabelColours, kept, label_colours
 
 
 @pytest.fixture
@@ -37,6 +39,16 @@ def test_values_that_are_not_finite_are_refused() -> None:
     images[2, 3] = np.inf
     with pytest.raises(BadInputError, match="NaN or infinite"):
         label_colours(images, ["a", "b"], np.ones((2, 8), np.float32))
+
+
+def test_colours_that_were_fitted_once_are_kept(three: LabelColours, tmp_path: Path) -> None:
+    path = tmp_path / "colours" / "model.npz"
+    first = kept(path, lambda: three)
+    again = kept(path, lambda: pytest.fail("they were fitted a second time"))
+    for found in (first, again):
+        assert found.labels == three.labels
+        assert np.array_equal(found.rgb, three.rgb)
+        assert (found.trustworthiness, found.n_neighbours) == (1.0, 2)
 
 
 @pytest.mark.slow

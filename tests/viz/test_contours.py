@@ -1,0 +1,33 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from viz.contours import contours
+
+
+def squares(*places: tuple[int, int, int], width: int = 400) -> NDArray[np.int32]:
+    """A picture whose pixels show cell 1, 2 … within squares (left, top, side), and none elsewhere."""
+    shown = np.full((200, width), -1, np.int32)
+    for cell, (left, top, side) in enumerate(places, start=1):
+        shown[top : top + side, left : left + side] = cell
+    return shown
+
+
+def test_a_region_is_outlined_where_its_cells_are_shown() -> None:
+    shown = squares((40, 60, 50), (300, 20, 60))
+    found = contours(shown, {"ONE": np.array([False, True, False]), "TWO": np.array([False, False, True])})
+    (one,), (two,) = found["ONE"], found["TWO"]
+    for path, (left, top, side) in ((one, (40, 60, 50)), (two, (300, 20, 60))):
+        low, high = path.min(0) * (400, 200), path.max(0) * (400, 200)
+        assert np.abs(low - (left, top)).max() <= 1.5
+        assert np.abs(high - (left + side, top + side)).max() <= 1.5
+
+
+def test_both_hemispheres_are_outlined_and_single_pixels_are_not() -> None:
+    shown = squares((40, 60, 50), (300, 60, 50), (200, 10, 2))
+    found = contours(shown, {"BOTH": np.array([False, True, True, True])})
+    assert len(found["BOTH"]) == 2
+
+
+def test_cells_outside_of_every_region_and_empty_regions_have_no_outline() -> None:
+    shown = squares((40, 60, 50))
+    assert contours(shown, {"EMPTY": np.zeros(2, bool), "HIDDEN": np.array([True, False])}) == {}
