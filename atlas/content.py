@@ -55,7 +55,7 @@ def content_sha256(batch: Mapping[str, pa.Table]) -> str:
     return digest.hexdigest()
 
 
-def _parts(array: pa.Array) -> Iterator[bytes]:
+def _parts(array: pa.Array) -> Iterator[bytes | memoryview]:
     """The bytes that make an array's values: validity, then lengths and elements, or plain values."""
     # What Arrow keeps in the place of a NULL is arbitrary, so it is replaced before it is hashed.
     if array.null_count:
@@ -73,8 +73,8 @@ def _parts(array: pa.Array) -> Iterator[bytes]:
     elif pa.types.is_timestamp(kind):
         yield from _parts(array.cast(pa.int64()))
     elif len(array):
-        yield _plain(pc.fill_null(array, 0))
+        yield _plain(pc.fill_null(array, 0) if array.null_count else array)
 
 
-def _plain(array: pa.Array) -> bytes:
-    return bytes(np.ascontiguousarray(array.to_numpy()).view(np.uint8).data)
+def _plain(array: pa.Array) -> memoryview:
+    return np.ascontiguousarray(array.to_numpy()).view(np.uint8).data

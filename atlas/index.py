@@ -9,22 +9,28 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import hadamard
 
-from schemas.errors import AtlasError
+from atlas.codes import (
+    BLOCK,
+    Floats,
+    Rows,
+    Segment,
+    allowing,
+    digits_of,
+    encode,
+    multiplies_bytes,
+    multiply,
+    require_faiss,
+    scan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
 
 _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
@@ -32,45 +38,8 @@ _MANY_QUERIES = 4
 """Queries from which one matrix product is faster than a scan for each."""
 _CANDIDATES = 16_384
 """Candidates from which scoring every row is as fast."""
-_BLOCK = 16_384
-_ZERO_CODE = 128
-_SPREAD = 128
-"""Numbers that `_spread` mixes with each other."""
-
-
-def require_faiss() -> ModuleType:
-    """The faiss module.
-
-    Raises:
-        AtlasError: neither of its wheels is installed.
-    """
-    try:
-        import faiss
-    except ImportError as error:
-        raise AtlasError(
-            "FAISS is not installed; pip install 'voxel-atlas[cpu]', or 'voxel-atlas[gpu]' on a CUDA machine, not both."
-        ) from error
-    module: ModuleType = faiss
-    return module
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The codes of consecutive rows. Never changed once made: FAISS must not add while it searches."""
-
-    codes: Any
-    """faiss.IndexScalarQuantizer with n rows of signed 8-bit codes."""
-    start: int
-    scale: float
-    """A code times this is the number that it stands for."""
-    residual: float
-    """Largest distance of a row to what its code stands for."""
-    reach: float
-    """Largest norm of what a row's code stands for."""
-
-    @property
-    def stop(self) -> int:
-        return self.start + int(self.codes.ntotal)
+_GROUP = 32
+"""Numbers of which `_at_most_kth` takes the largest."""
 
 
 class VectorIndex:
@@ -102,11 +71,11 @@ class VectorIndex:
         """
         n = len(vectors)
         centre = np.zeros(vectors.shape[1], np.float32)
-        for start in range(0, n, _BLOCK):
-            centre += vectors[start : start + _BLOCK].sum(axis=0) / n
+        for start in range(0, n, BLOCK):
+            centre += vectors[start : start + BLOCK].sum(axis=0) / n
         # One segment for each core, which are scanned at the same time.
-        cuts = np.linspace(0, n, (_n_threads() if n > _BLOCK else 1) + 1).astype(int)
-        segments = [_code(vectors, centre, int(a), int(b)) for a, b in pairwise(cuts) if b > a]
+        cuts = np.linspace(0, n, (_n_threads() if n > BLOCK else 1) + 1).astype(int)
+        segments = [encode(vectors, centre, int(a), int(b)) for a, b in pairwise(cuts) if b > a]
         return cls(vectors, np.arange(n) if keys is None else keys, centre, segments)
 
     def extended(self, vectors: Floats, keys: Rows) -> "VectorIndex":
@@ -117,7 +86,7 @@ class VectorIndex:
         # Codes are made anew now and then, so that a scan never visits many small segments.
         if len(self.segments) >= 8 * _n_threads() or uncoded > len(joined) // 2:
             return VectorIndex.build(joined, all_keys)
-        added = _code(joined, self.centre, len(self), len(joined))
+        added = encode(joined, self.centre, len(self), len(joined))
         return VectorIndex(joined, all_keys, self.centre, [*self.segments, added], room)
 
     def __len__(self) -> int:
@@ -131,7 +100,7 @@ class VectorIndex:
     def scores(self, query: Floats) -> Floats:
         """Cosine of every vector with one unit query, (n,); each equal, bit for bit, to the one that `search` gives."""
         out = np.empty(len(self), np.float32)
-        blocks = [slice(start, start + _BLOCK) for start in range(0, len(self), _BLOCK)]
+        blocks = [slice(start, start + BLOCK) for start in range(0, len(self), BLOCK)]
         list(_pool().map(lambda block: np.vecdot(self.vectors[block], query, out=out[block]), blocks))
         return out
 
@@ -152,7 +121,7 @@ class VectorIndex:
             rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
             found = [self._best(query, rows, k) for query in queries]
         elif len(queries) >= _MANY_QUERIES:
-            found = list((self._multiply_codes if _multiplies_bfloat16() else self._multiply)(queries, k, mask))
+            found = list((self._multiply_codes if multiplies_bytes() else self._multiply)(queries, k, mask))
         else:
             found = [self._scan(query, k, mask) for query in queries]
         return [scores for scores, _ in found], [rows for _, rows in found]
@@ -175,31 +144,23 @@ class VectorIndex:
         return self._first(scores[rows], rows, k)
 
     def _scan(self, query: Floats, k: int, mask: NDArray[np.bool_] | None) -> tuple[Floats, Rows]:
-        faiss = require_faiss()
-        spread = _spread(query[None])[0]
-        step = float(np.abs(spread).max()) / 127 or 1.0
-        code = np.rint(spread / step)
-        missed = float(np.linalg.norm(spread - step * code))
+        digits, steps, misses = digits_of(query[None])
+        step, missed = float(steps[0]), float(misses[0])
         offset = float(self.centre @ query)
         length = float(np.linalg.norm(query))
         slack = 4 * self.dim * 2**-24  # rounding of the float32 sums themselves
-        selectors = [_selector(faiss, segment, mask) for segment in self.segments]
+        allowed = [allowing(segment, mask) for segment in self.segments]
         wanted = 8 * k + 64
         while wanted <= _CANDIDATES:
-            parameters = [
-                (segment.codes, code[None], wanted, selector)
-                for segment, selector in zip(self.segments, selectors, strict=True)
-            ]
-            found = list(_pool().map(_search_codes, parameters))
-            rows = np.concatenate(
-                [labels + segment.start for (_, labels), segment in zip(found, self.segments, strict=True)]
+            found = list(
+                _pool().map(lambda segment, rows, n=wanted: scan(segment, digits, n, rows), self.segments, allowed)
             )
-            scores, best = self._best(query, rows, k)
+            scores, best = self._best(query, np.concatenate([rows for _, rows in found]), k)
             if all(
-                len(labels) < wanted
+                len(rows) < wanted
                 or offset + segment.scale * step * float(products[-1])
                 < float(scores[-1]) - segment.residual * length - segment.reach * missed - slack
-                for (products, labels), segment in zip(found, self.segments, strict=True)
+                for (products, rows), segment in zip(found, self.segments, strict=True)
             ):
                 return scores, best
             wanted *= 4
@@ -208,49 +169,42 @@ class VectorIndex:
     def _multiply_codes(
         self, queries: Floats, k: int, mask: NDArray[np.bool_] | None
     ) -> "Iterator[tuple[Floats, Rows]]":
-        """As `_multiply`, with the codes: bfloat16 holds an 8-bit code exactly, and processors multiply it fast."""
-        import torch
+        """As `_multiply`, with the codes: processors with instructions for it multiply bytes four times as fast."""
+        from atlas.backbones.threads import in_threads  # loads torch, and a search for one concept needs none
 
-        spread = torch.from_numpy(_spread(queries))
-        rounded = spread.bfloat16()
-        missed = torch.linalg.vector_norm(spread - rounded.float(), dim=1).numpy()
-        offsets = queries @ self.centre
+        digits, steps, missed = digits_of(queries)
         products = np.empty((len(queries), len(self)), np.float32)
-        unsure = np.zeros(len(queries), np.float32)
-        target = torch.from_numpy(products)
-        # Used again: memory that comes anew for each block costs more than the arithmetic.
-        block = torch.empty((_BLOCK // 2, spread.shape[1]), dtype=torch.bfloat16)
-        product = torch.empty((len(queries), len(block)), dtype=torch.bfloat16)
-        for segment in self.segments:
-            codes = torch.from_numpy(_codes_of(segment))
-            for first in range(0, len(codes), len(block)):
-                n = min(len(block), len(codes) - first)
-                block[:n].copy_(codes[first : first + n]).sub_(_ZERO_CODE)
-                torch.mm(rounded, block.T, out=product)
-                start = segment.start + first
-                torch.mul(product[:, :n], segment.scale, out=target[:, start : start + n])
-            # Rows' codes, the query's digits, the product's own rounding to 8 bits, and that of the sums.
-            within = products[:, segment.start : segment.stop]
-            largest = np.maximum(within.max(axis=1), -within.min(axis=1))
-            error = segment.residual * np.linalg.norm(queries, axis=1) + segment.reach * missed + largest * 2**-8
-            unsure = np.maximum(unsure, error + np.float32(4 * self.dim * 2**-24) * (1 + np.abs(offsets)))
-        if mask is not None:
-            products[:, ~mask] = -np.inf
-        for query, row, error in zip(queries, products, unsure, strict=True):
-            least = np.partition(row, len(row) - k)[len(row) - k]
-            # The k best by codes are at least this good; what is worse by twice the error cannot be among the k best.
-            yield self._best(query, np.flatnonzero(row >= least - 2 * error), k)
+        in_threads(lambda segment: multiply(segment, digits, products), self.segments)
+        lengths = np.linalg.norm(queries, axis=1)
+        errors = np.max([segment.residual * lengths + segment.reach * missed for segment in self.segments], axis=0)
+        errors += np.float32(4 * self.dim * 2**-24)  # rounding of the float32 sums themselves
+        yield from self._candidates(queries, products, k, mask, steps, queries @ self.centre, errors)
 
     def _multiply(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> "Iterator[tuple[Floats, Rows]]":
         products = np.empty((len(queries), len(self)), np.float32)
-        for start in range(0, len(self), _BLOCK):
-            np.matmul(queries, self.vectors[start : start + _BLOCK].T, out=products[:, start : start + _BLOCK])
+        for start in range(0, len(self), BLOCK):
+            np.matmul(queries, self.vectors[start : start + BLOCK].T, out=products[:, start : start + BLOCK])
+        one = np.ones(len(queries), np.float32)
+        yield from self._candidates(queries, products, k, mask, one, 0 * one, 4 * self.dim * np.float32(2**-24) * one)
+
+    def _candidates(
+        self,
+        queries: Floats,
+        products: Floats,
+        k: int,
+        mask: NDArray[np.bool_] | None,
+        steps: Floats,
+        offsets: Floats,
+        errors: Floats,
+    ) -> "Iterator[tuple[Floats, Rows]]":
+        """The k best of each query, where step * product + offset is a score but for the error."""
         if mask is not None:
-            products[:, ~mask] = -np.inf
-        slack = np.float32(4 * self.dim * 2**-24)
-        for query, row in zip(queries, products, strict=True):
-            least = np.partition(row, len(row) - k)[len(row) - k]
-            yield self._best(query, np.flatnonzero(row >= least - slack), k)
+            np.copyto(products, -np.inf, where=~mask)
+        for query, row, step, offset, error in zip(queries, products, steps, offsets, errors, strict=True):
+            likely = np.flatnonzero(row >= _at_most_kth(row, k))
+            # The k best are at least as good as the k best of any rows.
+            least = np.partition(np.vecdot(self.vectors[likely], query), len(likely) - k)[len(likely) - k]
+            yield self._best(query, np.flatnonzero(row >= (least - offset - error) / step), k)
 
 
 class _Room:
@@ -275,90 +229,25 @@ class _Room:
 
 def unit(vectors: Floats) -> Floats:
     """Vectors (n, dim) divided by their lengths, in place; a zero vector stays zero."""
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK]
+    for start in range(0, len(vectors), BLOCK):
+        block = vectors[start : start + BLOCK]
         lengths = np.sqrt(np.vecdot(block, block))
         lengths[lengths == 0] = 1
         block /= lengths[:, None]
     return vectors
 
 
-def _code(vectors: Floats, centre: Floats, start: int, stop: int) -> Segment:
-    """Codes of rows start … stop-1."""
-    faiss = require_faiss()
+def _at_most_kth(row: Floats, k: int) -> np.float32:
+    """A number that is not above the k-th largest of a row, and hardly below it where the row is long.
 
-    def blocks() -> "Iterator[Floats]":
-        for first in range(start, stop, _BLOCK):
-            yield _spread(vectors[first : min(first + _BLOCK, stop)] - centre)
-
-    scale = max(float(np.abs(block).max(initial=0)) for block in blocks()) / 127 or 1.0
-    width = -(-vectors.shape[1] // _SPREAD) * _SPREAD
-    codes = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT)
-    residual = reach = 0.0
-    for block in blocks():
-        code = np.rint(block / scale)
-        codes.add(code)
-        stands_for = code * np.float32(scale)
-        reach = max(reach, float(np.sqrt(np.vecdot(stands_for, stands_for).max())))
-        stands_for -= block
-        residual = max(residual, float(np.sqrt(np.vecdot(stands_for, stands_for).max())))
-    return Segment(codes, start, scale, residual, reach)
-
-
-def _codes_of(segment: Segment) -> NDArray[np.uint8]:
-    """The codes (n, width) as FAISS keeps them, each `_ZERO_CODE` more than the number; not copied."""
-    codes, width = segment.codes, int(segment.codes.code_size)
-    flat = require_faiss().rev_swig_ptr(codes.codes.data(), int(codes.ntotal) * width)
-    view: NDArray[np.uint8] = flat.reshape(-1, width)
-    return view
-
-
-@functools.cache
-def _multiplies_bfloat16() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 by instructions of its own (AMX)."""
-    import torch
-
-    return bool(torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - has no public name
-
-
-def _spread(vectors: Floats) -> Floats:
-    """An orthonormal map that mixes each number with 127 others: (n, dim) -> (n, dim rounded up to 128).
-
-    Scalar products stay the same; a few large dimensions, which networks' features have, no longer set the scale of
-    the codes for all others.
+    The k-th largest of the maxima of many groups, as k groups have something that is at least so large.
     """
-    n, dim = vectors.shape
-    order, signs, mixing = _mixing(dim)
-    padded = np.zeros((n, len(order)), np.float32)
-    padded[:, :dim] = vectors
-    padded = padded[:, order]
-    padded *= signs
-    mixed: Floats = np.matmul(padded.reshape(-1, _SPREAD), mixing)
-    return mixed.reshape(n, len(order))
-
-
-@functools.cache
-def _mixing(dim: int) -> tuple[Rows, Floats, Floats]:
-    width = -(-dim // _SPREAD) * _SPREAD
-    random = np.random.default_rng(width)
-    signs = random.choice(np.array([-1, 1], np.float32), width)
-    return random.permutation(width), signs, (hadamard(_SPREAD) / np.sqrt(_SPREAD)).astype(np.float32)
-
-
-def _selector(faiss: ModuleType, segment: Segment, mask: NDArray[np.bool_] | None) -> Any:
-    if mask is None:
-        return None
-    return faiss.SearchParameters(
-        sel=faiss.IDSelectorBitmap(np.packbits(mask[segment.start : segment.stop], bitorder="little"))
-    )
-
-
-def _search_codes(job: tuple[Any, Floats, int, Any]) -> tuple[Floats, Rows]:
-    """Products and rows of the codes nearest to a coded query, best first."""
-    codes, query, k, parameters = job
-    products, rows = codes.search(query, min(k, codes.ntotal), params=parameters)
-    real = rows[0] >= 0
-    return products[0][real], rows[0][real]
+    n_groups = max(len(row) // _GROUP, 1)
+    if n_groups < k:
+        return np.float32(np.partition(row, len(row) - k)[len(row) - k])
+    # Every n_groups-th number is a group, so that the maxima of all are taken side by side.
+    maxima = row[: n_groups * (len(row) // n_groups)].reshape(-1, n_groups).max(axis=0)
+    return np.float32(np.partition(maxima, n_groups - k)[n_groups - k])
 
 
 @functools.cache

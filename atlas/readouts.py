@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import saved_index
-from atlas.index import Floats, VectorIndex, unit
+from atlas.codes import Floats
+from atlas.index import VectorIndex, unit
 from atlas.store import Store
 from schemas.errors import StoreError
 

@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas.codes import Segment, require_faiss
 from atlas.files import write_atomically
-from atlas.index import Segment, VectorIndex, require_faiss
+from atlas.index import VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

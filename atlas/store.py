@@ -26,8 +26,9 @@ from schemas.tables import TABLES
 
 _PATIENCE_S = 60.0
 """How long a batch waits for others that commit to the same DuckLake."""
-_ROWS_PER_BATCH = 8192
-"""Rows that `vectors` converts at a time: 16 MB of 512-d vectors, which stays in the allocator's free lists."""
+_MOST_NUMBERS = 100_000
+_ROWS_PER_BATCH = 2048
+"""Rows that `vectors` converts at a time, DuckDB's own number: 4 MB of 512-d vectors."""
 
 
 class Store:
@@ -142,13 +143,13 @@ class Store:
         Raises:
             StoreError: a row's vector is NULL or of another length.
         """
-        return self._read_vectors(sql, parameters, dim)[1]
+        return self._read_vectors(sql, parameters, dim, with_keys=False)[1]
 
     def keyed_vectors(
         self, sql: str, parameters: Parameters, dim: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Columns (whole number, FLOAT[] of `dim`) of a statement as arrays (n_rows,) and (n_rows, dim)."""
-        keys, vectors = self._read_vectors(sql, parameters, dim)
+        keys, vectors = self._read_vectors(sql, parameters, dim, with_keys=True)
         return np.concatenate(keys) if keys else np.empty(0, np.int64), vectors
 
     def close(self) -> None:
@@ -212,9 +213,15 @@ class Store:
             yield offer
 
     def _read_vectors(
-        self, sql: str, parameters: Parameters, dim: int
+        self, sql: str, parameters: Parameters, dim: int, *, with_keys: bool
     ) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
         statement = _text(sql)
+        # An array's rows lie one after the other, which makes them half as dear to fetch as a list's.
+        names = ("key", "vector")[not with_keys :]
+        # DuckDB's arrays have 100,000 numbers at most, and a covariance has more.
+        size = dim if dim <= _MOST_NUMBERS else ""
+        cast = [*names[:-1], f"vector::FLOAT[{size}]"]
+        query = f"SELECT {', '.join(cast)} FROM ({statement}) AS asked({', '.join(names)})"  # noqa: S608 - one statement
 
         def read(transaction: Transaction) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
             # Counting first costs little, as the vectors are not read for it, and saves a second copy of them all.
@@ -222,18 +229,23 @@ class Store:
             vectors = np.empty((counted[0] if counted else 0, dim), np.float32)
             keys: list[NDArray[np.int64]] = []
             start = 0
-            for rows in transaction.execute(statement, parameters).to_arrow_reader(_ROWS_PER_BATCH):
+            for rows in transaction.execute(query, parameters).to_arrow_reader(_ROWS_PER_BATCH):
                 stop = start + rows.num_rows
-                values = rows.column(rows.num_columns - 1).flatten()
-                if len(values) != rows.num_rows * dim:
-                    raise StoreError(f"{self.address} holds vectors of another length than {dim}: {sql!r}.")
-                vectors[start:stop] = values.to_numpy().reshape(-1, dim)
-                if rows.num_columns == 2:
+                values = rows.column(rows.num_columns - 1)
+                if values.null_count:
+                    raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
+                vectors[start:stop] = values.flatten().to_numpy().reshape(-1, dim)
+                if with_keys:
                     keys.append(rows.column(0).to_numpy().astype(np.int64))
                 start = stop
             return keys, vectors
 
-        return self._read(read)
+        try:
+            return self._read(read)
+        except BadInputError as error:
+            if "Cannot cast list" not in str(error):
+                raise
+            raise StoreError(f"{self.address} holds vectors of another length than {dim}: {sql!r}.") from error
 
     def _read(self, work: Callable[[Transaction], Result]) -> Result:
         try:

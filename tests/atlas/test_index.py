@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atlas import codes
 from atlas import index as index_module
 from atlas.index import VectorIndex, unit
 
@@ -135,9 +136,7 @@ def test_codes_settle_most_queries_without_scoring_every_row(monkeypatch: pytest
 
 def test_spreading_keeps_scalar_products() -> None:
     vectors = random_vectors(1, 50, 130)
-    np.testing.assert_allclose(
-        index_module._spread(vectors) @ index_module._spread(vectors).T, vectors @ vectors.T, atol=1e-5
-    )
+    np.testing.assert_allclose(codes._spread(vectors) @ codes._spread(vectors).T, vectors @ vectors.T, atol=1e-5)
 
 
 @pytest.mark.parametrize("way", ["_multiply", "_multiply_codes"])
