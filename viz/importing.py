@@ -21,6 +21,8 @@ FREESURFER = {"wm": "{side}.smoothwm", "pia": "{side}.pial", "inflated": "{side}
 """Kind of surface → file in FreeSurfer's surf folder. `white` is taken where there is no smoothwm."""
 FLAT_PATCHES = ("{side}.full.flat.patch.3d", "{side}.autoflatten.flat.patch.3d", "{side}.flat.patch.3d")
 """Names that flat patches go by: NSD's and autoflatten's."""
+_SLANT = np.radians(45)
+"""Flat maps whose superior side points farther from upwards are turned; S1's and fsaverage's are within 10 degrees."""
 
 
 def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Path:
@@ -102,6 +104,9 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
         raise BadInputError(
             f"Subject {name!r} lacks {' and '.join(missing)}: white-matter and pial surfaces are needed."
         )
+    if "flat" in meshes:
+        left, right = (_upright(*pair) for pair in zip(meshes["flat"], meshes["wm"], strict=True))
+        meshes = {**meshes, "flat": (left, right)}
     check_meshes(meshes)
     target = filestore / name
     cortex = stores.pycortex(cache)
@@ -184,6 +189,26 @@ def _check_flat(side: str, points: Points, faces: Faces, solid: Faces) -> None:
         raise SpaceMismatchError(
             f"The flat map of the {side} hemisphere is mirrored: its faces turn the other way than the folded ones."
         )
+
+
+def _upright(flat: Hemisphere, solid: Hemisphere) -> Hemisphere:
+    """The flat map with superior cortex up, as in pycortex's S1 and in fsaverage; unchanged where it is so already.
+
+    How a flattened patch lies in its plane is an accident of the program that flattened it.
+    """
+    points, faces = flat
+    used = np.unique(faces)
+    if len(points) != len(solid[0]) or not len(used) or used[-1] >= len(points):
+        return flat  # not of this mesh, which the checks say better
+    places = points[used, :2] - points[used, :2].mean(0)
+    height = solid[0][used, 2] - solid[0][used, 2].mean()
+    (x, y), *_ = np.linalg.lstsq(places, height, rcond=None)
+    off = float(np.pi / 2 - np.arctan2(y, x))
+    if np.abs(np.angle(np.exp(1j * off))) < _SLANT:
+        return flat
+    turned = points.copy()
+    turned[:, :2] = points[:, :2] @ np.array([[np.cos(off), np.sin(off)], [-np.sin(off), np.cos(off)]])
+    return turned, faces
 
 
 def _face_set(faces: Faces) -> set[bytes]:

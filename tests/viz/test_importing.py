@@ -103,6 +103,20 @@ def test_a_mirrored_flat_map_is_refused(meshes: Any) -> None:
         importing.check_meshes(changed(meshes, "flat", 1, points=points * MIRROR))
 
 
+@pytest.mark.parametrize("degrees", [90, 180, -100])
+def test_a_turned_flat_map_is_set_upright(meshes: Any, cache: Path, tmp_path: Path, degrees: float) -> None:
+    turn = np.radians(degrees)
+    rotation = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    turned = {**meshes, "flat": tuple((points @ rotation, faces) for points, faces in meshes["flat"])}
+    importing.write_subject("upright", turned, tmp_path / "store", cache)
+    surface = load_surface("upright", None, cache, tmp_path / "store")
+    flat, solid = surface.mesh("flat"), surface.mesh("wm")
+    for used in (np.unique(meshes["flat"][0][1]), 642 + np.unique(meshes["flat"][1][1])):
+        up, across = (np.corrcoef(flat.points[used, axis], solid.points[used, 2])[0, 1] for axis in (1, 0))
+        assert up > 0.8
+        assert abs(across) < 0.2
+
+
 def test_a_flat_map_of_another_mesh_is_refused(meshes: Any) -> None:
     _, faces = meshes["flat"][0]
     with pytest.raises(SpaceMismatchError, match="faces that its white surface has not"):
