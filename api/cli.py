@@ -8,7 +8,7 @@ import socket
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -21,12 +21,19 @@ from api.cli_predict import register as register_predict
 from api.cli_release import register as register_release
 from api.cli_report import register as register_report
 from api.cli_tokens import register as register_tokens
+from api.options import (
+    AtlasOption,
+    ByOption,
+    CsvOption,
+    JsonOption,
+    ModelOption,
+    RoiOption,
+    open_atlas,
+    settings_of,
+    style_of,
+)
 from schemas.config import IngestConfig, Settings
 from schemas.errors import AtlasError, BadInputError, StoreError
-
-if TYPE_CHECKING:
-    from api.console import Format
-    from atlas.search import Atlas
 
 app = typer.Typer(
     name="voxel-atlas",
@@ -44,12 +51,6 @@ register_tokens(app)
 screen = Console(stderr=True)
 output = Console()
 
-AtlasOption = Annotated[
-    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
-]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Model id; none: the newest finished one.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port to serve at; none: the setting's.")]
 
 
@@ -63,7 +64,7 @@ def demo(
     atlas: AtlasOption = "",
 ) -> None:
     """Bring a simulated subject with real images and networks into the atlas, then serve it."""
-    settings = _settings(atlas)
+    settings = settings_of(atlas)
     port = settings.port if port is None else port
     if serve:
         _require_free(settings.host, port)
@@ -93,16 +94,17 @@ def demo(
 
 
 @app.command()
-def calibrate() -> None:
+def calibrate(json: JsonOption = False, csv: CsvOption = False) -> None:
     """Join the two networks of the offline backbone `lite`; the demo does it by itself."""
-    settings = _settings("")
+    settings = settings_of("")
+    style = style_of(json, csv)
     _require_writable(settings.home)
-    from api.console import Bars
+    from api.console import Bars, report
     from ingest.scenes.alignment import calibrate as fit
 
     with Bars(screen) as bars:
         path = fit(settings.home, bars)
-    screen.print(f"wrote {path}", highlight=False)
+    report(screen, output, f"wrote {path}", {"file": str(path)}, style)
 
 
 @app.command()
@@ -112,7 +114,7 @@ def serve(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
 ) -> None:
     """Serve GraphQL, pictures and the explorer page."""
-    settings = _settings(atlas)
+    settings = settings_of(atlas)
     port = settings.port if port is None else port
     _require_free(settings.host, port)
     if browser:
@@ -124,8 +126,8 @@ def serve(
 def query(
     concept: Annotated[str, typer.Argument(help='Text, for example "cake" or "cake - kitchen".')],
     model: ModelOption = None,
-    roi: Annotated[list[str] | None, typer.Option("--roi", help="Only voxels of this ROI; can be given again.")] = None,
-    by: Annotated[str, typer.Option(help="Compare with the voxels' WEIGHTS or with their LABELS.")] = "weights",
+    roi: RoiOption = None,
+    by: ByOption = "weights",
     first: Annotated[int, typer.Option(min=1, max=100_000, help="How many voxels.")] = 20,
     significant: Annotated[bool, typer.Option(help="Only voxels whose encoding model is significant.")] = True,
     min_r2: Annotated[float | None, typer.Option(help="Only voxels that are predicted at least so well.")] = None,
@@ -138,7 +140,7 @@ def query(
 
     from api.console import show
 
-    with _open(atlas) as opened:
+    with open_atlas(atlas) as opened:
         hits = opened.similar_voxels(
             concept,
             model=model,
@@ -152,7 +154,7 @@ def query(
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
     frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
     columns = ["subject_id", "voxel", "rois", "similarity", "r2", "labels"]
-    show(output, frame.select(columns), _format(json, csv))
+    show(output, frame.select(columns), style_of(json, csv))
     note = " · [yellow]simulated subject[/yellow]" if frame["simulated"].any() else ""
     screen.print(f"{hits.model_id} · by {hits.by}, {hits.readout}{note}", highlight=False)
 
@@ -167,20 +169,22 @@ def sql(
     """Run SQL on the atlas, which it cannot change."""
     from api.console import show
 
-    with _open(atlas) as opened:
-        show(output, opened.sql(statement), _format(json, csv))
+    with open_atlas(atlas) as opened:
+        show(output, opened.sql(statement), style_of(json, csv))
 
 
 @app.command()
-def url(atlas: AtlasOption = "") -> None:
+def url(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """Print the SQL that attaches the atlas in a duckdb shell, while it is served and otherwise."""
+    from api.console import report
     from atlas.served import attach_statement
 
-    output.print(attach_statement(_settings(atlas).address), highlight=False, markup=False, soft_wrap=True)
+    statement = attach_statement(settings_of(atlas).address)
+    report(output, output, statement, {"sql": statement}, style_of(json, csv))
 
 
 @app.command("settings")
-def list_settings(json: JsonOption = False, csv: CsvOption = False) -> None:
+def listsettings_of(json: JsonOption = False, csv: CsvOption = False) -> None:
     """List every setting: its name, value, default and meaning."""
     import polars as pl
 
@@ -200,11 +204,15 @@ def list_settings(json: JsonOption = False, csv: CsvOption = False) -> None:
         {"setting": f"ingest: {name}", "value": "", "default": _default(field), "meaning": field.description}
         for name, field in IngestConfig.model_fields.items()
     ]
-    show(output, pl.DataFrame(rows), _format(json, csv))
+    show(output, pl.DataFrame(rows), style_of(json, csv))
 
 
 def main() -> None:
-    """Run the command line. What a user can act on is one sentence and status 2, never a traceback."""
+    """Run the command line. What a user can act on is one sentence and status 2, never a traceback.
+
+    Statuses: 0 done, 1 not done because the user said no, or a fault of ours with its traceback, 2 something that the
+    user can act on, 130 stopped by Ctrl-C.
+    """
     try:
         app()
     except AtlasError as error:
@@ -231,23 +239,6 @@ def _escape(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-def _settings(atlas: str) -> Settings:
-    return Settings(atlas=atlas) if atlas else Settings()
-
-
-def _open(atlas: str) -> "Atlas":
-    from atlas.search import Atlas
-
-    settings = _settings(atlas)
-    return Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value())
-
-
-def _format(json: bool, csv: bool) -> "Format":
-    if json and csv:
-        raise BadInputError("--json and --csv exclude each other; give one.")
-    return "json" if json else "csv" if csv else "table"
 
 
 def _default(field: object) -> str:

@@ -11,12 +11,13 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from api.config_options import ON_ERROR_HELP, OnError, field_parameters, given_settings, parameter
-from api.options import AtlasOption, open_atlas, settings_of
+from api.config_options import ON_ERROR_HELP, OnError, field_parameters, given_settings, parameter, style_parameters
+from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 from schemas.config import LABELLED_BY, IngestConfig, Settings
 from schemas.errors import BadInputError, StoreError
 
 if TYPE_CHECKING:
+    from api.console import Format
     from atlas.backbones.interface import Backbone
     from atlas.store import Store
     from ingest.datasets.interface import Dataset
@@ -49,6 +50,8 @@ class _Job:
     weights: Path | None = None
     on_error: OnError = "stop"
     sample: int = 100
+    json: bool = False
+    csv: bool = False
 
 
 def _with_options(command: Callable[[_Job, dict[str, Any]], None], *extra: inspect.Parameter) -> Callable[..., None]:
@@ -67,6 +70,7 @@ def _with_options(command: Callable[[_Job, dict[str, Any]], None], *extra: inspe
             parameter("weights", Path | None, "File of the backbone's weights; none: the library's own cache."),
             parameter("scorer", list[str] | None, "How labels are scored: eq2 (paper) or released (its code)."),
             *extra,
+            *style_parameters(),
             *field_parameters(LABELLED_BY, {"dissect": "voxels"}),
         ]
     )
@@ -118,7 +122,7 @@ def _dataset(config: IngestConfig, settings: Settings) -> "Dataset":
 
 
 def _dissect(job: _Job, changes: dict[str, Any]) -> None:
-    from api.console import Bars
+    from api.console import Bars, report
     from atlas.store import Store
     from ingest.pipeline import dissect
 
@@ -142,7 +146,8 @@ def _dissect(job: _Job, changes: dict[str, Any]) -> None:
             progress=bars,
             skip_bad=job.on_error == "skip",
         )
-    screen.print(f"\n[bold]{model_id}[/bold] is in {settings.address}", highlight=False)
+    row = {"model_id": model_id, "atlas": settings.address}
+    report(screen, output, f"{model_id} is in {settings.address}", row, style_of(job.json, job.csv))
 
 
 def _plan(job: _Job, changes: dict[str, Any]) -> None:
@@ -172,10 +177,10 @@ def _plan(job: _Job, changes: dict[str, Any]) -> None:
             progress=bars,
             n_sample=job.sample,
         )
-    _print_plan(fitted.config, found)
+    _print_plan(fitted.config, found, style_of(job.json, job.csv))
 
 
-def _print_plan(config: IngestConfig, found: "Plan") -> None:
+def _print_plan(config: IngestConfig, found: "Plan", style: "Format") -> None:
     from api.console import show
 
     about = "all" if found.n_looked_at == found.n_images else f"estimated from {found.n_looked_at}"
@@ -191,7 +196,9 @@ def _print_plan(config: IngestConfig, found: "Plan") -> None:
         for job in found.jobs
     ]
     rows.append({**dict.fromkeys(rows[0], ""), "what": "together", "time": _duration(found.seconds)})
-    show(output, pl.DataFrame(rows), "table")
+    show(output, pl.DataFrame(rows), style)
+    if style != "table":
+        return
     cuts = [
         {
             "min_voxels_per_label": limit,
@@ -212,21 +219,30 @@ def _duration(seconds: float) -> str:
 def card(
     model: ModelArgument,
     voxel: Annotated[int, typer.Argument(min=0, help="Number of the voxel.")],
-    out: Annotated[Path, typer.Option("-o", "--output", help="File to write: .png or .html.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write, .png or .html; none: print what is known.")
+    ] = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Show one voxel on one page: the images that drive it, their captions, its labels, and the settings."""
-    from api.voxel_card import card_html, voxel_card
+    from api.console import report, show
+    from api.voxel_card import card_html, card_row, voxel_card
     from viz.card import card_png
 
-    suffix = out.suffix.lower()
-    if suffix not in (".png", ".html"):
+    style = style_of(json, csv)
+    suffix = out.suffix.lower() if out else ""
+    if out and suffix not in (".png", ".html"):
         raise BadInputError(f"{out.name}: a card is a .png or an .html file.")
     with open_atlas(atlas) as opened:
+        if out is None:
+            show(output, card_row(opened, model, voxel), style)
+            return
         found = voxel_card(opened, model, voxel)
     content = card_png(found) if suffix == ".png" else card_html(found).encode()
     try:
         out.write_bytes(content)
     except OSError as error:
         raise StoreError(f"{out} cannot be written: {error.strerror}.") from error
-    screen.print(f"wrote {out}", highlight=False)
+    report(screen, output, f"wrote {out}", {"file": str(out), "bytes": len(content)}, style)

@@ -17,8 +17,10 @@ from api.config_options import (
     given_settings,
     parameter,
     settings_from_yaml,
+    style_parameters,
 )
-from schemas.config import IngestConfig, Settings
+from api.options import settings_of, style_of
+from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
 screen, output = Console(stderr=True), Console()
@@ -49,10 +51,8 @@ class _Job:
     atlas: str = ""
     learning_curve: bool = False
     on_error: OnError = "stop"
-
-    @property
-    def settings(self) -> Settings:
-        return Settings(atlas=self.atlas) if self.atlas else Settings()
+    json: bool = False
+    csv: bool = False
 
 
 def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[..., None]:
@@ -75,6 +75,7 @@ def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[...
             option="learning-curve/--no-learning-curve",
         ),
         parameter("on_error", str | None, ON_ERROR_HELP),
+        *style_parameters(),
     ]
     parameters += field_parameters(name for name in IngestConfig.model_fields if name not in _FILLED_IN)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # how typer learns of the options
@@ -82,13 +83,13 @@ def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[...
 
 
 def _ingest(config: IngestConfig, job: _Job) -> None:
-    from api.console import Bars, show
+    from api.console import Bars, report, show
     from atlas.backbones import load
     from atlas.store import Store
     from ingest.datasets import open_dataset
     from ingest.pipeline import ingest
 
-    settings = job.settings
+    style, settings = style_of(job.json, job.csv), settings_of(job.atlas)
     dataset = open_dataset(config, settings.home)
     backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
     same = config.label_backbone == config.backbone
@@ -108,9 +109,11 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
             skip_bad=job.on_error == "skip",
         )
         curve = store.frame(_CURVE, [model_id])
-    screen.print(f"\n[bold]{model_id}[/bold] is in {settings.address}", highlight=False)
     if job.learning_curve:
-        show(output, curve, "table")
+        show(output, curve, style)
+        style = "table"
+    row = {"model_id": model_id, "atlas": settings.address}
+    report(screen, output, f"{model_id} is in {settings.address}", row, style)
 
 
 def _check(config: IngestConfig, job: _Job) -> None:
@@ -118,8 +121,8 @@ def _check(config: IngestConfig, job: _Job) -> None:
     from atlas.backbones import n_features
     from ingest.datasets import check_dataset
 
-    found = check_dataset(config, job.settings.home, n_features(config.backbone))
-    show(output, found.files.filter(~found.files["found"] | found.files["needed"]), "table")
+    found = check_dataset(config, settings_of(job.atlas).home, n_features(config.backbone))
+    show(output, found.files.filter(~found.files["found"] | found.files["needed"]), style_of(job.json, job.csv))
     if found.size is not None:
         screen.print(
             f"{found.size.n_images:,} images, {found.size.n_trials:,} trials, {found.size.n_voxels:,} voxels in "

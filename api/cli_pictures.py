@@ -6,15 +6,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from api.options import AtlasOption, ByOption, CsvOption, JsonOption, ModelOption, open_atlas, settings_of, style_of
 from schemas.config import Settings
 from schemas.errors import BadInputError, StoreError
 
-screen = Console(stderr=True)
+screen, output = Console(stderr=True), Console()
 surfaces = typer.Typer(help="Bring cortical surfaces of your own into the pycortex store.", no_args_is_help=True)
-
-AtlasOption = Annotated[
-    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +38,8 @@ def flatmap(
         str | None, typer.Option(help="Subject that --map is drawn on; none: the one of the atlas's model.")
     ] = None,
     transform: Annotated[str | None, typer.Option(help="Its transform, where --map is a volume.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model id; none: the newest finished one.")] = None,
-    by: Annotated[str, typer.Option(help="Compare with the voxels' WEIGHTS or with their LABELS.")] = "weights",
+    model: ModelOption = None,
+    by: ByOption = "weights",
     view: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,27 +56,29 @@ def flatmap(
     roi: Annotated[list[str] | None, typer.Option(help="Outline only this ROI; can be given again.")] = None,
     opacity: Annotated[str | None, typer.Option(help="A metric, r2 for one: voxels are clear where it is 0.")] = None,
     significant: Annotated[bool, typer.Option("--significant", help="Show only significant voxels.")] = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Draw the cortex: similarity to a concept, a metric, a label, labels in colours, or a map of your own."""
     from api.colours import colour_map
+    from api.console import report
     from api.drawing import Look, draw, on_cells, own_map
     from api.maps import MapRequest, value_map
     from api.places import SURFACES, Places
-    from atlas.search import Atlas
     from viz.surface import load_surface
 
     asked = [thing for thing in (concept, metric, label, label_colours or None, own) if thing]
     if len(asked) != 1:
         raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
     look = Look(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, _views(view), kind)
-    settings = Settings(atlas=atlas) if atlas else Settings()
+    style, settings = style_of(json, csv), settings_of(atlas)
     lo, hi = limits or (None, None)
     if own and surface:
         drawn_on = load_surface(surface, transform, settings.home / SURFACES, settings.cortex_filestore)
         picture = draw(own_map(own, drawn_on, colormap or "auto", lo, hi), drawn_on, look)
     else:
-        with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+        with open_atlas(atlas) as opened:
             place = Places(opened, settings).of_model(model)
             if own:
                 cells = own_map(own, place.surface, colormap or "auto", lo, hi)
@@ -98,7 +97,7 @@ def flatmap(
         out.write_bytes(picture)
     except OSError as error:
         raise StoreError(f"{out} cannot be written: {error.strerror}.") from error
-    screen.print(f"wrote {out}", highlight=False)
+    report(screen, output, f"wrote {out}", {"file": str(out), "width": width, "bytes": len(picture)}, style)
 
 
 @surfaces.command("import")

@@ -2,16 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from schemas.config import Settings
-from schemas.errors import BadInputError
-
-if TYPE_CHECKING:
-    from api.console import Format
+from api.options import AtlasOption, CsvOption, JsonOption, ModelOption, RoiOption, open_atlas, settings_of, style_of
 
 screen, output = Console(stderr=True), Console()
 
@@ -23,33 +19,27 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     image: Annotated[Path, typer.Argument(help="Image file: PNG, JPEG or whatever Pillow reads.")],
-    model: Annotated[str | None, typer.Option(help="Model id; none: the newest finished one.")] = None,
-    roi: Annotated[list[str] | None, typer.Option(help="Only voxels of this ROI; can be given again.")] = None,
+    model: ModelOption = None,
+    roi: RoiOption = None,
     first: Annotated[
         int | None, typer.Option(min=1, help="How many voxels, the strongest first; none: 20 in a table, else all.")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="File of the backbone's weights; none: the library's own cache.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    atlas: Annotated[
-        str, typer.Option(envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
-    ] = "",
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    atlas: AtlasOption = "",
 ) -> None:
     """Predict every voxel's response to an image, in z-scored beta."""
     from api.console import show
     from atlas.backbones import load
     from atlas.concepts import Towers
-    from atlas.search import Atlas
     from ingest.datasets.pictures import read_picture
 
-    if json and csv:
-        raise BadInputError("--json and --csv exclude each other; give one.")
-    style: Format = "json" if json else "csv" if csv else "table"
-    settings = Settings(atlas=atlas) if atlas else Settings()
+    style, settings = style_of(json, csv), settings_of(atlas)
     pixels = read_picture(image)
-    with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+    with open_atlas(atlas) as opened:
         loader = partial(load, weights=weights, device=settings.device)
         opened.towers = Towers(opened.store, settings.home, loader)
         owner = opened.model(model)

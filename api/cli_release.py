@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 from schemas.config import Settings
-from schemas.errors import BadInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
     from atlas.export import AffineOf
 
-AtlasOption = Annotated[
-    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
-]
-screen = Console(stderr=True)
+screen, output = Console(stderr=True), Console()
 
 
 def register(app: typer.Typer) -> None:
@@ -44,14 +41,16 @@ def export(
         list[str] | None, typer.Option("--concept", help="Text to make a map of; can be given again.")
     ] = None,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Make no maps.")] = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Write a release: Parquet tables, NIfTI / GIFTI / CIFTI maps, a data dictionary, checksums and a citation."""
+    from api.console import report
     from atlas.export import export as write
-    from atlas.search import Atlas
 
-    settings = _settings(atlas)
-    with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+    style, settings = style_of(json, csv), settings_of(atlas)
+    with open_atlas(atlas) as opened:
         write(
             opened,
             out,
@@ -60,93 +59,93 @@ def export(
             tables_only=tables_only,
             affine_of=_affine_of(settings),
         )
-    screen.print(f"wrote {out}", highlight=False)
+    report(screen, output, f"wrote {out}", {"folder": str(out)}, style)
 
 
 def import_(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A release, as `voxel-atlas export` writes it.")],
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Bring a release's models into the atlas; what was brought before is not brought again."""
+    from api.console import show_done
     from atlas.release.importing import import_release
     from atlas.store import Store
 
-    settings = _settings(atlas)
+    style, settings = style_of(json, csv), settings_of(atlas)
     token = settings.token.get_secret_value()
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     with Store.open(settings.address, token=token, memory_limit=settings.memory_limit) as store:
         models = import_release(store, folder, run_id=run_id)
-    for name in models:
-        screen.print(f"imported {name}", highlight=False)
-    if not models:
-        screen.print("nothing to do: every model of this release was imported before", highlight=False)
+    said = [f"imported {name}" for name in models] or ["nothing to do: every model of this release was imported before"]
+    show_done(screen, output, said, [{"model_id": name} for name in models], style)
 
 
-def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A release.")]) -> None:
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A release.")],
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
     """Check a release's checksums and tables; one sentence for each problem, and status 2 when there is one."""
+    from api.console import show_done
     from atlas.release.verify import problems
 
-    found = problems(folder)
-    for problem in found:
-        screen.print(problem, highlight=False, markup=False, soft_wrap=True)
+    style, found = style_of(json, csv), problems(folder)
+    show_done(screen, output, found or [f"{folder} is whole"], [{"problem": problem} for problem in found], style)
     if found:
         raise typer.Exit(2)
-    screen.print(f"{folder} is whole", highlight=False, markup=False, soft_wrap=True)
 
 
-def runs(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    atlas: AtlasOption = "",
-) -> None:
+def runs(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """List every ingest, the latest first: its model, its state, when it began and why it ended."""
     from api.console import show
-    from atlas.search import Atlas
 
-    if json and csv:
-        raise BadInputError("--json and --csv exclude each other; give one.")
-    settings = _settings(atlas)
-    with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+    style = style_of(json, csv)
+    with open_atlas(atlas) as opened:
         frame = opened.runs()
     columns = ["run_id", "model_id", "state", "started_at", "recorded_at", "code_version", "message"]
-    show(Console(), frame.select(columns), "json" if json else "csv" if csv else "table")
+    show(output, frame.select(columns), style)
 
 
 def rm(
     model: Annotated[str, typer.Argument(help="The whole model id.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Remove a model from the atlas; its subject, images and labels stay. `vacuum` gives the space back."""
+    from api.console import report
     from atlas.maintenance import remove_model
 
-    settings = _settings(atlas)
+    style, settings = style_of(json, csv), settings_of(atlas)
     if not yes:
         typer.confirm(f"Remove {model} from {settings.address}?", abort=True, err=True)
     n_rows = remove_model(settings.address, model)
-    screen.print(f"removed {model}: {n_rows:,} rows", highlight=False)
+    report(screen, output, f"removed {model}: {n_rows:,} rows", {"model_id": model, "rows": n_rows}, style)
 
 
-def vacuum(atlas: AtlasOption = "") -> None:
+def vacuum(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """Write the atlas file anew without the space of removed rows. Not while it is served."""
+    from api.console import report
     from atlas.maintenance import vacuum as write_anew
 
-    settings = _settings(atlas)
+    style, settings = style_of(json, csv), settings_of(atlas)
     done = write_anew(settings.address, memory_limit=settings.memory_limit)
-    screen.print(f"{done.before / 1e6:,.1f} MB before, {done.after / 1e6:,.1f} MB now", highlight=False)
+    sentence = f"{done.before / 1e6:,.1f} MB before, {done.after / 1e6:,.1f} MB now"
+    report(screen, output, sentence, {"bytes_before": done.before, "bytes_after": done.after}, style)
 
 
-def upgrade(atlas: AtlasOption = "") -> None:
+def upgrade(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """Bring an older atlas file to the format of this version, or leave it as it was."""
+    from api.console import report
     from atlas.maintenance import upgrade as bring
 
-    old, new = bring(_settings(atlas).address)
+    style = style_of(json, csv)
+    old, new = bring(settings_of(atlas).address)
     text = f"upgraded from format {old} to {new}" if old != new else f"nothing to do: the format is {new} already"
-    screen.print(text, highlight=False)
-
-
-def _settings(atlas: str) -> Settings:
-    return Settings(atlas=atlas) if atlas else Settings()
+    report(screen, output, text, {"format_before": old, "format_now": new}, style)
 
 
 def _affine_of(settings: Settings) -> "AffineOf":

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from schemas.config import Settings
-from schemas.errors import BadInputError
+from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 
 if TYPE_CHECKING:
     from api.report.study import Options
 
-AtlasOption = Annotated[
-    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
-]
 screen, output = Console(stderr=True), Console()
 
 
@@ -43,23 +39,25 @@ def report(
     sample: Annotated[
         int, typer.Option(min=10, help="Voxels that the learning curve and the shuffled control are fitted on.")
     ] = 500,
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Write the paper's evaluation of models: one page, its figures as PNG and SVG, its tables as Parquet and CSV."""
     from api.console import Bars
+    from api.console import report as say
     from api.report.study import CONCEPTS, Options, Study
     from api.report.write import report as write
-    from atlas.search import Atlas
 
-    settings = Settings(atlas=atlas) if atlas else Settings()
+    style, settings = style_of(json, csv), settings_of(atlas)
     options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample)
     with (
-        Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened,
+        open_atlas(atlas) as opened,
         Bars(screen) as bars,
     ):
         study = Study(opened, settings, models or [], options, bars)
         write(study, out, _command(study.models, out, options))
-    screen.print(f"wrote {out / 'index.html'}", highlight=False)
+    say(screen, output, f"wrote {out / 'index.html'}", {"file": str(out / "index.html")}, style)
 
 
 def compare(
@@ -70,22 +68,19 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for a page with figures and tables.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
     atlas: AtlasOption = "",
 ) -> None:
     """Compare two models, methods, captioners or generators: what differs, by how much, with intervals."""
     from api.console import show
     from api.report.side_by_side import brief, write_comparison
     from atlas.evaluation.comparison import compare as compare_sides
-    from atlas.search import Atlas
 
-    if json and csv:
-        raise BadInputError("--json and --csv exclude each other; give one.")
-    settings = Settings(atlas=atlas) if atlas else Settings()
-    with Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value()) as opened:
+    style = style_of(json, csv)
+    with open_atlas(atlas) as opened:
         found = compare_sides(opened, a, b)
-    show(output, brief(found.tests()), "json" if json else "csv" if csv else "table")
+    show(output, brief(found.tests()), style)
     for setting, one, other in found.settings.select("setting", "a", "b").unique(maintain_order=True).iter_rows():
         screen.print(f"{setting}: {one} and {other}", highlight=False, markup=False, soft_wrap=True)
     for row in found.agreement.iter_rows(named=True):

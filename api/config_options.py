@@ -27,6 +27,11 @@ def parameter(name: str, kind: Any, help_text: str, *, option: str = "") -> insp
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
+def style_parameters() -> list[inspect.Parameter]:
+    """--json and --csv."""
+    return [parameter("json", bool | None, "Print JSON."), parameter("csv", bool | None, "Print CSV.")]
+
+
 def field_parameters(names: Iterable[str], options: Mapping[str, str] | None = None) -> list[inspect.Parameter]:
     """Options for fields of IngestConfig, so that the command line and YAML meet the same checks.
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal, Self
 
@@ -84,10 +84,18 @@ def show(console: Console, frame: pl.DataFrame, style: Format) -> None:
 
 def report(screen: Console, output: Console, sentence: str, row: Mapping[str, object], style: Format) -> None:
     """Say what a command has done: a sentence for people, or one row for programs."""
+    show_done(screen, output, [sentence], [row], style)
+
+
+def show_done(
+    screen: Console, output: Console, sentences: Sequence[str], rows: Sequence[Mapping[str, object]], style: Format
+) -> None:
+    """The same for several things: a line each for people, a row each for programs."""
     if style == "table":
-        screen.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        for sentence in sentences:
+            screen.print(sentence, highlight=False, markup=False, soft_wrap=True)
     else:
-        show(output, pl.DataFrame([dict(row)]), style)
+        show(output, pl.DataFrame([dict(row) for row in rows]), style)
 
 
 def _cell(value: object) -> object:

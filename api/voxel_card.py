@@ -51,6 +51,22 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
     )
 
 
+def card_row(atlas: Atlas, model: str | None, voxel: int) -> pl.DataFrame:
+    """What is known of a voxel as one row: what `Atlas.voxels` gives, labels, top_images and captions, best first.
+
+    Raises:
+        NotFoundError: no such model, or it has not fitted that voxel.
+    """
+    model_id = atlas.model(model)["model_id"]
+    known = atlas.voxels(model_id, [voxel])
+    if known.is_empty():
+        raise NotFoundError(f"{model_id} has not fitted voxel {voxel}; its table `encoding` lists those that it has.")
+    labels = atlas.voxel_labels(model_id, [voxel], first=_FIRST_LABELS)["label"]
+    images = atlas.top_images(model_id, [voxel])
+    lists = {"labels": labels, "top_images": images["stimulus_id"], "captions": images["caption"]}
+    return known.with_columns(pl.Series(name, [values], pl.List(pl.String)) for name, values in lists.items())
+
+
 _QUALITY = {"R²": "r2", "r": "r", "q": "q", "noise ceiling": "noise_ceiling"}
 
 

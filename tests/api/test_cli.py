@@ -6,10 +6,16 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from api.cli import app
 from schemas.config import IngestConfig, Settings
 
 
@@ -141,3 +147,116 @@ def test_help_names_every_command(run):
     for command in ("demo", "serve", "query", "flatmap", "sql", "settings"):
         assert command in printed
     assert Path(sys.argv[0]).name == "voxel-atlas"
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command of the command line."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+def test_every_command_that_tells_something_tells_it_as_json_and_csv():
+    silent = {"demo", "serve", "surface import", "surface transform"}
+    for name, command in commands(typer.main.get_command(app)):
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ({"--json", "--csv"} <= options) != (name in silent), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("runs",), "state"),
+        (("settings",), "meaning"),
+        (("url",), "sql"),
+        (("card", "simulated/T1", "5"), "labels"),
+        (("token", "list"), "name"),
+        (("sql", "SELECT 1 AS one"), "one"),
+        (("flatmap", "cake", "--width", "64", "-o", "OUT.png"), "file"),
+    ],
+)
+def test_json_and_csv_hold_the_same(run, monkeypatch, tmp_path, surfaces, arguments, key):
+    monkeypatch.setattr("api.places.load_surface", surfaces)
+    monkeypatch.setattr("api.places.Places.__init__.__defaults__", (surfaces,))
+    given = [str(tmp_path / "cake.png") if part == "OUT.png" else part for part in arguments]
+    status, text, _ = run(*given, "--json")
+    assert status == 0
+    rows = json.loads(text)
+    status, text, _ = run(*given, "--csv")
+    assert status == 0
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert len(table) == len(rows)
+    if rows:
+        assert key in rows[0]
+        assert list(table[0]) == list(rows[0])
+
+
+def test_the_shell_completes_commands_options_and_names(run, monkeypatch, home, capsys):
+    _, script, _ = run("--show-completion", "bash")
+    assert "_VOXEL_ATLAS_COMPLETE" in script
+
+    def completions(*words: str) -> list[str]:
+        monkeypatch.setenv("_VOXEL_ATLAS_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", " ".join(("voxel-atlas", *words)))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        _, printed, _ = run()
+        monkeypatch.delenv("_VOXEL_ATLAS_COMPLETE")
+        return printed.split()
+
+    assert "query" in completions("que")
+    assert "--min-r2" in completions("query", "cake", "--min")
+    assert completions("query", "cake", "--roi", "F") == ["FFA", "FOOD"]
+    assert completions("query", "cake", "--model", "simul")[0].startswith("simulated/T1/toy/")
+    assert completions("query", "cake", "--by", "w") == ["weights"]
+
+
+def test_an_unexpected_failure_has_status_1_and_a_traceback(run, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr("api.cli.style_of", fail)
+    with pytest.raises(RuntimeError, match="foresaw"):
+        run("settings")
+
+
+def test_ctrl_c_has_status_130(run, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("api.cli.style_of", stop)
+    assert run("settings")[0] == 130
+
+
+hostile = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        [
+            "'; DROP TABLE voxel; --", "../../etc/passwd", "$(touch /tmp/x)", "[red]x[/red]", "\x1b[31m", "%s%n{}", "-",
+            "a\nb", "cake - ", "NULL", "\u202eabc", "{{7*7}}", "", " ", "*", "[/]", "[link=file:///]x[/link]",
+        ]
+    ),
+).filter(lambda text: "\0" not in text and not text.startswith("--"))  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=hostile)
+def test_no_argument_is_ever_more_than_text(run, text):
+    for arguments in (
+        ("query", "--json", "--", text),
+        ("query", "cake", "--json", f"--roi={text}"),
+        ("query", "cake", "--json", f"--model={text}"),
+        ("card", "--json", "--", text, "5"),
+        ("rm", "--yes", "--", text),
+        ("token", "revoke", "--", text),
+    ):
+        status, printed, error = run(*arguments)
+        assert "Traceback" not in error
+        if status:
+            assert status in {1, 2}
+            assert not printed
+            assert "voxel-atlas: " in error or "Usage" in error
+        else:
+            json.loads(printed)
+    assert json.loads(run("sql", "SELECT count(*) AS n FROM voxel", "--json")[1]) == [{"n": 300}]
