@@ -13,7 +13,7 @@ from typing import Literal
 import duckdb
 
 from schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError, StoreLockedError
-from schemas.tables import DDL, FORMAT_VERSION, TABLES
+from schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
 
 ALIAS = "atlas"
 """Name under which a served atlas or a DuckLake is attached."""
@@ -105,6 +105,7 @@ def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str
         with explained(str(path)), duckdb.connect(str(temporary), config=dict(config)) as connection:
             connection.begin()
             connection.execute(_FILE_DDL)
+            connection.execute(COMMENTS)
             connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
             connection.commit()
         try:

@@ -22,6 +22,16 @@ def test_what_was_written_is_there_after_reopening(address: str) -> None:
         assert store.committed("s") == {"k"}
 
 
+def test_a_new_file_says_what_every_table_column_and_macro_is(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        silent = store.frame(
+            "SELECT table_name AS name FROM duckdb_tables() WHERE comment IS NULL UNION ALL "
+            "SELECT function_name FROM duckdb_functions() WHERE comment IS NULL AND NOT internal UNION ALL "
+            "SELECT table_name || '.' || column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal"
+        )
+    assert silent["name"].to_list() == []
+
+
 def garbage(path: Path) -> None:
     path.write_bytes(b"not a database at all" * 100)
 
