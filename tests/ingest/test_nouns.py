@@ -1,6 +1,7 @@
 """Nouns of captions: a labelled set in the style of COCO and BLIP, and the phrases that grammar has to keep whole.
 
-`unseen` captions were written and labelled after the rules, which had been worked out on the `seen` ones.
+The rules were worked out on the `seen` captions. The `fresh` ones were written and labelled afterwards, without a look
+at what is found in them, and no rule was changed for them.
 """
 
 import csv
@@ -26,11 +27,11 @@ def precision_and_recall(extractor: NounExtractor, rows: list[dict[str, str]]) -
     return n_right / sum(map(len, found)), n_right / sum(map(len, labelled))
 
 
-@pytest.mark.parametrize("split", ["seen", "unseen", "all"])
+@pytest.mark.parametrize("split", ["seen", "fresh", "all"])
 def test_precision_and_recall_on_the_labelled_captions(extractor: NounExtractor, split: str) -> None:
     with CAPTIONS.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if split in (row["split"], "all")]
-    assert len(rows) >= {"seen": 150, "unseen": 40, "all": 190}[split]
+    assert len(rows) >= {"seen": 240, "fresh": 150, "all": 390}[split]
     precision, recall = precision_and_recall(extractor, rows)
     print(f"{split}: {len(rows)} captions, precision {precision:.3f}, recall {recall:.3f}")
     assert precision >= 0.95
