@@ -58,6 +58,8 @@ class ValueMap:
     title: str
     unit: str
     readout: str | None
+    method: str | None
+    """Which labels are shown; None where none are."""
     generation: int
 
     @property
@@ -75,15 +77,17 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         NotFoundError: No such model, label or colormap.
     """
     model = atlas.model(request.model)
-    generation = atlas.store.generation()
-    readout = None
+    generation = atlas.generation()
+    readout = method = None
     if request.concept:
         hits = atlas.concept_map(request.concept, model=model["model_id"], by=request.by, readout=request.readout)
         frame, column, quantity = hits.frame, "similarity", "contrast" if " - " in request.concept else "similarity"
         title, unit, readout = request.concept.strip(), "cosine similarity", hits.readout
+        method = hits.method
     elif request.label:
         frame = atlas.metric_map(f"label_probability:{request.label}", model=model["model_id"])
         column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
+        method = atlas.method(model)
     else:
         frame = atlas.metric_map(str(request.metric), model=model["model_id"])
         column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
@@ -94,7 +98,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
     alpha = _opacity(_of(atlas, request.alpha, model["model_id"], voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
-    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, generation)
+    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, generation)
 
 
 def _of(atlas: Atlas, metric: str, model_id: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:

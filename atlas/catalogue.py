@@ -140,7 +140,7 @@ class Catalogue:
         )
 
     def rois(self, subject_id: str | None = None) -> pl.DataFrame:
-        """The `roi` table and n_voxels, of one subject or of all.
+        """The `roi` table, n_voxels and simulated, of one subject or of all.
 
         Raises:
             NotFoundError: no such subject.
@@ -149,7 +149,8 @@ class Catalogue:
             self._subject(subject_id)
         return self.store.frame(
             "SELECT r.*, (SELECT count(*) FROM voxel_roi v WHERE v.subject_id = r.subject_id AND v.roi = r.roi) "
-            "AS n_voxels FROM roi r WHERE ?::VARCHAR IS NULL OR subject_id = ? ORDER BY subject_id, roi",
+            "AS n_voxels, s.simulated FROM roi r JOIN subject s USING (subject_id) "
+            "WHERE ?::VARCHAR IS NULL OR subject_id = ? ORDER BY subject_id, roi",
             [subject_id, subject_id],
         )
 

@@ -42,6 +42,8 @@ class Comparison:
     subject_id: str = strawberry.field(description="Its subject.")
     simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
     generation: int = strawberry.field(description="Number of the atlas's state.")
+    method_a: str = strawberry.field(description="One method.")
+    method_b: str = strawberry.field(description="The other method.")
     n_voxels: int = strawberry.field(description="Voxels that both methods label.")
     same_share: float | None = strawberry.field(
         description="Share of them whose first label is the same, 0 to 1; null when there are none."
@@ -89,7 +91,9 @@ def compare(atlas: Atlas, model: str | None, method_a: str, method_b: str, first
         model_id=owner["model_id"],
         subject_id=owner["subject_id"],
         simulated=owner["simulated"],
-        generation=atlas.store.generation(),
+        generation=atlas.generation(),
+        method_a=method_a,
+        method_b=method_b,
         n_voxels=len(frame),
         same_share=_mean(same.cast(pl.Float64)),
         mean_similarity=_mean(frame["similarity"]),
@@ -118,7 +122,7 @@ def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Predicti
         model_id=owner["model_id"],
         subject_id=owner["subject_id"],
         simulated=owner["simulated"],
-        generation=atlas.store.generation(),
+        generation=atlas.generation(),
         n_voxels=len(frame),
         mean=_mean(frame["response"]),
         voxels=[

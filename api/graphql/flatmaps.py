@@ -42,6 +42,9 @@ class Flatmap:
     readout: str | None = strawberry.field(
         description="weights or pattern; null when the map is not a similarity to weights."
     )
+    method: str | None = strawberry.field(
+        description="The method that scored the labels; null when the map is not made of labels."
+    )
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
@@ -62,6 +65,7 @@ class Flatmap:
             subject_id=shown.model["subject_id"],
             simulated=shown.model["simulated"],
             readout=shown.readout,
+            method=shown.method,
             generation=shown.generation,
         )
 
@@ -91,7 +95,10 @@ class LabelColours:
     )
     n_voxels: int = strawberry.field(description="Voxels that have a label.")
     model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="Its subject.")
     simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    method: str = strawberry.field(description="The method that scored the labels, for example brainlmm-eq2.")
+    generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
     def of(cls, shown: ColourMap, picture: Picture) -> "LabelColours":
@@ -108,7 +115,10 @@ class LabelColours:
             trustworthiness=finite(shown.colours.trustworthiness),
             n_voxels=len(shown.top.voxels),
             model_id=shown.model["model_id"],
+            subject_id=shown.model["subject_id"],
             simulated=shown.model["simulated"],
+            method=shown.top.method,
+            generation=shown.top.generation,
         )
 
 

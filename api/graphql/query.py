@@ -19,6 +19,7 @@ from api.graphql.subjects import Model, Roi, Subject, all_models, all_rois, all_
 from api.graphql.voxels import First, Voxel, VoxelConnection, one_voxel
 from api.graphql.words import Label, LabelConnection, ModelArgument, label_of, one_label
 from api.maps import MapRequest, value_map
+from atlas import across
 from schemas.errors import BadInputError, NotFoundError
 from schemas.tables import FORMAT_VERSION
 
@@ -69,7 +70,7 @@ class Query:
         subjects, models = all_subjects(info.context.atlas), all_models(info.context.atlas)
         return AtlasInfo(
             format=FORMAT_VERSION,
-            generation=info.context.atlas.store.generation(),
+            generation=info.context.atlas.generation(),
             simulated=any(subject.simulated for subject in subjects),
             n_subjects=len(subjects),
             n_models=len(models),
@@ -130,6 +131,10 @@ class Query:
         ] = None,
         voxel: Annotated[int | None, strawberry.argument(description="Number of a voxel of the same model.")] = None,
         model: ModelArgument = None,
+        models: Annotated[
+            list[str] | None,
+            strawberry.argument(description="Instead of one model: up to 40 of one backbone, ranked together."),
+        ] = None,
         rois: Annotated[
             list[str] | None, strawberry.argument(description="Only voxels in at least one of these regions.")
         ] = None,
@@ -143,38 +148,47 @@ class Query:
         after: After = None,
     ) -> VoxelConnection:
         """The main question."""
-        asked = question(concept, image, voxel, model, rois, significant, min_r2, by.value, readout and readout.value)
-        cursor = Cursor.decode(after, asked) if after else None
-        hits = info.context.atlas.similar_voxels(
-            concept,
-            image=decode_image(image) if image else None,
-            voxel=voxel,
-            # Pages of one list are pages of one model, also when a newer model was finished between them.
-            model=cursor.model_id if cursor else model,
-            rois=rois or (),
-            significant=significant,
-            min_r2=min_r2,
-            by=by.value,
-            readout=readout.value if readout else None,
-            first=page_size(first) + 1,
-            after=(cursor.score, cursor.key) if cursor else None,
+        asked = question(
+            concept, image, voxel, model, models, rois, significant, min_r2, by.value, readout and readout.value
         )
-        nodes = [Voxel.of(row) for row in hits.frame.head(first).iter_rows(named=True)]
+        cursor = Cursor.decode(after, asked) if after else None
+        wanted: dict[str, Any] = {
+            "concept": concept,
+            "image": decode_image(image) if image else None,
+            "voxel": voxel,
+            "rois": rois or (),
+            "significant": significant,
+            "min_r2": min_r2,
+            "by": by.value,
+            "readout": readout.value if readout else None,
+            "first": page_size(first) + 1,
+        }
+        atlas = info.context.atlas
+        if models is not None:
+            if model is not None:
+                raise BadInputError("Give `model` or `models`, not both.")
+            last = across.Place(cursor.score, cursor.model_id, cursor.key) if cursor else None
+            hits = across.similar_voxels(atlas, models, after=last, **wanted)
+        else:
+            behind = (cursor.score, cursor.key) if cursor else None
+            # Pages of one list are pages of one model, also when a newer model was finished between them.
+            hits = atlas.similar_voxels(model=cursor.model_id if cursor else model, after=behind, **wanted)
         edges = [
             relay.Edge(
                 node=node,
-                cursor=Cursor(node.similarity or 0.0, node.voxel, hits.model_id, hits.generation, asked).encode(),
+                cursor=Cursor(node.similarity or 0.0, node.voxel, node.model_id, hits.generation, asked).encode(),
             )
-            for node in nodes
+            for node in (Voxel.of(row) for row in hits.frame.head(first).iter_rows(named=True))
         ]
-        owner = info.context.atlas.model(hits.model_id)
+        owners = [atlas.model(model_id) for model_id in hits.model_id.split(", ")]
         return VoxelConnection(
             edges=edges,
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
-            model_id=hits.model_id,
-            subject_id=owner["subject_id"],
-            simulated=owner["simulated"],
+            model_id=owners[0]["model_id"],
+            model_ids=[owner["model_id"] for owner in owners],
+            subject_id=owners[0]["subject_id"],
+            simulated=any(owner["simulated"] for owner in owners),
             by=By(hits.by),
             readout=Readout(hits.readout) if hits.readout else None,
             method=hits.method,

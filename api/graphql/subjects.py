@@ -76,6 +76,8 @@ class LabelShare:
     text: str = strawberry.field(description="The label.")
     n_voxels: int = strawberry.field(description="Voxels of the region whose first label it is.")
     share: float = strawberry.field(description="The same as a share of the region's labelled voxels, 0 to 1.")
+    model_id: str = strawberry.field(description="The model whose labels are counted.")
+    method: str = strawberry.field(description="The method that scored them, for example brainlmm-eq2.")
 
 
 @strawberry.type(description="A region of interest of one subject.")
@@ -88,6 +90,12 @@ class Roi(relay.Node):
     source: str = strawberry.field(description="Where it comes from: localiser, drawn, atlas, user or simulated.")
     description: str = strawberry.field(description="What defines it, with the threshold where there is one.")
     n_voxels: int = strawberry.field(description="Voxels in it.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+
+    @field("Number of the atlas's state.")
+    def generation(self, info: Info) -> int:
+        """The newest one, or with patience that of a moment ago."""
+        return info.context.atlas.generation()
 
     @classmethod
     def resolve_nodes(cls, *, info: Info, node_ids: Iterable[str], required: bool = False) -> list["Roi | None"]:  # type: ignore[override]
@@ -111,10 +119,19 @@ class Roi(relay.Node):
             if not models:
                 return []
             model = models[0].model_id
-        chosen = method.value if method else None
-        rows = info.context.atlas.roi_top_labels(self.name, model=model, method=chosen, first=page_size(first))
+        owner = info.context.atlas.model(model)
+        chosen = info.context.atlas.method(owner, method.value if method else None)
+        rows = info.context.atlas.roi_top_labels(
+            self.name, model=owner["model_id"], method=chosen, first=page_size(first)
+        )
         return [
-            LabelShare(text=row["label"], n_voxels=row["n_voxels"], share=row["share"])
+            LabelShare(
+                text=row["label"],
+                n_voxels=row["n_voxels"],
+                share=row["share"],
+                model_id=owner["model_id"],
+                method=chosen,
+            )
             for row in rows.iter_rows(named=True)
         ]
 
@@ -196,6 +213,7 @@ def all_rois(atlas: Atlas, subject_id: str | None = None) -> list[Roi]:
             source=row["source"],
             description=row["description"],
             n_voxels=row["n_voxels"],
+            simulated=row["simulated"],
         )
         for row in atlas.rois(subject_id).iter_rows(named=True)
     ]

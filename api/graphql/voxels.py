@@ -117,6 +117,11 @@ class Voxel(relay.Node):
                 found.append(None)
         return found
 
+    @field("Number of the atlas's state.")
+    def generation(self, info: Info) -> int:
+        """The newest one, or with patience that of a moment ago."""
+        return info.context.atlas.generation()
+
     @field("The words that describe it, best first.")
     def labels(
         self,
@@ -167,8 +172,9 @@ class VoxelConnection(relay.Connection[Voxel]):
     """A relay connection that says how the ranking was made."""
 
     total_count: int = strawberry.field(description="Voxels that pass the filters, on all pages.")
-    model_id: str = strawberry.field(description="The model that was searched.")
-    subject_id: str = strawberry.field(description="Its subject.")
+    model_id: str = strawberry.field(description="The model that was searched; the first by name where several were.")
+    model_ids: list[str] = strawberry.field(description="All models that were searched, by name.")
+    subject_id: str = strawberry.field(description="Subject of `modelId`.")
     simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
     by: By = strawberry.field(description="What the concept was compared with.")
     readout: Readout | None = strawberry.field(description="Which vector of a voxel; null when ranked by labels.")

@@ -228,6 +228,35 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
     return model_id
 
 
+def grow(store: Store, voxels: range) -> None:
+    """Some voxels of one model with labels, as a fit and a scoring commit them; the first call makes the model."""
+    config = IngestConfig(dataset="simulated", subject="G", backbone="toy")
+    model_id = f"simulated/G/toy/{config.sha256[:6]}"
+    about = {"subject_id": "simulated/G", "dataset": "simulated", "simulated": True, "space": "volume", "surface": None,
+             "transform": None, "shape": None, "description": "Grows."}  # fmt: skip
+    model = {"model_id": model_id, "subject_id": "simulated/G", "backbone": "toy", "config": config.canonical_json(),
+             "config_sha256": config.sha256, "feature_mean": [0.0] * DIM,
+             "feature_covariance": np.eye(DIM).ravel().tolist(), "label_backbone": "toy", "n_train": 1, "n_test": 1,
+             "n_voxels": 1}  # fmt: skip
+    words = [{"label_id": label_id(word), "lemma": word} for word in LABELS]
+    tables = {"subject": [about], "model": [model], "label": words} if voxels.start == 0 else {}
+    random = np.random.default_rng(voxels.start)
+    # Few different weights, so that many similarities are equal.
+    tables["encoding"] = [
+        {"model_id": model_id, "voxel": v, "weights": text_vector(LABELS[v % 4]).tolist(), "bias": 0.0, "alpha": 1.0,
+         "r2": 0.1, "r": 0.3, "p": 0.0}
+        for v in voxels
+    ]  # fmt: skip
+    tables["label_score"] = [
+        {"model_id": model_id, "voxel": v, "method": METHOD, "label_id": label_id(word), "score": 1.0, "rank": rank + 1,
+         "probability": 0.5}
+        for v in voxels for rank, word in enumerate(random.choice(LABELS, 2, replace=False))
+    ]  # fmt: skip
+    batch = {name: pa.Table.from_pylist(rows) for name, rows in tables.items() if rows}
+    if voxels:
+        store.append(batch, run_id="grow", stage="fit", key=f"{model_id}/{voxels.start}")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def toy_backbone() -> Iterator[None]:
     """Makes atlas.backbones know the toy."""
@@ -345,6 +374,12 @@ def server(atlas: Atlas, settings: Settings) -> Iterator[Server]:
 def surfaces() -> Any:
     """The toy's surface, for tests that make an app of their own."""
     return toy_surface
+
+
+@pytest.fixture(scope="session")
+def toy_rows() -> Any:
+    """`grow`, for tests of an atlas that grows."""
+    return grow
 
 
 @pytest.fixture(scope="session")
