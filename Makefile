@@ -30,6 +30,12 @@ test: lint
 test-slow: lint
 	$(BIN)/pytest
 
+docs: setup
+	$(BIN)/mkdocs build --strict
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
