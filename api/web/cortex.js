@@ -18,7 +18,7 @@ export const SIDES = {
   right: { name: "Right, lateral", azimuth: 90, elevation: 0, shown: [true, true] },
   "left-medial": { name: "Left, medial", azimuth: 90, elevation: 0, shown: [true, false] },
   "right-medial": { name: "Right, medial", azimuth: -90, elevation: 0, shown: [false, true] },
-  below: { name: "From below", azimuth: 0, elevation: -STEEPEST, shown: [true, true] },
+  below: { name: "From below", azimuth: 180, elevation: -STEEPEST, shown: [true, true] },
   above: { name: "From above", azimuth: 0, elevation: STEEPEST, shown: [true, true] },
   front: { name: "From the front", azimuth: 180, elevation: 0, shown: [true, true] },
 };
@@ -181,7 +181,7 @@ export class Cortex {
   #render() {
     const [azimuth, elevation] = this.place.map((degrees) => (degrees * Math.PI) / 180);
     const wide = Math.min(1, this.camera.aspect / 1.3);
-    const distance = ((this.reach * this.place[2]) / 100 / Math.tan((FIELD_OF_VIEW * Math.PI) / 360)) * (0.95 / wide);
+    const distance = ((this.reach * this.place[2]) / 100 / Math.tan((FIELD_OF_VIEW * Math.PI) / 360)) * (1.05 / wide);
     this.camera.position.set(
       distance * Math.sin(azimuth) * Math.cos(elevation),
       -distance * Math.cos(azimuth) * Math.cos(elevation),
