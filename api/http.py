@@ -19,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from api.answers import Content, error_response, failure, pack
 from api.assets import Assets
 from api.colours import colour_map, top_labels
+from api.frames import Frames
 from api.graphql.endpoint import Endpoint
 from api.guard import Cors, Guard, check_binding
 from api.keys import Keys
@@ -245,6 +246,7 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
         Route("/outlines/{subject:path}.json", door("outlines", doors.outlines, doors.drawing)),
         Route("/stimuli/{stimulus:path}", door("stimulus", doors.stimulus, doors.drawing)),
         Route("/values", door("values", doors.values, doors.queries)),
+        Route("/frames/{question}", door("frames", Frames(atlas).answer, doors.queries), methods=["POST"]),
         Route("/toplabels", door("toplabels", doors.top_labels, doors.queries)),
         Route("/labelcolours", door("labelcolours", doors.label_colours, doors.drawing)),
         Route("/login", Login(tokens, rates).answer, methods=["GET", "POST"]),
@@ -273,6 +275,8 @@ def door(operation: str, work: Callable[[Request], Content | Response | dict[str
 
     async def answer(request: Request) -> Response:
         request.state.operation = operation
+        if request.method == "POST":
+            request.state.body = await request.body()
         try:
             made = await workers.run(functools.partial(work, request))
         except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
