@@ -1,8 +1,9 @@
 """Pictures of pycortex's S1 against pycortex's own figure of the same data, in one run.
 
-    python benchmarks/pictures.py [--json FILE] [--cache FOLDER] [--umap]
+    python benchmarks/pictures.py [--json FILE] [--cache FOLDER] [--umap] [--explorer HOME]
 
-The first run works out S1's pixel maps (a minute on two cores); with --cache the next one finds them.
+The first run works out S1's pixel maps (a minute on two cores); with --cache the next one finds them. --explorer also
+measures the page, in headless Chromium, on the atlas in a home folder (that of the demo, for one).
 """
 
 import argparse
@@ -14,6 +15,7 @@ import textwrap
 import warnings
 from pathlib import Path
 
+import browser
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -60,6 +62,8 @@ def main() -> None:
         }
         if arguments.umap:
             results["umap_trustworthiness"] = _umap()
+        if arguments.explorer:
+            results |= browser.measure(arguments.explorer)
         rows = [
             {"picture, 1,024 px": name, "ms": 1e3 * seconds, "× faster than pycortex": pycortex_s / seconds}
             for name, seconds in {
@@ -84,6 +88,7 @@ def main() -> None:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep what is worked out once in FOLDER")
     parser.add_argument("--umap", action="store_true", help="also fit UMAP colours (half a minute to compile)")
+    parser.add_argument("--explorer", type=Path, metavar="HOME", help="also measure the page on the atlas in HOME")
 
 
 def _visual_cortex(surface: Surface, cache: Path) -> NDArray[np.bool_]:

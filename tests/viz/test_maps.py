@@ -1,11 +1,15 @@
+import io
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from viz import flatmap
 from viz.maps import join, read_map
 from viz.surface import Surface
 
@@ -31,6 +35,25 @@ def test_a_volume_of_the_transform_is_read(
     for number, data in enumerate((volume, volume[..., None])):
         values = read_map([save(data, reference.affine, tmp_path / f"{number}.nii.gz")], spheres)
         assert np.array_equal(values.reshape(spheres.shape), volume.T)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_voxel_of_a_users_own_file_lights_its_place_on_the_flat_map(
+    spheres: Surface, reference: nib.Nifti1Image, voxel_at: Any, centres: Any, tmp_path: Path, side: str
+) -> None:
+    outwards = np.array([-20.0 if side == "left" else 20.0, 0, 0])
+    lit = np.full(reference.shape, np.nan, np.float32)
+    i, j, k = np.rint(np.linalg.inv(reference.affine) @ [*(centres[side] + outwards), 1])[:3].astype(int)
+    lit[i, j, k] = 1
+    values = read_map([save(lit, reference.affine, tmp_path / "own.nii.gz")], spheres)
+    pixels = spheres.pixel_map(300)
+    dark, bright = (
+        np.asarray(Image.open(io.BytesIO(flatmap.render(shown, pixels))).convert("RGB"))
+        for shown in (np.full_like(values, np.nan), values)
+    )
+    changed = (dark != bright).any(2)
+    assert np.array_equal(changed, pixels.index == voxel_at(centres[side] + outwards))
+    assert changed.any()
 
 
 def test_a_mirrored_volume_is_refused(
