@@ -266,11 +266,10 @@ def load_networks(context: Context, label_backbone: Backbone) -> Networks:
     """
     if context.config.dissect == "none" or not brainlmm_methods(context.config):
         return Networks(label_backbone, None, None)
-    return Networks(
-        label_backbone,
-        load_captioner(context.config.captioner, context.backbone, context.home, context.device),
-        load_generator(context.config.generator, context.home, context.device),
-    )
+    config, home, device = context.config, context.home, context.device
+    lite = next((loaded for loaded in (context.backbone, label_backbone) if loaded.name == "lite"), None)
+    captioner = load_captioner(config.captioner, context.backbone, home, device, lite)
+    return Networks(label_backbone, captioner, load_generator(config.generator, home, device, lite))
 
 
 def _run_id() -> str:

@@ -80,14 +80,17 @@ def _sentence(nouns: Sequence[str]) -> str:
     return f"a photo of {', '.join(things[:-1])} and {things[-1]}"
 
 
-def load_captioner(name: str, backbone: Backbone, home: Path, device: str = "auto") -> Captioner:
+def load_captioner(
+    name: str, backbone: Backbone, home: Path, device: str = "auto", lite: Backbone | None = None
+) -> Captioner:
     """Load the captioner of a name.
 
     Args:
         name: lite; blip; or a Hugging Face image-to-text model id or a folder that holds one.
-        backbone: The model's backbone; `lite` reads its features when it is lite itself, and loads lite otherwise.
+        backbone: The model's backbone; the captioner `lite` reads its features when it is lite itself.
         home: The atlas's home folder.
         device: auto, cpu, cuda, cuda:1 …
+        lite: The network lite, where it is loaded already.
 
     Raises:
         MissingWeightsError: The weights are not on this machine.
@@ -98,7 +101,7 @@ def load_captioner(name: str, backbone: Backbone, home: Path, device: str = "aut
         from ingest.scenes.vocabulary import concrete_nouns
 
         mine = backbone.name == "lite"
-        space = backbone if mine else load("lite", device=device, home=home)
+        space = backbone if mine else lite or load("lite", device=device, home=home)
         return LiteCaptioner(space, concrete_nouns(home), features_are_mine=mine)
     from ingest.dissection.blip import BlipCaptioner
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from atlas.backbones.interface import Image
+from atlas.backbones.interface import Backbone, Image
 from ingest.dissection.captions import settings_name
 from schemas.errors import BadInputError
 
@@ -71,13 +71,14 @@ class CollageGenerator:
         return [self.generate(label, seeds) for label, seeds in requests]
 
 
-def load_generator(name: str, home: Path, device: str = "auto") -> Generator:
+def load_generator(name: str, home: Path, device: str = "auto", lite: Backbone | None = None) -> Generator:
     """Load the generator of a name.
 
     Args:
         name: collage; sd15; or a Hugging Face text-to-image model id or a folder that holds one.
         home: The atlas's home folder.
         device: auto, cpu, cuda, cuda:1 …
+        lite: The network that collages are chosen by, where it is loaded already.
 
     Raises:
         MissingWeightsError: The weights are not on this machine.
@@ -86,7 +87,7 @@ def load_generator(name: str, home: Path, device: str = "auto") -> Generator:
     if name == "collage":
         from ingest.scenes.maker import SceneMaker
 
-        return CollageGenerator(SceneMaker(home))
+        return CollageGenerator(SceneMaker(home, lite))
     from ingest.dissection.diffusion import DiffusionGenerator
 
     return DiffusionGenerator(name, device)

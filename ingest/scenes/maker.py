@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from atlas.backbones import load
-from atlas.backbones.interface import Image
+from atlas.backbones.interface import Backbone, Image
 from ingest.scenes.compose import compose
 from ingest.scenes.pictures import load_pictures
 
@@ -22,11 +22,12 @@ _BELOW_BEST = 0.12
 class SceneMaker:
     """Makes pictures for words from the calibration half; nothing that a simulated subject saw is in them."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, lite: Backbone | None = None) -> None:
+        """Read the pictures; `lite` is the network that compares words with them, where it is loaded already."""
         pictures = load_pictures(home)
         self._cutouts = pictures.of_half("A")
         self._photographs = pictures.photographs
-        self._tower = load("lite", device="cpu", home=home)
+        self._tower = lite or load("lite", device="cpu", home=home)
         self._descriptions = self._tower.text([cutout.description for cutout in self._cutouts])
         names = "\n".join(cutout.name for cutout in self._cutouts)
         self.fingerprint = hashlib.sha256(f"{names} {NEAR} {N_NEAREST} {self._tower.fingerprint}".encode()).hexdigest()

@@ -163,7 +163,8 @@ def _append_pictures(
 
 def _save(folder: Path, image: Image) -> tuple[Path, str]:
     encoded = io.BytesIO()
-    PIL_Image.fromarray(image).save(encoded, "PNG")
+    # A tenth larger than at the usual level, in a third of the time, which is longer than a collage takes to draw.
+    PIL_Image.fromarray(image).save(encoded, "PNG", compress_level=1)
     digest = hashlib.sha256(encoded.getvalue()).hexdigest()
     path = folder / digest[:2] / f"{digest}.png"
     if not path.exists():
