@@ -226,11 +226,20 @@ def test_regions_are_labels_whose_contrast_exceeds_the_threshold(tree: Tree) -> 
     assert higher.filter(pl.col("roi") == "VWFA")["voxel"].to_list() == [2]
 
 
+def test_localiser_maps_are_of_every_vertex(tree: Tree) -> None:
+    found = Nod(tree.config())
+    t = found.voxel_rois.filter(pl.col("roi") == "VWFA").select("voxel", "t").rows()
+    maps = found.localisers()
+    assert {len(values) for values in maps.values()} == {found.voxels.height}
+    assert [(voxel, pytest.approx(maps["Character"][voxel])) for voxel, _ in t] == t
+
+
 def test_a_subject_without_a_localiser_has_no_regions(tree: Tree) -> None:
     for path in localiser_files(tree.root, "sub-01"):
         path.unlink(missing_ok=True)
     found = Nod(tree.config())
     assert found.rois.is_empty()
+    assert found.localisers() == {}
     assert found.voxel_rois.is_empty()
     assert found.voxel_rois.schema == {"voxel": pl.Int32, "roi": pl.String, "t": pl.Float32}
 

@@ -20,6 +20,7 @@ from ingest.datasets.nsd import Nsd
 from ingest.datasets.nsd_design import (
     RUN_TRIALS,
     SESSIONS,
+    coco_images,
     images_of_design,
     images_of_table,
     run_slices,
@@ -278,6 +279,15 @@ def test_regions_have_names_unions_and_the_localiser_threshold(written: Tree, ho
     assert set(dataset.rois["roi"]) == set(dataset.voxel_rois["roi"])
 
 
+def test_localiser_maps_are_of_every_voxel(written: Tree, home: Path) -> None:
+    dataset = Nsd(written.config(), home)
+    maps = dataset.localisers()
+    assert set(maps) == {"faces", "places"}  # those whose files are there
+    assert {len(t) for t in maps.values()} == {dataset.voxels.height}
+    place = dataset.voxels.filter(i=2, j=0, k=1)["voxel"][0]
+    assert maps["faces"][place] == -1  # no region has it
+
+
 def test_a_higher_threshold_shrinks_the_regions(written: Tree, home: Path) -> None:
     dataset = Nsd(written.config(localizer_t=2.0), home)
     assert members(dataset, "FFA") == [(3, 0, 1)]
@@ -389,6 +399,8 @@ def test_the_table_and_the_design_name_the_same_images(subject: int, tmp_path: P
     assert len(design) == 750 * SESSIONS[subject - 1]
     np.testing.assert_array_equal(images_of_table(folder / "nsd_stim_info_merged.csv", subject), design)
     np.testing.assert_array_equal(trial_images(tmp_path, subject), design)
+    names = coco_images(folder / "nsd_stim_info_merged.csv", design[:3])
+    assert names.to_list() == [f"{image:012}" for image in design[:3]]
     (folder / "nsd_expdesign.mat").unlink()
     np.testing.assert_array_equal(trial_images(tmp_path, subject), design)
 

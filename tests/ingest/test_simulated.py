@@ -11,6 +11,7 @@ from scene_pictures import toy_pictures
 from ingest.datasets.planting import EARLY, PREFERRED, Regions
 from ingest.datasets.simulated import Simulated
 from ingest.scenes import scene_set
+from ingest.scenes.concepts import CATEGORY_OF
 
 N_SCENES, N_VOXELS = 120, 700
 
@@ -98,6 +99,16 @@ def test_a_voxel_answers_to_scenes_with_its_concept(subject, home):
     shows = np.array([any(thing.concept == concept and thing.area > 0.02 for thing in s.things) for s in scenes])
     response = subject.noise_free_of(np.array([voxel]))[:, 0]
     assert response[shows].mean() > response[~shows].mean() + 1
+
+
+def test_contents_name_the_categories_that_a_scene_shows(subject, home):
+    contents = subject.contents()
+    scenes = scene_set.scene_set(home, "B", N_SCENES, 0)
+    for row in (0, 7):
+        stimulus_id = subject.stimuli["stimulus_id"][row]
+        shown = {CATEGORY_OF[thing.concept] for thing in scenes[row].things} - {"other"}
+        assert set(contents.filter(stimulus_id=stimulus_id)["category"]) == shown
+    assert "other" not in contents["category"]
 
 
 def test_planting_rows_name_the_subject(subject):
