@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from api.colours import ColourMap
 from api.maps import ValueMap
-from api.places import Place
+from api.places import BUILT_WIDTHS, Place
 from schemas.errors import BadInputError, NotFoundError
 from viz import flatmap, inflated, legend, vector
 from viz.colormaps import Scale, fit_scale
@@ -160,7 +160,10 @@ def height(shown: ValueMap | ColourMap, place: Place, look: Look) -> int:
 
 
 def _view(surface: Surface, look: Look) -> inflated.View:
-    return inflated.view(surface, width=look.width, kind=look.kind, views=look.views or inflated.DEFAULT_VIEWS)
+    # Building a view takes seconds: like flat maps, views are built for few widths.
+    built = next((width for width in BUILT_WIDTHS if width >= look.width), BUILT_WIDTHS[-1])
+    sides = look.views or inflated.DEFAULT_VIEWS
+    return inflated.view(surface, width=built, kind=look.kind, views=sides).at(look.width)
 
 
 def _draw_views(cells: Cells, surface: Surface, look: Look, place: Place | None) -> bytes:

@@ -19,7 +19,7 @@ from viz.colormaps import fit_scale
 from viz.contours import contours
 from viz.lettering import font
 from viz.paint import Floats, Paint, shown_values
-from viz.pixels import PixelMap, check_width
+from viz.pixels import PixelMap, check_width, nearest
 from viz.png import rgba_png
 from viz.surface import Surface
 
@@ -41,6 +41,12 @@ class View:
     pixels: PixelMap
     vertex: NDArray[np.int32]
     captions: tuple[tuple[str, float, float], ...]
+
+    def at(self, width: int) -> "View":
+        """This view, or for another width the nearest pixels of it."""
+        pixels, scale = self.pixels.at(width), width / self.pixels.width
+        vertex = self.vertex[nearest(self.vertex.shape, pixels.shape)]
+        return View(pixels, vertex, tuple((text, x * scale, y * scale) for text, x, y in self.captions))
 
 
 def view(surface: Surface, *, width: int = 1024, kind: str = "inflated", views: Sequence[str] = DEFAULT_VIEWS) -> View:

@@ -100,15 +100,19 @@ class PixelMap:
         return self if width is None or width == self.width else _resampled(self, width)
 
 
+def nearest(old: tuple[int, int], new: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Index that takes a picture of shape `old` to one of shape `new` by the nearest pixels."""
+    rows, columns = (
+        ((np.arange(after) + 0.5) * before / after).astype(np.intp) for after, before in zip(new, old, strict=True)
+    )
+    return rows[:, None], columns[None]
+
+
 @lru_cache(maxsize=8)
 def _resampled(pixel_map: PixelMap, width: int) -> PixelMap:
     check_width(width)
     height = max(1, round(pixel_map.height * width / pixel_map.width))
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-        for new, old in zip((height, width), pixel_map.shape, strict=True)
-    )
-    take = np.ix_(rows, columns)
+    take = nearest(pixel_map.shape, (height, width))
     return PixelMap(
         pixel_map.index[take],
         pixel_map.curvature[take],

@@ -130,6 +130,19 @@ def test_the_second_view_comes_from_the_cache(spheres: Surface) -> None:
     assert (spheres.folder / "view-inflated-dorsal-grid-120.npz").exists()
 
 
+@pytest.mark.parametrize("width", [90, 300, 400])
+def test_a_view_can_be_had_in_any_width(spheres: Surface, width: int) -> None:
+    built = inflated.view(spheres, width=300, views=("lateral",))
+    other = built.at(width)
+    values = np.random.default_rng(0).normal(size=spheres.n_cells).astype(np.float32)
+    picture = pixels_of(inflated.render(values, other))
+    assert picture.shape[1] == width
+    assert picture.shape[0] == pytest.approx(built.pixels.height * width / 300, abs=1)
+    assert other.vertex.shape == other.pixels.shape
+    assert [text for text, *_ in other.captions] == [text for text, *_ in built.captions]
+    assert [x / width for _, x, _ in other.captions] == pytest.approx([x / 300 for _, x, _ in built.captions])
+
+
 def test_unknown_views_and_kinds_are_answered_with_the_known_ones(spheres: Surface) -> None:
     with pytest.raises(NotFoundError, match=r"sideways.*lateral"):
         inflated.view(spheres, views=("sideways",))
