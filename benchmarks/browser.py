@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from api.assets import WEB
+
 CONCEPTS = (
     "cake", "face", "kitchen", "a smiling man", "dog", "house", "text on a sign", "pizza", "tennis player", "street",
     "cake - kitchen", "food", "woman", "a red car", "letters", "beach", "cat", "bowl of fruit", "tower", "arm",
 )  # fmt: skip
 STATES = ("/", "/?concept=cake&voxel=100&roi=FFA", "/?concept=cake&view=3d", "/?show=r2&brush=350_440_30")
 
+_AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 _PAINT = """(concept) => new Promise((resolve) => {
   const before = performance.getEntriesByName("painted").length;
   document.getElementById("concept").value = concept;
@@ -74,7 +77,7 @@ def measure(home: Path) -> dict[str, float]:
         for path in STATES:
             page = opened(path)
             page.wait_for_timeout(1000)
-            page.add_script_tag(url="/assets/vendor/axe.js")
+            page.evaluate(_AXE.read_text(encoding="utf-8"))
             found = page.evaluate("axe.run().then((result) => result.violations.map((one) => one.impact))")
             serious += sum(impact in {"serious", "critical"} for impact in found)
         browser.close()

@@ -2,7 +2,7 @@
 // wheel holds. Our own modules are served as they are written.
 import { build } from "esbuild";
 import { gzipSync } from "node:zlib";
-import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
@@ -26,7 +26,6 @@ await build({
 // GraphiQL's style sheet carries its fonts inside it, two thirds of its size; the system's fonts do as well.
 const sheet = `${staging}/graphiql.css`;
 await writeFile(sheet, (await readFile(sheet, "utf8")).replace(/@font-face\s*\{[^}]*\}/g, ""));
-await copyFile(`${folder}node_modules/axe-core/axe.min.js`, `${staging}/axe.js`);
 
 // A half-written folder must not be mistaken for a finished one, so it is renamed into place at the end.
 await rm(`${folder}vendor`, { recursive: true, force: true });

@@ -25,10 +25,10 @@ export function connectDownloads(sources, report) {
   const menu = find("download", HTMLDetailsElement);
   /** @type {Record<string, () => Promise<Blob> | Blob>} */
   const makers = {
-    png: () => sources.solid() ?? picture(sources.state, "PNG"),
-    svg: () => picture(sources.state, "SVG"),
+    png: () => sources.solid() ?? picture(sources, "PNG"),
+    svg: () => picture(sources, "SVG"),
     csv: () => new Blob([csv(sources)], { type: "text/csv" }),
-    graphql: () => new Blob([graphql(sources.state)], { type: "application/graphql" }),
+    graphql: () => new Blob([graphql(sources)], { type: "application/graphql" }),
     sql: () => new Blob([sql(sources.state)], { type: "application/sql" }),
   };
   for (const [suffix, make] of Object.entries(makers))
@@ -44,15 +44,16 @@ export function connectDownloads(sources, report) {
 }
 
 /**
- * The query behind the picture.
- * @param {import("./state.js").State} state
+ * The query behind the picture, in the range that the page shows.
+ * @param {Sources} sources
  * @param {string} format
  */
-function pictureQuery(state, format) {
+function pictureQuery({ state, shown }, format) {
   const metric = metricOf(state);
   const model = state.model ? [`model: ${quoted(state.model)}`] : [];
   if (metric === "labels") return `{ labelColours(${[...model, `width: ${WIDTH}`].join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`;
   const { by, readout } = asked(state);
+  const scale = shown()?.scale;
   const parts = [
     metric ? `metric: ${metric.toUpperCase()}` : `concept: ${quoted(state.concept)}`,
     ...model,
@@ -60,7 +61,7 @@ function pictureQuery(state, format) {
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
     ...(state.significant ? ["significant: true"] : []),
     ...(state.opacity ? ["opacity: R2"] : []),
-    ...(state.lo !== null && state.hi !== null ? [`range: [${state.lo}, ${state.hi}]`] : []),
+    ...(scale ? [`range: [${scale.lo}, ${scale.hi}]`] : []),
     `width: ${WIDTH}`,
     `format: ${format}`,
   ];
@@ -68,12 +69,12 @@ function pictureQuery(state, format) {
 }
 
 /**
- * @param {import("./state.js").State} state
+ * @param {Sources} sources
  * @param {string} format
  */
-async function picture(state, format) {
-  if (metricOf(state) === "labels" && format !== "PNG") throw new Trouble("Maps of label colours are png pictures; download the PNG.", "BAD_INPUT");
-  const data = await ask(pictureQuery(state, format));
+async function picture(sources, format) {
+  if (metricOf(sources.state) === "labels" && format !== "PNG") throw new Trouble("Maps of label colours are png pictures; download the PNG.", "BAD_INPUT");
+  const data = await ask(pictureQuery(sources, format));
   const response = await fetch((data.flatmap ?? data.labelColours).url);
   if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
   return response.blob();
@@ -104,10 +105,11 @@ function cell(value) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/** @param {import("./state.js").State} state */
-function graphql(state) {
+/** @param {Sources} sources */
+function graphql(sources) {
+  const { state } = sources;
   const ranked = state.concept ? `${TOP}\n\n# Variables: ${JSON.stringify(variables(state))}\n\n` : "";
-  return `${ranked}# The picture; fetch its url from the same server.\nquery Picture ${pictureQuery(state, "PNG")}\n`;
+  return `${ranked}# The picture; fetch its url from the same server.\nquery Picture ${pictureQuery(sources, "PNG")}\n`;
 }
 
 /** @param {import("./state.js").State} state */

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from api.assets import Assets
+from api.assets import WEB, Assets
 
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
 
@@ -177,13 +178,14 @@ def test_a_person_can_switch_to_dark(visit: Any) -> None:
 
 
 @needs_vendor
+@pytest.mark.skipif(not AXE.exists(), reason="needs api/web/node_modules: see api/web/README.md")
 @pytest.mark.parametrize("path", ["/", "/?concept=cake&voxel=200&roi=FFA", "/?concept=cake&view=3d"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_screen_readers(visit: Any, path: str, scheme: str) -> None:
     page = visit(scheme=scheme).open(path)
     page.wait_for_timeout(300)
     page.evaluate("document.querySelectorAll('details').forEach((menu) => { menu.open = true; })")
-    page.add_script_tag(url="/assets/vendor/axe.js")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run().then((result) => result.violations)")
     serious = [one for one in found if one["impact"] in {"serious", "critical"}]
     assert serious == [], json.dumps(serious)[:2000]
