@@ -165,7 +165,7 @@ COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-released or clip
 COMMENT ON COLUMN label_score.label_id IS 'The label.';
 COMMENT ON COLUMN label_score.score IS 'Raw score of the method; higher is better.';
 COMMENT ON COLUMN label_score.rank IS 'Place among the voxel''s labels, from 1.';
-COMMENT ON COLUMN label_score.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+COMMENT ON COLUMN label_score.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1; for clip-msm over its whole list, of which the best are kept.';
 
 CREATE TABLE IF NOT EXISTS planting (
   subject_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, concept VARCHAR NOT NULL, category VARCHAR NOT NULL, weight FLOAT NOT NULL);
