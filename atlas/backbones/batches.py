@@ -29,7 +29,7 @@ class Batches:
         device: str,
     ) -> None:
         self._preprocess, self._network, self._device = preprocess, network, device
-        self._run = ShrinkingBatches(self._one, _IMAGES_AT_ONCE, "looking at")
+        self._run = ShrinkingBatches(self._one, _IMAGES_AT_ONCE, "encoding")
 
     def __call__(self, images: Sequence[Image]) -> Floats:
         """What the network makes of images, at least one and of any sizes, (n_images, …)."""

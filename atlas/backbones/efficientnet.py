@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from atlas.backbones.interface import Image
+from atlas.backbones.shrinking import ShrinkingBatches
 from atlas.backbones.threads import in_threads, n_threads
 
 SIDE = 224
@@ -83,14 +84,15 @@ class ImageTower:
             seen = self._seen(images[rows])
             maps[rows], classes[rows] = (reduced(values).cpu().numpy() for values in seen)
 
-        on_cpu = self._device == "cpu"
-        size = min(_BATCH, -(-len(images) // n_threads())) if on_cpu else _BATCH_GPU
-        batches = [slice(start, start + size) for start in range(0, len(images), max(size, 1))]
-        if on_cpu:
-            in_threads(look, batches)
+        def look_at(batch: Sequence[int]) -> Sequence[int]:
+            look(slice(batch[0], batch[-1] + 1))
+            return batch
+
+        if self._device == "cpu":
+            size = max(1, min(_BATCH, -(-len(images) // n_threads())))
+            in_threads(look, [slice(start, start + size) for start in range(0, len(images), size)])
         else:
-            for batch in batches:
-                look(batch)
+            ShrinkingBatches(look_at, _BATCH_GPU, "encoding")(range(len(images)))
         return maps, classes
 
     def _seen(self, images: Sequence[Image]) -> tuple[Tensor, Tensor]:

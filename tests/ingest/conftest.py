@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from transformers import (
     BertTokenizerFast,
     BlipConfig,
@@ -15,6 +22,7 @@ from transformers import (
     BlipProcessor,
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPTextModelWithProjection,
     CLIPTokenizerFast,
 )
 
@@ -111,6 +119,41 @@ def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def newer_pipeline_folder(pipeline_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion XL, which has two text encoders and is called otherwise, as small as the other."""
+    folder = tmp_path_factory.mktemp("pipelines") / "tiny-xl"
+    torch.manual_seed(1)
+    older = StableDiffusionPipeline.from_pretrained(pipeline_folder)
+    text = CLIPTextConfig(**{**older.text_encoder.config.to_dict(), "hidden_size": 16, "projection_dim": 16})
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=4,
+        cross_attention_dim=32,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=16 + 6 * 8,
+        transformer_layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )
+    pipeline = StableDiffusionXLPipeline(
+        vae=older.vae,
+        text_encoder=CLIPTextModel(text),
+        text_encoder_2=CLIPTextModelWithProjection(text),
+        tokenizer=older.tokenizer,
+        tokenizer_2=older.tokenizer,
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(steps_offset=1),
+        add_watermarker=False,
     )
     pipeline.save_pretrained(folder)
     return folder

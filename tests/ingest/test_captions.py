@@ -1,6 +1,5 @@
 """Captioners: the true BLIP classes with tiny random weights from disk, and the offline stand-in."""
 
-import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +11,6 @@ from transformers import (
     BlipProcessor,
 )
 
-from atlas.backbones.shrinking import ShrinkingBatches
 from ingest.dissection.blip import BlipCaptioner
 from ingest.dissection.captions import LiteCaptioner, load_captioner
 from ingest.dissection.nouns import NounExtractor
@@ -79,35 +77,6 @@ def test_truncated_weights_are_missing_weights(blip_folder: Path, tmp_path: Path
         (tmp_path / path.name).write_bytes(path.read_bytes()[: 5000 if path.suffix == ".safetensors" else None])
     with pytest.raises(MissingWeightsError, match="with part of one"):
         BlipCaptioner(str(tmp_path), device="cpu")
-
-
-def test_out_of_gpu_memory_halves_the_batch_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    sizes = []
-
-    def double(batch: list[int]) -> list[int]:
-        sizes.append(len(batch))
-        if len(batch) > 3:
-            raise torch.OutOfMemoryError
-        return [2 * item for item in batch]
-
-    batches = ShrinkingBatches(double, 16, "doubling")
-    with caplog.at_level(logging.WARNING):
-        assert batches(list(range(10))) == [2 * item for item in range(10)]
-    assert sizes == [10, 5, 2, 2, 2, 2, 2]
-    assert caplog.messages == [
-        "Out of GPU memory while doubling: going on with batches of 5.",
-        "Out of GPU memory while doubling: going on with batches of 2.",
-    ]
-    assert batches([1, 2, 3]) == [2, 4, 6]
-    assert sizes[7:] == [2, 1]
-
-
-def test_no_memory_for_one_item_is_an_error() -> None:
-    def never(batch: list[int]) -> list[int]:
-        raise torch.OutOfMemoryError
-
-    with pytest.raises(BadInputError, match="no memory for captioning a single item"):
-        ShrinkingBatches(never, 4, "captioning")([1, 2])
 
 
 class Space:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from ingest.dissection.diffusion import DiffusionGenerator
 from ingest.dissection.synthesis import CollageGenerator, load_generator, seed_of
@@ -78,6 +78,27 @@ def test_a_distilled_pipeline_takes_few_steps_and_keeps_its_sampler(pipeline_fol
     draw.generate("cake", [1])
     assert len(calls) == 4
     assert isinstance(draw._pipeline.scheduler, DDIMScheduler)
+
+
+def test_a_newer_pipeline_keeps_its_own_sampler_and_steps(newer_pipeline_folder: Path, tmp_path: Path) -> None:
+    draw = DiffusionGenerator(str(newer_pipeline_folder), device="cpu", batch_size=2)
+    steps, step = [], draw._pipeline.scheduler.step
+    draw._pipeline.scheduler.step = lambda *arguments, **named: steps.append(1) or step(*arguments, **named)
+    cake, dog = draw.generate_batch([("cake", [1, 2]), ("dog", [1])])
+    assert isinstance(draw._pipeline, StableDiffusionXLPipeline)
+    assert isinstance(draw._pipeline.scheduler, EulerDiscreteScheduler)
+    assert len(steps) == 2 * 50  # two batches of the pipeline's own 50 steps
+    assert [picture.shape for picture in (*cake, *dog)] == [(16, 16, 3)] * 3
+    assert (cake[0] != dog[0]).any()
+    distilled = tmp_path / "tiny-xl-lightning"
+    distilled.symlink_to(newer_pipeline_folder)
+    fast = DiffusionGenerator(str(distilled), device="cpu")
+    steps.clear()
+    fast_step = fast._pipeline.scheduler.step
+    fast._pipeline.scheduler.step = lambda *arguments, **named: steps.append(1) or fast_step(*arguments, **named)
+    fast.generate("cake", [1])
+    assert len(steps) == 4
+    assert fast.name.startswith("tiny-xl-lightning@")
 
 
 def test_a_size_that_is_asked_for_is_drawn(pipeline_folder: Path) -> None:
