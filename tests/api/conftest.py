@@ -239,7 +239,9 @@ def grow(store: Store, voxels: range) -> None:
              "feature_covariance": np.eye(DIM).ravel().tolist(), "label_backbone": "toy", "n_train": 1, "n_test": 1,
              "n_voxels": 1}  # fmt: skip
     words = [{"label_id": label_id(word), "lemma": word} for word in LABELS]
-    tables = {"subject": [about], "model": [model], "label": words} if voxels.start == 0 else {}
+    vectors = [{"label_id": label_id(word), "backbone": "toy", "vector": text_vector(word).tolist()} for word in LABELS]
+    once = {"subject": [about], "model": [model], "label": words, "label_embedding": vectors}
+    tables: dict[str, list[dict[str, Any]]] = once if voxels.start == 0 else {}
     random = np.random.default_rng(voxels.start)
     # Few different weights, so that many similarities are equal.
     tables["encoding"] = [

@@ -1,0 +1,159 @@
+"""`voxel-atlas serve` as a process: ready, logged, stopped with grace, and killed under load without harm."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.tokens import Scope, Tokens
+from atlas.search import Atlas
+from atlas.store import Store
+
+QUERY = {
+    "query": '{ similarVoxels(concept: "cake", first: 50, significant: false) { totalCount '
+    "edges { node { voxel labels { text } } } } }"
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path, toy_rows: Any) -> Path:
+    """A home folder with a growing atlas of 40 voxels."""
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        toy_rows(store, range(40))
+    return tmp_path
+
+
+@contextmanager
+def serving(home: Path, port: int, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+    """The process, ready to answer."""
+    environment = {**os.environ, "VOXEL_ATLAS_HOME": str(home), **settings}
+    command = [str(Path(sys.executable).with_name("voxel-atlas")), "serve", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while _status(port) not in {200, 401}:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _status(port: int) -> int:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code
+    except httpx.TransportError:
+        return 0
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_sigterm_lets_requests_end_logs_them_and_closes_the_atlas(own: Path, port: int) -> None:
+    with serving(own, port, VOXEL_ATLAS_LOG_LEVEL="info") as process:
+        url = f"http://127.0.0.1:{port}"
+        identity = httpx.get(f"{url}/readyz").headers["x-request-id"]
+        answers: list[int] = []
+
+        def ask() -> None:
+            with httpx.Client(base_url=url) as client:
+                answers.append(client.post("/graphql", json=QUERY).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert answers == [200] * 8
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert all({"time", "level", "logger", "request", "message"} <= line.keys() for line in lines)
+    (mine,) = [line for line in lines if line["request"] == identity]
+    assert (mine["path"], mine["status"], mine["operation"]) == ("/readyz", 200, "ready")
+    assert sum(line.get("operation") == "graphql:similarVoxels" for line in lines) == 8
+    assert not list(own.glob("*.wal"))
+    assert not list(own.glob("*.server"))
+
+
+def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: int, toy_rows: Any) -> None:
+    ended = threading.Event()
+    answers: list[int] = []
+    failures: set[str] = set()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                    response = client.post("/graphql", json=QUERY)
+            except httpx.TransportError as error:
+                failures.add(type(error).__name__)
+                time.sleep(0.02)
+                continue
+            assert "errors" not in response.json()
+            answers.append(response.json()["data"]["similarVoxels"]["totalCount"])
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    committed = 40
+    for turn in range(2):
+        with serving(own, port) as process:
+            if turn == 0:
+                for thread in threads:
+                    thread.start()
+            before = len(answers)
+            with Store.open(str(own / "atlas.duckdb")) as store:
+                for _ in range(3):
+                    toy_rows(store, range(committed, committed + 20))
+                    committed += 20
+            deadline = time.monotonic() + 20
+            while len(answers) < before + 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    # Clients saw a refused or a broken connection, or a whole answer; nothing in between.
+    assert failures <= {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
+    assert set(answers) <= set(range(40, committed + 1, 20))
+    with Atlas.open(str(own / "atlas.duckdb"), home=own) as opened:
+        assert opened.sql("SELECT count(*) AS n FROM encoding")["n"].to_list() == [committed]
+        assert opened.similar_voxels("cake", significant=False, first=1).total == committed
+
+
+def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows: Any) -> None:
+    token = Tokens(own).make("ada", Scope.INGEST)
+    with serving(own, port):
+        headers = {"authorization": f"Bearer {token}"}
+        offer = httpx.get(f"http://127.0.0.1:{port}/quack", headers=headers).json()
+        with Store.open(offer["address"], token=offer["token"]) as store:
+            toy_rows(store, range(40, 60))
+        answer = httpx.post(
+            f"http://127.0.0.1:{port}/graphql", headers=headers, json={"query": "{ atlas { nVoxels } }"}
+        )
+        deadline = time.monotonic() + 10
+        while answer.json()["data"]["atlas"]["nVoxels"] != 60:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            answer = httpx.post(
+                f"http://127.0.0.1:{port}/graphql", headers=headers, json={"query": "{ atlas { nVoxels } }"}
+            )
