@@ -1,7 +1,7 @@
 """The whole ingest on a tiny subject: real stages, a real DuckDB, a network of a few lines."""
 
+import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,17 +86,25 @@ def test_subject_without_voxels_is_refused(tmp_path, tiny_networks, monkeypatch)
         run(tmp_path)
 
 
-@pytest.mark.parametrize("n_appends", [2, 6, 10, 13, 16])
-def test_killed_ingest_ends_equal_to_an_undisturbed_one(tmp_path, n_appends):
-    script = Path(__file__).with_name("tiny_ingest.py")
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    killed = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "killed"), str(n_appends)], env=environment, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL
-    for home in ("killed", "undisturbed"):
-        subprocess.run([sys.executable, str(script), str(tmp_path / home)], env=environment, check=True)
-    assert digest(tmp_path / "killed") == digest(tmp_path / "undisturbed")
+def killed_at_steps(folder: Path, first: int, stride: int) -> dict[str, int]:
+    script = Path(__file__).with_name("tiny_kills.py")
+    command = [sys.executable, str(script), str(folder), str(first), str(stride)]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def test_an_ingest_killed_at_any_step_goes_on_to_the_tables_of_an_undisturbed_one(tmp_path):
+    found = killed_at_steps(tmp_path, 3, 16)
+    assert found["kills"] >= 6
+    assert (found["lost"], found["doubled"], found["unequal"]) == (0, 0, 0)
+
+
+@pytest.mark.slow
+def test_an_ingest_killed_at_every_step_goes_on_to_the_tables_of_an_undisturbed_one(tmp_path):
+    found = killed_at_steps(tmp_path, 1, 1)
+    assert found["kills"] >= 100
+    assert (found["lost"], found["doubled"], found["unequal"]) == (0, 0, 0)
+    assert {"within Local.close", "before PosixPath.replace", "after Local.commit"} <= set(found["steps"])
 
 
 def test_run_table_tells_how_an_ingest_ended(tmp_path, tiny_networks, monkeypatch):
