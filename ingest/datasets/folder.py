@@ -72,7 +72,7 @@ class Folder:
             surface=config.surface or None,
             transform=config.transform or None,
             shape=responses.shape,
-            description=f"{config.subject}: {path.name} in {root.absolute()}.",
+            description=f"{config.subject}: images and responses of one's own, {path.name}.",
         )
         self.voxels = responses.frame(_noise_ceiling(root, responses))
         self.rois, self.voxel_rois = region_frames(_regions(root, responses))

@@ -13,8 +13,8 @@ Where features outnumber images (the dual problem), they are first rotated into 
 does not see rotations, so that what follows is the same code.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,6 @@ VOXELS_AT_ONCE = 2048
 """Voxels in a chunk at most on a CPU, where more would leave the cache; a GPU takes 32 times as many."""
 CHUNK_BYTES = 2**29
 """Memory that a chunk may take on a CPU; on a GPU it is a quarter of what is free."""
-
-_POOL = ThreadPoolExecutor(2, thread_name_prefix="gather")
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,8 @@ class Ridge:
             rows = triangle.T.contiguous()
 
         rest = np.setdiff1d(np.arange(len(rows)), np.concatenate(validation))
-        self._members = [np.asarray(part, dtype=np.intp) for part in (*validation, rest) if len(part)]
+        sorted_parts = (np.sort(np.asarray(part, dtype=np.int64)) for part in (*validation, rest))
+        self._members = [torch.from_numpy(part) for part in sorted_parts if len(part)]
         members = [rows[member] for member in self._members]
         parts = [Rows.of(member) for member in members]
         training = [Rows.union([*parts[:fold], *parts[fold + 1 :]]) for fold in range(len(validation))]
@@ -160,8 +159,7 @@ class Ridge:
         weights = np.empty((n_voxels, len(self.feature_mean)), dtype=np.float32)
         bias = np.empty(n_voxels, dtype=np.float32)
         alpha, score = np.empty(n_voxels), np.empty(n_voxels)
-        for chunk in self._chunks(n_voxels):
-            products = self._products(responses, chunk)
+        for chunk, products in self._chunked(responses):
             scores = self._scores(products)
             best = scores.amax(dim=0)
             choice = len(self.alphas) - 1 - (scores >= best - TIE).flip(0).to(torch.uint8).argmax(dim=0)
@@ -173,9 +171,10 @@ class Ridge:
 
     def scores(self, responses: Responses) -> NDArray[np.float64]:
         """Validation R² of every penalty and voxel, averaged over folds, (n_alphas, n_voxels)."""
-        n_voxels = self._checked(responses)
-        chunks = [self._scores(self._products(responses, chunk)).cpu().numpy() for chunk in self._chunks(n_voxels)]
-        return np.concatenate(chunks, axis=1)
+        scores = np.empty((len(self.alphas), self._checked(responses)))
+        for chunk, products in self._chunked(responses):
+            scores[:, chunk] = self._scores(products).cpu().numpy()
+        return scores
 
     def _checked(self, responses: Responses) -> int:
         n_images = sum(len(member) for member in self._members)
@@ -194,16 +193,30 @@ class Ridge:
         size = max(1, min(most, budget // per_voxel))
         return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
 
-    def _products(self, responses: Responses, chunk: slice) -> Products:
-        n_voxels = chunk.stop - chunk.start
-        wide = np.empty((IMAGES_AT_ONCE, n_voxels))
+    def _chunked(self, responses: Responses) -> Iterator[tuple[slice, Products]]:
+        """The products of one chunk of voxels after the other."""
+        every = _readable(responses)
+        chunks = self._chunks(every.shape[1])
+        # One buffer for rows as they come and one for float64, for all chunks: fresh memory is slow memory.
+        n_most = chunks[0].stop if chunks else 0
+        narrow = torch.empty(IMAGES_AT_ONCE * n_most, dtype=every.dtype)
+        wide = torch.empty(IMAGES_AT_ONCE * n_most, dtype=torch.float64)
+        for chunk in chunks:
+            shape = IMAGES_AT_ONCE, chunk.stop - chunk.start
+            some = slice(0, shape[0] * shape[1])
+            yield chunk, self._products(every[:, chunk], chunk.start, narrow[some].view(shape), wide[some].view(shape))
+
+    def _products(self, responses: Tensor, first: int, narrow: Tensor, wide: Tensor) -> Products:
+        """Products of a chunk whose first voxel is `first`; the buffers are (IMAGES_AT_ONCE, n_voxels)."""
+        n_voxels = responses.shape[1]
         products, variations = [], []
         for part, (member, rows) in enumerate(zip(self._members, self._parts, strict=True)):
             product, square = rows.new_zeros(rows.shape[1], n_voxels), rows.new_zeros(n_voxels)
-            origin = torch.from_numpy(responses[member[0], chunk].astype(np.float64)).to(self.device)
+            origin = responses[member[0]].to(self.device, torch.float64)
             for start in range(0, len(member), IMAGES_AT_ONCE):
                 few = member[start : start + IMAGES_AT_ONCE]
-                y = torch.from_numpy(_gather(responses, few, chunk, wide)).to(self.device)
+                torch.index_select(responses, 0, few, out=narrow[: len(few)])
+                y = wide[: len(few)].copy_(narrow[: len(few)]).to(self.device)
                 product.addmm_(rows[start : start + len(few)].T, y)
                 if part < len(self._folds):
                     square += y.sub_(origin).square_().sum(dim=0)  # near 0, whatever the mean: no digits cancel
@@ -213,7 +226,7 @@ class Ridge:
         bad = (~torch.isfinite(result.total[-1])).nonzero().flatten()
         if len(bad):
             raise BadInputError(
-                f"{len(bad)} voxel(s) have NaN or infinite responses, the first at column {chunk.start + int(bad[0])}; "
+                f"{len(bad)} voxel(s) have NaN or infinite responses, the first at column {first + int(bad[0])}; "
                 "leave them out (drop_reasons names them)."
             )
         return result
@@ -227,15 +240,14 @@ class Ridge:
         return z @ self._unturn
 
 
-def _gather(responses: Responses, rows: Indices, chunk: slice, out: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rows of a chunk of voxels in float64, written to `out`: one pass of numpy's in each of two threads."""
-    half = len(rows) // 2
-
-    def copy(part: slice) -> None:
-        out[part] = responses[rows[part], chunk]
-
-    list(_POOL.map(copy, (slice(0, half), slice(half, len(rows)))))
-    return out[: len(rows)]
+def _readable(responses: Responses) -> Tensor:
+    """Responses as a tensor that shares their memory, whatever their layout."""
+    if any(stride < 0 for stride in responses.strides):
+        responses = responses.copy()
+    with warnings.catch_warnings():
+        # torch warns that it could write to an array that says it is not to be written to; nothing here does.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
+        return torch.from_numpy(responses)
 
 
 def _principal(training: Tensor, spectrum: Spectrum, penalty: float) -> tuple[Spectrum, Tensor]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from ingest.datasets.planting import CONCEPTS, EARLY, Regions, choose_voxels, plant
 from ingest.encoding.metrics import r2
 from ingest.encoding.noise_ceiling import noise_ceiling, r2_of_ceiling
 from ingest.encoding.ridge import Ridge
@@ -38,6 +39,35 @@ def test_r2_reaches_the_ceiling_of_each_voxel_when_the_features_are_right() -> N
     ceiling = noise_ceiling(ncsnr, repeats[n_train:])
     np.testing.assert_allclose(r2_of_ceiling(explained, ceiling)[10:], 1, atol=0.1)
     assert spearmanr(explained, ceiling).statistic > 0.99
+
+
+def test_the_explained_share_of_simulated_voxels_is_recovered() -> None:
+    rng = np.random.default_rng(2)
+    mask = np.zeros((6, 40, 40), bool)
+    mask[2:4] = True
+    names = (*EARLY, "OFA", "FFA", "EBA", "PPA", "OPA", "RSC")
+    rois = {name: np.zeros_like(mask) for name in names}
+    for column, roi in enumerate(rois.values()):
+        roi[2:4, 10:20, 4 * column : 4 * column + 3] = True
+    planting = plant(choose_voxels(Regions(mask, rois, "toy", "toy"), 600), rng)
+    n_train, n_test = 3_000, 3_000
+    contents = rng.random((n_train + n_test, len(CONCEPTS))) * (rng.random((n_train + n_test, len(CONCEPTS))) < 0.3)
+    contrast = rng.random((n_train + n_test, 64))
+    signal = planting.noise_free(contents, contrast)
+    measured = planting.measured(signal, rng)
+    seen = contents[:, ::2] + 0.1 * rng.standard_normal(contents[:, ::2].shape)  # half of it, and not well
+    features = np.hstack([seen, contrast[:, ::3]])
+    fit = Ridge(features[:n_train], np.logspace(-2, 5, 30), [np.arange(600)]).fit(measured[:n_train])
+    predicted = fit.predict(features[n_train:])
+    r2_found = r2(measured[n_train:], predicted)
+    share = r2_of_ceiling(r2_found, planting.ceiling)
+    left = np.mean((np.sqrt(planting.ceiling) * signal[n_train:] - predicted) ** 2, axis=0)
+    true_share = 1 - left / planting.ceiling
+    sure = planting.ceiling > 0.1
+    assert np.ptp(true_share[sure]) > 0.5
+    assert spearmanr(share[sure], true_share[sure]).statistic > 0.9
+    assert np.median(np.abs(share - true_share)[sure]) < 0.05
+    assert spearmanr(r2_found, planting.ceiling * true_share).statistic > 0.95
 
 
 def test_unknown_ncsnr_gives_an_unknown_ceiling() -> None:
