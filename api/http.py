@@ -27,6 +27,7 @@ from api.login import Login
 from api.maps import MapRequest, value_map
 from api.metrics import Metrics, Observer
 from api.outlines import outlines
+from api.picture_files import PictureFiles
 from api.pictures import Pictures
 from api.places import LoadSurface, Places
 from api.rates import Rates
@@ -221,7 +222,8 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
     check_binding(settings, tokens)
     metrics, assets = Metrics(), Assets()
     places = Places(atlas, settings, load)
-    doors = Doors(atlas, places, Pictures(places, settings.home / "flatmaps"), assets, metrics)
+    files = PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6)
+    doors = Doors(atlas, places, Pictures(places, files), assets, metrics)
     keys = Keys(tokens, atlas.store)
     graphql = Endpoint(atlas, doors.pictures, doors.queries, assets, metrics)
 

@@ -2,57 +2,24 @@
 
 import hashlib
 import json
-import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
+import re
 from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import Generic, TypeVar
 
 from api.answers import IMMUTABLE, Content
 from api.colours import ColourMap
 from api.drawing import MEDIA_TYPES, Look, draw, height, on_cells
 from api.maps import ValueMap
+from api.picture_files import PictureFiles
 from api.places import Places
+from atlas.recent import Recent
 from schemas.errors import BadInputError, NotFoundError
 from viz import flatmap
-from viz.cache import replacing
 
 MIN_WIDTH, MAX_WIDTH = 64, 4096
 KEPT_BYTES = 64 * 2**20
 """Rendered pictures and waiting values that are held in memory."""
 
-_log = logging.getLogger(__name__)
-
-Kept = TypeVar("Kept")
-
-
-class Recent(Generic[Kept]):
-    """The most recently used things, up to a number of bytes."""
-
-    def __init__(self, size: Callable[[Kept], int], limit: int = KEPT_BYTES) -> None:
-        self._size, self._limit = size, limit
-        self._things: OrderedDict[str, Kept] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> Kept | None:
-        """The thing of this key, which now is the most recent one; None when it is not kept."""
-        with self._lock:
-            if key in self._things:
-                self._things.move_to_end(key)
-            return self._things.get(key)
-
-    def put(self, key: str, thing: Kept) -> None:
-        """Keep a thing, and drop the oldest ones that there is no room for."""
-        with self._lock:
-            if key in self._things:
-                self._bytes -= self._size(self._things.pop(key))
-            self._things[key] = thing
-            self._bytes += self._size(thing)
-            while self._bytes > self._limit and len(self._things) > 1:
-                self._bytes -= self._size(self._things.popitem(last=False)[1])
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -92,11 +59,10 @@ class Pictures:
     when batches were committed since.
     """
 
-    def __init__(self, places: Places, folder: Path) -> None:
-        self._places = places
-        self._folder = folder
-        self._asked: Recent[Asked] = Recent(lambda asked: asked.nbytes)
-        self._rendered: Recent[Content] = Recent(lambda content: len(content.body))
+    def __init__(self, places: Places, files: PictureFiles) -> None:
+        self._places, self._files = places, files
+        self._asked: Recent[str, Asked] = Recent(KEPT_BYTES, lambda asked: asked.nbytes)
+        self._rendered: Recent[str, Content] = Recent(KEPT_BYTES, lambda content: len(content.body))
 
     def ask(self, shown: ValueMap | ColourMap, look: Look) -> Picture:
         """Give a map an address.
@@ -124,24 +90,17 @@ class Pictures:
         content = self._rendered.get(name)
         if content is not None:
             return content
-        path, asked = self._folder / name, self._asked.get(sha256)
-        if path.is_file():
-            body = path.read_bytes()
-        elif asked is not None and asked.picture.suffix == suffix:
+        asked = self._asked.get(sha256)
+        # Only what can be one of our names is looked for on disk.
+        body = self._files.get(name) if _SHA256.fullmatch(sha256) and suffix in MEDIA_TYPES else None
+        if body is None:
+            if asked is None or asked.picture.suffix != suffix:
+                raise NotFoundError("There is no such picture here any more; ask `flatmap` for it again.")
             body = self._render(asked)
-            self._keep(path, body)
-        else:
-            raise NotFoundError("There is no such picture here any more; ask `flatmap` for it again.")
+            self._files.put(name, body)
         content = Content(body, MEDIA_TYPES[suffix], IMMUTABLE, compressible=suffix == "svg").prepare()
         self._rendered.put(name, content)
         return content
-
-    def _keep(self, path: Path, body: bytes) -> None:
-        try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(body)
-        except OSError as error:  # a read-only home or a full disk: the picture itself is there
-            _log.warning("%s is not kept: %s", path, error.strerror)
 
     def _render(self, asked: Asked) -> bytes:
         place = self._places.of_model(asked.shown.model["model_id"])

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         "3000/minute",
         description="Requests per token, or per address without one, where tokens are wanted; empty: any.",
     )
+    pictures_mb: Count = Field(
+        1000, description="Megabytes of rendered pictures that the server keeps; those not asked for longest go first."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What the server logs, as JSON lines; info is a line for each request."
     )

@@ -1,7 +1,8 @@
-"""The schema as a whole. `python -m api.graphql.schema` writes schemas/schema.graphql."""
+"""The schema as a whole. `python -m api.graphql.schema` writes schemas/schema.graphql; `--release` a release's, too."""
 
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from api.graphql.query import Query
 from schemas.errors import BadInputError
 
 PUBLISHED = Path(__file__).parents[2] / "schemas" / "schema.graphql"
+RELEASED = PUBLISHED.with_name("released.graphql")
+"""The schema of the last release, which clients out there rely on."""
 
 
 class QuietSchema(strawberry.Schema):
@@ -86,5 +89,12 @@ def publish(path: Path = PUBLISHED, *, break_clients: bool = False) -> None:
     path.write_text(sdl(), encoding="utf-8")
 
 
+def release(path: Path = RELEASED) -> None:
+    """Keep the present schema as that of the last release; part of making one."""
+    path.write_text(f"# The schema of voxel-atlas {version('voxel-atlas')}.\n{sdl()}", encoding="utf-8")
+
+
 if __name__ == "__main__":
+    if "--release" in sys.argv[1:]:
+        release()
     publish(break_clients="--break" in sys.argv[1:])

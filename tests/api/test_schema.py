@@ -5,12 +5,40 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, build_schema
 
-from api.graphql.schema import PUBLISHED, breaking_changes, publish, sdl
+from api.graphql.schema import PUBLISHED, RELEASED, breaking_changes, publish, sdl
 from schemas.errors import BadInputError
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
     assert PUBLISHED.read_text(encoding="utf-8") == sdl(), "run `python -m api.graphql.schema`"
+
+
+def test_clients_of_the_last_release_are_not_broken() -> None:
+    assert breaking_changes(RELEASED.read_text(encoding="utf-8"), sdl()) == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Voxel",
+        "VoxelConnection",
+        "Label",
+        "LabelConnection",
+        "Flatmap",
+        "LabelColours",
+        "Comparison",
+        "Prediction",
+        "Roi",
+    ],
+)
+def test_results_say_where_they_come_from(kind: str) -> None:
+    fields = build_schema(sdl()).type_map[kind].fields  # type: ignore[attr-defined]
+    assert {"simulated", "generation", "subjectId"} <= fields.keys()
+    assert kind == "Roi" or "modelId" in fields
+    if kind in {"VoxelConnection", "Label", "LabelConnection", "Flatmap", "LabelColours"}:
+        assert "method" in fields
+    if kind == "Comparison":
+        assert {"methodA", "methodB"} <= fields.keys()
 
 
 def test_everything_has_a_description() -> None:
