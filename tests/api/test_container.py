@@ -15,7 +15,9 @@ SERVICE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encod
 
 
 def test_what_is_copied_is_there_and_let_into_the_build() -> None:
-    copied = [name for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.M) for name in line.split()[:-1]]
+    copied = [
+        name for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]
+    ]
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for name in copied:
         assert (ROOT / name).exists(), name
@@ -31,7 +33,7 @@ def test_every_setting_that_is_set_is_one() -> None:
 
 
 def test_the_server_runs_without_privileges_and_its_health_is_asked_where_no_token_is_wanted() -> None:
-    assert re.findall(r"^USER (\d+)$", DOCKERFILE, re.M)[-1] != "0"
+    assert re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)[-1] != "0"
     assert SERVICE["read_only"] is True
     assert SERVICE["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in SERVICE["security_opt"]
