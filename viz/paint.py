@@ -1,6 +1,7 @@
 """From a value or a colour per cell to the pixels of a picture."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +41,35 @@ def shown_values(values: Floats, pixel_map: PixelMap, *, columns: int = 0) -> Fl
 
 def slots(shown: Floats, scale: Scale, pixel_map: PixelMap, outlines: Outlines | None, names: bool) -> Bytes:
     """The picture as slots of `palette.palette(scale.colormap)`, (h, 1 + w); column 0 is PNG's filter byte."""
-    codes = np.empty(len(shown) + 2, np.uint8)
-    codes[:-2] = palette.colour_slots(scale.colormap)[scale.positions(shown, 256)]
-    codes[:-2][np.isnan(shown)] = palette.UNPAINTED
-    codes[-2:] = palette.UNPAINTED, palette.BACKGROUND
-    lines = codes.take(pixel_map.lines)
-    np.copyto(lines, pixel_map.shade_lines, where=lines == palette.UNPAINTED)
+    cells, pixels, places = _painted_pixels(pixel_map, np.packbits(~np.isnan(shown)).tobytes())
+    colour = palette.colour_slots(scale.colormap)[scale.positions(shown.take(cells), 256)]
+    lines = pixel_map.shade_lines.copy()
+    lines.reshape(-1)[pixels] = colour.take(places)
     if outlines:
         palette.draw_lines(lines, overlay(outlines, pixel_map.shape, names=names))
     return lines
+
+
+@lru_cache(maxsize=8)
+def _painted_pixels(
+    pixel_map: PixelMap, has_value: bytes
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """What is the same in all maps with values at the same cells, as a model's are.
+
+    Args:
+        pixel_map: The picture.
+        has_value: One bit for each of `pixel_map.cells`.
+
+    Returns:
+        Those of the cells that have a value, as positions; the pixels that show one, as positions in the picture's
+        lines; and for each of these pixels the number of its cell among the former.
+    """
+    cells = np.flatnonzero(np.unpackbits(np.frombuffer(has_value, np.uint8), count=len(pixel_map.cells)))
+    number = np.full(len(pixel_map.cells) + 2, -1, np.intp)
+    number[cells] = np.arange(len(cells))
+    shown = number[pixel_map.lines.ravel()]
+    pixels = np.flatnonzero(shown >= 0)
+    return cells, pixels, shown[pixels]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,6 @@ FIRST_SHADE = 1
 FIRST_COLOUR = FIRST_SHADE + SHADES
 COLOURS = 200
 """Slots for a colormap. Its 256 colours share them; those of a gradient are off by 1 of 255 in a channel at most."""
-UNPAINTED = 255
-"""Stands for "show the curvature" while a picture is put together; in the palette it is the colour of letters."""
 LETTERS = np.array([BACKGROUND, 253, 254, 255], np.uint8)
 """Slots from no letter to all letter, for anti-aliased text on the background."""
 

@@ -27,6 +27,17 @@ def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any, search:
     view.shoot("search")
 
 
+def test_the_map_is_painted_again_when_typing_pauses(visit: Any) -> None:
+    page = visit().open("/?concept=cake")
+    page.fill("#concept", "")
+    page.type("#concept", "house", delay=15)
+    page.wait_for_function("() => document.getElementById('figure-title').textContent.includes('house')")
+    asked = page.evaluate(
+        "performance.getEntriesByType('resource').map((one) => one.name).filter((name) => name.includes('/values'))"
+    )
+    assert not [address for address in asked if "concept=hou&" in address]
+
+
 def test_the_painted_colour_is_that_of_the_value(visit: Any) -> None:
     page = visit().open("/?concept=cake")
     page.wait_for_selector("#top tbody tr")
