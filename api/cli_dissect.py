@@ -124,7 +124,7 @@ def _dataset(config: IngestConfig, settings: Settings) -> "Dataset":
 def _dissect(job: _Job, changes: dict[str, Any]) -> None:
     from api.console import Bars, report
     from atlas.store import Store
-    from ingest.pipeline import dissect
+    from ingest.redissection import dissect
 
     settings = settings_of(job.atlas)
     token = settings.token.get_secret_value()
@@ -153,7 +153,7 @@ def _dissect(job: _Job, changes: dict[str, Any]) -> None:
 def _plan(job: _Job, changes: dict[str, Any]) -> None:
     from api.console import Bars
     from atlas.store import Store
-    from ingest.pipeline import plan_dissection
+    from ingest.redissection import plan_dissection
 
     settings = settings_of(job.atlas)
     if job.sample < 0:

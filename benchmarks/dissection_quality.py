@@ -21,7 +21,7 @@ from api.demo import CONFIG, subject
 from atlas.backbones import load
 from atlas.search import Atlas
 from atlas.store import Store
-from ingest import pipeline
+from ingest import redissection
 from ingest.scenes.wordnet import WordNet
 from schemas.config import IngestConfig
 
@@ -66,7 +66,7 @@ class Laboratory:
         """The id of the model that has the labels by these settings."""
         config = IngestConfig.model_validate({**self.config.model_dump(), **changes})
         with Store.open(str(self.atlas)) as store:
-            return pipeline.dissect(
+            return redissection.dissect(
                 store, self.dataset, self.source, config, self.lite, self.lite, home=self.home, device="cpu"
             )
 

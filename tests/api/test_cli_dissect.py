@@ -14,7 +14,7 @@ from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture
 
 from atlas import backbones
 from atlas.store import Store
-from ingest import pipeline
+from ingest import pipeline, redissection
 from ingest.datasets.folder import Folder
 from schemas.config import IngestConfig
 
@@ -59,7 +59,7 @@ def filled(tmp_path_factory):
     shutil.copy(folder / "a.duckdb", folder / "fitted.duckdb")
     config = config.model_copy(update={"dissect": "all"})
     with Store.open(str(folder / "a.duckdb")) as store:
-        labelled = pipeline.dissect(store, Folder(config, home), fitted, config, network, network, home=home)
+        labelled = redissection.dissect(store, Folder(config, home), fitted, config, network, network, home=home)
     return folder, fitted, labelled
 
 

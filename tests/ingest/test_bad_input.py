@@ -7,7 +7,7 @@ import pytest
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
 from atlas.store import Store
-from ingest import pipeline
+from ingest import pipeline, redissection
 from ingest.stages import generate
 from schemas.errors import BadInputError, MissingWeightsError, StoreError
 
@@ -66,7 +66,7 @@ def redissect(home: Path, dataset: TinyDataset, *, skip_bad: bool, **changes) ->
         ]
         found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
         config = tiny_config(data_sha256=dataset.fingerprint, **found, **changes)
-        pipeline.dissect(
+        redissection.dissect(
             store, dataset, source, config, backbone, backbone, home=home, progress=notes, skip_bad=skip_bad
         )  # fmt: skip
     return notes.notes

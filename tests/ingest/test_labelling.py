@@ -11,7 +11,7 @@ from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest
 
 from atlas.search import Atlas
 from atlas.store import Store
-from ingest import pipeline
+from ingest import pipeline, redissection
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError, NotFoundError
 
@@ -36,7 +36,7 @@ def dissect(home: Path, source: str, *, backbone: TinyBackbone | None = None, **
     with Store.open(str(home / "atlas.duckdb")) as store:
         config = json.loads(store.frame("SELECT config FROM model WHERE model_id = ?", [source])["config"][0])
         config = IngestConfig.model_validate({**config, **changes})
-        return pipeline.dissect(store, TinyDataset(), source, config, backbone, backbone, home=home)
+        return redissection.dissect(store, TinyDataset(), source, config, backbone, backbone, home=home)
 
 
 def rows(home: Path, table: str, model_id: str) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from test_labelling import ingest, rows
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator
 
 from atlas.store import Store
-from ingest import pipeline
+from ingest import pipeline, redissection
 from ingest.dissection.vocabulary import grown, shortened
 from ingest.plan import Plan
 from schemas.config import IngestConfig
@@ -26,7 +26,7 @@ def planned(home, model_id, n_sample=0, **changes) -> Plan:
         before = store.generation()
         text = store.frame("SELECT config FROM model WHERE model_id = ?", [model_id])["config"][0]
         config = IngestConfig.model_validate({**IngestConfig.model_validate_json(text).model_dump(), **changes})
-        found = pipeline.plan_dissection(
+        found = redissection.plan_dissection(
             store, TinyDataset(), model_id, config, backbone, backbone, home=home, n_sample=n_sample
         )
         assert store.generation() == before, "a plan stores nothing"
