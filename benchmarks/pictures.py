@@ -1,9 +1,10 @@
 """Pictures of pycortex's S1 against pycortex's own figure of the same data, in one run.
 
-    python benchmarks/pictures.py [--json FILE] [--cache FOLDER] [--umap] [--explorer HOME]
+    python benchmarks/pictures.py [--json FILE] [--cache FOLDER] [--quick]
 
-The first run works out S1's pixel maps (a minute on two cores); with --cache the next one finds them. --explorer also
-measures the page, in headless Chromium, on the atlas in a home folder (that of the demo, for one).
+The first run works out S1's pixel maps (a minute on two cores); with --cache the next one finds them. The page is
+measured in headless Chromium, on the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills; without one,
+and with --quick, it is left out.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import figures
+from schemas.config import Settings
 from viz import filestore, flatmap, inflated, page, vector
 from viz.surface import Surface, load_surface, regions
 
@@ -60,10 +62,11 @@ def main() -> None:
             "cold_cached_ms": 1e3 * _cold(cache),
             "pixel_agreement": min(agreement, thick_agreement),
         }
-        if arguments.umap:
+        if not arguments.quick:
             results["umap_trustworthiness"] = _umap()
-        if arguments.explorer:
-            results |= browser.measure(arguments.explorer)
+            home = Settings().home
+            if (home / "atlas.duckdb").exists():
+                results |= browser.measure(home)
         rows = [
             {"picture, 1,024 px": name, "ms": 1e3 * seconds, "× faster than pycortex": pycortex_s / seconds}
             for name, seconds in {
@@ -87,8 +90,7 @@ def main() -> None:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep what is worked out once in FOLDER")
-    parser.add_argument("--umap", action="store_true", help="also fit UMAP colours (half a minute to compile)")
-    parser.add_argument("--explorer", type=Path, metavar="HOME", help="also measure the page on the atlas in HOME")
+    parser.add_argument("--quick", action="store_true", help="neither fit UMAP colours nor measure the page")
 
 
 def _visual_cortex(surface: Surface, cache: Path) -> NDArray[np.bool_]:
