@@ -4,6 +4,7 @@ import json
 import struct
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,11 @@ import pytest
 from api.answers import Content
 from api.http import create_app
 from api.workers import Workers
+from atlas.readouts import IndexedVoxels
+from atlas.search import Atlas
+from atlas.store import Store
 from schemas.config import Settings
-from schemas.errors import BusyError
+from schemas.errors import BusyError, StoreError
 
 N_VOXELS = 300
 SUBJECT = "simulated/T1"
@@ -218,3 +222,84 @@ def test_workers_refuse_what_they_have_no_room_for() -> None:
         await asyncio.to_thread(workers.close)
 
     asyncio.run(main())
+
+
+def test_readiness_compares_generations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Any, surfaces: Any, toy_rows: Any
+) -> None:
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        toy_rows(store, range(10))
+        with Atlas(store, home=tmp_path, patience=60) as atlas:
+            gate = threading.Event()
+            load = IndexedVoxels.load
+
+            def slow(*given: Any, **named: Any) -> Any:
+                assert gate.wait(20)
+                return load(*given, **named)
+
+            with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as own:
+                while own.client.get("/readyz").status_code == 503:
+                    time.sleep(0.02)
+                monkeypatch.setattr(IndexedVoxels, "load", slow)
+                toy_rows(store, range(10, 20))
+                response = own.client.get("/readyz")
+                (error,) = response.json()["errors"]
+                assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+                assert error["extensions"] == {"code": "NOT_READY", "generation": 2, "indexGeneration": 1}
+                assert own.client.get("/healthz").status_code == 200
+                gate.set()
+                while own.client.get("/readyz").status_code == 503:
+                    time.sleep(0.02)
+                assert own.client.get("/readyz").json() == {"ready": True, "generation": 2, "indexGeneration": 2}
+
+
+def test_a_database_that_does_not_answer_is_not_ready(
+    atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> int:
+        raise StoreError("The disk is gone; mount it again.")
+
+    with serve(create_app(atlas, settings, load=surfaces)) as own:
+        monkeypatch.setattr(atlas.store, "generation", gone)
+        response = own.client.get("/readyz")
+        assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (503, "STORE")
+        assert own.client.get("/healthz").status_code == 200
+
+
+def test_metrics_tell_of_the_index_the_rows_and_the_ingest(server: Any) -> None:
+    text = server.client.get("/metrics").text
+    for name in (
+        'voxel_atlas_request_seconds_bucket{le="0.005",operation="health",status="200"}',
+        "voxel_atlas_index_vectors 300.0",
+        "voxel_atlas_rows_total",
+        "voxel_atlas_ingest_rows_per_second",
+        "voxel_atlas_sockets",
+        "voxel_atlas_event_loop_delay_seconds",
+        'voxel_atlas_work_inside{pool="queries"}',
+    ):
+        assert name in text, name
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("DELETE", "/", 405),
+        ("PUT", "/graphql", 405),
+        ("GET", "/frames/labels", 405),
+        ("POST", "/frames/nothing", 404),
+        ("GET", "/tokens", 403),
+        ("GET", "/quack", 403),
+        ("POST", "/graphql", 400),
+        ("GET", "/nothing", 404),
+        ("GET", "/values?metric=x", 400),
+        ("GET", "/meshes/nobody/inflated.bin", 404),
+    ],
+)
+def test_errors_have_one_shape_wherever_they_come_from(server: Any, method: str, path: str, status: int) -> None:
+    response = server.client.request(method, path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    (error,) = response.json()["errors"]
+    assert set(error) == {"message", "extensions"}
+    assert error["message"]
+    assert error["extensions"]["code"].isupper()
