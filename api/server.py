@@ -9,6 +9,7 @@ import uvicorn
 
 from api import logs
 from api.http import create_app
+from api.protocol import BoundedHttp
 from atlas.attach import Address
 from atlas.search import Atlas
 from atlas.store import Store
@@ -54,6 +55,7 @@ def serve(settings: Settings, port: int) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedHttp,
             ws="websockets-sansio",
             ws_max_size=_LONGEST_MESSAGE,
             timeout_graceful_shutdown=5,

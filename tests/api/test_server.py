@@ -157,3 +157,17 @@ def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows
             answer = httpx.post(
                 f"http://127.0.0.1:{port}/graphql", headers=headers, json={"query": "{ atlas { nVoxels } }"}
             )
+
+
+def test_headers_without_end_are_cut_off_and_large_bodies_are_not(own: Path, port: int) -> None:
+    with serving(own, port):
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.settimeout(10)
+            sent = 0
+            with pytest.raises(OSError, match=r"reset|pipe|abort"):  # noqa: PT012 - which call meets it is chance
+                raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n")
+                while sent < 2**24:
+                    sent += raw.send(b"x-a: " + b"a" * 8000 + b"\r\n")
+        body = {**QUERY, "padding": "x" * 2**20}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert [client.post("/graphql", json=body).status_code for _ in range(3)] == [200] * 3
