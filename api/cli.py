@@ -214,7 +214,7 @@ def main() -> None:
     user can act on, 130 stopped by Ctrl-C.
     """
     try:
-        app()
+        app(prog_name="voxel-atlas")
     except AtlasError as error:
         screen.print(f"[red]voxel-atlas:[/red] {_escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)

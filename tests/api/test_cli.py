@@ -194,7 +194,6 @@ def test_json_and_csv_hold_the_same(run, monkeypatch, tmp_path, surfaces, argume
 
 
 def test_the_shell_completes_commands_options_and_names(run, monkeypatch, home, capsys):
-    monkeypatch.setattr("sys.argv", ["voxel-atlas"])  # the program's name is in the names of its variables
     _, script, _ = run("--show-completion", "bash")
     assert "_VOXEL_ATLAS_COMPLETE" in script
 
