@@ -17,7 +17,7 @@ from viz import flatmap, inflated, legend, vector
 from viz.colormaps import Scale, fit_scale
 from viz.legend import Names
 from viz.maps import read_map
-from viz.surface import Surface
+from viz.surface import Surface, regions
 
 Floats = NDArray[np.float32]
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
@@ -168,7 +168,8 @@ def _view(surface: Surface, look: Look) -> inflated.View:
 
 def _draw_views(cells: Cells, surface: Surface, look: Look, place: Place | None) -> bytes:
     seen = _view(surface, look)
-    rois = _wanted(look, place.vertex_rois, place) if place else None
+    drawn = regions(surface.name, None, surface.cache, surface.subject.parent)[1] if place is None else {}
+    rois = _wanted(look, place.vertex_rois if place else drawn, place)
     if cells.scale is None:
         return inflated.render_colours(
             cells.values, seen, rois=rois, title=cells.title, legend_names=cells.legend, note=cells.note
