@@ -37,6 +37,9 @@ class LabelTable:
         self._voxel, self._rank = rows["voxel"].to_numpy(), rows["rank"].to_numpy()
         self._word = rows["word"].to_numpy()
         self._score, self._probability = rows["score"].to_numpy(), rows["probability"].to_numpy()
+        last = int(self._voxel[-1]) if len(self._voxel) else -1
+        # Where each voxel's rows begin, and where the last one's end.
+        self._offsets = np.searchsorted(self._voxel, np.arange(last + 2))
 
     @classmethod
     def load(cls, store: Store, model: Mapping[str, Any], method: str, old: "LabelTable | None") -> "LabelTable":
@@ -63,9 +66,9 @@ class LabelTable:
 
     def of(self, voxel: int, first: int) -> list[Scored]:
         """The labels of a voxel that have a rank of at most `first`, best first."""
-        start, stop = np.searchsorted(self._voxel, (voxel, voxel + 1)).tolist()
-        stop = start + int(np.searchsorted(self._rank[start:stop], first, side="right"))
-        span = slice(start, stop)
+        if not 0 <= voxel < len(self._offsets) - 1:
+            return []
+        span = slice(self._offsets[voxel], self._offsets[voxel + 1])
         return [
             Scored(self._labels[word], rank, score, probability)
             for word, rank, score, probability in zip(
@@ -75,6 +78,7 @@ class LabelTable:
                 self._probability[span].tolist(),
                 strict=True,
             )
+            if rank <= first
         ]
 
     def frame(self, voxels: NDArray[np.int64], first: int) -> pl.DataFrame:

@@ -1,15 +1,26 @@
 """Execution of queries with a short way for the many fields that are attributes of an object.
 
 graphql-core makes an info object, calls a resolver and looks for awaitables for each of them, which for a list of 20
-voxels with labels is half of the answer's time. Here such a field is read and checked; all others go the usual way.
+voxels with labels is two thirds of the answer's time. Here such a field is read and checked; others go the usual way.
 """
 
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from graphql import GraphQLError, GraphQLLeafType, GraphQLObjectType, get_nullable_type, is_leaf_type
+from graphql import (
+    GraphQLError,
+    GraphQLLeafType,
+    GraphQLObjectType,
+    get_nullable_type,
+    is_leaf_type,
+    is_non_null_type,
+    is_object_type,
+)
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
+
+_REFUSED = (AttributeError, GraphQLError, TypeError, ValueError)
+"""What reading an attribute may raise. The usual way meets the same, and reports it as it should."""
 
 
 class Attribute(NamedTuple):
@@ -17,10 +28,11 @@ class Attribute(NamedTuple):
 
     name: str
     kind: GraphQLLeafType
+    nullable: bool
 
 
 class Execution(StrawberryGraphQLCoreExecutionContext):
-    """What strawberry executes by, with the short way."""
+    """What strawberry executes by, with the short way for single fields and for lists of objects."""
 
     def execute_field(
         self, parent_type: GraphQLObjectType, source: Any, field_details_list: Any, path: Any, position_context: Any
@@ -29,10 +41,39 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         attribute = attributes(parent_type).get(field_details_list[0].node.name.value)
         if attribute is not None:
             try:
-                return self.complete_leaf_value(attribute.kind, getattr(source, attribute.name))
-            except (AttributeError, GraphQLError, TypeError, ValueError):
-                pass  # the usual way meets the same null or the same error, and treats it as it should
+                return self._value(source, attribute)
+            except _REFUSED:
+                pass
         return super().execute_field(parent_type, source, field_details_list, path, position_context)
+
+    def complete_iterable_value(
+        self, item_type: Any, field_details_list: Any, info: Any, path: Any, items: Any, position_context: Any
+    ) -> Any:
+        """The items of a list."""
+        kind = get_nullable_type(item_type)
+        if is_object_type(kind) and isinstance(items, list):
+            wanted = self._attributes_only(kind, field_details_list)
+            if wanted:
+                try:
+                    return [{key: self._value(item, attribute) for key, attribute in wanted} for item in items]
+                except _REFUSED:
+                    pass
+        return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
+
+    def _attributes_only(self, kind: GraphQLObjectType, field_details_list: Any) -> list[tuple[str, Attribute]] | None:
+        """What is asked of each object, by its name in the answer; None where anything is more than an attribute."""
+        grouped, deferred, _ = self.collect_subfields(kind, field_details_list)
+        known = attributes(kind)
+        wanted = [(key, known.get(details[0].node.name.value)) for key, details in grouped.items()]
+        if deferred or any(attribute is None for _, attribute in wanted):
+            return None
+        return [(key, attribute) for key, attribute in wanted if attribute is not None]
+
+    def _value(self, source: Any, attribute: Attribute) -> Any:
+        value = getattr(source, attribute.name)
+        if value is None and attribute.nullable:
+            return None
+        return self.complete_leaf_value(attribute.kind, value)
 
 
 @lru_cache(maxsize=256)
@@ -43,5 +84,5 @@ def attributes(kind: GraphQLObjectType) -> dict[str, Attribute]:
         declared = (field.extensions or {}).get("strawberry-definition")
         leaf = get_nullable_type(field.type)
         if isinstance(declared, StrawberryField) and declared.is_basic_field and is_leaf_type(leaf) and not field.args:
-            found[name] = Attribute(declared.python_name, leaf)
+            found[name] = Attribute(declared.python_name, leaf, not is_non_null_type(field.type))
     return found

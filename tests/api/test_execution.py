@@ -30,26 +30,51 @@ class Thing:
         return self.whole * times
 
 
+def thing(kind: str) -> Thing:
+    """A thing, one of whose attributes is not what its type says."""
+    good = {"whole": 3, "part": 0.5, "perhaps": None, "colour": Colour.RED, "words": ["a"], "id": "x"}
+    return Thing(**{**good, **ODD.get(kind, {})})  # type: ignore[arg-type]
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "nan": {"part": float("nan")},
+    "null": {"whole": None},
+    "text": {"whole": "three"},
+    "large": {"whole": 2**40},
+    "error": {"perhaps": ValueError("spoilt")},
+    "colour": {"colour": "blue"},
+}
+
+
 @strawberry.type
 class Query:
     @strawberry.field
     def thing(self, kind: str) -> Thing:
-        odd: dict[str, Any] = {
-            "nan": {"part": float("nan")},
-            "null": {"whole": None},
-            "text": {"whole": "three"},
-            "large": {"whole": 2**40},
-            "error": {"perhaps": ValueError("spoilt")},
-            "colour": {"colour": "blue"},
-        }.get(kind, {})
-        good = {"whole": 3, "part": 0.5, "perhaps": None, "colour": Colour.RED, "words": ["a"], "id": "x"}
-        return Thing(**{**good, **odd})
+        return thing(kind)
+
+    @strawberry.field
+    def things(self, kind: str) -> list[Thing]:
+        return [thing("good"), thing(kind), thing("good")]
+
+    @strawberry.field
+    def holes(self, kind: str) -> list[Thing | None]:
+        return [thing(kind), None]
 
 
-@pytest.mark.parametrize("kind", ["good", "nan", "null", "text", "large", "error", "colour"])
-def test_both_ways_agree(kind: str) -> None:
-    fields = "whole part again: part perhaps colour words id computed(times: 3) __typename"
-    query = f'{{ a: thing(kind: "{kind}") {{ {fields} }} }}'
+FIELDS = (
+    "whole part again: part perhaps colour words id computed(times: 3) __typename",
+    "whole part again: part perhaps colour id",
+    "whole ...F perhaps @include(if: false)",
+)
+
+
+@pytest.mark.parametrize("kind", ["good", *ODD])
+@pytest.mark.parametrize("root", ["thing", "things", "holes"])
+@pytest.mark.parametrize("fields", FIELDS)
+def test_both_ways_agree(kind: str, root: str, fields: str) -> None:
+    query = f'{{ a: {root}(kind: "{kind}") {{ {fields} }} }} fragment F on Thing {{ part colour whole perhaps }}'
+    if "...F" not in fields:
+        query = query.partition("fragment")[0]
     answers = []
     for executor in (Execution, StrawberryGraphQLCoreExecutionContext):
         schema = strawberry.Schema(query=Query, execution_context_class=executor)
