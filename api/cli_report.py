@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 screen, output = Console(stderr=True), Console()
 
+_DUCKDB_MEMORY = "1GB"
+"""A report reads each table about once, and needs its memory for what it reads."""
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
@@ -48,14 +51,17 @@ def report(
     from api.console import report as say
     from api.report.study import CONCEPTS, Options, Study
     from api.report.write import report as write
+    from atlas.search import Atlas
+    from atlas.store import Store
 
     style, settings = style_of(json, csv), settings_of(atlas)
     options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample)
+    token = settings.token.get_secret_value()
     with (
-        open_atlas(atlas) as opened,
+        Store.open(settings.address, read_only=True, create=False, token=token, memory_limit=_DUCKDB_MEMORY) as store,
         Bars(screen) as bars,
     ):
-        study = Study(opened, settings, models or [], options, bars)
+        study = Study(Atlas(store, home=settings.home), settings, models or [], options, bars)
         write(study, out, _command(study.models, out, options))
     say(screen, output, f"wrote {out / 'index.html'}", {"file": str(out / "index.html")}, style)
 

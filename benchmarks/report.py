@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import doc_blocks
 import numpy as np
 import polars as pl
 
@@ -61,6 +62,8 @@ def main() -> None:
         rates, rows = simulated_tests(home, arguments.simulations)
         figures.emit(f"{arguments.simulations} simulated comparisons of 200 voxels, p < 0.05", rates, rows)
         measured |= rates
+    run, skipped = doc_blocks.counted()
+    measured |= {"doc_blocks_run": float(run), "doc_blocks_skipped": float(skipped)}
     figures.emit("The report", measured, json_path=arguments.json)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from api.report.section import Section, Shown
 from api.report.study import Study
 from atlas.evaluation.labels import SHARE, label_cosines, label_spread, region_labels, region_overlap
-from atlas.evaluation.statistics import FEWEST_PAIRS, paired_tests
+from atlas.evaluation.statistics import FEWEST_PAIRS, holm, paired_tests
 from schemas.errors import NotFoundError
 from viz import figures
 
@@ -70,28 +70,37 @@ def figure_2(study: Study) -> Section:
             f"Fig. 2 with {readout}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below each ROI "
             f"its labelled voxels, of {_subjects(study)}. The control is of the first method.",
         )
-    pairs = pl.concat(_pairs(by_region))
-    section.tables["fig2_pairs"] = pairs
     by = ["model_id", "readout", "a", "b", "roi"]
-    over_voxels = paired_tests(pairs, by, "cosine_a", "cosine_b")
+    tests, means = [], []
+    # One pair of methods at a time: all of them together would be the largest table of the report.
+    for pairs in _pairs(by_region):
+        tests.append(paired_tests(pairs, by, "cosine_a", "cosine_b"))
+        sides = pl.col("cosine_a", "cosine_b").mean()
+        means.append(pairs.group_by("subject_id", *by[1:], maintain_order=True).agg(sides))
+    over_voxels = pl.concat(tests).with_columns(_holm())
     section.tables["fig2_tests_over_voxels"] = over_voxels
     section.paragraphs.append(ABOUT_TESTS)
     section.shown.append(
         Shown("Fig. 2 tested over voxels: method a against b.", over_voxels.select(*by, *TEST_COLUMNS))
     )
-    means = pairs.group_by("subject_id", *by[1:], maintain_order=True).agg(
-        pl.col("cosine_a").mean(), pl.col("cosine_b").mean()
-    )
-    if means["subject_id"].n_unique() < FEWEST_PAIRS:
-        section.absent.append(
-            f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {means['subject_id'].n_unique()}."
-        )
-    else:
-        over_subjects = paired_tests(means, by[1:], "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
-        section.tables["fig2_subject_means"] = means
-        section.tables["fig2_tests_over_subjects"] = over_subjects
-        section.shown.append(Shown("Fig. 2 tested over subjects' means.", over_subjects.select(*by[1:], *TEST_COLUMNS)))
+    _over_subjects(section, pl.concat(means), by[1:])
     return section
+
+
+def _over_subjects(section: Section, means: pl.DataFrame, by: list[str]) -> None:
+    n_subjects = means["subject_id"].n_unique()
+    if n_subjects < FEWEST_PAIRS:
+        section.absent.append(f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {n_subjects}.")
+        return
+    over_subjects = paired_tests(means, by, "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
+    section.tables["fig2_subject_means"] = means
+    section.tables["fig2_tests_over_subjects"] = over_subjects
+    section.shown.append(Shown("Fig. 2 tested over subjects' means.", over_subjects.select(*by, *TEST_COLUMNS)))
+
+
+def _holm() -> pl.Expr:
+    """Holm's correction over all rows of a table that was made in parts."""
+    return pl.col("p").map_batches(lambda p: pl.Series(holm(p.to_numpy())), return_dtype=pl.Float64).alias("p_holm")
 
 
 def figure_3(study: Study) -> Section:
@@ -131,17 +140,15 @@ def meanings(study: Study) -> Section:
     frames = []
     for model in study.models:
         with section.may_lack():
-            study.methods(model)
-            scores = study.atlas.store.frame(
-                "SELECT voxel, method, probability FROM label_score WHERE model_id = ?", [model["model_id"]]
-            )
-            frames.append(
-                label_spread(scores).select(
-                    pl.lit(model["model_id"]).alias("model_id"),
-                    pl.lit(model["subject_id"]).alias("subject_id"),
-                    pl.all(),
+            # A method at a time: all labels of all voxels are the atlas's longest table.
+            for method in study.methods(model):
+                scores = study.atlas.store.frame(
+                    "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?",
+                    [model["model_id"], method],
                 )
-            )
+                named = {"model_id": model["model_id"], "subject_id": model["subject_id"], "method": method}
+                constants = [pl.lit(value).alias(name) for name, value in named.items()]
+                frames.append(label_spread(scores).select(*constants, pl.all()))
     if not frames:
         return section
     spread = pl.concat(frames)

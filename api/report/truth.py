@@ -9,13 +9,14 @@ from api.report.labels import ABOUT_TESTS, TEST_COLUMNS
 from api.report.section import Section, Shown
 from api.report.study import Model, Study
 from atlas.evaluation.recovery import concept_recovery, planted
-from atlas.evaluation.statistics import FEWEST_PAIRS, correlation_difference, paired_tests, pearson
+from atlas.evaluation.statistics import FEWEST_PAIRS, correlations, paired_tests, resampled_correlations
 from ingest.evaluation.truth import localiser_truth, response_truth, shown_by
 from schemas.errors import BadInputError, NotFoundError
 from viz import figures
 
 WEIGHTS = "weights"
 """Stands among the methods for the concept's similarity to the voxels' own vectors, without labels."""
+_KEYS = ("model_id", "subject_id", "category", "voxel", "truth")
 
 
 def figure_5(study: Study) -> Section:
@@ -24,33 +25,46 @@ def figure_5(study: Study) -> Section:
     frames = []
     for model in study.models:
         with section.may_lack():
-            frames.append(_joined(section, study, model))
+            frames.append(_with_truth(section, study, model))
     if not frames:
         return section
-    joined = pl.concat(frames)
-    section.tables["fig5_maps"] = joined
-    correlations = correlated(joined)
-    section.tables["fig5_correlations"] = correlations
+    maps = pl.concat(frames, how="diagonal")
+    section.tables["fig5_maps"] = maps
+    found, differences = correlated(maps)
+    section.tables["fig5_correlations"] = found
     section.shown.append(
-        Shown("Fig. 5: Pearson correlation over voxels of each map with the ground truth.", _wide(correlations))
+        Shown(
+            "Fig. 5: Pearson correlation over voxels of each map with the ground truth, with its 95 % bootstrap "
+            "interval over voxels (1,000 resamples; neighbours are not independent, so that it is too narrow).",
+            found.drop("subject_id"),
+        )
     )
     series = {
         str(method): {
             str(category): part["pearson"].to_list()
             for (category,), part in rows.group_by("category", maintain_order=True)
         }
-        for (method,), rows in correlations.group_by("method", maintain_order=True)
+        for (method,), rows in found.group_by("method", maintain_order=True)
     }
-    categories = correlations["category"].unique(maintain_order=True).to_list()
-    n_voxels = correlations.group_by("subject_id").agg(pl.col("n").max())["n"]
+    n_voxels = found.group_by("subject_id", maintain_order=True).agg(pl.col("n").max())["n"]
     section.draw(
         "fig5",
-        figures.points(categories, series, quantity="Pearson r over voxels", one="category"),
+        figures.points(
+            found["category"].unique(maintain_order=True).to_list(),
+            series,
+            quantity="Pearson r over voxels",
+            one="category",
+        ),
         f"Fig. 5: agreement of category maps with ground truth. A point is a model of a subject, a bar their mean. n: "
         f"{', '.join(f'{n:,}' for n in n_voxels)} voxels that every method labels. By a method: mean cosine of the "
         f"category's name with a voxel's labels, weighted by probability; {WEIGHTS}: cosine with the voxel's vector.",
     )
-    _tests(section, joined, correlations)
+    if not differences.is_empty():
+        section.tables["fig5_differences"] = differences
+        section.shown.append(
+            Shown("Differences of two methods' correlations, a - b, with intervals as above.", differences)
+        )
+        _over_subjects(section, found)
     return section
 
 
@@ -62,7 +76,12 @@ def recovery(study: Study) -> Section:
         with section.may_lack():
             tuned = planted(study.atlas, model["subject_id"])
             categories = study.options.categories or tuple(tuned["category"].unique().sort())
-            maps = _maps(study, model, list(categories))
+            maps = pl.concat(
+                _maps(study, model, category)
+                .unpivot(index="voxel", variable_name="method", value_name="similarity")
+                .with_columns(pl.lit(category).alias("category"))
+                for category in categories
+            )
             found = concept_recovery(maps, tuned)
             frames.append(found.select(pl.lit(model["model_id"]).alias("model_id"), pl.all()))
     if not frames:
@@ -90,22 +109,42 @@ def recovery(study: Study) -> Section:
     return section
 
 
-def correlated(joined: pl.DataFrame) -> pl.DataFrame:
-    """Pearson's r of similarity and truth: model_id, subject_id, category, method, pearson, n."""
-    keys = ["model_id", "subject_id", "category", "method"]
-    rows = [
-        {
-            **dict(zip(keys, key, strict=True)),
-            "pearson": pearson(part["similarity"].to_numpy(), part["truth"].to_numpy()),
-            "n": part.height,
-        }
-        for key, part in joined.group_by(keys, maintain_order=True)
-    ]
-    return pl.DataFrame(rows)
+def correlated(maps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Pearson's r of each method's maps with the truth, and the differences of each two methods.
+
+    Args:
+        maps: model_id, subject_id, category, voxel, truth, and a column of similarities for each method.
+
+    Returns:
+        model_id, subject_id, category, method, n, pearson, low, high; and model_id, category, a, b, n, difference,
+        low, high.
+    """
+    rows, differences = [], []
+    for (model_id, subject_id, category), part in maps.group_by(*_KEYS[:3], maintain_order=True):
+        methods = [name for name in part.columns if name not in _KEYS and part[name].null_count() < part.height]
+        whole = part.filter(pl.all_horizontal(pl.col("truth", *methods).is_finite()))
+        named = {"model_id": model_id, "category": category, "n": whole.height}
+        values, truth = whole.select(methods).to_numpy().astype(np.float64), whole["truth"].to_numpy()
+        found = correlations(values, truth) if whole.height >= FEWEST_PAIRS else np.full(len(methods), np.nan)
+        drawn = (
+            resampled_correlations(values, truth)
+            if whole.height >= FEWEST_PAIRS
+            else np.full((1, len(methods)), np.nan)
+        )
+        for place, method in enumerate(methods):
+            low, high = np.quantile(drawn[:, place], [0.025, 0.975])
+            one = {"subject_id": subject_id, "method": method, "pearson": found[place], "low": low, "high": high}
+            rows.append({**named, **one})
+        for a, b in combinations(range(len(methods)), 2):
+            low, high = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
+            pair = {"a": methods[a], "b": methods[b], "difference": found[a] - found[b], "low": low, "high": high}
+            differences.append({**named, **pair})
+    order = ["model_id", "subject_id", "category", "method", "n", "pearson", "low", "high"]
+    return pl.DataFrame(rows).select(order), pl.DataFrame(differences)
 
 
-def _joined(section: Section, study: Study, model: Model) -> pl.DataFrame:
-    """Similarity and truth of a model's voxels: model_id, subject_id, category, method, voxel, similarity, truth."""
+def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
+    """Similarity and truth of a model's voxels, a row for each category and voxel; see `correlated`."""
     evidence = study.evidence(model)
     first = study.first_labels.filter(pl.col("model_id") == model["model_id"])
     n_methods = first["method"].n_unique()
@@ -126,90 +165,67 @@ def _joined(section: Section, study: Study, model: Model) -> pl.DataFrame:
     sentence = f"Ground truth of {model['subject_id']}: {kind}."
     if sentence not in section.paragraphs:
         section.paragraphs.append(sentence)
-    categories = truth["category"].unique().sort().to_list()
-    if study.options.categories:
-        categories = [category for category in categories if category in study.options.categories]
-    if not categories:
-        raise BadInputError("None of the categories asked for has a ground truth.")
-    return (
-        _maps(study, model, categories)
-        .join(truth.select("category", "voxel", "truth"), on=["category", "voxel"])
-        .select(
-            pl.lit(model["model_id"]).alias("model_id"),
-            pl.lit(model["subject_id"]).alias("subject_id"),
-            *("category", "method", "voxel", "similarity", "truth"),
-        )
-    )
-
-
-def _maps(study: Study, model: Model, categories: list[str]) -> pl.DataFrame:
-    """Maps of categories over the voxels that every method labels: method, category, voxel, similarity."""
-    methods = study.methods(model)
-    frames = []
-    for category in categories:
-        if model["has_text"]:
-            found = study.atlas.concept_map(category, model=model["model_id"])
-            frames.append((WEIGHTS, category, found.frame))
-        for method in methods:
-            found = study.atlas.concept_map(category, model=model["model_id"], by="labels", method=method)
-            frames.append((method, category, found.frame))
-    maps = pl.concat(
-        frame.select(pl.lit(method).alias("method"), pl.lit(category).alias("category"), "voxel", "similarity")
-        for method, category, frame in frames
-    )
-    everywhere = maps.group_by("voxel").len().filter(pl.col("len") == len(frames))["voxel"]
-    return maps.filter(pl.col("voxel").is_in(everywhere.implode()))
-
-
-def _wide(correlations: pl.DataFrame) -> pl.DataFrame:
-    return correlations.pivot("method", index=["model_id", "category", "n"], values="pearson")
-
-
-def _tests(section: Section, joined: pl.DataFrame, correlations: pl.DataFrame) -> None:
-    methods = correlations["method"].unique(maintain_order=True).to_list()
-    wide = correlations.pivot("method", index=["model_id", "subject_id", "category"], values="pearson")
-    rows, pairs = [], []
-    for a, b in combinations(methods, 2):
-        for (model_id, category), part in joined.group_by("model_id", "category", maintain_order=True):
-            sides = part.pivot("method", index=["voxel", "truth"], values="similarity")
-            difference = correlation_difference(*(sides[name].to_numpy() for name in (a, b, "truth")))
-            rows.append({"model_id": model_id, "category": category, "a": a, "b": b, **difference._asdict()})
-        pairs.append(
-            wide.select(
-                "subject_id",
-                "category",
-                pl.lit(a).alias("a"),
-                pl.lit(b).alias("b"),
-                pl.col(a).alias("pearson_a"),
-                pl.col(b).alias("pearson_b"),
+    parts = []
+    for (category,), true in truth.group_by("category", maintain_order=True):
+        if not study.options.categories or category in study.options.categories:
+            maps = _maps(study, model, str(category)).join(true.select("voxel", "truth"), on="voxel")
+            parts.append(
+                maps.select(
+                    pl.lit(model["model_id"]).alias("model_id"),
+                    pl.lit(model["subject_id"]).alias("subject_id"),
+                    pl.lit(category).alias("category"),
+                    *("voxel", "truth"),
+                    pl.exclude("voxel", "truth"),
+                )
             )
-        )
-    if not rows:
-        return
-    section.tables["fig5_differences"] = pl.DataFrame(rows)
-    section.shown.append(
-        Shown(
-            "Differences of the correlations of two methods, with 95 % bootstrap intervals over voxels (1,000 "
-            "resamples; neighbouring voxels are not independent, so that these are too narrow).",
-            section.tables["fig5_differences"],
-        )
+    if not parts:
+        raise BadInputError("None of the categories asked for has a ground truth.")
+    return pl.concat(parts)
+
+
+def _maps(study: Study, model: Model, category: str) -> pl.DataFrame:
+    """A category's map by each method, over the voxels that every method labels: voxel, and a column a method."""
+    atlas, model_id = study.atlas, model["model_id"]
+    found = {}
+    if model["has_text"]:
+        found[WEIGHTS] = atlas.concept_map(category, model=model_id)
+    for method in study.methods(model):
+        found[method] = atlas.concept_map(category, model=model_id, by="labels", method=method)
+    joined: pl.DataFrame | None = None
+    for method, shown in found.items():
+        named = shown.frame.select("voxel", pl.col("similarity").alias(method))
+        joined = named if joined is None else joined.join(named, on="voxel", maintain_order="left")
+    assert joined is not None  # noqa: S101 - methods() is never empty
+    return joined
+
+
+def _over_subjects(section: Section, found: pl.DataFrame) -> None:
+    methods = found["method"].unique(maintain_order=True).to_list()
+    # Several models of a subject are one unit.
+    wide = found.pivot(
+        "method", index=["subject_id", "category"], values="pearson", aggregate_function="mean", maintain_order=True
     )
     n_subjects = wide["subject_id"].n_unique()
     if n_subjects < FEWEST_PAIRS:
         section.absent.append(f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {n_subjects}.")
         return
-    # Several models of a subject are one unit.
-    every = pl.concat(pairs)
-    overall = every.with_columns(pl.lit("mean").alias("category"))
-    means = pl.col("pearson_a", "pearson_b").mean()
+    means = wide.group_by("subject_id", maintain_order=True).agg(pl.col(methods).mean())
+    every = pl.concat([wide, means.with_columns(pl.lit("mean").alias("category")).select(wide.columns)])
     units = pl.concat(
-        part.group_by("subject_id", "a", "b", "category", maintain_order=True).agg(means) for part in (every, overall)
+        every.select(
+            "subject_id",
+            "category",
+            pl.lit(a).alias("a"),
+            pl.lit(b).alias("b"),
+            pl.col(a).alias("pearson_a"),
+            pl.col(b).alias("pearson_b"),
+        )
+        for a, b in combinations(methods, 2)
     )
-    found = paired_tests(units, ["a", "b", "category"], "pearson_a", "pearson_b")
+    tests = paired_tests(units, ["a", "b", "category"], "pearson_a", "pearson_b")
     section.tables["fig5_subjects"] = units
-    section.tables["fig5_tests_over_subjects"] = found
-    if ABOUT_TESTS not in section.paragraphs:
-        section.paragraphs.append(ABOUT_TESTS)
+    section.tables["fig5_tests_over_subjects"] = tests
+    section.paragraphs.append(ABOUT_TESTS)
     section.shown.append(
-        Shown("Fig. 5 tested over subjects: method a against b.", found.select("a", "b", "category", *TEST_COLUMNS))
+        Shown("Fig. 5 tested over subjects: method a against b.", tests.select("a", "b", "category", *TEST_COLUMNS))
     )

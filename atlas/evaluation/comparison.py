@@ -164,7 +164,7 @@ def _values(atlas: Atlas, side: Side) -> Iterable[tuple[str, pl.DataFrame]]:
         cosines = label_cosines(atlas, side.model, "weights").filter(own)
         yield "cosine of label and weights", cosines.select("voxel", pl.col("cosine").cast(pl.Float64).alias("value"))
     scores = atlas.store.frame(
-        "SELECT voxel, method, probability FROM label_score WHERE model_id = ? AND method = ?", [model_id, side.method]
+        "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?", [model_id, side.method]
     )
     spread = label_spread(scores)
     for column, name in (("needed", "labels for 80 % of probability"), ("entropy", "entropy (bits)")):

@@ -1,10 +1,11 @@
 """Label statistics: how near labels are to weights (Fig. 2), how many a voxel needs, what regions share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from atlas.backbones.interface import Floats
 from atlas.search import Atlas
@@ -64,59 +65,73 @@ def label_cosines(atlas: Atlas, model: Mapping[str, Any], readout: str) -> pl.Da
             f"{model['model_id']} uses {model['backbone']}, which has no text tower: its weights and the labels' "
             "vectors share no space, so no cosine can be taken."
         )
-    voxels, vectors = atlas.unit_vectors(model["model_id"], readout)
-    row_of = pl.DataFrame({"voxel": voxels.astype(np.int32), "row": np.arange(len(voxels))})
     names, embedded = embedded_labels(atlas, model["backbone"])
-    found = (
-        first_labels(atlas, model["model_id"])
-        .join(row_of, on="voxel")
-        .join(pl.DataFrame({"label": names, "word": np.arange(len(names))}), on="label")
-        .sort("method", "voxel")
-    )
+    word = pl.DataFrame({"label": names, "word": np.arange(len(names))})
+    first = first_labels(atlas, model["model_id"]).join(word, on="label").sort("method", "voxel")
+    others = [
+        np.random.default_rng(0).permutation(rows["word"].to_numpy())
+        for _, rows in first.group_by("method", maintain_order=True)
+    ]
+    first = first.with_columns(pl.Series("other", np.concatenate(others) if others else np.empty(0, int)))
     parts = []
-    for _, labelled in found.group_by("method", maintain_order=True):
-        rows, words = labelled["row"].to_numpy(), labelled["word"].to_numpy()
-        others = np.random.default_rng(0).permutation(words)
-        cosines = np.empty((2, len(rows)), np.float32)
-        for start in range(0, len(rows), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            for place, chosen in enumerate((words, others)):
-                cosines[place, part] = np.einsum("nd,nd->n", vectors[rows[part]], embedded[chosen[part]])
-        parts.append(
-            labelled.select(
-                "voxel", "method", "label", pl.Series("cosine", cosines[0]), pl.Series("shuffled", cosines[1])
-            )
+    for voxels, vectors in _readout_blocks(atlas, model, readout):
+        place = pl.DataFrame({"voxel": voxels.astype(np.int32), "row": np.arange(len(voxels))})
+        own = first.join(place, on="voxel", maintain_order="left")
+        at = vectors[own["row"].to_numpy()]
+        cosines = [
+            pl.Series(name, np.einsum("nd,nd->n", at, embedded[own[words].to_numpy()]))
+            for name, words in (("cosine", "word"), ("shuffled", "other"))
+        ]
+        parts.append(own.select("voxel", "method", "label", *cosines))
+    return pl.concat(parts).sort("method", "voxel") if parts else first.select("voxel", "method", "label")
+
+
+def _readout_blocks(
+    atlas: Atlas, model: Mapping[str, Any], readout: str
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Voxels and their unit readout vectors, some at a time: an index of all would be several times as much memory."""
+    covariance = None
+    if readout == "pattern":
+        sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
+        size = model["dim"] ** 2
+        covariance = atlas.store.vectors(sql, [model["model_id"]], size)[0].reshape(model["dim"], model["dim"])
+    bounds = atlas.store.frame(
+        "SELECT coalesce(max(voxel), -1)::INTEGER AS last FROM encoding WHERE model_id = ?", [model["model_id"]]
+    )
+    for start in range(0, int(bounds["last"][0]) + 1, _BLOCK):
+        voxels, vectors = atlas.store.keyed_vectors(
+            "SELECT voxel, weights FROM encoding WHERE model_id = ? AND voxel BETWEEN ? AND ?",
+            [model["model_id"], start, start + _BLOCK - 1],
+            model["dim"],
         )
-    return pl.concat(parts) if parts else found.select("voxel", "method", "label").clear()
+        if covariance is not None:
+            vectors = vectors @ covariance
+        yield voxels, vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
 
 
 def label_spread(scores: pl.DataFrame, share: float = SHARE) -> pl.DataFrame:
     """How many meanings a voxel has.
 
     Args:
-        scores: voxel, method, probability: all labels of the voxels.
+        scores: voxel, probability: all labels of the voxels by one method.
         share: of the probability that is to be reached.
 
     Returns:
-        method, voxel, n_labels, needed (fewest labels that together reach `share`), entropy (bits), by method and
-        voxel. Probabilities are scaled to sum to 1 first.
+        voxel, n_labels, needed (fewest labels that together reach `share`), entropy (bits), by voxel. Probabilities are
+        scaled to sum to 1 first.
     """
-    if scores.is_empty():
-        return scores.select("method", "voxel").with_columns(n_labels=0, needed=0, entropy=0.0)
-    voxel = ["method", "voxel"]
-    p = pl.col("probability")
-    shares = scores.with_columns((p.cast(pl.Float64) / p.cast(pl.Float64).sum().over(voxel)).alias("probability"))
+    p = pl.col("probability").cast(pl.Float64)
+    whole = p.sort(descending=True) / p.sum()
     # What the labels before it hold decides whether one more is needed; sums of shares err in the last digit.
-    before = (p.cum_sum() - p).over(voxel)
+    before = whole.cum_sum() - whole
     return (
-        shares.sort(*voxel, "probability", descending=[False, False, True])
-        .with_columns((before < share - 1e-9).alias("counts"))
-        .group_by(voxel, maintain_order=True)
+        scores.group_by("voxel")
         .agg(
             pl.len().cast(pl.Int32).alias("n_labels"),
-            pl.col("counts").sum().cast(pl.Int32).alias("needed"),
-            pl.when(p > 0).then(-p * p.log(2)).otherwise(0.0).sum().alias("entropy"),
+            (before < share - 1e-9).sum().cast(pl.Int32).alias("needed"),
+            pl.when(whole > 0).then(-whole * whole.log(2)).otherwise(0.0).sum().alias("entropy"),
         )
+        .sort("voxel")
     )
 
 

@@ -6,7 +6,6 @@ says something of people.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -190,46 +189,28 @@ def paired_tests(pairs: pl.DataFrame, by: list[str], a: str, b: str) -> pl.DataF
     return frame.with_columns(pl.Series("p_holm", holm(frame["p"].cast(pl.Float64).to_numpy())))
 
 
-class CorrelationDifference(NamedTuple):
-    """r(a, truth) - r(b, truth)."""
+def correlations(values: Floats, truth: Floats) -> NDArray[np.float64]:
+    """Pearson correlation of each column of values (n, m) with truth (n,), (m,); NaN where one does not vary."""
+    centred = values - values.mean(axis=0)
+    aim = truth - truth.mean()
+    lengths = np.sqrt(np.einsum("ij,ij->j", centred, centred) * (aim @ aim))
+    found = np.full(values.shape[1], np.nan)
+    np.divide(aim @ centred, lengths, out=found, where=lengths > 0)
+    return found
 
-    n: int
-    difference: float
-    low: float
-    high: float
 
+def resampled_correlations(values: Floats, truth: Floats, *, n_resamples: int = 1000, seed: int = 0) -> Floats:
+    """`correlations` of resampled units, (n_resamples, m): all columns by the same resamples, so that they are paired.
 
-def correlation_difference(
-    a: Floats, b: Floats, truth: Floats, *, n_resamples: int = 1000, seed: int = 0
-) -> CorrelationDifference:
-    """How much better a agrees with the truth than b does, with a 95 % percentile bootstrap interval over the units.
+    Percentiles of them are intervals of a correlation, and percentiles of differences of columns those of a difference.
 
     Args:
-        a: (n,) values; units of which one value is missing are left out.
-        b: (n,) values.
-        truth: (n,) values.
-        n_resamples: Resamples of the units.
+        values: (n, m) without NaN.
+        truth: (n,) without NaN.
+        n_resamples: Resamples of the n units.
         seed: Of the resamples.
-
-    Returns:
-        NaN for what fewer than three units do not define.
     """
-    there = np.isfinite(a) & np.isfinite(b) & np.isfinite(truth)
-    stacked = np.stack([a, b, truth], axis=1)[there].astype(np.float64)
-    n = len(stacked)
-    if n < FEWEST_PAIRS:
-        return CorrelationDifference(n, *(float("nan"),) * 3)
-    rng = np.random.default_rng(seed)
-    drawn = [_agreement(stacked[rng.integers(0, n, n)]) for _ in range(n_resamples)]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return CorrelationDifference(n, _agreement(stacked), float(low), float(high))
-
-
-def _agreement(stacked: Floats) -> float:
-    """Correlation of columns 0 and 2 less that of columns 1 and 2."""
-    centred = stacked - stacked.mean(axis=0)
-    product = centred.T @ centred
-    lengths = np.sqrt(np.diag(product))
-    if not lengths.all():
-        return float("nan")
-    return float(product[0, 2] / (lengths[0] * lengths[2]) - product[1, 2] / (lengths[1] * lengths[2]))
+    stacked = np.column_stack([values, truth]).astype(np.float64)
+    rng, n = np.random.default_rng(seed), len(stacked)
+    drawn = (stacked[rng.integers(0, n, n)] for _ in range(n_resamples))
+    return np.array([correlations(rows[:, :-1], rows[:, -1]) for rows in drawn]).reshape(n_resamples, -1)

@@ -92,7 +92,10 @@ def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
 
 def test_figure_5_can_be_computed_again_from_its_tables_and_from_the_data(report, lab):
     maps, correlations = table(report, "fig5_maps"), table(report, "fig5_correlations")
-    again = maps.group_by("model_id", "category", "method").agg(pl.corr("similarity", "truth").alias("again"))
+    long = maps.unpivot(
+        ["weights", "brainlmm-eq2", "clip-msm"], index=["model_id", "category", "truth"], variable_name="method"
+    )
+    again = long.group_by("model_id", "category", "method").agg(pl.corr("value", "truth").alias("again"))
     joined = correlations.join(again, on=["model_id", "category", "method"])
     assert joined.height == correlations.height == 3 * len(COLOURS) * 3
     assert joined["pearson"].to_numpy() == pytest.approx(joined["again"].to_numpy(), nan_ok=True, rel=1e-6)
@@ -118,7 +121,7 @@ def _truth_is_the_mean_of_test_responses(maps: pl.DataFrame, lab: Path) -> None:
     shows = [image.removesuffix(".png") in stems or image in stems for image in labels["image"]]
     mask = np.array(shows) & (labels["category"] == "lake").to_numpy()
     assert mask.sum() >= 5
-    truth = maps.filter(pl.col("model_id").str.starts_with("folder/1"), category="lake", method="weights")
+    truth = maps.filter(pl.col("model_id").str.starts_with("folder/1"), category="lake")
     assert truth["truth"].to_numpy() == pytest.approx(responses[mask].mean(axis=0)[truth["voxel"].to_numpy()], abs=1e-4)
 
 
@@ -214,11 +217,12 @@ def test_two_methods_compared_differ_by_what_the_report_says(lab, report, tmp_pa
     assert run(lab, "compare", "brainlmm-eq2", "clip-msm", "--json", "-o", str(out)) == 0
     printed = capsys.readouterr()
     rows = {(row["quantity"], row["subject"]): row for row in json.loads(printed.out)}
-    pairs = table(report, "fig2_pairs").filter(a="brainlmm-eq2", b="clip-msm", readout="weights", roi="all")
+    cosines = table(report, "fig2_cosines").filter(readout="weights")
+    pairs = cosines.pivot("method", index=["subject_id", "voxel"], values="cosine")
     for (subject,), part in pairs.group_by("subject_id"):
         row = rows["cosine of label and weights", subject]
         assert row["n"] == part.height
-        assert row["difference"] == pytest.approx((part["cosine_a"] - part["cosine_b"]).mean(), abs=1e-5)
+        assert row["difference"] == pytest.approx((part["brainlmm-eq2"] - part["clip-msm"]).mean(), abs=1e-5)
         assert row["low"] <= row["difference"] <= row["high"]
     assert rows["entropy (bits)", "over subjects"]["n"] == 3
     assert np.isnan(rows["entropy (bits)", "over subjects"]["low"])

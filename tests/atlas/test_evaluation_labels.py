@@ -92,8 +92,8 @@ def test_a_network_without_text_tower_has_no_cosines(atlas):
     st.sampled_from([0.5, 0.8, 0.95]),
 )
 def test_spread_is_the_literal_count_and_entropy(voxels, share):
-    rows = [(v, "m", p) for v, probabilities in enumerate(voxels) for p in probabilities]
-    scores = pl.DataFrame(rows, {"voxel": pl.Int32, "method": pl.String, "probability": pl.Float64}, orient="row")
+    rows = [(v, p) for v, probabilities in enumerate(voxels) for p in probabilities]
+    scores = pl.DataFrame(rows, {"voxel": pl.Int32, "probability": pl.Float64}, orient="row")
     found = label_spread(scores, share)
     for row, probabilities in zip(found.iter_rows(named=True), voxels, strict=True):
         p = np.sort(np.array(probabilities) / np.sum(probabilities))[::-1]
@@ -104,7 +104,7 @@ def test_spread_is_the_literal_count_and_entropy(voxels, share):
 
 
 def test_no_scores_have_no_spread():
-    empty = pl.DataFrame(schema={"voxel": pl.Int32, "method": pl.String, "probability": pl.Float32})
+    empty = pl.DataFrame(schema={"voxel": pl.Int32, "probability": pl.Float32})
     assert label_spread(empty).is_empty()
 
 

@@ -11,13 +11,14 @@ from scipy import stats
 
 from atlas.evaluation.statistics import (
     auc,
-    correlation_difference,
+    correlations,
     holm,
     interval,
     paired,
     paired_tests,
     pearson,
     rank_biserial,
+    resampled_correlations,
     resampled_means,
 )
 from schemas.errors import BadInputError
@@ -141,15 +142,20 @@ def test_auc_is_the_share_of_pairs_in_the_right_order():
     assert np.isnan(auc(score, np.ones(5, bool)))
 
 
-def test_correlation_differences_are_the_two_correlations_difference():
+def test_resampled_correlations_are_paired_and_give_intervals():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=300)
-    a, b = truth + rng.normal(size=300), truth + 3 * rng.normal(size=300)
-    found = correlation_difference(a, b, truth)
-    assert found.difference == pytest.approx(pearson(a, truth) - pearson(b, truth))
-    assert 0 < found.low < found.difference < found.high
-    same = correlation_difference(a, a, truth)
-    assert same.difference == same.low == same.high == 0
+    values = np.column_stack([truth + rng.normal(size=300), truth + 3 * rng.normal(size=300), np.ones(300)])
+    found = correlations(values, truth)
+    assert found[:2] == pytest.approx([pearson(values[:, place], truth) for place in range(2)])
+    assert np.isnan(found[2])
+    drawn = resampled_correlations(values, truth, n_resamples=400)
+    rows = np.random.default_rng(0).integers(0, 300, 300)
+    assert drawn[0, :2] == pytest.approx([pearson(values[rows, place], truth[rows]) for place in range(2)])
+    low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
+    assert 0 < low < found[0] - found[1] < high
+    standard = (1 - found[0] ** 2) / np.sqrt(300)  # of r, for normal values
+    assert drawn[:, 0].std() == pytest.approx(standard, rel=0.2)
 
 
 def test_each_group_of_a_frame_is_tested_by_itself():
