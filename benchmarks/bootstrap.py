@@ -67,6 +67,9 @@ def _speed(n_voxels: int, n_loop: int) -> tuple[dict[str, float], list[figures.R
         {"what": f"loop ({n_loop} voxels, scaled)", "seconds": loop_seconds},
     ]
     return {
+        "bootstrap_s": seconds,
+        "bootstrap_loop_s": loop_seconds,
+        "bootstrap_floor_s": 2 * floor_seconds,
         "bootstrap_ratio_naive": loop_seconds / seconds,
         "counts_equal": float(np.array_equal(np.rint(p[some] * N_RESAMPLES).astype(int), counts)),
         "bootstrap_floor_fraction": 2 * floor_seconds / seconds,

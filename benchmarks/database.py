@@ -1,7 +1,5 @@
-"""The atlas's promises, measured: speed of writing, reading and searching, and what is left after kills.
-
-(Not called atlas.py: a script's folder comes first on the path, and that name would hide the package from it.)
-"""
+"""The atlas's promises, measured: speed of writing, reading and searching, and what is left after kills."""
+# Not called atlas.py: a script's folder comes first on the path, and that name would hide the package from it.
 
 import argparse
 import os
@@ -115,6 +113,8 @@ def writing(folder: Path, vectors: Floats) -> dict[str, float]:
         served = append_rates(store, vectors[: 3 * BATCH])
     late = len(rates) // 2
     return {
+        "rows_s": len(few) / float(np.median(rates)),
+        "executemany_s": slow,
         "ratio_executemany": float(np.median(rates)) / (len(few) / slow),
         "ratio_executemany_in_transaction": float(np.median(rates)) / (len(few) / together),
         "quack_share": float(np.median(served) / np.median(rates[:3])),
@@ -134,6 +134,7 @@ def searching(folder: Path, vectors: Floats) -> dict[str, float]:
     floor = _memory_floor(vectors.nbytes // 2)
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors)
+    flat_one, _ = figures.timed(lambda: flat.search(queries[:1], 100), 3)
     flat_many, _ = figures.timed(lambda: flat.search(queries, 100), 3)
     many, (scores, rows) = figures.timed(lambda: index.search(queries, 100), 3)
     found = index.search(queries[:4], 100)[1]
@@ -148,6 +149,11 @@ def searching(folder: Path, vectors: Floats) -> dict[str, float]:
     ready, loaded = figures.timed(lambda: saved_index.load(folder / "index", "f" * 64))
     assert loaded is not None
     return {
+        "search_s": one,
+        "flat_s": flat_one,
+        "search_floor_s": floor,
+        "batch32_s": many,
+        "flat_batch32_s": flat_many,
         "search_floor_ratio": one / floor,
         "recall_at_100": hits / 400,
         "batch32_over_flat": flat_many / many,

@@ -210,6 +210,8 @@ def speed(home: Path, n_voxels: int, n_slow: int, rois: Sequence[str]) -> dict[s
     figures.emit(f"Dissecting {ours.fitted.height} voxels, {len(slow)} of them both ways", {}, rows)
     figures.emit("Stages of the pipeline", {}, stages(ours))
     return {
+        "dissect_s": ours.seconds,
+        "by_voxel_s": seconds * scale + loading_s,
         "ratio_time": (seconds * scale + loading_s) / ours.seconds,
         "ratio_time_loaded_once": seconds * scale / ours.seconds,
         "ratio_forwards": ours.backbone.n_images * scale / ours.n_forwards,

@@ -1,4 +1,4 @@
-"""How every benchmark reports: a table for people, `{"figures": …, "machine": …}` for `--json FILE`.
+"""How every benchmark reports: a table for people, `{"benchmark", "figures", "machine"}` for `--json FILE`.
 
     import figures
 
@@ -12,8 +12,10 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +26,8 @@ from rich.table import Table
 Result = TypeVar("Result")
 Row = Mapping[str, object]
 """One line of the printed table: column name → value. All rows of a table have the same columns."""
+_LOAD_BEFORE = round(os.getloadavg()[0], 2)
+"""What else ran when the benchmark started."""
 
 
 def arguments(
@@ -79,18 +83,22 @@ def emit(title: str, figures: Mapping[str, float], rows: Sequence[Row] = (), jso
     described = machine()
     console.print(", ".join(f"{name} {value}" for name, value in described.items()), style="dim")
     if json_path is not None:
-        text = json.dumps({"figures": dict(figures), "machine": described}, indent=2)
+        result = {"benchmark": Path(sys.argv[0]).stem, "figures": dict(figures), "machine": described}
+        text = json.dumps(result, indent=2)
         json_path.write_text(text + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, str | int | float]:
-    """What the figures were measured on; `load` is the one-minute load average when they were reported."""
+    """What the figures were measured on, and when; loads are one-minute averages before and after."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "torch", "duckdb")},
+        "date": datetime.now(UTC).date().isoformat(),
+        "load_before": _LOAD_BEFORE,
+        "load_after": round(os.getloadavg()[0], 2),
     }
 
 

@@ -58,6 +58,7 @@ def main() -> None:
 
         results = {
             "flatmap_ms": 1e3 * lined_s,
+            "pycortex_ms": 1e3 * pycortex_s,
             "ratio_pycortex": pycortex_s / lined_s,
             "cold_cached_ms": 1e3 * _cold(cache),
             "pixel_agreement": min(agreement, thick_agreement),

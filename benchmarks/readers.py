@@ -1,12 +1,12 @@
 """The readers on the true skeleton of NOD, and how fast trials come off disk as responses to images.
 
-nod_trials_joined   trials of subjects 1 and 5 whose image is found through the true label files' content: each was
-                    rebuilt from the true events and has the SHA-256 that the data set lists (8,000 ImageNet trials and
-                    2,520 COCO ones = 10,520)
-nod_files_named     files of betas and labels that the reader expects and the data set's file tree has (202)
-rows_per_s          trials of 2,000 voxels a second: read from HDF5 in NSD's layout (one chunk a voxel), z-scored by
-                    session and averaged over repeats. A subject with 30,000 trials takes 30,000 / rows_per_s seconds
-                    for each batch of 2,000 voxels.
+- nod_trials_joined: trials of subjects 1 and 5 whose image is found through the true label files' content: each was
+  rebuilt from the true events and has the SHA-256 that the data set lists (8,000 ImageNet trials and 2,520 COCO ones =
+  10,520);
+- nod_files_named: files of betas and labels that the reader expects and the data set's file tree has (202);
+- rows_per_s: trials of 2,000 voxels a second: read from HDF5 in NSD's layout (one chunk a voxel), z-scored by session
+  and averaged over repeats. A subject with 30,000 trials takes 30,000 / rows_per_s seconds for each batch of 2,000
+  voxels.
 
 The first two need shared/data/nod_ds004496, beside the checkout or where VOXEL_ATLAS_SHARED_DATA says.
 """

@@ -84,6 +84,10 @@ def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figure
         {"what": "loop (scaled)", "features": arguments.features, "seconds": loop_seconds},
     ]
     return {
+        "ridge_s": seconds,
+        "himalaya_s": peer_seconds,
+        "ridge_loop_s": loop_seconds,
+        "ridge_floor_s": floor,
         "ratio_himalaya": peer_seconds / seconds,
         "ridge_ratio_naive": loop_seconds / seconds,
         "floor_fraction": floor / seconds,

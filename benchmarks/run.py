@@ -1,28 +1,30 @@
 """Run all benchmarks, print one table, and write RESULTS.md with the machine described.
 
     python benchmarks/run.py                       # all, hours on a small machine
-    python benchmarks/run.py ridge bootstrap       # some
-    python benchmarks/run.py --no-run              # RESULTS.md again from what was measured before
+    python benchmarks/run.py ridge bootstrap       # some; the others' figures stay
+    python benchmarks/run.py --add FILE…           # figures that a benchmark wrote with --json
+    python benchmarks/run.py --no-run              # RESULTS.md again, after a change of goals.toml or of a docstring
 
-Each benchmark is a process of its own and writes build/benchmarks/NAME.json. Those of the demo read the atlas of
-VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills. One that fails is named, and the others go on.
+Each benchmark is a process of its own. Those of the demo read the atlas of VOXEL_ATLAS_HOME, which
+`voxel-atlas demo --no-serve` fills. What was measured is kept in results.json after each of them; one that fails is
+named, and the others go on.
 """
 
 import argparse
-import ast
+import fcntl
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import results
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-KEPT = HERE.parent / "build" / "benchmarks"
+KEPT = HERE / "results.json"
 RESULTS = HERE / "RESULTS.md"
-BEGIN, END = "<!-- begin: python benchmarks/run.py -->", "<!-- end -->"
-"""What stands between these lines of RESULTS.md is written by this program; the rest is left as it is."""
 
 
 def main() -> None:
@@ -30,69 +32,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="benchmarks to run; none: all")
     parser.add_argument("--no-run", action="store_true", help="only write RESULTS.md from what was measured before")
+    parser.add_argument("--add", nargs="+", type=Path, default=[], metavar="FILE", help="run none; take in these files")
     arguments = parser.parse_args()
-    known = benchmarks()
+    known = list(results.goals())
     if unknown := sorted(set(arguments.names) - set(known)):
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
-    KEPT.mkdir(parents=True, exist_ok=True)
-    chosen = [] if arguments.no_run else arguments.names or list(known)
+    for path in arguments.add:
+        keep(path)
+    chosen = [] if arguments.no_run or arguments.add else arguments.names or known
     failed = [name for name in chosen if not run(name)]
-    measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("*.json"))}
-    show(measured)
-    write(measured, known)
+    kept = results.read(KEPT)
+    RESULTS.write_text(results.written(kept), encoding="utf-8")
+    show(kept)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def benchmarks() -> dict[str, str]:
-    """Name → first line of what it says of itself; those modules that report figures."""
-    found = {}
-    for path in sorted(HERE.glob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "figures.arguments(" in text and path.stem not in ("figures", "run"):
-            found[path.stem] = (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
-    return found
-
-
 def run(name: str) -> bool:
-    """Run one benchmark; whether it succeeded."""
-    command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(KEPT / f"{name}.json")]
-    return subprocess.run(command, check=False).returncode == 0
+    """Run one benchmark and keep its figures; whether it succeeded."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(result)]
+        if subprocess.run(command, check=False).returncode != 0:
+            return False
+        keep(result)
+    return True
 
 
-def rows(measured: dict[str, dict]) -> list[tuple[str, str, str, str]]:
-    """(benchmark, figure, value, kind): ratios to a peer, shares of a floor, and the others as they are."""
-    kinds = {"ratio": "times a peer", "floor": "share of the floor"}
-    return [
-        (name, figure, f"{value:.4g}", next((kind for part, kind in kinds.items() if part in figure), ""))
-        for name, result in measured.items()
-        for figure, value in result["figures"].items()
-    ]
+def keep(path: Path) -> None:
+    """Take the figures of one run into results.json; two programs can do it at the same time."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    with KEPT.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        kept = results.merged(json.loads(file.read() or "{}"), result)
+        file.truncate(0)
+        file.write(json.dumps(kept, indent=1) + "\n")
 
 
-def show(measured: dict[str, dict]) -> None:
-    """Print the table."""
-    table = Table("benchmark", "figure", "value", "is")
-    for row in rows(measured):
-        table.add_row(*row)
-    Console().print(table)
-
-
-def write(measured: dict[str, dict], described: dict[str, str]) -> None:
-    """Put the results between the marks of RESULTS.md."""
-    parts = [BEGIN, "", "# Results", ""]
-    for name, result in measured.items():
-        machine = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
-        parts += [f"## {name}", "", described.get(name, ""), "", f"Measured on: {machine}.", ""]
-        parts += ["| figure | value | is |", "|---|---|---|"]
-        parts += [f"| {figure} | {value} | {kind} |" for owner, figure, value, kind in rows(measured) if owner == name]
-        parts.append("")
-    text = "\n".join([*parts, END])
-    present = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"{BEGIN}\n{END}\n"
-    if BEGIN not in present:
-        present = f"{present.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, _, rest = present.partition(BEGIN)
-    RESULTS.write_text(before + text + rest.partition(END)[2], encoding="utf-8")
+def show(kept: results.Kept) -> None:
+    """Print the tables."""
+    compared = Table("job", "ours", "peer", "ratio", "floor", title="Ours, a peer, and the floor", title_justify="left")
+    for row in results.comparisons(kept):
+        compared.add_row(row.job, row.ours, row.peer, row.ratio, row.floor)
+    table = Table("benchmark", "figure", "goal", "measured", "", title="Figures", title_justify="left")
+    for benchmark in results.goals():
+        for figure in results.figures_of(benchmark, kept):
+            table.add_row(benchmark, figure.name, figure.shown_goal, figure.shown, figure.verdict)
+    console = Console()
+    console.print(compared)
+    console.print(table)
 
 
 if __name__ == "__main__":

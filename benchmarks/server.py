@@ -5,9 +5,8 @@
 
 A server is a process of its own; the client shares its two cores. Searches are timed in this process, on a copy of the
 same atlas, so "overhead" is what HTTP, GraphQL, labels and JSON add to them.
-
-(Not called api.py: a script's folder comes first on the path, and that name would hide the package from it.)
 """
+# Not called api.py: a script's folder comes first on the path, and that name would hide the package from it.
 
 import argparse
 import asyncio
