@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine makes nothing wrong: how long an example takes is for the benchmarks.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine makes nothing wrong: how long an example takes is for the benchmarks. Fixtures that examples share are
+# servers and folders, which none of them changes.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 settings.load_profile("patient")
 
 os.environ["HF_HUB_OFFLINE"] = "1"

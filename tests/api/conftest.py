@@ -7,7 +7,8 @@ import socket
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -363,6 +364,13 @@ def serving(app: Starlette, token: str = "", port: int = 0) -> Iterator[Server]:
         thread.join(20)
         listening.close()
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def awaited() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Runs a coroutine in a thread of its own: in this one, the browser's event loop counts as running all the time."""
+    with ThreadPoolExecutor(1) as thread:
+        yield lambda coroutine: thread.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture(scope="session")

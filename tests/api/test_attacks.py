@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hostile import texts
+from hypothesis import example, given, settings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -240,18 +240,10 @@ def test_sockets_without_a_token(atlas: Atlas, tmp_path: Path, serve: Any, surfa
             pass
 
 
-hostile = st.one_of(
-    st.text(max_size=40),
-    st.sampled_from(
-        ["'; DROP TABLE voxel; --", "../../etc/passwd", "..\\..", "%2e%2e/", "<script>alert(1)</script>", "a\r\nx: y",
-         "\0", "\u202eabc", "${jndi:ldap://x}", "{{7*7}}", "NULL", "//evil.example", "CON", "." * 300]
-    ),
-)  # fmt: skip
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=hostile)
-def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
+@settings(max_examples=40)
+@example(text="." * 300)  # longer than a file's name may be
+@given(text=texts)
+def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> None:
     part = quote(text.encode("utf-8", "surrogatepass"), safe="")
     for path in (
         f"/{part}", f"/assets/{part}", f"/flatmaps/{part}.png", f"/pixelmaps/{part}.bin", f"/outlines/{part}.json",
@@ -266,6 +258,13 @@ def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str, caplog
             assert error["extensions"]["code"] in {"NOT_FOUND", "BAD_INPUT", "BAD_REQUEST"}
             assert response.headers["content-type"] == "application/json"
         assert "root:" not in response.text[:200]
+    for path, body in (
+        (f"/frames/{part}", {}), ("/frames/labels", {"search": text}), ("/frames/metric_map", {"metric": text}),
+        ("/frames/similar_voxels", {"concept": text, "rois": [text]}),
+    ):  # fmt: skip
+        response = server.client.post(path, json=body)
+        assert response.status_code in {200, 400, 404, 405}, path
+        assert response.status_code == 200 or len(response.json()["errors"]) == 1
 
 
 def test_what_is_asked_cannot_forge_a_line_of_the_log() -> None:

@@ -1,5 +1,6 @@
 """What is not GraphQL: data of the page, pictures, health, and one shape for every error."""
 
+import asyncio
 import json
 import struct
 import threading
@@ -73,7 +74,16 @@ def test_every_metric_can_be_shown(server: Any, metric: str) -> None:
 
 
 def test_a_contrast_and_a_label_can_be_shown(server: Any) -> None:
-    assert server.client.get("/values", params={"concept": "cake - kitchen"}).status_code == 200
+    _, arrays = unpack(server.client.get("/values", params={"concept": "cake - kitchen"}).content)
+    hits = server.data(
+        """{ similarVoxels(concept: "cake - kitchen", significant: false) { edges { node { voxel similarity } } }
+        flatmap(concept: "cake - kitchen", views: [LATERAL]) { title unit lo hi nValues } }"""
+    )
+    for edge in hits["similarVoxels"]["edges"]:
+        assert arrays["value"][edge["node"]["voxel"]] == pytest.approx(edge["node"]["similarity"], abs=2e-3)
+    assert "cake - kitchen" in hits["flatmap"]["title"]
+    assert hits["flatmap"]["nValues"] == N_VOXELS
+    assert hits["flatmap"]["lo"] == -hits["flatmap"]["hi"]
     _, arrays = unpack(server.client.get("/values", params={"label": "cake"}).content)
     assert 0 < np.nanmax(arrays["value"]) <= 1
 
@@ -96,24 +106,19 @@ def test_a_flatmap_is_a_picture_of_the_size_that_was_told(server: Any) -> None:
     assert flatmap["simulated"] is True
 
 
-@pytest.mark.parametrize(("suffix", "start"), [("SVG", b"<?xml"), ("PDF", b"%PDF-")])
-def test_a_flatmap_is_also_a_vector_picture(server: Any, suffix: str, start: bytes) -> None:
-    flatmap = server.data(f"{{ flatmap(metric: R2, width: 320, format: {suffix}) {{ url }} }}")["flatmap"]
-    response = server.client.get(flatmap["url"])
-    assert response.status_code == 200
-    assert response.content.startswith(start)
-
-
-def test_a_picture_is_immutable_and_answers_304(server: Any) -> None:
-    query = '{ flatmap(concept: "dog") { url } }'
+@pytest.mark.parametrize(("suffix", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<?xml"), ("PDF", b"%PDF-")])
+def test_a_picture_is_immutable_and_answers_304(server: Any, suffix: str, start: bytes) -> None:
+    query = f'{{ flatmap(concept: "dog", width: 320, format: {suffix}) {{ url }} }}'
     url = server.data(query)["flatmap"]["url"]
     assert server.data(query)["flatmap"]["url"] == url
     first = server.client.get(url)
+    assert (first.status_code, first.content[: len(start)]) == (200, start)
     assert "immutable" in first.headers["cache-control"]
-    assert not first.headers["etag"].startswith("W/")
+    assert first.headers["etag"].startswith('"')
     again = server.client.get(url, headers={"if-none-match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    other = server.data('{ flatmap(concept: "dog", colormap: "viridis") { url } }')["flatmap"]["url"]
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert server.client.get(url, headers={"if-none-match": '"other"'}).content == first.content
+    other = server.data(query.replace("width", 'colormap: "viridis", width'))["flatmap"]["url"]
     assert other != url
     assert server.client.get(other).content != first.content
 
@@ -189,7 +194,8 @@ def test_a_server_with_a_full_queue_says_when_to_come_back(
     monkeypatch.setattr("api.http.PICTURE_THREADS", 1)
     monkeypatch.setattr("api.pictures.Pictures.fetch", lambda *_: Content(b"", "image/png") if gate.wait(20) else None)
     with serve(create_app(atlas, settings, load=surfaces)) as own:
-        threads = [threading.Thread(target=httpx.get, args=(own.url + "/flatmaps/a.png",)) for _ in range(2)]
+        address, patience = own.url + "/flatmaps/a.png", {"timeout": 60}
+        threads = [threading.Thread(target=httpx.get, args=(address,), kwargs=patience) for _ in range(2)]
         for thread in threads:
             thread.start()
         try:
@@ -206,9 +212,7 @@ def test_a_server_with_a_full_queue_says_when_to_come_back(
                 thread.join()
 
 
-def test_workers_refuse_what_they_have_no_room_for() -> None:
-    import asyncio
-
+def test_workers_refuse_what_they_have_no_room_for(awaited: Any) -> None:
     async def main() -> None:
         workers = Workers("things", threads=1, waiting=1)
         gate = threading.Event()
@@ -221,7 +225,7 @@ def test_workers_refuse_what_they_have_no_room_for() -> None:
         assert await workers.run_coroutine(lambda: asyncio.sleep(0, "done")) == "done"
         await asyncio.to_thread(workers.close)
 
-    asyncio.run(main())
+    awaited(main())
 
 
 def test_readiness_compares_generations(

@@ -1,13 +1,12 @@
 """Pages of connections: they join without a gap or a repeat, over several models and while rows are added."""
 
-import asyncio
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.graphql.context import Context
@@ -96,16 +95,18 @@ def test_several_models_are_ranked_together_page_by_page(many: Atlas, serve: Any
         assert "not both" in server.error(both)["message"]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 @given(data=st.data())
-def test_pages_never_repeat_or_skip_a_row_while_rows_are_added(data: Any, tmp_path: Path, toy_rows: Any) -> None:
+def test_pages_never_repeat_or_skip_a_row_while_rows_are_added(
+    data: Any, tmp_path: Path, toy_rows: Any, awaited: Any
+) -> None:
     n, size = data.draw(st.integers(1, 60), "voxels at first"), data.draw(st.integers(7, 25), "page")
     address = tmp_path / f"{time.monotonic_ns()}.duckdb"
     with Store.open(str(address)) as store, Atlas(store, home=tmp_path) as opened:
         toy_rows(store, range(n))
         walks = {
-            "voxels": Walk(opened, 'similarVoxels(concept: "cake", significant: false', "voxel"),
-            "labels": Walk(opened, 'labels(search: ""', "text"),
+            "voxels": Walk(awaited, opened, 'similarVoxels(concept: "cake", significant: false', "voxel"),
+            "labels": Walk(awaited, opened, 'labels(search: ""', "text"),
         }
         there = {name: walk.everything() for name, walk in walks.items()}
         added = n
@@ -123,8 +124,8 @@ def test_pages_never_repeat_or_skip_a_row_while_rows_are_added(data: Any, tmp_pa
 class Walk:
     """Pages of one connection, one after the other, without a server."""
 
-    def __init__(self, opened: Atlas, field: str, key: str) -> None:
-        self._opened, self._field, self._key = opened, field, key
+    def __init__(self, awaited: Any, opened: Atlas, field: str, key: str) -> None:
+        self._awaited, self._opened, self._field, self._key = awaited, opened, field, key
         self._after: str | None = None
         self.seen: list[Any] = []
         self.more = True
@@ -143,6 +144,6 @@ class Walk:
           pageInfo {{ endCursor hasNextPage }} edges {{ node {{ {self._key} }} }} }} }}"""
         request: Any = SimpleNamespace(scope={"type": "http"}, state=SimpleNamespace())
         context = Context(self._opened, None, request, Loaders(self._opened), Watch(self._opened))  # type: ignore[arg-type]
-        result = asyncio.run(schema.execute(query, {"first": first, "after": after}, context_value=context))
+        result = self._awaited(schema.execute(query, {"first": first, "after": after}, context_value=context))
         assert result.data, result.errors
         return result.data["found"]

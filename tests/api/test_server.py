@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from api.protocol import MAX_HEAD
 from api.tokens import Scope, Tokens
 from atlas.search import Atlas
 from atlas.store import Store
@@ -67,24 +68,26 @@ def port() -> int:
 
 
 def test_sigterm_lets_requests_end_logs_them_and_closes_the_atlas(own: Path, port: int) -> None:
-    with serving(own, port, VOXEL_ATLAS_LOG_LEVEL="info") as process:
-        url = f"http://127.0.0.1:{port}"
-        identity = httpx.get(f"{url}/readyz").headers["x-request-id"]
-        answers: list[int] = []
-
-        def ask() -> None:
-            with httpx.Client(base_url=url) as client:
-                answers.append(client.post("/graphql", json=QUERY).status_code)
-
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with serving(own, port, VOXEL_ATLAS_LOG_LEVEL="info") as process, ExitStack() as sockets:
+        identity = httpx.get(f"http://127.0.0.1:{port}/readyz").headers["x-request-id"]
+        body = json.dumps(QUERY).encode()
+        head = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        raws = [sockets.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(8)]
+        for raw in raws:
+            raw.settimeout(20)
+            raw.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:9])
+        # A server that has answered a later request has seen these.
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
         process.send_signal(signal.SIGTERM)
+        while _status(port):
+            time.sleep(0.02)
+        for raw in raws:
+            raw.sendall(body[9:])
+        answers = [b"".join(iter(lambda raw=raw: raw.recv(2**16), b"")) for raw in raws]
         _, said = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert answers == [200] * 8
+    assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 8
+    assert all(b'"totalCount":40' in answer for answer in answers)
     lines = [json.loads(line) for line in said.splitlines()]
     assert all({"time", "level", "logger", "request", "message"} <= line.keys() for line in lines)
     (mine,) = [line for line in lines if line["request"] == identity]
@@ -161,6 +164,17 @@ def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows
 
 def test_headers_without_end_are_cut_off_and_large_bodies_are_not(own: Path, port: int) -> None:
     with serving(own, port):
+        for said, status, code in (
+            (b"GET / HTTP/1.1\r\nx-a: " + b"a" * MAX_HEAD, b"431", "TOO_LARGE"),
+            (b"\x16\x03\x01 hello\r\n\r\n", b"400", "BAD_REQUEST"),
+        ):
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.settimeout(10)
+                raw.sendall(said)
+                head, _, text = b"".join(iter(lambda raw=raw: raw.recv(2**16), b"")).partition(b"\r\n\r\n")
+            assert head.split()[1] == status
+            (error,) = json.loads(text)["errors"]
+            assert error["extensions"] == {"code": code}
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.settimeout(10)
             sent = 0
