@@ -1,16 +1,24 @@
 """An atlas in a DuckLake: rows are Parquet files in a folder or bucket, which a small SQL database lists."""
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import duckdb
 
 from atlas.attach import ALIAS, CONFIG, Address, explained, load_extensions, require_format
-from schemas.errors import BadInputError, NotFoundError
+from schemas.errors import BadInputError, NotFoundError, StoreLockedError
 from schemas.tables import DDL, FORMAT_VERSION
 
+_CATALOG = f"__ducklake_metadata_{ALIAS}"
+"""Name under which DuckLake attaches the catalog of a lake."""
 _SCANNERS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner"}
 _WAIT_MS = 10_000
+_PATIENCE_S = 120.0
+_LOCK = 0x766F78656C  # "voxel"
+"""The number of this program's lock among the advisory locks of a PostgreSQL database."""
 
 
 def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -48,6 +56,38 @@ def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limi
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def only_writer(address: Address, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Keep other machines from writing to a lake until the block ends.
+
+    DuckLake lets transactions that only add rows commit side by side, so that two which look for the same batch in the
+    ledger would both not find it. In PostgreSQL they take a lock, which a process that dies gives back; SQLite lets
+    nobody commit who has read what is no longer so.
+
+    Raises:
+        StoreLockedError: another process has been writing for two minutes.
+    """
+    if not address.target.startswith("postgres:"):
+        yield
+        return
+    # Asked on a connection of its own: PostgreSQL keeps the lock until that one's transaction ends.
+    cursor = connection.cursor()
+    sql = f"SELECT pg_try_advisory_xact_lock({_LOCK}) AS held"
+    deadline = time.monotonic() + _PATIENCE_S
+    try:
+        cursor.begin()
+        while cursor.execute("SELECT held FROM postgres_query(?, ?)", [_CATALOG, sql]).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                raise StoreLockedError(
+                    f"Another process has been writing one batch to {address.text} for {_PATIENCE_S:.0f} s; stop it, "
+                    "then start again."
+                )
+            time.sleep(0.05)
+        yield
+    finally:
+        cursor.close()
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, address: Address, *, read_only: bool, create: bool) -> None:

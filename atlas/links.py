@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol, TypeVar
 
 import duckdb
@@ -43,14 +43,20 @@ class Link(Protocol):
 class Local:
     """A database of this process: an atlas file, or a DuckLake that it has attached."""
 
-    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection], catalog: str = "") -> None:
+    def __init__(
+        self,
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+        catalog: str = "",
+        only_writer: Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
         """Connect.
 
         Args:
             connect: opens the database; called again where DuckDB has given up on it.
             catalog: the attached database that holds the tables; empty for the main one.
+            only_writer: keeps other processes from writing while it lasts, where the database itself does not.
         """
-        self._connect, self._catalog = connect, catalog
+        self._connect, self._catalog, self._only_writer = connect, catalog, only_writer
         self._writing = threading.Lock()
         self.connection = connect()
 
@@ -70,7 +76,7 @@ class Local:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """A transaction on the database; one at a time."""
-        with self._writing:
+        with self._writing, self._only_writer(self.connection):
             connection = self.connection
             connection.begin()
             try:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from atlas import served
 from atlas.attach import ALIAS, Address, connect_file, explained, require_format
 from atlas.content import conform, content_sha256
-from atlas.lake import connect_lake
+from atlas.lake import connect_lake, only_writer
 from atlas.links import Link, Local, Parameters, Result, Transaction
 from atlas.quack import Quack
+from atlas.shared_rows import without_known
 from schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
 from schemas.tables import TABLES
 
@@ -83,6 +85,8 @@ class Store:
 
     def append(self, batch: Mapping[str, pa.Table], *, run_id: str, stage: str, key: str) -> bool:
         """Add a batch and its ledger row in one transaction, exactly once.
+
+        Rows of `schemas.tables.SHARED` that another batch has brought already are left out.
 
         Args:
             batch: table name → new rows, in any Arrow types that cast to `schemas.tables.TABLES`.
@@ -176,8 +180,9 @@ class Store:
                     f"{known[1][:12]}, run {run_id} brings {content[:12]}; the data or the program has changed."
                 )
             for name, table in rows.items():
-                if table.num_rows:
-                    transaction.insert(name, table)
+                new = without_known(transaction, name, table)
+                if new.num_rows:
+                    transaction.insert(name, new)
             entry = {
                 "run_id": run_id,
                 "stage": stage,
@@ -283,7 +288,7 @@ def _link_to_lake(address: Address, *, read_only: bool, create: bool, memory_lim
     def connect() -> duckdb.DuckDBPyConnection:
         return connect_lake(address, read_only=read_only, create=create, memory_limit=memory_limit)
 
-    return Local(connect, ALIAS)
+    return Local(connect, ALIAS, partial(only_writer, address))
 
 
 def _link_to_server(name: str, target: str, token: str) -> Link:

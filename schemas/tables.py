@@ -110,5 +110,14 @@ TABLES: dict[str, pa.Schema] = {
 }
 """Table name → Arrow schema, in the order of tables.sql."""
 
+SHARED = {
+    "stimulus": ("stimulus_id",),
+    "caption": ("stimulus_id", "box", "captioner"),
+    "label": ("label_id",),
+    "label_embedding": ("label_id", "backbone"),
+    "synthetic_image": ("label_id", "generator", "ordinal"),
+}
+"""Tables that models share → the columns that name a row. A row by a name that is there already is not added again."""
+
 OF_MODEL = tuple(name for name, schema in TABLES.items() if "model_id" in schema.names)
 """The tables whose every row belongs to one model."""

@@ -17,21 +17,21 @@ from atlas.release.tables import parquet_name, read_rows
 from atlas.release.verify import SUMS, description, problems
 from atlas.store import Store
 from schemas.errors import BadInputError, LedgerConflictError
-from schemas.tables import OF_MODEL
+from schemas.tables import OF_MODEL, SHARED
 
 STAGE = "import"
 
 _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
 
-_SHARED: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "stimulus": (["stimulus_id"], ["sha256"]),
-    "caption": (["stimulus_id", "box", "captioner"], ["text"]),
-    "label": (["label_id"], ["lemma"]),
-    "label_embedding": (["label_id", "backbone"], ["vector"]),
-    "synthetic_image": (["label_id", "generator", "ordinal"], ["seed", "sha256"]),
+_AGREED: dict[str, Sequence[str]] = {
+    "stimulus": ["sha256"],
+    "caption": ["text"],
+    "label": ["lemma"],
+    "label_embedding": ["vector"],
+    "synthetic_image": ["seed", "sha256"],
 }
-"""Tables that models share → what names a row, and what two atlases must agree on. Paths may differ."""
+"""Tables that models share → what two atlases must agree on. Paths may differ."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
         for tables in _OF_SUBJECT
         if not _has_subject(store, release, subject, tables)
     ]
-    shared = {name: _new_rows(store, release, name) for name in _SHARED}
+    shared = {name: _new_rows(store, release, name) for name in _AGREED}
     for subject, tables in missing:
         rows = {name: release.rows(name, "subject_id", subject) for name in tables}
         rows["ledger"] = release.ledger(
@@ -152,7 +152,7 @@ def _has_subject(store: Store, release: _Release, subject: str, tables: Sequence
 
 def _new_rows(store: Store, release: _Release, name: str) -> pa.Table:
     """Rows of a table that the atlas has not; an error where it has others by the same key."""
-    keys, agreed = _SHARED[name]
+    keys, agreed = SHARED[name], _AGREED[name]
     rows = release.rows(name)
     columns = ", ".join([*keys, *agreed])
     theirs = _keyed(rows.select([*keys, *agreed]), keys).with_row_index("row")

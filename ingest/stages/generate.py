@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ingest.dissection.synthesis import Generator, seed_of
 from ingest.dissection.vocabulary import Labels, by_mention, shortened
 from ingest.stages.context import Context, grouped
 from ingest.stages.encode import FeatureCache
-from schemas.errors import BadInputError, StoreError
+from schemas.errors import BadInputError, LedgerConflictError, StoreError
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""
@@ -143,9 +144,7 @@ def _append_pictures(
     images: Sequence[Image] | None,
     key: str,
 ) -> None:
-    batch = {}
-    if not context.store.arrow("SELECT 1 FROM label WHERE label_id = ?", [label_id(label)]).num_rows:
-        batch["label"] = pa.table({"label_id": [label_id(label)], "lemma": [label]})
+    batch = {"label": pa.table({"label_id": [label_id(label)], "lemma": [label]})}
     if images is not None:
         files = [_save(context.home / "synthetic", image) for image in images]
         batch["synthetic_image"] = pa.table(
@@ -158,7 +157,9 @@ def _append_pictures(
                 "sha256": [digest for _, digest in files],
             }
         )
-    context.store.append(batch, run_id=context.run_id, stage="generate", key=key)
+    # Where another machine has drawn the label meanwhile, its pictures are used.
+    with suppress(LedgerConflictError):
+        context.store.append(batch, run_id=context.run_id, stage="generate", key=key)
 
 
 def _save(folder: Path, image: Image) -> tuple[Path, str]:

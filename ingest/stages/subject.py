@@ -37,6 +37,21 @@ def append_subject(context: Context) -> None:
 def _append_stimuli(context: Context) -> None:
     """Subjects of one data set share images: only those that no subject brought yet are new."""
     dataset = context.dataset
+    if (new := _unknown_stimuli(context)).is_empty():
+        return
+    key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
+    context.store.append({"stimulus": new.to_arrow()}, run_id=context.run_id, stage="stimuli", key=key)
+    # Another ingest may have brought images of the same names since we looked.
+    _unknown_stimuli(context)
+
+
+def _unknown_stimuli(context: Context) -> pl.DataFrame:
+    """The data set's images that are not in the atlas.
+
+    Raises:
+        LedgerConflictError: another image is there by the name of one.
+    """
+    dataset = context.dataset
     sql = "SELECT stimulus_id, sha256 AS known FROM stimulus WHERE dataset = ?"
     known = context.store.frame(sql, [dataset.subject.dataset])
     joined = dataset.stimuli.join(known, on="stimulus_id", how="left", maintain_order="left")
@@ -46,10 +61,7 @@ def _append_stimuli(context: Context) -> None:
             f"{changed['uri'][0]}: another image is in the atlas as {changed['stimulus_id'][0]} (images that changed: "
             f"{changed.height}); put the old images back, or ingest into another atlas by --atlas."
         )
-    new = joined.filter(pl.col("known").is_null()).drop("known")
-    if not new.is_empty():
-        key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
-        context.store.append({"stimulus": new.to_arrow()}, run_id=context.run_id, stage="stimuli", key=key)
+    return joined.filter(pl.col("known").is_null()).drop("known")
 
 
 def _other_subject(context: Context, subject_id: str) -> str:

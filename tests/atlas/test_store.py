@@ -1,6 +1,7 @@
 """The store on every kind of address: a file, a served file, a DuckLake."""
 
 import threading
+from contextlib import nullcontext
 
 import duckdb
 import numpy as np
@@ -146,6 +147,7 @@ def test_hostile_text_is_data_and_never_sql(store: Store, kind: str, data: st.Da
     lemma, key, stage, run = (data.draw(st.one_of(st.text(), st.sampled_from(HOSTILE))) for _ in range(4))
     before = n_rows(store)
     new = key not in store.committed(stage)
+    unknown = not store.arrow("SELECT 1 FROM label WHERE lemma = ?", [lemma]).num_rows
     try:
         added = store.append(labels(lemma), run_id=run, stage=stage, key=key)
     except LedgerConflictError:
@@ -153,7 +155,8 @@ def test_hostile_text_is_data_and_never_sql(store: Store, kind: str, data: st.Da
     assert added <= new
     assert store.arrow("SELECT lemma FROM label WHERE lemma = ?", [lemma]).num_rows >= added
     assert key in store.committed(stage)
-    assert n_rows(store) == {**before, "label": before["label"] + added, "ledger": before["ledger"] + added}
+    more = {"label": added and unknown, "ledger": added}
+    assert n_rows(store) == {name: count + more.get(name, 0) for name, count in before.items()}
 
 
 def test_hostile_text_comes_back_as_it_was(store: Store) -> None:
@@ -194,3 +197,41 @@ def test_threads_may_append_at_once(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert store.committed("s") == {"0", "1", "2", "3", "4"}
+
+
+def test_rows_that_models_share_are_added_by_the_first_who_brings_them(store: Store) -> None:
+    boxes = [[], [0, 0, 4, 4], []]
+    captions = {"stimulus_id": ["a", "a", "b"], "box": boxes, "captioner": ["c"] * 3, "text": ["x", "y", "z"]}
+    first = pa.table(captions).slice(1)
+    assert append(store, {"caption": first, **labels("cake")}, "first")
+    assert append(store, {"caption": pa.table(captions), **labels("cake", "dog", "dog")}, "second")
+    rows = store.frame("SELECT stimulus_id, len(box) AS n, text FROM caption ORDER BY ALL")
+    assert rows.rows() == [("a", 0, "x"), ("a", 4, "y"), ("b", 0, "z")]
+    assert sorted(store.frame("SELECT lemma FROM label")["lemma"]) == ["cake", "dog"]
+
+
+def test_two_programs_that_append_at_once_add_each_batch_and_each_shared_row_once(store: Store, kind: str) -> None:
+    n = 6
+    together = threading.Barrier(2, timeout=60)
+    added: list[bool] = []
+
+    def ingest(name: str, own: Store) -> None:
+        for number in range(n):
+            together.wait()
+            added.append(append(own, encoding(np.ones((5, 3), np.float32), 5 * number), f"same {number}"))
+            append(own, labels(f"shared {number}", f"of {name} {number}"), f"{name} {number}")
+
+    # Another program cannot open a file; threads of one share its store.
+    with nullcontext(store) if kind == "file" else Store.open(store.address) as other:
+        programs = [threading.Thread(target=ingest, args=pair) for pair in (("one", store), ("other", other))]
+        for program in programs:
+            program.start()
+        for program in programs:
+            program.join()
+    assert sorted(added) == [False] * n + [True] * n
+    for table, name, expected in (
+        ("encoding", "voxel", 5 * n),
+        ("label", "lemma", 3 * n),
+        ("ledger", "batch_key", 3 * n),
+    ):
+        assert store.frame(f"SELECT count(*), count(DISTINCT {name}) FROM {table}").row(0) == (expected, expected)

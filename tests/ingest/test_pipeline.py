@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,6 +128,37 @@ def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path, tiny_networks):
         stimuli = store.frame("SELECT stimulus_id FROM stimulus")["stimulus_id"]
     assert stimuli.n_unique() == stimuli.len() == TinyDataset().stimuli.height
     assert isinstance(stimuli, pl.Series)
+
+
+SHARED_STAGES = ("subject", "stimuli", "caption", "generate", "concepts", "embed")
+
+
+def test_ingests_of_one_subject_at_the_same_time_bring_what_they_share_once(tmp_path, tiny_networks, monkeypatch):
+    changes = [{"methods": ("brainlmm-eq2", "clip-msm"), "concepts": ("rose", "fir"), "n_captions": n} for n in (4, 6)]
+    for each in changes:
+        run(tmp_path / "one after the other", **each)
+    # Neither writes what they share before both have looked whether it is there.
+    both_looked = {stage: threading.Barrier(2, timeout=60) for stage in SHARED_STAGES}
+    append, waited = Store.append, set()
+
+    def append_together(store, batch, *, run_id, stage, key):
+        if stage in both_looked and (run_id, stage) not in waited:
+            waited.add((run_id, stage))
+            both_looked[stage].wait()
+        return append(store, batch, run_id=run_id, stage=stage, key=key)
+
+    monkeypatch.setattr(Store, "append", append_together)
+    backbone, home = TinyBackbone(), tmp_path / "at once"
+    with Store.open(str(home / "atlas.duckdb")) as store, ThreadPoolExecutor(2) as threads:
+        ingests = [
+            threads.submit(
+                pipeline.ingest, store, TinyDataset(), tiny_config(**each), backbone, backbone, home=home / str(number)
+            )
+            for number, each in enumerate(changes)
+        ]
+        assert len({ingest.result() for ingest in ingests}) == 2
+    assert len(waited) == 2 * len(SHARED_STAGES)
+    assert digest(home) == digest(tmp_path / "one after the other")
 
 
 def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_scores(tmp_path, tiny_networks):
