@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def report(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]…", help="Model ids; none: the newest finished one.")
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]…", help="Model ids; none: each subject's newest finished one."),
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")] = Path("report"),
     labels: Annotated[

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -17,13 +18,14 @@ from pathlib import Path
 import figures
 from atlas.store import Store
 
+PROGRAM = str(Path(sys.executable).with_name("voxel-atlas"))
 _PATIENCE_S = 60.0
 
 
 def first_run(home: Path) -> float:
     """Seconds of `voxel-atlas demo --no-serve`."""
     seconds, _ = figures.timed(
-        lambda: subprocess.run(["voxel-atlas", "demo", "--no-serve"], env=_environment(home), check=True)
+        lambda: subprocess.run([PROGRAM, "demo", "--no-serve"], env=_environment(home), check=True)
     )
     return seconds
 
@@ -34,7 +36,7 @@ def second_run(home: Path) -> float:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     start = time.perf_counter()
-    server = subprocess.Popen(["voxel-atlas", "demo", "--port", str(port)], env=_environment(home))
+    server = subprocess.Popen([PROGRAM, "demo", "--port", str(port)], env=_environment(home))
     try:
         while time.perf_counter() - start < _PATIENCE_S:
             try:

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -51,10 +52,32 @@ def timed(run: Callable[[], Result], repeats: int = 1) -> tuple[float, Result]:
     return best, result
 
 
-def peak_gib() -> float:
-    """The most memory this process has held so far, in GiB (Linux; getrusage would count the parent's, too)."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
+def peak_gib(process: int | str = "self") -> float:
+    """The most memory this process or another has held so far, in GiB (Linux; getrusage would count the parent's)."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+
+
+def watched(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+    """Seconds of a command, and the most memory that its process held, in GiB.
+
+    Its own high-water mark is read while it runs: what getrusage says of a child is no less than what this process
+    held when it started it.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    start, peak = time.perf_counter(), 0.0
+    with subprocess.Popen(command, env=environment) as process:
+        while process.poll() is None:
+            try:
+                peak = max(peak, peak_gib(process.pid))
+            except (OSError, IndexError):  # it is ending, and has no memory any more
+                continue
+            time.sleep(0.02)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return time.perf_counter() - start, peak
 
 
 def emit(title: str, figures: Mapping[str, float], rows: Sequence[Row] = (), json_path: Path | None = None) -> None:

@@ -13,8 +13,7 @@ Reads the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills. 
 
 import argparse
 import os
-import resource
-import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,10 +85,8 @@ def _fresh_home(home: Path, *, atlas: bool = True) -> Iterator[Path]:
 
 def timed_report(home: Path, *options: str) -> tuple[float, float]:
     """Seconds of `voxel-atlas report` in a process of its own, and the most memory that it held, in GiB."""
-    command = ["voxel-atlas", "report", "-o", str(home / "report"), *options]
-    environment = {**os.environ, "VOXEL_ATLAS_HOME": str(home)}
-    seconds, _ = figures.timed(lambda: subprocess.run(command, env=environment, check=True))
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    command = [str(Path(sys.executable).with_name("voxel-atlas")), "report", "-o", str(home / "report"), *options]
+    return figures.watched(command, {**os.environ, "VOXEL_ATLAS_HOME": str(home)})
 
 
 def fill_large(home: Path, demo_home: Path, folder: Path) -> str:

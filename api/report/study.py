@@ -39,6 +39,19 @@ class Options:
     """Voxels that the learning curve and the shuffled control are fitted on."""
 
 
+def newest_of_each_subject(atlas: Atlas) -> list[Model]:
+    """The newest model of each subject, by subject; unfinished ones only where nothing is finished.
+
+    Raises:
+        NotFoundError: there is no model.
+    """
+    newest = atlas.model(None)
+    if not newest["finished"]:
+        return [newest]
+    finished = atlas.models().filter("finished")
+    return finished.unique("subject_id", keep="first", maintain_order=True).sort("subject_id").to_dicts()
+
+
 class Study:
     """Models of an open atlas. What takes long is worked out once, when a section asks for it."""
 
@@ -46,7 +59,7 @@ class Study:
         self, atlas: Atlas, settings: Settings, models: Sequence[str], options: Options, progress: Progress
     ) -> None:
         self.atlas, self.settings, self.options, self.progress = atlas, settings, options, progress
-        chosen = [atlas.model(name) for name in models] or [atlas.model(None)]
+        chosen = [atlas.model(name) for name in models] or newest_of_each_subject(atlas)
         self.models: list[Model] = list({model["model_id"]: model for model in chosen}.values())
         self.places = Places(atlas, settings)
         self._kept: dict[tuple[str, str], object] = {}

@@ -22,12 +22,15 @@ from atlas.search import Atlas
 from atlas.store import Store
 from schemas.errors import BadInputError
 
+SUBJECTS = 5
+"""As many as an interval over subjects needs."""
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     home = tmp_path_factory.mktemp("lab")
     with tiny_networks():
-        fill_lab(home)
+        fill_lab(home, SUBJECTS)
         yield home
 
 
@@ -51,9 +54,9 @@ def models(lab):
 
 
 @pytest.fixture(scope="module")
-def report(lab, models):
+def report(lab):
     out = lab / "report"
-    assert run(lab, "report", *models, "-o", str(out), "--labels", str(lab / "labels.csv"), "--sample", "20") == 0
+    assert run(lab, "report", "-o", str(out), "--labels", str(lab / "labels.csv"), "--sample", "20") == 0
     return out
 
 
@@ -66,7 +69,7 @@ def test_figure_2_can_be_computed_again_from_its_tables(report):
     inside = cosines.join(rois, on=["subject_id", "voxel"])
     wide = inside.pivot("method", index=["model_id", "readout", "roi", "voxel"], values="cosine").drop_nulls()
     tests = table(report, "fig2_tests_over_voxels").filter(pl.col("b") == "clip-msm", pl.col("roi") != "all")
-    assert tests.height == 3 * 2 * len(COLOURS)
+    assert tests.height == SUBJECTS * 2 * len(COLOURS)
     for row in tests.filter(pl.col("t").is_finite()).iter_rows(named=True):
         part = wide.filter(*(pl.col(key) == row[key] for key in ("model_id", "readout", "roi")))
         t, p = stats.ttest_rel(part["brainlmm-eq2"], part["clip-msm"])
@@ -97,7 +100,7 @@ def test_figure_5_can_be_computed_again_from_its_tables_and_from_the_data(report
     )
     again = long.group_by("model_id", "category", "method").agg(pl.corr("value", "truth").alias("again"))
     joined = correlations.join(again, on=["model_id", "category", "method"])
-    assert joined.height == correlations.height == 3 * len(COLOURS) * 3
+    assert joined.height == correlations.height == SUBJECTS * len(COLOURS) * 3
     assert joined["pearson"].to_numpy() == pytest.approx(joined["again"].to_numpy(), nan_ok=True, rel=1e-6)
     subjects = table(report, "fig5_subjects").filter(a="weights", b="clip-msm", category="mean")
     row = table(report, "fig5_tests_over_subjects").row(
@@ -105,7 +108,7 @@ def test_figure_5_can_be_computed_again_from_its_tables_and_from_the_data(report
         named=True,
     )
     t, p = stats.ttest_rel(subjects["pearson_a"], subjects["pearson_b"])
-    assert (row["n"], row["t"], row["p"]) == pytest.approx((3, t, p), rel=1e-6)
+    assert (row["n"], row["t"], row["p"]) == pytest.approx((SUBJECTS, t, p), rel=1e-6)
     _truth_is_the_mean_of_test_responses(maps, lab)
 
 
@@ -125,6 +128,15 @@ def _truth_is_the_mean_of_test_responses(maps: pl.DataFrame, lab: Path) -> None:
     assert truth["truth"].to_numpy() == pytest.approx(responses[mask].mean(axis=0)[truth["voxel"].to_numpy()], abs=1e-4)
 
 
+def test_figure_2_is_tested_over_subjects(report):
+    cosines = table(report, "fig2_cosines").filter(readout="weights")
+    means = cosines.pivot("method", index=["subject_id", "voxel"], values="cosine").group_by("subject_id").mean()
+    over = table(report, "fig2_tests_over_subjects").filter(readout="weights", roi="all", b="clip-msm")
+    t, p = stats.ttest_rel(means["brainlmm-eq2"], means["clip-msm"])
+    assert (over["n"][0], over["t"][0], over["p"][0]) == pytest.approx((SUBJECTS, t, p), rel=1e-4)
+    assert over["rank_p"][0] == pytest.approx(stats.wilcoxon(means["brainlmm-eq2"], means["clip-msm"]).pvalue)
+
+
 def test_planted_preferences_are_found(report):
     correlations = table(report, "fig5_correlations").filter(method="weights")
     assert correlations["pearson"].mean() > 0.7
@@ -136,9 +148,9 @@ def test_planted_preferences_are_found(report):
 def test_the_shuffled_control_finds_nothing(report):
     control = table(report, "control_shuffled_responses")
     shuffled = control.filter(responses="shuffled")
-    assert shuffled.height == control.height / 2 == 60
-    assert (shuffled["q"] <= 0.05).sum() <= 3
-    assert (control.filter(responses="measured")["q"] <= 0.05).sum() > 15
+    assert shuffled.height == control.height / 2 == 20 * SUBJECTS
+    assert (shuffled["q"] <= 0.05).sum() <= SUBJECTS
+    assert (control.filter(responses="measured")["q"] <= 0.05).sum() > 5 * SUBJECTS
 
 
 def test_the_page_needs_no_other_file_and_no_network(report):
@@ -224,22 +236,27 @@ def test_two_methods_compared_differ_by_what_the_report_says(lab, report, tmp_pa
         assert row["n"] == part.height
         assert row["difference"] == pytest.approx((part["brainlmm-eq2"] - part["clip-msm"]).mean(), abs=1e-5)
         assert row["low"] <= row["difference"] <= row["high"]
-    assert rows["entropy (bits)", "over subjects"]["n"] == 3
-    assert np.isnan(rows["entropy (bits)", "over subjects"]["low"])
+    means = pairs.group_by("subject_id").agg(pl.col("brainlmm-eq2", "clip-msm").mean())
+    apart = (means["brainlmm-eq2"] - means["clip-msm"]).to_numpy()
+    over = rows["cosine of label and weights", "over subjects"]
+    assert (over["n"], over["difference"]) == pytest.approx((SUBJECTS, apart.mean()), abs=1e-5)
+    assert apart.min() <= over["low"] <= apart.mean() <= over["high"] <= apart.max()
     assert not any(quantity == "R²" for quantity, _ in rows)
     assert 'method: "brainlmm-eq2" and "clip-msm"' in printed.err
-    html = (out / "index.html").read_text()
-    assert "An interval over subjects needs 5 of them; the two have 3 in common." in html
+    assert "An interval over subjects" not in (out / "index.html").read_text()
     assert (out / "figures" / "comparison_1.svg").exists()
 
 
-def test_two_models_of_a_subject_are_compared_on_their_scores_too(lab, models, capsys):
+def test_two_models_of_a_subject_are_compared_on_their_scores_too(lab, models, tmp_path, capsys):
     with tiny_networks():
         other = fill_lab(lab, subjects=1, selection="kfold")[0]
-    assert run(lab, "compare", models[0], f"{other}:clip-msm", "--csv") == 0
+    out = tmp_path / "two"
+    assert run(lab, "compare", models[0], f"{other}:clip-msm", "--csv", "-o", str(out)) == 0
     printed = capsys.readouterr()
     assert "R²,folder/1,48," in printed.out
     assert 'selection: "holdout" and "kfold"' in printed.err
+    html = (out / "index.html").read_text()
+    assert "An interval over subjects needs 5 of them; the two have 1 in common." in html
 
 
 @pytest.mark.parametrize(

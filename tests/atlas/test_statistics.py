@@ -20,6 +20,7 @@ from atlas.evaluation.statistics import (
     rank_biserial,
     resampled_correlations,
     resampled_means,
+    signed_rank_p,
 )
 from schemas.errors import BadInputError
 
@@ -50,6 +51,14 @@ def test_the_rank_test_is_exact_for_few_pairs():
     observed = abs((ranks * np.sign(difference)).sum())
     sums = [abs(np.dot(signs, ranks)) for signs in itertools.product((-1, 1), repeat=7)]
     assert paired(a, b).rank_p == pytest.approx(np.mean([total >= observed - 1e-9 for total in sums]))
+
+
+@pytest.mark.parametrize("n", [3, 6, 9, 14, 60])
+def test_the_rank_test_of_ties_and_zeros_is_scipys(n):
+    rng = np.random.default_rng(n)
+    for _ in range(4):
+        difference = np.append(rng.integers(-3, 5, n - 1), 1.0)
+        assert signed_rank_p(difference) == pytest.approx(stats.wilcoxon(difference).pvalue)
 
 
 def test_pairs_with_a_missing_value_are_left_out():

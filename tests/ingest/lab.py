@@ -1,4 +1,4 @@
-"""A small lab: three subjects' folders of real files, really ingested, with a network of a few lines."""
+"""A small lab: some subjects' folders of real files, really ingested, with a network of a few lines."""
 
 import sys
 import types
@@ -52,7 +52,7 @@ def write_subject(root: Path, seed: int) -> None:
         np.save(root / "rois" / f"{colour}.npy", np.arange(N_VOXELS) % len(COLOURS) == place)
 
 
-def fill_lab(home: Path, subjects: int = 3, **changes: object) -> list[str]:
+def fill_lab(home: Path, subjects: int, **changes: object) -> list[str]:
     """Ingest the subjects; gives the models' ids. Run it within `tiny_networks`."""
     models = []
     network = TinyBackbone()
