@@ -14,6 +14,7 @@ from viz.surface import PixelMap
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+_SLOTS = np.arange(256, dtype=np.uint8)
 
 
 def shown_values(values: Floats, pixel_map: PixelMap, *, columns: int = 0) -> Floats:
@@ -41,35 +42,30 @@ def shown_values(values: Floats, pixel_map: PixelMap, *, columns: int = 0) -> Fl
 
 def slots(shown: Floats, scale: Scale, pixel_map: PixelMap, outlines: Outlines | None, names: bool) -> Bytes:
     """The picture as slots of `palette.palette(scale.colormap)`, (h, 1 + w); column 0 is PNG's filter byte."""
-    cells, pixels, places = _painted_pixels(pixel_map, np.packbits(~np.isnan(shown)).tobytes())
-    colour = palette.colour_slots(scale.colormap)[scale.positions(shown.take(cells), 256)]
-    lines = pixel_map.shade_lines.copy()
-    lines.reshape(-1)[pixels] = colour.take(places)
+    colour = palette.colour_slots(scale.colormap)[scale.positions(shown, 256)]
+    sources = _sources(pixel_map, np.packbits(~np.isnan(shown)).tobytes())
+    # Every pixel in one gather: numpy writes to scattered places at half the speed. Clipping spares it a check.
+    lines: Bytes = np.concatenate([colour, _SLOTS]).take(sources, mode="clip")
     if outlines:
         palette.draw_lines(lines, overlay(outlines, pixel_map.shape, names=names))
     return lines
 
 
 @lru_cache(maxsize=8)
-def _painted_pixels(
-    pixel_map: PixelMap, has_value: bytes
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """What is the same in all maps with values at the same cells, as a model's are.
+def _sources(pixel_map: PixelMap, has_value: bytes) -> NDArray[np.intp]:
+    """Where each pixel's slot comes from; the same in all maps with values at the same cells, as a model's are.
 
     Args:
         pixel_map: The picture.
         has_value: One bit for each of `pixel_map.cells`.
 
     Returns:
-        Those of the cells that have a value, as positions; the pixels that show one, as positions in the picture's
-        lines; and for each of these pixels the number of its cell among the former.
+        (h, 1 + w) positions in the slots of `pixel_map.cells`, followed by all slots there are.
     """
-    cells = np.flatnonzero(np.unpackbits(np.frombuffer(has_value, np.uint8), count=len(pixel_map.cells)))
-    number = np.full(len(pixel_map.cells) + 2, -1, np.intp)
-    number[cells] = np.arange(len(cells))
-    shown = number[pixel_map.lines.ravel()]
-    pixels = np.flatnonzero(shown >= 0)
-    return cells, pixels, shown[pixels]
+    n = len(pixel_map.cells)
+    painted = np.zeros(n + 2, np.bool_)
+    painted[:n] = np.unpackbits(np.frombuffer(has_value, np.uint8), count=n)
+    return np.where(painted[pixel_map.lines], pixel_map.lines, n + pixel_map.shade_lines.astype(np.intp))
 
 
 @dataclass(frozen=True, eq=False)

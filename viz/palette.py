@@ -60,7 +60,7 @@ def draw_lines(lines: NDArray[np.uint8], drawn: Overlay) -> None:
     """Blend an overlay into (h, 1 + w) slots, in place."""
     positions, begins = _touched(drawn)
     flat = lines.reshape(-1)
-    flat[positions] = _blended().ravel()[begins + flat[positions]]
+    flat[positions] = _blended().ravel().take(begins + flat.take(positions, mode="clip"), mode="clip")
 
 
 @lru_cache(maxsize=64)

@@ -34,6 +34,14 @@ def test_diverging_scales_are_centred_on_zero(values: np.ndarray) -> None:
         assert scale.vmin == -scale.vmax
 
 
+@given(floats)
+def test_the_range_runs_from_the_1st_to_the_99th_percentile(values: np.ndarray) -> None:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if len(finite) and np.ptp(np.percentile(finite, [1, 99])) > 1e-3:
+        scale = fit_scale(values, "viridis")
+        assert [scale.vmin, scale.vmax] == pytest.approx(np.percentile(finite, [1, 99]), rel=1e-9, abs=1e-9)
+
+
 @given(floats, st.integers(2, 256))
 def test_places_rise_with_the_values(values: np.ndarray, n: int) -> None:
     scale = Scale("viridis", -1.0, 2.0)
