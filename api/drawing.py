@@ -1,8 +1,8 @@
 """Maps as files: a model's values or colours, or the user's own map, on the flat map or from several sides."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from api.places import BUILT_WIDTHS, Place
 from schemas.errors import BadInputError, NotFoundError
 from viz import flatmap, inflated, legend, vector
 from viz.colormaps import Scale, fit_scale
+from viz.contours import rings
 from viz.legend import Names
 from viz.maps import read_map
 from viz.surface import Surface, regions
@@ -22,6 +23,8 @@ from viz.surface import Surface, regions
 Floats = NDArray[np.float32]
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 Thing = TypeVar("Thing")
+_PALE = np.float32(0.25)
+"""Opacity of what is out of focus; the page's."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Look:
         rois: The ROIs that are outlined; None for all.
         views: Sides that the cortex is seen from; None for the flat map.
         kind: The surface that is seen from these sides.
+        focus: Voxels that stand out, by number; the others are pale. None where none does.
+        mark: A voxel that gets a ring on the flat map.
     """
 
     width: int = 1024
@@ -41,6 +46,8 @@ class Look:
     rois: tuple[str, ...] | None = None
     views: tuple[str, ...] | None = None
     kind: str = "inflated"
+    focus: tuple[int, ...] | None = None
+    mark: int | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is such a picture."""
@@ -74,18 +81,20 @@ class Cells:
     legend: Names = ()
 
 
-def on_cells(shown: ValueMap | ColourMap, place: Place) -> Cells:
-    """A model's map on its subject's surface."""
+def on_cells(shown: ValueMap | ColourMap, place: Place, focus: Sequence[int] | None = None) -> Cells:
+    """A model's map on its subject's surface; voxels out of focus are pale."""
     if isinstance(shown, ValueMap):
+        alpha = _pale(shown.voxels, shown.alpha, focus)
         return Cells(
             values=place.on_surface(shown.voxels, shown.values),
             scale=shown.scale,
             title=shown.title,
             unit=shown.unit,
             note=_note(shown.model["model_id"], simulated=shown.model["simulated"]),
-            alpha=None if shown.alpha is None else place.on_surface(shown.voxels, shown.alpha),
+            alpha=None if alpha is None else place.on_surface(shown.voxels, alpha),
         )
     top = shown.top
+    alpha = _pale(top.voxels, None, focus)
     return Cells(
         values=np.stack([place.on_surface(top.voxels, shown.rgb[:, part]) for part in range(3)], 1),
         scale=None,
@@ -93,8 +102,17 @@ def on_cells(shown: ValueMap | ColourMap, place: Place) -> Cells:
         unit="",
         note=f"trustworthiness {shown.colours.trustworthiness:.2f}, "
         + _note(top.model["model_id"], simulated=top.model["simulated"]),
+        alpha=None if alpha is None else place.on_surface(top.voxels, alpha),
         legend=shown.legend,
     )
+
+
+def _pale(voxels: NDArray[np.int32], alpha: Floats | None, focus: Sequence[int] | None) -> Floats | None:
+    """Opacities of voxels, (n,), when those in focus stand out."""
+    if focus is None:
+        return alpha
+    share = np.where(np.isin(voxels, focus), np.float32(1), _PALE)
+    return share if alpha is None else share * alpha
 
 
 def own_map(files: Sequence[Path], surface: Surface, colormap: str, lo: float | None, hi: float | None) -> Cells:
@@ -118,24 +136,28 @@ def draw(cells: Cells, surface: Surface, look: Look, place: Place | None = None)
         place: The atlas's subject of this surface, which knows more regions; None where there is none.
 
     Raises:
-        NotFoundError: The surface has no flat map, no such view, or no ROI of that name.
-        BadInputError: A map of colours was asked for as svg or pdf.
+        NotFoundError: The surface has no flat map, no such view, or no ROI or voxel of that name.
     """
-    if cells.scale is None and look.suffix != "png":
-        raise BadInputError(f"Maps of label colours are png pictures, not {look.suffix}; take png.")
     if look.views is not None:
         return _draw_views(cells, surface, look, place)
     pixels = place.pixels(look.width) if place else surface.pixel_map(look.width)
     lines = _wanted(look, surface.roi_outlines() if place is None else place.outlines, place)
+    if place and look.mark is not None:
+        lines[f"voxel {look.mark}"] = rings(pixels.index, place.cell(look.mark))
+    render, render_colours = flatmap.render, flatmap.render_colours
+    if look.suffix != "png":
+        form: vector.Form = "svg" if look.suffix == "svg" else "pdf"
+        render, render_colours = partial(vector.render, form=form), partial(vector.render_colours, form=form)
     if cells.scale is None:
-        return flatmap.render_colours(
-            cells.values, pixels, outlines=lines, title=cells.title, legend_names=cells.legend, note=cells.note
+        return render_colours(
+            cells.values,
+            pixels,
+            alpha=cells.alpha,
+            outlines=lines,
+            title=cells.title,
+            legend_names=cells.legend,
+            note=cells.note,
         )
-    render = (
-        flatmap.render
-        if look.suffix == "png"
-        else functools.partial(vector.render, form="svg" if look.suffix == "svg" else "pdf")
-    )
     return render(
         cells.values,
         pixels,
@@ -172,7 +194,13 @@ def _draw_views(cells: Cells, surface: Surface, look: Look, place: Place | None)
     rois = _wanted(look, place.vertex_rois if place else drawn, place)
     if cells.scale is None:
         return inflated.render_colours(
-            cells.values, seen, rois=rois, title=cells.title, legend_names=cells.legend, note=cells.note
+            cells.values,
+            seen,
+            alpha=cells.alpha,
+            rois=rois,
+            title=cells.title,
+            legend_names=cells.legend,
+            note=cells.note,
         )
     return inflated.render(
         cells.values,

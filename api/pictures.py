@@ -34,7 +34,8 @@ class Asked:
     def nbytes(self) -> int:
         """Bytes that it holds in memory, about."""
         shown = self.shown
-        return 8 * len(shown.voxels if isinstance(shown, ValueMap) else shown.top.voxels)
+        voxels = shown.voxels if isinstance(shown, ValueMap) else shown.top.voxels
+        return 8 * len(voxels) + 32 * len(self.look.focus or ())
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,14 @@ class Pictures:
 
         Raises:
             BadInputError: The width is out of range.
-            NotFoundError: The subject has no flat map, or no such view.
+            NotFoundError: The subject has no flat map, no such view, or no voxel of the number that is to be marked.
         """
         if not MIN_WIDTH <= look.width <= MAX_WIDTH:
             raise BadInputError(f"width is {look.width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
-        tall = height(shown, self._places.of_model(shown.model["model_id"]), look)
+        place = self._places.of_model(shown.model["model_id"])
+        if look.mark is not None:
+            place.cell(look.mark)
+        tall = height(shown, place, look)
         parts = [shown.canonical, *astuple(look), flatmap.RENDERER_VERSION]
         sha256 = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         picture = Picture(sha256, look.suffix, look.width, tall)
@@ -104,4 +108,4 @@ class Pictures:
 
     def _render(self, asked: Asked) -> bytes:
         place = self._places.of_model(asked.shown.model["model_id"])
-        return draw(on_cells(asked.shown, place), place.surface, asked.look, place)
+        return draw(on_cells(asked.shown, place, asked.look.focus), place.surface, asked.look, place)

@@ -51,6 +51,16 @@ class Place:
         """Voxels of the subject."""
         return len(self.cells)
 
+    def cell(self, voxel: int) -> int:
+        """The cell of a voxel.
+
+        Raises:
+            NotFoundError: The subject has no voxel of this number.
+        """
+        if not 0 <= voxel < self.n_voxels:
+            raise NotFoundError(f"There is no voxel {voxel}; the subject has {self.n_voxels}, numbered from 0.")
+        return int(self.cells[voxel])
+
     def on_surface(self, voxels: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values of voxels as values of the surface's cells, (n_cells,) float32; NaN where there is no voxel."""
         painted = np.full(self.surface.n_cells, np.nan, np.float32)

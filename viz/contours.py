@@ -1,4 +1,4 @@
-"""Outlines of regions that nobody drew: lines around the pixels that show their cells."""
+"""Outlines that nobody drew: lines around the pixels that show a region's cells, and rings around one cell."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,8 @@ from viz.overlay import Outlines
 
 _SMALLEST, _SLIVER = 12.0, 0.05
 """Square pixels, and share of the region's largest patch; patches below either, in a fold for one, get no line."""
+_RING = 9 / 1024
+"""Radius of a ring, in picture widths; the page's."""
 _SMOOTHING = 1 / 400
 """Standard deviation of the blur that rounds the corners of voxels, in picture widths."""
 
@@ -34,3 +36,19 @@ def contours(shown: NDArray[np.integer], regions: Mapping[str, NDArray[np.bool_]
         if paths:
             found[name] = [((path + 0.5) / (width, height)).astype(np.float32) for path in paths]
     return found
+
+
+def rings(shown: NDArray[np.integer], cell: int) -> list[NDArray[np.float32]]:
+    """Circles around every patch that shows a cell (a fold can show one twice), as paths of `Outlines`.
+
+    Args:
+        shown: (h, w) the cell that each pixel shows.
+        cell: The one that is marked.
+    """
+    import cv2
+
+    height, width = shown.shape
+    _, _, _, middles = cv2.connectedComponentsWithStats((shown == cell).astype(np.uint8))
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    circle = _RING * width * np.stack([np.cos(angles), np.sin(angles)], 1)
+    return [((middle + 0.5 + circle) / (width, height)).astype(np.float32) for middle in middles[1:]]

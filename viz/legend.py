@@ -60,16 +60,24 @@ def names_height(n_names: int, width: int, *, note: bool) -> int:
     return round((-(-n_names // _columns(width)) * 20 + (36 if note else 16)) * _unit(width))
 
 
+def name_places(n_names: int, width: int) -> tuple[list[tuple[float, float]], float]:
+    """Where names stand: the left ends and middles (x, y) of their lines in pixels, and the room that each has."""
+    unit, columns = _unit(width), _columns(width)
+    cell = width / columns
+    places = [
+        (place % columns * cell + 14 * unit, ((place // columns + 0.5) * 20 + 6) * unit) for place in range(n_names)
+    ]
+    return places, cell - 36 * unit
+
+
 def names_strip(names: Names, note: str, width: int) -> NDArray[np.uint8]:
     """Names, each behind a square of its colour, in columns; (h, width, 4) uint8 RGBA."""
     unit = _unit(width)
-    columns = _columns(width)
-    cell, row = width / columns, 20 * unit
     strip = _Strip(width, names_height(len(names), width, note=bool(note)))
     squares = []
-    for place, (name, colour) in enumerate(names):
-        x, y = place % columns * cell + 14 * unit, (place // columns + 0.5) * row + 6 * unit
-        strip.text(x + 18 * unit, y, name, 12 * unit, "lm", room=cell - 36 * unit)
+    places, room = name_places(len(names), width)
+    for (name, colour), (x, y) in zip(names, places, strict=True):
+        strip.text(x + 18 * unit, y, name, 12 * unit, "lm", room=room)
         squares.append((round(y - 6 * unit), round(x), round(12 * unit), colour))
     strip.text(width - 24 * unit, strip.height - 14 * unit, note, 12 * unit, "rm", room=width - 48 * unit)
     pixels = palette.palette("viridis", False)[strip.slots()]

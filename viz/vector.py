@@ -1,4 +1,4 @@
-"""Flat maps as SVG and PDF for papers: the cells are an image, outlines, names, title and colour bar are vectors.
+"""Flat maps as SVG and PDF for papers: the cells are an image, outlines, names, title and legend are vectors.
 
 Text stays text in SVG (DejaVu Sans or another sans-serif font of the reader), and is embedded in PDF.
 """
@@ -19,9 +19,12 @@ from viz.paint import Floats, Paint, shown_values
 from viz.surface import PixelMap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
+Form = Literal["svg", "pdf"]
 _UNITS = 1024.0
 """Width of the figure in its own units; 100 of them are an inch."""
 _INK, _HALO = "#262626", "#404040"
@@ -33,7 +36,7 @@ def render(
     values: Floats,
     pixel_map: PixelMap,
     *,
-    form: Literal["svg", "pdf"],
+    form: Form,
     colormap: str = "auto",
     vmin: float | None = None,
     vmax: float | None = None,
@@ -64,13 +67,71 @@ def render(
         SpaceMismatchError: As many values as this surface and transform have not.
         BadInputError: vmin is not below vmax, or another form.
     """
-    if form not in ("svg", "pdf"):
-        raise BadInputError(f"A figure can be svg or pdf, not {form!r}.")
     shown = shown_values(values, pixel_map)
     scale = fit_scale(shown, colormap, vmin, vmax)
-    picture = Paint.of_values(shown, scale, alpha, pixel_map).pixels(pixel_map, None, False, transparent=True)
-    above, below = legend.TITLE_UNITS * bool(title), legend.SCALE_UNITS * bool(colorbar)
-    height = _UNITS * pixel_map.height / pixel_map.width
+    paint = Paint.of_values(shown, scale, alpha, pixel_map)
+
+    def foot(axes: "Axes", top: float) -> None:
+        _draw_scale(axes, scale, colorbar, note, top)
+
+    drawn = foot if colorbar else None
+    return _figure(paint, pixel_map, form, outlines, names, title, drawn, legend.SCALE_UNITS if colorbar else 0)
+
+
+def render_colours(
+    rgb: Floats,
+    pixel_map: PixelMap,
+    *,
+    form: Form,
+    alpha: Floats | None = None,
+    outlines: Outlines | None = None,
+    names: bool = True,
+    title: str = "",
+    legend_names: legend.Names = (),
+    note: str = "",
+) -> bytes:
+    """Draw one colour per voxel or vertex on the flat map, as SVG or PDF; equal arguments give equal bytes.
+
+    Args:
+        rgb: As for `flatmap.render_colours`, and so are the other arguments.
+        pixel_map: Its width is the resolution of the image in the figure.
+        form: "svg" or "pdf".
+        alpha: (n_cells,) opacity.
+        outlines: ROIs to draw.
+        names: Whether they bear their names.
+        title: Text above.
+        legend_names: Names and their colours, drawn below.
+        note: Text at the right, below the names.
+
+    Raises:
+        SpaceMismatchError: As many colours as this surface and transform have not.
+        BadInputError: Another form.
+    """
+    paint = Paint.of_colours(rgb, alpha, pixel_map)
+    there = bool(legend_names or note)
+    below = legend.names_height(len(legend_names), round(_UNITS), note=bool(note)) if there else 0
+
+    def foot(axes: "Axes", top: float) -> None:
+        _draw_names(axes, legend_names, note, top, top + below)
+
+    return _figure(paint, pixel_map, form, outlines, names, title, foot if there else None, below)
+
+
+def _figure(
+    paint: Paint,
+    pixel_map: PixelMap,
+    form: Form,
+    outlines: Outlines | None,
+    names: bool,
+    title: str,
+    foot: "Callable[[Axes, float], None] | None",
+    below: float,
+) -> bytes:
+    """The file; `foot` draws what stands in the `below` units under the map, given where they begin."""
+    if form not in ("svg", "pdf"):
+        raise BadInputError(f"A figure can be svg or pdf, not {form!r}.")
+    picture = paint.pixels(pixel_map, None, False, transparent=True)
+    above, height = legend.TITLE_UNITS * bool(title), _UNITS * pixel_map.height / pixel_map.width
     with _drawing, warnings.catch_warnings():
         # Scripts without a glyph in DejaVu Sans, emoji for one, are boxes in PDF; in SVG they stay text.
         warnings.simplefilter("ignore", UserWarning)
@@ -86,8 +147,8 @@ def render(
                 _draw_outlines(axes, outlines, above, height, names)
             if title:
                 _write(axes, _UNITS / 2, above / 2, title, 17, "center", _UNITS - 24, weight="bold")
-            if colorbar:
-                _draw_scale(axes, scale, colorbar, note, above + height)
+            if foot:
+                foot(axes, above + height)
             axes.set(xlim=(0, _UNITS), ylim=(above + height + below, 0), aspect="equal")
             file = io.BytesIO()
             # Without a date, equal requests give equal files.
@@ -129,6 +190,16 @@ def _draw_scale(axes: "Axes", scale: Scale, quantity: str, note: str, top: float
         (scale.vmax, right, "right"),
     ):
         _write(axes, x, top + 48, legend.number(value, scale.vmax - scale.vmin), 12, align, np.inf)
+
+
+def _draw_names(axes: "Axes", names: legend.Names, note: str, top: float, bottom: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    places, room = legend.name_places(len(names), round(_UNITS))
+    for (name, colour), (x, y) in zip(names, places, strict=True):
+        axes.add_patch(Rectangle((x, top + y - 6), 12, 12, linewidth=0, facecolor=np.divide(colour, 255).tolist()))
+        _write(axes, x + 18, top + y, name, 12, "left", room)
+    _write(axes, _UNITS - 24, bottom - 14, note, 12, "right", _UNITS - 48)
 
 
 def _write(

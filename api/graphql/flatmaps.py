@@ -13,12 +13,21 @@ from api.maps import ValueMap
 from api.pictures import Picture
 
 Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]
+Format = Annotated[PictureFormat, strawberry.argument(description="File format.")]
 Views = Annotated[
     list[View] | None,
     strawberry.argument(
         description="Sides that the inflated cortex is seen from, as png; null for the flat map, [] for lateral, "
         "medial, ventral and posterior."
     ),
+]
+
+Focus = Annotated[
+    list[int] | None,
+    strawberry.argument(description="Numbers of the voxels that stand out, the others being pale; null for none."),
+]
+Mark = Annotated[
+    int | None, strawberry.argument(description="Number of a voxel that gets a ring on the flat map; null for none.")
 ]
 
 
@@ -122,11 +131,20 @@ class LabelColours:
         )
 
 
-def look(width: int, form: PictureFormat, rois: Sequence[str] | None, views: Sequence[View] | None) -> Look:
+def look(
+    width: int,
+    form: PictureFormat,
+    rois: Sequence[str] | None,
+    views: Sequence[View] | None,
+    focus: Sequence[int] | None,
+    mark: int | None,
+) -> Look:
     """What a query says about how a picture looks."""
     return Look(
         width=width,
         suffix=form.value,
         rois=None if rois is None else tuple(sorted(rois)),
         views=None if views is None else tuple(view.value for view in views),
+        focus=None if focus is None else tuple(sorted(set(focus))),
+        mark=mark,
     )

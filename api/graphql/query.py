@@ -13,7 +13,7 @@ from api.graphql.context import Info
 from api.graphql.cursors import Cursor, page_size, question
 from api.graphql.enums import By, Method, Metric, PictureFormat, Readout
 from api.graphql.fields import field
-from api.graphql.flatmaps import Flatmap, LabelColours, Views, Width, look
+from api.graphql.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, look
 from api.graphql.images import decode_image
 from api.graphql.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
 from api.graphql.voxels import First, Voxel, VoxelConnection, one_voxel
@@ -291,9 +291,7 @@ class Query:
             list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
         ] = None,
         width: Width = 1024,
-        format: Annotated[  # noqa: A002  the argument's public name
-            PictureFormat, strawberry.argument(description="File format.")
-        ] = PictureFormat.PNG,
+        format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
         significant: Annotated[
             bool, strawberry.argument(description="Show only voxels with q at most 0.05, curvature elsewhere.")
         ] = False,
@@ -302,6 +300,8 @@ class Query:
             strawberry.argument(description="Voxels are clear where this is 0, and opaque at its 99th percentile."),
         ] = None,
         views: Views = None,
+        focus: Focus = None,
+        mark: Mark = None,
     ) -> Flatmap:
         """A map's address and how to read it."""
         if range is not None and len(range) != 2:
@@ -321,7 +321,7 @@ class Query:
             alpha=opacity.value if opacity else None,
         )
         shown = value_map(info.context.atlas, request)
-        return Flatmap.of(shown, info.context.pictures.ask(shown, look(width, format, rois, views)))
+        return Flatmap.of(shown, info.context.pictures.ask(shown, look(width, format, rois, views, focus, mark)))
 
     @field("Every voxel in the colour of its first label: near in meaning, near in colour (figure 4 of the paper).")
     def label_colours(
@@ -335,11 +335,15 @@ class Query:
             list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
         ] = None,
         width: Width = 1024,
+        format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
         views: Views = None,
+        focus: Focus = None,
+        mark: Mark = None,
     ) -> LabelColours:
         """A picture of labels. The first one of a model takes about a minute."""
         shown = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
-        return LabelColours.of(shown, info.context.pictures.ask(shown, look(width, PictureFormat.PNG, rois, views)))
+        looked = look(width, format, rois, views, focus, mark)
+        return LabelColours.of(shown, info.context.pictures.ask(shown, looked))
 
     @field("The ingests, the latest first.")
     def runs(self, info: Info, first: First = 20) -> list[Run]:

@@ -44,28 +44,36 @@ export function connectDownloads(sources, report) {
 }
 
 /**
- * The query behind the picture, in the range that the page shows.
+ * The query behind the picture, in the range that the page shows, and its variables.
  * @param {Sources} sources
  * @param {string} format
  */
-function pictureQuery({ state, shown }, format) {
+function pictureQuery({ state, shown, focus }, format) {
   const metric = metricOf(state);
-  const model = state.model ? [`model: ${quoted(state.model)}`] : [];
-  if (metric === "labels") return `{ labelColours(${[...model, `width: ${WIDTH}`].join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`;
+  const chosen = focus();
+  // A brushed region has more voxels than a query may have words: they go beside it.
+  const head = chosen ? "query Picture($focus: [Int!]) " : "query Picture ";
+  const given = { ...(chosen && { focus: [...chosen].sort((a, b) => a - b) }) };
+  const shared = [
+    ...(state.model ? [`model: ${quoted(state.model)}`] : []),
+    ...(chosen ? ["focus: $focus"] : []),
+    ...(state.voxel === null ? [] : [`mark: ${state.voxel}`]),
+    `width: ${WIDTH}`,
+    `format: ${format}`,
+  ];
+  if (metric === "labels") return { text: `${head}{ labelColours(${shared.join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`, given };
   const { by, readout } = asked(state);
   const scale = shown()?.scale;
   const parts = [
     metric ? `metric: ${metric.toUpperCase()}` : `concept: ${quoted(state.concept)}`,
-    ...model,
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
     ...(state.significant ? ["significant: true"] : []),
     ...(state.opacity ? ["opacity: R2"] : []),
     ...(scale ? [`range: [${scale.lo}, ${scale.hi}]`] : []),
-    `width: ${WIDTH}`,
-    `format: ${format}`,
+    ...shared,
   ];
-  return `{ flatmap(${parts.join(", ")}) { url title unit lo hi simulated } }`;
+  return { text: `${head}{ flatmap(${parts.join(", ")}) { url title unit lo hi simulated } }`, given };
 }
 
 /**
@@ -73,8 +81,8 @@ function pictureQuery({ state, shown }, format) {
  * @param {string} format
  */
 async function picture(sources, format) {
-  if (metricOf(sources.state) === "labels" && format !== "PNG") throw new Trouble("Maps of label colours are png pictures; download the PNG.", "BAD_INPUT");
-  const data = await ask(pictureQuery(sources, format));
+  const { text, given } = pictureQuery(sources, format);
+  const data = await ask(text, given);
   const response = await fetch((data.flatmap ?? data.labelColours).url);
   if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
   return response.blob();
@@ -108,8 +116,10 @@ function cell(value) {
 /** @param {Sources} sources */
 function graphql(sources) {
   const { state } = sources;
-  const ranked = state.concept ? `${TOP}\n\n# Variables: ${JSON.stringify(variables(state))}\n\n` : "";
-  return `${ranked}# The picture; fetch its url from the same server.\nquery Picture ${pictureQuery(sources, "PNG")}\n`;
+  const noted = (/** @type {object} */ given) => (Object.keys(given).length ? `\n\n# Variables: ${JSON.stringify(given)}` : "");
+  const ranked = state.concept ? `${TOP}${noted(variables(state))}\n\n` : "";
+  const { text, given } = pictureQuery(sources, "PNG");
+  return `${ranked}# The picture; fetch its url from the same server.\n${text}${noted(given)}\n`;
 }
 
 /** @param {import("./state.js").State} state */

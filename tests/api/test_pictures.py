@@ -63,6 +63,30 @@ def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server:
     assert coloured["opacity: R2"].sum() < 0.8 * coloured[""].sum()
 
 
+@pytest.mark.parametrize("field", ['flatmap(concept: "cake", rois: [], ', "labelColours(rois: [], "])
+def test_voxels_out_of_focus_are_pale_and_a_marked_one_has_a_ring(server: Any, quick: list[int], field: str) -> None:
+    def drawn(more: str) -> Any:
+        (found,) = server.data(f"{{ {field} width: 600 {more}) {{ {SIZE} }} }}").values()
+        return picture(server, found)
+
+    plain, half, all_of_them = drawn(""), drawn(f"focus: {list(range(150))}"), drawn(f"focus: {list(range(300))}")
+    assert np.abs(plain - all_of_them).max() <= 2
+    changed = np.abs(half - plain).max(2) > 8
+    assert changed.any()
+    assert np.ptp(half[changed], axis=1).mean() < 0.5 * np.ptp(plain[changed], axis=1).mean()
+    assert (np.ptp(half, axis=2) > 60).sum() > 100
+    rows, columns = np.nonzero(np.abs(drawn("mark: 20") - plain).max(2) > 30)
+    assert 20 < len(rows) < 1000
+    # One cell of this cortex is wider than a ring: the ring lies within what grey or coloured cortex there is.
+    assert max(np.ptp(rows), np.ptp(columns)) < 40
+
+
+def test_a_marked_voxel_must_exist(server: Any) -> None:
+    error = server.error('{ flatmap(concept: "cake", mark: 300) { url } }')
+    assert error["extensions"]["code"] == "NOT_FOUND"
+    assert "numbered from 0" in error["message"]
+
+
 def test_an_unknown_region_to_outline_is_answered_with_the_known_ones(server: Any) -> None:
     found = server.data(f'{{ flatmap(concept: "cake", rois: ["XYZ"]) {{ {SIZE} }} }}')["flatmap"]
     response = server.client.get(found["url"])
@@ -85,6 +109,9 @@ def test_labels_are_coloured_once_for_each_model(server: Any, quick: list[int]) 
     assert (np.abs(pixels - commonest).max(2) <= 1).sum() > 50
     views = server.data(f"{{ labelColours(width: 400, views: []) {{ {SIZE} }} }}")["labelColours"]
     picture(server, views)
+    for form, begins in (("SVG", b"<?xml"), ("PDF", b"%PDF")):
+        drawn = server.data(f"{{ labelColours(width: 400, format: {form}) {{ url }} }}")["labelColours"]
+        assert server.client.get(drawn["url"]).content.startswith(begins)
 
 
 def test_colours_belong_to_a_model_whose_ingest_has_finished(tmp_path: Path, fill_atlas: Any, quick: list[int]) -> None:

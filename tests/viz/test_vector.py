@@ -1,8 +1,11 @@
+import base64
+import io
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from schemas.errors import BadInputError, SpaceMismatchError
 from viz import vector
@@ -72,8 +75,40 @@ def test_any_text_and_value_can_stand_in_a_figure(spheres: Surface, values: NDAr
         assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
 
 
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_a_map_of_colours_has_its_names_as_text_beside_squares_of_their_colours(spheres: Surface, form: str) -> None:
+    rgb = np.tile(np.float32([0.2, 0.4, 0.6]), (spheres.n_cells, 1))
+    drawn = [
+        vector.render_colours(
+            rgb,
+            spheres.pixel_map(300),
+            form=form,
+            outlines=spheres.roi_outlines(),
+            title="Labels",
+            legend_names=[("cake", (51, 102, 153)), (HOSTILE, (255, 0, 0))],
+            note="simulated",
+        )
+        for _ in range(2)
+    ]
+    assert drawn[0] == drawn[1]
+    if form == "svg":
+        root = ElementTree.fromstring(drawn[0])
+        texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"Labels", "cake", "simulated", "SQUARE"} <= texts
+        styles = [element.get("style", "") for element in root.iter("{http://www.w3.org/2000/svg}path")]
+        assert any("fill: #336699" in style for style in styles)
+        (image,) = root.iter("{http://www.w3.org/2000/svg}image")
+        encoded = image.get("{http://www.w3.org/1999/xlink}href", "").split("base64,")[1]
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA"))
+        coloured = np.ptp(pixels[..., :3], axis=2) > 0
+        assert coloured.mean() > 0.1
+        assert (pixels[coloured] == (51, 102, 153, 255)).all()
+
+
 def test_bad_requests_are_refused(spheres: Surface, values: NDArray[np.float32]) -> None:
     with pytest.raises(BadInputError, match="svg or pdf"):
         vector.render(values, spheres.pixel_map(100), form="gif")
+    with pytest.raises(BadInputError, match="svg or pdf"):
+        vector.render_colours(np.ones((spheres.n_cells, 3), np.float32), spheres.pixel_map(100), form="gif")
     with pytest.raises(SpaceMismatchError):
         vector.render(values[1:], spheres.pixel_map(100), form="svg")

@@ -207,6 +207,10 @@ def test_labels_are_shown_in_colours(visit_at: Any, two_methods: Any, quick: Non
     again = view.open("/?show=labels")
     again.wait_for_selector("#names li")
     assert again.locator("#names li").all_inner_texts() == names
+    page.click("#download summary")
+    with page.expect_download() as download:
+        page.click("#download-svg")
+    assert names[0].strip() in Path(download.value.path()).read_text()
     page.click("#names li button >> nth=0")
     page.wait_for_selector("#top tbody tr")
     assert page.input_value("#concept") == names[0].strip()
@@ -249,6 +253,24 @@ def test_what_is_shown_can_be_had_as_files(visit: Any, server: Any, atlas: Any, 
     assert server.data(picture)["flatmap"]["url"].startswith("/flatmaps/")
     statement = files["sql"].decode()
     assert len(atlas.sql(statement)) > 100
+
+
+def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Any) -> None:
+    pictures = []
+    for more in ("", "&brush=250_450_60&voxel=20"):
+        page = visit().open(f"/?concept=cake{more}")
+        page.wait_for_selector("#card:not([hidden])" if more else "#top tbody tr")
+        page.click("#download summary")
+        with page.expect_download() as download:
+            page.click("#download-png")
+        image = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
+        pictures.append(np.ptp(np.asarray(image.convert("RGB"), int), axis=2))
+    plain, brushed = pictures
+    assert 0.05 < (brushed > 60).sum() / (plain > 60).sum() < 0.7
+    page.click("#download summary")
+    with page.expect_download() as download:
+        page.click("#download-svg")
+    assert 'id="voxel 20-0"' in Path(download.value.path()).read_text()
 
 
 def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Any, atlas: Any) -> None:
