@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -42,6 +43,10 @@ from viz.surface import load_surface
 
 QUERY_THREADS, WAITING_QUERIES = 4, 200
 PICTURE_THREADS, WAITING_PICTURES = 2, 30
+AGAIN_S = 1.0
+"""Seconds between attempts to load an atlas that does not answer."""
+
+log = logging.getLogger("voxel_atlas.api")
 
 _COMMITTED = """
     SELECT coalesce(sum(n_rows), 0)::BIGINT, coalesce(sum(n_rows) FILTER (committed_at > now() - INTERVAL 1 MINUTE), 0)
@@ -166,8 +171,19 @@ class Doors:
         text, media_type = self.metrics.text()
         return Response(text, media_type=media_type)
 
-    def warm_up(self) -> None:
-        """Load what the first visitor would wait for: flat maps, indexes, the text tower."""
+    async def warm_up(self, loaded: Callable[[], object]) -> None:
+        """Load what visitors would wait for, then call `loaded`; where the database does not answer, try again."""
+        while not self.warm:
+            try:
+                await self.drawing.run(self._load)
+                await self.drawing.run(loaded)
+                self.warm = True
+            except AtlasError as error:
+                log.warning("not ready yet: %s", error)
+                await asyncio.sleep(AGAIN_S)
+
+    def _load(self) -> None:
+        """Flat maps, indexes, the text tower."""
         for subject_id in self.atlas.subjects()["subject_id"]:
             with suppress(AtlasError):
                 _ = self.places.of_subject(subject_id).page_map
@@ -176,7 +192,6 @@ class Doors:
             with suppress(AtlasError):
                 self.atlas.similar_voxels("voxel", model=model_id, first=1)
                 self.atlas.label_table(model_id)
-        self.warm = True
 
     def close(self) -> None:
         """Wait for what runs."""
@@ -207,13 +222,16 @@ def map_request(request: Request) -> MapRequest:
     return MapRequest(**given, **numbers, significant=significant)  # type: ignore[arg-type]
 
 
-def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_surface) -> Starlette:
+def create_app(
+    atlas: Atlas, settings: Settings, *, load: LoadSurface = load_surface, loaded: Callable[[], object] = lambda: None
+) -> Starlette:
     """The application that `voxel-atlas serve` runs.
 
     Args:
         atlas: The open atlas; the caller closes it.
         settings: Where things are and who may ask.
         load: How a subject's surface is found.
+        loaded: Called in a thread before the first time that the application is ready.
 
     Raises:
         BadInputError: The address is open to other machines and no token is set.
@@ -229,11 +247,10 @@ def create_app(atlas: Atlas, settings: Settings, *, load: LoadSurface = load_sur
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(doors.drawing.run(doors.warm_up))
-        watching = asyncio.create_task(metrics.watch_loop())
+        tasks = asyncio.create_task(doors.warm_up(loaded)), asyncio.create_task(metrics.watch_loop())
         yield
-        watching.cancel()
-        await warming
+        for task in tasks:
+            task.cancel()
         # In a thread: it waits for what runs, and closes event loops that are not this one.
         await asyncio.to_thread(doors.close)
 

@@ -257,6 +257,17 @@ def test_readiness_compares_generations(
                 assert own.client.get("/readyz").json() == {"ready": True, "generation": 2, "indexGeneration": 2}
 
 
+def test_a_server_is_not_ready_while_it_loads(atlas: Any, settings: Settings, serve: Any, surfaces: Any) -> None:
+    gate = threading.Event()
+    with serve(create_app(atlas, settings, load=surfaces, loaded=lambda: gate.wait(20))) as own:
+        response = own.client.get("/readyz")
+        assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (503, "NOT_READY")
+        assert own.client.get("/healthz").status_code == 200
+        gate.set()
+        while own.client.get("/readyz").status_code == 503:
+            time.sleep(0.02)
+
+
 def test_a_database_that_does_not_answer_is_not_ready(
     atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +279,26 @@ def test_a_database_that_does_not_answer_is_not_ready(
         response = own.client.get("/readyz")
         assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (503, "STORE")
         assert own.client.get("/healthz").status_code == 200
+
+
+def test_a_server_that_starts_before_its_database_is_ready_with_it(
+    atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    subjects = atlas.subjects
+
+    def late() -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise StoreError("The disk is not there yet; mount it.")
+        return subjects()
+
+    monkeypatch.setattr(atlas, "subjects", late)
+    monkeypatch.setattr("api.http.AGAIN_S", 0.01)
+    with serve(create_app(atlas, settings, load=surfaces)) as own:
+        while own.client.get("/readyz").status_code == 503:
+            time.sleep(0.02)
+    assert len(tries) == 2
 
 
 def test_metrics_tell_of_the_index_the_rows_and_the_ingest(server: Any) -> None:
