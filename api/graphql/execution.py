@@ -13,6 +13,7 @@ from graphql import (
     GraphQLObjectType,
     get_nullable_type,
     is_leaf_type,
+    is_list_type,
     is_non_null_type,
     is_object_type,
 )
@@ -24,11 +25,12 @@ _REFUSED = (AttributeError, GraphQLError, TypeError, ValueError)
 
 
 class Attribute(NamedTuple):
-    """A field that is an attribute with a scalar or an enum in it."""
+    """A field that is an attribute with a scalar or an enum in it, or with a list of them."""
 
     name: str
     kind: GraphQLLeafType
     nullable: bool
+    listed: bool
 
 
 class Execution(StrawberryGraphQLCoreExecutionContext):
@@ -73,6 +75,10 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         value = getattr(source, attribute.name)
         if value is None and attribute.nullable:
             return None
+        if attribute.listed:
+            if not isinstance(value, list):
+                raise TypeError(attribute.name)
+            return [self.complete_leaf_value(attribute.kind, item) for item in value]
         return self.complete_leaf_value(attribute.kind, value)
 
 
@@ -82,7 +88,9 @@ def attributes(kind: GraphQLObjectType) -> dict[str, Attribute]:
     found = {}
     for name, field in kind.fields.items():
         declared = (field.extensions or {}).get("strawberry-definition")
-        leaf = get_nullable_type(field.type)
+        whole = get_nullable_type(field.type)
+        listed = is_list_type(whole)
+        leaf = get_nullable_type(whole.of_type) if listed else whole
         if isinstance(declared, StrawberryField) and declared.is_basic_field and is_leaf_type(leaf) and not field.args:
-            found[name] = Attribute(declared.python_name, leaf, not is_non_null_type(field.type))
+            found[name] = Attribute(declared.python_name, leaf, not is_non_null_type(field.type), listed)
     return found

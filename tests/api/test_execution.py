@@ -23,6 +23,7 @@ class Thing:
     perhaps: str | None
     colour: Colour
     words: list[str]
+    holes: list[int | None] | None
     id: strawberry.ID
 
     @strawberry.field
@@ -32,7 +33,7 @@ class Thing:
 
 def thing(kind: str) -> Thing:
     """A thing, one of whose attributes is not what its type says."""
-    good = {"whole": 3, "part": 0.5, "perhaps": None, "colour": Colour.RED, "words": ["a"], "id": "x"}
+    good = {"whole": 3, "part": 0.5, "perhaps": None, "colour": Colour.RED, "words": ["a"], "holes": None, "id": "x"}
     return Thing(**{**good, **ODD.get(kind, {})})  # type: ignore[arg-type]
 
 
@@ -43,6 +44,10 @@ ODD: dict[str, dict[str, Any]] = {
     "large": {"whole": 2**40},
     "error": {"perhaps": ValueError("spoilt")},
     "colour": {"colour": "blue"},
+    "no list": {"words": "abc"},
+    "a null in a list": {"words": ["a", None, "b"]},
+    "an error in a list": {"words": ["a", ValueError("spoilt")]},
+    "text in a list": {"holes": [1, "x"]},
 }
 
 
@@ -62,9 +67,9 @@ class Query:
 
 
 FIELDS = (
-    "whole part again: part perhaps colour words id computed(times: 3) __typename",
-    "whole part again: part perhaps colour id",
-    "whole ...F perhaps @include(if: false)",
+    "whole part again: part perhaps colour words holes id computed(times: 3) __typename",
+    "whole part again: part perhaps colour words id holes",
+    "whole words holes ...F perhaps @include(if: false)",
 )
 
 
@@ -85,9 +90,23 @@ def test_both_ways_agree(kind: str, root: str, fields: str) -> None:
     assert bool(answers[0][1]) == (kind != "good")
 
 
+@pytest.mark.parametrize("holes", [[], [1, None, 2], (1, 2), {1}])
+def test_both_ways_agree_on_what_is_no_mistake(holes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ODD, "holes", {"holes": holes})
+    answers = [
+        strawberry.Schema(query=Query, execution_context_class=executor).execute_sync(
+            '{ things(kind: "holes") { words holes } }'
+        )
+        for executor in (Execution, StrawberryGraphQLCoreExecutionContext)
+    ]
+    assert answers[0].data == answers[1].data
+    assert answers[0].errors is answers[1].errors is None
+
+
 def test_only_attributes_without_arguments_go_the_short_way() -> None:
     kinds = published._schema.type_map
     voxel = attributes(kinds["Voxel"])  # type: ignore[arg-type]
     assert {"voxel", "r2", "similarity", "modelId"} <= voxel.keys()
-    assert not {"labels", "neighbours", "id", "rois"} & voxel.keys()
+    assert not {"labels", "neighbours", "id"} & voxel.keys()
+    assert voxel["rois"].listed
     assert voxel["noiseCeiling"].name == "noise_ceiling"
