@@ -40,7 +40,8 @@ def fuzz(url: str, cases: int) -> Fuzzed:
         @given(case=operation.as_strategy())
         def ask(case: schemathesis.Case) -> None:
             counted.cases += 1
-            response = case.call(timeout=60)
+            # A model's label colours are worked out when they are first asked for, which takes a minute.
+            response = case.call(timeout=300)
             answer = response.json()
             errors = answer.get("errors", [])
             codes = [error.get("extensions", {}).get("code") for error in errors]

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 
 from atlas.labels import label_id
@@ -37,26 +36,26 @@ _LABELS_EACH = 5
 _PATIENCE_S = 300.0
 
 
-def random_atlas(home: Path, n: int) -> None:
-    """Make an atlas of n voxels with random weights, labels and scores in `home`."""
+def random_atlas(home: Path, n: int, *, dim: int = DIM, backbone: str = "lite") -> str:
+    """Make an atlas of n voxels with random weights, labels and scores in `home`; the model's id."""
     random = np.random.default_rng(0)
-    config = IngestConfig(dataset="simulated", subject="R", backbone="lite")
-    subject, model = "simulated/R", f"simulated/R/lite/{config.sha256[:6]}"
+    config = IngestConfig(dataset="simulated", subject="R", backbone=backbone)
+    subject, model = "simulated/R", f"simulated/R/{backbone}/{config.sha256[:6]}"
     run = {"run_id": "r", "model_id": model, "config": "{}", "code_version": "0", "message": ""}
     now = datetime.now(UTC)
-    vectors = random.normal(size=(len(WORDS), DIM))
+    vectors = random.normal(size=(len(WORDS), dim))
     ids = [label_id(word) for word in WORDS]
     once = {
         "subject": [{"subject_id": subject, "dataset": "simulated", "simulated": True, "space": "volume",
                      "surface": "S1", "transform": "fullhead", "shape": list(_SHAPE), "description": "Random."}],
         "roi": [{"subject_id": subject, "roi": name, "source": "simulated", "description": name} for name in "ABCDE"],
-        "model": [{"model_id": model, "subject_id": subject, "backbone": "lite", "config": config.canonical_json(),
-                   "config_sha256": config.sha256, "feature_mean": [0.0] * DIM,
-                   "feature_covariance": np.eye(DIM, dtype=np.float32).ravel().tolist(), "label_backbone": "lite",
+        "model": [{"model_id": model, "subject_id": subject, "backbone": backbone, "config": config.canonical_json(),
+                   "config_sha256": config.sha256, "feature_mean": [0.0] * dim,
+                   "feature_covariance": np.eye(dim, dtype=np.float32).ravel().tolist(), "label_backbone": backbone,
                    "n_train": 85, "n_test": 15, "n_voxels": n}],
         "label": [{"label_id": number, "lemma": word} for number, word in zip(ids, WORDS, strict=True)],
         "label_embedding": [
-            {"label_id": number, "backbone": "lite", "vector": (vector / np.linalg.norm(vector)).tolist()}
+            {"label_id": number, "backbone": backbone, "vector": (vector / np.linalg.norm(vector)).tolist()}
             for number, vector in zip(ids, vectors, strict=True)
         ],
         "run": [{**run, "state": state, "recorded_at": now} for state in ("started", "finished")],
@@ -66,17 +65,18 @@ def random_atlas(home: Path, n: int) -> None:
         store.append(tables, run_id="r", stage="model", key=model)
         for first in range(0, n, _BATCH):
             voxels = np.arange(first, min(first + _BATCH, n), dtype=np.int32)
-            batch = _voxels(random, voxels, subject, model, np.array(ids))
+            batch = _voxels(random, voxels, subject, model, np.array(ids), dim)
             store.append(batch, run_id="r", stage="fit", key=f"{model}/{first}")
+    return model
 
 
 def _voxels(
-    random: np.random.Generator, voxels: np.ndarray, subject: str, model: str, ids: np.ndarray
+    random: np.random.Generator, voxels: np.ndarray, subject: str, model: str, ids: np.ndarray, dim: int
 ) -> dict[str, pa.Table]:
     n = len(voxels)
     ones = np.ones(n, np.float32)
-    weights = random.standard_normal((n, DIM), np.float32)
-    offsets = np.arange(0, n * DIM + 1, DIM, dtype=np.int32)
+    weights = random.standard_normal((n, dim), np.float32)
+    offsets = np.arange(0, n * dim + 1, dim, dtype=np.int32)
     rows = {"voxel": voxels, "model_id": [model] * n}
     each = np.repeat(voxels, _LABELS_EACH)
     words = np.argsort(random.random((n, len(ids))), axis=1)[:, :_LABELS_EACH]
@@ -123,8 +123,9 @@ class Served:
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def memory(self) -> int:
-        """Bytes of memory that the process holds for itself alone."""
-        return int(psutil.Process(self.process.pid).memory_full_info().uss)
+        """Bytes of memory that the process has written; other programs decide whether it shares pages of libraries."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text(encoding="utf-8")
+        return 1024 * int(rollup.split("Private_Dirty:")[1].split()[0])
 
 
 @contextmanager
@@ -151,7 +152,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
         except urllib.error.URLError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
-            time.sleep(0.1)
+            time.sleep(0.02)
         else:
             return
 
