@@ -11,7 +11,15 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from api.config_options import ON_ERROR_HELP, OnError, field_parameters, given_settings, parameter, style_parameters
+from api.config_options import (
+    ON_ERROR_HELP,
+    WORKERS_HELP,
+    OnError,
+    field_parameters,
+    given_settings,
+    parameter,
+    style_parameters,
+)
 from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 from schemas.config import LABELLED_BY, IngestConfig, Settings
 from schemas.errors import BadInputError, StoreError
@@ -34,7 +42,13 @@ def register(app: typer.Typer) -> None:
         "dissect",
         help="Label the voxels of a fitted model, by its own settings or by others, which make a model of their own; "
         "or go on with that.",
-    )(_with_options(_dissect, parameter("on_error", str | None, ON_ERROR_HELP)))
+    )(
+        _with_options(
+            _dissect,
+            parameter("on_error", str | None, ON_ERROR_HELP),
+            parameter("workers", str | None, WORKERS_HELP),
+        )
+    )
     app.command("plan", help="Say how much there will be to caption and to draw, and how long a dissection takes.")(
         _with_options(_plan, parameter("sample", int | None, "Images to look at; 0 for all. [default: 100]"))
     )
@@ -49,6 +63,7 @@ class _Job:
     atlas: str = ""
     weights: Path | None = None
     on_error: OnError = "stop"
+    workers: str = ""
     sample: int = 100
     json: bool = False
     csv: bool = False
@@ -125,10 +140,12 @@ def _dissect(job: _Job, changes: dict[str, Any]) -> None:
     from api.console import Bars, report
     from atlas.store import Store
     from ingest.redissection import dissect
+    from ingest.workers import open_workers
 
     settings = settings_of(job.atlas)
     token = settings.token.get_secret_value()
     with (
+        open_workers(job.workers or settings.workers, settings.home) as workers,
         Store.open(settings.address, create=False, token=token, memory_limit=settings.memory_limit) as store,
         Bars(screen) as bars,
     ):
@@ -145,6 +162,7 @@ def _dissect(job: _Job, changes: dict[str, Any]) -> None:
             batch_images=settings.batch_images,
             progress=bars,
             skip_bad=job.on_error == "skip",
+            workers=workers,
         )
     row = {"model_id": model_id, "atlas": settings.address}
     report(screen, output, f"{model_id} is in {settings.address}", row, style_of(job.json, job.csv))
@@ -181,7 +199,7 @@ def _plan(job: _Job, changes: dict[str, Any]) -> None:
 
 
 def _print_plan(config: IngestConfig, found: "Plan", style: "Format") -> None:
-    from api.console import show
+    from api.console import rate, show
 
     about = "all" if found.n_looked_at == found.n_images else f"estimated from {found.n_looked_at}"
     screen.print(f"{found.n_voxels:,} voxels want {found.n_images:,} different images ({about}).", highlight=False)
@@ -190,7 +208,7 @@ def _print_plan(config: IngestConfig, found: "Plan", style: "Format") -> None:
             "what": job.what,
             "number": f"{job.number:,}",
             "done": f"{job.done:,}",
-            "per second": "" if job.per_second == float("inf") else f"{job.per_second:,.3g}",
+            "per second": "" if job.per_second == float("inf") else rate(job.per_second),
             "time": "" if job.per_second == float("inf") else _duration(job.seconds),
         }
         for job in found.jobs

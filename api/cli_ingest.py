@@ -12,6 +12,7 @@ from rich.console import Console
 
 from api.config_options import (
     ON_ERROR_HELP,
+    WORKERS_HELP,
     OnError,
     field_parameters,
     given_settings,
@@ -51,6 +52,7 @@ class _Job:
     atlas: str = ""
     learning_curve: bool = False
     on_error: OnError = "stop"
+    workers: str = ""
     json: bool = False
     csv: bool = False
 
@@ -75,6 +77,7 @@ def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[...
             option="learning-curve/--no-learning-curve",
         ),
         parameter("on_error", str | None, ON_ERROR_HELP),
+        parameter("workers", str | None, WORKERS_HELP),
         *style_parameters(),
     ]
     parameters += field_parameters(name for name in IngestConfig.model_fields if name not in _FILLED_IN)
@@ -88,27 +91,30 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
     from atlas.store import Store
     from ingest.datasets import open_dataset
     from ingest.pipeline import ingest
+    from ingest.workers import open_workers
 
     style, settings = style_of(job.json, job.csv), settings_of(job.atlas)
-    dataset = open_dataset(config, settings.home)
-    backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
-    same = config.label_backbone == config.backbone
-    label_backbone = backbone if same else load(config.label_backbone, device=settings.device, home=settings.home)
-    with Store.open(settings.address, memory_limit=settings.memory_limit) as store, Bars(screen) as bars:
-        model_id = ingest(
-            store,
-            dataset,
-            config,
-            backbone,
-            label_backbone,
-            home=settings.home,
-            device=settings.device,
-            batch_images=settings.batch_images,
-            learning_curve=job.learning_curve,
-            progress=bars,
-            skip_bad=job.on_error == "skip",
-        )
-        curve = store.frame(_CURVE, [model_id])
+    with open_workers(job.workers or settings.workers, settings.home) as workers:
+        dataset = open_dataset(config, settings.home)
+        backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
+        same = config.label_backbone == config.backbone
+        label_backbone = backbone if same else load(config.label_backbone, device=settings.device, home=settings.home)
+        with Store.open(settings.address, memory_limit=settings.memory_limit) as store, Bars(screen) as bars:
+            model_id = ingest(
+                store,
+                dataset,
+                config,
+                backbone,
+                label_backbone,
+                home=settings.home,
+                device=settings.device,
+                batch_images=settings.batch_images,
+                learning_curve=job.learning_curve,
+                progress=bars,
+                skip_bad=job.on_error == "skip",
+                workers=workers,
+            )
+            curve = store.frame(_CURVE, [model_id])
     if job.learning_curve:
         show(output, curve, style)
         style = "table"

@@ -16,6 +16,8 @@ OnError = Literal["stop", "skip"]
 """What becomes of a run when an image cannot be read, or a caption or a picture cannot be made."""
 ON_ERROR_HELP = "When an image cannot be read or a picture cannot be made: stop, or skip it and say so. [default: stop]"
 
+WORKERS_HELP = "Where costly batches are worked on: dask://HOST:PORT, dask:PROCESSES or slurm:JOBS; none: here."
+
 _SINGULAR = {"rois": "roi", "skip_sessions": "skip-session", "methods": "method", "tasks": "task"}
 """Fields that hold several values, and the option that gives one of them and can be given again."""
 

@@ -24,6 +24,7 @@ _FILE_DDL = re.sub(r"\b(?:weights|vector) FLOAT\[\] NOT NULL", r"\g<0> USING COM
 
 _QUACK = re.compile(r"quack:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
 _DUCKLAKE = re.compile(r"ducklake:(?P<catalog>[^\s'\"]+)(?: data=(?P<data>[^'\"]+))?")
+_FULL = ("No space left", "enough space", "Disk quota exceeded", "File too large")
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
 
 
@@ -121,7 +122,8 @@ def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str
             f"No atlas can be made at {path}: {error.strerror}; choose a folder that you can write to."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():  # a read-only medium refuses to remove even what is not there
+            temporary.unlink()
 
 
 def _require_duckdb(path: Path) -> None:
@@ -219,7 +221,7 @@ def _explain(message: str, name: str) -> StoreError:
         )
     if "different configuration" in message:
         return StoreLockedError(f"{name} is already open in this process, in another mode; close it first.")
-    if "No space left" in message or "enough space" in message:
+    if any(sign in message for sign in _FULL):
         return StoreError(f"The disk of {name} is full; make room, then start again: committed batches are safe.")
     if "Permission denied" in message or "Read-only file system" in message:
         return StoreError(f"{name} cannot be written: permission denied; open it read-only or change its permissions.")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from schemas.errors import AtlasError, StoreError
+
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file under a temporary name beside `path`, flush it to disk, then rename it.
@@ -15,7 +17,22 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Args:
         path: where the file goes; its folder is made when it is not there.
         write: gets the open binary file.
+
+    Raises:
+        StoreError: the disk is full, or the folder is not to be written to.
     """
+    try:
+        _write_atomically(path, write)
+    except OSError as error:
+        if isinstance(error, AtlasError):
+            raise
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}; make room or give back its rights, "
+            "then start again: what is done stays."
+        ) from error
+
+
+def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

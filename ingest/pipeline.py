@@ -27,6 +27,7 @@ from ingest.stages.encode import encode
 from ingest.stages.fit import fit
 from ingest.stages.learning_curve import append_learning_curve
 from ingest.stages.subject import append_subject
+from ingest.workers import Here, Workers
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError, NotFoundError
 
@@ -44,6 +45,7 @@ def ingest(
     learning_curve: bool = False,
     progress: Progress | None = None,
     skip_bad: bool = False,
+    workers: Workers | None = None,
 ) -> str:
     """Bring one model of one subject into the atlas, or go on with it.
 
@@ -59,6 +61,7 @@ def ingest(
         learning_curve: also fit every voxel on fewer images; a model that is complete gets it added.
         progress: told what happens.
         skip_bad: go on without images that cannot be read and labels that cannot be drawn; they stop the run otherwise.
+        workers: where the costly batches are worked on; None for this process.
 
     Returns:
         The model's id.
@@ -71,6 +74,7 @@ def ingest(
         LedgerConflictError: the atlas says something else of the subject or of an image.
         StoreLockedError: another process ingests the same model.
         StoreError: the atlas or a picture cannot be written.
+        WorkersError: no worker is left.
     """
     require_sense(config, label_backbone)
     progress = progress or Silent()
@@ -92,6 +96,7 @@ def ingest(
         device=device,
         batch_images=batch_images,
         skip_bad=skip_bad,
+        workers=workers or Here(),
     )
     networks = load_networks(context, label_backbone)
     with only_one(home, context.model_id), recorded(context):

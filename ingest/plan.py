@@ -21,8 +21,9 @@ from ingest.dissection.nouns import NounExtractor
 from ingest.dissection.synthesis import Generator, seed_of
 from ingest.dissection.vocabulary import by_mention, grown, shortened
 from ingest.labelling import voxels_to_label
+from ingest.stages.candidates import Region, find_candidates
 from ingest.stages.context import Context, ranges
-from ingest.stages.describe import LazyCrops, Region, find_candidates
+from ingest.stages.describe import LazyCrops
 from ingest.stages.fitted import fitted
 from schemas.config import IngestConfig
 

@@ -13,6 +13,7 @@ from ingest.runs import only_one, recorded
 from ingest.stages.context import Context
 from ingest.stages.encode import encode
 from ingest.stages.inherit import inherit_fit, inherit_top_images
+from ingest.workers import Here, Workers
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
@@ -30,6 +31,7 @@ def dissect(
     batch_images: int = 8,
     progress: Progress | None = None,
     skip_bad: bool = False,
+    workers: Workers | None = None,
 ) -> str:
     """Label the voxels of a fitted model with settings of one's own, or go on with that.
 
@@ -48,6 +50,7 @@ def dissect(
         batch_images: see `ingest`.
         progress: see `ingest`.
         skip_bad: see `ingest`.
+        workers: see `ingest`.
 
     Returns:
         The id of the model that has the labels: `source`, or the new one.
@@ -72,6 +75,7 @@ def dissect(
         device=device,
         batch_images=batch_images,
         skip_bad=skip_bad,
+        workers=workers or Here(),
     )
     asked = selected_voxels(dataset, config)
     networks = load_networks(context, label_backbone)

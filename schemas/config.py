@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     batch_images: Count = Field(8, description="Images that a network sees at once on a CPU.")
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1 …")
     memory_limit: str = Field("2GB", description="Memory that DuckDB may use.")
+    workers: str = Field(
+        "",
+        description="Where the costly batches of an ingest are worked on: dask://HOST:PORT, dask:PROCESSES, slurm or "
+        "slurm:JOBS; empty means in its own process.",
+    )
     cortex_filestore: Path | None = Field(
         None, description="pycortex store with your own subjects; empty means the store that pycortex ships."
     )

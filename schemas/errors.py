@@ -32,6 +32,10 @@ class StoreLockedError(StoreError):
     """Another process has the atlas file open for writing."""
 
 
+class WorkersError(AtlasError, RuntimeError):
+    """Processes that were to work on batches cannot be reached, or ended."""
+
+
 class SpaceMismatchError(AtlasError, ValueError):
     """A map and a surface do not belong to the same space, transform or hemisphere."""
 

@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from atlas.backbones.elsewhere import reloadable
 from atlas.backbones.interface import Backbone
 from schemas.errors import NotFoundError
 
@@ -44,6 +45,7 @@ def n_features(name: str) -> int:
     return _FEATURES.get(name, 2048)
 
 
+@reloadable
 def load(name: str, *, weights: Path | None = None, device: str = "auto", home: Path) -> Backbone:
     """Make a backbone with its pretrained weights.
 

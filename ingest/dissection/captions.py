@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from atlas.backbones.elsewhere import reloadable
 from atlas.backbones.interface import Backbone, Floats, Image
 from schemas.errors import BadInputError
 
@@ -80,6 +81,7 @@ def _sentence(nouns: Sequence[str]) -> str:
     return f"a photo of {', '.join(things[:-1])} and {things[-1]}"
 
 
+@reloadable
 def load_captioner(
     name: str, backbone: Backbone, home: Path, device: str = "auto", lite: Backbone | None = None
 ) -> Captioner:

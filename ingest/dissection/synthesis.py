@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from atlas.backbones.elsewhere import reloadable
 from atlas.backbones.interface import Backbone, Image
 from ingest.dissection.captions import settings_name
 from schemas.errors import BadInputError
@@ -71,6 +72,7 @@ class CollageGenerator:
         return [self.generate(label, seeds) for label, seeds in requests]
 
 
+@reloadable
 def load_generator(name: str, home: Path, device: str = "auto", lite: Backbone | None = None) -> Generator:
     """Load the generator of a name.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -11,31 +11,27 @@ from atlas.backbones.interface import Backbone, Image
 from atlas.store import Store
 from ingest.datasets.interface import Dataset
 from ingest.progress import Progress
+from ingest.workers import Here, Workers
 from schemas.config import IngestConfig
 from schemas.errors import AtlasError, BadInputError, NotFoundError
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Context:
-    """One ingest: what goes in, where it goes, and the names under which its rows are kept."""
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What work on a batch needs, wherever it is done: other processes get a copy."""
 
-    store: Store
     dataset: Dataset
     backbone: Backbone
     config: IngestConfig
     home: Path
     """Folder for feature files, generated pictures and weights."""
-    run_id: str
     model_id: str
-    progress: Progress
+    """Under which the rows are kept."""
     device: str
+    """As the user names it: auto is each machine's own."""
     batch_images: int
-    skip_bad: bool = False
-    """Whether what cannot be done is skipped, with a note; it stops the run otherwise."""
-    skipped: list[str] = field(default_factory=list)
-    """What was skipped so far."""
 
     def image(self, index: int) -> Image:
         """Image `index` of the data set.
@@ -52,6 +48,26 @@ class Context:
             raise BadInputError(
                 f"The image {stimulus_id} ({uri}) cannot be read: {str(error).rstrip('.')}; put the file back."
             ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(Bench):
+    """One ingest: what goes in, where it goes, and who works on it."""
+
+    store: Store
+    run_id: str
+    progress: Progress
+    workers: Workers = field(default_factory=Here)
+    """Where the costly batches are worked on."""
+    skip_bad: bool = False
+    """Whether what cannot be done is skipped, with a note; it stops the run otherwise."""
+    skipped: list[str] = field(default_factory=list)
+    """What was skipped so far."""
+
+    @property
+    def bench(self) -> Bench:
+        """The part that other processes can have."""
+        return Bench(**{part.name: getattr(self, part.name) for part in fields(Bench)})
 
     @contextmanager
     def skipping(self, what: str) -> Iterator[None]:

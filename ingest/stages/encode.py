@@ -9,9 +9,9 @@ import numpy as np
 
 from atlas.backbones.interface import Backbone, Floats, Image
 from atlas.files import write_atomically
-from ingest.stages.context import Context
+from ingest.stages.context import Bench, Context, ranges
 
-_IMAGES_PER_FILE = 256
+_IMAGES_PER_FILE = 64
 
 
 class FeatureCache:
@@ -22,7 +22,9 @@ class FeatureCache:
         self._backbone = backbone
         self._batch_images = batch_images
 
-    def get(self, sha256s: Sequence[str], load: Callable[[int], Image], advance: Callable[[int], None]) -> Floats:
+    def get(
+        self, sha256s: Sequence[str], load: Callable[[int], Image], advance: Callable[[int], None] = lambda _: None
+    ) -> Floats:
         """Features of images, (n_images, dim).
 
         Args:
@@ -48,7 +50,19 @@ class FeatureCache:
 
 def encode(context: Context) -> Floats:
     """Features of the data set's images, (n_stimuli, dim), in the order of its `stimuli`."""
-    sha256s = context.dataset.stimuli["sha256"].to_list()
-    cache = FeatureCache(context.home, context.backbone, context.batch_images)
-    with context.progress.stage("encode images", len(sha256s)) as advance:
-        return cache.get(sha256s, context.image, advance)
+    n_images = context.dataset.stimuli.height
+    features = np.empty((n_images, context.backbone.dim), np.float32)
+    parts = ranges(n_images, _IMAGES_PER_FILE)
+    with context.progress.stage("encode images", n_images) as advance:
+        for (start, stop), found in zip(parts, context.workers.map(_encoded, context.bench, parts), strict=True):
+            features[start:stop] = found()
+            advance(stop - start)
+    return features
+
+
+def _encoded(bench: Bench, part: tuple[int, int]) -> Floats:
+    """Features of images start … stop-1; who makes them keeps them in the cache."""
+    start, stop = part
+    cache = FeatureCache(bench.home, bench.backbone, bench.batch_images)
+    sha256s = bench.dataset.stimuli["sha256"][start:stop].to_list()
+    return cache.get(sha256s, lambda index: bench.image(start + index))

@@ -1,5 +1,9 @@
 """Stages `fit` and `significance`: one ridge regression per voxel, its quality, and false discovery rates."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -11,7 +15,8 @@ from ingest.encoding.metrics import drop_reasons, pearson, r2
 from ingest.encoding.ridge import Ridge
 from ingest.encoding.significance import benjamini_hochberg, p_values
 from ingest.encoding.split import Indices, split_by
-from ingest.stages.context import Context, ranges
+from ingest.stages.batches import append_batches
+from ingest.stages.context import Bench, Context
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
@@ -25,15 +30,8 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
     config = context.config
     train, test = split_by(config, len(features))
     _append_model(context, features[train], train, test, len(voxels))
-    done = context.store.committed("fit")
-    ridge: Ridge | None = None  # its decompositions take seconds: made when the first batch needs them
-    with context.progress.stage("fit voxels", len(voxels)) as advance:
-        for start, stop in ranges(len(voxels), config.batch_voxels):
-            key = f"{context.model_id}/{start}"
-            if key not in done:
-                ridge = ridge or Ridge.from_config(features[train], config, device=resolve_device(context.device))
-                _fit_batch(context, ridge, features, train, test, voxels[start:stop], key)
-            advance(stop - start)
+    fitting = _Fitting(context.bench, features, train, test)
+    append_batches(context, "fit", "fit voxels", voxels, _fitted, fitting)
     _append_significance(context)
 
 
@@ -71,44 +69,53 @@ def _append_model(context: Context, train_features: Floats, train: Indices, test
     context.store.append(batch, run_id=context.run_id, stage="model", key=context.model_id)
 
 
-def _fit_batch(
-    context: Context,
-    ridge: Ridge,
-    features: Floats,
-    train: Indices,
-    test: Indices,
-    voxels: NDArray[np.int32],
-    key: str,
-) -> None:
-    responses = context.dataset.responses_of(voxels.astype(np.intp))
+@dataclass(frozen=True)
+class _Fitting:
+    """What fitting a batch of voxels takes."""
+
+    bench: Bench
+    features: Floats
+    """Of all images, (n_stimuli, dim)."""
+    train: Indices
+    test: Indices
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        """Its decompositions take seconds: made where and when the first batch needs them."""
+        return Ridge.from_config(self.features[self.train], self.bench.config, device=resolve_device(self.bench.device))
+
+
+def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
+    """Rows of `encoding` and `dropped` of some voxels."""
+    bench, train, test = fitting.bench, fitting.train, fitting.test
+    responses = bench.dataset.responses_of(voxels.astype(np.intp))
     # A response that is constant over the training or over the test images has no fit or no correlation.
     train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
     reasons = np.where(train_reasons != "", train_reasons, test_reasons)
     good = reasons == ""
-    fitted = ridge.fit(responses[train][:, good])
-    predicted, measured = fitted.predict(features[test]), responses[test][:, good]
-    batch = {
+    fitted = fitting.ridge.fit(responses[train][:, good])
+    predicted, measured = fitted.predict(fitting.features[test]), responses[test][:, good]
+    return {
         "encoding": pa.table(
             {
-                "model_id": pa.repeat(context.model_id, int(good.sum())),
+                "model_id": pa.repeat(bench.model_id, int(good.sum())),
                 "voxel": voxels[good],
                 "weights": list_column(fitted.weights),
                 "bias": fitted.bias,
                 "alpha": fitted.alpha,
                 "r2": r2(measured, predicted),
                 "r": pearson(measured, predicted),
-                "p": p_values(context.config, measured, predicted),
+                "p": p_values(bench.config, measured, predicted),
             }
         ),
         "dropped": pa.table(
             {
-                "model_id": pa.repeat(context.model_id, int((~good).sum())),
+                "model_id": pa.repeat(bench.model_id, int((~good).sum())),
                 "voxel": voxels[~good],
                 "reason": reasons[~good].tolist(),
             }
         ),
     }
-    context.store.append(batch, run_id=context.run_id, stage="fit", key=key)
 
 
 def _append_significance(context: Context) -> None:

@@ -13,16 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
-from atlas.backbones.interface import Backbone, Image
+from atlas.backbones.interface import Backbone, Floats, Image
 from atlas.files import write_atomically
 from atlas.labels import label_id
 from ingest.dissection.nouns import NounExtractor
 from ingest.dissection.scoring import Pictures
 from ingest.dissection.synthesis import Generator, seed_of
 from ingest.dissection.vocabulary import Labels, by_mention, shortened
-from ingest.stages.context import Context, grouped
+from ingest.stages.context import Bench, Context, grouped
 from ingest.stages.encode import FeatureCache
-from schemas.errors import BadInputError, LedgerConflictError, StoreError
+from schemas.errors import BadInputError, LedgerConflictError
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""
@@ -80,28 +80,25 @@ def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:
     )
     n_made = dict(made.iter_rows())
     done = context.store.committed("generate")
+    wishes = [
+        wish
+        for label in wanted
+        if (wish := _Wish(label, generator.name, range(n_made.get(label, 0), context.config.images_per_label))).ordinals
+        and wish.key not in done
+    ]
+    groups = list(grouped(wishes, 1 if context.skip_bad else _LABELS_AT_ONCE))
+    drawn = context.workers.map(_drawn, _Drawing(generator, context.home / "synthetic"), groups)
     skipped: set[str] = set()
     with context.progress.stage("generate", len(wanted)) as advance:
-        for labels_at_once in grouped(wanted, 1 if context.skip_bad else _LABELS_AT_ONCE):
-            missing = {}
-            for label in labels_at_once:
-                ordinals = range(n_made.get(label, 0), context.config.images_per_label)
-                key = f"{generator.name}/{label_id(label)}/{ordinals.start}-{ordinals.stop}"
-                if ordinals and key not in done:
-                    missing[label] = (ordinals, key)
-            seeds = {
-                label: [seed_of(label, generator.name, ordinal) for ordinal in ordinals]
-                for label, (ordinals, _) in missing.items()
-            }
-            drawn: list[list[Image] | None] | None = None
-            with context.skipping(f"the pictures of {', '.join(map(repr, missing))}"):
-                drawn = generator.generate_batch(list(seeds.items()))
-            if drawn is None:
-                skipped |= missing.keys()
-            for label, images in zip(missing, drawn or (), strict=drawn is not None):
-                ordinals, key = missing[label]
-                _append_pictures(context, label, generator.name, ordinals, seeds[label], images, key)
-            advance(len(labels_at_once))
+        advance(len(wanted) - len(wishes))
+        for group, made_of in zip(groups, drawn, strict=True):
+            missing = {wish.label for wish in group}
+            with context.skipping(f"the pictures of {', '.join(map(repr, sorted(missing)))}"):
+                for wish, files in zip(group, made_of(), strict=True):
+                    _append_pictures(context, wish, files)
+                    missing.remove(wish.label)
+            skipped |= missing
+            advance(len(group))
     pictures = context.store.frame(
         "SELECT l.lemma, label_id, s.ordinal, s.uri, s.sha256 FROM synthetic_image s JOIN label l USING (label_id) "
         "WHERE s.generator = ? AND s.ordinal < ? ORDER BY label_id, s.ordinal",
@@ -116,67 +113,105 @@ def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:
 
 def encode_pictures(context: Context, drawn: Drawn, *spaces: Backbone) -> list[Pictures]:
     """Features of the pictures in each of the spaces; a label whose pictures cannot be read joins the missing ones."""
-    caches = [FeatureCache(context.home, space, context.batch_images) for space in spaces]
     ids: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     features = [[np.empty((0, space.dim), np.float32)] for space in spaces]
-    with context.progress.stage("encode pictures", drawn.pictures.height * len(spaces)) as advance:
-        # Each label's features are one file of the cache, whatever other labels there are.
-        for rows in drawn.pictures.partition_by("label_id", maintain_order=True):
+    labels = drawn.pictures.partition_by("label_id", maintain_order=True)
+    encoded = context.workers.map(_encoded, _Encoding(context.bench, spaces), labels)
+    with context.progress.stage("encode pictures", drawn.pictures.height) as advance:
+        for rows, found in zip(labels, encoded, strict=True):
             label = rows["lemma"][0]
             drawn.missing.add(label)
             with context.skipping(f"the pictures of {label!r}"):
-                read, sha256s = _reader(label, rows["uri"].to_list()), rows["sha256"].to_list()
-                found = [cache.get(sha256s, read, advance) for cache in caches]
+                of_label = found()
                 drawn.missing.remove(label)
                 ids.append(rows["label_id"].to_numpy())
-                for of_space, more in zip(features, found, strict=True):
+                for of_space, more in zip(features, of_label, strict=True):
                     of_space.append(more)
+            advance(rows.height)
     label = np.concatenate(ids)
     return [Pictures(label, np.concatenate(of_space)) for of_space in features]
 
 
-def _append_pictures(
-    context: Context,
-    label: str,
-    generator: str,
-    ordinals: range,
-    seeds: Sequence[int],
-    images: Sequence[Image] | None,
-    key: str,
-) -> None:
-    batch = {"label": pa.table({"label_id": [label_id(label)], "lemma": [label]})}
-    if images is not None:
-        files = [_save(context.home / "synthetic", image) for image in images]
+@dataclass(frozen=True)
+class _Encoding:
+    """What encoding the pictures of a label takes."""
+
+    bench: Bench
+    spaces: Sequence[Backbone]
+
+
+def _encoded(encoding: _Encoding, rows: pl.DataFrame) -> list[Floats]:
+    """Features of the pictures of one label in each space, which are one file of the cache each."""
+    bench = encoding.bench
+    read, sha256s = _reader(rows["lemma"][0], rows["uri"].to_list()), rows["sha256"].to_list()
+    return [FeatureCache(bench.home, space, bench.batch_images).get(sha256s, read) for space in encoding.spaces]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """Pictures of a label that are to be drawn."""
+
+    label: str
+    generator: str
+    ordinals: range
+
+    @property
+    def key(self) -> str:
+        """Of their batch."""
+        return f"{self.generator}/{label_id(self.label)}/{self.ordinals.start}-{self.ordinals.stop}"
+
+    @property
+    def seeds(self) -> list[int]:
+        """One a picture."""
+        return [seed_of(self.label, self.generator, ordinal) for ordinal in self.ordinals]
+
+
+_Files = list[tuple[str, str]]
+"""(path, SHA-256) of each picture."""
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What drawing takes."""
+
+    generator: Generator
+    folder: Path
+
+
+def _drawn(drawing: _Drawing, wishes: Sequence[_Wish]) -> list[_Files | None]:
+    """Draw some labels and keep the pictures; None for a label that cannot be drawn."""
+    drawn = drawing.generator.generate_batch([(wish.label, wish.seeds) for wish in wishes])
+    return [None if images is None else [_save(drawing.folder, image) for image in images] for images in drawn]
+
+
+def _append_pictures(context: Context, wish: _Wish, files: _Files | None) -> None:
+    label = label_id(wish.label)
+    batch = {"label": pa.table({"label_id": [label], "lemma": [wish.label]})}
+    if files is not None:
         batch["synthetic_image"] = pa.table(
             {
-                "label_id": [label_id(label)] * len(files),
-                "generator": [generator] * len(files),
-                "ordinal": list(ordinals),
-                "seed": seeds,
-                "uri": [str(path) for path, _ in files],
+                "label_id": [label] * len(files),
+                "generator": [wish.generator] * len(files),
+                "ordinal": list(wish.ordinals),
+                "seed": wish.seeds,
+                "uri": [uri for uri, _ in files],
                 "sha256": [digest for _, digest in files],
             }
         )
     # Where another machine has drawn the label meanwhile, its pictures are used.
     with suppress(LedgerConflictError):
-        context.store.append(batch, run_id=context.run_id, stage="generate", key=key)
+        context.store.append(batch, run_id=context.run_id, stage="generate", key=wish.key)
 
 
-def _save(folder: Path, image: Image) -> tuple[Path, str]:
+def _save(folder: Path, image: Image) -> tuple[str, str]:
     encoded = io.BytesIO()
     # A tenth larger than at the usual level, in a third of the time, which is longer than a collage takes to draw.
     PIL_Image.fromarray(image).save(encoded, "PNG", compress_level=1)
     digest = hashlib.sha256(encoded.getvalue()).hexdigest()
     path = folder / digest[:2] / f"{digest}.png"
     if not path.exists():
-        try:
-            write_atomically(path, lambda file: file.write(encoded.getvalue()))
-        except OSError as error:
-            raise StoreError(
-                f"The picture {path} cannot be written: {error.strerror}; make room or give back its rights, "
-                "and start again: what is done stays."
-            ) from error
-    return path, digest
+        write_atomically(path, lambda file: file.write(encoded.getvalue()))
+    return str(path), digest
 
 
 def _reader(label: str, uris: Sequence[str]) -> Callable[[int], Image]:

@@ -60,6 +60,9 @@ def test_query_keeps_to_the_roi(run):
         (("flatmap", "cake", "-o", "cake.bmp"), ".png"),
         (("sql", "DELETE FROM voxel"), "read"),
         (("sql", "SELEC 1"), "SELEC"),
+        (("query", "cake", "--atlas", "duckalake:x"), "is not the address of an atlas"),
+        (("query", "cake", "--atlas", "quack:localhost:99999"), "is not between 1 and 65535"),
+        (("query", "cake", "--atlas", "quack:localhost:1"), "needs a token"),
         (("--atlas-that-is-not",), ""),
     ],
 )
@@ -88,15 +91,24 @@ def test_a_corrupt_atlas_is_said(run, tmp_path):
     assert "not an atlas" in error
 
 
-def test_demo_on_a_port_in_use_names_it_before_any_work(run):
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_a_port_in_use_is_named_before_any_work(run, command):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        status, _, error = run("demo", "--port", str(port))
+        status, _, error = run(command, "--port", str(port))
     assert status == 2
-    assert str(port) in error
+    assert one_sentence(error)
+    assert f"Port {port}" in error
     assert "--port" in error
+
+
+def test_no_workers_are_one_sentence(run, tmp_path):
+    status, _, error = run("ingest", "--dataset", "folder", "--subject", "1", "--root", str(tmp_path), "--workers", "x")
+    assert status == 2
+    assert one_sentence(error)
+    assert "'x' are no workers; give dask://HOST:PORT" in error
 
 
 def test_demo_in_a_folder_that_cannot_be_made_says_so(run, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -46,28 +47,27 @@ def store(address: str) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server on loopback without the database's name, started for these tests."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
-    folder.parent.chmod(0o755)
-    folder.parent.parent.chmod(0o755)
-    # PostgreSQL refuses to run as root, which containers are.
-    user: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        user = {"user": "postgres"}
-        shutil.chown(folder, "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    run = partial(subprocess.run, check=True, capture_output=True, cwd=folder, **user)
-    run([programs[-1] / "initdb", "-D", folder / "data", "-U", "atlas", "-A", "trust", "--no-sync"])
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
-    yield f"postgresql://atlas@127.0.0.1:{port}"
-    run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # PostgreSQL refuses to run as root, which containers are.
+        user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            user = {"user": "postgres"}
+            shutil.chown(folder, "postgres")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        run = partial(subprocess.run, check=True, capture_output=True, cwd=folder, **user)
+        run([programs[-1] / "initdb", "-D", folder / "data", "-U", "atlas", "-A", "trust", "--no-sync"])
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
+        yield f"postgresql://atlas@127.0.0.1:{port}"
+        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
 
 
 @pytest.fixture

@@ -108,6 +108,18 @@ def test_an_atlas_keeps_its_index_and_loads_it_at_the_next_start(atlas: Atlas, m
     assert again.similar_voxels("cake", significant=False).frame.equals(first.frame)
 
 
+def test_an_index_with_a_flipped_bit_is_made_again_and_answers_as_before(atlas: Atlas) -> None:
+    first = atlas.similar_voxels("cake", significant=False)
+    folder = atlas._folder(first.model_id, "weights")
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
+        again = Atlas(atlas.store, home=atlas.home)
+        again.towers = atlas.towers
+        assert again.similar_voxels("cake", significant=False).frame.equals(first.frame)
+        assert path.read_bytes() == whole
+
+
 def test_an_index_of_other_rows_is_made_again(atlas: Atlas) -> None:
     first = atlas.similar_voxels("cake", significant=False)
     rows = model_rows("simulated/S1/toy/aaaaaa", "simulated/S1", random_weights(125))

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 from batches import append, encoding, labels
+from disks import disk_of, make_read_only
 
 from atlas.store import Store
 from schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
@@ -129,6 +130,20 @@ def test_a_store_for_reading_does_not_write(address: str) -> None:
         assert store.generation() == 0
         with pytest.raises(StoreError, match="reading only"):
             append(store, labels("cake"))
+
+
+def test_an_atlas_on_a_read_only_medium_is_read_and_not_written(tmp_path: Path) -> None:
+    with disk_of(tmp_path / "disk") as disk:
+        address = str(disk / "atlas.duckdb")
+        with Store.open(address) as store:
+            append(store, labels("cake"))
+        make_read_only(disk)
+        with Store.open(address, read_only=True) as store:
+            assert store.committed("s") == {"k"}
+        for wanted in (address, str(disk / "new.duckdb")):
+            with pytest.raises(StoreError, match=r"open it read-only or change|No atlas can be made at") as caught:
+                Store.open(wanted)
+            assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -230,24 +230,23 @@ def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_
     tmp_path, networks, undisturbed, monkeypatch
 ):
     run(tmp_path, dissect="none")
-    write, room = generate.write_atomically, 6
+    room = 12  # a picture is flushed, and so is its folder
 
-    def full(path, content):
+    def full(handle):
         nonlocal room
         room -= 1
         if room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, content)
 
-    monkeypatch.setattr(generate, "write_atomically", full)
-    with pytest.raises(StoreError, match=r"\.png cannot be written: No space left on device; make room"):
-        redissect(tmp_path, TinyDataset(), skip_bad=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("atlas.files.os.fsync", full)
+        with pytest.raises(StoreError, match=r"\.png cannot be written: No space left on device; make room"):
+            redissect(tmp_path, TinyDataset(), skip_bad=True)
     assert last_run(tmp_path)[0] == "failed"
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         uris = store.frame("SELECT uri FROM synthetic_image")["uri"].to_list()
     assert len(uris) == 4  # one label whole, and nothing of the second
     assert all(Path(uri).exists() for uri in uris)
-    monkeypatch.setattr(generate, "write_atomically", write)
     redissect(tmp_path, TinyDataset(), skip_bad=False)
     assert digest(tmp_path) == undisturbed
 

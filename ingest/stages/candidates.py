@@ -1,0 +1,149 @@
+"""The images and crops that voxels may be described by (METHOD §2, step 1).
+
+Work goes image by image: the feature map of an image is made once for all voxels that want it, and so is each crop.
+"""
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.backbones.interface import Backbone, Box, Floats
+from ingest.dissection.activation import Group, ImageMaps, by_image, image_maps, top_images
+from ingest.dissection.crops import CropRules, crop_boxes, cut
+from ingest.stages.context import Bench, Context, grouped
+from ingest.stages.fitted import FittedVoxels
+from schemas.errors import BadInputError, NotFoundError
+
+_WHOLE: tuple[int, ...] = ()
+
+Region = tuple[int, tuple[int, ...]]
+"""(row of the image in the data set's stimuli, box or () for the whole image)."""
+_Crop = tuple[Region, Floats, NDArray[np.intp], Floats]
+"""A region, its features (dim,), the rows of the voxels that want it, and their responses to it."""
+
+
+@dataclass
+class Candidates:
+    """Images and crops that some voxel may be described by, and each voxel's response to them."""
+
+    regions: list[Region] = field(default_factory=list)
+    features: list[Floats] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+    """Rows of voxels that an unreadable image keeps from being described."""
+    _rows: list[NDArray[np.intp]] = field(default_factory=list)
+    _responses: list[Floats] = field(default_factory=list)
+
+    def add(self, region: Region, feature: Floats, rows: NDArray[np.intp], responses: Floats) -> None:
+        """A region, its features (dim,), the rows of the voxels that want it, and their responses to it."""
+        self.regions.append(region)
+        self.features.append(feature)
+        self._rows.append(rows)
+        self._responses.append(responses)
+
+    def best(
+        self, n: int, crops_stand_for: float = 1.0
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.int32]]:
+        """The `n` strongest regions of every voxel that is not lost: its row, the region, the response, the rank.
+
+        Args:
+            n: how many.
+            crops_stand_for: crops that each one stands for, where only some of the images were cropped.
+        """
+        region = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])
+        row, response = np.concatenate(self._rows), np.concatenate(self._responses)
+        whole = ~np.isin(row, list(self.lost))
+        region, row, response = region[whole], row[whole], response[whole]
+        # Ties fall to the region that was met first, whatever the sort does elsewhere.
+        order = np.lexsort((region, -response, row))
+        starts = np.flatnonzero(np.diff(row[order], prepend=-1) != 0)
+        weight = np.array([crops_stand_for if box else 1.0 for _, box in self.regions])[region[order]]
+        before = np.cumsum(weight) - weight
+        rank = before - np.repeat(before[starts], np.diff(np.r_[starts, len(order)])) + 1
+        kept = order[rank <= n]
+        return row[kept], region[kept], response[kept], rank[rank <= n].astype(np.int32)
+
+
+def find_candidates(
+    context: Context, features: Floats, voxels: FittedVoxels, only: AbstractSet[int] | None = None
+) -> Candidates:
+    """The most driving images of voxels, and the crops of them.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+        voxels: the voxels.
+        only: rows of the images that are cropped; None for all that some voxel wants.
+
+    Returns:
+        The images, in the order of their rows, and then the crops.
+    """
+    config = context.config
+    top, _ = top_images(features, voxels.weights, voxels.bias, voxels.feature_mean, config.top_images)
+    found = Candidates()
+    for image, rows in by_image(top):
+        found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
+    if not config.crops_per_image:
+        return found
+
+    groups = [(image, rows) for image, rows in by_image(top) if only is None or image in only]
+    batches = list(grouped(groups, context.batch_images))
+    with context.progress.stage("map and crop", len(groups)) as advance:
+        cropped = context.workers.map(_cropped, _Cropping(context.bench, voxels), batches)
+        for batch, of_batch in zip(batches, cropped, strict=True):
+            for (image, rows), crops in zip(batch, of_batch(), strict=True):
+                if isinstance(crops, BadInputError | NotFoundError):
+                    found.lost.update(rows.tolist())
+                    with context.skipping(f"{len(rows)} voxels that want image {image}"):
+                        raise crops
+                else:
+                    for crop in crops:
+                        found.add(*crop)
+            advance(len(batch))
+    return found
+
+
+@dataclass(frozen=True)
+class _Cropping:
+    """What cropping a batch of images takes."""
+
+    bench: Bench
+    voxels: FittedVoxels
+    """Those whose rows the groups name."""
+
+
+def _cropped(cropping: _Cropping, groups: Sequence[Group]) -> list[list[_Crop] | BadInputError | NotFoundError]:
+    """The crops of some images; for one that cannot be read, why."""
+    bench, voxels = cropping.bench, cropping.voxels
+    images, errors = {}, {}
+    for image, _ in groups:
+        try:
+            images[image] = bench.image(image)
+        except (BadInputError, NotFoundError) as error:
+            errors[image] = error
+    readable = [(image, rows) for image, rows in groups if image in images]
+    crops: dict[int, list[_Crop]] = {image: [] for image, _ in readable}
+    wanted = (
+        (maps.index, maps.image, box, rows)
+        for maps in image_maps(bench.backbone, images.pop, readable, voxels.weights, bench.batch_images)
+        for box, rows in _boxes(maps, bench.backbone, CropRules.of(bench.config))
+    )
+    for group in grouped(wanted, bench.batch_images):
+        encoded = bench.backbone.features([cut(pixels, box) for _, pixels, box, _ in group])
+        for feature, (image, _, box, rows) in zip(encoded, group, strict=True):
+            crops[image].append(((image, box), feature, rows, voxels.respond(feature, rows)))
+    return [errors[image] if image in errors else crops[image] for image, _ in groups]
+
+
+def _boxes(maps: ImageMaps, backbone: Backbone, rules: CropRules) -> Iterator[tuple[Box, NDArray[np.intp]]]:
+    """The distinct crops of an image, each with the rows of the voxels that want it."""
+    height, width = maps.image.shape[:2]
+    seen = backbone.seen(width, height)
+    wanted: dict[Box, list[int]] = {}
+    for row, activation in zip(maps.rows, maps.maps, strict=True):
+        for box in crop_boxes(activation, seen, rules, (width, height)):
+            wanted.setdefault(box, []).append(int(row))
+    for box, rows in sorted(wanted.items()):
+        yield box, np.array(rows)

@@ -1,0 +1,46 @@
+"""A disk that is full at any moment: one sentence, nothing lost, and on it goes when there is room."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from disks import disk_of
+
+
+def tried(folder: Path, n_sizes: int, *own: str) -> dict[str, list[str]]:
+    script = Path(__file__).with_name("tiny_full_disk.py")
+    command = [sys.executable, str(script), str(folder), str(n_sizes), *own]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def require_sentences(found: dict[str, list[str]], at_least: int) -> None:
+    assert (found["unequal"], found["left_over"]) == (0, [])
+    assert len(found["failures"]) >= at_least
+    for sentence in found["failures"]:
+        assert "\n" not in sentence
+        assert any(words in sentence for words in ("is full; make room", "make room", "choose another folder")), (
+            sentence
+        )
+
+
+def test_a_full_disk_costs_a_sentence_and_no_row(tmp_path: Path) -> None:
+    with disk_of(tmp_path / "disk") as disk:
+        require_sentences(tried(disk, 2, "own"), 1)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_anywhere_costs_a_sentence_and_no_row(tmp_path: Path) -> None:
+    with disk_of(tmp_path / "disk") as disk:
+        found = tried(disk, 48, "own")
+    require_sentences(found, 20)
+    places = {word for word in ("is full", ".npy", ".png", "release") for s in found["failures"] if word in s}
+    assert len(places) >= 3
+
+
+@pytest.mark.slow
+def test_files_that_may_not_grow_cost_a_sentence_and_no_row(tmp_path: Path) -> None:
+    require_sentences(tried(tmp_path, 12), 4)

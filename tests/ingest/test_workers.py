@@ -1,0 +1,264 @@
+"""Batches in other processes: the same rows, and one sentence for whatever becomes of those processes."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+import dask
+import dask_jobqueue  # noqa: F401 - brings the defaults of its settings
+import pytest
+from chores import end, plus
+from distributed import LocalCluster
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
+
+from atlas.store import Store
+from ingest import cluster as clusters
+from ingest import pipeline
+from ingest.cluster import Cluster
+from ingest.workers import Here, Workers, open_workers
+from schemas.errors import BadInputError, StoreError, WorkersError
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def cluster(home: Path) -> Iterator[Cluster]:
+    """Two processes of this machine; a batch that kills two of them is given up."""
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), open_workers("dask:2", home) as workers:
+        assert isinstance(workers, Cluster)
+        yield workers
+
+
+@pytest.fixture(autouse=True)
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
+    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
+
+
+class During:
+    """Progress that does something once a stage has begun to advance."""
+
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self._name, self._act, self._done = name, act, False
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        def advance(_: int) -> None:
+            if name == self._name and not self._done:
+                self._done = True
+                self._act()
+
+        yield advance
+
+    def note(self, message: str) -> None:
+        pass
+
+
+def ingested(home: Path, workers: Workers, progress: During | None = None) -> dict[str, str]:
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        pipeline.ingest(
+            store,
+            TinyDataset(),
+            tiny_config(),
+            TinyBackbone(),
+            TinyBackbone(),
+            home=home,
+            learning_curve=True,
+            workers=workers,
+            progress=progress,
+        )
+    return digest(home)
+
+
+@pytest.fixture(scope="module")
+def of_one_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
+        patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
+        return ingested(tmp_path_factory.mktemp("one"), Here())
+
+
+def test_two_processes_give_the_tables_of_one(cluster: Cluster, of_one_process: dict[str, str], tmp_path: Path) -> None:
+    assert ingested(tmp_path, cluster) == of_one_process
+
+
+def test_a_process_that_is_killed_meanwhile_changes_nothing(
+    cluster: Cluster, of_one_process: dict[str, str], tmp_path: Path
+) -> None:
+    first, *_ = cluster._client.run(os.getpid).values()
+    killing = During("fit voxels", lambda: os.kill(first, signal.SIGKILL))
+    assert ingested(tmp_path, cluster, killing) == of_one_process
+    assert killing._done
+
+
+def test_results_come_in_order_and_items_are_taken_only_as_they_are_needed(cluster: Cluster, home: Path) -> None:
+    taken = []
+    items = (taken.append(item) or item for item in range(100))  # type: ignore[func-returns-value]
+    results = cluster.map(plus, 1000, items)
+    assert next(results)() == 1000
+    assert len(taken) <= 5
+    results.close()
+    assert list((home / "cluster").iterdir()) == []
+    assert [result() for result in cluster.map(plus, 1000, range(12))] == list(range(1000, 1012))
+
+
+def test_what_goes_wrong_in_a_process_is_raised_where_its_result_is_asked_for(cluster: Cluster) -> None:
+    results = cluster.map(plus, 0, [12, 13, 14])
+    assert next(results)() == 12
+    with pytest.raises(BadInputError, match=r"^The image 13 cannot be read\.$"):
+        next(results)()
+    assert next(results)() == 14
+
+
+def test_a_batch_that_kills_every_process_is_given_up_in_one_sentence(cluster: Cluster) -> None:
+    with pytest.raises(WorkersError, match="dask:2: workers died of one batch again and again, the last one at tcp://"):
+        [result() for result in cluster.map(end, None, [1])]
+    assert [result() for result in cluster.map(plus, 0, [1, 2])] == [1, 2]
+
+
+@contextmanager
+def scheduler() -> Iterator[LocalCluster]:
+    """A scheduler in this process, without workers."""
+    with (
+        clusters._quiet(),
+        LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", processes=False, protocol="tcp") as found,
+    ):
+        yield found
+
+
+def test_a_cluster_without_workers_is_named_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "_LOOK_S", 0.1)
+    monkeypatch.setattr(clusters, "_PATIENCE_S", 0.3)
+    with scheduler() as running:
+        address = running.scheduler_address.replace("tcp://", "dask://")
+        with (
+            open_workers(address, tmp_path) as workers,
+            pytest.raises(WorkersError, match=f"{address} has had no worker"),
+        ):
+            next(workers.map(plus, 1, [1]))()
+
+
+def test_a_queue_without_a_job_is_waited_for_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(clusters, "_LOOK_S", 0.1)
+    with scheduler() as running:
+        address = running.scheduler_address.replace("tcp://", "dask://")
+        with open_workers(address, tmp_path) as workers:
+            assert isinstance(workers, Cluster)
+            waiting = Cluster(workers._client, "slurm:1", tmp_path, 0.3, queued=True)
+            Timer(1.0, running.scale, [1]).start()
+            assert next(waiting.map(plus, 1, [1]))() == 2
+    assert "slurm:1 has had no job for 0 s; `squeue` says why" in caplog.text
+
+
+def test_a_scheduler_that_goes_is_named(tmp_path: Path) -> None:
+    with scheduler() as running:
+        address = running.scheduler_address.replace("tcp://", "dask://")
+        with open_workers(address, tmp_path) as workers:
+            waiting = next(workers.map(plus, 1, [1]))
+            running.close()
+            with pytest.raises(WorkersError, match=f"{address}: its scheduler is gone; start it"):
+                waiting()
+
+
+def test_an_address_where_nobody_listens_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "_CONNECT_S", 0.5)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"dask://127.0.0.1:{probe.getsockname()[1]}"
+        with (
+            pytest.raises(WorkersError, match=f"No Dask scheduler answers at {address}; start one"),
+            open_workers(address, tmp_path),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("address", ["dask", "dask:0", "dask:two", "dask://host", "tcp://host:1", "slurm:0", "pbs"])
+def test_an_address_of_no_workers_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="are no workers; give dask://HOST:PORT"), open_workers(address, tmp_path):
+        pass
+
+
+def test_no_address_is_this_process(tmp_path: Path) -> None:
+    with open_workers("", tmp_path) as workers:
+        assert isinstance(workers, Here)
+        assert [result() for result in workers.map(plus, 1, [1, 2])] == [2, 3]
+
+
+def test_dask_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ingest.cluster")
+    monkeypatch.delattr("ingest.cluster")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(BadInputError, match=r"needs distributed, .*pip install 'voxel-atlas\[cluster\]'"),
+        open_workers("dask:2", tmp_path),
+    ):
+        pass
+
+
+def test_a_home_folder_that_a_worker_does_not_see_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"does not see {tmp_path}/x.pickle; set VOXEL_ATLAS_HOME"):
+        clusters._given(str(tmp_path / "x.pickle"))
+
+
+def test_a_worker_with_another_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "x.pickle").open("wb") as file:
+        clusters._write(file, given=1)
+    monkeypatch.setattr(clusters, "_version", lambda: "0.0.1")
+    with pytest.raises(WorkersError, match=r"has voxel-atlas 0\.0\.1, and .* asks it; install the same"):
+        clusters._given(str(tmp_path / "x.pickle"))
+
+
+def test_files_of_runs_that_were_killed_are_removed_after_a_week(cluster: Cluster, home: Path) -> None:
+    old, new = home / "cluster" / "old.pickle", home / "cluster" / "new.pickle"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    Cluster(cluster._client, "again", home, 1.0)
+    assert not old.exists()
+    new.unlink()
+
+
+def described_job() -> dask.config.set:
+    """What a user's ~/.config/dask/jobqueue.yaml may say."""
+    job = {"cores": 4, "processes": 1, "memory": "8GB", "queue": "gpu", "walltime": "12:00:00"}
+    return dask.config.set({f"jobqueue.slurm.{name}": value for name, value in job.items()})
+
+
+def test_a_slurm_job_asks_for_what_the_settings_say_and_starts_a_worker() -> None:
+    with described_job(), clusters.slurm_cluster() as slurm:
+        script, address = slurm.job_script(), slurm.scheduler_address
+    for line in ("#SBATCH -p gpu", "#SBATCH --cpus-per-task=4", "#SBATCH --mem=8G", "#SBATCH -t 12:00:00"):
+        assert line in script.splitlines()
+    assert f"{sys.executable} -m distributed.cli.dask_worker {address}" in script
+    assert "--nthreads 4 " in script
+
+
+def test_slurm_without_settings_is_refused_with_the_file_that_wants_them() -> None:
+    with pytest.raises(
+        BadInputError,
+        match=r"SLURM's jobs are not described: give their cores and memory .* ~/\.config/dask/jobqueue\.yaml",
+    ):
+        clusters.slurm_cluster()
+
+
+def test_batches_are_worked_on_by_slurm_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM's two commands, played by shell scripts: a job is a process of this machine."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    sbatch = 'job=$(cat "$1"); bash -c "$job" >/dev/null 2>&1 & echo "Submitted batch job $!"'
+    for name, text in {"sbatch": sbatch, "scancel": 'kill "$@"'}.items():
+        (bin_folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (bin_folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    with described_job(), open_workers("slurm", tmp_path) as workers:
+        assert [result() for result in workers.map(pow, 2, range(5))] == [1, 2, 4, 8, 16]
