@@ -12,10 +12,9 @@ from api.maps import ValueMap
 from api.picture_files import PictureFiles
 from api.places import Places
 from atlas.recent import Recent
-from schemas.errors import BadInputError, NotFoundError
+from schemas.errors import NotFoundError
 from viz import flatmap
 
-MIN_WIDTH, MAX_WIDTH = 64, 4096
 KEPT_BYTES = 64 * 2**20
 """Rendered pictures and waiting values that are held in memory."""
 
@@ -69,11 +68,8 @@ class Pictures:
         """Give a map an address.
 
         Raises:
-            BadInputError: The width is out of range.
             NotFoundError: The subject has no flat map, no such view, or no voxel of the number that is to be marked.
         """
-        if not MIN_WIDTH <= look.width <= MAX_WIDTH:
-            raise BadInputError(f"width is {look.width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
         place = self._places.of_model(shown.model["model_id"])
         if look.mark is not None:
             place.cell(look.mark)

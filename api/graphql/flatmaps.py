@@ -11,7 +11,9 @@ from api.graphql.enums import PictureFormat, View
 from api.graphql.voxels import finite
 from api.maps import ValueMap
 from api.pictures import Picture
+from schemas.errors import BadInputError
 
+MIN_WIDTH, MAX_WIDTH = 64, 4096
 Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]
 Format = Annotated[PictureFormat, strawberry.argument(description="File format.")]
 Views = Annotated[
@@ -139,7 +141,13 @@ def look(
     focus: Sequence[int] | None,
     mark: int | None,
 ) -> Look:
-    """What a query says about how a picture looks."""
+    """What a query says about how a picture looks.
+
+    Raises:
+        BadInputError: The width is out of range, or there is no such picture in this format.
+    """
+    if not MIN_WIDTH <= width <= MAX_WIDTH:
+        raise BadInputError(f"width is {width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
     return Look(
         width=width,
         suffix=form.value,

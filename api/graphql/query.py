@@ -341,8 +341,9 @@ class Query:
         mark: Mark = None,
     ) -> LabelColours:
         """A picture of labels. The first one of a model takes about a minute."""
-        shown = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
+        # First, since what cannot be drawn need not be worked out.
         looked = look(width, format, rois, views, focus, mark)
+        shown = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
         return LabelColours.of(shown, info.context.pictures.ask(shown, looked))
 
     @field("The ingests, the latest first.")

@@ -94,6 +94,13 @@ def test_an_unknown_region_to_outline_is_answered_with_the_known_ones(server: An
     assert "FFA" in response.text
 
 
+def test_colours_are_not_worked_out_for_a_picture_that_cannot_be(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.graphql.query.colour_map", lambda *_: pytest.fail("worked out"))
+    for options, words in (("width: -1156459", "64 to 4096"), ("views: [], format: SVG", "take png")):
+        error = server.error(f"{{ labelColours({options}) {{ url }} }}")
+        assert (error["extensions"]["code"], words in error["message"]) == ("BAD_INPUT", True)
+
+
 def test_labels_are_coloured_once_for_each_model(server: Any, quick: list[int]) -> None:
     wanted = SIZE + " trustworthiness nVoxels simulated legend { text nVoxels colour }"
     query = f"{{ labelColours(width: 400) {{ {wanted} }} }}"
