@@ -197,5 +197,6 @@ def test_the_manual_lists_every_stage_that_a_reader_sees():
     tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     rows = csv.reader((line for line in tutorial.splitlines() if line.startswith("| ")), delimiter="|")
     stages = {cell.strip() for row in rows for cell in row[1].split(",")}
-    shown = re.findall(r'\.stage\("([a-z ]+)"', "\n".join(p.read_text() for p in Path(ROOT / "ingest").rglob("*.py")))
+    code = "\n".join(path.read_text() for path in Path(ROOT / "ingest").rglob("*.py"))
+    shown = re.findall(r'(?:\.stage\(|append_batches\(context, "[a-z_]+", )"([a-z ]+)"', code)
     assert {"encode images", "fit voxels", "nouns", "score", "embed labels"} <= stages & set(shown)
