@@ -19,6 +19,11 @@ from ingest.progress import Advance
 Format = Literal["table", "json", "csv"]
 
 
+def rate(per_second: float) -> str:
+    """A number with two digits at least: Stable Diffusion on a CPU draws 0.02 pictures a second."""
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
+
+
 class Bars:
     """Shows the stages of an ingest (see ingest.progress.Progress), one bar each."""
 
@@ -52,7 +57,7 @@ class Bars:
             self._bars.advance(task, done)
             speed = self._bars.tasks[self._bars.task_ids.index(task)].speed
             if speed:
-                self._bars.update(task, rate=f"{speed:,.0f}/s")
+                self._bars.update(task, rate=f"{rate(speed)}/s")
 
         yield advance
         # A stage whose work was done before counts as done, whatever it advanced by.
