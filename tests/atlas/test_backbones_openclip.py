@@ -75,7 +75,9 @@ def test_features_do_not_depend_on_the_other_images_of_a_call(
     np.testing.assert_allclose(backbone.features(images), alone, rtol=1e-4, atol=1e-5)
 
 
-def test_local_features_are_projected_positions(pair: tuple[Backbone, torch.nn.Module], images: list[Image]) -> None:
+def test_local_features_are_projected_positions_and_maps_the_weights_at_each(
+    pair: tuple[Backbone, torch.nn.Module], images: list[Image]
+) -> None:
     backbone, model = pair
     captured: dict[str, torch.Tensor] = {}
     visual = model.visual
@@ -94,6 +96,11 @@ def test_local_features_are_projected_positions(pair: tuple[Backbone, torch.nn.M
     found = backbone.local_features(images[:1])
     assert found.shape == (1, backbone.dim, 7, 7)
     np.testing.assert_allclose(found[0].reshape(backbone.dim, 49).T, expected.numpy(), rtol=1e-3, atol=1e-4)
+    weights = np.random.default_rng(4).standard_normal((3, backbone.dim)).astype(np.float32)
+    maps = backbone.activation_maps(found[0], weights)
+    for voxel, y, x in np.ndindex(3, 7, 7):
+        literal = sum(w * value for w, value in zip(weights[voxel], expected[7 * y + x].tolist(), strict=True))
+        assert maps[voxel, y, x] == pytest.approx(literal, abs=1e-3 * float(np.abs(maps).max()))
 
 
 def test_the_mean_map_is_the_response_when_attention_is_uniform(images: list[Image]) -> None:

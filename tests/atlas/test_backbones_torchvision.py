@@ -52,6 +52,28 @@ def test_features_are_those_before_the_classifier(pair: tuple[Backbone, torch.nn
     np.testing.assert_allclose(found, captured[0].numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_map_is_the_weights_at_each_position_of_the_networks_last_map(
+    pair: tuple[Backbone, torch.nn.Module], images: list[Image]
+) -> None:
+    backbone, model = pair
+    captured: list[torch.Tensor] = []
+    last = model.layer4 if backbone.name == "resnet50" else model.avgpool
+    handle = last.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
+    transform = torchvision.models.get_model_weights(backbone.name)["IMAGENET1K_V1"].transforms()
+    with torch.inference_mode():
+        model(transform(PILImage.fromarray(images[0]))[None])
+    handle.remove()
+    literal = captured[0][0].numpy()
+    weights = np.random.default_rng(4).standard_normal((3, backbone.dim)).astype(np.float32)
+    maps = backbone.activation_maps(backbone.local_features(images[:1])[0], weights)
+    channels, height, width = literal.shape
+    for voxel, y, x in np.ndindex(maps.shape):
+        # AlexNet has a weight for each channel at each position, channels outermost; ResNet one a channel.
+        first, step = (y * width + x, height * width) if backbone.name == "alexnet" else (0, 1)
+        total = sum(weights[voxel, first + channel * step] * literal[channel, y, x] for channel in range(channels))
+        assert maps[voxel, y, x] == pytest.approx(total, abs=1e-4 * float(np.abs(maps).max()))
+
+
 def test_the_map_pools_to_the_response(pair: tuple[Backbone, torch.nn.Module], images: list[Image]) -> None:
     backbone, _ = pair
     rng = np.random.default_rng(2)

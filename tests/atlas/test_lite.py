@@ -47,6 +47,9 @@ def test_the_mean_of_an_activation_map_is_the_response(lite, images):
         maps = lite.activation_maps(local[image], weights)
         expected = weights @ features[image]
         np.testing.assert_allclose(maps.mean(axis=(1, 2)), expected, atol=1e-5 * np.abs(expected).max() + 1e-4)
+        for voxel, y, x in np.ndindex(maps.shape):
+            literal = sum(w * value for w, value in zip(weights[voxel], local[image, :, y, x], strict=True))
+            assert maps[voxel, y, x] == pytest.approx(literal, abs=1e-4 * float(np.abs(maps).max()))
 
 
 def test_an_image_has_the_same_features_in_any_company(lite, images):
