@@ -25,16 +25,14 @@ from torch.nn.functional import pad
 
 from ingest.encoding.cross_validation import Fold, Products
 from ingest.encoding.metrics import Responses
-from ingest.encoding.spectrum import Rows, Spectrum, principal_rows
+from ingest.encoding.spectrum import Triangle, decomposed, principal_rows
 from ingest.encoding.split import Indices, folds
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
 TIE = 1e-10
 """Scores this close are equal as far as their accuracy goes; of equal ones the largest penalty is taken."""
-ILL_CONDITIONED = 1e3
-"""Condition number of the training features beyond which a hold-out's are decomposed the slower, more accurate way."""
-IMAGES_AT_ONCE = 1024
+IMAGES_AT_ONCE = 512
 """Rows of the responses that are gathered and widened to float64 at a time, while they stay in the cache."""
 VOXELS_AT_ONCE = 2048
 """Voxels in a chunk at most on a CPU, where more would leave the cache; a GPU takes 32 times as many."""
@@ -107,17 +105,18 @@ class Ridge:
         sorted_parts = (np.sort(np.asarray(part, dtype=np.int64)) for part in (*validation, rest))
         self._members = [torch.from_numpy(part) for part in sorted_parts if len(part)]
         members = [rows[member] for member in self._members]
-        parts = [Rows.of(member) for member in members]
-        training = [Rows.union([*parts[:fold], *parts[fold + 1 :]]) for fold in range(len(validation))]
-        spectra = [part.spectrum() for part in training]
-        final = Rows.union(parts).spectrum()
+        training, spectra, final = decomposed(members, len(validation))
 
         # All products are taken in the basis, and from the mean, of the only fold, or else of the final fit.
         if len(spectra) == 1:
             origin = training[0].mean
-            spectra[0], members[1] = _principal(members[1] - origin, spectra[0], self.alphas[0])
+            members = [member.sub_(origin) for member in members]
+            if isinstance(training[0], Triangle):
+                spectra[0], fitted = principal_rows(members[1])
+            else:
+                fitted = members[1] @ spectra[0].basis
             basis = spectra[0].basis
-            members[0] = (members[0] - origin) @ basis
+            members = [members[0] @ basis, fitted]
         else:
             origin, basis = torch.zeros_like(training[0].mean), final.basis
             members = [member @ basis for member in members]
@@ -211,13 +210,14 @@ class Ridge:
         n_voxels = responses.shape[1]
         products, variations = [], []
         for part, (member, rows) in enumerate(zip(self._members, self._parts, strict=True)):
-            product, square = rows.new_zeros(rows.shape[1], n_voxels), rows.new_zeros(n_voxels)
+            product, square = rows.new_empty(rows.shape[1], n_voxels), rows.new_zeros(n_voxels)
             origin = responses[member[0]].to(self.device, torch.float64)
-            for start in range(0, len(member), IMAGES_AT_ONCE):
-                few = member[start : start + IMAGES_AT_ONCE]
+            n_blocks = -(-len(member) // IMAGES_AT_ONCE)
+            blocks = zip(member.tensor_split(n_blocks), rows.tensor_split(n_blocks), strict=True)
+            for number, (few, x) in enumerate(blocks):
                 torch.index_select(responses, 0, few, out=narrow[: len(few)])
                 y = wide[: len(few)].copy_(narrow[: len(few)]).to(self.device)
-                product.addmm_(rows[start : start + len(few)].T, y)
+                torch.addmm(product, x.T, y, beta=min(number, 1), out=product)
                 if part < len(self._folds):
                     square += y.sub_(origin).square_().sum(dim=0)  # near 0, whatever the mean: no digits cancel
             products.append(product)
@@ -248,13 +248,6 @@ def _readable(responses: Responses) -> Tensor:
         # torch warns that it could write to an array that says it is not to be written to; nothing here does.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
         return torch.from_numpy(responses)
-
-
-def _principal(training: Tensor, spectrum: Spectrum, penalty: float) -> tuple[Spectrum, Tensor]:
-    """Centred training rows in the basis in which they are diagonal, and that basis."""
-    if spectrum.condition(penalty) > ILL_CONDITIONED:
-        return principal_rows(training)
-    return spectrum, training @ spectrum.basis
 
 
 def _check(features: NDArray[np.floating], alphas: NDArray[np.float64], validation: Sequence[Indices]) -> None:

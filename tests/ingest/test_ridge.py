@@ -120,6 +120,23 @@ def test_scores_of_nearly_collinear_features_are_those_of_a_slow_svd(distance: f
     assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
 
 
+@pytest.mark.parametrize("condition", [10, 100, 250, 350, 3000])
+@pytest.mark.parametrize("n_folds", [1, 4])
+def test_scores_are_those_of_a_slow_svd_on_both_sides_of_the_condition_that_is_squared(
+    condition: float, n_folds: int
+) -> None:
+    rng = np.random.default_rng(0)
+    features, _ = np.linalg.qr(rng.standard_normal((300, 40)))
+    scales = np.logspace(0, -np.log10(condition), 40)
+    features = 17 * features * scales @ np.linalg.qr(rng.standard_normal((40, 40)))[0]
+    # Half of the voxels answer to all directions alike, the weak ones, too.
+    weights = np.linalg.pinv(features) @ rng.standard_normal((300, 4))
+    responses = features @ np.hstack([weights, rng.standard_normal((40, 4))]) + 0.1 * rng.standard_normal((300, 8))
+    validation = validation_folds(300, n_folds)
+    scores = Ridge(features, ALPHAS, validation).scores(responses)
+    assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
+
+
 @pytest.mark.parametrize(("n", "d"), [(90, 12), (40, 70)])
 @pytest.mark.parametrize("n_folds", [1, 3])
 def test_alpha_is_that_of_a_grid_of_scikit_learns_ridge(n: int, d: int, n_folds: int) -> None:
