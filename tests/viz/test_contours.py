@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from viz.contours import contours
+from viz.contours import contours, rings
 
 
 def squares(*places: tuple[int, int, int], width: int = 400) -> NDArray[np.int32]:
@@ -31,3 +31,13 @@ def test_both_hemispheres_are_outlined_and_single_pixels_are_not() -> None:
 def test_cells_outside_of_every_region_and_empty_regions_have_no_outline() -> None:
     shown = squares((40, 60, 50))
     assert contours(shown, {"EMPTY": np.zeros(2, bool), "HIDDEN": np.array([True, False])}) == {}
+
+
+def test_every_patch_of_a_cell_gets_a_ring_around_its_middle() -> None:
+    shown = np.full((100, 200), -1)
+    shown[20:30, 40:50], shown[60:70, 150:160], shown[0:5, 0:5] = 7, 7, 8
+    first, second = (path * (200, 100) for path in rings(shown, 7))
+    assert np.allclose(first.mean(0), (45, 25), atol=1e-3)
+    assert np.allclose(second.mean(0), (155, 65), atol=1e-3)
+    assert np.allclose(np.linalg.norm(first - first.mean(0), axis=1), 200 * 9 / 1024, atol=1e-3)
+    assert rings(shown, 9) == []
