@@ -109,6 +109,7 @@ def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str
             connection.execute(COMMENTS)
             connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
             connection.commit()
+            connection.execute("CHECKPOINT")  # or a full disk would leave all of it in a log, which is not linked
         try:
             path.hardlink_to(temporary)  # unlike a rename, this never replaces what another process made meanwhile
         except FileExistsError:
@@ -122,8 +123,9 @@ def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str
             f"No atlas can be made at {path}: {error.strerror}; choose a folder that you can write to."
         ) from error
     finally:
-        if temporary.exists():  # a read-only medium refuses to remove even what is not there
-            temporary.unlink()
+        for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            if left.exists():  # a read-only medium refuses to remove even what is not there
+                left.unlink()
 
 
 def _require_duckdb(path: Path) -> None:

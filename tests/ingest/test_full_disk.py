@@ -35,8 +35,8 @@ def test_a_full_disk_costs_a_sentence_and_no_row(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_disk_that_is_full_anywhere_costs_a_sentence_and_no_row(tmp_path: Path) -> None:
     with disk_of(tmp_path / "disk") as disk:
-        found = tried(disk, 48, "own")
-    require_sentences(found, 20)
+        found = tried(disk, 24, "own")
+    require_sentences(found, 12)
     places = {word for word in ("is full", ".npy", ".png", "release") for s in found["failures"] if word in s}
     assert len(places) >= 3
 
