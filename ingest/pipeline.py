@@ -41,7 +41,7 @@ def ingest(
     *,
     home: Path,
     device: str = "auto",
-    batch_images: int = 8,
+    batch_images: int = 16,
     learning_curve: bool = False,
     progress: Progress | None = None,
     skip_bad: bool = False,

@@ -28,7 +28,7 @@ def dissect(
     *,
     home: Path,
     device: str = "auto",
-    batch_images: int = 8,
+    batch_images: int = 16,
     progress: Progress | None = None,
     skip_bad: bool = False,
     workers: Workers | None = None,
@@ -97,7 +97,7 @@ def plan_dissection(
     *,
     home: Path,
     device: str = "auto",
-    batch_images: int = 8,
+    batch_images: int = 16,
     progress: Progress | None = None,
     n_sample: int = 100,
 ) -> Plan:

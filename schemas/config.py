@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What the server logs, as JSON lines; info is a line for each request."
     )
-    batch_images: Count = Field(8, description="Images that a network sees at once on a CPU.")
+    batch_images: Count = Field(16, description="Images that a network sees at once on a CPU.")
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1 …")
     memory_limit: str = Field("2GB", description="Memory that DuckDB may use.")
     workers: str = Field(

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -89,8 +90,7 @@ class ImageTower:
             return batch
 
         if self._device == "cpu":
-            size = max(1, min(_BATCH, -(-len(images) // n_threads())))
-            in_threads(look, [slice(start, start + size) for start in range(0, len(images), size)])
+            in_threads(look, _shares(len(images), n_threads()))
         else:
             ShrinkingBatches(look_at, _BATCH_GPU, "encoding")(range(len(images)))
         return maps, classes
@@ -103,6 +103,13 @@ class ImageTower:
             inputs = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).to(torch.float32)
             maps = self._network((inputs - 127) / 128)
             return maps, torch.softmax(self._classifier(maps), dim=1)
+
+
+def _shares(n: int, threads: int) -> list[slice]:
+    """Ranges that cover 0 … n-1, of at most _BATCH, as many for each thread and as equal as can be."""
+    rounds = -(-n // (_BATCH * threads))
+    edges = np.linspace(0, n, min(n, rounds * threads) + 1).round().astype(int).tolist()
+    return [slice(*pair) for pair in pairwise(edges)] if n else []
 
 
 def _squeezed(image: Image) -> Image:

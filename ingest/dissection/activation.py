@@ -99,7 +99,7 @@ def image_maps(
     image: Callable[[int], Image],
     groups: Iterable[Group],
     weights: Floats,
-    batch_images: int = 8,
+    batch_images: int = 16,
 ) -> Iterator[ImageMaps]:
     """Make activation maps image by image: an image is seen once, and one matrix product serves all its voxels.
 

@@ -65,11 +65,11 @@ class CollageGenerator:
 
     def generate(self, label: str, seeds: Sequence[int]) -> list[Image] | None:
         """See Generator; None where no cut-out is near the label."""
-        return self._maker.collages(drawable(label), seeds)
+        return self.generate_batch([(label, seeds)])[0]
 
     def generate_batch(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[Image] | None]:
-        """See Generator; one label after the other."""
-        return [self.generate(label, seeds) for label, seeds in requests]
+        """See Generator."""
+        return self._maker.collages([(drawable(label), seeds) for label, seeds in requests])
 
 
 @reloadable

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from atlas.backbones import load
-from atlas.backbones.interface import Backbone, Image
+from atlas.backbones.interface import Backbone, Floats, Image
 from ingest.scenes.compose import compose
 from ingest.scenes.pictures import load_pictures
 
@@ -32,14 +32,16 @@ class SceneMaker:
         names = "\n".join(cutout.name for cutout in self._cutouts)
         self.fingerprint = hashlib.sha256(f"{names} {NEAR} {N_NEAREST} {self._tower.fingerprint}".encode()).hexdigest()
 
-    def collages(self, label: str, seeds: Sequence[int]) -> list[Image] | None:
-        """A picture for each seed, or None where no cut-out is near the label."""
-        nearness = self._descriptions @ self._tower.text([label])[0]
+    def collages(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[Image] | None]:
+        """For each label a picture for each of its seeds, or None where no cut-out is near the label."""
+        vectors = self._tower.text([label for label, _ in requests])
+        return [self._of_word(vector, seeds) for vector, (_, seeds) in zip(vectors, requests, strict=True)]
+
+    def _of_word(self, vector: Floats, seeds: Sequence[int]) -> list[Image] | None:
+        nearness = self._descriptions @ vector
         order = np.argsort(-nearness, kind="stable")[:N_NEAREST]
         near = [int(i) for i in order if nearness[i] >= max(NEAR, nearness[order[0]] - _BELOW_BEST)]
-        if not near:
-            return None
-        return [self._collage(near, seed) for seed in seeds]
+        return [self._collage(near, seed) for seed in seeds] if near else None
 
     def _collage(self, near: Sequence[int], seed: int) -> Image:
         rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
 from atlas.backbones.interface import Backbone, Floats, Image
+from atlas.backbones.threads import in_threads
 from atlas.files import write_atomically
 from atlas.labels import label_id
 from ingest.dissection.nouns import NounExtractor
@@ -181,7 +183,8 @@ class _Drawing:
 def _drawn(drawing: _Drawing, wishes: Sequence[_Wish]) -> list[_Files | None]:
     """Draw some labels and keep the pictures; None for a label that cannot be drawn."""
     drawn = drawing.generator.generate_batch([(wish.label, wish.seeds) for wish in wishes])
-    return [None if images is None else [_save(drawing.folder, image) for image in images] for images in drawn]
+    save = partial(_save, drawing.folder)
+    return [None if images is None else in_threads(save, images) for images in drawn]
 
 
 def _append_pictures(context: Context, wish: _Wish, files: _Files | None) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from atlas.backbones.efficientnet import ImageTower, _mean_after_clipping, _squeezed
+from atlas.backbones.efficientnet import _BATCH, ImageTower, _mean_after_clipping, _shares, _squeezed
 from atlas.backbones.lite import sentence_weights
 from atlas.backbones.sentences import SentenceTower
 from atlas.backbones.threads import in_threads, n_threads
@@ -54,6 +54,17 @@ def test_no_images_give_no_rows(tower):
     features, classes = tower.pooled([])
     assert features.shape == (0, 1280)
     assert classes.shape == (0, 1000)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+def test_threads_get_equal_shares_of_the_images(threads):
+    for n in range(70):
+        shares = _shares(n, threads)
+        sizes = [share.stop - share.start for share in shares]
+        assert [i for share in shares for i in range(share.start, share.stop)] == list(range(n))
+        assert all(1 <= size <= _BATCH for size in sizes)
+        assert max(sizes, default=0) - min(sizes, default=0) <= 1
+        assert len(shares) % threads == 0 or len(shares) == n
 
 
 def test_loading_prints_nothing(capsys):

@@ -80,14 +80,11 @@ def scene_maker(tmp_path, monkeypatch):
 
 
 def test_collages_are_one_for_each_seed_and_the_same_for_the_same(scene_maker):
-    first, second = scene_maker.collages("dessert number", [7, 8])
-    again = scene_maker.collages("dessert number", [8])
+    (first, second), nothing = scene_maker.collages([("dessert number", [7, 8]), ("zzz", [1])])
+    (again,) = scene_maker.collages([("dessert number", [8])])
+    assert nothing is None, "no cut-out is near to this word"
     assert not (first == second).all()
     assert (again[0] == second).all()
-
-
-def test_a_word_that_no_cutout_is_near_to_has_no_collage(scene_maker):
-    assert scene_maker.collages("zzz", [1]) is None
 
 
 def test_calibration_is_made_once_and_lite_loads_it(tmp_path):

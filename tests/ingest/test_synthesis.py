@@ -183,8 +183,11 @@ class Maker:
 
     fingerprint = "1" * 64
 
-    def collages(self, label: str, seeds: list[int]) -> list[np.ndarray] | None:
-        return [np.full((2, 2, 3), seed, np.uint8) for seed in seeds] if label == "cake" else None
+    def collages(self, requests: list[tuple[str, list[int]]]) -> list[list[np.ndarray] | None]:
+        return [
+            [np.full((2, 2, 3), seed, np.uint8) for seed in seeds] if label == "cake" else None
+            for label, seeds in requests
+        ]
 
 
 def test_collages_are_the_makers_and_a_label_without_cut_outs_has_none() -> None:
