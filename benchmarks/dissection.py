@@ -4,7 +4,8 @@
   forwards, captions, generated pictures, loads of networks, and whether labels and scores are the same. `--voxels` says
   how many voxels of the simulated subject, `--by-voxel` how many of them in the slow way, too (scaled up).
 - scale: time of each stage and memory against the number of voxels (`--sizes`).
-- ablations, list: see dissection_quality.py; they read the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo` fills.
+- ablations, list, maps: see dissection_quality.py; they read the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo`
+  fills.
 - nouns: precision and recall of the nouns on the labelled captions.
 """
 
@@ -42,7 +43,7 @@ from schemas.config import IngestConfig, Settings
 
 CAPTIONS = Path(__file__).parents[1] / "tests" / "ingest" / "data" / "captions.tsv"
 DISSECTION = ("map and crop", "caption", "nouns", "generate", "encode pictures", "score", "embed labels")
-PARTS = ("speed", "scale", "ablations", "list", "nouns")
+PARTS = ("speed", "scale", "ablations", "list", "maps", "nouns")
 REGION = ("EBA",)
 """Where speed's voxels are: one dissects a region, and its voxels want some of the same images."""
 SIZES = (500, 5000, 20_000)
@@ -318,6 +319,8 @@ def main() -> None:
         measured |= dissection_quality.ablations(home, arguments.settings)
     if "list" in arguments.parts:
         measured |= dissection_quality.against_a_list(home)
+    if "maps" in arguments.parts:
+        measured |= dissection_quality.category_maps(home)
     if "nouns" in arguments.parts:
         measured |= noun_figures()
     measured["peak_gib"] = figures.peak_gib()

@@ -12,16 +12,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from recovery import Found, kinds
+from recovery import QUERIES, Found, kinds
 from scipy.stats import binomtest
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 import figures
 from api.demo import CONFIG, subject
 from atlas.backbones import load
+from atlas.evaluation.statistics import pearson
 from atlas.search import Atlas
 from atlas.store import Store
 from ingest import redissection
+from ingest.evaluation.evidence import Evidence
+from ingest.evaluation.truth import response_truth
 from ingest.scenes.wordnet import WordNet
 from schemas.config import IngestConfig
 
@@ -152,6 +155,44 @@ def against_a_list(home: Path) -> dict[str, float]:
                     measured["missed_by_list_p"] = float(test.pvalue)
     figures.emit(f"First labels, and those of a list of {len(concepts)} concepts", {}, rows)
     return measured
+
+
+def category_maps(home: Path) -> dict[str, float]:
+    """Fig. 5's measure, correlation of category maps by labels with mean measured responses, for lists that differ."""
+    rows: list[figures.Row] = []
+    measured: dict[str, float] = {}
+    with laboratory(home) as room:
+        lacking = fixed_list(room.wordnet)
+        lists = {
+            "lacking": lacking,
+            "complete": (*lacking, *QUERIES["food"], *QUERIES["word"]),
+            "answers": tuple(QUERIES),
+        }
+        for name, concepts in lists.items():
+            model_id = room.dissect({"methods": ("brainlmm-eq2", "clip-msm"), "concepts": concepts})
+            with room.found(model_id) as found:
+                found_r = _map_correlations(room, found)
+            for method, by_category in found_r.items():
+                mean = float(np.mean(list(by_category.values())))
+                rows.append({"method": method, "list": name, "concepts": len(concepts), **by_category, "mean": mean})
+                measured["maps_brainlmm" if method == "brainlmm-eq2" else f"maps_list_{name}"] = mean
+    figures.emit("Category maps against measured responses", {}, [row for row in rows if row["method"] == "clip-msm"])
+    figures.emit("The same by labels from captions", {}, [rows[0]])
+    return measured
+
+
+def _map_correlations(room: Laboratory, found: Found) -> dict[str, dict[str, float]]:
+    """Method → category → Pearson correlation over the voxels that both methods label."""
+    model = found.atlas.model(found.model_id)
+    truth = response_truth(Evidence.of(model, room.dataset), room.dataset.contents(), found.voxels)
+    correlations: dict[str, dict[str, float]] = {}
+    for method in ("brainlmm-eq2", "clip-msm"):
+        correlations[method] = {}
+        for (category,), true in truth.group_by("category", maintain_order=True):
+            shown = found.atlas.concept_map(str(category), model=found.model_id, by="labels", method=method).frame
+            both = shown.join(true, on="voxel").drop_nulls()
+            correlations[method][str(category)] = pearson(both["similarity"].to_numpy(), both["truth"].to_numpy())
+    return correlations
 
 
 def right(
