@@ -1,7 +1,18 @@
-"""The atlas's promises, measured: speed of writing, reading and searching, and what is left after kills."""
+"""The atlas's promises, measured: speed of writing, reading and searching, asking while it fills, and kills.
+
+    python benchmarks/database.py [--parts writing searching serving kills memory] [--json FILE]
+
+`executemany` is DuckDB's own, called as it comes: each row is a transaction; `_in_transaction` is what fewer people
+write. Rates are rows of 512 numbers a second, in batches of 10,000. The floor of a search is reading as many float16
+numbers once, with all cores. Readers are eight threads of the process that serves the atlas: each asks for the voxels
+most similar to a concept, in a model of 300,000 voxels and in the one that is being ingested, and then waits for 50 ms.
+The ingester is a process of its own, as fast as fits are: a batch of 2,000 voxels each 0.37 s. Kills are of the tiny
+subject's ingest at every step, and of ingesters and servers at random moments.
+"""
 # Not called atlas.py: a script's folder comes first on the path, and that name would hide the package from it.
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -17,14 +28,21 @@ import duckdb
 import faiss
 import numpy as np
 import pyarrow as pa
+import serving as serving_atlas
 from numpy.typing import NDArray
 
 import figures
-from atlas import saved_index
 from atlas.index import VectorIndex, unit
+from atlas.search import Atlas
 from atlas.store import Store
 
 DIM, BATCH = 512, 10_000
+GROWING = "simulated/R/growing"
+INGESTED, PACE_S = 2000, 0.37
+"""Voxels of a batch while others read, and seconds from one to the next."""
+READERS, PAUSE_S = 8, 0.05
+HERE = Path(__file__).parent
+PARTS = ("writing", "searching", "serving", "kills", "memory")
 Floats = NDArray[np.float32]
 
 _SERVER = """
@@ -35,26 +53,29 @@ with Store.open(sys.argv[1]) as store, store.offered():
     sys.stdin.read()
 """
 _INGESTER = """
-import sys
-sys.path.insert(0, sys.argv[3])
+import sys, time
+sys.path.insert(0, sys.argv[1])
 import numpy as np
 from atlas.store import Store
 from database import encoding
-with Store.open(sys.argv[1]) as store:
+address, model, n, dim, pace = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6])
+with Store.open(address) as store:
     print("ready", flush=True)
-    for batch in range(int(sys.argv[2])):
-        rows = encoding(np.full((500, 64), batch, np.float32), batch * 500)
-        store.append(rows, run_id="r", stage="kill", key=str(batch))
-        print(batch, flush=True)
+    for batch in range(1_000_000):
+        began = time.perf_counter()
+        rows = encoding(np.full((n, dim), batch + 1, np.float32), batch * n, model)
+        store.append(rows, run_id="r", stage="fit", key=f"{model}/{batch}")
+        print(batch, time.time(), flush=True)
+        time.sleep(max(0, pace - (time.perf_counter() - began)))
 """
 
 
-def encoding(weights: Floats, first: int) -> dict[str, pa.Table]:
+def encoding(weights: Floats, first: int, model: str = "m") -> dict[str, pa.Table]:
     """Rows of `encoding` with these weights (n, dim), numbered from `first`."""
     n, dim = weights.shape
     one = np.ones(n, np.float32)
     columns = {
-        "model_id": ["m"] * n,
+        "model_id": [model] * n,
         "voxel": np.arange(first, first + n, dtype=np.int32),
         "weights": pa.ListArray.from_arrays(np.arange(0, n * dim + 1, dim, dtype=np.int32), weights.ravel()),
         **dict.fromkeys(("bias", "r2", "r", "p"), one),
@@ -100,7 +121,7 @@ def writing(folder: Path, vectors: Floats) -> dict[str, float]:
         rates = append_rates(store, vectors)
         readback, back = figures.timed(lambda: store.vectors("SELECT weights FROM encoding", None, DIM), 3)
         assert np.array_equal(back[::997], vectors[::997])
-    few = vectors[:300]
+        few = vectors[:300]
     with duckdb.connect(str(folder / "many.duckdb")) as plain:
         plain.execute("CREATE TABLE encoding (voxel INTEGER, weights FLOAT[])")
         rows = [[voxel, row.tolist()] for voxel, row in enumerate(few)]
@@ -124,7 +145,7 @@ def writing(folder: Path, vectors: Floats) -> dict[str, float]:
     }
 
 
-def searching(folder: Path, vectors: Floats) -> dict[str, float]:
+def searching(vectors: Floats) -> dict[str, float]:
     """Time of a search beside reading the same vectors as float16, and its answers beside float64."""
     unit(vectors)
     index = VectorIndex.build(vectors, np.arange(len(vectors)))
@@ -134,6 +155,7 @@ def searching(folder: Path, vectors: Floats) -> dict[str, float]:
     floor = _memory_floor(vectors.nbytes // 2)
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors)
+    flat_one, _ = figures.timed(lambda: flat.search(queries[:1], 100), 3)
     flat_one, _ = figures.timed(lambda: flat.search(queries[:1], 100), 3)
     flat_many, _ = figures.timed(lambda: flat.search(queries, 100), 3)
     many, (scores, rows) = figures.timed(lambda: index.search(queries, 100), 3)
@@ -145,19 +167,15 @@ def searching(folder: Path, vectors: Floats) -> dict[str, float]:
         )
         hits += len(np.intersect1d(best, np.argsort(-exact)[:100]))
     assert len(scores) == len(rows) == 32
-    saved_index.save(index, folder / "index", "f" * 64)
-    ready, loaded = figures.timed(lambda: saved_index.load(folder / "index", "f" * 64))
-    assert loaded is not None
     return {
         "search_s": one,
         "flat_s": flat_one,
         "search_floor_s": floor,
-        "batch32_s": many,
-        "flat_batch32_s": flat_many,
         "search_floor_ratio": one / floor,
         "recall_at_100": hits / 400,
+        "batch32_s": many,
+        "flat_batch32_s": flat_many,
         "batch32_over_flat": flat_many / many,
-        "ready_s": ready,
     }
 
 
@@ -176,75 +194,127 @@ def _memory_floor(n_bytes: int) -> float:
     return figures.timed(read, 5)[0]
 
 
-def concurrency(folder: Path, vectors: Floats, seconds: float) -> dict[str, float]:
-    """One ingester through the server and eight readers beside it."""
-    path = folder / "both.duckdb"
+def serving(folder: Path, n: int, seconds: float) -> dict[str, float]:
+    """How soon a server is ready, and what readers get while a model grows."""
+    model = serving_atlas.random_atlas(folder, n, dim=DIM, backbone="clip-vit-b32")
+    word, path = serving_atlas.WORDS[0], folder / "atlas.duckdb"
+    with Atlas.open(str(path), home=folder) as opened:
+        opened.similar_voxels(word, model=model)  # so that an index is kept
+    for _ in range(2):  # the first start cuts the flat map, and keeps it
+        began = time.perf_counter()
+        with serving_atlas.serving(folder):
+            ready = time.perf_counter() - began
     with Store.open(str(path)) as store, store.offered():
-        append_rates(store, vectors[:BATCH])
-        quiet = [figures.timed(lambda: _read(store))[0] for _ in range(50)]
-        failures, times, counts = [], [], []
-        ended = threading.Event()
+        row = store.arrow("SELECT * REPLACE (? AS model_id) FROM model WHERE model_id = ?", [GROWING, model])
+        store.append({"model": row}, run_id="r", stage="model", key=GROWING)
+        return {"ready_s": ready, **_reading(store, folder, model, word, seconds)}
 
-        def reader() -> None:
-            last = 0
-            while not ended.is_set():
-                try:
-                    took, n = figures.timed(lambda: _read(store))
-                except Exception as error:  # noqa: BLE001 - a failed read is what is counted
-                    failures.append(repr(error))
-                    continue
-                if n < last or n % 500:
-                    failures.append(f"{last} -> {n}")
-                last = n
-                times.append(took)
-                time.sleep(0.02)
 
-        readers = [threading.Thread(target=reader) for _ in range(8)]
-        for thread in readers:
-            thread.start()
-        ingester = _start(_INGESTER, str(path), "1000000", str(Path(__file__).parent))
-        time.sleep(seconds)
-        ingester.kill()
-        ingester.communicate()
-        ended.set()
-        for thread in readers:
-            thread.join()
-        counts.append(_read(store))
+def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) -> dict[str, float]:
+    sys.setswitchinterval(0.0005)  # this and a second's patience: as `voxel-atlas serve`
+    opened = Atlas(store, home=folder, patience=1.0)
+    failures, ended = list[str](), threading.Event()
+    times: dict[str, list[float]] = {model: [], GROWING: []}
+    first_seen, committed = dict[int, float](), dict[int, float]()
+
+    def ask(name: str) -> int:
+        took, hits = figures.timed(lambda: opened.similar_voxels(word, model=name, significant=False))
+        times[name].append(took)
+        return hits.total
+
+    def reader() -> None:
+        last = 0
+        while not ended.is_set():
+            try:
+                ask(model)
+                total = ask(GROWING)
+            except Exception as error:  # noqa: BLE001 - a failed read is what is counted
+                failures.append(repr(error))
+                continue
+            if total < last or total % INGESTED:
+                failures.append(f"{last} -> {total}")
+            first_seen.setdefault(total // INGESTED, time.time())
+            last = total
+            time.sleep(PAUSE_S)
+
+    ingester = _start(_INGESTER, str(HERE), store.address, GROWING, str(INGESTED), str(DIM), str(PACE_S))
+    assert ingester.stdout is not None
+    committed[0] = float(ingester.stdout.readline().split()[1])
+    ask(model), ask(GROWING)
+    for of_model in times.values():
+        of_model.clear()
+    readers = [threading.Thread(target=reader) for _ in range(READERS)]
+    for thread in readers:
+        thread.start()
+    time.sleep(seconds)
+    ingester.kill()
+    for line in ingester.communicate()[0].splitlines():
+        batch, at = line.split()
+        committed[int(batch)] = float(at)
+    time.sleep(2)
+    ended.set()
+    for thread in readers:
+        thread.join()
+    busy = {name: list(of_model) for name, of_model in times.items()}
+    for of_model in times.values():
+        of_model.clear()
+    for _ in range(50):
+        ask(model), ask(GROWING)
+    quiet = {name: float(np.median(of_model)) for name, of_model in times.items()}
+    slower = np.concatenate([np.array(busy[name]) / quiet[name] for name in quiet])
     for failure in failures[:3]:
         print(failure)
+    delays = [
+        min(at for n, at in first_seen.items() if n > batch) - when
+        for batch, when in committed.items()
+        if any(n > batch for n in first_seen)
+    ]
     return {
-        "failed_reads": float(len(failures)),
-        "read_p99_over_quiet_p50": float(np.percentile(times, 99) / np.median(quiet)),
+        "reads": float(len(slower)),
+        "failed_reads": float(len(failures) + len(committed) - len(delays)),
+        "read_quiet_p50_ms": 1e3 * quiet[model],
+        "read_p99_over_quiet_p50": float(np.percentile(slower, 99)),
+        "seen_after_s": max(delays),
     }
 
 
-def _read(store: Store) -> int:
-    return int(store.arrow("SELECT count(*) AS n, max(r2) FROM encoding WHERE model_id = 'm'")["n"][0].as_py())
+def pipeline_kills(folder: Path, stride: int) -> dict[str, int]:
+    """Kills of the tiny subject's ingest, at every stride-th of its steps."""
+    script = HERE.parent / "tests" / "ingest" / "tiny_kills.py"
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(folder), "1", str(stride)]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    found: dict[str, int] = json.loads(told)
+    return found
 
 
-def killing(folder: Path, kills: int) -> dict[str, float]:
-    """Kills of the ingester and of the server at random moments, then what is missing and what is there twice."""
+def killing(folder: Path, kills: int, stride: int) -> dict[str, float]:
+    """Kills of ingests, ingesters and servers, then what is missing and what is there twice."""
+    pipeline = pipeline_kills(folder / "tiny", stride)
     path, random = folder / "killed.duckdb", np.random.default_rng(2)
     acknowledged: set[str] = set()
     for kill in range(kills):
         serving = _start(_SERVER, str(path))
-        ingester = _start(_INGESTER, str(path), "100000", str(Path(__file__).parent))
+        ingester = _start(_INGESTER, str(HERE), str(path), "m", "500", "64", "0")
         time.sleep(random.uniform(0, 0.5))
         victim = serving if kill % 2 else ingester
         victim.send_signal(signal.SIGKILL)
-        if victim is serving:
-            acknowledged.update(ingester.communicate()[0].split())
-        else:
-            acknowledged.update(ingester.communicate()[0].split())
-            serving.communicate()
+        acknowledged.update(line.split()[0] for line in ingester.communicate()[0].splitlines())
+        serving.communicate()
     with Store.open(str(path)) as store:
-        sql = "SELECT weights[1]::INTEGER AS batch, count(*) AS n, count(DISTINCT voxel) AS v FROM encoding GROUP BY 1"
+        sql = "SELECT weights[1]::INT - 1 AS batch, count(*) AS n, count(DISTINCT voxel) AS v FROM encoding GROUP BY 1"
         found = store.frame(sql).to_dicts()
-        ledger = store.frame("SELECT batch_key FROM ledger WHERE stage = 'kill'")["batch_key"].to_list()
+        keys = store.frame("SELECT batch_key FROM ledger WHERE stage = 'fit'")["batch_key"].to_list()
+    ledger = [key.removeprefix("m/") for key in keys]
     whole = {str(row["batch"]) for row in found if row["n"] == row["v"] == 500}
     lost = acknowledged - whole | set(ledger) ^ {str(row["batch"]) for row in found}
     doubled = sum(row["n"] > 500 for row in found) + len(ledger) - len(set(ledger))
-    return {"kills": float(kills), "lost_batches": float(len(lost)), "doubled_batches": float(doubled)}
+    return {
+        "kills": float(kills + pipeline["kills"]),
+        "lost_batches": float(len(lost) + pipeline["lost"]),
+        "doubled_batches": float(doubled + pipeline["doubled"]),
+        "unequal_atlases": float(pipeline["unequal"]),
+    }
 
 
 def search_peak(n: int) -> float:
@@ -268,19 +338,34 @@ def search_peak(n: int) -> float:
 
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, for a look")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
 
 
 def main() -> None:
-    """Measure all and report."""
+    """Measure and report."""
     arguments = figures.arguments(__doc__, _extend)
-    n, kills, seconds, many = (30_000, 6, 6.0, 60_000) if arguments.quick else (300_000, 100, 60.0, 2_400_000)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        vectors = np.random.default_rng(0).standard_normal((n, DIM), dtype=np.float32)
-        measured = writing(folder, vectors) | searching(folder, vectors)
-        measured |= concurrency(folder, vectors, seconds) | killing(folder, kills)
-    measured["search_peak_gib"] = search_peak(many)
+    quick = arguments.quick
+    n, kills, seconds, many = (30_000, 6, 6.0, 60_000) if quick else (300_000, 30, 60.0, 2_400_000)
+    measured: dict[str, float] = {}
+    for part in arguments.parts:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            match part:
+                case "writing":
+                    measured |= writing(folder, _random(n))
+                case "searching":
+                    measured |= searching(_random(n))
+                case "serving":
+                    measured |= serving(folder, n, seconds)
+                case "kills":
+                    measured |= killing(folder, kills, 20 if quick else 1)
+                case "memory":
+                    measured["search_peak_gib"] = search_peak(many)
     figures.emit(f"The atlas at {n:,} × {DIM}", measured, json_path=arguments.json)
+
+
+def _random(n: int) -> Floats:
+    return np.random.default_rng(0).standard_normal((n, DIM), dtype=np.float32)
 
 
 if __name__ == "__main__":
