@@ -7,8 +7,10 @@ Reads the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills. 
 - the demo's subject (5,405 voxels), reported by the command as a user starts it, with nothing kept from before;
 - a subject of 304,380 vertices on the same cortex: pictures of the demo, responses of 400 of them, fitted by a real
   ingest, and labels of two methods drawn at random, so that every section has something to show;
-- tests on simulated methods: both label voxels at random (every rejection is a false positive), or one of them knows
-  the label of half of them (every rejection is right). Weights and vectors of labels are the demo's.
+- tests on simulated methods, of 200 voxels each: both label voxels at random (every rejection is a false positive), or
+  one of them knows the label of a quarter or of half of them (every rejection is right). Weights and vectors of labels
+  are the demo's. The power beside each rate is what the t test should reach, from the effect's size over all voxels:
+  a rate below it would be the test's fault, a power below 1 is the effect's.
 """
 
 import argparse
@@ -22,10 +24,13 @@ from pathlib import Path
 import doc_blocks
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
 
 import figures
 from api import demo
 from atlas.backbones import load
+from atlas.backbones.interface import Floats
 from atlas.evaluation.labels import embedded_labels, first_labels
 from atlas.evaluation.statistics import paired
 from atlas.search import Atlas
@@ -39,6 +44,8 @@ N_IMAGES = 400
 ROIS = {"face": "FFA", "body": "EBA", "place": "PPA", "food": "FOOD", "word": "VWFA"}
 METHODS = ("brainlmm-eq2", "clip-msm")
 LABELS_PER_VOXEL = 10
+EFFECTS = {0.0: "null_false_positive_rate", 0.25: "small_effect_found_rate", 0.5: "effect_found_rate"}
+"""Share of the voxels whose label one method knows → what the rate of rejections is called."""
 _BLOCK = 20_000
 _KEPT = ("colours", "indexes")
 """Folders of what is worked out once; a first report finds them empty."""
@@ -178,7 +185,7 @@ def _append_labels(store: Store, demo_home: Path, model_id: str, n: int) -> None
 def simulated_tests(home: Path, n_simulations: int, n_voxels: int = 200) -> tuple[dict[str, float], list[figures.Row]]:
     """Rejection rates of the paired tests of Fig. 2 on methods of which it is known whether they differ."""
     with Atlas.open(str(home / "atlas.duckdb"), home=home) as atlas:
-        model = atlas.model("simulated/S1/lite")
+        model = atlas.models().filter(subject_id="simulated/S1").row(-1, named=True)
         voxels, vectors = atlas.unit_vectors(model["model_id"], "weights")
         names, words = embedded_labels(atlas, model["backbone"])
         first = first_labels(atlas, model["model_id"]).filter(pl.col("method") == METHODS[0])
@@ -187,22 +194,29 @@ def simulated_tests(home: Path, n_simulations: int, n_voxels: int = 200) -> tupl
     own = first.join(right, on="label", maintain_order="left")["word"].to_numpy()
     rates: dict[str, float] = {}
     table: list[figures.Row] = []
-    for known, figure in ((0.0, "null_false_positive_rate"), (0.5, "effect_found_rate")):
+    for known, figure in EFFECTS.items():
         rng = np.random.default_rng(7)
-        p = np.empty((n_simulations, 2))
-        for number in range(n_simulations):
-            chosen = rng.choice(len(rows), n_voxels, replace=False)
-            a, b = rng.choice(own, (2, n_voxels))
-            knows = rng.random(n_voxels) < known
-            a = np.where(knows, own[chosen], a)
-            cosines = [np.einsum("nd,nd->n", vectors[rows[chosen]], words[labels]) for labels in (a, b)]
-            found = paired(*cosines, seed=number)
-            p[number] = found.p, found.rank_p
-        below = (p < 0.05).mean(axis=0)
-        rates[figure] = float(below[0])
-        rates[f"{figure}_rank_test"] = float(below[1])
-        table.append({"method a knows": f"{known:.0%}", "t test": float(below[0]), "rank test": float(below[1])})
+
+        def cosines(chosen: NDArray[np.intp], known: float = known, rng: np.random.Generator = rng) -> list[Floats]:
+            a, b = rng.choice(own, (2, len(chosen)))
+            a = np.where(rng.random(len(chosen)) < known, own[chosen], a)
+            return [np.einsum("nd,nd->n", vectors[rows[chosen]], words[labels]) for labels in (a, b)]
+
+        every = np.arange(len(rows))
+        size = float(np.mean([paired(*cosines(every)).d for _ in range(20)]))
+        tests = [paired(*cosines(rng.choice(every, n_voxels, replace=False))) for _ in range(n_simulations)]
+        below = np.mean([(found.p < 0.05, found.rank_p < 0.05) for found in tests], axis=0)
+        rates |= {figure: float(below[0]), f"{figure}_rank_test": float(below[1])}
+        if known:
+            rates |= {f"{figure}_effect_d": size, f"{figure}_power": power(size, n_voxels)}
+        table.append({"method a knows": f"{known:.0%}", "d": size, "t test": below[0], "rank test": below[1]})
     return rates, table
+
+
+def power(size: float, n: int) -> float:
+    """How often a two-sided t test of n pairs finds a mean of so many standard deviations, at 0.05 (normal limit)."""
+    bound = stats.t.ppf(0.975, n - 1)
+    return float(stats.norm.sf(bound - size * np.sqrt(n)) + stats.norm.cdf(-bound - size * np.sqrt(n)))
 
 
 if __name__ == "__main__":

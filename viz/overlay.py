@@ -22,6 +22,9 @@ Box = tuple[float, float, float, float]
 _LINE, _HALO, _TEXT = 1.3, 1.0, 12.0  # pixels in a picture of 1,024
 _WIDEST_NAME = 0.15  # of the picture's width; longer names end in an ellipsis
 _LEAST_ROOM = 0.45  # of a name's width that its ROI must be wide
+_NEAR = 3.0  # widths of a name within which it does not stand twice in a hemisphere
+_BESIDE = tuple((aside, up) for up in (0, -0.8, 0.8, -1.3, 1.3) for aside in (0, -0.7, 0.7))
+"""Where a name may stand, nearest first: half widths to the right and sizes below the middle of its ROI."""
 _MOST_KEPT = 16
 _SMALLEST = 0.75  # of their size in a picture of 1,024: names are no smaller in smaller ones
 _FRACTION_BITS = 4  # of a pixel, in the corners of lines
@@ -67,9 +70,9 @@ def overlay(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -
 
 
 def label_places(outlines: Outlines, shape: tuple[int, int], size: float) -> list[tuple[str, float, float]]:
-    """Where names go: (name, x, y) of their centres in pixels, inside their ROIs, largest first, without overlaps.
+    """Where names go: (name, x, y) of their centres in pixels, in or beside their ROIs, largest first, well apart.
 
-    Names that are much wider than their ROIs are left out.
+    Names that are much wider than their ROIs are left out, and so are those of islands near one that bears the name.
     """
     height, width = shape
     face, placed, places = font(size), list[Box](), list[tuple[str, float, float]]()
@@ -85,9 +88,14 @@ def label_places(outlines: Outlines, shape: tuple[int, int], size: float) -> lis
         if right - left < _LEAST_ROOM * face.getlength(name):
             continue
         centre = polylabel(polygon, tolerance=max(1.0, polygon.length / 100))
-        half_width, half_height = face.getlength(name) / 2 + 1, size * 0.5
-        x = min(max(centre.x, half_width), width - half_width)
-        for y in (centre.y, centre.y - size * 0.8, centre.y + size * 0.8):
+        reach, is_left = _NEAR * face.getlength(name), centre.x < width / 2
+        own = [(x, y) for other, x, y in places if other == roi and (x < width / 2) == is_left]
+        if any(np.hypot(centre.x - x, centre.y - y) < reach for x, y in own):
+            continue
+        half_width, half_height = face.getlength(name) / 2 + 0.3 * size, size * 0.5
+        for aside, up in _BESIDE:
+            x = min(max(centre.x + aside * half_width, half_width), width - half_width)
+            y = centre.y + up * size
             box = (x - half_width, y - half_height, x + half_width, y + half_height)
             if not any(_overlap(box, other) for other in placed):
                 placed.append(box)

@@ -5,7 +5,7 @@ import datetime
 import math
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,19 +26,22 @@ _P_VALUES = ("p", "p_holm", "rank_p")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def write(out: Path, title: str, sections: Sequence[Section]) -> None:
+def write(out: Path, title: str, sections: Iterable[Section]) -> None:
     """Write the folder, whole or not at all.
+
+    A section's tables are on disk, and no longer in memory, before the next section is made.
 
     Args:
         out: the folder to make; a report that is there already is replaced.
         title: of the page.
-        sections: in their order.
+        sections: in their order; their tables are empty afterwards.
 
     Raises:
         BadInputError: the folder is there and is no report.
         StoreError: it cannot be written.
     """
     with _replaced(out) as folder:
+        written = []
         for section in sections:
             for picture in section.pictures:
                 _put(folder / "figures" / f"{picture.name}.png", picture.drawing.png)
@@ -48,7 +51,9 @@ def write(out: Path, title: str, sections: Sequence[Section]) -> None:
                 path.parent.mkdir(exist_ok=True)
                 frame.write_parquet(path.with_suffix(".parquet"))
                 frame.write_csv(path.with_suffix(".csv"))
-        _put(folder / PAGE, render(title, sections).encode())
+                section.tables[name] = frame.clear()
+            written.append(section)
+        _put(folder / PAGE, render(title, written).encode())
 
 
 def render(title: str, sections: Sequence[Section]) -> str:

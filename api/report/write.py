@@ -1,5 +1,6 @@
 """A whole report: all sections in their order, written as one folder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from api.report import cortex, encoding, labels, models, page, truth
@@ -7,8 +8,8 @@ from api.report.section import Section
 from api.report.study import Study
 
 
-def sections(study: Study, command: list[str]) -> list[Section]:
-    """All sections of a report.
+def sections(study: Study, command: list[str]) -> Iterator[Section]:
+    """All sections of a report, each made when it is asked for.
 
     Args:
         study: what it is about.
@@ -25,12 +26,12 @@ def sections(study: Study, command: list[str]) -> list[Section]:
         "recovery": truth.recovery,
         "controls": encoding.controls,
     }
-    made = []
     for name, part in parts.items():
         with study.progress.stage(name, 1) as advance:
-            made.append(part(study))
+            section = part(study)
             advance(1)
-    return [*made, models.provenance(study, command)]
+        yield section
+    yield models.provenance(study, command)
 
 
 def report(study: Study, out: Path, command: list[str]) -> None:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from atlas.evaluation.statistics import (
     auc,
+    correlation_intervals,
     correlations,
     holm,
     interval,
@@ -149,6 +150,32 @@ def test_auc_is_the_share_of_pairs_in_the_right_order():
     pairs = [(x > y) + 0.5 * (x == y) for x in score[positive] for y in score[~positive]]
     assert auc(score, positive) == pytest.approx(np.mean(pairs))
     assert np.isnan(auc(score, np.ones(5, bool)))
+
+
+@pytest.mark.parametrize("n", [300, 2500])
+def test_intervals_of_correlations_are_those_of_the_bootstrap(n):
+    rng = np.random.default_rng(n)
+    truth = rng.exponential(size=n)
+    common = rng.normal(size=n)
+    values = np.column_stack([truth + common + rng.normal(size=n), common + truth**2, rng.normal(size=n), np.ones(n)])
+    drawn = resampled_correlations(values[:, :3], truth, seed=1)
+    ends, apart = correlation_intervals(values, truth, seed=2)
+    wide = np.ptp(np.quantile(drawn, [0.025, 0.975], axis=0), axis=0)
+    assert np.abs(ends[:, :3] - np.quantile(drawn, [0.025, 0.975], axis=0)).max() < 0.15 * wide.max()
+    for a, b in itertools.combinations(range(3), 2):
+        low, high = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
+        assert apart[:, a, b] == pytest.approx([low, high], abs=0.15 * (high - low))
+    assert np.isnan(ends[:, 3]).all()
+    assert np.isnan(apart[:, 0, 3]).all()
+
+
+def test_intervals_of_correlations_hold_the_true_one_as_often_as_they_say():
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(200):
+        truth = rng.normal(size=2000)
+        low, high = correlation_intervals((0.5 * truth + rng.normal(size=2000))[:, None], truth)[0][:, 0]
+        inside.append(low < 0.5 / np.sqrt(1.25) < high)
+    assert 0.9 <= np.mean(inside) <= 0.99
 
 
 def test_resampled_correlations_are_paired_and_give_intervals():
