@@ -60,6 +60,8 @@ def main() -> None:
             "flatmap_ms": 1e3 * lined_s,
             "pycortex_ms": 1e3 * pycortex_s,
             "ratio_pycortex": pycortex_s / lined_s,
+            "flatmap_whole_ms": 1e3 * whole_s,
+            "ratio_pycortex_whole": pycortex_s / whole_s,
             "cold_cached_ms": 1e3 * _cold(cache),
             "pixel_agreement": min(agreement, thick_agreement),
         }

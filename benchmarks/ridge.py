@@ -5,8 +5,9 @@
 8,500 images, 100 penalties, one 15 % hold-out that chooses each voxel's penalty, then a refit: the same job for all,
 in float64. Peers are timed on fewer voxels and scaled: himalaya along the line through two sizes (its cost is a
 constant for the features plus an amount a voxel), the loop in proportion. The floor is what BLAS needs for features'
-transpose times responses, which no exact solution can do without. A second process streams 300,000 voxels through fit,
-prediction and both tests, to see what memory and time a voxel it takes.
+transpose times responses, which no exact solution can do without; `products_fraction` counts all products of this one
+at the same rate. A second process streams 300,000 voxels through fit, prediction and both tests, to see what memory and
+time a voxel it takes.
 """
 
 import argparse
@@ -91,6 +92,7 @@ def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figure
         "ratio_himalaya": peer_seconds / seconds,
         "ridge_ratio_naive": loop_seconds / seconds,
         "floor_fraction": floor / seconds,
+        "products_fraction": floor * _more_products(arguments.features) / seconds,
         "alpha_agreement": float(np.mean(np.isclose(fit.alpha[:many], peer.best_alphas_.numpy(), rtol=1e-9))),
     }, rows
 
@@ -110,6 +112,15 @@ def _floor_seconds(features: np.ndarray, responses: np.ndarray, n_voxels: int) -
     x, y, product = torch.from_numpy(features), torch.from_numpy(block), torch.empty(features.shape[1], BATCH).double()
     seconds, _ = figures.timed(lambda: torch.mm(x.T, y, out=product), repeats=10)
     return seconds * n_voxels / BATCH
+
+
+def _more_products(n_features: int) -> float:
+    """All products that the exact solution takes, in products of the floor's size.
+
+    A voxel's share is 2·n·d for the floor, 2·d² for the partial fractions, 4·d·penalties for their sums, and 4·d² to
+    turn the final fit's solution into its axes and back.
+    """
+    return 1 + (6 * n_features + 4 * len(ALPHAS)) / (2 * N_TRAIN)
 
 
 def _himalaya(features: np.ndarray, responses: np.ndarray, holdout: np.ndarray) -> RidgeCV:
