@@ -202,10 +202,13 @@ def test_what_is_missing_is_said_and_not_fatal(report):
     assert "Left out: folder/1 is not simulated, so nothing was planted" in html
 
 
-def test_one_subject_without_labels_of_images_leaves_the_figures_out_that_need_them(lab, models, tmp_path):
-    assert run(lab, "report", models[0], "-o", str(tmp_path / "one"), "--sample", "12") == 0
+def test_one_subject_and_method_without_labels_of_images_leave_out_what_needs_more(tmp_path):
+    with tiny_networks():
+        (model,) = fill_lab(tmp_path, 1, methods=("brainlmm-eq2",), concepts=())
+        assert run(tmp_path, "report", model, "-o", str(tmp_path / "one"), "--sample", "12") == 0
     html = (tmp_path / "one" / "index.html").read_text()
     assert "Left out: A test over subjects needs 3 of them; this report has 1." in html
+    assert "Left out: Only brainlmm-eq2 has labelled these voxels, so methods are not compared" in html
     assert "Left out: Nothing says what the images show; give --labels" in html
     assert not (tmp_path / "one" / "figures" / "fig5.png").exists()
 
