@@ -7,10 +7,10 @@ bound cannot rule out is scored again in float32: the answer is a plain scan's, 
 import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,10 @@ from atlas.codes import (
     scan,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
+_SHARED = 65_536
+"""Rows above which cores share a scan: of fewer, handing them over takes as long as it saves where many ask at once."""
 _MANY_QUERIES = 4
 """Queries from which one matrix product is faster than a scan for each."""
 _CANDIDATES = 16_384
@@ -74,7 +73,7 @@ class VectorIndex:
         for start in range(0, n, BLOCK):
             centre += vectors[start : start + BLOCK].sum(axis=0) / n
         # One segment for each core, which are scanned at the same time.
-        cuts = np.linspace(0, n, (_n_threads() if n > BLOCK else 1) + 1).astype(int)
+        cuts = np.linspace(0, n, (_n_threads() if n > _SHARED else 1) + 1).astype(int)
         segments = [encode(vectors, centre, int(a), int(b)) for a, b in pairwise(cuts) if b > a]
         return cls(vectors, np.arange(n) if keys is None else keys, centre, segments)
 
@@ -152,9 +151,7 @@ class VectorIndex:
         allowed = [allowing(segment, mask) for segment in self.segments]
         wanted = 8 * k + 64
         while wanted <= _CANDIDATES:
-            found = list(
-                _pool().map(lambda segment, rows, n=wanted: scan(segment, digits, n, rows), self.segments, allowed)
-            )
+            found = self._scan_each(digits, wanted, allowed)
             scores, best = self._best(query, np.concatenate([rows for _, rows in found]), k)
             if all(
                 len(rows) < wanted
@@ -166,9 +163,13 @@ class VectorIndex:
             wanted *= 4
         return self._all(query, k, mask)
 
-    def _multiply_codes(
-        self, queries: Floats, k: int, mask: NDArray[np.bool_] | None
-    ) -> "Iterator[tuple[Floats, Rows]]":
+    def _scan_each(self, digits: NDArray[np.int8], wanted: int, allowed: Sequence[object]) -> list[tuple[Floats, Rows]]:
+        if len(self.segments) == 1:
+            with _in_one_thread():
+                return [scan(self.segments[0], digits, wanted, allowed[0])]
+        return list(_pool().map(lambda segment, rows: scan(segment, digits, wanted, rows), self.segments, allowed))
+
+    def _multiply_codes(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> Iterator[tuple[Floats, Rows]]:
         """As `_multiply`, with the codes: processors with instructions for it multiply bytes four times as fast."""
         from atlas.backbones.threads import in_threads  # loads torch, and a search for one concept needs none
 
@@ -180,7 +181,7 @@ class VectorIndex:
         errors += np.float32(4 * self.dim * 2**-24)  # rounding of the float32 sums themselves
         yield from self._candidates(queries, products, k, mask, steps, queries @ self.centre, errors)
 
-    def _multiply(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> "Iterator[tuple[Floats, Rows]]":
+    def _multiply(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> Iterator[tuple[Floats, Rows]]:
         products = np.empty((len(queries), len(self)), np.float32)
         for start in range(0, len(self), BLOCK):
             np.matmul(queries, self.vectors[start : start + BLOCK].T, out=products[:, start : start + BLOCK])
@@ -196,7 +197,7 @@ class VectorIndex:
         steps: Floats,
         offsets: Floats,
         errors: Floats,
-    ) -> "Iterator[tuple[Floats, Rows]]":
+    ) -> Iterator[tuple[Floats, Rows]]:
         """The k best of each query, where step * product + offset is a score but for the error."""
         if mask is not None:
             np.copyto(products, -np.inf, where=~mask)
@@ -250,9 +251,21 @@ def _at_most_kth(row: Floats, k: int) -> np.float32:
     return np.float32(np.partition(maxima, n_groups - k)[n_groups - k])
 
 
+@contextmanager
+def _in_one_thread() -> Iterator[None]:
+    """FAISS would start a team of its own threads for a single query."""
+    faiss = require_faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    # FAISS would start a team of its own threads for a single query; the segments are what runs side by side here.
+    # The segments are what runs side by side here, each in one thread.
     return ThreadPoolExecutor(_n_threads(), "scan", initializer=lambda: require_faiss().omp_set_num_threads(1))
 
 

@@ -64,6 +64,24 @@ def test_a_filter_from_no_row_to_all_is_exact(n_allowed: int) -> None:
     agrees(VectorIndex.build(vectors), vectors[5], 20, mask)
 
 
+def test_segments_that_cores_share_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = random_vectors(3, 20_000, 48)
+    whole = VectorIndex.build(vectors)
+    monkeypatch.setattr(index_module, "_SHARED", 1_000)
+    monkeypatch.setattr(index_module, "_n_threads", lambda: 3)
+    shared = VectorIndex.build(vectors)
+    assert (len(whole.segments), len(shared.segments)) == (1, 3)
+    threads = codes.require_faiss().omp_get_max_threads()
+    for mask in (None, np.random.default_rng(4).random(len(vectors)) < 0.6):
+        agrees(shared, vectors[7], 40, mask)
+        for query in vectors[:4]:
+            for one, other in zip(
+                whole.search(query[None], 40, mask), shared.search(query[None], 40, mask), strict=True
+            ):
+                np.testing.assert_array_equal(one[0], other[0])
+    assert codes.require_faiss().omp_get_max_threads() == threads
+
+
 @pytest.mark.parametrize("n_queries", [1, 3, 4, 32])
 def test_many_queries_give_what_each_gives_alone(n_queries: int) -> None:
     index = VectorIndex.build(random_vectors(0, 20_000, 48))

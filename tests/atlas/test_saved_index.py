@@ -17,8 +17,10 @@ FINGERPRINT = "f" * 64
 
 @pytest.fixture
 def index() -> VectorIndex:
+    """One of two segments, as an ingest's second batch leaves it."""
     vectors = unit(np.random.default_rng(0).standard_normal((20_000, 32), dtype=np.float32))
-    return VectorIndex.build(vectors, np.arange(20_000) * 3)
+    keys = np.arange(20_000) * 3
+    return VectorIndex.build(vectors[:12_000], keys[:12_000]).extended(vectors[12_000:], keys[12_000:])
 
 
 def answers(index: VectorIndex) -> list[tuple[list[float], list[int]]]:
