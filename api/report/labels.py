@@ -170,7 +170,9 @@ def meanings(study: Study) -> Section:
     section.shown.append(Shown("Labels per voxel, by region. n: labelled voxels.", summary))
     for column, quantity in (("needed", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
         groups = {
-            str(roi): {str(method): part[column].to_numpy() for (method,), part in rows.group_by("method")}
+            str(roi): {
+                str(method): part[column].to_numpy() for (method,), part in rows.group_by("method", maintain_order=True)
+            }
             for (roi,), rows in by_region.group_by("roi", maintain_order=True)
         }
         section.draw(
