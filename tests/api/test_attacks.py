@@ -277,7 +277,12 @@ def test_what_is_asked_cannot_forge_a_line_of_the_log() -> None:
 
 
 def test_the_event_loop_is_never_held_up(server: Any) -> None:
-    """Threads ask heavy questions; a watchdog measures how late the server's loop is, less how late its own loop is."""
+    # Work on the loop would hold it up each time; a busy machine does not.
+    assert min(held_up(server) for _ in range(3)) < 0.05
+
+
+def held_up(server: Any) -> float:
+    """Seconds that the server's loop is late at most while threads ask heavy questions, less how late a watchdog is."""
     ended = threading.Event()
     queries = (
         """{ similarVoxels(concept: "cake", first: 100) { edges { node {
@@ -306,11 +311,11 @@ def test_the_event_loop_is_never_held_up(server: Any) -> None:
     server.client.get("/metrics")  # forgets what was before
     for thread in (*threads, watchdog):
         thread.start()
-    time.sleep(3)
+    time.sleep(2)
     text = server.client.get("/metrics").text
     ended.set()
     for thread in (*threads, watchdog):
         thread.join()
     delay = next(line for line in text.splitlines() if line.startswith("voxel_atlas_event_loop_delay_seconds "))
-    # The test's own loop is in the same process: what makes both late is the machine or the interpreter's lock.
-    assert float(delay.split()[1]) < 0.05 + max(late)
+    # The watchdog's loop is in the same process: what makes both late is the machine or the interpreter's lock.
+    return float(delay.split()[1]) - max(late)
