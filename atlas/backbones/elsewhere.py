@@ -1,6 +1,7 @@
 """Networks in other processes: one is sent as the call that loaded it, and is loaded there, on what device there is."""
 
 import copyreg
+import pickle
 import socket
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -26,13 +27,15 @@ def reloadable(load: Callable[_P, _Network]) -> Callable[_P, _Network]:
     def loading(*arguments: _P.args, **named: _P.kwargs) -> _Network:
         network = load(*arguments, **named)
         _calls[network] = loading, arguments, tuple(named.items())
-        copyreg.pickle(type(network), _reduced)  # type: ignore[arg-type]  # copyreg's types know only one shape of it
+        copyreg.pickle(type(network), _reduced)
         return network
 
     return loading
 
 
-def _reduced(network: object) -> tuple[Callable[..., object], tuple[object, ...]]:
+def _reduced(network: object) -> str | tuple[Any, ...]:
+    if network not in _calls:  # another of its class, made without a call that could be repeated
+        return network.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
     return _loaded_again, (*_calls[network], _identity(network))
 
 

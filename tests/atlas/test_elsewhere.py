@@ -50,3 +50,20 @@ def test_other_weights_by_the_same_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "clip").write_text("other")
     with pytest.raises(BadInputError, match="has other weights or settings of clip than the machine that asks it"):
         pickle.loads(sent)
+
+
+class Plain:
+    """One that can be pickled as it is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@reloadable
+def load_plain(name: str) -> Plain:
+    return Plain(name)
+
+
+def test_one_that_was_not_loaded_goes_as_it_is_beside_one_of_its_class_that_was() -> None:
+    load_plain("loaded")
+    assert pickle.loads(pickle.dumps(Plain("made"))).name == "made"
