@@ -42,7 +42,11 @@ class Photographs(TinyDataset):
 
 
 @pytest.mark.parametrize(
-    ("name", "architecture"), [("clip-rn50", "RN50-quickgelu"), ("clip-vit-b32", "ViT-B-32-quickgelu")]
+    ("name", "architecture"),
+    [
+        ("clip-rn50", "RN50-quickgelu"),
+        pytest.param("clip-vit-b32", "ViT-B-32-quickgelu", marks=pytest.mark.slow),
+    ],
 )
 def test_an_ingest_labels_voxels_by_every_method_and_goes_on_where_it_was(
     name: str, architecture: str, blip_folder: Path, pipeline_folder: Path, tmp_path: Path
