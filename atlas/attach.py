@@ -199,6 +199,10 @@ def explained(name: str) -> Iterator[None]:
         yield
     except (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException) as error:
         raise _explain(str(error), name) from error
+    except duckdb.TransactionException as error:
+        if not any(sign in str(error) for sign in _FULL):
+            raise
+        raise _explain(str(error), name) from error
     except duckdb.InvalidInputException as error:
         if "Authentication failed" not in str(error):
             raise

@@ -27,6 +27,9 @@ from schemas.errors import AtlasError
 _EXTRA = 3 << 20
 """More than an undisturbed run leaves: the log of what is not checkpointed yet lies beside the file."""
 
+_SHORTEST = 512
+"""Bytes: less than any file has."""
+
 
 def used(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -68,7 +71,9 @@ def main() -> None:
     for number in range(n_sizes):
         home = disk / str(number)
         home.mkdir()
-        room = (2 * number + 1) * (needed if own else longest) // (2 * n_sizes)
+        # Features and pictures are far shorter than the database: limits for a file are so many octaves apart.
+        share = (2 * number + 1) / (2 * n_sizes)
+        room = int(needed * share if own else _SHORTEST * (longest / _SHORTEST) ** share)
         filler = ballast(disk, room) if own else None
         status, sentence = forked(confined, home, None if own else room)
         assert status == 0, f"with room for {room} bytes it ended otherwise than with a sentence"
