@@ -17,6 +17,8 @@ Rows = NDArray[np.int64]
 
 BLOCK = 16_384
 """Rows that are worked on at once."""
+_CODED = 2048
+"""Rows that are coded at once: few enough to stay in a core's cache from one step to the next."""
 _ZERO_CODE = 128
 _SPREAD = 128
 """Numbers that `_spread` mixes with each other."""
@@ -62,8 +64,8 @@ def encode(vectors: Floats, centre: Floats, start: int, stop: int) -> Segment:
     faiss = require_faiss()
 
     def blocks() -> Iterator[Floats]:
-        for first in range(start, stop, BLOCK):
-            yield _spread(vectors[first : min(first + BLOCK, stop)] - centre)
+        for first in range(start, stop, _CODED):
+            yield _spread(vectors[first : min(first + _CODED, stop)] - centre)
 
     scale = max(float(np.abs(block).max(initial=0)) for block in blocks()) / 127 or 1.0
     width = -(-vectors.shape[1] // _SPREAD) * _SPREAD
@@ -152,18 +154,15 @@ def _spread(vectors: Floats) -> Floats:
     the codes for all others.
     """
     n, dim = vectors.shape
-    order, signs, mixing = _mixing(dim)
-    padded = np.zeros((n, len(order)), np.float32)
-    padded[:, :dim] = vectors
-    padded = padded[:, order]
-    padded *= signs
-    mixed: Floats = np.matmul(padded.reshape(-1, _SPREAD), mixing)
-    return mixed.reshape(n, len(order))
+    if missing := -dim % _SPREAD:
+        vectors = np.pad(vectors, ((0, 0), (0, missing)))
+    mixed: Floats = np.matmul(vectors.reshape(-1, _SPREAD), _mixing())
+    return mixed.reshape(n, dim + missing)
 
 
 @functools.cache
-def _mixing(dim: int) -> tuple[Rows, Floats, Floats]:
-    width = -(-dim // _SPREAD) * _SPREAD
-    random = np.random.default_rng(width)
-    signs = random.choice(np.array([-1, 1], np.float32), width)
-    return random.permutation(width), signs, (hadamard(_SPREAD) / np.sqrt(_SPREAD)).astype(np.float32)
+def _mixing() -> Floats:
+    # With signs by chance, a direction that all numbers share is spread too: it would be one row of a Hadamard matrix.
+    signs = np.random.default_rng(_SPREAD).choice([-1, 1], _SPREAD)
+    mixing: Floats = (signs[:, None] * hadamard(_SPREAD) / np.sqrt(_SPREAD)).astype(np.float32)
+    return mixing

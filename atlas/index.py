@@ -51,8 +51,10 @@ class VectorIndex:
         centre: Floats,
         segments: Sequence[Segment],
         room: "_Room | None" = None,
+        n_centred: int | None = None,
     ) -> None:
         self._room = room or _Room(vectors)
+        self._n_centred = len(vectors) if n_centred is None else n_centred
         self.vectors = vectors
         """(n, dim), unit or zero; may be a memory map."""
         self.keys = keys
@@ -81,12 +83,16 @@ class VectorIndex:
         """An index that also has these vectors; this one can go on being searched meanwhile."""
         room = self._room.with_rows(len(self), vectors)
         joined, all_keys = room.array[: len(self) + len(vectors)], np.concatenate([self.keys, keys])
-        uncoded = len(joined) - (self.segments[0].stop if self.segments else 0)
-        # Codes are made anew now and then, so that a scan never visits many small segments.
-        if len(self.segments) >= 8 * _n_threads() or uncoded > len(joined) // 2:
+        if len(joined) > 2 * self._n_centred:
+            # The centre of half as many rows may be far from theirs. Twice as many until the next time: rows are coded
+            # anew as often as their number doubles.
             return VectorIndex.build(joined, all_keys)
-        added = encode(joined, self.centre, len(self), len(joined))
-        return VectorIndex(joined, all_keys, self.centre, [*self.segments, added], room)
+        # Segments that are no larger than what is coded behind them are coded with it, so that a scan visits few.
+        segments, start = list(self.segments), len(self)
+        while segments[-1].start >= self._n_centred and segments[-1].stop - segments[-1].start <= len(joined) - start:
+            start = segments.pop().start
+        segments.append(encode(joined, self.centre, start, len(joined)))
+        return VectorIndex(joined, all_keys, self.centre, segments, room, self._n_centred)
 
     def __len__(self) -> int:
         return len(self.vectors)

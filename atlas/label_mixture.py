@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from atlas.backbones.interface import Floats
+from atlas.batches import batches_of
 from atlas.store import Store
 
 
@@ -23,20 +24,15 @@ class LabelMixture:
     @classmethod
     def load(cls, store: Store, model: Mapping[str, Any], method: str, old: "LabelMixture | None") -> "LabelMixture":
         """The present labels of a model; the old ones where nothing has changed."""
-        values = {"model": model["model_id"], "method": method, "backbone": model["label_backbone"]}
-        fingerprint = store.arrow(
-            "SELECT (SELECT concat_ws(' ', count(*), bit_xor(hash(voxel, label_id, probability))) FROM label_score "
-            "WHERE model_id = $model AND method = $method) AS scored, "
-            "(SELECT count(*) FROM label_embedding WHERE backbone = $backbone) AS embedded",
-            values,
-        ).to_pylist()
+        sql = "SELECT count(*) AS n FROM label_embedding WHERE backbone = ?"
+        fingerprint = (batches_of(store, model), store.arrow(sql, [model["label_backbone"]])["n"][0].as_py())
         if old is not None and old.fingerprint == fingerprint:
             return old
         scores = store.arrow(
-            "SELECT voxel, label_id, probability FROM label_score WHERE model_id = $model AND method = $method",
-            {name: values[name] for name in ("model", "method")},
+            "SELECT voxel, label_id, probability FROM label_score WHERE model_id = ? AND method = ?",
+            [model["model_id"], method],
         )
-        ids, vectors = _label_vectors(store, values["backbone"], scores["label_id"].to_numpy())
+        ids, vectors = _label_vectors(store, model["label_backbone"], scores["label_id"].to_numpy())
         # Labels without a vector yet do not count; the others share out their probability.
         known = np.isin(scores["label_id"].to_numpy(), ids)
         labels = np.searchsorted(ids, scores["label_id"].to_numpy()[known])

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from atlas.batches import Batches, batches_of
 from atlas.store import Store
 
 
@@ -23,15 +24,15 @@ class Scored(NamedTuple):
 class LabelTable:
     """Every label of every voxel, by voxel and rank. Never changed once made."""
 
-    def __init__(self, rows: pl.DataFrame, words: pl.DataFrame, fingerprint: object) -> None:
+    def __init__(self, rows: pl.DataFrame, words: pl.DataFrame, batches: Batches) -> None:
         """Keep labels.
 
         Args:
             rows: voxel, rank, word (row of `words`), score, probability; by voxel and rank.
             words: label, label_id; the words that the rows have.
-            fingerprint: what the rows were read at.
+            batches: what the rows were read at.
         """
-        self.fingerprint = fingerprint
+        self.batches = batches
         self.words = words
         self._labels: list[str] = words["label"].to_list()
         self._voxel, self._rank = rows["voxel"].to_numpy(), rows["rank"].to_numpy()
@@ -44,25 +45,20 @@ class LabelTable:
     @classmethod
     def load(cls, store: Store, model: Mapping[str, Any], method: str, old: "LabelTable | None") -> "LabelTable":
         """The present labels of a model; the old ones where nothing has changed."""
-        values = [model["model_id"], method]
-        fingerprint = store.arrow(
-            "SELECT count(*) AS n, bit_xor(hash(voxel, label_id, rank, score, probability)) AS content "
-            "FROM label_score WHERE model_id = ? AND method = ?",
-            values,
-        ).to_pylist()
-        if old is not None and old.fingerprint == fingerprint:
+        batches = batches_of(store, model)
+        if old is not None and old.batches == batches:
             return old
         # Numbers, and each word once: a model of 300,000 voxels has millions of rows.
         rows = store.frame(
             "SELECT voxel, rank, label_id, score, probability FROM label_score "
             "WHERE model_id = ? AND method = ? ORDER BY voxel, rank, label_id",
-            values,
+            [model["model_id"], method],
         )
         words = store.frame("SELECT any_value(lemma) AS label, label_id FROM label GROUP BY label_id ORDER BY label_id")
         words = words.filter(pl.col("label_id").is_in(rows["label_id"].unique().implode()))
         rows = rows.filter(pl.col("label_id").is_in(words["label_id"].implode()))
         word = np.searchsorted(words["label_id"].to_numpy(), rows["label_id"].to_numpy()).astype(np.int32)
-        return cls(rows.drop("label_id").with_columns(word=word), words, fingerprint)
+        return cls(rows.drop("label_id").with_columns(word=word), words, batches)
 
     def of(self, voxel: int, first: int) -> list[Scored]:
         """The labels of a voxel that have a rank of at most `first`, best first."""

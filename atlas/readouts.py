@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import saved_index
+from atlas.batches import Batches, batches_of
 from atlas.codes import Floats
 from atlas.index import VectorIndex, unit
 from atlas.store import Store
@@ -33,8 +34,8 @@ class IndexedVoxels:
     index: VectorIndex
     hashes: NDArray[np.uint64]
     """(n,) hash of each voxel's row of `encoding`, in the index's order."""
-    sources: frozenset[str]
-    """Content hashes of the batches that the vectors come from: weights may change where no score does."""
+    batches: Batches
+    """What the vectors come from: weights may change where no score does."""
     saved: bool
 
     @classmethod
@@ -50,58 +51,45 @@ class IndexedVoxels:
             folder: where indexes are kept between runs; None keeps none.
             old: what was loaded before.
         """
-        present = store.arrow(
-            "SELECT voxel, hash(bias, alpha, r2, r, p) AS h FROM encoding WHERE model_id = ? ORDER BY voxel",
-            [model["model_id"]],
-        )
-        voxels, hashes = present["voxel"].to_numpy().astype(np.int64), present["h"].to_numpy()
-        batches = store.arrow(
-            "SELECT content_sha256 FROM ledger WHERE stage IN ('model', 'fit') "
-            "AND (batch_key = $model OR starts_with(batch_key, $model || '/'))",
-            {"model": model["model_id"]},
-        )
-        sources = frozenset(batches["content_sha256"].to_pylist())
+        batches = batches_of(store, model, "model", "fit", "import")
         vectors = _Vectors(store, model, readout)
         finished = model["tested"]
-        if old is not None and (grown := old.grown(voxels, hashes, sources, vectors)):
-            return grown.kept(folder, voxels, hashes) if finished else grown
-        if folder is not None and (index := saved_index.load(folder, _fingerprint(voxels, hashes, sources))):
-            return cls(index, hashes, sources, saved=True)
-        fresh = cls(VectorIndex.build(vectors.read(voxels), voxels), hashes, sources, saved=False)
-        return fresh.kept(folder, voxels, hashes) if finished else fresh
+        # No batch changes or goes but with its row of the ledger, so what is there already is not read again.
+        if old is not None and old.batches <= batches:
+            grown = old.grown(batches, vectors)
+            return grown.kept(folder) if finished else grown
+        voxels, hashes = vectors.rows()
+        if folder is not None and (index := saved_index.load(folder, _fingerprint(voxels, hashes, batches))):
+            return cls(index, hashes, batches, saved=True)
+        fresh = cls(VectorIndex.build(vectors.read(voxels), voxels), hashes, batches, saved=False)
+        return fresh.kept(folder) if finished else fresh
 
-    def grown(
-        self,
-        voxels: NDArray[np.int64],
-        hashes: NDArray[np.uint64],
-        sources: frozenset[str],
-        vectors: "_Vectors",
-    ) -> "IndexedVoxels | None":
-        """These vectors and those of voxels that are new; None where a voxel is gone or was fitted anew."""
-        order = np.argsort(self.index.keys)
-        known, known_hashes = self.index.keys[order], self.hashes[order]
-        new = ~np.isin(voxels, known, assume_unique=True)
-        same = np.array_equal(voxels[~new], known) and np.array_equal(hashes[~new], known_hashes)
-        if not same or not self.sources <= sources:
-            return None
-        if not new.any():
+    def grown(self, batches: Batches, vectors: "_Vectors") -> "IndexedVoxels":
+        """These vectors and those of voxels that are new."""
+        if batches == self.batches:
             return self
-        index = self.index.extended(vectors.read(voxels[new]), voxels[new])
-        return IndexedVoxels(index, np.concatenate([self.hashes, hashes[new]]), sources, saved=False)
+        new = np.sort(np.setdiff1d(vectors.voxels(), self.index.keys, assume_unique=True))
+        index, hashes = self.index, self.hashes
+        if len(new):
+            index = index.extended(vectors.read(new), new)
+            hashes = np.concatenate([hashes, vectors.rows(new)[1]])
+        return IndexedVoxels(index, hashes, batches, saved=False)
 
-    def kept(self, folder: Path | None, voxels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> "IndexedVoxels":
+    def kept(self, folder: Path | None) -> "IndexedVoxels":
         """These vectors, written to disk for the next start unless they are there."""
+        voxels = self.index.keys
         if folder is None or self.saved or not len(voxels):
             return self
-        order = np.argsort(self.index.keys)
-        ordered = np.array_equal(order, np.arange(len(order)))
-        index = self.index if ordered else VectorIndex.build(self.index.vectors[order], voxels)
+        order = np.argsort(voxels)
+        index, hashes = self.index, self.hashes
+        if not np.array_equal(order, np.arange(len(order))):
+            index, hashes = VectorIndex.build(index.vectors[order], voxels[order]), hashes[order]
         try:
-            saved_index.save(index, folder, _fingerprint(voxels, hashes, self.sources))
+            saved_index.save(index, folder, _fingerprint(index.keys, hashes, self.batches))
         except OSError as error:
             # An index that is not kept costs time at the next start and changes no answer.
             _log.warning("The index cannot be kept in %s: %s", folder, error)
-        return IndexedVoxels(index, hashes, self.sources, saved=True)
+        return IndexedVoxels(index, hashes, self.batches, saved=True)
 
     def vector(self, voxel: int) -> Floats | None:
         """Unit vector of a voxel, (dim,); None where it was not fitted."""
@@ -117,15 +105,31 @@ class _Vectors:
     model: Mapping[str, Any]
     readout: Readout
 
+    def voxels(self) -> NDArray[np.int64]:
+        """The voxels that are fitted, in any order."""
+        sql = "SELECT voxel FROM encoding WHERE model_id = ?"
+        voxels: NDArray[np.int64] = self.store.arrow(sql, [self.model["model_id"]])["voxel"].to_numpy().astype(np.int64)
+        return voxels
+
+    def rows(self, voxels: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Some voxels, whose numbers ascend, or all: their numbers and a hash of each one's row, ascending."""
+        found = self.store.arrow(
+            "SELECT voxel, hash(bias, alpha, r2, r, p) AS h FROM encoding "
+            "WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel",
+            [self.model["model_id"], *_range(voxels)],
+        )
+        keys, hashes = found["voxel"].to_numpy().astype(np.int64), found["h"].to_numpy()
+        wanted = slice(None) if voxels is None else np.isin(keys, voxels, assume_unique=True)
+        return keys[wanted], hashes[wanted]
+
     def read(self, voxels: NDArray[np.int64]) -> Floats:
         """Unit readout vectors (n, dim) of voxels, whose numbers ascend."""
         dim = self.model["dim"]
         if not len(voxels):
             return np.empty((0, dim), np.float32)
-        # A range and not a list of voxels: DuckDB skips the blocks outside it, and batches are ranges mostly.
         keys, vectors = self.store.keyed_vectors(
             "SELECT voxel, weights FROM encoding WHERE model_id = ? AND voxel BETWEEN ? AND ?",
-            [self.model["model_id"], int(voxels[0]), int(voxels[-1])],
+            [self.model["model_id"], *_range(voxels)],
             dim,
         )
         if not np.array_equal(keys, voxels):
@@ -142,5 +146,13 @@ class _Vectors:
         return unit(vectors)
 
 
-def _fingerprint(voxels: NDArray[np.int64], hashes: NDArray[np.uint64], sources: frozenset[str]) -> str:
-    return hashlib.sha256(voxels.tobytes() + hashes.tobytes() + "".join(sorted(sources)).encode()).hexdigest()
+def _range(voxels: NDArray[np.int64] | None) -> tuple[int, int]:
+    """First and last of voxels, whose numbers ascend; of all there can be for None.
+
+    A range and not a list of voxels: DuckDB skips the blocks outside it, and batches are ranges mostly.
+    """
+    return (0, np.iinfo(np.int32).max) if voxels is None else (int(voxels[0]), int(voxels[-1]))
+
+
+def _fingerprint(voxels: NDArray[np.int64], hashes: NDArray[np.uint64], batches: Batches) -> str:
+    return hashlib.sha256(voxels.tobytes() + hashes.tobytes() + repr(sorted(batches)).encode()).hexdigest()

@@ -17,7 +17,7 @@ from atlas.index import VectorIndex
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FORMAT = 1
+_FORMAT = 2
 _MANIFEST = "manifest.json"
 _log = logging.getLogger(__name__)
 

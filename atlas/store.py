@@ -92,7 +92,8 @@ class Store:
             batch: table name → new rows, in any Arrow types that cast to `schemas.tables.TABLES`.
             run_id: the run that made it.
             stage: the stage that made it.
-            key: the batch; (stage, key) is unique.
+            key: the batch; (stage, key) is unique. It is the id of the model or subject whose rows these are, or begins
+                with the model's and a slash: `atlas.batches` tells by it what a batch changes.
 
         Returns:
             True when the batch is in the atlas now and was not before; False when it was there with the same content.

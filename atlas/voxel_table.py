@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from atlas.batches import Batches, batches_of
 from atlas.store import Store
 from schemas.errors import NotFoundError
 
@@ -16,11 +17,9 @@ _COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisp
 class VoxelTable:
     """Fitted voxels in ascending order, with their scores, places and regions. Never changed once made."""
 
-    def __init__(
-        self, model: Mapping[str, Any], frame: pl.DataFrame, regions: pl.DataFrame, fingerprint: object
-    ) -> None:
-        self._model = model
-        self.fingerprint = fingerprint
+    def __init__(self, model: Mapping[str, Any], frame: pl.DataFrame, regions: pl.DataFrame, batches: Batches) -> None:
+        self._model, self._regions = model, regions
+        self.batches = batches
         self.frame = frame
         """voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex."""
         self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
@@ -36,23 +35,26 @@ class VoxelTable:
     @classmethod
     def load(cls, store: Store, model: Mapping[str, Any], old: "VoxelTable | None") -> "VoxelTable":
         """The present table of a model; the old one where nothing has changed."""
-        counted = store.arrow(
-            "SELECT (SELECT concat_ws(' ', count(*), bit_xor(hash(voxel, r2, r))) FROM encoding "
-            "WHERE model_id = $model) AS fitted, "
-            "(SELECT count(*) FROM significance WHERE model_id = $model) AS tested, "
-            "(SELECT count(*) FROM voxel WHERE subject_id = $subject) AS placed, "
-            "(SELECT count(*) FROM voxel_roi WHERE subject_id = $subject) AS assigned",
-            {"model": model["model_id"], "subject": model["subject_id"]},
-        ).to_pylist()
-        if old is not None and old.fingerprint == counted:
+        batches = batches_of(store, model)
+        if old is not None and old.batches == batches:
             return old
-        sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? ORDER BY voxel"  # noqa: S608 - constant
-        frame = store.frame(sql, [model["model_id"]])
+        if old is not None and old.batches <= batches and {stage for stage, _ in batches - old.batches} == {"fit"}:
+            return old.grown(store, batches)
+        frame = _quality(store, model, 0, np.iinfo(np.int32).max)
         regions = store.frame(
             "SELECT r.roi, v.voxel FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE subject_id = ?",
             [model["subject_id"]],
         )
-        return cls(model, frame, regions, counted)
+        return cls(model, frame, regions, batches)
+
+    def grown(self, store: Store, batches: Batches) -> "VoxelTable":
+        """This table and the voxels that were fitted since."""
+        fitted = store.frame("SELECT voxel FROM encoding WHERE model_id = ?", [self._model["model_id"]])["voxel"]
+        new = fitted.filter(~fitted.is_in(self.frame["voxel"].implode()))
+        if new.is_empty():
+            return VoxelTable(self._model, self.frame, self._regions, batches)
+        rows = _quality(store, self._model, new.min(), new.max()).filter(pl.col("voxel").is_in(new.implode()))
+        return VoxelTable(self._model, pl.concat([self.frame, rows]).sort("voxel"), self._regions, batches)
 
     def mask(self, rois: Sequence[str], *, significant: bool, min_r2: float | None) -> NDArray[np.bool_]:
         """Which voxels lie in one of the regions (in any where none is named) and pass the limits, (n_voxels,).
@@ -106,3 +108,9 @@ class VoxelTable:
             pl.Series("rois", regions, pl.List(pl.String)),
             *("r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
         )
+
+
+def _quality(store: Store, model: Mapping[str, Any], first: object, last: object) -> pl.DataFrame:
+    """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
+    sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
+    return store.frame(sql, [model["model_id"], first, last])

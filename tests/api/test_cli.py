@@ -111,6 +111,20 @@ def test_no_workers_are_one_sentence(run, tmp_path):
     assert "'x' are no workers; give dask://HOST:PORT" in error
 
 
+def test_demo_brings_in_as_many_subjects_as_were_asked_for_and_none_again(run, monkeypatch, tmp_path):
+    brought = []
+
+    def note(store, settings, progress, *, config):
+        brought.append(config.subject)
+
+    monkeypatch.setattr("api.demo.run", note)
+    monkeypatch.setattr("api.demo.is_complete", lambda store, config: config.subject == "S2")
+    status, _, said = run("demo", "--no-serve", "--subjects", "3", "--atlas", tmp_path / "atlas.duckdb")
+    assert status == 0
+    assert brought == ["S1", "S3"]
+    assert "3 simulated subjects" in said
+
+
 def test_demo_in_a_folder_that_cannot_be_made_says_so(run, monkeypatch, tmp_path):
     occupied = tmp_path / "file"
     occupied.write_text("not a folder")

@@ -70,3 +70,21 @@ def test_a_second_demo_adds_no_row(demo_home, opened):
     with Store.open(str(demo_home / "atlas.duckdb")) as store:
         demo.run(store, Settings(home=demo_home), Silent(), config=CONFIG, **SMALL)
         assert [store.frame(f"SELECT count(*) AS n FROM {table}")["n"][0] for table in tables] == counts
+
+
+@pytest.mark.slow
+def test_a_second_subject_sees_the_same_scenes_with_a_tuning_of_its_own(demo_home):
+    second = CONFIG.model_copy(update={"subject": demo.configs(2)[1].subject})
+    with Store.open(str(demo_home / "atlas.duckdb")) as store:
+        before = store.frame("SELECT count(*) AS n FROM stimulus")["n"][0]
+        demo.run(store, Settings(home=demo_home), Silent(), config=second, **SMALL)
+        assert store.frame("SELECT count(*) AS n FROM stimulus")["n"][0] == before
+        with Atlas(store, home=demo_home) as both:
+            assert both.subjects()["subject_id"].to_list() == ["simulated/S1", "simulated/S2"]
+            assert both.models()["finished"].to_list() == [True, True]
+            one, other = (both.similar_voxels("food", model=f"simulated/{s}").frame for s in ("S1", "S2"))
+        planted = store.frame("SELECT subject_id, voxel, category FROM planting").partition_by(
+            "subject_id", include_key=False
+        )
+    assert one["subject_id"].unique().to_list() != other["subject_id"].unique().to_list()
+    assert not planted[0].equals(planted[1])

@@ -132,6 +132,24 @@ def test_an_extended_index_answers_like_one_built_at_once() -> None:
     agrees(first, vectors[0], 10)
 
 
+def test_rows_are_coded_again_only_as_often_as_their_number_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coding everything at every batch would make an ingest's readers wait longer with every batch."""
+    vectors, coded = random_vectors(5, 100_000, 8), list[int]()
+
+    def counting(vectors: np.ndarray, centre: np.ndarray, start: int, stop: int) -> codes.Segment:
+        coded.append(stop - start)
+        return codes.encode(vectors, centre, start, stop)
+
+    growing = VectorIndex.build(vectors[:70_000])
+    monkeypatch.setattr(index_module, "encode", counting)
+    for start in range(70_000, 100_000, 500):
+        growing = growing.extended(vectors[start : start + 500], np.arange(start, start + 500))
+        assert [segment.start for segment in growing.segments[1:]] == [s.stop for s in growing.segments[:-1]]
+        assert growing.segments[-1].stop == len(growing)
+        assert len(growing.segments) <= index_module._n_threads() + np.log2(30_000 / 500) + 1
+    assert sum(coded) <= 30_000 * (np.log2(30_000 / 500) + 1)
+
+
 def test_an_empty_index_answers_nothing_and_grows() -> None:
     nothing = VectorIndex.build(np.empty((0, 8), np.float32))
     (scores,), (rows,) = nothing.search(np.ones((1, 8), np.float32), 5)

@@ -12,7 +12,7 @@ from toy_atlas import METHOD, VOLUME, WORDS, label_rows, put, words_rows
 from atlas.label_table import LabelTable
 from atlas.store import Store
 
-MODEL = {"model_id": VOLUME}
+MODEL = {"model_id": VOLUME, "subject_id": "simulated/S1"}
 labelled = st.dictionaries(
     st.integers(0, 20),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=5, unique=True),

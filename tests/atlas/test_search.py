@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_atlas import (
     DIM,
+    SURFACE,
     WORDS,
     Toy,
     label_rows,
@@ -364,3 +366,39 @@ def test_neighbours_of_several_voxels_are_those_of_each(atlas: Atlas) -> None:
         assert found["voxel"].to_list() == alone["voxel"].to_list()
         assert found["similarity"].to_list() == alone["similarity"].to_list()
     assert atlas.neighbours([500]).is_empty()
+
+
+def test_while_another_model_grows_nothing_of_this_one_is_read_again(
+    both: Atlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = both.similar_voxels("cake", model=SURFACE), both.label_table(SURFACE)
+    rows = model_rows(MODEL, "simulated/S1", random_weights(420))
+    put(both.store, {"encoding": rows["encoding"][120:]}, key="more")
+    asked = list[tuple[str, object]]()
+    arrow = both.store.arrow
+
+    def listening(sql: str, parameters: object = None) -> pa.Table:
+        asked.append((sql, parameters))
+        return arrow(sql, parameters)
+
+    monkeypatch.setattr(both.store, "arrow", listening)
+    after = both.similar_voxels("cake", model=SURFACE), both.label_table(SURFACE)
+    assert after[0].frame.equals(before[0].frame)
+    assert after[0].generation == before[0].generation + 1
+    assert after[1] is before[1]
+    tables = ("encoding", "voxel_quality", "voxel_roi", "label_score")
+    assert [sql for sql, given in asked if given and any(f"FROM {table} " in sql for table in tables)] == []
+
+
+def test_a_growing_model_is_as_one_that_was_read_at_once(atlas: Atlas) -> None:
+    rows = model_rows(MODEL, "simulated/S1", random_weights(400, 7))
+    for start, stop in ((300, 350), (350, 400), (120, 300)):
+        atlas.similar_voxels("cake", significant=False)
+        put(atlas.store, {"encoding": rows["encoding"][start:stop]}, key=str(start))
+    whole = Atlas(atlas.store, home=atlas.home / "other")
+    whole.towers = atlas.towers
+    for question in ({}, {"rois": ["FFA"]}, {"min_r2": 0.1}):
+        grown, fresh = (a.similar_voxels("dog", significant=False, **question) for a in (atlas, whole))  # type: ignore[arg-type]
+        assert grown.total == fresh.total > 0
+        assert grown.frame.equals(fresh.frame)
+    assert atlas.metric_map("r2").equals(whole.metric_map("r2"))

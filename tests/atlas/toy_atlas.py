@@ -160,12 +160,15 @@ def run_rows(model: str, state: str = "finished", *, day: int = 1) -> dict[str, 
 
 
 def put(store: Store, *parts: dict[str, list[dict[str, Any]]], key: str) -> None:
+    """Append rows as one batch, named as an ingest names its own: the model's id, then `key`."""
     batch: dict[str, list[dict[str, Any]]] = {}
     for part in parts:
         for name, rows in part.items():
             batch.setdefault(name, []).extend(rows)
     tables = {name: pa.Table.from_pylist(rows) for name, rows in batch.items() if rows}
-    store.append(tables, run_id="test", stage="test", key=key)
+    models = {row["model_id"] for rows in batch.values() for row in rows if row.get("model_id")}
+    stage = "fit" if "encoding" in batch else "test"
+    store.append(tables, run_id="test", stage=stage, key="/".join([*sorted(models), key]))
 
 
 def random_weights(n: int, seed: int = 0) -> np.ndarray:

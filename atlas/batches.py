@@ -1,0 +1,28 @@
+"""What tells whether something that is kept in memory is still what the database holds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from atlas.store import Store
+
+Batches = frozenset[tuple[str, str]]
+"""Stages and content hashes of batches. Batches are only ever added, and a removed model's ledger rows are renamed:
+what the same batches gave is the same, and more batches than before have only added rows."""
+
+
+def batches_of(store: Store, model: Mapping[str, Any], *stages: str) -> Batches:
+    """The batches that hold rows of a model or of its subject.
+
+    Args:
+        store: the atlas.
+        model: a row of `Catalogue.models`.
+        stages: only of these; of all where none is named.
+    """
+    # An import's key is what it brings and then a checksum, as `voxel/nsd/subj05/0123…`.
+    found = store.arrow(
+        "SELECT stage, content_sha256 FROM ledger WHERE (batch_key IN ($model, $subject) "
+        "OR starts_with(batch_key, $model || '/') OR stage = 'import' AND contains(batch_key, '/' || $subject || '/')) "
+        "AND (len($stages::VARCHAR[]) = 0 OR list_contains($stages::VARCHAR[], stage))",
+        {"model": model["model_id"], "subject": model["subject_id"], "stages": list(stages)},
+    )
+    return frozenset(zip(found["stage"].to_pylist(), found["content_sha256"].to_pylist(), strict=True))
