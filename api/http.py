@@ -65,6 +65,9 @@ class Doors:
         self.queries = Workers("queries", QUERY_THREADS, WAITING_QUERIES)
         self.drawing = Workers("pictures", PICTURE_THREADS, WAITING_PICTURES)
         self.warm = False
+        """Whether what is derived from the database is loaded."""
+        self.reads_words = False
+        """Whether the text towers are, which read concepts that are no labels."""
 
     def page(self, _: Request) -> Content:
         """The explorer."""
@@ -157,7 +160,7 @@ class Doors:
             message = f"The server is not ready: {what}; ask again in a second."
             headers = {"retry-after": "1"}
             return error_response(503, "NOT_READY", message, headers, generation=generation, indexGeneration=index)
-        return {"ready": True, "generation": generation, "indexGeneration": index}
+        return {"ready": True, "generation": generation, "indexGeneration": index, "textTowers": self.reads_words}
 
     def measures(self, _: Request) -> Response:
         """Metrics, with the figures that only the database knows."""
@@ -172,26 +175,48 @@ class Doors:
         return Response(text, media_type=media_type)
 
     async def warm_up(self, loaded: Callable[[], object]) -> None:
-        """Load what visitors would wait for, then call `loaded`; where the database does not answer, try again."""
+        """Load what visitors would wait for, then call `loaded`; where the database does not answer, try again.
+
+        The text towers come when visitors are answered already: their libraries take longer than all else together,
+        and the atlas holds the vectors of its labels. Then `loaded` is called again.
+        """
         while not self.warm:
             try:
-                await self.drawing.run(self._load)
+                await asyncio.gather(
+                    self.drawing.run(self._load_maps),
+                    self.queries.run(self._load_indexes),
+                    self.queries.run(self._load_tables),
+                )
                 await self.drawing.run(loaded)
                 self.warm = True
             except AtlasError as error:
                 log.warning("not ready yet: %s", error)
                 await asyncio.sleep(AGAIN_S)
+        await self.queries.run(self._load_towers)
+        await self.queries.run(loaded)
+        self.reads_words = True
 
-    def _load(self) -> None:
-        """Flat maps, indexes, the text tower."""
+    def _load_maps(self) -> None:
         for subject_id in self.atlas.subjects()["subject_id"]:
             with suppress(AtlasError):
                 _ = self.places.of_subject(subject_id).page_map
+
+    def _load_indexes(self) -> None:
+        for model_id in self.atlas.models()["model_id"]:
+            with suppress(AtlasError):
+                self.atlas.unit_vectors(model_id)
+
+    def _load_tables(self) -> None:
+        for model_id in self.atlas.models()["model_id"]:
+            with suppress(AtlasError):
+                self.atlas.voxels(model_id, [])
+                self.atlas.label_table(model_id)
+
+    def _load_towers(self) -> None:
         for model_id in self.atlas.models()["model_id"]:
             # A model without a text tower, or one whose weights are elsewhere, says so when it is asked.
             with suppress(AtlasError):
                 self.atlas.similar_voxels("voxel", model=model_id, first=1)
-                self.atlas.label_table(model_id)
 
     def close(self) -> None:
         """Wait for what runs."""
@@ -231,7 +256,7 @@ def create_app(
         atlas: The open atlas; the caller closes it.
         settings: Where things are and who may ask.
         load: How a subject's surface is found.
-        loaded: Called in a thread before the first time that the application is ready.
+        loaded: Called in a thread when what visitors wait for is loaded, and again when the text towers are.
 
     Raises:
         BadInputError: The address is open to other machines and no token is set.

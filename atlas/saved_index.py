@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -76,10 +77,10 @@ def load(folder: Path, fingerprint: str) -> VectorIndex | None:
         if content["fingerprint"] != fingerprint or content["format"] != _FORMAT:
             return None
         damaged = [] if expected == _sha256_of(content) else [_MANIFEST]
-        for name, sha256 in content["files"].items():
-            with (folder / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    damaged.append(name)
+        names = list(content["files"])
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(lambda name: _hashed(folder / name), names))
+        damaged += [name for name, sha256 in zip(names, found, strict=True) if content["files"][name] != sha256]
         if damaged:
             _log.warning("%s in %s is damaged; the index is made again from the database.", damaged[0], folder)
             return None
@@ -98,11 +99,7 @@ def _read(folder: Path, files: dict[str, str], segments: list[dict[str, float]])
         for name in files
         if name.endswith(".npy")
     }
-    codes = {
-        int(name.split("-")[1]): faiss.deserialize_index(np.fromfile(folder / name, np.uint8))
-        for name in files
-        if name.endswith(".faiss")
-    }
+    codes = {int(name.split("-")[1]): faiss.read_index(str(folder / name)) for name in files if name.endswith(".faiss")}
     parts = [
         Segment(codes[number], int(part["start"]), part["scale"], part["residual"], part["reach"])
         for number, part in enumerate(segments)
@@ -136,6 +133,11 @@ def _write_hashed(path: Path, write: Callable[[IO[bytes]], object]) -> str:
 
     write_atomically(path, hashing)
     return digests[0]
+
+
+def _hashed(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256_of(content: dict[str, object]) -> str:

@@ -202,7 +202,7 @@ def serving(folder: Path, n: int, seconds: float) -> dict[str, float]:
         opened.similar_voxels(word, model=model)  # so that an index is kept
     for _ in range(2):  # the first start cuts the flat map, and keeps it
         began = time.perf_counter()
-        with serving_atlas.serving(folder):
+        with serving_atlas.serving(folder, towers=False):
             ready = time.perf_counter() - began
     with Store.open(str(path)) as store, store.offered():
         row = store.arrow("SELECT * REPLACE (? AS model_id) FROM model WHERE model_id = ?", [GROWING, model])

@@ -129,32 +129,32 @@ class Served:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[Served]:
-    """Serve the atlas of a home folder in a process of its own, from when it is ready."""
+def serving(home: Path, *, towers: bool = True) -> Iterator[Served]:
+    """Serve the atlas of a home folder in a process of its own, from when it is ready; with its text towers or not."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("voxel-atlas")), "serve", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, "VOXEL_ATLAS_HOME": str(home)})
     try:
-        _wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
+        _wait_until_ready(process, f"http://127.0.0.1:{port}/readyz", towers=towers)
         yield Served(port, process)
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, *, towers: bool) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            urllib.request.urlopen(url).close()
+            with urllib.request.urlopen(url) as answer:
+                if json.load(answer)["textTowers"] or not towers:
+                    return
         except urllib.error.URLError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
-        else:
-            return
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)

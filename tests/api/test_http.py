@@ -15,6 +15,7 @@ import pytest
 from api.answers import Content
 from api.http import create_app
 from api.workers import Workers
+from atlas.concepts import Towers
 from atlas.readouts import IndexedVoxels
 from atlas.search import Atlas
 from atlas.store import Store
@@ -177,7 +178,9 @@ def test_health_readiness_and_metrics(server: Any) -> None:
     assert server.client.get("/healthz").json() == {"healthy": True}
     while server.client.get("/readyz").status_code == 503:  # until it is warm
         time.sleep(0.02)
-    assert server.client.get("/readyz").json() == {"ready": True, "generation": 1, "indexGeneration": 1}
+    while not (ready := server.client.get("/readyz").json())["textTowers"]:
+        time.sleep(0.02)
+    assert ready == {"ready": True, "generation": 1, "indexGeneration": 1, "textTowers": True}
     server.data('{ similarVoxels(concept: "cake") { totalCount } }')
     server.error('{ similarVoxels(concept: "") { totalCount } }')
     text = server.client.get("/metrics").text
@@ -254,7 +257,8 @@ def test_readiness_compares_generations(
                 gate.set()
                 while own.client.get("/readyz").status_code == 503:
                     time.sleep(0.02)
-                assert own.client.get("/readyz").json() == {"ready": True, "generation": 2, "indexGeneration": 2}
+                ready = own.client.get("/readyz").json()
+                assert (ready["ready"], ready["generation"], ready["indexGeneration"]) == (True, 2, 2)
 
 
 def test_a_server_is_not_ready_while_it_loads(atlas: Any, settings: Settings, serve: Any, surfaces: Any) -> None:
@@ -265,6 +269,23 @@ def test_a_server_is_not_ready_while_it_loads(atlas: Any, settings: Settings, se
         assert own.client.get("/healthz").status_code == 200
         gate.set()
         while own.client.get("/readyz").status_code == 503:
+            time.sleep(0.02)
+
+
+def test_a_server_is_ready_before_its_text_towers_are_and_answers_for_labels(
+    atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    towers = Towers(atlas.store, atlas.home, lambda name, home: gate.wait(20) and atlas.towers.backbone(name))
+    waiting = Atlas(atlas.store, home=atlas.home)
+    waiting.towers = towers
+    with serve(create_app(waiting, settings, load=surfaces)) as own:
+        while own.client.get("/readyz").status_code == 503:
+            time.sleep(0.02)
+        assert own.client.get("/readyz").json()["textTowers"] is False
+        assert own.data('{ similarVoxels(concept: "cake") { totalCount } }')["similarVoxels"]["totalCount"] > 0
+        gate.set()
+        while not own.client.get("/readyz").json()["textTowers"]:
             time.sleep(0.02)
 
 

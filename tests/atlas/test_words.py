@@ -119,7 +119,7 @@ def test_catalogue_lists_subjects_regions_runs_and_stages(atlas: Atlas) -> None:
     with pytest.raises(NotFoundError, match="no subject 'x'"):
         atlas.rois("x")
     assert atlas.runs().select("model_id", "state").rows() == [(MODEL, "finished")]
-    assert atlas.stages().select("stage", "batches").rows() == [("test", 1)]
+    assert atlas.stages().select("stage", "batches").rows() == [("fit", 1)]
     row = atlas.model()
     assert (row["n_voxels"], row["n_significant"], row["n_dropped"], row["dim"]) == (120, 80, 0, 8)
     assert all(row[name] for name in ("has_text", "tested", "finished", "simulated"))
