@@ -117,9 +117,7 @@ class Atlas(Words):
         """
         asked = self._understand(concept, image, voxel, model, by, readout)
         table = self._table(asked.model["model_id"])
-        allowed = table.mask(rois, significant=significant, min_r2=min_r2)
-        rows = table.rows(_voxels_of(asked.candidates))
-        mask = (rows >= 0) & allowed[rows] if len(allowed) else np.zeros(len(rows), bool)
+        rows, mask = table.among(_voxels_of(asked.candidates), rois, significant=significant, min_r2=min_r2)
         scores, best = _nearest(asked, mask, limited(first), after)
         frame = table.describe(rows[best])
         frame.insert_column(frame.columns.index("voxel") + 1, pl.Series("similarity", scores, pl.Float32))
@@ -141,10 +139,10 @@ class Atlas(Words):
         index = self._indexed(row["model_id"], self._readout(row, None)).get(self.generation())[0].index
         keys, vectors = index.keys, index.vectors
         table = self._table(row["model_id"])
-        placed = table.rows(keys)
+        placed, fitted = table.among(keys, significant=False)
         own = np.flatnonzero(np.isin(keys, np.asarray(voxels, np.int64)))
         own = own[np.argsort(keys[own])]
-        found = zip(own, *index.search(vectors[own], limited(first) + 1, placed >= 0), strict=True)
+        found = zip(own, *index.search(vectors[own], limited(first) + 1, fitted), strict=True)
         near = [(place, scores[rows != place][:first], rows[rows != place][:first]) for place, scores, rows in found]
         rows = np.concatenate([np.empty(0, np.int64), *(rows for _, _, rows in near)])
         frame = table.describe(placed[rows])

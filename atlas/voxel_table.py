@@ -1,17 +1,21 @@
 """The voxels of one model as arrays: what they are filtered by, and what is told of each."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from atlas.batches import Batches, batches_of
+from atlas.recent import Recent
 from atlas.store import Store
 from schemas.errors import NotFoundError
 
 _COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
+_KEPT = 4
+"""Arrays of voxels whose rows are kept: those of the readouts and of labels by a method or two."""
 
 
 class VoxelTable:
@@ -25,12 +29,23 @@ class VoxelTable:
         self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
         self._significant = frame["significant"].fill_null(value=False).to_numpy()
         self._r2 = frame["r2"].to_numpy()
-        self._aligned: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-        self.rois: dict[str, NDArray[np.bool_]] = {}
+        self._aligned = Recent[int, _Aligned](_KEPT)
+        members = {
+            str(name): np.isin(self.voxels, its["voxel"].drop_nulls().to_numpy())
+            for (name,), its in regions.group_by("roi")
+        }
+        names = sorted(members)
+        self._inside = np.array([members[name] for name in names], bool).reshape(len(names), len(self.voxels))
+        self._names = pa.array(names, pa.large_string())
+        self.rois: dict[str, NDArray[np.bool_]] = dict(zip(names, self._inside, strict=True))
         """Region → (n_voxels,) whether each voxel lies in it."""
-        for (name,), members in regions.group_by("roi"):
-            self.rois[str(name)] = np.isin(self.voxels, members["voxel"].drop_nulls().to_numpy())
-        self.rois = dict(sorted(self.rois.items()))
+        # Made once: every answer takes some rows of it.
+        self._told = frame.select(
+            pl.lit(model["model_id"]).alias("model_id"),
+            pl.lit(model["subject_id"]).alias("subject_id"),
+            pl.lit(model["simulated"]).alias("simulated"),
+            *("voxel", "r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
+        )
 
     @classmethod
     def load(cls, store: Store, model: Mapping[str, Any], old: "VoxelTable | None") -> "VoxelTable":
@@ -85,29 +100,54 @@ class VoxelTable:
 
     def rows(self, voxels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each voxel, (n,); -1 for one that was not fitted."""
-        if self._aligned is not None and self._aligned[0] is voxels:
-            return self._aligned[1]
         rows = np.searchsorted(self.voxels, voxels)
         rows[rows == len(self.voxels)] = 0
         found = self.voxels[rows] == voxels if len(self.voxels) else np.zeros(len(voxels), bool)
-        rows = np.where(found, rows, -1)
-        if len(voxels) == len(self.voxels):
-            # The keys of an index, which come with every question.
-            self._aligned = voxels, rows
-        return rows
+        return np.where(found, rows, -1)
+
+    def among(
+        self, voxels: NDArray[np.int64], rois: Sequence[str] = (), *, significant: bool, min_r2: float | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Row of each voxel as `rows` gives it, and whether it was fitted and passes `mask`; both (n,), read only.
+
+        Args:
+            voxels: what is searched. It comes with every question, so what does not depend on the question is kept.
+            rois: as in `mask`.
+            significant: as in `mask`.
+            min_r2: as in `mask`.
+
+        Raises:
+            NotFoundError: a region that the subject has not.
+        """
+        aligned = self._aligned.get(id(voxels))
+        if aligned is None:
+            # What is kept holds the array, so that no other one can have its id.
+            aligned = _Aligned(voxels, self.rows(voxels), {})
+            self._aligned.put(id(voxels), aligned)
+        plain = not rois and min_r2 is None
+        if plain and significant in aligned.masks:
+            return aligned.rows, aligned.masks[significant]
+        allowed = self.mask(rois, significant=significant, min_r2=min_r2)
+        passes = (aligned.rows >= 0) & allowed[aligned.rows] if len(allowed) else np.zeros(len(voxels), bool)
+        if plain:
+            aligned.masks[significant] = passes
+        return aligned.rows, passes
 
     def describe(self, rows: NDArray[np.int64]) -> pl.DataFrame:
         """What answers tell of voxels: model_id, subject_id, simulated, voxel, rois, r2, … in the order of `rows`."""
-        inside = {name: members[rows].tolist() for name, members in self.rois.items()}
-        regions = [[name for name, members in inside.items() if members[place]] for place in range(len(rows))]
-        return self.frame[rows].select(
-            pl.lit(self._model["model_id"]).alias("model_id"),
-            pl.lit(self._model["subject_id"]).alias("subject_id"),
-            pl.lit(self._model["simulated"]).alias("simulated"),
-            "voxel",
-            pl.Series("rois", regions, pl.List(pl.String)),
-            *("r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
-        )
+        inside = self._inside[:, rows].T
+        ends = np.cumsum(np.count_nonzero(inside, axis=1))
+        regions = pa.LargeListArray.from_arrays(np.append(0, ends), self._names.take(pa.array(np.nonzero(inside)[1])))
+        return self._told[rows].insert_column(4, pl.Series("rois", regions, pl.List(pl.String)))
+
+
+class _Aligned(NamedTuple):
+    """What a table says of the voxels that are searched."""
+
+    voxels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    masks: dict[bool, NDArray[np.bool_]]
+    """By whether only significant voxels pass."""
 
 
 def _quality(store: Store, model: Mapping[str, Any], first: object, last: object) -> pl.DataFrame:
