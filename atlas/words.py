@@ -22,6 +22,16 @@ MOST_ROWS = 100_000
 _KEPT_LISTS = 64
 """Lists of labels, one a model and generation, that later pages can still be taken from."""
 
+# A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
+_TOP_IMAGES = """
+    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response,
+      arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption
+    FROM top_image t LEFT JOIN stimulus s USING (stimulus_id)
+      LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box
+    WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN ({voxels})
+    GROUP BY ALL ORDER BY t.voxel, t.rank
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelHits:
@@ -85,15 +95,9 @@ class Words(Catalogue):
         """
         row = self.model(model)
         captioner = PurePath(json.loads(row["config"]).get("captioner", "")).name
-        return self.store.frame(
-            "SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response, "
-            "arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption FROM top_image t "
-            "LEFT JOIN stimulus s USING (stimulus_id) "
-            "LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box "
-            "WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN (SELECT unnest(?::INTEGER[])) "
-            "GROUP BY ALL ORDER BY t.voxel, t.rank",
-            [captioner, row["model_id"], limited(first), _numbers(voxels).tolist()],
-        )
+        numbers = _numbers(voxels).tolist()
+        sql = _TOP_IMAGES.format(voxels=", ".join("?" * len(numbers)) or "NULL")
+        return self.store.frame(sql, [captioner, row["model_id"], limited(first), *numbers])
 
     def labels(self, search: str = "", model: str | None = None, first: int = 50) -> pl.DataFrame:
         """Words by how many voxels have them among their labels: label, n_voxels, label_id.

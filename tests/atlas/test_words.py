@@ -111,6 +111,7 @@ def test_top_images_come_with_captions(atlas: Atlas) -> None:
     assert frame["caption"].to_list() == ["a cake on a table", "a cake", None]
     assert frame["box"].to_list() == [[], [1, 2, 3, 4], [9, 9, 10, 10]]
     assert atlas.top_images(MODEL, [3], first=1)["uri"].to_list() == ["/i/1.png"]
+    assert atlas.top_images(MODEL, []).is_empty()
 
 
 def test_catalogue_lists_subjects_regions_runs_and_stages(atlas: Atlas) -> None:
