@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import math
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -41,7 +42,8 @@ from schemas.errors import AtlasError, BadInputError
 from viz.colormaps import colours
 from viz.surface import load_surface
 
-QUERY_THREADS, WAITING_QUERIES = 4, 200
+QUERY_THREADS, WAITING_QUERIES = min(4, max(2, os.cpu_count() or 1)), 200
+"""Python runs in one thread at a time: more of them than cores only take it from each other."""
 PICTURE_THREADS, WAITING_PICTURES = 2, 30
 AGAIN_S = 1.0
 """Seconds between attempts to load an atlas that does not answer."""
