@@ -14,8 +14,9 @@ does not see rotations, so that what follows is the same code.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from atlas.backbones.threads import in_threads
 from ingest.encoding.cross_validation import Fold, Products
 from ingest.encoding.metrics import Responses
 from ingest.encoding.spectrum import Triangle, decomposed, principal_rows
@@ -32,12 +34,12 @@ from schemas.errors import BadInputError
 
 TIE = 1e-10
 """Scores this close are equal as far as their accuracy goes; of equal ones the largest penalty is taken."""
-IMAGES_AT_ONCE = 512
+IMAGES_AT_ONCE = 256
 """Rows of the responses that are gathered and widened to float64 at a time, while they stay in the cache."""
 VOXELS_AT_ONCE = 2048
 """Voxels in a chunk at most on a CPU, where more would leave the cache; a GPU takes 32 times as many."""
 CHUNK_BYTES = 2**29
-"""Memory that a chunk may take on a CPU; on a GPU it is a quarter of what is free."""
+"""Memory that all chunks in work may take on a CPU; on a GPU it is a quarter of what is free."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,8 @@ class Ridge:
         _check(features, self.alphas, validation)
         found = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(found if device == "auto" else device)
-        rows = torch.from_numpy(np.array(features, dtype=np.float64))
-        mean = rows.mean(dim=0)
-        self.feature_mean: NDArray[np.float64] = mean.numpy()
-        rows -= mean
+        self.feature_mean: NDArray[np.float64] = features.mean(axis=0, dtype=np.float64)
+        rows = torch.from_numpy(features - self.feature_mean)
         lift = None
         if rows.shape[1] > rows.shape[0]:
             lift, triangle = torch.linalg.qr(rows.T)
@@ -158,7 +158,8 @@ class Ridge:
         weights = np.empty((n_voxels, len(self.feature_mean)), dtype=np.float32)
         bias = np.empty(n_voxels, dtype=np.float32)
         alpha, score = np.empty(n_voxels), np.empty(n_voxels)
-        for chunk, products in self._chunked(responses):
+
+        def choose(chunk: slice, products: Products) -> None:
             scores = self._scores(products)
             best = scores.amax(dim=0)
             choice = len(self.alphas) - 1 - (scores >= best - TIE).flip(0).to(torch.uint8).argmax(dim=0)
@@ -166,13 +167,18 @@ class Ridge:
             bias[chunk] = (products.total[-1] / len(responses)).cpu().numpy()
             alpha[chunk] = self.alphas[choice.cpu().numpy()]
             score[chunk] = best.cpu().numpy()
+
+        self._by_chunk(responses, choose)
         return RidgeFit(weights, bias, alpha, score, self.feature_mean)
 
     def scores(self, responses: Responses) -> NDArray[np.float64]:
         """Validation R² of every penalty and voxel, averaged over folds, (n_alphas, n_voxels)."""
         scores = np.empty((len(self.alphas), self._checked(responses)))
-        for chunk, products in self._chunked(responses):
+
+        def keep(chunk: slice, products: Products) -> None:
             scores[:, chunk] = self._scores(products).cpu().numpy()
+
+        self._by_chunk(responses, keep)
         return scores
 
     def _checked(self, responses: Responses) -> int:
@@ -184,30 +190,42 @@ class Ridge:
             )
         return int(responses.shape[1])
 
-    def _chunks(self, n_voxels: int) -> list[slice]:
+    def _by_chunk(self, responses: Responses, work: Callable[[slice, Products], None]) -> None:
+        """Do some work with the products of every chunk of voxels.
+
+        On a CPU each of torch's threads has a chunk to itself. None waits for another at every step, so a core that
+        other programs use, too, slows down its own chunks only.
+        """
+        every = _readable(responses)
+        at_once = 1 if self.device.type == "cuda" else torch.get_num_threads()
+        chunks = iter(self._chunks(every.shape[1], at_once))
+
+        def run(_: int) -> None:
+            for chunk in chunks:  # the next one that no thread has taken
+                work(chunk, self._products(every[:, chunk], chunk.start))
+
+        if at_once == 1:
+            run(0)
+        else:
+            in_threads(run, range(at_once))
+
+    def _chunks(self, n_voxels: int, at_once: int) -> list[slice]:
+        """Chunks of equal size, as many for each thread."""
         per_voxel = 8 * (2 * IMAGES_AT_ONCE + 8 * self._parts[0].shape[1] + 3 * len(self.alphas))
         budget, most = CHUNK_BYTES, VOXELS_AT_ONCE
         if self.device.type == "cuda":
             budget, most = torch.cuda.mem_get_info(self.device)[0] // 4, 32 * VOXELS_AT_ONCE
-        size = max(1, min(most, budget // per_voxel))
-        return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
+        size = max(1, min(most, budget // (at_once * per_voxel)))
+        n_chunks = min(n_voxels, -(-n_voxels // (at_once * size)) * at_once)
+        edges = [n_voxels * number // n_chunks for number in range(n_chunks + 1)] if n_chunks else []
+        return [slice(start, stop) for start, stop in pairwise(edges)]
 
-    def _chunked(self, responses: Responses) -> Iterator[tuple[slice, Products]]:
-        """The products of one chunk of voxels after the other."""
-        every = _readable(responses)
-        chunks = self._chunks(every.shape[1])
-        # One buffer for rows as they come and one for float64, for all chunks: fresh memory is slow memory.
-        n_most = chunks[0].stop if chunks else 0
-        narrow = torch.empty(IMAGES_AT_ONCE * n_most, dtype=every.dtype)
-        wide = torch.empty(IMAGES_AT_ONCE * n_most, dtype=torch.float64)
-        for chunk in chunks:
-            shape = IMAGES_AT_ONCE, chunk.stop - chunk.start
-            some = slice(0, shape[0] * shape[1])
-            yield chunk, self._products(every[:, chunk], chunk.start, narrow[some].view(shape), wide[some].view(shape))
-
-    def _products(self, responses: Tensor, first: int, narrow: Tensor, wide: Tensor) -> Products:
-        """Products of a chunk whose first voxel is `first`; the buffers are (IMAGES_AT_ONCE, n_voxels)."""
+    def _products(self, responses: Tensor, first: int) -> Products:
+        """Products of a chunk whose first voxel is `first`."""
         n_voxels = responses.shape[1]
+        # One buffer for rows as they come and one for float64, for all blocks: fresh memory is slow memory.
+        narrow = torch.empty(IMAGES_AT_ONCE, n_voxels, dtype=responses.dtype)
+        wide = torch.empty(IMAGES_AT_ONCE, n_voxels, dtype=torch.float64)
         products, variations = [], []
         for part, (member, rows) in enumerate(zip(self._members, self._parts, strict=True)):
             product, square = rows.new_empty(rows.shape[1], n_voxels), rows.new_zeros(n_voxels)
@@ -253,7 +271,7 @@ def _readable(responses: Responses) -> Tensor:
 def _check(features: NDArray[np.floating], alphas: NDArray[np.float64], validation: Sequence[Indices]) -> None:
     if features.ndim != 2 or not np.isfinite(features).all():
         raise BadInputError(f"the features, of shape {features.shape}, must be a finite table (images × features).")
-    if not np.ptp(features, axis=0).any():
+    if (features == features[0]).all():
         raise BadInputError(
             f"the features of all {len(features)} images are the same: they do not vary, so nothing fits."
         )

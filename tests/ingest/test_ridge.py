@@ -197,12 +197,15 @@ def test_prediction_is_centred_features_times_weights_plus_bias() -> None:
     assert r2_score(responses[150:], predicted) > 0.999
 
 
-def test_voxels_do_not_depend_on_the_chunk_they_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voxels_do_not_depend_on_their_chunk_or_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     features, responses = problem(120, 30, 25, noise=3.0)
     ridge = Ridge(features, ALPHAS, validation_folds(120, 3))
     whole = ridge.fit(responses)
     monkeypatch.setattr("ingest.encoding.ridge.VOXELS_AT_ONCE", 7)
     monkeypatch.setattr("ingest.encoding.ridge.IMAGES_AT_ONCE", 13)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     pieces = ridge.fit(responses)
     assert np.array_equal(whole.alpha, pieces.alpha)
     np.testing.assert_allclose(whole.weights, pieces.weights, rtol=1e-5, atol=1e-7)
