@@ -43,6 +43,8 @@ MAX_DIRECTIVES = 50
 """Directives in one operation, counted the same way."""
 MAX_TOKENS = 2000
 """Words and marks in one document."""
+MAX_KEPT = 2**14
+"""Letters of a document that is kept for the next time that it is asked."""
 MAX_COST = 50_000
 """Objects that an operation could return at worst."""
 UNPAGED = 50

@@ -14,7 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from api.graphql.errors import CodedErrors, SocketsSubscribe
 from api.graphql.execution import Execution
-from api.graphql.limits import MAX_TOKENS, RULES
+from api.graphql.limits import MAX_KEPT, MAX_TOKENS, RULES
 from api.graphql.progress import Subscription
 from api.graphql.query import Query
 from schemas.errors import BadInputError
@@ -44,6 +44,32 @@ class NamesOperation(SchemaExtension):
         yield
 
 
+class ParsedOnce(ParserCache):
+    """Keeps the documents that were asked last, but no long ones: a hundred pictures in them would fill the memory."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Takes the document from those that are kept."""
+        if _is_kept(self.execution_context.query):
+            yield from super().on_parse()
+        else:
+            yield
+
+
+class ValidatedOnce(ValidationCache):
+    """Keeps what was found wrong with the same documents."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Takes the findings from those that are kept."""
+        if _is_kept(self.execution_context.query):
+            yield from super().on_validate()
+        else:
+            yield
+
+
+def _is_kept(document: str | None) -> bool:
+    return len(document or "") <= MAX_KEPT
+
+
 schema = QuietSchema(
     query=Query,
     subscription=Subscription,
@@ -54,9 +80,9 @@ schema = QuietSchema(
         CodedErrors,
         NamesOperation,
         lambda: MaxTokensLimiter(MAX_TOKENS),
-        ParserCache,
+        ParsedOnce,
         lambda: AddValidationRules(list(RULES)),
-        ValidationCache,
+        ValidatedOnce,
         SocketsSubscribe,
     ],
 )

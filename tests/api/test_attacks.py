@@ -15,6 +15,7 @@ import httpx
 import pytest
 from hostile import texts
 from hypothesis import example, given, settings
+from strawberry.extensions import ParserCache, ValidationCache
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -163,6 +164,21 @@ def test_oversized_bodies(server: Any) -> None:
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
     sent = server.client.post("/graphql?" + "a" * 60_000, json={})
     assert sent.status_code in {200, 400, 414, 431}
+
+
+def test_documents_that_would_fill_the_memory(server: Any) -> None:
+    caches = (ParserCache().cached_parse_document, ValidationCache().cached_validate_document)
+
+    def kept(concept: str) -> list[int]:
+        """How many documents are in each cache after one question."""
+        for cache in caches:
+            cache.cache_clear()
+        query = f'{{ similarVoxels(concept: "{concept}") {{ totalCount }} }}'
+        assert server.client.post("/graphql", json={"query": query}).status_code == 200
+        return [cache.cache_info().currsize for cache in caches]
+
+    assert kept("cake") == [1, 1]
+    assert kept("x" * 2**20) == [0, 0]
 
 
 @pytest.mark.parametrize("first", [101, 10**6, 2**31 - 1])
