@@ -7,13 +7,19 @@ import pytest
 import strawberry
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from api.graphql.execution import Execution, attributes
+from api.graphql.execution import Execution, attributes, methods
 from api.graphql.schema import schema as published
 
 
 @strawberry.enum
 class Colour(enum.Enum):
     RED = "red"
+
+
+@strawberry.type
+class Part:
+    size: int
+    colour: Colour | None
 
 
 @strawberry.type
@@ -29,6 +35,15 @@ class Thing:
     @strawberry.field
     def computed(self, times: int = 2) -> int:
         return self.whole * times
+
+    @strawberry.field
+    def parts(self, info: strawberry.Info, last_size: int = 2, colour: Colour | None = None) -> list[Part | None]:
+        """As many parts as its last one is large; some sizes are mistakes."""
+        if last_size == 13:
+            raise ValueError(f"no {info.field_name} today")
+        if last_size == 14:
+            return [Part(size=1, colour=None), None]
+        return [Part(size=None if size == 15 else size, colour=colour) for size in range(last_size)]  # type: ignore[arg-type]
 
 
 def thing(kind: str) -> Thing:
@@ -90,6 +105,22 @@ def test_both_ways_agree(kind: str, root: str, fields: str) -> None:
     assert bool(answers[0][1]) == (kind != "good")
 
 
+@pytest.mark.parametrize("size", [0, 3, 13, 14, 16])
+def test_both_ways_agree_on_what_methods_list(size: int) -> None:
+    query = """query ($size: Int!, $colour: Colour) { things(kind: "good") {
+      parts(lastSize: $size, colour: $colour) { size ...F } two: parts { size } none: parts(lastSize: 0) { size }
+      red: parts(lastSize: 1, colour: RED) { __typename colour } } } fragment F on Part { colour again: size }"""
+    answers = []
+    for executor in (Execution, StrawberryGraphQLCoreExecutionContext):
+        schema = strawberry.Schema(query=Query, execution_context_class=executor)
+        for colour in ("RED", None):
+            result = schema.execute_sync(query, {"size": size, "colour": colour})
+            errors = [(error.message, error.path, error.locations) for error in result.errors or ()]
+            answers.append((result.data, errors))
+    assert answers[:2] == answers[2:]
+    assert bool(answers[0][1]) == (size in (13, 16))
+
+
 @pytest.mark.parametrize("holes", [[], [1, None, 2], (1, 2), {1}])
 def test_both_ways_agree_on_what_is_no_mistake(holes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ODD, "holes", {"holes": holes})
@@ -101,6 +132,12 @@ def test_both_ways_agree_on_what_is_no_mistake(holes: Any, monkeypatch: pytest.M
     ]
     assert answers[0].data == answers[1].data
     assert answers[0].errors is answers[1].errors is None
+
+
+def test_only_lists_that_need_no_waiting_go_the_short_way() -> None:
+    kinds = published._schema.type_map
+    assert "labels" in methods(kinds["Voxel"])  # type: ignore[arg-type]
+    assert not {"neighbours", "topImages", "generation"} & methods(kinds["Voxel"]).keys()  # type: ignore[arg-type]
 
 
 def test_only_attributes_without_arguments_go_the_short_way() -> None:
