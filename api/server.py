@@ -17,9 +17,9 @@ from atlas.search import Atlas
 from atlas.store import Store
 from schemas.config import Settings
 
-_PATIENCE_S = 1.0
+PATIENCE_S = 1.5
 """How far answers may lag behind the newest batch, so that none waits for what is derived from it."""
-_SWITCH_S = 0.002
+SWITCH_S = 0.002
 """How long a thread may keep the interpreter while others wait: Python's 5 ms would be the event loop's answer time.
 
 Each change of threads costs: with 0.5 ms, a tenth fewer queries are answered in a second.
@@ -51,7 +51,7 @@ def serve(settings: Settings, port: int) -> None:
     """
     logs.configure(settings.log_level)
     keep_memory_flat()
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(SWITCH_S)
     store = Store.open(
         settings.address,
         read_only=not is_writable(settings.address),
@@ -62,7 +62,7 @@ def serve(settings: Settings, port: int) -> None:
     )
     # uvicorn stops at a signal and then raises it again, which would end the process before the atlas is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Atlas(store, home=settings.home, patience=_PATIENCE_S) as atlas, store.offered():
+    with Atlas(store, home=settings.home, patience=PATIENCE_S) as atlas, store.offered():
         uvicorn.run(
             create_app(atlas, settings, loaded=settle),
             host=settings.host,

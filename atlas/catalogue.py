@@ -26,19 +26,20 @@ _LOOKS = 20
 """How often the generation is looked up within the time that answers may lag behind."""
 
 _MODELS = """
+    WITH fitted AS (SELECT model_id, count(*) AS n FROM encoding GROUP BY model_id),
+      left_out AS (SELECT model_id, count(*) AS n FROM dropped GROUP BY model_id),
+      tested AS (SELECT model_id, count(*) FILTER (q <= 0.05) AS n FROM significance GROUP BY model_id),
+      ran AS (SELECT model_id, arg_max(state, (recorded_at, state != 'started')) AS state,
+        bool_or(state = 'finished') AS finished, max(recorded_at) AS recorded_at FROM run GROUP BY model_id)
     SELECT m.model_id, m.subject_id, s.dataset, s.simulated, s.space, s.surface, s.transform, s.shape, m.backbone,
       m.config, m.config_sha256, m.label_backbone, len(m.feature_mean) AS dim,
       m.feature_covariance IS NOT NULL AS has_text, m.n_train, m.n_test,
-      (SELECT count(*) FROM encoding e WHERE e.model_id = m.model_id) AS n_voxels,
-      (SELECT count(*) FROM dropped d WHERE d.model_id = m.model_id) AS n_dropped,
-      (SELECT count(*) FROM significance q WHERE q.model_id = m.model_id AND q.q <= 0.05) AS n_significant,
-      EXISTS (SELECT 1 FROM significance q WHERE q.model_id = m.model_id) AS tested,
-      coalesce(r.state, 'unknown') AS state, coalesce(r.finished, FALSE) AS finished, r.recorded_at
-    FROM model m JOIN subject s USING (subject_id) LEFT JOIN (
-      SELECT model_id, arg_max(state, (recorded_at, state != 'started')) AS state,
-        bool_or(state = 'finished') AS finished, max(recorded_at) AS recorded_at
-      FROM run GROUP BY model_id) r USING (model_id)
-    ORDER BY finished DESC, r.recorded_at DESC NULLS LAST, m.model_id
+      coalesce(fitted.n, 0) AS n_voxels, coalesce(left_out.n, 0) AS n_dropped, coalesce(tested.n, 0) AS n_significant,
+      tested.n IS NOT NULL AS tested,
+      coalesce(ran.state, 'unknown') AS state, coalesce(ran.finished, FALSE) AS finished, ran.recorded_at
+    FROM model m JOIN subject s USING (subject_id) LEFT JOIN fitted USING (model_id) LEFT JOIN left_out USING (model_id)
+      LEFT JOIN tested USING (model_id) LEFT JOIN ran USING (model_id)
+    ORDER BY finished DESC, ran.recorded_at DESC NULLS LAST, m.model_id
 """
 
 
@@ -124,13 +125,13 @@ class Catalogue:
             return self._looked[1]
 
     def caught_up(self, generation: int) -> int:
-        """The generation that all that is derived from the database belongs to, at least; makes it anew if it is older.
+        """The generation that all that is derived from the database belongs to, at least; what is older is begun anew.
 
         Args:
             generation: the newest one.
         """
         made = [fresh for fresh in list(self._derived.values()) if fresh.made]
-        return min((fresh.get(generation)[1] for fresh in made), default=generation)
+        return min((fresh.get(generation, soon=True)[1] for fresh in made), default=generation)
 
     def subjects(self) -> pl.DataFrame:
         """The `subject` table and n_voxels."""

@@ -22,8 +22,9 @@ class Fresh(Generic[_T]):
 
         Args:
             make: gets the value before (None at first) and gives the present one.
-            patience: seconds for which a value is handed out although a newer one is being made in the background;
-                0 makes the newer one first.
+            patience: seconds for which a value is handed out although there is a newer one. When half of them are
+                over, the newer one is made in the background, so that batches which follow each other fast are taken
+                in together; 0 makes the newer one first.
         """
         self._make, self._patience = make, patience
         self._lock = threading.Lock()
@@ -34,8 +35,13 @@ class Fresh(Generic[_T]):
         """Whether there is a value yet."""
         return self._made is not None
 
-    def get(self, generation: int) -> tuple[_T, int]:
-        """The value, and the generation that it belongs to."""
+    def get(self, generation: int, *, soon: bool = False) -> tuple[_T, int]:
+        """The value, and the generation that it belongs to.
+
+        Args:
+            generation: the newest one.
+            soon: begin to make a newer value now, not when half of the patience is over.
+        """
         made = self._made
         if made is None:
             with self._lock:
@@ -44,8 +50,10 @@ class Fresh(Generic[_T]):
             # Known to be the newest now: patience counts from here.
             if self._patience:
                 self._made = made = made._replace(at=time.monotonic())
+        elif (age := time.monotonic() - made.at) < self._patience / 2 and not soon:
+            pass
         elif self._lock.acquire(blocking=False):
-            if time.monotonic() - made.at < self._patience:
+            if age < self._patience:
                 threading.Thread(target=self._remake_in_background, args=(generation,), daemon=True).start()
             else:
                 try:

@@ -33,6 +33,8 @@ _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
 _SHARED = 65_536
 """Rows above which cores share a scan: of fewer, handing them over takes as long as it saves where many ask at once."""
+_GROWN = 4
+"""How many times as many rows an index may have as when it was built, before it is built again."""
 _MANY_QUERIES = 4
 """Queries from which one matrix product is faster than a scan for each."""
 _CANDIDATES = 16_384
@@ -83,13 +85,12 @@ class VectorIndex:
         """An index that also has these vectors; this one can go on being searched meanwhile."""
         room = self._room.with_rows(len(self), vectors)
         joined, all_keys = room.array[: len(self) + len(vectors)], np.concatenate([self.keys, keys])
-        if len(joined) > 2 * self._n_centred:
-            # The centre of half as many rows may be far from theirs. Twice as many until the next time: rows are coded
-            # anew as often as their number doubles.
+        if len(joined) > _GROWN * self._n_centred:
+            # The centre of so much fewer rows may be far from theirs.
             return VectorIndex.build(joined, all_keys)
-        # Segments that are no larger than what is coded behind them are coded with it, so that a scan visits few.
         segments, start = list(self.segments), len(self)
-        while segments[-1].start >= self._n_centred and segments[-1].stop - segments[-1].start <= len(joined) - start:
+        # A small last segment is coded again with what is new, so that a scan visits few.
+        if segments[-1].start >= self._n_centred and segments[-1].stop - segments[-1].start < BLOCK:
             start = segments.pop().start
         segments.append(encode(joined, self.centre, start, len(joined)))
         return VectorIndex(joined, all_keys, self.centre, segments, room, self._n_centred)

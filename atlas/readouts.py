@@ -68,7 +68,8 @@ class IndexedVoxels:
         """These vectors and those of voxels that are new."""
         if batches == self.batches:
             return self
-        new = np.sort(np.setdiff1d(vectors.voxels(), self.index.keys, assume_unique=True))
+        fitted = vectors.voxels()
+        new = np.sort(fitted[~np.isin(fitted, self.index.keys)])
         index, hashes = self.index, self.hashes
         if len(new):
             index = index.extended(vectors.read(new), new)

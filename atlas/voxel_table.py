@@ -64,12 +64,16 @@ class VoxelTable:
 
     def grown(self, store: Store, batches: Batches) -> "VoxelTable":
         """This table and the voxels that were fitted since."""
-        fitted = store.frame("SELECT voxel FROM encoding WHERE model_id = ?", [self._model["model_id"]])["voxel"]
-        new = fitted.filter(~fitted.is_in(self.frame["voxel"].implode()))
-        if new.is_empty():
+        fitted = store.arrow("SELECT voxel FROM encoding WHERE model_id = ?", [self._model["model_id"]])
+        numbers = fitted["voxel"].to_numpy()
+        new = numbers[~np.isin(numbers, self.voxels)]
+        if not len(new):
             return VoxelTable(self._model, self.frame, self._regions, batches)
-        rows = _quality(store, self._model, new.min(), new.max()).filter(pl.col("voxel").is_in(new.implode()))
-        return VoxelTable(self._model, pl.concat([self.frame, rows]).sort("voxel"), self._regions, batches)
+        rows = _quality(store, self._model, int(new.min()), int(new.max())).filter(pl.col("voxel").is_in(new.tolist()))
+        frame = pl.concat([self.frame, rows], rechunk=True)
+        if len(self.voxels) and self.voxels[-1] > new.min():
+            frame = frame.sort("voxel")
+        return VoxelTable(self._model, frame, self._regions, batches)
 
     def mask(self, rois: Sequence[str], *, significant: bool, min_r2: float | None) -> NDArray[np.bool_]:
         """Which voxels lie in one of the regions (in any where none is named) and pass the limits, (n_voxels,).

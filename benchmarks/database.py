@@ -5,7 +5,8 @@
 `executemany` is DuckDB's own, called as it comes: each row is a transaction; `_in_transaction` is what fewer people
 write. Rates are rows of 512 numbers a second, in batches of 10,000. The floor of a search is reading as many float16
 numbers once, with all cores. Readers are eight threads of the process that serves the atlas: each asks for the voxels
-most similar to a concept, in a model of 300,000 voxels and in the one that is being ingested, and then waits for 50 ms.
+most similar to a concept, in a model of 300,000 voxels and in the one that is being ingested, and then looks at the
+answers for a second: one search takes both of two cores, so that without a pause readers would wait for readers.
 The ingester is a process of its own, as fast as fits are: a batch of 2,000 voxels each 0.37 s. Kills are of the tiny
 subject's ingest at every step, and of ingesters and servers at random moments.
 """
@@ -32,6 +33,7 @@ import serving as serving_atlas
 from numpy.typing import NDArray
 
 import figures
+from api.server import PATIENCE_S, SWITCH_S
 from atlas.index import VectorIndex, unit
 from atlas.search import Atlas
 from atlas.store import Store
@@ -40,7 +42,7 @@ DIM, BATCH = 512, 10_000
 GROWING = "simulated/R/growing"
 INGESTED, PACE_S = 2000, 0.37
 """Voxels of a batch while others read, and seconds from one to the next."""
-READERS, PAUSE_S = 8, 0.05
+READERS, PAUSE_S = 8, 1.0
 HERE = Path(__file__).parent
 PARTS = ("writing", "searching", "serving", "kills", "memory")
 Floats = NDArray[np.float32]
@@ -63,7 +65,7 @@ with Store.open(address) as store:
     print("ready", flush=True)
     for batch in range(1_000_000):
         began = time.perf_counter()
-        rows = encoding(np.full((n, dim), batch + 1, np.float32), batch * n, model)
+        rows = encoding(np.random.default_rng(batch).standard_normal((n, dim), dtype=np.float32), batch * n, model)
         store.append(rows, run_id="r", stage="fit", key=f"{model}/{batch}")
         print(batch, time.time(), flush=True)
         time.sleep(max(0, pace - (time.perf_counter() - began)))
@@ -211,8 +213,9 @@ def serving(folder: Path, n: int, seconds: float) -> dict[str, float]:
 
 
 def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) -> dict[str, float]:
-    sys.setswitchinterval(0.0005)  # this and a second's patience: as `voxel-atlas serve`
-    opened = Atlas(store, home=folder, patience=1.0)
+    sys.setswitchinterval(SWITCH_S)
+    opened = Atlas(store, home=folder, patience=PATIENCE_S)
+    os.sync()  # what was written to prepare this is not to hold up the first commits
     failures, ended = list[str](), threading.Event()
     times: dict[str, list[float]] = {model: [], GROWING: []}
     first_seen, committed = dict[int, float](), dict[int, float]()
@@ -302,7 +305,7 @@ def killing(folder: Path, kills: int, stride: int) -> dict[str, float]:
         acknowledged.update(line.split()[0] for line in ingester.communicate()[0].splitlines())
         serving.communicate()
     with Store.open(str(path)) as store:
-        sql = "SELECT weights[1]::INT - 1 AS batch, count(*) AS n, count(DISTINCT voxel) AS v FROM encoding GROUP BY 1"
+        sql = "SELECT voxel // 500 AS batch, count(*) AS n, count(DISTINCT voxel) AS v FROM encoding GROUP BY 1"
         found = store.frame(sql).to_dicts()
         keys = store.frame("SELECT batch_key FROM ledger WHERE stage = 'fit'")["batch_key"].to_list()
     ledger = [key.removeprefix("m/") for key in keys]

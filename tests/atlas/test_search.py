@@ -241,7 +241,7 @@ def test_questions_go_on_in_threads_while_batches_come(atlas: Atlas) -> None:
 
 
 def test_patience_answers_from_before_and_then_from_now(atlas: Atlas, tmp_path: Path) -> None:
-    patient = Atlas(atlas.store, home=tmp_path, patience=30)
+    patient = Atlas(atlas.store, home=tmp_path, patience=1)
     patient.towers = atlas.towers
     assert patient.similar_voxels("cake", significant=False).total == 120
     rows = model_rows(MODEL, "simulated/S1", random_weights(130))
@@ -390,15 +390,17 @@ def test_while_another_model_grows_nothing_of_this_one_is_read_again(
     assert [sql for sql, given in asked if given and any(f"FROM {table} " in sql for table in tables)] == []
 
 
-def test_a_growing_model_is_as_one_that_was_read_at_once(atlas: Atlas) -> None:
+def test_a_growing_model_is_as_one_that_was_read_at_once(any_store: Store, tmp_path: Path, toy: Toy) -> None:
     rows = model_rows(MODEL, "simulated/S1", random_weights(400, 7))
+    first = {"encoding": rows["encoding"][:120], "model": rows["model"]}
+    put(any_store, subject_rows("simulated/S1", 120), first, words_rows(), run_rows(MODEL), key="first")
+    growing, whole = (Atlas(any_store, home=tmp_path / name) for name in ("growing", "whole"))
+    growing.towers = whole.towers = Towers(any_store, tmp_path, lambda name, home: toy)
     for start, stop in ((300, 350), (350, 400), (120, 300)):
-        atlas.similar_voxels("cake", significant=False)
-        put(atlas.store, {"encoding": rows["encoding"][start:stop]}, key=str(start))
-    whole = Atlas(atlas.store, home=atlas.home / "other")
-    whole.towers = atlas.towers
+        growing.similar_voxels("cake", significant=False)
+        put(any_store, {"encoding": rows["encoding"][start:stop]}, key=str(start))
     for question in ({}, {"rois": ["FFA"]}, {"min_r2": 0.1}):
-        grown, fresh = (a.similar_voxels("dog", significant=False, **question) for a in (atlas, whole))  # type: ignore[arg-type]
+        grown, fresh = (a.similar_voxels("dog", significant=False, **question) for a in (growing, whole))  # type: ignore[arg-type]
         assert grown.total == fresh.total > 0
         assert grown.frame.equals(fresh.frame)
-    assert atlas.metric_map("r2").equals(whole.metric_map("r2"))
+    assert growing.metric_map("r2").equals(whole.metric_map("r2"))
