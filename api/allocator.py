@@ -5,11 +5,11 @@ import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Numbers of `mallopt`'s parameters in glibc's <malloc.h>."""
-_FLAT = {_ARENA_MAX: 2, _MMAP_THRESHOLD: 2**23, _TRIM_THRESHOLD: 2**26}
+_FLAT = {_ARENA_MAX: 2, _MMAP_THRESHOLD: 2**20, _TRIM_THRESHOLD: 2**20}
 """By default, glibc opens up to eight arenas a core, each with holes that the others cannot use, and takes larger and
 larger blocks (up to 32 MB) from them once one was freed. Two are enough where most threads wait for Python's lock.
-Blocks of 8 MB (networks, tables) are the system's own and go back when they are freed; what a question needs and frees
-is smaller, and is there for the next one.
+Blocks of a megabyte are the system's own and go back when they are freed, and so does a free megabyte at an arena's
+end. Larger thresholds spare page faults (a tenth more queries a second at 8 and 64 MB), and memory grows on.
 """
 
 

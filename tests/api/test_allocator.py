@@ -38,15 +38,15 @@ def work():
 threads = [threading.Thread(target=work) for _ in range(12)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
-libc.free(libc.malloc(2**24))
+libc.free(libc.malloc(2**21))
 before = mapped()
-libc.malloc(2**24)
+libc.malloc(2**21)
 print(json.dumps([described().count(b"<heap nr="), mapped() - before]))
 """
 
 
 def arenas_and_maps(setting: str) -> list[int]:
-    """Of a new process: arenas after twelve threads, and whether a second block of 16 MB is one of the system's own."""
+    """Of a new process: arenas after twelve threads, and whether a second block of 2 MB is one of the system's own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, "-c", setting + PROBE]
     found: list[int] = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
