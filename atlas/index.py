@@ -33,8 +33,6 @@ _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
 _SHARED = 65_536
 """Rows above which cores share a scan: of fewer, handing them over takes as long as it saves where many ask at once."""
-_GROWN = 4
-"""How many times as many rows an index may have as when it was built, before it is built again."""
 _MANY_QUERIES = 4
 """Queries from which one matrix product is faster than a scan for each."""
 _CANDIDATES = 16_384
@@ -53,10 +51,10 @@ class VectorIndex:
         centre: Floats,
         segments: Sequence[Segment],
         room: "_Room | None" = None,
-        n_centred: int | None = None,
     ) -> None:
         self._room = room or _Room(vectors)
-        self._n_centred = len(vectors) if n_centred is None else n_centred
+        self.grown = room is not None
+        """Whether rows came after it was built: it answers the same, and a scan visits more segments."""
         self.vectors = vectors
         """(n, dim), unit or zero; may be a memory map."""
         self.keys = keys
@@ -85,15 +83,15 @@ class VectorIndex:
         """An index that also has these vectors; this one can go on being searched meanwhile."""
         room = self._room.with_rows(len(self), vectors)
         joined, all_keys = room.array[: len(self) + len(vectors)], np.concatenate([self.keys, keys])
-        if len(joined) > _GROWN * self._n_centred:
-            # The centre of so much fewer rows may be far from theirs.
+        if not self.segments:
             return VectorIndex.build(joined, all_keys)
         segments, start = list(self.segments), len(self)
-        # A small last segment is coded again with what is new, so that a scan visits few.
-        if segments[-1].start >= self._n_centred and segments[-1].stop - segments[-1].start < BLOCK:
+        # A small last segment is coded again with what is new, so that a scan visits few; the large ones never are,
+        # as that would hold up all searches.
+        if len(segments) > 1 and segments[-1].stop - segments[-1].start < BLOCK:
             start = segments.pop().start
         segments.append(encode(joined, self.centre, start, len(joined)))
-        return VectorIndex(joined, all_keys, self.centre, segments, room, self._n_centred)
+        return VectorIndex(joined, all_keys, self.centre, segments, room)
 
     def __len__(self) -> int:
         return len(self.vectors)

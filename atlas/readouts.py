@@ -81,9 +81,10 @@ class IndexedVoxels:
         voxels = self.index.keys
         if folder is None or self.saved or not len(voxels):
             return self
-        order = np.argsort(voxels)
         index, hashes = self.index, self.hashes
-        if not np.array_equal(order, np.arange(len(order))):
+        if index.grown:
+            order = np.argsort(voxels)
+            # In the order of the voxels, with the mean of them all for its centre.
             index, hashes = VectorIndex.build(index.vectors[order], voxels[order]), hashes[order]
         try:
             saved_index.save(index, folder, _fingerprint(index.keys, hashes, self.batches))
