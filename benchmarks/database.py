@@ -6,7 +6,8 @@
 write. Rates are rows of 512 numbers a second, in batches of 10,000. The floor of a search is reading as many float16
 numbers once, with all cores. Readers are eight threads of the process that serves the atlas: each asks for the voxels
 most similar to a concept, in a model of 300,000 voxels and in the one that is being ingested, and then looks at the
-answers for a second: one search takes both of two cores, so that without a pause readers would wait for readers.
+answers for a second on average: one search takes both of two cores, so without a pause readers would wait for readers.
+Quiet is one reader, without an ingester, who asks as often as those eight together.
 The ingester is a process of its own, as fast as fits are: a batch of 2,000 voxels each 0.37 s. Kills are of the tiny
 subject's ingest at every step, and of ingesters and servers at random moments.
 """
@@ -225,9 +226,9 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
         times[name].append(took)
         return hits.total
 
-    def reader() -> None:
-        last = 0
-        while not ended.is_set():
+    def reader(seed: int) -> None:
+        last, random = 0, np.random.default_rng(seed)
+        while not ended.wait(random.exponential(PAUSE_S)):
             try:
                 ask(model)
                 total = ask(GROWING)
@@ -238,7 +239,6 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
                 failures.append(f"{last} -> {total}")
             first_seen.setdefault(total // INGESTED, time.time())
             last = total
-            time.sleep(PAUSE_S)
 
     ingester = _start(_INGESTER, str(HERE), store.address, GROWING, str(INGESTED), str(DIM), str(PACE_S))
     assert ingester.stdout is not None
@@ -246,7 +246,7 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
     ask(model), ask(GROWING)
     for of_model in times.values():
         of_model.clear()
-    readers = [threading.Thread(target=reader) for _ in range(READERS)]
+    readers = [threading.Thread(target=reader, args=(seed,)) for seed in range(READERS)]
     for thread in readers:
         thread.start()
     time.sleep(seconds)
@@ -262,6 +262,7 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
     for of_model in times.values():
         of_model.clear()
     for _ in range(50):
+        time.sleep(PAUSE_S / READERS)
         ask(model), ask(GROWING)
     quiet = {name: float(np.median(of_model)) for name, of_model in times.items()}
     slower = np.concatenate([np.array(busy[name]) / quiet[name] for name in quiet])
