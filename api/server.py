@@ -17,7 +17,7 @@ from atlas.search import Atlas
 from atlas.store import Store
 from schemas.config import Settings
 
-PATIENCE_S = 1.5
+PATIENCE_S = 1.2
 """How far answers may lag behind the newest batch, so that none waits for what is derived from it."""
 SWITCH_S = 0.002
 """How long a thread may keep the interpreter while others wait: Python's 5 ms would be the event loop's answer time.

@@ -219,7 +219,7 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
     os.sync()  # what was written to prepare this is not to hold up the first commits
     failures, ended = list[str](), threading.Event()
     times: dict[str, list[float]] = {model: [], GROWING: []}
-    first_seen, committed = dict[int, float](), dict[int, float]()
+    answers, committed = list[tuple[float, int]](), dict[int, float]()
 
     def ask(name: str) -> int:
         took, hits = figures.timed(lambda: opened.similar_voxels(word, model=name, significant=False))
@@ -231,13 +231,14 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
         while not ended.wait(random.exponential(PAUSE_S)):
             try:
                 ask(model)
+                asked_at = time.time()
                 total = ask(GROWING)
             except Exception as error:  # noqa: BLE001 - a failed read is what is counted
                 failures.append(repr(error))
                 continue
             if total < last or total % INGESTED:
                 failures.append(f"{last} -> {total}")
-            first_seen.setdefault(total // INGESTED, time.time())
+            answers.append((asked_at, total // INGESTED))
             last = total
 
     ingester = _start(_INGESTER, str(HERE), store.address, GROWING, str(INGESTED), str(DIM), str(PACE_S))
@@ -268,17 +269,15 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
     slower = np.concatenate([np.array(busy[name]) / quiet[name] for name in quiet])
     for failure in failures[:3]:
         print(failure)
-    delays = [
-        min(at for n, at in first_seen.items() if n > batch) - when
-        for batch, when in committed.items()
-        if any(n > batch for n in first_seen)
-    ]
+    # What an answer does not have yet was committed so long before its question.
+    lags = [asked_at - committed[n] for asked_at, n in answers if n in committed]
+    unseen = sum(batch >= max(n for _, n in answers) for batch in committed)
     return {
         "reads": float(len(slower)),
-        "failed_reads": float(len(failures) + len(committed) - len(delays)),
+        "failed_reads": float(len(failures) + unseen),
         "read_quiet_p50_ms": 1e3 * quiet[model],
         "read_p99_over_quiet_p50": float(np.percentile(slower, 99)),
-        "seen_after_s": max(delays),
+        "seen_after_s": max(lags),
     }
 
 
