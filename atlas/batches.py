@@ -1,7 +1,10 @@
-"""What tells whether something that is kept in memory is still what the database holds."""
+"""What tells whether something that is kept in memory is still what the database holds, and what it lacks."""
 
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from atlas.store import Store
 
@@ -26,3 +29,10 @@ def batches_of(store: Store, model: Mapping[str, Any], *stages: str) -> Batches:
         {"model": model["model_id"], "subject": model["subject_id"], "stages": list(stages)},
     )
     return frozenset(zip(found["stage"].to_pylist(), found["content_sha256"].to_pylist(), strict=True))
+
+
+def fitted_since(store: Store, model: Mapping[str, Any], known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fitted voxels of a model that are not among the known ones (n,), ascending."""
+    fitted = store.arrow("SELECT voxel FROM encoding WHERE model_id = ?", [model["model_id"]])["voxel"].to_numpy()
+    new: NDArray[np.int64] = np.sort(fitted[~np.isin(fitted, known)]).astype(np.int64)
+    return new

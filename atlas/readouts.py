@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import saved_index
-from atlas.batches import Batches, batches_of
+from atlas.batches import Batches, batches_of, fitted_since
 from atlas.codes import Floats
 from atlas.index import VectorIndex, unit
 from atlas.store import Store
@@ -53,23 +53,21 @@ class IndexedVoxels:
         """
         batches = batches_of(store, model, "model", "fit", "import")
         vectors = _Vectors(store, model, readout)
-        finished = model["tested"]
-        # No batch changes or goes but with its row of the ledger, so what is there already is not read again.
         if old is not None and old.batches <= batches:
-            grown = old.grown(batches, vectors)
-            return grown.kept(folder) if finished else grown
-        voxels, hashes = vectors.rows()
-        if folder is not None and (index := saved_index.load(folder, _fingerprint(voxels, hashes, batches))):
-            return cls(index, hashes, batches, saved=True)
-        fresh = cls(VectorIndex.build(vectors.read(voxels), voxels), hashes, batches, saved=False)
-        return fresh.kept(folder) if finished else fresh
+            # No batch changes or goes but with its row of the ledger, so what is there already is not read again.
+            present = old.grown(batches, vectors)
+        else:
+            voxels, hashes = vectors.rows()
+            saved = saved_index.load(folder, _fingerprint(voxels, hashes, batches)) if folder is not None else None
+            index = VectorIndex.build(vectors.read(voxels), voxels) if saved is None else saved
+            present = cls(index, hashes, batches, saved=saved is not None)
+        return present.kept(folder) if model["tested"] else present
 
     def grown(self, batches: Batches, vectors: "_Vectors") -> "IndexedVoxels":
         """These vectors and those of voxels that are new."""
         if batches == self.batches:
             return self
-        fitted = vectors.voxels()
-        new = np.sort(fitted[~np.isin(fitted, self.index.keys)])
+        new = fitted_since(vectors.store, vectors.model, self.index.keys)
         index, hashes = self.index, self.hashes
         if len(new):
             index = index.extended(vectors.read(new), new)
@@ -106,12 +104,6 @@ class _Vectors:
     store: Store
     model: Mapping[str, Any]
     readout: Readout
-
-    def voxels(self) -> NDArray[np.int64]:
-        """The voxels that are fitted, in any order."""
-        sql = "SELECT voxel FROM encoding WHERE model_id = ?"
-        voxels: NDArray[np.int64] = self.store.arrow(sql, [self.model["model_id"]])["voxel"].to_numpy().astype(np.int64)
-        return voxels
 
     def rows(self, voxels: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Some voxels, whose numbers ascend, or all: their numbers and a hash of each one's row, ascending."""

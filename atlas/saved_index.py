@@ -87,7 +87,8 @@ def load(folder: Path, fingerprint: str) -> VectorIndex | None:
         return _read(folder, content["files"], content["segments"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # RuntimeError is FAISS's, where another process has put a newer index there meanwhile.
         _log.warning("The index in %s cannot be used (%s); it is made again from the database.", folder, error)
         return None
 

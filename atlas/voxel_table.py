@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.batches import Batches, batches_of
+from atlas.batches import Batches, batches_of, fitted_since
 from atlas.recent import Recent
 from atlas.store import Store
 from schemas.errors import NotFoundError
@@ -64,14 +64,12 @@ class VoxelTable:
 
     def grown(self, store: Store, batches: Batches) -> "VoxelTable":
         """This table and the voxels that were fitted since."""
-        fitted = store.arrow("SELECT voxel FROM encoding WHERE model_id = ?", [self._model["model_id"]])
-        numbers = fitted["voxel"].to_numpy()
-        new = numbers[~np.isin(numbers, self.voxels)]
+        new = fitted_since(store, self._model, self.voxels)
         if not len(new):
             return VoxelTable(self._model, self.frame, self._regions, batches)
-        rows = _quality(store, self._model, int(new.min()), int(new.max())).filter(pl.col("voxel").is_in(new.tolist()))
+        rows = _quality(store, self._model, int(new[0]), int(new[-1])).filter(pl.col("voxel").is_in(new.tolist()))
         frame = pl.concat([self.frame, rows], rechunk=True)
-        if len(self.voxels) and self.voxels[-1] > new.min():
+        if len(self.voxels) and self.voxels[-1] > new[0]:
             frame = frame.sort("voxel")
         return VoxelTable(self._model, frame, self._regions, batches)
 
@@ -154,7 +152,7 @@ class _Aligned(NamedTuple):
     """By whether only significant voxels pass."""
 
 
-def _quality(store: Store, model: Mapping[str, Any], first: object, last: object) -> pl.DataFrame:
+def _quality(store: Store, model: Mapping[str, Any], first: int, last: int) -> pl.DataFrame:
     """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
     sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
     return store.frame(sql, [model["model_id"], first, last])

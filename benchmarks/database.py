@@ -277,7 +277,7 @@ def _reading(store: Store, folder: Path, model: str, word: str, seconds: float) 
         "failed_reads": float(len(failures) + unseen),
         "read_quiet_p50_ms": 1e3 * quiet[model],
         "read_p99_over_quiet_p50": float(np.percentile(slower, 99)),
-        "seen_after_s": max(lags),
+        "seen_after_s": max(lags, default=0.0),
     }
 
 

@@ -27,6 +27,7 @@ from api.graphql.context import Context
 from api.graphql.loaders import Loaders
 from api.graphql.schema import schema
 from api.graphql.watch import Watch
+from api.server import PATIENCE_S
 from atlas.links import Result, Transaction
 from atlas.search import Atlas
 from atlas.store import Store
@@ -54,7 +55,7 @@ CLIENTS = 8
 
 def answer_times(home: Path, words: list[str]) -> dict[str, float]:
     """Milliseconds of a question over HTTP, and of its search alone."""
-    with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=1.0) as opened:
+    with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as opened:
         opened.similar_voxels(words[0], first=21)
         searches = [figures.timed(lambda w=w: opened.similar_voxels(w, first=21))[0] * 1e3 for w in words * 2][
             len(words) :
@@ -163,7 +164,7 @@ def statements(home: Path) -> float:
     """SQL statements of a list of 100 voxels with labels, regions and images, on an atlas that has answered before."""
     query = VOXELS.replace(" rois ", " rois topImages(first: 5) { caption url } ")
     store = _Counting.open(str(home / "atlas.duckdb"), read_only=True)
-    with Atlas(store, home=home, patience=1.0) as opened:
+    with Atlas(store, home=home, patience=PATIENCE_S) as opened:
         for _ in range(2):
             before = store.n
             request: Any = SimpleNamespace(scope={"type": "http"}, state=SimpleNamespace())

@@ -64,10 +64,11 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
             except _REFUSED:
                 pass
         method = methods(parent_type).get(name)
-        if method is not None:
+        wanted = self._attributes_only(method.kind, field_details_list) if method is not None else None
+        if method is not None and wanted and field_details_list[0].fragment_variable_values is None:
             # Whatever fails: the usual way meets the same, and reports it as it should.
             with suppress(Exception):
-                return self._listed(source, method, parent_type, field_details_list, path)
+                return self._listed(source, method, wanted, parent_type, field_details_list, path)
         return super().execute_field(parent_type, source, field_details_list, path, position_context)
 
     def complete_iterable_value(
@@ -85,13 +86,16 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
 
     def _listed(
-        self, source: Any, method: Method, parent_type: GraphQLObjectType, field_details_list: Any, path: Any
+        self,
+        source: Any,
+        method: Method,
+        wanted: list[tuple[str, Attribute]],
+        parent_type: GraphQLObjectType,
+        field_details_list: Any,
+        path: Any,
     ) -> list[dict[str, Any]]:
-        """What a method answers, where only attributes of it are asked for; arguments are read once for all objects."""
+        """The wanted attributes of what a method answers; its arguments are read once for all objects."""
         details = field_details_list[0]
-        wanted = self._attributes_only(method.kind, field_details_list)
-        if not wanted or details.fragment_variable_values is not None:
-            raise TypeError(details.node.name.value)
         arguments = self._arguments.get(id(details.node))
         if arguments is None:
             given = get_argument_values(method.definition, details.node, self.variable_values)

@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -84,6 +85,22 @@ def test_a_truncated_or_missing_file_loads_nothing(index: VectorIndex, tmp_path:
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", "null", '{"sha256": 1}', "\x00", '{"fingerprint": []}'])
 def test_a_manifest_of_nonsense_loads_nothing(tmp_path: Path, manifest: str) -> None:
     (tmp_path / "manifest.json").write_text(manifest)
+    assert saved_index.load(tmp_path, FINGERPRINT) is None
+
+
+@pytest.mark.parametrize("gone", ["vectors", "codes"])
+def test_an_index_that_another_process_replaces_meanwhile_is_none(
+    index: VectorIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    saved_index.save(index, tmp_path, FINGERPRINT)
+    read = saved_index._read
+
+    def late(*given: Any) -> VectorIndex:
+        for path in tmp_path.glob(f"{gone}-*"):
+            path.unlink()
+        return read(*given)
+
+    monkeypatch.setattr(saved_index, "_read", late)
     assert saved_index.load(tmp_path, FINGERPRINT) is None
 
 

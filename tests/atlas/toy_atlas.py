@@ -173,3 +173,7 @@ def put(store: Store, *parts: dict[str, list[dict[str, Any]]], key: str) -> None
 
 def random_weights(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, DIM)).astype(np.float32)
+
+
+def cosines(query: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return weights @ query / np.linalg.norm(weights, axis=1) / np.linalg.norm(query)
