@@ -4,7 +4,6 @@ import asyncio
 import functools
 import logging
 import math
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -36,13 +35,14 @@ from api.rates import Rates
 from api.stimuli import thumbnail
 from api.tokens import Tokens
 from api.workers import Workers
+from atlas.cores import n_cores
 from atlas.search import Atlas
 from schemas.config import Settings
 from schemas.errors import AtlasError, BadInputError
 from viz.colormaps import colours
 from viz.surface import load_surface
 
-QUERY_THREADS, WAITING_QUERIES = min(4, max(2, os.cpu_count() or 1)), 200
+QUERY_THREADS, WAITING_QUERIES = min(4, max(2, n_cores())), 200
 """Python runs in one thread at a time: more of them than cores only take it from each other."""
 PICTURE_THREADS, WAITING_PICTURES = 2, 30
 AGAIN_S = 1.0

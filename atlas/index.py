@@ -5,7 +5,6 @@ bound cannot rule out is scored again in float32: the answer is a plain scan's, 
 """
 
 import functools
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from atlas.codes import (
     require_faiss,
     scan,
 )
+from atlas.cores import n_cores
 
 _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
@@ -75,7 +75,7 @@ class VectorIndex:
         for start in range(0, n, BLOCK):
             centre += vectors[start : start + BLOCK].sum(axis=0) / n
         # One segment for each core, which are scanned at the same time.
-        cuts = np.linspace(0, n, (_n_threads() if n > _SHARED else 1) + 1).astype(int)
+        cuts = np.linspace(0, n, (n_cores() if n > _SHARED else 1) + 1).astype(int)
         segments = [encode(vectors, centre, int(a), int(b)) for a, b in pairwise(cuts) if b > a]
         return cls(vectors, np.arange(n) if keys is None else keys, centre, segments)
 
@@ -271,8 +271,4 @@ def _in_one_thread() -> Iterator[None]:
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     # The segments are what runs side by side here, each in one thread.
-    return ThreadPoolExecutor(_n_threads(), "scan", initializer=lambda: require_faiss().omp_set_num_threads(1))
-
-
-def _n_threads() -> int:
-    return min(len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(n_cores(), "scan", initializer=lambda: require_faiss().omp_set_num_threads(1))

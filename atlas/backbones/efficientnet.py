@@ -16,7 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from atlas.backbones.interface import Image
 from atlas.backbones.shrinking import ShrinkingBatches
-from atlas.backbones.threads import in_threads, n_threads
+from atlas.backbones.threads import in_threads
+from atlas.cores import n_cores
 
 SIDE = 224
 """Width and height of what the network sees, in pixels."""
@@ -90,7 +91,7 @@ class ImageTower:
             return batch
 
         if self._device == "cpu":
-            in_threads(look, _shares(len(images), n_threads()))
+            in_threads(look, _shares(len(images), n_cores()))
         else:
             ShrinkingBatches(look_at, _BATCH_GPU, "encoding")(range(len(images)))
         return maps, classes

@@ -13,16 +13,10 @@ from typing import TypeVar
 
 import torch
 
+from atlas.cores import n_cores
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-_MOST = 16
-"""Cores that are used at most."""
-
-
-def n_threads() -> int:
-    """Batches that run at once."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, _MOST)
 
 
 def in_threads(run: Callable[[_In], _Out], batches: Iterable[_In]) -> list[_Out]:
@@ -32,7 +26,7 @@ def in_threads(run: Callable[[_In], _Out], batches: Iterable[_In]) -> list[_Out]
 
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process has none of its parent's threads
-    n = n_threads()
+    n = n_cores()
     of_caller = torch.get_num_threads()
     started = Barrier(n + 1)
     pool = ThreadPoolExecutor(n, "network", initializer=_use_one_thread)

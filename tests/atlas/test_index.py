@@ -68,7 +68,7 @@ def test_segments_that_cores_share_give_what_one_gives(monkeypatch: pytest.Monke
     vectors = random_vectors(3, 20_000, 48)
     whole = VectorIndex.build(vectors)
     monkeypatch.setattr(index_module, "_SHARED", 1_000)
-    monkeypatch.setattr(index_module, "_n_threads", lambda: 3)
+    monkeypatch.setattr(index_module, "n_cores", lambda: 3)
     shared = VectorIndex.build(vectors)
     assert (len(whole.segments), len(shared.segments)) == (1, 3)
     threads = codes.require_faiss().omp_get_max_threads()
@@ -147,7 +147,7 @@ def test_few_rows_are_coded_again_when_an_index_grows(monkeypatch: pytest.Monkey
         assert [segment.start for segment in growing.segments[1:]] == [s.stop for s in growing.segments[:-1]]
         assert growing.segments[-1].stop == len(growing)
     assert max(coded) <= codes.BLOCK + 1000
-    assert len(growing.segments) == index_module._n_threads() + 2
+    assert len(growing.segments) == index_module.n_cores() + 2
 
 
 def test_an_empty_index_answers_nothing_and_grows() -> None:

@@ -10,7 +10,8 @@ import torch
 from atlas.backbones.efficientnet import _BATCH, ImageTower, _mean_after_clipping, _shares, _squeezed
 from atlas.backbones.lite import sentence_weights
 from atlas.backbones.sentences import SentenceTower
-from atlas.backbones.threads import in_threads, n_threads
+from atlas.backbones.threads import in_threads
+from atlas.cores import n_cores
 from schemas.errors import MissingWeightsError
 
 
@@ -116,7 +117,7 @@ def test_threads_keep_the_order_and_leave_torch_as_it_was():
     before = torch.get_num_threads()
     assert in_threads(lambda number: (number, torch.get_num_threads()), range(40)) == [(n, 1) for n in range(40)]
     assert torch.get_num_threads() == before
-    assert n_threads() >= 1
+    assert n_cores() >= 1
 
 
 def test_an_error_in_a_thread_is_not_lost():
