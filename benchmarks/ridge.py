@@ -6,8 +6,9 @@
 in float64. Peers are timed on fewer voxels and scaled: himalaya along the line through two sizes (its cost is a
 constant for the features plus an amount a voxel), the loop in proportion. The floor is what BLAS needs for features'
 transpose times responses in float64, all voxels once, which no exact solution can do without; `products_fraction`
-counts all products of this one at the same rate. A second process streams 300,000 voxels through fit, prediction and
-both tests, to see what memory and time a voxel it takes.
+counts all products of this one at the same rate. Processes of their own stream 300,000 voxels through fit, prediction
+and both tests, to see what memory and time a voxel it takes, and how near the floor it is once preparing the features
+is shared by that many.
 """
 
 import argparse
@@ -38,11 +39,15 @@ def main() -> None:
         _stream(arguments.stream_features, arguments.voxels, arguments.stream)
         return
     speed, rows = _speed(arguments)
-    streamed, more = _streamed(arguments)
+    shared, _, _, more = _streamed(arguments, arguments.features)
+    streamed, linearity, peak, most = _streamed(arguments, arguments.stream_features)
     figures.emit(
         f"{N_TRAIN} images, {len(ALPHAS)} penalties, {arguments.voxels} voxels",
-        speed | _exactness() | streamed,
-        [*rows, *more],
+        speed
+        | {"floor_fraction_shared": shared, "floor_fraction_streamed": streamed}
+        | {"linearity": linearity, "peak_gib": peak}
+        | _exactness(),
+        [*rows, *more, *most],
         arguments.json,
     )
 
@@ -191,17 +196,21 @@ def _svd_scores(features: np.ndarray, responses: np.ndarray, fold: np.ndarray) -
     return np.array(scores)
 
 
-def _streamed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figures.Row]]:
-    """Run `_stream` in a process of its own, whose memory holds nothing of the peers'."""
-    sizes = ("--stream", arguments.stream_voxels, "--stream-features", arguments.stream_features)
+def _streamed(arguments: argparse.Namespace, n_features: int) -> tuple[float, float, float, list[figures.Row]]:
+    """Run `_stream` in a process of its own, whose memory holds nothing of the peers'.
+
+    Returns:
+        The floor's part of the fit's time, time a voxel at many voxels by that at few, peak GiB, and rows to show.
+    """
+    sizes = ("--stream", arguments.stream_voxels, "--stream-features", n_features)
     command = [sys.executable, __file__, *map(str, (*sizes, "--voxels", arguments.voxels))]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     small, large, floor, peak = map(float, answer)
     rows = [
-        {"what": f"Ridge, {n} voxels", "features": arguments.stream_features, "seconds": seconds * n}
+        {"what": f"Ridge, {n} voxels", "features": n_features, "seconds": seconds * n}
         for n, seconds in ((arguments.voxels, small), (arguments.stream_voxels, large))
     ]
-    return {"linearity": large / small, "floor_fraction_streamed": floor / large, "peak_gib": peak}, rows
+    return floor / large, large / small, peak, rows
 
 
 def _stream(n_features: int, n_small: int, n_large: int) -> None:

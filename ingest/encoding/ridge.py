@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
 from atlas.backbones.threads import in_threads
 from ingest.encoding.cross_validation import Fold, Products
@@ -59,7 +58,9 @@ class RidgeFit:
 
     def predict(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Predicted responses to new images, (n_images, n_features) -> (n_images, n_voxels)."""
-        return (features - self.feature_mean) @ self.weights.T.astype(np.float64) + self.bias
+        centred, weights = torch.from_numpy(features - self.feature_mean), torch.from_numpy(self.weights).double()
+        predicted: NDArray[np.float64] = torch.addmm(torch.from_numpy(self.bias).double(), centred, weights.T).numpy()
+        return predicted
 
 
 def alpha_grid(config: IngestConfig, n_features: int) -> NDArray[np.float64]:
@@ -95,44 +96,41 @@ class Ridge:
         found = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(found if device == "auto" else device)
         self.feature_mean: NDArray[np.float64] = features.mean(axis=0, dtype=np.float64)
-        rows = torch.from_numpy(features - self.feature_mean)
-        lift = None
-        if rows.shape[1] > rows.shape[0]:
-            lift, triangle = torch.linalg.qr(rows.T)
-            rows = triangle.T.contiguous()
+        rows, rows_mean, lift = features, self.feature_mean, None
+        if features.shape[1] > features.shape[0]:
+            lift, triangle = torch.linalg.qr(torch.from_numpy(features - rows_mean).T)
+            rows, rows_mean = triangle.T.numpy(), np.zeros(len(features))
 
         rest = np.setdiff1d(np.arange(len(rows)), np.concatenate(validation))
-        sorted_parts = (np.sort(np.asarray(part, dtype=np.int64)) for part in (*validation, rest))
+        sorted_parts = [np.sort(np.asarray(part, dtype=np.int64)) for part in (*validation, rest)]
         self._members = [torch.from_numpy(part) for part in sorted_parts if len(part)]
-        members = [rows[member] for member in self._members]
-        training, spectra, final = decomposed(members, len(validation))
+        members = [torch.from_numpy(rows[part] - rows_mean) for part in sorted_parts if len(part)]
+        (*training, every), (*spectra, final) = decomposed(members, len(validation))
 
         # All products are taken in the basis, and from the mean, of the only fold, or else of the final fit.
         if len(spectra) == 1:
             origin = training[0].mean
-            members = [member.sub_(origin) for member in members]
-            if isinstance(training[0], Triangle):
-                spectra[0], fitted = principal_rows(members[1])
-            else:
-                fitted = members[1] @ spectra[0].basis
+            validates, fits = (member.sub_(origin) for member in members)
+            turn_of_fits = spectra[0].basis
+            if isinstance(every, Triangle):
+                spectra[0], fits, turn_of_fits = principal_rows(fits)
             basis = spectra[0].basis
-            members = [members[0] @ basis, fitted]
+            turned = [(validates, basis), (fits, turn_of_fits)]
         else:
             origin, basis = torch.zeros_like(training[0].mean), final.basis
-            members = [member @ basis for member in members]
+            turned = [(member, basis) for member in members]
 
-        penalties, same = torch.from_numpy(self.alphas).to(self.device), rows.new_empty(0, 0)
-        # The column of ones sums the responses in the same product.
-        self._parts = [pad(member, (0, 1), value=1.0).to(self.device) for member in members]
+        penalties, same = torch.from_numpy(self.alphas).to(self.device), basis.new_empty(0, 0)
+        self._parts = [_with_ones(*factors).to(self.device) for factors in turned]
         self._folds = []
         for number, (part, fold) in enumerate(zip(training, spectra, strict=True)):
             turn = same if fold.basis is basis else fold.directions.T @ basis
             mean, values = (part.mean - origin) @ basis, fold.eigenvalues
             mean, values, turn = (tensor.to(self.device) for tensor in (mean, values, turn))
             self._folds.append(Fold.of(number, self._parts[number][:, :-1], part.n, mean, values, turn, penalties))
-        # From products to the final fit's directions: centring takes their column sums times the mean response.
-        centring = torch.stack([member.sum(dim=0) for member in members]).sum(dim=0) / -len(rows)
-        turn = torch.cat([torch.eye(len(basis), dtype=rows.dtype), centring[:, None]], dim=1)
+        # From products to the final fit's directions: centring takes the mean row times the sum of the responses.
+        mean = (every.mean - origin) @ basis
+        turn = torch.cat([torch.eye(len(basis), dtype=basis.dtype), -mean[:, None]], dim=1)
         turn = turn[: len(final.eigenvalues)] if final.basis is basis else final.directions.T @ (basis @ turn)
         self._turn = turn.to(self.device)
         self._unturn = (final.directions if lift is None else lift @ final.directions).T.contiguous().to(self.device)
@@ -250,12 +248,21 @@ class Ridge:
         return result
 
     def _scores(self, products: Products) -> Tensor:
-        return torch.stack([fold.scores(products) for fold in self._folds]).mean(dim=0)
+        scores = [fold.scores(products) for fold in self._folds]
+        return scores[0] if len(scores) == 1 else torch.stack(scores).mean(dim=0)
 
     def _weights(self, products: Products, choice: Tensor) -> Tensor:
         z = products.total.T @ self._turn.T
         z *= self._shrink[choice]
         return z @ self._unturn
+
+
+def _with_ones(left: Tensor, right: Tensor) -> Tensor:
+    """A product (n, k), and a column of ones, which sums the responses in the same product as all others."""
+    rows = torch.from_numpy(np.empty((len(left), right.shape[1] + 1)))  # NumPy takes huge pages, which come sooner
+    torch.mm(left, right, out=rows[:, :-1])
+    rows[:, -1] = 1
+    return rows
 
 
 def _readable(responses: Responses) -> Tensor:

@@ -10,6 +10,7 @@ mean, which a prediction that knows nothing cannot beat, so that far fewer such 
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
@@ -55,13 +56,13 @@ def bootstrap_p(measured: Responses, predicted: Responses, n_resamples: int, see
     y /= np.sqrt(n_images)
     below = np.zeros(y.shape[1], dtype=np.int64)
     weighed, spread = (np.empty((min(RESAMPLES_AT_ONCE, n_resamples), y.shape[1])) for _ in range(2))
-    for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
-        rows = counts[start : start + RESAMPLES_AT_ONCE]
-        n = len(rows)
-        np.matmul(rows, excess, out=weighed[:n])
-        np.square(np.matmul(rows, y, out=spread[:n]), out=spread[:n])
-        weighed[:n] += spread[:n]
-        below += (weighed[:n] > 0).sum(axis=0, dtype=np.int32)
+    # The products are torch's, as ridge's are: the threads of a second BLAS wait for more work in ridge's way.
+    for rows in torch.split(counts, RESAMPLES_AT_ONCE):
+        heavier, sums = weighed[: len(rows)], spread[: len(rows)]
+        torch.mm(rows, torch.from_numpy(excess), out=torch.from_numpy(heavier))
+        torch.mm(rows, torch.from_numpy(y), out=torch.from_numpy(sums))
+        heavier += np.square(sums, out=sums)
+        below += (heavier > 0).sum(axis=0, dtype=np.int32)
     return below / n_resamples
 
 
@@ -109,14 +110,12 @@ def benjamini_hochberg(p: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=2)
-def _resample_counts(n_images: int, n_resamples: int, seed: int) -> NDArray[np.float64]:
+def _resample_counts(n_images: int, n_resamples: int, seed: int) -> torch.Tensor:
     """How often each image is drawn in each resample, (n_resamples, n_images). Kept, since every chunk needs it."""
     drawn = np.random.default_rng(seed).integers(0, n_images, (n_resamples, n_images))
     drawn += np.arange(n_resamples)[:, np.newaxis] * n_images
     counts = np.bincount(drawn.ravel(), minlength=n_resamples * n_images)
-    result = counts.reshape(n_resamples, n_images).astype(np.float64)
-    result.flags.writeable = False
-    return result
+    return torch.from_numpy(counts.reshape(n_resamples, n_images).astype(np.float64))
 
 
 def _checked(measured: Responses, predicted: Responses) -> int:

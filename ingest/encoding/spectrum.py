@@ -5,6 +5,7 @@ RᵀR, which is cheap and squares the condition number; a `Triangle` keeps R, wh
 the weak directions their digits. So scatters serve well-conditioned rows, and triangles the others.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -14,10 +15,12 @@ from torch import Tensor
 
 WELL_CONDITIONED = 300.0
 """Condition number of the rows up to which a scatter does: scores were off by 3e-13 there, and by its square beyond."""
+COLUMNS_AT_ONCE = 128
+"""Columns of a scatter matrix that are made at a time, from the diagonal down."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(ABC):
     """A set of rows (images), up to rotations of the rows themselves."""
 
     n: int
@@ -31,7 +34,7 @@ class Rows:
     def of(cls, rows: Tensor) -> Self:
         """Summarise rows (n, k)."""
         mean = rows.mean(dim=0)
-        return cls(len(rows), mean, cls._of_centred(rows - mean))
+        return cls(len(rows), mean, cls._of_rows(rows, mean))
 
     @classmethod
     def union(cls, parts: Sequence[Self]) -> Self:
@@ -43,31 +46,42 @@ class Rows:
         between = torch.stack([(part.mean - mean) * part.n**0.5 for part in parts])
         return cls(n, mean, cls._joined([part.summary for part in parts], between))
 
+    @abstractmethod
     def spectrum(self) -> "Spectrum | None":
         """The directions that the centred rows extend in, and how far; None where the summary has lost their digits."""
-        raise NotImplementedError
 
     @staticmethod
-    def _of_centred(rows: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def _of_rows(rows: Tensor, mean: Tensor) -> Tensor:
+        """Summarise rows with this mean."""
 
     @staticmethod
+    @abstractmethod
     def _joined(summaries: list[Tensor], between: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Join what parts keep with rows for where their means lie."""
 
 
 class Scatter(Rows):
-    """Rows as their scatter matrix, rowsᵀ·rows; it has a spectrum where they are well-conditioned."""
+    """Rows as their scatter matrix, rowsᵀ·rows; it has a spectrum where they are well-conditioned.
+
+    Only the lower triangle counts: it is all that eigh reads, and the upper one is not made.
+    """
 
     def spectrum(self) -> "Spectrum | None":
-        values, axes = torch.linalg.eigh(self.summary)
+        values, axes = torch.linalg.eigh(self.summary, UPLO="L")
         if values[0] * WELL_CONDITIONED**2 < values[-1]:
             return None
         return Spectrum.of(values.flip(0).sqrt(), axes.flip(1).T, self.n)
 
     @staticmethod
-    def _of_centred(rows: Tensor) -> Tensor:
-        return rows.T @ rows
+    def _of_rows(rows: Tensor, mean: Tensor) -> Tensor:
+        # No centred copy of the rows. Where a mean is so far off that this loses digits, the union of all rows is
+        # ill-conditioned, and triangles serve.
+        scatter = torch.outer(mean, mean).mul_(-len(rows))
+        for first in range(0, len(mean), COLUMNS_AT_ONCE):
+            few = slice(first, first + COLUMNS_AT_ONCE)
+            scatter[first:, few].addmm_(rows[:, first:].T, rows[:, few])
+        return scatter
 
     @staticmethod
     def _joined(summaries: list[Tensor], between: Tensor) -> Tensor:
@@ -82,13 +96,13 @@ class Triangle(Rows):
         return Spectrum.of(singular, axes, self.n)
 
     @staticmethod
-    def _of_centred(rows: Tensor) -> Tensor:
-        factor: Tensor = torch.linalg.qr(rows, mode="r").R
+    def _of_rows(rows: Tensor, mean: Tensor) -> Tensor:
+        factor: Tensor = torch.linalg.qr(rows - mean, mode="r").R
         return factor
 
     @staticmethod
     def _joined(summaries: list[Tensor], between: Tensor) -> Tensor:
-        return Triangle._of_centred(torch.cat([*summaries, between]))
+        return Triangle._of_rows(torch.cat([*summaries, between]), torch.zeros_like(between[0]))
 
 
 Kind = TypeVar("Kind", bound=Rows)
@@ -116,20 +130,21 @@ class Spectrum:
         return self.basis[:, : len(self.eigenvalues)]
 
 
-def principal_rows(centred: Tensor) -> tuple[Spectrum, Tensor]:
-    """The spectrum of centred rows (n, k), and the rows in its basis, (n, k), each column accurate for its own length.
+def principal_rows(centred: Tensor) -> tuple[Spectrum, Tensor, Tensor]:
+    """The spectrum of centred rows (n, k), and two factors of the rows in its basis, (n, k') and (k', k).
 
-    In rows times basis all columns bear the error of the longest.
+    Each column of the factors' product is accurate for its own length. In rows times basis all bear the error of the
+    longest.
     """
     q, triangle = torch.linalg.qr(centred)
     left, singular, axes = torch.linalg.svd(triangle, full_matrices=True)
     spectrum = Spectrum.of(singular, axes, len(centred))
-    rows, rank = torch.zeros_like(centred), len(spectrum.eigenvalues)
-    rows[:, :rank] = q @ (left[:, :rank] * singular[:rank])
-    return spectrum, rows
+    rank, scaled = len(spectrum.eigenvalues), torch.zeros_like(triangle)
+    scaled[:, :rank] = left[:, :rank] * singular[:rank]
+    return spectrum, q, scaled
 
 
-def decomposed(members: Sequence[Tensor], n_folds: int) -> tuple[list[Rows], list[Spectrum], Spectrum]:
+def decomposed(members: Sequence[Tensor], n_folds: int) -> tuple[list[Rows], list[Spectrum]]:
     """What ridge needs to know of rows that come in disjoint parts.
 
     Args:
@@ -137,7 +152,7 @@ def decomposed(members: Sequence[Tensor], n_folds: int) -> tuple[list[Rows], lis
         n_folds: Number of folds.
 
     Returns:
-        The training rows of every fold, their spectra, and the spectrum of all rows.
+        The training rows of every fold and then all rows, and the spectrum of each.
     """
     sizes = [len(member) for member in members]
     tall = sum(sizes) - max(sizes[:n_folds]) > members[0].shape[1]  # other rows have directions without extent
@@ -146,7 +161,7 @@ def decomposed(members: Sequence[Tensor], n_folds: int) -> tuple[list[Rows], lis
     if len(spectra) <= n_folds:
         every = _unions(Triangle, members, n_folds)
         spectra = [found for rows in every if (found := rows.spectrum())]
-    return every[:-1], spectra[:-1], spectra[-1]
+    return every, spectra
 
 
 def _unions(kind: type[Kind], members: Sequence[Tensor], n_folds: int) -> list[Rows]:

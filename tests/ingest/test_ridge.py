@@ -120,6 +120,20 @@ def test_scores_of_nearly_collinear_features_are_those_of_a_slow_svd(distance: f
     assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
 
 
+@pytest.mark.parametrize("distance", [1e1, 1e2, 1e3])
+@pytest.mark.parametrize("n_folds", [1, 4])
+def test_scores_are_those_of_a_slow_svd_where_the_images_of_a_fold_lie_far_from_the_others(
+    distance: float, n_folds: int
+) -> None:
+    rng = np.random.default_rng(0)
+    features, weights = rng.standard_normal((300, 40)), rng.standard_normal((40, 8))
+    validation = validation_folds(300, n_folds)
+    features[validation[0]] += distance
+    responses = features @ weights / np.linalg.norm(features @ weights, axis=0) + rng.standard_normal((300, 8))
+    scores = Ridge(features, ALPHAS, validation).scores(responses)
+    assert_scores_equal(scores, svd_scores(features, responses, ALPHAS, validation))
+
+
 @pytest.mark.parametrize("condition", [10, 100, 250, 350, 3000])
 @pytest.mark.parametrize("n_folds", [1, 4])
 def test_scores_are_those_of_a_slow_svd_on_both_sides_of_the_condition_that_is_squared(
