@@ -54,7 +54,7 @@ class Store:
         token: str = "",
         memory_limit: str = "2GB",
         shared: bool = True,
-    ) -> "Store":
+    ) -> Self:
         """Open an atlas, and make an empty one where there is none.
 
         Where `voxel-atlas serve` has the file, the same database is reached through that server.

@@ -9,6 +9,7 @@ whose images were shuffled, so that no prediction can be better than chance, ove
 import argparse
 
 import numpy as np
+import torch
 
 import figures
 from ingest.encoding.ridge import Ridge
@@ -58,10 +59,10 @@ def _speed(n_voxels: int, n_loop: int) -> tuple[dict[str, float], list[figures.R
     some = np.linspace(0, n_voxels - 1, n_loop).astype(int)
     loop_seconds, counts = figures.timed(lambda: [naive_count(measured[:, v], predicted[:, v], 0) for v in some])
     loop_seconds *= n_voxels / n_loop
-    weights = rng.standard_normal((N_RESAMPLES, N_TEST))
-    product = np.empty((N_RESAMPLES, n_voxels))
-    floor_seconds, _ = figures.timed(lambda: np.matmul(weights, measured, out=product), repeats=5)
-    rows = [
+    weights, responses = torch.from_numpy(rng.standard_normal((N_RESAMPLES, N_TEST))), torch.from_numpy(measured)
+    product = torch.empty(N_RESAMPLES, n_voxels, dtype=torch.float64)
+    floor_seconds, _ = figures.timed(lambda: torch.mm(weights, responses, out=product), repeats=5)
+    rows: list[figures.Row] = [
         {"what": "two products (floor)", "seconds": 2 * floor_seconds},
         {"what": "bootstrap_p", "seconds": seconds},
         {"what": f"loop ({n_loop} voxels, scaled)", "seconds": loop_seconds},
@@ -96,7 +97,7 @@ def _null(n_seeds: int, n_voxels: int) -> tuple[dict[str, float], list[figures.R
             p05[name] += float(np.mean(p < 0.05)) / n_seeds
             passed[name] += float(discoveries) / n_seeds
             any_passed[name] += float(discoveries > 0) / n_seeds
-    rows = [
+    rows: list[figures.Row] = [
         {"test": name, "p < 0.05": p05[name], "pass FDR": passed[name], "shuffles with any pass": any_passed[name]}
         for name in p05
     ]

@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -111,9 +112,7 @@ def append_rates(store: Store, vectors: Floats) -> list[float]:
     rates = []
     for first in range(0, len(vectors), BATCH):
         rows = encoding(vectors[first : first + BATCH], first)
-        seconds, _ = figures.timed(
-            lambda rows=rows, first=first: store.append(rows, run_id="r", stage="s", key=str(first))
-        )
+        seconds, _ = figures.timed(partial(store.append, rows, run_id="r", stage="s", key=str(first)))
         rates.append(rows["encoding"].num_rows / seconds)
     return rates
 

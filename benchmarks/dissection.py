@@ -15,7 +15,7 @@ import csv
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
@@ -36,6 +36,7 @@ from ingest.datasets.simulated import Simulated
 from ingest.dissection.captions import load_captioner
 from ingest.dissection.nouns import NounExtractor
 from ingest.dissection.synthesis import load_generator
+from ingest.progress import Advance
 from ingest.scenes.alignment import calibrate
 from ingest.scenes.vocabulary import concrete_nouns
 from ingest.stages.encode import FeatureCache
@@ -85,7 +86,7 @@ class Stopwatch:
         self.n_images: dict[str, int] = {}
 
     @contextmanager
-    def stage(self, name: str, total: int) -> Iterator[object]:  # noqa: ARG002 - the interface's arguments
+    def stage(self, name: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the interface's arguments
         start, n_before = time.perf_counter(), self._backbone.n_images
         yield lambda _: None
         self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - start
@@ -137,12 +138,16 @@ def counted_loads() -> Iterator[Counter[str]]:
         ):
             true = getattr(owner, name)
 
-            def counting(*arguments: object, _true=true, _name=f"{owner.__name__}.{name}", **named: object) -> object:
-                loads[_name] += 1
-                return _true(*arguments, **named)
-
-            stack.enter_context(mock.patch.object(owner, name, counting))
+            stack.enter_context(mock.patch.object(owner, name, _counted(true, f"{owner.__name__}.{name}", loads)))
         yield loads
+
+
+def _counted(true: Callable[..., object], name: str, loads: Counter[str]) -> Callable[..., object]:
+    def counting(*arguments: object, **named: object) -> object:
+        loads[name] += 1
+        return true(*arguments, **named)
+
+    return counting
 
 
 class Dissected:

@@ -1,9 +1,11 @@
 """Queries made at random from the schema, by schemathesis, against a live server."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.result import Ok
 
 
 @dataclass
@@ -27,7 +29,10 @@ def fuzz(url: str, cases: int) -> Fuzzed:
         cases: How many.
     """
     counted = Fuzzed()
-    operations = [found.ok() for found in schemathesis.graphql.from_url(url).get_all_operations()]
+    operations = []
+    for found in schemathesis.graphql.from_url(url).get_all_operations():
+        assert isinstance(found, Ok), found.err()
+        operations.append(found.ok())
     for operation in operations:
 
         @settings(
@@ -38,7 +43,7 @@ def fuzz(url: str, cases: int) -> Fuzzed:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
-        def ask(case: schemathesis.Case) -> None:
+        def ask(case: schemathesis.Case[Any]) -> None:
             counted.cases += 1
             # A model's label colours are worked out when they are first asked for, which takes a minute.
             response = case.call(timeout=300)

@@ -15,6 +15,7 @@ import tempfile
 import textwrap
 import warnings
 from pathlib import Path
+from typing import Any
 
 import browser
 import numpy as np
@@ -46,7 +47,11 @@ def main() -> None:
         bare_s, _ = figures.timed(lambda: flatmap.render(some, pixels), 100)
         lined_s, png = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines), 100)
         whole_s, _ = figures.timed(lambda: flatmap.render(values, pixels, outlines=outlines), 100)
-        text = {"title": "Similarity to cake", "colorbar": "similarity to cake (cosine)", "note": "simulated subject"}
+        text: dict[str, Any] = {
+            "title": "Similarity to cake",
+            "colorbar": "similarity to cake (cosine)",
+            "note": "simulated subject",
+        }
         all_s, _ = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines, **text), 100)
         alpha_s, _ = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines, alpha=np.abs(values)), 5)
         svg_s, svg = figures.timed(lambda: vector.render(some, pixels, form="svg", outlines=outlines, **text), 3)
@@ -99,7 +104,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _visual_cortex(surface: Surface, cache: Path) -> NDArray[np.bool_]:
     _, rois = regions(surface.name, surface.transform, cache)
     wanted = [rois[name] for name in ("V1", "V2", "V3", "FFA", "OFA", "EBA", "PPA", "OPA", "RSC")]
-    return np.any(wanted, axis=0).ravel()
+    seen: NDArray[np.bool_] = np.any(wanted, axis=0).ravel()
+    return seen
 
 
 def _against_pycortex(

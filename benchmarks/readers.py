@@ -44,7 +44,7 @@ def nod() -> tuple[dict[str, float], list[figures.Row]]:
         named = sum(str(path.relative_to(NOD)) in digests for path in files)
         joined = sum(len(_joined(run, digests[str(run.labels.relative_to(NOD))])) for run in found)
         rows.append({"subject": subject, "runs": len(found), "trials joined": joined, "files named": named})
-    totals = {
+    totals: dict[str, float] = {
         "nod_trials_joined": sum(int(str(row["trials joined"])) for row in rows),
         "nod_files_named": sum(int(str(row["files named"])) for row in rows),
     }

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from skimage import data as skimage_data
-from skimage import io as skimage_io
+from skimage.io import imread
 from sklearn.datasets import load_sample_images
 
 import figures
@@ -119,11 +119,11 @@ def main() -> None:
         for name, moved in (("", False), ("shuffled_", True)):
             measured[f"{name}top1_hit"] = found.hits(wordnet, 1, moved=moved)
             measured[f"{name}top5_hit"] = found.hits(wordnet, 5, moved=moved)
-    for name, shuffled in (("", False), ("shuffled_", True)):
-        named = photographs_named(lite, settings.home, shuffled=shuffled)
+    for name, moved in (("", False), ("shuffled_", True)):
+        named = photographs_named(lite, settings.home, shuffled=moved)
         measured[f"{name}photo_top5"] = share(named.filter(~pl.col("photograph").is_in(WITHOUT_A_THING)))
         measured[f"{name}photo_top5_all"] = share(named)
-        if not shuffled:
+        if not moved:
             figures.emit("real photographs", {}, named.to_dicts())
     measured["n_voxels"] = float(len(found.voxels))
     measured["n_significant"] = float(found.significant.sum())
@@ -251,7 +251,7 @@ def installed_photographs() -> dict[str, NDArray[np.uint8]]:
     for name in PHOTOGRAPHS:
         files = [path for path in folder.glob(f"{name}.*") if path.suffix in {".png", ".jpg", ".jpeg", ".tif"}]
         if files:
-            picture = skimage_io.imread(files[0])
+            picture = imread(files[0])
             picture = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture[..., :3]
             found[name] = np.ascontiguousarray(picture.astype(np.uint8))
     samples = load_sample_images()

@@ -79,7 +79,7 @@ def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figure
     loop_seconds = _loop_seconds(features, responses[:, : arguments.loop_voxels], holdout)
     loop_seconds *= arguments.voxels / arguments.loop_voxels
 
-    rows = [
+    rows: list[figures.Row] = [
         {"what": "one product (floor)", "features": arguments.features, "seconds": floor},
         {"what": "Ridge", "features": arguments.features, "seconds": seconds},
         {
@@ -206,7 +206,7 @@ def _streamed(arguments: argparse.Namespace, n_features: int) -> tuple[float, fl
     command = [sys.executable, __file__, *map(str, (*sizes, "--voxels", arguments.voxels))]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     small, large, floor, peak = map(float, answer)
-    rows = [
+    rows: list[figures.Row] = [
         {"what": f"Ridge, {n} voxels", "features": n_features, "seconds": seconds * n}
         for n, seconds in ((arguments.voxels, small), (arguments.stream_voxels, large))
     ]

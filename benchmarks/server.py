@@ -15,6 +15,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,7 +58,7 @@ def answer_times(home: Path, words: list[str]) -> dict[str, float]:
     """Milliseconds of a question over HTTP, and of its search alone."""
     with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as opened:
         opened.similar_voxels(words[0], first=21)
-        searches = [figures.timed(lambda w=w: opened.similar_voxels(w, first=21))[0] * 1e3 for w in words * 2][
+        searches = [figures.timed(partial(opened.similar_voxels, w, first=21))[0] * 1e3 for w in words * 2][
             len(words) :
         ]
     with serving(home) as server:
@@ -80,7 +81,7 @@ def text_times(home: Path) -> dict[str, float]:
         space = opened.model()["backbone"]
         opened.towers.concept(space, "a photograph of nothing at all")
         first, second = (
-            [figures.timed(lambda t=text: opened.towers.concept(space, t))[0] * 1e3 for text in texts] for _ in range(2)
+            [figures.timed(partial(opened.towers.concept, space, text))[0] * 1e3 for text in texts] for _ in range(2)
         )
     return {"text_new_ms_p50": p50(first), "text_cached_ms_p50": p50(second)}
 
