@@ -24,6 +24,13 @@ _FILE_DDL = re.sub(r"\b(?:weights|vector) FLOAT\[\] NOT NULL", r"\g<0> USING COM
 
 _QUACK = re.compile(r"quack:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
 _DUCKLAKE = re.compile(r"ducklake:(?P<catalog>[^\s'\"]+)(?: data=(?P<data>[^'\"]+))?")
+UNREACHABLE = (
+    "Could not connect to server",
+    "Server returned nothing",
+    "Failed sending data to the peer",
+    "Failure when receiving data from the peer",
+)
+"""What curl says of a server that is not there, or that went away while it was asked."""
 _FULL = ("No space left", "enough space", "Disk quota exceeded", "File too large")
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
 
@@ -91,7 +98,8 @@ def connect_file(address: Address, *, read_only: bool, create: bool, memory_limi
         connection = duckdb.connect(str(path), read_only=read_only, config=config)
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
     try:
-        require_format(connection.execute, address.text)
+        with explained(address.text):
+            require_format(connection.execute, address.text)
     except BaseException:
         connection.close()
         raise
@@ -150,16 +158,11 @@ def require_format(execute: Callable[[str], duckdb.DuckDBPyConnection], name: st
     Raises:
         StoreError: it is; the message says what to do.
     """
-    with explained(name):
-        found = {
-            table
-            for (table,) in execute(
-                "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
-            ).fetchall()
-        }
-        if "atlas_format" not in found:
-            raise StoreError(f"{name} is another program's database, not an atlas; give another address.")
-        row = execute("SELECT max(version) FROM atlas_format").fetchone()
+    tables = execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
+    found = {table for (table,) in tables}
+    if "atlas_format" not in found:
+        raise StoreError(f"{name} is another program's database, not an atlas; give another address.")
+    row = execute("SELECT max(version) FROM atlas_format").fetchone()
     version = row[0] if row else None
     if version is None:
         raise StoreError(f"{name} is an atlas without a format number, so it was damaged; restore a copy of it.")
@@ -220,7 +223,7 @@ def _explain(message: str, name: str) -> StoreError:
         return StoreLockedError(
             f"{name} is open in {holder}; stop it, or use its server's address (quack:HOST:PORT) instead of the file."
         )
-    if "Could not connect to server" in message:
+    if any(sign in message for sign in UNREACHABLE):
         return StoreError(
             f"{name}: its server is gone; start `voxel-atlas serve` again or open the file itself; committed batches "
             "are safe, and an ingest goes on from there."

@@ -51,7 +51,7 @@ def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limi
             connection.execute(f"USE {ALIAS}")
             if create:
                 _fill(connection)
-        require_format(connection.execute, address.text)
+            require_format(connection.execute, address.text)
     except BaseException:
         connection.close()
         raise

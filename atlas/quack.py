@@ -17,16 +17,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from atlas.attach import explained, load_extensions
+from atlas.attach import UNREACHABLE, explained, load_extensions
 from atlas.links import Parameters, Result, Transaction, insert
 from atlas.writers import writing
 from schemas.errors import BadInputError, StoreError
 
-_LOST = "Invalid connection id"
-"""What a server answers after it has dropped its connections, which it does when an ingester died (see `served`)."""
-_GONE = "Could not connect"
+_DROPPED = (*UNREACHABLE, "Invalid connection id")
+"""Signs of a server that drops its connections or has dropped them, which it does when an ingester died (`served`)."""
 _PATIENCE_S = 2.0
-"""How long a server may be unreachable while it drops its connections."""
+"""How long that may take."""
 
 
 class Quack:
@@ -59,17 +58,19 @@ class Quack:
         self._writing = threading.Lock()
         with explained(name):
             self._give(self._take())
-        self.path = self.read(_path)
-        """The served atlas's file."""
+            self.path = self.read(_path)
+            """The served atlas's file."""
 
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` on a connection of its own; from the start again where the server has dropped that."""
-        try:
-            return self._read(work)
-        except duckdb.Error as error:
-            if _LOST not in str(error) and _GONE not in str(error):
-                raise
-            return self._read(work)
+        deadline = None
+        while True:
+            try:
+                return self._read(work)
+            except duckdb.Error as error:
+                deadline = deadline or time.monotonic() + _PATIENCE_S
+                if not _is_drop(error) or time.monotonic() > deadline:
+                    raise
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -136,7 +137,7 @@ class _Session:
         try:
             self.send(statement)
         except duckdb.Error as error:
-            if _LOST not in str(error) and _GONE not in str(error):
+            if not _is_drop(error):
                 raise
             self.detach()
             self._attach()
@@ -170,12 +171,17 @@ class _Session:
         while True:
             try:
                 self._cursor.execute(self._attachment)
-            except duckdb.IOException as error:
-                if _GONE not in str(error) or time.monotonic() > deadline:
+            except duckdb.Error as error:
+                # An attachment is several requests, and the drop may come between any two of them.
+                if not _is_drop(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
             else:
                 return
+
+
+def _is_drop(error: duckdb.Error) -> bool:
+    return any(sign in str(error) for sign in _DROPPED)
 
 
 def _path(transaction: Transaction) -> str:

@@ -297,7 +297,8 @@ def _link_to_server(name: str, target: str, token: str) -> Link:
         raise BadInputError(f"{name} needs a token; `voxel-atlas url` prints it where the server runs.")
     link = Quack(target, token, name)
     try:
-        link.read(lambda transaction: require_format(transaction.execute, name))
+        with explained(name):
+            link.read(lambda transaction: require_format(transaction.execute, name))
     except BaseException:
         link.close()
         raise

@@ -258,6 +258,7 @@ def test_sockets_without_a_token(atlas: Atlas, tmp_path: Path, serve: Any, surfa
 
 @settings(max_examples=40)
 @example(text="." * 300)  # longer than a file's name may be
+@example(text="0/")
 @given(text=texts)
 def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> None:
     part = quote(text.encode("utf-8", "surrogatepass"), safe="")
@@ -279,8 +280,11 @@ def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> Non
         ("/frames/similar_voxels", {"concept": text, "rois": [text]}),
     ):  # fmt: skip
         response = server.client.post(path, json=body)
-        assert response.status_code in {200, 400, 404, 405}, path
-        assert response.status_code == 200 or len(response.json()["errors"]) == 1
+        assert response.status_code in {200, 307, 400, 404, 405}, path
+        if response.status_code == 307:  # to the same without the slash at its end
+            assert response.headers["location"].startswith(f"{server.url}/frames/")
+        else:
+            assert response.status_code == 200 or len(response.json()["errors"]) == 1
 
 
 def test_what_is_asked_cannot_forge_a_line_of_the_log() -> None:

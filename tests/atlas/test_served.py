@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -126,9 +127,9 @@ def test_an_ingester_that_is_killed_at_any_step_loses_and_doubles_nothing(addres
         # Two inserts a batch: its rows, and its ledger row.
         for step, last in (("before insert", 2), ("after insert", 3), ("before commit", 2), ("after commit", 3)):
             with ingester(address, step, last) as process:
-                acknowledged = process.communicate()[0].splitlines()
-                assert process.returncode == -signal.SIGKILL
-            assert {int(line) for line in acknowledged if line.isdigit()} <= set(range(batches(store)))
+                acknowledged, errors = process.communicate()
+                assert process.returncode == -signal.SIGKILL, errors
+            assert {int(line) for line in acknowledged.splitlines() if line.isdigit()} <= set(range(batches(store)))
             assert batches(store) >= done
             done = batches(store)
         with ingester(address) as process:
@@ -149,6 +150,30 @@ def test_a_dead_ingesters_transaction_is_dropped_and_others_go_on(address: str) 
             store.append(labels("cake"), run_id="r", stage="other", key="x")
             assert reader() == "1"
         assert batches(store) == 0
+
+
+def test_who_opens_the_atlas_while_the_server_drops_its_connections_reads_it(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "_SWEEP_S", 0.01)
+    ended = threading.Event()
+
+    def ingesters_die() -> None:
+        while not ended.wait(0.2):
+            Path(f"{address}.writer").touch()
+
+    with Store.open(address) as store, store.offered() as offer:
+        assert offer is not None
+        thread = threading.Thread(target=ingesters_die)
+        thread.start()
+        try:
+            # Opening is a dozen requests over some 100 ms, and drops come now between these two of them, now those.
+            for _ in range(40):
+                with Store.open(offer.target, token=offer.token, read_only=True) as reader:
+                    assert reader.frame("SELECT count(*) AS n FROM label")["n"].item() == 0
+        finally:
+            ended.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("acknowledged", [0, 2, 4])
