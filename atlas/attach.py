@@ -157,6 +157,7 @@ def require_format(execute: Callable[[str], duckdb.DuckDBPyConnection], name: st
 
     Raises:
         StoreError: it is; the message says what to do.
+        duckdb.Error: it cannot be read. `explained` is the caller's, who may first ask again.
     """
     tables = execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
     found = {table for (table,) in tables}

@@ -137,7 +137,6 @@ def counted_loads() -> Iterator[Counter[str]]:
             (pipeline, "load_generator"),
         ):
             true = getattr(owner, name)
-
             stack.enter_context(mock.patch.object(owner, name, _counted(true, f"{owner.__name__}.{name}", loads)))
         yield loads
 
