@@ -126,10 +126,10 @@ def _floor_seconds(features: np.ndarray, responses: np.ndarray) -> float:
 def _more_products(n_features: int) -> float:
     """All products that the exact solution takes, in products of the floor's size.
 
-    A voxel's share is 2·n·d for the floor, 2·d² for the partial fractions, 4·d·penalties for their sums, and 4·d² to
-    turn the final fit's solution into its axes and back.
+    A voxel's share is 2·n·d for the floor, 2·d² for the partial fractions, 4·d·penalties for their sums, and 2·d² for
+    the weights of a common penalty (those of a rare one take 4·d², as they go by the final fit's axes).
     """
-    return 1 + (6 * n_features + 4 * len(ALPHAS)) / (2 * N_TRAIN)
+    return 1 + (4 * n_features + 4 * len(ALPHAS)) / (2 * N_TRAIN)
 
 
 def _himalaya(features: np.ndarray, responses: np.ndarray, holdout: np.ndarray) -> RidgeCV:

@@ -16,6 +16,7 @@ does not see rotations, so that what follows is the same code.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +29,7 @@ from ingest.encoding.cross_validation import Fold, Products
 from ingest.encoding.metrics import Responses
 from ingest.encoding.spectrum import Triangle, decomposed, principal_rows
 from ingest.encoding.split import Indices, folds
+from ingest.memory import SOLUTION_BYTES
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
@@ -39,6 +41,9 @@ VOXELS_AT_ONCE = 2048
 """Voxels in a chunk at most on a CPU, where more would leave the cache; a GPU takes 32 times as many."""
 CHUNK_BYTES = 2**29
 """Memory that all chunks in work may take on a CPU; on a GPU it is a quarter of what is free."""
+COMMON = 1 / 16
+"""Share of the number of directions that a penalty's voxels in a chunk must be for it to be common. Its solution costs
+as much as it saves in the sixteen next chunks like that."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ class Ridge:
         self._turn = turn.to(self.device)
         self._unturn = (final.directions if lift is None else lift @ final.directions).T.contiguous().to(self.device)
         self._shrink = 1.0 / (final.eigenvalues.to(self.device) + penalties[:, None])
+        self._solution, self._common = self._solutions(len(final.eigenvalues))
 
     @classmethod
     def from_config(cls, features: NDArray[np.floating], config: IngestConfig, device: str = "cpu") -> "Ridge":
@@ -207,13 +213,15 @@ class Ridge:
         else:
             in_threads(run, range(at_once))
 
+    @property
+    def _voxels_at_once(self) -> int:
+        return 32 * VOXELS_AT_ONCE if self.device.type == "cuda" else VOXELS_AT_ONCE
+
     def _chunks(self, n_voxels: int, at_once: int) -> list[slice]:
         """Chunks of equal size, as many for each thread."""
         per_voxel = 8 * (2 * IMAGES_AT_ONCE + 8 * self._parts[0].shape[1] + 3 * len(self.alphas))
-        budget, most = CHUNK_BYTES, VOXELS_AT_ONCE
-        if self.device.type == "cuda":
-            budget, most = torch.cuda.mem_get_info(self.device)[0] // 4, 32 * VOXELS_AT_ONCE
-        size = max(1, min(most, budget // (at_once * per_voxel)))
+        budget = torch.cuda.mem_get_info(self.device)[0] // 4 if self.device.type == "cuda" else CHUNK_BYTES
+        size = max(1, min(self._voxels_at_once, budget // (at_once * per_voxel)))
         n_chunks = min(n_voxels, -(-n_voxels // (at_once * size)) * at_once)
         edges = [n_voxels * number // n_chunks for number in range(n_chunks + 1)] if n_chunks else []
         return [slice(start, stop) for start, stop in pairwise(edges)]
@@ -252,9 +260,37 @@ class Ridge:
         return scores[0] if len(scores) == 1 else torch.stack(scores).mean(dim=0)
 
     def _weights(self, products: Products, choice: Tensor) -> Tensor:
-        z = products.total.T @ self._turn.T
-        z *= self._shrink[choice]
-        return z @ self._unturn
+        """Weights of the final fit with each voxel's penalty, (n_voxels, n_features), float32.
+
+        Two products lead to the final fit's directions and back. Voxels of a common penalty take one, with that
+        penalty's solution.
+        """
+        total = products.total
+        weights = total.new_empty(len(choice), self._unturn.shape[1], dtype=torch.float32)
+        counts = choice.bincount()
+        for penalty in (counts >= self._common).nonzero().flatten().tolist():
+            voxels = (choice == penalty).nonzero().flatten()
+            weights.index_copy_(0, voxels, (total.index_select(1, voxels).T @ self._solution(penalty)).float())
+        voxels = (counts < self._common)[choice].nonzero().flatten()
+        z = total.index_select(1, voxels).T @ self._turn.T
+        z *= self._shrink[choice[voxels]]
+        return weights.index_copy_(0, voxels, (z @ self._unturn).float())
+
+    def _solutions(self, rank: int) -> tuple[Callable[[int], Tensor], float]:
+        """What leads from products to weights with one penalty, (k + 1, n_features), and how many voxels it takes.
+
+        That depends on the chunk alone, not on what was fitted before: so a run that goes on where it was stopped gives
+        the same weights to the last digit.
+        """
+        turn, shrink, unturn = self._turn, self._shrink, self._unturn
+        n_kept = SOLUTION_BYTES // (turn.shape[1] * unturn.shape[1] * turn.itemsize)
+
+        @lru_cache(maxsize=n_kept)
+        def solution(penalty: int) -> Tensor:
+            return (turn.T * shrink[penalty]) @ unturn
+
+        most_in_a_chunk = min(len(self.alphas), self._voxels_at_once / (COMMON * rank))
+        return solution, COMMON * rank if n_kept >= most_in_a_chunk else float("inf")
 
 
 def _with_ones(left: Tensor, right: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge as PlainRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import PredefinedSplit
 
-from ingest.encoding.ridge import Ridge, alpha_grid
+from ingest.encoding.ridge import COMMON, Ridge, alpha_grid
 from schemas.config import IngestConfig
 from schemas.errors import BadInputError
 
@@ -200,6 +200,33 @@ def test_weights_solve_the_normal_equations(n: int, d: int) -> None:
     expected = np.linalg.solve(x.T @ x + 2.5 * np.eye(d), x.T @ y)
     np.testing.assert_allclose(fit.weights, expected.T, atol=1e-6)
     assert np.abs(fit.weights[:, 0]).max() < 1e-12
+
+
+@pytest.mark.parametrize("n_folds", [1, 3])
+@pytest.mark.parametrize(("n", "d"), [(120, 30), (60, 90)])
+@pytest.mark.parametrize("defects", [frozenset(), frozenset({"dead", "duplicate", "collinear"})])
+def test_weights_of_common_penalties_are_those_of_rare_ones(
+    n: int, d: int, n_folds: int, defects: frozenset[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, responses = problem(n, d, 200, noise=3.0, defects=defects)
+    folds = validation_folds(n, n_folds)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    fit = Ridge(features, ALPHAS, folds).fit(responses)
+    counts = np.unique(fit.alpha, return_counts=True)[1]
+    assert counts.min() < 25 * COMMON < d * COMMON < counts.max()  # some penalties are rare, and some are common
+    monkeypatch.setattr("ingest.encoding.ridge.SOLUTION_BYTES", 0)
+    expected = Ridge(features, ALPHAS, folds).fit(responses).weights
+    np.testing.assert_allclose(fit.weights, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
+
+
+def test_weights_do_not_depend_on_what_was_fitted_before() -> None:
+    features, responses = problem(120, 30, 400, noise=3.0)
+    folds = validation_folds(120, 1)
+    ridge = Ridge(features, ALPHAS, folds)
+    ridge.fit(responses[:, :200])
+    assert np.array_equal(
+        ridge.fit(responses[:, 200:]).weights, Ridge(features, ALPHAS, folds).fit(responses[:, 200:]).weights
+    )
 
 
 def test_prediction_is_centred_features_times_weights_plus_bias() -> None:
