@@ -57,7 +57,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voxels", type=int, default=20_000)
     parser.add_argument("--peer-voxels", type=int, nargs=2, default=(20, 2_000), help="two sizes that himalaya runs at")
     parser.add_argument("--loop-voxels", type=int, default=10, help="voxels that the loop runs at")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of Ridge, of which the shortest counts")
+    parser.add_argument("--repeats", type=int, default=15, help="runs of Ridge, of which the shortest counts")
     parser.add_argument("--stream-voxels", type=int, default=300_000)
     parser.add_argument("--stream-features", type=int, default=1_024)
     parser.add_argument("--stream", type=int, default=0, help=argparse.SUPPRESS)
