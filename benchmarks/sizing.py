@@ -17,6 +17,7 @@ import figures
 from ingest.encoding.ridge import Ridge
 from ingest.encoding.significance import bootstrap_p
 from ingest.encoding.split import folds
+from ingest.memory import bytes_to_fit
 from schemas.config import IngestConfig
 
 N_TRAIN, N_TEST, N_FEATURES, N_RESAMPLES = 8_500, 1_500, 1_024, 2_000
@@ -28,7 +29,7 @@ class Size:
     """What one subject needs."""
 
     memory_gib: float
-    """Features in float64 and a batch of responses, twice each, while voxels are fitted."""
+    """While voxels are fitted, as `voxel-atlas check` estimates it."""
     disk_gib: float
     """Weights and labels in the atlas, and the index beside it (float32 vectors and 8-bit codes)."""
     hours: float
@@ -45,7 +46,7 @@ def size(n_voxels: int, n_features: int, prepare_s: float, voxels_per_s: float, 
         voxels_per_s: voxels fitted and tested in a second.
         batch_voxels: voxels at once.
     """
-    memory = 2 * 8 * (N_TRAIN + N_TEST) * (n_features + batch_voxels)
+    memory = bytes_to_fit(N_TRAIN + N_TEST, n_features, batch_voxels)
     disk = n_voxels * (4 * n_features + 5 * n_features + 15 * 40)
     return Size(memory / 2**30, disk / 2**30, (prepare_s + n_voxels / voxels_per_s) / 3600)
 
