@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -219,14 +221,20 @@ def test_weights_of_common_penalties_are_those_of_rare_ones(
     np.testing.assert_allclose(fit.weights, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
 
 
-def test_weights_do_not_depend_on_what_was_fitted_before() -> None:
+def test_weights_do_not_depend_on_what_was_fitted_before(monkeypatch: pytest.MonkeyPatch) -> None:
     features, responses = problem(120, 30, 400, noise=3.0)
     folds = validation_folds(120, 1)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    monkeypatch.setattr("ingest.encoding.ridge.VOXELS_AT_ONCE", 20)
+    # Room for the solutions of one chunk: those of the first half are dropped in the second, and some are made again.
+    monkeypatch.setattr("ingest.encoding.ridge.SOLUTION_BYTES", 11 * 31 * 30 * 8)
     ridge = Ridge(features, ALPHAS, folds)
     ridge.fit(responses[:, :200])
-    assert np.array_equal(
-        ridge.fit(responses[:, 200:]).weights, Ridge(features, ALPHAS, folds).fit(responses[:, 200:]).weights
-    )
+    fit = ridge.fit(responses[:, 200:])
+    made: Any = ridge._solution
+    assert made.cache_info().misses > made.cache_info().maxsize == 11
+    fresh = Ridge(features, ALPHAS, folds).fit(responses[:, 200:])
+    assert np.array_equal(fit.weights, fresh.weights)
 
 
 def test_prediction_is_centred_features_times_weights_plus_bias() -> None:
