@@ -16,6 +16,7 @@ RUN apt-get update \
 WORKDIR /build
 RUN python -m venv /opt/voxel-atlas
 COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY voxel_atlas voxel_atlas
 COPY schemas schemas
 COPY atlas atlas
 COPY ingest ingest

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.graphql.errors import UNEXPECTED, code_of, masked
-from schemas.errors import AtlasError, BadInputError, BusyError, NotFoundError
+from ..schemas.errors import AtlasError, BadInputError, BusyError, NotFoundError
+from .graphql.errors import UNEXPECTED, code_of, masked
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"

@@ -4,8 +4,8 @@ import mimetypes
 from pathlib import Path
 from types import MappingProxyType
 
-from api.answers import Content
-from schemas.errors import NotFoundError
+from ..schemas.errors import NotFoundError
+from .answers import Content
 
 WEB = Path(__file__).with_name("web")
 BUILD = "npm --prefix api/web ci && node api/web/build.mjs"

@@ -14,14 +14,16 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from api.cli_dissect import register as register_dissect
-from api.cli_ingest import register as register_ingest
-from api.cli_pictures import register as register_pictures
-from api.cli_predict import register as register_predict
-from api.cli_release import register as register_release
-from api.cli_report import register as register_report
-from api.cli_tokens import register as register_tokens
-from api.options import (
+from ..schemas.config import IngestConfig, Settings
+from ..schemas.errors import AtlasError, BadInputError, StoreError
+from .cli_dissect import register as register_dissect
+from .cli_ingest import register as register_ingest
+from .cli_pictures import register as register_pictures
+from .cli_predict import register as register_predict
+from .cli_release import register as register_release
+from .cli_report import register as register_report
+from .cli_tokens import register as register_tokens
+from .options import (
     AtlasOption,
     ByOption,
     CsvOption,
@@ -32,8 +34,6 @@ from api.options import (
     settings_of,
     style_of,
 )
-from schemas.config import IngestConfig, Settings
-from schemas.errors import AtlasError, BadInputError, StoreError
 
 app = typer.Typer(
     name="voxel-atlas",
@@ -70,9 +70,9 @@ def demo(
         _require_free(settings.host, port)
     _require_writable(settings.home)
 
-    from api import demo as simulated
-    from api.console import Bars
-    from atlas.store import Store
+    from ..atlas.store import Store
+    from . import demo as simulated
+    from .console import Bars
 
     with Store.open(settings.address, memory_limit=settings.memory_limit) as store:
         for config in simulated.configs(subjects):
@@ -99,8 +99,8 @@ def calibrate(json: JsonOption = False, csv: CsvOption = False) -> None:
     settings = settings_of("")
     style = style_of(json, csv)
     _require_writable(settings.home)
-    from api.console import Bars, report
-    from ingest.scenes.alignment import calibrate as fit
+    from ..ingest.scenes.alignment import calibrate as fit
+    from .console import Bars, report
 
     with Bars(screen) as bars:
         path = fit(settings.home, bars)
@@ -138,7 +138,7 @@ def query(
     """Find the voxels most similar to a concept."""
     import polars as pl
 
-    from api.console import show
+    from .console import show
 
     with open_atlas(atlas) as opened:
         hits = opened.similar_voxels(
@@ -167,7 +167,7 @@ def sql(
     atlas: AtlasOption = "",
 ) -> None:
     """Run SQL on the atlas, which it cannot change."""
-    from api.console import show
+    from .console import show
 
     with open_atlas(atlas) as opened:
         show(output, opened.sql(statement), style_of(json, csv))
@@ -176,8 +176,8 @@ def sql(
 @app.command()
 def url(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """Print the SQL that attaches the atlas in a duckdb shell, while it is served and otherwise."""
-    from api.console import report
-    from atlas.served import attach_statement
+    from ..atlas.served import attach_statement
+    from .console import report
 
     statement = attach_statement(settings_of(atlas).address)
     report(output, output, statement, {"sql": statement}, style_of(json, csv))
@@ -188,7 +188,7 @@ def listsettings_of(json: JsonOption = False, csv: CsvOption = False) -> None:
     """List every setting: its name, value, default and meaning."""
     import polars as pl
 
-    from api.console import show
+    from .console import show
 
     settings = Settings()
     rows = [
@@ -266,8 +266,8 @@ def _require_writable(home: Path) -> None:
 
 
 def _serve(settings: Settings, port: int) -> None:
-    from api.server import is_writable
-    from api.server import serve as run
+    from .server import is_writable
+    from .server import serve as run
 
     if not is_writable(settings.address):
         screen.print(f"{settings.address} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")

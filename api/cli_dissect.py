@@ -11,7 +11,9 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from api.config_options import (
+from ..schemas.config import LABELLED_BY, IngestConfig, Settings
+from ..schemas.errors import BadInputError, StoreError
+from .config_options import (
     ON_ERROR_HELP,
     WORKERS_HELP,
     OnError,
@@ -20,16 +22,14 @@ from api.config_options import (
     parameter,
     style_parameters,
 )
-from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
-from schemas.config import LABELLED_BY, IngestConfig, Settings
-from schemas.errors import BadInputError, StoreError
+from .options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 
 if TYPE_CHECKING:
-    from api.console import Format
-    from atlas.backbones.interface import Backbone
-    from atlas.store import Store
-    from ingest.datasets.interface import Dataset
-    from ingest.plan import Plan
+    from ..atlas.backbones.interface import Backbone
+    from ..atlas.store import Store
+    from ..ingest.datasets.interface import Dataset
+    from ..ingest.plan import Plan
+    from .console import Format
 
 screen, output = Console(stderr=True), Console()
 
@@ -104,8 +104,8 @@ class _Fitted:
 
 
 def _fitted(store: "Store", settings: Settings, job: _Job, changes: dict[str, Any]) -> _Fitted:
-    from atlas.backbones import load
-    from atlas.catalogue import Catalogue
+    from ..atlas.backbones import load
+    from ..atlas.catalogue import Catalogue
 
     row = Catalogue(store, home=settings.home).model(job.model)
     old = IngestConfig.model_validate_json(row["config"])
@@ -128,19 +128,19 @@ def _with_methods(old: IngestConfig, changes: dict[str, Any]) -> dict[str, Any]:
 
 def _dataset(config: IngestConfig, settings: Settings) -> "Dataset":
     if config.dataset == "simulated":
-        from api.demo import subject
+        from .demo import subject
 
         return subject(settings.home, settings.cortex_filestore, name=config.subject)
-    from ingest.datasets import open_dataset
+    from ..ingest.datasets import open_dataset
 
     return open_dataset(config, settings.home)
 
 
 def _dissect(job: _Job, changes: dict[str, Any]) -> None:
-    from api.console import Bars, report
-    from atlas.store import Store
-    from ingest.redissection import dissect
-    from ingest.workers import open_workers
+    from ..atlas.store import Store
+    from ..ingest.redissection import dissect
+    from ..ingest.workers import open_workers
+    from .console import Bars, report
 
     settings = settings_of(job.atlas)
     token = settings.token.get_secret_value()
@@ -169,9 +169,9 @@ def _dissect(job: _Job, changes: dict[str, Any]) -> None:
 
 
 def _plan(job: _Job, changes: dict[str, Any]) -> None:
-    from api.console import Bars
-    from atlas.store import Store
-    from ingest.redissection import plan_dissection
+    from ..atlas.store import Store
+    from ..ingest.redissection import plan_dissection
+    from .console import Bars
 
     settings = settings_of(job.atlas)
     if job.sample < 0:
@@ -199,7 +199,7 @@ def _plan(job: _Job, changes: dict[str, Any]) -> None:
 
 
 def _print_plan(config: IngestConfig, found: "Plan", style: "Format") -> None:
-    from api.console import rate, show
+    from .console import rate, show
 
     about = "all" if found.n_looked_at == found.n_images else f"estimated from {found.n_looked_at}"
     screen.print(f"{found.n_voxels:,} voxels want {found.n_images:,} different images ({about}).", highlight=False)
@@ -245,9 +245,9 @@ def card(
     atlas: AtlasOption = "",
 ) -> None:
     """Show one voxel on one page: the images that drive it, their captions, its labels, and the settings."""
-    from api.console import report, show
-    from api.voxel_card import card_html, card_row, voxel_card
-    from viz.card import card_png
+    from ..viz.card import card_png
+    from .console import report, show
+    from .voxel_card import card_html, card_row, voxel_card
 
     style = style_of(json, csv)
     suffix = out.suffix.lower() if out else ""

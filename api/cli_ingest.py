@@ -10,7 +10,9 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from api.config_options import (
+from ..schemas.config import IngestConfig
+from ..schemas.errors import BadInputError
+from .config_options import (
     ON_ERROR_HELP,
     WORKERS_HELP,
     OnError,
@@ -20,9 +22,7 @@ from api.config_options import (
     settings_from_yaml,
     style_parameters,
 )
-from api.options import settings_of, style_of
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from .options import settings_of, style_of
 
 screen, output = Console(stderr=True), Console()
 
@@ -86,12 +86,12 @@ def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[...
 
 
 def _ingest(config: IngestConfig, job: _Job) -> None:
-    from api.console import Bars, report, show
-    from atlas.backbones import load
-    from atlas.store import Store
-    from ingest.datasets import open_dataset
-    from ingest.pipeline import ingest
-    from ingest.workers import open_workers
+    from ..atlas.backbones import load
+    from ..atlas.store import Store
+    from ..ingest.datasets import open_dataset
+    from ..ingest.pipeline import ingest
+    from ..ingest.workers import open_workers
+    from .console import Bars, report, show
 
     style, settings = style_of(job.json, job.csv), settings_of(job.atlas)
     with open_workers(job.workers or settings.workers, settings.home) as workers:
@@ -123,9 +123,9 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
 
 
 def _check(config: IngestConfig, job: _Job) -> None:
-    from api.console import show
-    from atlas.backbones import n_features
-    from ingest.datasets import check_dataset
+    from ..atlas.backbones import n_features
+    from ..ingest.datasets import check_dataset
+    from .console import show
 
     found = check_dataset(config, settings_of(job.atlas).home, n_features(config.backbone))
     show(output, found.files.filter(~found.files["found"] | found.files["needed"]), style_of(job.json, job.csv))

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.options import AtlasOption, ByOption, CsvOption, JsonOption, ModelOption, open_atlas, settings_of, style_of
-from schemas.config import Settings
-from schemas.errors import BadInputError, StoreError
+from ..schemas.config import Settings
+from ..schemas.errors import BadInputError, StoreError
+from .options import AtlasOption, ByOption, CsvOption, JsonOption, ModelOption, open_atlas, settings_of, style_of
 
 screen, output = Console(stderr=True), Console()
 surfaces = typer.Typer(help="Bring cortical surfaces of your own into the pycortex store.", no_args_is_help=True)
@@ -61,12 +61,12 @@ def flatmap(
     atlas: AtlasOption = "",
 ) -> None:
     """Draw the cortex: similarity to a concept, a metric, a label, labels in colours, or a map of your own."""
-    from api.colours import colour_map
-    from api.console import report
-    from api.drawing import Look, draw, on_cells, own_map
-    from api.maps import MapRequest, value_map
-    from api.places import SURFACES, Places
-    from viz.surface import load_surface
+    from ..viz.surface import load_surface
+    from .colours import colour_map
+    from .console import report
+    from .drawing import Look, draw, on_cells, own_map
+    from .maps import MapRequest, value_map
+    from .places import SURFACES, Places
 
     asked = [thing for thing in (concept, metric, label, label_colours or None, own) if thing]
     if len(asked) != 1:
@@ -113,8 +113,8 @@ def import_(
     ] = None,
 ) -> None:
     """Take surfaces from FreeSurfer or GIFTI files into the store that VOXEL_ATLAS_CORTEX_FILESTORE names."""
-    from api.places import SURFACES
-    from viz import importing
+    from ..viz import importing
+    from .places import SURFACES
 
     if (freesurfer is None) == (not gifti):
         raise BadInputError("Give either --freesurfer FOLDER or --gifti KIND=LEFT,RIGHT to say what is imported.")
@@ -146,7 +146,7 @@ def add_transform(
     """Say where a functional volume lies on a subject's surfaces."""
     import numpy as np
 
-    from viz import importing, registration
+    from ..viz import importing, registration
 
     settings = Settings()
     folder = _store(settings) / subject

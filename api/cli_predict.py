@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.options import AtlasOption, CsvOption, JsonOption, ModelOption, RoiOption, open_atlas, settings_of, style_of
+from .options import AtlasOption, CsvOption, JsonOption, ModelOption, RoiOption, open_atlas, settings_of, style_of
 
 screen, output = Console(stderr=True), Console()
 
@@ -32,10 +32,10 @@ def predict(
     atlas: AtlasOption = "",
 ) -> None:
     """Predict every voxel's response to an image, in z-scored beta."""
-    from api.console import show
-    from atlas.backbones import load
-    from atlas.concepts import Towers
-    from ingest.datasets.pictures import read_picture
+    from ..atlas.backbones import load
+    from ..atlas.concepts import Towers
+    from ..ingest.datasets.pictures import read_picture
+    from .console import show
 
     style, settings = style_of(json, csv), settings_of(atlas)
     pixels = read_picture(image)

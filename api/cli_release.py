@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
-from schemas.config import Settings
+from ..schemas.config import Settings
+from .options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from atlas.export import AffineOf
+    from ..atlas.export import AffineOf
 
 screen, output = Console(stderr=True), Console()
 
@@ -46,8 +46,8 @@ def export(
     atlas: AtlasOption = "",
 ) -> None:
     """Write a release: Parquet tables, NIfTI / GIFTI / CIFTI maps, a data dictionary, checksums and a citation."""
-    from api.console import report
-    from atlas.export import export as write
+    from ..atlas.export import export as write
+    from .console import report
 
     style, settings = style_of(json, csv), settings_of(atlas)
     with open_atlas(atlas) as opened:
@@ -69,9 +69,9 @@ def import_(
     atlas: AtlasOption = "",
 ) -> None:
     """Bring a release's models into the atlas; what was brought before is not brought again."""
-    from api.console import show_done
-    from atlas.release.importing import import_release
-    from atlas.store import Store
+    from ..atlas.release.importing import import_release
+    from ..atlas.store import Store
+    from .console import show_done
 
     style, settings = style_of(json, csv), settings_of(atlas)
     token = settings.token.get_secret_value()
@@ -88,8 +88,8 @@ def verify(
     csv: CsvOption = False,
 ) -> None:
     """Check a release's checksums and tables; one sentence for each problem, and status 2 when there is one."""
-    from api.console import show_done
-    from atlas.release.verify import problems
+    from ..atlas.release.verify import problems
+    from .console import show_done
 
     style, found = style_of(json, csv), problems(folder)
     show_done(screen, output, found or [f"{folder} is whole"], [{"problem": problem} for problem in found], style)
@@ -99,7 +99,7 @@ def verify(
 
 def runs(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """List every ingest, the latest first: its model, its state, when it began and why it ended."""
-    from api.console import show
+    from .console import show
 
     style = style_of(json, csv)
     with open_atlas(atlas) as opened:
@@ -116,8 +116,8 @@ def rm(
     atlas: AtlasOption = "",
 ) -> None:
     """Remove a model from the atlas; its subject, images and labels stay. `vacuum` gives the space back."""
-    from api.console import report
-    from atlas.maintenance import remove_model
+    from ..atlas.maintenance import remove_model
+    from .console import report
 
     style, settings = style_of(json, csv), settings_of(atlas)
     if not yes:
@@ -128,8 +128,8 @@ def rm(
 
 def vacuum(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """Write the atlas file anew without the space of removed rows. Not while it is served."""
-    from api.console import report
-    from atlas.maintenance import vacuum as write_anew
+    from ..atlas.maintenance import vacuum as write_anew
+    from .console import report
 
     style, settings = style_of(json, csv), settings_of(atlas)
     done = write_anew(settings.address, memory_limit=settings.memory_limit)
@@ -139,8 +139,8 @@ def vacuum(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption 
 
 def upgrade(json: JsonOption = False, csv: CsvOption = False, atlas: AtlasOption = "") -> None:
     """Bring an older atlas file to the format of this version, or leave it as it was."""
-    from api.console import report
-    from atlas.maintenance import upgrade as bring
+    from ..atlas.maintenance import upgrade as bring
+    from .console import report
 
     style = style_of(json, csv)
     old, new = bring(settings_of(atlas).address)
@@ -154,7 +154,7 @@ def _affine_of(settings: Settings) -> "AffineOf":
     def affine(subject: Mapping[str, Any]) -> "NDArray[np.float64] | None":
         import numpy as np
 
-        from viz.surface import load_surface
+        from ..viz.surface import load_surface
 
         if not subject["surface"] or not subject["transform"]:
             return None

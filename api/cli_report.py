@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from api.options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
+from .options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 
 if TYPE_CHECKING:
-    from api.report.study import Options
+    from .report.study import Options
 
 screen, output = Console(stderr=True), Console()
 
@@ -48,12 +48,12 @@ def report(
     atlas: AtlasOption = "",
 ) -> None:
     """Write the paper's evaluation of models: one page, its figures as PNG and SVG, its tables as Parquet and CSV."""
-    from api.console import Bars
-    from api.console import report as say
-    from api.report.study import CONCEPTS, Options, Study
-    from api.report.write import report as write
-    from atlas.search import Atlas
-    from atlas.store import Store
+    from ..atlas.search import Atlas
+    from ..atlas.store import Store
+    from .console import Bars
+    from .console import report as say
+    from .report.study import CONCEPTS, Options, Study
+    from .report.write import report as write
 
     style, settings = style_of(json, csv), settings_of(atlas)
     options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample)
@@ -80,9 +80,9 @@ def compare(
     atlas: AtlasOption = "",
 ) -> None:
     """Compare two models, methods, captioners or generators: what differs, by how much, with intervals."""
-    from api.console import show
-    from api.report.side_by_side import brief, write_comparison
-    from atlas.evaluation.comparison import compare as compare_sides
+    from ..atlas.evaluation.comparison import compare as compare_sides
+    from .console import show
+    from .report.side_by_side import brief, write_comparison
 
     style = style_of(json, csv)
     with open_atlas(atlas) as opened:

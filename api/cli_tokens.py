@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.options import CsvOption, JsonOption, style_of
-from schemas.config import Settings
+from ..schemas.config import Settings
+from .options import CsvOption, JsonOption, style_of
 
 screen, output = Console(stderr=True), Console()
 tokens = typer.Typer(
@@ -34,8 +34,8 @@ def make(
     """Make a token and print it: only its hash is kept, so it cannot be shown again."""
     import polars as pl
 
-    from api.console import show
-    from api.tokens import Scope, Tokens
+    from .console import show
+    from .tokens import Scope, Tokens
 
     style = style_of(json, csv)
     clear = Tokens(Settings().home).make(name, Scope.parse(scope))
@@ -51,8 +51,8 @@ def list_(json: JsonOption = False, csv: CsvOption = False) -> None:
     """List the tokens: name, scope and when they were made."""
     import polars as pl
 
-    from api.console import show
-    from api.tokens import Tokens
+    from .console import show
+    from .tokens import Tokens
 
     rows = [(token.name, token.scope, token.created) for token in Tokens(Settings().home).listed()]
     schema = {"name": pl.String, "scope": pl.String, "created": pl.String}
@@ -62,8 +62,8 @@ def list_(json: JsonOption = False, csv: CsvOption = False) -> None:
 @tokens.command()
 def revoke(name: NameArgument, json: JsonOption = False, csv: CsvOption = False) -> None:
     """Revoke a token; a running server refuses it from the next request on."""
-    from api.console import report
-    from api.tokens import Tokens
+    from .console import report
+    from .tokens import Tokens
 
     style = style_of(json, csv)
     Tokens(Settings().home).revoke(name)

@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from api.stimuli import open_stimulus
-from atlas.search import Atlas
-from ingest.stages.encode import FeatureCache
-from schemas.errors import BadInputError
-from viz.colours import LabelColours, kept, label_colours
-from viz.legend import Names
+from ..atlas.search import Atlas
+from ..ingest.stages.encode import FeatureCache
+from ..schemas.errors import BadInputError
+from ..viz.colours import LabelColours, kept, label_colours
+from ..viz.legend import Names
+from .stimuli import open_stimulus
 
 FOLDER = "colours"
 """Folder of the models' colours, relative to the home folder."""

@@ -9,8 +9,8 @@ import typer
 import yaml
 from pydantic.fields import FieldInfo
 
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError
+from ..schemas.config import IngestConfig
+from ..schemas.errors import BadInputError, NotFoundError
 
 OnError = Literal["stop", "skip"]
 """What becomes of a run when an image cannot be read, or a caption or a picture cannot be made."""
@@ -53,7 +53,7 @@ def given_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     chosen = {name: value for name, value in given.items() if value not in (None, [])}
     if isinstance(chosen.get("concepts"), Path):
-        from ingest.dissection.clip_msm import read_concepts
+        from ..ingest.dissection.clip_msm import read_concepts
 
         chosen["concepts"] = read_concepts(chosen["concepts"])
     return chosen

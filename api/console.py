@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 from rich.text import Text
 
-from ingest.progress import Advance
+from ..ingest.progress import Advance
 
 Format = Literal["table", "json", "csv"]
 

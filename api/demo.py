@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from api.places import PAGE_WIDTH, SURFACES
-from atlas.backbones import load
-from atlas.store import Store
-from ingest.datasets.planting import Regions
-from ingest.datasets.simulated import N_SCENES, N_VOXELS, Simulated
-from ingest.pipeline import ingest
-from ingest.progress import Progress
-from ingest.scenes.alignment import N_SCENES as N_CALIBRATION
-from ingest.scenes.alignment import calibrate
-from schemas.config import IngestConfig, Settings
-from viz.surface import load_surface, regions
+from ..atlas.backbones import load
+from ..atlas.store import Store
+from ..ingest.datasets.planting import Regions
+from ..ingest.datasets.simulated import N_SCENES, N_VOXELS, Simulated
+from ..ingest.pipeline import ingest
+from ..ingest.progress import Progress
+from ..ingest.scenes.alignment import N_SCENES as N_CALIBRATION
+from ..ingest.scenes.alignment import calibrate
+from ..schemas.config import IngestConfig, Settings
+from ..viz.surface import load_surface, regions
+from .places import PAGE_WIDTH, SURFACES
 
 SURFACE, TRANSFORM = "S1", "fullhead"
 

@@ -9,16 +9,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from api.colours import ColourMap
-from api.maps import ValueMap
-from api.places import BUILT_WIDTHS, Place
-from schemas.errors import BadInputError, NotFoundError
-from viz import flatmap, inflated, legend, vector
-from viz.colormaps import Scale, fit_scale
-from viz.contours import rings
-from viz.legend import Names
-from viz.maps import read_map
-from viz.surface import Surface, regions
+from ..schemas.errors import BadInputError, NotFoundError
+from ..viz import flatmap, inflated, legend, vector
+from ..viz.colormaps import Scale, fit_scale
+from ..viz.contours import rings
+from ..viz.legend import Names
+from ..viz.maps import read_map
+from ..viz.surface import Surface, regions
+from .colours import ColourMap
+from .maps import ValueMap
+from .places import BUILT_WIDTHS, Place
 
 Floats = NDArray[np.float32]
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}

@@ -11,11 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.graphql.images import decode_image
-from atlas.backbones.interface import Image
-from atlas.remote import ABOUT, questions
-from atlas.search import Atlas
-from schemas.errors import BadInputError, NotFoundError
+from ..atlas.backbones.interface import Image
+from ..atlas.remote import ABOUT, questions
+from ..atlas.search import Atlas
+from ..schemas.errors import BadInputError, NotFoundError
+from .graphql.images import decode_image
 
 _MEDIA_TYPE = "application/vnd.apache.arrow.file"
 

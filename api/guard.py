@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.answers import error_response
-from api.rates import Rates
-from api.tokens import Scope as Allowed
-from api.tokens import Token, Tokens
-from schemas.config import Settings
-from schemas.errors import AtlasError, BadInputError
+from ..schemas.config import Settings
+from ..schemas.errors import AtlasError, BadInputError
+from .answers import error_response
+from .rates import Rates
+from .tokens import Scope as Allowed
+from .tokens import Token, Tokens
 
 MAX_BODY = 12 * 2**20
 """Bytes of a request: an 8 MB image in base64 and the query around it."""

@@ -17,30 +17,30 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from api.answers import Content, error_response, failure, pack
-from api.assets import Assets
-from api.colours import colour_map, top_labels
-from api.frames import Frames
-from api.graphql.endpoint import Endpoint
-from api.guard import Cors, Guard, check_binding
-from api.keys import Keys
-from api.login import Login
-from api.maps import MapRequest, value_map
-from api.metrics import Metrics, Observer
-from api.outlines import outlines
-from api.picture_files import PictureFiles
-from api.pictures import Pictures
-from api.places import LoadSurface, Places
-from api.rates import Rates
-from api.stimuli import thumbnail
-from api.tokens import Tokens
-from api.workers import Workers
-from atlas.cores import n_cores
-from atlas.search import Atlas
-from schemas.config import Settings
-from schemas.errors import AtlasError, BadInputError
-from viz.colormaps import colours
-from viz.surface import load_surface
+from ..atlas.cores import n_cores
+from ..atlas.search import Atlas
+from ..schemas.config import Settings
+from ..schemas.errors import AtlasError, BadInputError
+from ..viz.colormaps import colours
+from ..viz.surface import load_surface
+from .answers import Content, error_response, failure, pack
+from .assets import Assets
+from .colours import colour_map, top_labels
+from .frames import Frames
+from .graphql.endpoint import Endpoint
+from .guard import Cors, Guard, check_binding
+from .keys import Keys
+from .login import Login
+from .maps import MapRequest, value_map
+from .metrics import Metrics, Observer
+from .outlines import outlines
+from .picture_files import PictureFiles
+from .pictures import Pictures
+from .places import LoadSurface, Places
+from .rates import Rates
+from .stimuli import thumbnail
+from .tokens import Tokens
+from .workers import Workers
 
 QUERY_THREADS, WAITING_QUERIES = min(4, max(2, n_cores())), 200
 """Python runs in one thread at a time: more of them than cores only take it from each other."""

@@ -5,11 +5,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from api.tokens import Scope, Tokens
-from atlas import served
-from atlas.attach import Address
-from atlas.store import Store
-from schemas.errors import NotFoundError
+from ..atlas import served
+from ..atlas.attach import Address
+from ..atlas.store import Store
+from ..schemas.errors import NotFoundError
+from .tokens import Scope, Tokens
 
 
 class Keys:

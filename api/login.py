@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.guard import COOKIE, address
-from api.rates import Rates
-from api.tokens import Tokens
+from .guard import COOKIE, address
+from .rates import Rates
+from .tokens import Tokens
 
 DAYS = 30
 _PAGE = """<!doctype html>

@@ -6,7 +6,7 @@ import logging.config
 from datetime import UTC, datetime
 from typing import Any
 
-from api import request_id
+from . import request_id
 
 
 class JsonLines(logging.Formatter):

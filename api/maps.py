@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.search import Atlas
-from schemas.errors import BadInputError
-from viz.colormaps import SUGGESTED, Scale, fit_scale
+from ..atlas.search import Atlas
+from ..schemas.errors import BadInputError
+from ..viz.colormaps import SUGGESTED, Scale, fit_scale
 
 SIGNIFICANT = 0.05
 """The false discovery rate at which a voxel counts as significant (paper: 0.05)."""

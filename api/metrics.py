@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.request_id import new_request_id
+from .request_id import new_request_id
 
 log = logging.getLogger("voxel_atlas.access")
 

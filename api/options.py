@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.config import Settings
-from schemas.errors import BadInputError
+from ..schemas.config import Settings
+from ..schemas.errors import BadInputError
 
 if TYPE_CHECKING:
-    from api.console import Format
-    from atlas.search import Atlas
+    from ..atlas.search import Atlas
+    from .console import Format
 
 AtlasOption = Annotated[
     str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
@@ -25,7 +25,7 @@ def settings_of(atlas: str) -> Settings:
 
 def open_atlas(atlas: str) -> "Atlas":
     """The atlas of `--atlas`, or the default one, for reading."""
-    from atlas.search import Atlas
+    from ..atlas.search import Atlas
 
     settings = settings_of(atlas)
     return Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value())
@@ -58,7 +58,7 @@ def complete_by(incomplete: str) -> list[str]:
 
 
 def _known(method: str, column: str, incomplete: str) -> list[str]:
-    from schemas.errors import AtlasError
+    from ..schemas.errors import AtlasError
 
     try:
         with open_atlas("") as opened:

@@ -2,10 +2,10 @@
 
 import json
 
-from api.answers import Content
-from api.places import PAGE_WIDTH, Place
-from atlas.search import Atlas
-from viz import page
+from ..atlas.search import Atlas
+from ..viz import page
+from .answers import Content
+from .places import PAGE_WIDTH, Place
 
 
 def outlines(atlas: Atlas, place: Place) -> Content:

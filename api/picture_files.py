@@ -5,7 +5,7 @@ import os
 import threading
 from pathlib import Path
 
-from viz.cache import replacing
+from ..viz.cache import replacing
 
 _log = logging.getLogger(__name__)
 

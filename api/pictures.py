@@ -5,15 +5,15 @@ import json
 import re
 from dataclasses import astuple, dataclass
 
-from api.answers import IMMUTABLE, Content
-from api.colours import ColourMap
-from api.drawing import MEDIA_TYPES, Look, draw, height, on_cells
-from api.maps import ValueMap
-from api.picture_files import PictureFiles
-from api.places import Places
-from atlas.recent import Recent
-from schemas.errors import NotFoundError
-from viz import flatmap
+from ..atlas.recent import Recent
+from ..schemas.errors import NotFoundError
+from ..viz import flatmap
+from .answers import IMMUTABLE, Content
+from .colours import ColourMap
+from .drawing import MEDIA_TYPES, Look, draw, height, on_cells
+from .maps import ValueMap
+from .picture_files import PictureFiles
+from .places import Places
 
 KEPT_BYTES = 64 * 2**20
 """Rendered pictures and waiting values that are held in memory."""

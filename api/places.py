@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from api.answers import Content
-from atlas.search import Atlas
-from schemas.config import Settings
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import page
-from viz.contours import contours
-from viz.overlay import Outlines
-from viz.pixels import PixelMap
-from viz.surface import Surface, load_surface
+from ..atlas.search import Atlas
+from ..schemas.config import Settings
+from ..schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ..viz import page
+from ..viz.contours import contours
+from ..viz.overlay import Outlines
+from ..viz.pixels import PixelMap
+from ..viz.surface import Surface, load_surface
+from .answers import Content
 
 SURFACES = "surfaces"
 """Folder of the cached maps of surfaces, relative to the home folder."""

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.answers import error_response
+from .answers import error_response
 
 MAX_HEAD = 2**16
 """Bytes of a request's first line and headers."""

@@ -7,7 +7,7 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from schemas.errors import BadInputError
+from ..schemas.errors import BadInputError
 
 WRONG_TOKENS = "20/minute"
 """Tokens that one address may guess."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import uvicorn
 
-from api import logs
-from api.allocator import keep_memory_flat
-from api.http import create_app
-from api.protocol import BoundedHttp
-from atlas.attach import Address
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
+from ..atlas.attach import Address
+from ..atlas.search import Atlas
+from ..atlas.store import Store
+from ..schemas.config import Settings
+from . import logs
+from .allocator import keep_memory_flat
+from .http import create_app
+from .protocol import BoundedHttp
 
 PATIENCE_S = 1.2
 """How far answers may lag behind the newest batch, so that none waits for what is derived from it."""

@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
-from api.answers import IMMUTABLE, Content
-from atlas.search import Atlas
-from schemas.errors import BadInputError, NotFoundError
+from ..atlas.search import Atlas
+from ..schemas.errors import BadInputError, NotFoundError
+from .answers import IMMUTABLE, Content
 
 LONGEST_SIDE = 512
 """Pixels of a picture's longer side on the page."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from atlas.files import write_atomically
-from schemas.errors import BadInputError, NotFoundError, StoreError
+from ..atlas.files import write_atomically
+from ..schemas.errors import BadInputError, NotFoundError, StoreError
 
 FILE = "tokens.json"
 """The file of tokens, relative to the home folder; only its owner can read it."""

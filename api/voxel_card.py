@@ -10,11 +10,11 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from api.stimuli import thumbnail
-from atlas.search import Atlas
-from schemas.config import LABELLED_BY
-from schemas.errors import NotFoundError
-from viz.card import Card, Ranking, Tile
+from ..atlas.search import Atlas
+from ..schemas.config import LABELLED_BY
+from ..schemas.errors import NotFoundError
+from ..viz.card import Card, Ranking, Tile
+from .stimuli import thumbnail
 
 _FIRST_LABELS = 15
 

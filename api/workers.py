@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from schemas.errors import BusyError
+from ..schemas.errors import BusyError
 
 Result = TypeVar("Result")
 

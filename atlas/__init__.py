@@ -1,7 +1,7 @@
 """The database and the search: what is known of every voxel, and how it is found.
 
->>> import atlas
->>> with atlas.open("atlas.duckdb") as opened:
+>>> import voxel_atlas as va
+>>> with va.open("atlas.duckdb") as opened:
 ...     opened.similar_voxels("cake", first=5).frame
 """
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atlas.remote import RemoteAtlas
-    from atlas.search import Atlas
+    from .remote import RemoteAtlas
+    from .search import Atlas
+
+if __name__ != "voxel_atlas.atlas":
+    raise ImportError("`atlas` is a part of voxel_atlas: import voxel_atlas, or voxel_atlas.atlas.")
 
 
 def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas | RemoteAtlas":  # noqa: A001 - as in atlas.open(…)
@@ -27,9 +30,9 @@ def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas |
     """
     # Imported here: they take a second, which `import atlas.labels` need not pay.
     if address.startswith(("http://", "https://")):
-        from atlas.remote import RemoteAtlas
+        from .remote import RemoteAtlas
 
         return RemoteAtlas(address, token=token)
-    from atlas.search import Atlas
+    from .search import Atlas
 
     return Atlas.open(address, home=home, token=token)

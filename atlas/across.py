@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from atlas.search import Atlas, VoxelHits
-from schemas.errors import BadInputError
+from ..schemas.errors import BadInputError
+from .search import Atlas, VoxelHits
 
 MOST_MODELS = 40
 _LAST = 2**31

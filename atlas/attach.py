@@ -12,8 +12,8 @@ from typing import Literal
 
 import duckdb
 
-from schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError, StoreLockedError
-from schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
+from ..schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError, StoreLockedError
+from ..schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
 
 ALIAS = "atlas"
 """Name under which a served atlas or a DuckLake is attached."""

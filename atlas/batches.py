@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.store import Store
+from .store import Store
 
 Batches = frozenset[tuple[str, str]]
 """Stages and content hashes of batches. Batches are only ever added, and a removed model's ledger rows are renamed:

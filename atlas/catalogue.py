@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.concepts import Towers
-from atlas.fresh import Fresh
-from atlas.links import Parameters
-from atlas.store import Store
-from schemas.config import Settings
-from schemas.errors import BadInputError, NotFoundError
+from ..schemas.config import Settings
+from ..schemas.errors import BadInputError, NotFoundError
+from .concepts import Towers
+from .fresh import Fresh
+from .links import Parameters
+from .store import Store
 
 _T = TypeVar("_T")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
-from schemas.errors import AtlasError
+from ..schemas.errors import AtlasError
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

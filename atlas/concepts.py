@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from atlas.backbones import load
-from atlas.backbones.interface import Backbone, Floats
-from atlas.labels import label_id
-from atlas.store import Store
-from schemas.errors import BadInputError
+from ..schemas.errors import BadInputError
+from .backbones import load
+from .backbones.interface import Backbone, Floats
+from .labels import label_id
+from .store import Store
 
 MAX_LETTERS = 200
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.errors import BadInputError
-from schemas.tables import TABLES
+from ..schemas.errors import BadInputError
+from ..schemas.tables import TABLES
 
 
 def conform(name: str, table: pa.Table) -> pa.Table:

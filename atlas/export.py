@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.files import sync_folder
-from atlas.release.maps import LabelMap, ValueMap, entity, subject_entity, write_maps
-from atlas.release.tables import read_rows, write_tables
-from atlas.release.texts import write_texts
-from atlas.release.verify import write_sums
-from atlas.search import Atlas
-from schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+from ..schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+from .files import sync_folder
+from .release.maps import LabelMap, ValueMap, entity, subject_entity, write_maps
+from .release.tables import read_rows, write_tables
+from .release.texts import write_texts
+from .release.verify import write_sums
+from .search import Atlas
 
 AffineOf = Callable[[Mapping[str, Any]], NDArray[np.float64] | None]
 """A row of `subject` → (4, 4) from its voxel indices (x, y, z) to mm; None where that is not known."""

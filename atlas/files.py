@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from schemas.errors import AtlasError, StoreError
+from ..schemas.errors import AtlasError, StoreError
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

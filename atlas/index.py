@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.codes import (
+from .codes import (
     BLOCK,
     Floats,
     Rows,
@@ -27,7 +27,7 @@ from atlas.codes import (
     require_faiss,
     scan,
 )
-from atlas.cores import n_cores
+from .cores import n_cores
 
 _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
@@ -176,7 +176,7 @@ class VectorIndex:
 
     def _multiply_codes(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> Iterator[tuple[Floats, Rows]]:
         """As `_multiply`, with the codes: processors with instructions for it multiply bytes four times as fast."""
-        from atlas.backbones.threads import in_threads  # loads torch, and a search for one concept needs none
+        from .backbones.threads import in_threads  # loads torch, and a search for one concept needs none
 
         digits, steps, missed = digits_of(queries)
         products = np.empty((len(queries), len(self)), np.float32)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from atlas.backbones.interface import Floats
-from atlas.batches import batches_of
-from atlas.store import Store
+from .backbones.interface import Floats
+from .batches import batches_of
+from .store import Store
 
 
 class LabelMixture:

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.batches import Batches, batches_of
-from atlas.store import Store
+from .batches import Batches, batches_of
+from .store import Store
 
 
 class Scored(NamedTuple):

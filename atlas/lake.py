@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from atlas.attach import ALIAS, CONFIG, Address, explained, load_extensions, require_format
-from schemas.errors import BadInputError, NotFoundError, StoreLockedError
-from schemas.tables import DDL, FORMAT_VERSION
+from ..schemas.errors import BadInputError, NotFoundError, StoreLockedError
+from ..schemas.tables import DDL, FORMAT_VERSION
+from .attach import ALIAS, CONFIG, Address, explained, load_extensions, require_format
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 """Name under which DuckLake attaches the catalog of a lake."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import duckdb
 
-from atlas.attach import CONFIG, Address, explained
-from atlas.files import sync_folder
-from atlas.links import Parameters
-from atlas.store import Store
-from schemas.errors import BadInputError, NotFoundError, StoreError
-from schemas.tables import COMMENTS, DDL, FORMAT_VERSION, OF_MODEL, TABLES
+from ..schemas.errors import BadInputError, NotFoundError, StoreError
+from ..schemas.tables import COMMENTS, DDL, FORMAT_VERSION, OF_MODEL, TABLES
+from .attach import CONFIG, Address, explained
+from .files import sync_folder
+from .links import Parameters
+from .store import Store
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]
 

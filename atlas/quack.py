@@ -17,10 +17,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from atlas.attach import UNREACHABLE, explained, load_extensions
-from atlas.links import Parameters, Result, Transaction, insert
-from atlas.writers import writing
-from schemas.errors import BadInputError, StoreError
+from ..schemas.errors import BadInputError, StoreError
+from .attach import UNREACHABLE, explained, load_extensions
+from .links import Parameters, Result, Transaction, insert
+from .writers import writing
 
 _DROPPED = (*UNREACHABLE, "Invalid connection id")
 """Signs of a server that drops its connections or has dropped them, which it does when an ingester died (`served`)."""

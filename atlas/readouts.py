@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import saved_index
-from atlas.batches import Batches, batches_of, fitted_since
-from atlas.codes import Floats
-from atlas.index import VectorIndex, unit
-from atlas.store import Store
-from schemas.errors import StoreError
+from ..schemas.errors import StoreError
+from . import saved_index
+from .batches import Batches, batches_of, fitted_since
+from .codes import Floats
+from .index import VectorIndex, unit
+from .store import Store
 
 Readout = Literal["weights", "pattern"]
 

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from PIL import Image as Pictures
 
-from atlas.backbones.interface import Image
-from atlas.search import Atlas, ConceptMap, VoxelHits
-from schemas.errors import AtlasError, BadInputError, BusyError, MissingWeightsError, NotFoundError, StoreError
+from ..schemas.errors import AtlasError, BadInputError, BusyError, MissingWeightsError, NotFoundError, StoreError
+from .backbones.interface import Image
+from .search import Atlas, ConceptMap, VoxelHits
 
 _ERRORS: Mapping[str, type[AtlasError]] = {
     "BAD_INPUT": BadInputError,

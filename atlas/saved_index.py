@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.codes import Segment, require_faiss
-from atlas.files import write_atomically
-from atlas.index import VectorIndex
+from .codes import Segment, require_faiss
+from .files import write_atomically
+from .index import VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

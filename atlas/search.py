@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats, Image
-from atlas.fresh import Fresh
-from atlas.label_mixture import LabelMixture
-from atlas.readouts import IndexedVoxels, Readout
-from atlas.words import Words, limited
-from schemas.errors import BadInputError, NotFoundError
+from ..schemas.errors import BadInputError, NotFoundError
+from .backbones.interface import Floats, Image
+from .fresh import Fresh
+from .label_mixture import LabelMixture
+from .readouts import IndexedVoxels, Readout
+from .words import Words, limited
 
 By = Literal["weights", "labels"]
 METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling")

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import duckdb
 
-from atlas.attach import Address, load_extensions
-from atlas.files import write_atomically
-from atlas.writers import after_death
+from .attach import Address, load_extensions
+from .files import write_atomically
+from .writers import after_death
 
 _SWEEP_S = 1.0
 _log = logging.getLogger(__name__)

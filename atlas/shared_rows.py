@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atlas.links import Transaction
-from schemas.tables import SHARED
+from ..schemas.tables import SHARED
+from .links import Transaction
 
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT"}
 

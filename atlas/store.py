@@ -16,15 +16,15 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas import served
-from atlas.attach import ALIAS, Address, connect_file, explained, require_format
-from atlas.content import conform, content_sha256
-from atlas.lake import connect_lake, only_writer
-from atlas.links import Link, Local, Parameters, Result, Transaction
-from atlas.quack import Quack
-from atlas.shared_rows import without_known
-from schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
-from schemas.tables import TABLES
+from ..schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
+from ..schemas.tables import TABLES
+from . import served
+from .attach import ALIAS, Address, connect_file, explained, require_format
+from .content import conform, content_sha256
+from .lake import connect_lake, only_writer
+from .links import Link, Local, Parameters, Result, Transaction
+from .quack import Quack
+from .shared_rows import without_known
 
 _PATIENCE_S = 60.0
 """How long a batch waits for others that commit to the same DuckLake."""

@@ -8,10 +8,10 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.batches import Batches, batches_of, fitted_since
-from atlas.recent import Recent
-from atlas.store import Store
-from schemas.errors import NotFoundError
+from ..schemas.errors import NotFoundError
+from .batches import Batches, batches_of, fitted_since
+from .recent import Recent
+from .store import Store
 
 _COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
 _KEPT = 4

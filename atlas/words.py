@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.catalogue import Catalogue
-from atlas.fresh import Fresh
-from atlas.index import VectorIndex
-from atlas.label_table import LabelTable
-from atlas.recent import Recent
-from atlas.voxel_table import VoxelTable
-from schemas.errors import BadInputError, NotFoundError
+from ..schemas.errors import BadInputError, NotFoundError
+from .catalogue import Catalogue
+from .fresh import Fresh
+from .index import VectorIndex
+from .label_table import LabelTable
+from .recent import Recent
+from .voxel_table import VoxelTable
 
 MOST_ROWS = 100_000
 _KEPT_LISTS = 64

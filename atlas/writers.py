@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from schemas.errors import StoreLockedError
+from ..schemas.errors import StoreLockedError
 
 _WAIT_S = 120.0
 

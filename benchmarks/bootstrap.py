@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 import figures
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.significance import benjamini_hochberg, bootstrap_p, correlation_p
+from voxel_atlas.ingest.encoding.ridge import Ridge
+from voxel_atlas.ingest.encoding.significance import benjamini_hochberg, bootstrap_p, correlation_p
 
 N_TRAIN, N_TEST, N_FEATURES, N_RESAMPLES = 8_500, 1_500, 512, 2_000
 

@@ -19,13 +19,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import figures
-from api import demo
-from atlas.backbones import load
-from atlas.store import Store
-from ingest.encoding.metrics import r2 as coefficient
-from ingest.encoding.split import split_by
-from ingest.stages.encode import FeatureCache
-from schemas.config import IngestConfig, Settings
+from voxel_atlas.api import demo
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest.encoding.metrics import r2 as coefficient
+from voxel_atlas.ingest.encoding.split import split_by
+from voxel_atlas.ingest.stages.encode import FeatureCache
+from voxel_atlas.schemas.config import IngestConfig, Settings
 
 LOWEST = 0.1
 

@@ -26,21 +26,21 @@ import numpy as np
 import polars as pl
 
 import figures
-from api.demo import CONFIG, subject
-from atlas.backbones import efficientnet, load, sentences
-from atlas.backbones.interface import Backbone, Box, Floats, Image
-from atlas.backbones.lite import sentence_weights
-from atlas.store import Store
-from ingest import pipeline
-from ingest.datasets.simulated import Simulated
-from ingest.dissection.captions import load_captioner
-from ingest.dissection.nouns import NounExtractor
-from ingest.dissection.synthesis import load_generator
-from ingest.progress import Advance
-from ingest.scenes.alignment import calibrate
-from ingest.scenes.vocabulary import concrete_nouns
-from ingest.stages.encode import FeatureCache
-from schemas.config import IngestConfig, Settings
+from voxel_atlas.api.demo import CONFIG, subject
+from voxel_atlas.atlas.backbones import efficientnet, load, sentences
+from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image
+from voxel_atlas.atlas.backbones.lite import sentence_weights
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.ingest.datasets.simulated import Simulated
+from voxel_atlas.ingest.dissection.captions import load_captioner
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
+from voxel_atlas.ingest.dissection.synthesis import load_generator
+from voxel_atlas.ingest.progress import Advance
+from voxel_atlas.ingest.scenes.alignment import calibrate
+from voxel_atlas.ingest.scenes.vocabulary import concrete_nouns
+from voxel_atlas.ingest.stages.encode import FeatureCache
+from voxel_atlas.schemas.config import IngestConfig, Settings
 
 CAPTIONS = Path(__file__).parents[1] / "tests" / "ingest" / "data" / "captions.tsv"
 DISSECTION = ("map and crop", "caption", "nouns", "generate", "encode pictures", "score", "embed labels")

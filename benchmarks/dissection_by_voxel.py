@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from atlas.backbones.interface import Backbone, Box, Floats, Image
-from ingest.dissection.captions import Captioner
-from ingest.dissection.crops import SIDE, CropRules, cut
-from ingest.dissection.nouns import NounExtractor
-from ingest.dissection.synthesis import Generator, seed_of
-from schemas.config import IngestConfig
+from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image
+from voxel_atlas.ingest.dissection.captions import Captioner
+from voxel_atlas.ingest.dissection.crops import SIDE, CropRules, cut
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
+from voxel_atlas.ingest.dissection.synthesis import Generator, seed_of
+from voxel_atlas.schemas.config import IngestConfig
 
 
 @dataclass

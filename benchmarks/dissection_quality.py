@@ -17,16 +17,16 @@ from scipy.stats import binomtest
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 import figures
-from api.demo import CONFIG, subject
-from atlas.backbones import load
-from atlas.evaluation.statistics import pearson
-from atlas.search import Atlas
-from atlas.store import Store
-from ingest import redissection
-from ingest.evaluation.evidence import Evidence
-from ingest.evaluation.truth import response_truth
-from ingest.scenes.wordnet import WordNet
-from schemas.config import IngestConfig
+from voxel_atlas.api.demo import CONFIG, subject
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.evaluation.statistics import pearson
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import redissection
+from voxel_atlas.ingest.evaluation.evidence import Evidence
+from voxel_atlas.ingest.evaluation.truth import response_truth
+from voxel_atlas.ingest.scenes.wordnet import WordNet
+from voxel_atlas.schemas.config import IngestConfig
 
 ABLATIONS: dict[str, dict[str, object]] = {
     "as_demo": {},

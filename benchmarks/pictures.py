@@ -24,9 +24,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import figures
-from schemas.config import Settings
-from viz import filestore, flatmap, inflated, page, vector
-from viz.surface import Surface, load_surface, regions
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.viz import filestore, flatmap, inflated, page, vector
+from voxel_atlas.viz.surface import Surface, load_surface, regions
 
 WIDTH = 1024
 
@@ -142,8 +142,8 @@ def _cold(cache: Path) -> float:
         import time
         from pathlib import Path
         import matplotlib.colors, numpy as np
-        from viz import flatmap
-        from viz.surface import load_surface
+        from voxel_atlas.viz import flatmap
+        from voxel_atlas.viz.surface import load_surface
         values = np.random.default_rng(0).normal(size=310_000).astype(np.float32)
         start = time.perf_counter()
         surface = load_surface("S1", "fullhead", Path({str(cache)!r}))
@@ -156,7 +156,7 @@ def _cold(cache: Path) -> float:
 
 def _umap() -> float:
     """Trustworthiness of the colours of 300 labels of 30 topics in 384 dimensions."""
-    from viz.colours import label_colours
+    from voxel_atlas.viz.colours import label_colours
 
     rng = np.random.default_rng(0)
     topics = rng.normal(size=(30, 384))

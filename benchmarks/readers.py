@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 
 import figures
-from ingest.datasets.nod_runs import Run, events_images, runs
-from ingest.datasets.nsd_betas import session_reader
-from ingest.datasets.trials import Block, mean_responses
-from ingest.datasets.volumes import Volume
+from voxel_atlas.ingest.datasets.nod_runs import Run, events_images, runs
+from voxel_atlas.ingest.datasets.nsd_betas import session_reader
+from voxel_atlas.ingest.datasets.trials import Block, mean_responses
+from voxel_atlas.ingest.datasets.volumes import Volume
 
 SHARED = Path(os.environ.get("VOXEL_ATLAS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 NOD = SHARED / "nod_ds004496"

@@ -23,17 +23,17 @@ from skimage.io import imread
 from sklearn.datasets import load_sample_images
 
 import figures
-from api import demo
-from atlas.backbones import load
-from atlas.backbones.interface import Backbone
-from atlas.search import Atlas
-from atlas.store import Store
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.split import split_by
-from ingest.scenes.vocabulary import concrete_nouns
-from ingest.scenes.wordnet import WordNet
-from ingest.stages.encode import FeatureCache
-from schemas.config import IngestConfig, Settings
+from voxel_atlas.api import demo
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.interface import Backbone
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest.encoding.ridge import Ridge
+from voxel_atlas.ingest.encoding.split import split_by
+from voxel_atlas.ingest.scenes.vocabulary import concrete_nouns
+from voxel_atlas.ingest.scenes.wordnet import WordNet
+from voxel_atlas.ingest.stages.encode import FeatureCache
+from voxel_atlas.schemas.config import IngestConfig, Settings
 
 QUERIES = {
     "face": ("face", "head", "smile", "portrait", "cheek"),

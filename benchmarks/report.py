@@ -29,17 +29,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import figures
-from api import demo
-from atlas.backbones import load
-from atlas.backbones.interface import Floats
-from atlas.evaluation.labels import embedded_labels, first_labels
-from atlas.evaluation.statistics import paired
-from atlas.search import Atlas
-from atlas.store import Store
-from ingest.datasets import open_dataset
-from ingest.pipeline import ingest
-from schemas.config import IngestConfig, Settings
-from viz.surface import load_surface
+from voxel_atlas.api import demo
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.interface import Floats
+from voxel_atlas.atlas.evaluation.labels import embedded_labels, first_labels
+from voxel_atlas.atlas.evaluation.statistics import paired
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest.datasets import open_dataset
+from voxel_atlas.ingest.pipeline import ingest
+from voxel_atlas.schemas.config import IngestConfig, Settings
+from voxel_atlas.viz.surface import load_surface
 
 N_IMAGES = 400
 ROIS = {"face": "FFA", "body": "EBA", "place": "PPA", "food": "FOOD", "word": "VWFA"}

@@ -25,9 +25,9 @@ from himalaya.scoring import r2_score
 from sklearn.model_selection import PredefinedSplit
 
 import figures
-from ingest.encoding.metrics import pearson, r2
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.significance import bootstrap_p
+from voxel_atlas.ingest.encoding.metrics import pearson, r2
+from voxel_atlas.ingest.encoding.ridge import Ridge
+from voxel_atlas.ingest.encoding.significance import bootstrap_p
 
 N_TRAIN, N_TEST, BATCH = 8_500, 1_500, 2_000
 ALPHAS = np.logspace(-8, 10, 100)

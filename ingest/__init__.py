@@ -1,1 +1,4 @@
 """From images and responses to rows of the atlas."""
+
+if __name__ != "voxel_atlas.ingest":
+    raise ImportError("`ingest` is a part of voxel_atlas: import voxel_atlas, or voxel_atlas.ingest.")

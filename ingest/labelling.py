@@ -6,20 +6,20 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones import load
-from atlas.backbones.interface import Backbone, Floats
-from ingest.dissection.captions import Captioner
-from ingest.dissection.scoring import Method
-from ingest.dissection.synthesis import Generator
-from ingest.stages import baseline
-from ingest.stages.context import Context
-from ingest.stages.describe import describe
-from ingest.stages.encode import encode
-from ingest.stages.fit import significant_voxels
-from ingest.stages.generate import candidate_labels, encode_pictures, generate
-from ingest.stages.score import Compared, embed_labels, score
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ..atlas.backbones import load
+from ..atlas.backbones.interface import Backbone, Floats
+from ..schemas.config import IngestConfig
+from ..schemas.errors import BadInputError
+from .dissection.captions import Captioner
+from .dissection.scoring import Method
+from .dissection.synthesis import Generator
+from .stages import baseline
+from .stages.context import Context
+from .stages.describe import describe
+from .stages.encode import encode
+from .stages.fit import significant_voxels
+from .stages.generate import candidate_labels, encode_pictures, generate
+from .stages.score import Compared, embed_labels, score
 
 RELEASED: Method = "brainlmm-released"
 

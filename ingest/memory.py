@@ -2,7 +2,7 @@
 
 import psutil
 
-from schemas.errors import BadInputError
+from ..schemas.errors import BadInputError
 
 SOLUTION_BYTES = 640 * 2**20
 """Memory that ridge's solutions of common penalties may take; where those of one chunk may take more, none is made."""

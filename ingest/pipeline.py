@@ -12,24 +12,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Backbone
-from atlas.store import Store
-from ingest.datasets.interface import Dataset
-from ingest.datasets.readable import without_unreadable
-from ingest.dissection.captions import load_captioner
-from ingest.dissection.synthesis import load_generator
-from ingest.labelling import Networks, brainlmm_methods, label_voxels, require_sense
-from ingest.memory import bytes_to_fit, require_memory
-from ingest.progress import Progress, Silent
-from ingest.runs import only_one, recorded
-from ingest.stages.context import Context
-from ingest.stages.encode import encode
-from ingest.stages.fit import fit
-from ingest.stages.learning_curve import append_learning_curve
-from ingest.stages.subject import append_subject
-from ingest.workers import Here, Workers
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError
+from ..atlas.backbones.interface import Backbone
+from ..atlas.store import Store
+from ..schemas.config import IngestConfig
+from ..schemas.errors import BadInputError, NotFoundError
+from .datasets.interface import Dataset
+from .datasets.readable import without_unreadable
+from .dissection.captions import load_captioner
+from .dissection.synthesis import load_generator
+from .labelling import Networks, brainlmm_methods, label_voxels, require_sense
+from .memory import bytes_to_fit, require_memory
+from .progress import Progress, Silent
+from .runs import only_one, recorded
+from .stages.context import Context
+from .stages.encode import encode
+from .stages.fit import fit
+from .stages.learning_curve import append_learning_curve
+from .stages.subject import append_subject
+from .workers import Here, Workers
 
 
 def ingest(

@@ -14,18 +14,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats
-from ingest.dissection.activation import top_images
-from ingest.dissection.captions import Captioner
-from ingest.dissection.nouns import NounExtractor
-from ingest.dissection.synthesis import Generator, seed_of
-from ingest.dissection.vocabulary import by_mention, grown, shortened
-from ingest.labelling import voxels_to_label
-from ingest.stages.candidates import Region, find_candidates
-from ingest.stages.context import Context, ranges
-from ingest.stages.describe import LazyCrops
-from ingest.stages.fitted import fitted
-from schemas.config import IngestConfig
+from ..atlas.backbones.interface import Floats
+from ..schemas.config import IngestConfig
+from .dissection.activation import top_images
+from .dissection.captions import Captioner
+from .dissection.nouns import NounExtractor
+from .dissection.synthesis import Generator, seed_of
+from .dissection.vocabulary import by_mention, grown, shortened
+from .labelling import voxels_to_label
+from .stages.candidates import Region, find_candidates
+from .stages.context import Context, ranges
+from .stages.describe import LazyCrops
+from .stages.fitted import fitted
 
 LIMITS = (1, 2, 5, 10, 20, 50)
 """Values of min_voxels_per_label whose effect is shown."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from ingest.stages.context import Context
-from schemas.errors import StoreLockedError
+from ..schemas.errors import StoreLockedError
+from .stages.context import Context
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from schemas.errors import BadInputError
+from ..schemas.errors import BadInputError
 
 _Given = TypeVar("_Given")
 _Item = TypeVar("_Item")
@@ -65,7 +65,7 @@ def open_workers(address: str, home: Path) -> Iterator[Workers]:
     if match is None:
         raise BadInputError(f"{address!r} are no workers; give dask://HOST:PORT, dask:PROCESSES, slurm or slurm:JOBS.")
     try:
-        from ingest import cluster
+        from . import cluster
     except ModuleNotFoundError as error:
         raise BadInputError(
             f"--workers {address} needs {error.name}, which is not installed; pip install 'voxel-atlas[cluster]'."

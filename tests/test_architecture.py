@@ -1,6 +1,8 @@
-"""Imports go one way: schemas ← atlas ← ingest ← api, and schemas ← viz ← api."""
+"""Imports go one way: schemas ← atlas ← ingest ← api, and schemas ← viz ← api; and all are under one name."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +28,12 @@ def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parent.relative_to(ROOT).parts
+            inside = folder[: len(folder) - node.level + 1]
+            names = [node.module] if node.module else [name.name for name in node.names]
+            yield from (".".join([*inside, name]) for name in names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
             yield node.module or ""
 
 
@@ -41,6 +47,23 @@ def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
         if name.partition(".")[0] in MAY_IMPORT.keys() - MAY_IMPORT[package] - {package}
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_refuses_its_short_name(package: str) -> None:
+    done = subprocess.run([sys.executable, "-c", f"import {package}"], cwd=ROOT, capture_output=True, text=True)
+    assert f"`{package}` is a part of voxel_atlas" in done.stderr
+
+
+def test_one_name_works_beside_files_of_any_name(tmp_path: Path) -> None:
+    for package in MAY_IMPORT:
+        (tmp_path / f"{package}.py").write_text("raise RuntimeError('a file of the user')\n", encoding="utf-8")
+    opening = [sys.executable, "-c", "import voxel_atlas as va; va.open('nowhere.duckdb')"]
+    command = [str(Path(sys.executable).with_name("voxel-atlas")), "query", "cake", "--atlas", "nowhere.duckdb"]
+    for program in (opening, command):
+        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+        assert "nowhere.duckdb" in done.stderr
+        assert "a file of the user" not in done.stderr
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

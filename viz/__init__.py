@@ -1,1 +1,4 @@
 """From arrays to pictures. Never sees the database."""
+
+if __name__ != "voxel_atlas.viz":
+    raise ImportError("`viz` is a part of voxel_atlas: import voxel_atlas, or voxel_atlas.viz.")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from viz.lettering import fitted, font, one_line
+from .lettering import fitted, font, one_line
 
 WIDTH = 1240
 _MARGIN, _GAP = 40, 20

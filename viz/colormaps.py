@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError
+from ..schemas.errors import BadInputError, NotFoundError
 
 _DIVERGING = (
     "BrBG",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError
-from viz.cache import cached
+from ..schemas.errors import BadInputError, NotFoundError
+from .cache import cached
 
 Floats = NDArray[np.float32]
 

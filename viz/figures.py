@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from viz.colormaps import Scale
+from .colormaps import Scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import NotFoundError
-from viz.cache import locked, replacing
+from ..schemas.errors import NotFoundError
+from .cache import locked, replacing
 
 SIDES = ("lh", "rh")
 _import_lock = threading.Lock()

@@ -6,12 +6,12 @@ each are true-colour ones, made more slowly by the same steps.
 
 import numpy as np
 
-from viz import legend, palette
-from viz.colormaps import fit_scale
-from viz.overlay import Outlines
-from viz.paint import Bytes, Floats, Paint, shown_values, slots
-from viz.png import palette_png, rgba_png
-from viz.surface import PixelMap
+from . import legend, palette
+from .colormaps import fit_scale
+from .overlay import Outlines
+from .paint import Bytes, Floats, Paint, shown_values, slots
+from .png import palette_png, rgba_png
+from .surface import PixelMap
 
 RENDERER_VERSION = 1
 """Goes up when the same request gives another picture, so that old addresses are not taken for new ones."""

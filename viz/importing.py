@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import filestore as stores
-from viz.cache import locked, replacing
+from ..schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from . import filestore as stores
+from .cache import locked, replacing
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]

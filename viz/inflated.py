@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from schemas.errors import NotFoundError
-from viz import legend, palette
-from viz.cache import cached
-from viz.colormaps import fit_scale
-from viz.contours import contours
-from viz.lettering import font
-from viz.paint import Floats, Paint, shown_values
-from viz.pixels import PixelMap, check_width, nearest
-from viz.png import rgba_png
-from viz.surface import Surface
+from ..schemas.errors import NotFoundError
+from . import legend, palette
+from .cache import cached
+from .colormaps import fit_scale
+from .contours import contours
+from .lettering import font
+from .paint import Floats, Paint, shown_values
+from .pixels import PixelMap, check_width, nearest
+from .png import rgba_png
+from .surface import Surface
 
 VIEWS = ("lateral", "medial", "ventral", "posterior", "dorsal", "anterior")
 """Sides that a hemisphere can be seen from."""
@@ -167,7 +167,7 @@ def _view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) -> Vi
     path = surface.folder / f"view-{kind}-{'-'.join(views)}-{surface.transform or 'vertices'}-{width}.npz"
 
     def build() -> dict[str, NDArray[np.generic]]:
-        from viz import projection
+        from . import projection
 
         return projection.view(surface, width, kind, views)
 

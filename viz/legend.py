@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from viz import palette
-from viz.colormaps import Scale
-from viz.lettering import fitted, font
+from . import palette
+from .colormaps import Scale
+from .lettering import fitted, font
 
 Strip = NDArray[np.uint8]
 Names = Sequence[tuple[str, tuple[int, int, int]]]

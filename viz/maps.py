@@ -10,8 +10,8 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz.surface import Surface
+from ..schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from .surface import Surface
 
 Floats = NDArray[np.float32]
 Side = Literal["left", "right"]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from shapely import Polygon  # type: ignore[import-untyped]
 from shapely.ops import polylabel  # type: ignore[import-untyped]
 
-from viz.lettering import fitted, font
+from .lettering import fitted, font
 
 Outlines = Mapping[str, list[NDArray[np.float32]]]
 """ROI name → closed paths, (n, 2) float32: x and y as fractions of the flat map's width and height, from top left."""

@@ -9,10 +9,10 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError
-from viz import palette
-from viz.overlay import Outlines, label_places
-from viz.surface import Surface
+from ..schemas.errors import BadInputError
+from . import palette
+from .overlay import Outlines, label_places
+from .surface import Surface
 
 EMPTY, OUTSIDE = -1, -2
 """In place of a row: cortex that shows no cell that was asked for, and no cortex."""

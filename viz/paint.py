@@ -6,11 +6,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import SpaceMismatchError
-from viz import palette
-from viz.colormaps import Scale, colours
-from viz.overlay import Outlines, overlay
-from viz.surface import PixelMap
+from ..schemas.errors import SpaceMismatchError
+from . import palette
+from .colormaps import Scale, colours
+from .overlay import Outlines, overlay
+from .surface import PixelMap
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from viz.colormaps import colours
-from viz.overlay import Overlay
+from .colormaps import colours
+from .overlay import Overlay
 
 BACKGROUND = 0
 SHADES = 7

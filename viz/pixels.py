@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError
-from viz import palette
+from ..schemas.errors import BadInputError
+from . import palette
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viz import unfold
-from viz.raster import rasterise
+from . import unfold
+from .raster import rasterise
 
 if TYPE_CHECKING:
-    from viz.surface import Surface
+    from .surface import Surface
 
 Points = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError
+from ..schemas.errors import BadInputError, NotFoundError
 
 Matrix = NDArray[np.float64]
 

@@ -17,11 +17,11 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import filestore as stores
-from viz.cache import cached, replacing
-from viz.overlay import Outlines
-from viz.pixels import PixelMap, check_width
+from ..schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from . import filestore as stores
+from .cache import cached, replacing
+from .overlay import Outlines
+from .pixels import PixelMap, check_width
 
 __all__ = ["Mesh", "Outlines", "PixelMap", "Surface", "load_surface", "regions"]
 
@@ -238,7 +238,7 @@ def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
 
 def _unfold() -> ModuleType:
     """The module that builds; imported late, because scipy alone takes longer than reading what was built."""
-    from viz import unfold
+    from . import unfold
 
     return unfold
 

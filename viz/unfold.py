@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely import Polygon, make_valid, unary_union  # type: ignore[import-untyped]
 
-from viz import filestore as stores
-from viz.raster import rasterise
+from . import filestore as stores
+from .raster import rasterise
 
 if TYPE_CHECKING:
-    from viz.surface import Outlines, Surface
+    from .surface import Outlines, Surface
 
 Arrays = dict[str, NDArray[Any]]
 Points = NDArray[np.float64]

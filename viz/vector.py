@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from schemas.errors import BadInputError
-from viz import legend
-from viz.colormaps import Scale, colours, fit_scale
-from viz.lettering import fitted
-from viz.overlay import Outlines, label_places
-from viz.paint import Floats, Paint, shown_values
-from viz.surface import PixelMap
+from ..schemas.errors import BadInputError
+from . import legend
+from .colormaps import Scale, colours, fit_scale
+from .lettering import fitted
+from .overlay import Outlines, label_places
+from .paint import Floats, Paint, shown_values
+from .surface import PixelMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable

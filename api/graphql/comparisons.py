@@ -5,12 +5,12 @@ from typing import Annotated
 import polars as pl
 import strawberry
 
-from api.graphql.cursors import page_size
-from api.graphql.errors import code_of
-from api.graphql.images import decode_image
-from api.graphql.voxels import finite
-from atlas.search import Atlas
-from schemas.errors import BadInputError, MissingWeightsError, NotFoundError
+from ...atlas.search import Atlas
+from ...schemas.errors import BadInputError, MissingWeightsError, NotFoundError
+from .cursors import page_size
+from .errors import code_of
+from .images import decode_image
+from .voxels import finite
 
 
 @strawberry.type(description="Why a question has no answer, in one sentence that says what to do.")

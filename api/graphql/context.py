@@ -6,10 +6,10 @@ from typing import Any
 import strawberry
 from starlette.requests import HTTPConnection
 
-from api.graphql.loaders import Loaders
-from api.graphql.watch import Watch
-from api.pictures import Pictures
-from atlas.search import Atlas
+from ...atlas.search import Atlas
+from ..pictures import Pictures
+from .loaders import Loaders
+from .watch import Watch
 
 
 @dataclass

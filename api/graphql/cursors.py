@@ -10,8 +10,8 @@ import json
 import math
 from dataclasses import dataclass
 
-from api.graphql.limits import MAX_FIRST
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
+from .limits import MAX_FIRST
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,18 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 
-from api.answers import error_response, failure
-from api.assets import BUILD, Assets
-from api.graphql.context import Context
-from api.graphql.errors import coded
-from api.graphql.loaders import Loaders
-from api.graphql.schema import schema
-from api.graphql.watch import Watch
-from api.metrics import Metrics
-from api.pictures import Pictures
-from api.workers import Workers
-from atlas.search import Atlas
-from schemas.errors import AtlasError
+from ...atlas.search import Atlas
+from ...schemas.errors import AtlasError
+from ..answers import error_response, failure
+from ..assets import BUILD, Assets
+from ..metrics import Metrics
+from ..pictures import Pictures
+from ..workers import Workers
+from .context import Context
+from .errors import coded
+from .loaders import Loaders
+from .schema import schema
+from .watch import Watch
 
 Executed = ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult
 

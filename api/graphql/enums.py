@@ -4,7 +4,7 @@ from enum import Enum
 
 import strawberry
 
-from api.graphql.fields import choice
+from .fields import choice
 
 
 @strawberry.enum(description="What a concept is compared with.")

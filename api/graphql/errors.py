@@ -9,7 +9,7 @@ from graphql import GraphQLError
 from strawberry.extensions import MaskErrors, SchemaExtension
 from strawberry.types.graphql import OperationType
 
-from schemas.errors import AtlasError, BusyError
+from ...schemas.errors import AtlasError, BusyError
 
 log = logging.getLogger("voxel_atlas.api")
 

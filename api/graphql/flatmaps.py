@@ -5,13 +5,13 @@ from typing import Annotated
 
 import strawberry
 
-from api.colours import ColourMap
-from api.drawing import Look
-from api.graphql.enums import PictureFormat, View
-from api.graphql.voxels import finite
-from api.maps import ValueMap
-from api.pictures import Picture
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
+from ..colours import ColourMap
+from ..drawing import Look
+from ..maps import ValueMap
+from ..pictures import Picture
+from .enums import PictureFormat, View
+from .voxels import finite
 
 MIN_WIDTH, MAX_WIDTH = 64, 4096
 Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]

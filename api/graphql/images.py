@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
 
 MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 40_000_000

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 
 import strawberry
 
-from api.graphql.context import Info
-from api.graphql.fields import subscription
-from api.graphql.watch import INTERVAL_S, IngestProgress
+from .context import Info
+from .fields import subscription
+from .watch import INTERVAL_S, IngestProgress
 
 LONGEST_S = 3600.0
 """Seconds after which a subscription ends; a client that still cares subscribes again."""

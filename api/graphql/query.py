@@ -7,21 +7,21 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import relay
 
-from api.colours import colour_map
-from api.graphql.comparisons import CompareResult, PredictResult, compare, predict
-from api.graphql.context import Info
-from api.graphql.cursors import Cursor, page_size, question
-from api.graphql.enums import By, Method, Metric, PictureFormat, Readout
-from api.graphql.fields import field
-from api.graphql.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, look
-from api.graphql.images import decode_image
-from api.graphql.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
-from api.graphql.voxels import First, Voxel, VoxelConnection, one_voxel
-from api.graphql.words import Label, LabelConnection, ModelArgument, label_of, one_label
-from api.maps import MapRequest, value_map
-from atlas import across
-from schemas.errors import BadInputError, NotFoundError
-from schemas.tables import FORMAT_VERSION
+from ...atlas import across
+from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.tables import FORMAT_VERSION
+from ..colours import colour_map
+from ..maps import MapRequest, value_map
+from .comparisons import CompareResult, PredictResult, compare, predict
+from .context import Info
+from .cursors import Cursor, page_size, question
+from .enums import By, Method, Metric, PictureFormat, Readout
+from .fields import field
+from .flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, look
+from .images import decode_image
+from .subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
+from .voxels import First, Voxel, VoxelConnection, one_voxel
+from .words import Label, LabelConnection, ModelArgument, label_of, one_label
 
 After = Annotated[
     str | None, strawberry.argument(description="pageInfo.endCursor of the page before; null for the first page.")

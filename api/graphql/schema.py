@@ -12,12 +12,12 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from api.graphql.errors import CodedErrors, SocketsSubscribe
-from api.graphql.execution import Execution
-from api.graphql.limits import MAX_KEPT, MAX_TOKENS, RULES
-from api.graphql.progress import Subscription
-from api.graphql.query import Query
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
+from .errors import CodedErrors, SocketsSubscribe
+from .execution import Execution
+from .limits import MAX_KEPT, MAX_TOKENS, RULES
+from .progress import Subscription
+from .query import Query
 
 PUBLISHED = Path(__file__).parents[2] / "schemas" / "schema.graphql"
 RELEASED = PUBLISHED.with_name("released.graphql")

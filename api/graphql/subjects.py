@@ -6,14 +6,14 @@ from typing import Annotated, TypeVar
 import strawberry
 from strawberry import relay
 
-from api.graphql.context import Info
-from api.graphql.cursors import page_size
-from api.graphql.enums import Method
-from api.graphql.fields import field
-from api.graphql.loaders import Row
-from api.graphql.voxels import First
-from atlas.search import Atlas
-from schemas.errors import NotFoundError
+from ...atlas.search import Atlas
+from ...schemas.errors import NotFoundError
+from .context import Info
+from .cursors import page_size
+from .enums import Method
+from .fields import field
+from .loaders import Row
+from .voxels import First
 
 Thing = TypeVar("Thing")
 

@@ -8,13 +8,13 @@ from urllib.parse import quote
 import strawberry
 from strawberry import relay
 
-from api.graphql.context import Info
-from api.graphql.cursors import page_size
-from api.graphql.enums import By, Method, Readout
-from api.graphql.fields import field
-from api.graphql.loaders import ImageKey, NeighbourKey
-from atlas.search import Atlas
-from schemas.errors import NotFoundError
+from ...atlas.search import Atlas
+from ...schemas.errors import NotFoundError
+from .context import Info
+from .cursors import page_size
+from .enums import By, Method, Readout
+from .fields import field
+from .loaders import ImageKey, NeighbourKey
 
 First = Annotated[int, strawberry.argument(description="Items at most, 1 to 100.")]
 

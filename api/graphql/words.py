@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import relay
 
-from api.graphql.context import Info
-from api.graphql.cursors import page_size
-from api.graphql.fields import field
-from api.graphql.voxels import First, Voxel, finite
-from atlas.words import LabelHits
-from schemas.errors import NotFoundError
+from ...atlas.words import LabelHits
+from ...schemas.errors import NotFoundError
+from .context import Info
+from .cursors import page_size
+from .fields import field
+from .voxels import First, Voxel, finite
 
 ModelArgument = Annotated[
     str | None,

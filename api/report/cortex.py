@@ -2,14 +2,14 @@
 
 import polars as pl
 
-from api.colours import colour_map
-from api.drawing import on_cells
-from api.maps import MapRequest, ValueMap, value_map
-from api.places import Place
-from api.report.section import Section, about_simulated
-from api.report.study import Model, Study
-from viz import figures, flatmap, inflated
-from viz.overlay import Outlines
+from ...viz import figures, flatmap, inflated
+from ...viz.overlay import Outlines
+from ..colours import colour_map
+from ..drawing import on_cells
+from ..maps import MapRequest, ValueMap, value_map
+from ..places import Place
+from .section import Section, about_simulated
+from .study import Model, Study
 
 WIDTH = 1024
 

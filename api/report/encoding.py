@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from api.maps import MapRequest, value_map
-from api.report.cortex import bare_map
-from api.report.section import Section, Shown, about_simulated
-from api.report.study import Model, Study
-from atlas.evaluation.statistics import interval
-from ingest.evaluation.refit import learning_curve, sampled, shuffled_control
-from schemas.errors import NotFoundError
-from viz import figures
+from ...atlas.evaluation.statistics import interval
+from ...ingest.evaluation.refit import learning_curve, sampled, shuffled_control
+from ...schemas.errors import NotFoundError
+from ...viz import figures
+from ..maps import MapRequest, value_map
+from .cortex import bare_map
+from .section import Section, Shown, about_simulated
+from .study import Model, Study
 
 
 def encoding(study: Study) -> Section:

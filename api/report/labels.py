@@ -6,12 +6,12 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from api.report.section import Section, Shown
-from api.report.study import Study
-from atlas.evaluation.labels import SHARE, label_cosines, label_spread, region_labels, region_overlap
-from atlas.evaluation.statistics import FEWEST_PAIRS, holm, paired_tests
-from schemas.errors import NotFoundError
-from viz import figures
+from ...atlas.evaluation.labels import SHARE, label_cosines, label_spread, region_labels, region_overlap
+from ...atlas.evaluation.statistics import FEWEST_PAIRS, holm, paired_tests
+from ...schemas.errors import NotFoundError
+from ...viz import figures
+from .section import Section, Shown
+from .study import Study
 
 EVERYWHERE = "all"
 """Stands for all labelled voxels, among the names of regions."""

@@ -7,8 +7,8 @@ import shlex
 
 import polars as pl
 
-from api.report.section import Section, Shown
-from api.report.study import Study
+from .section import Section, Shown
+from .study import Study
 
 _PACKAGES = ("voxel-atlas", "numpy", "scipy", "torch", "polars", "duckdb", "umap-learn", "matplotlib", "pycortex")
 

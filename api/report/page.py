@@ -13,8 +13,8 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from api.report.section import Section
-from schemas.errors import BadInputError, StoreError
+from ...schemas.errors import BadInputError, StoreError
+from .section import Section
 
 PAGE = "index.html"
 MOST_ROWS = 100
@@ -59,7 +59,10 @@ def write(out: Path, title: str, sections: Iterable[Section]) -> None:
 def render(title: str, sections: Sequence[Section]) -> str:
     """The page: HTML that needs no other file and no network."""
     environment = Environment(
-        loader=PackageLoader("api.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("voxel_atlas.api.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     environment.filters["data_uri"] = _data_uri
     environment.filters["cell"] = cell

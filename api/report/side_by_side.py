@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 
-from api.report.labels import ABOUT_TESTS
-from api.report.page import write
-from api.report.section import Section, Shown
-from atlas.evaluation.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
-from viz import figures
+from ...atlas.evaluation.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
+from ...viz import figures
+from .labels import ABOUT_TESTS
+from .page import write
+from .section import Section, Shown
 
 
 def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, command: str) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 
 import polars as pl
 
-from api import demo
-from api.places import Places
-from atlas.backbones.interface import Floats
-from atlas.evaluation.labels import first_labels, methods_of
-from atlas.search import Atlas
-from ingest.datasets import open_dataset
-from ingest.datasets.interface import Dataset
-from ingest.evaluation.evidence import Evidence
-from ingest.progress import Progress
-from schemas.config import IngestConfig, Settings
-from schemas.errors import AtlasError, NotFoundError
+from ...atlas.backbones.interface import Floats
+from ...atlas.evaluation.labels import first_labels, methods_of
+from ...atlas.search import Atlas
+from ...ingest.datasets import open_dataset
+from ...ingest.datasets.interface import Dataset
+from ...ingest.evaluation.evidence import Evidence
+from ...ingest.progress import Progress
+from ...schemas.config import IngestConfig, Settings
+from ...schemas.errors import AtlasError, NotFoundError
+from .. import demo
+from ..places import Places
 
 Model = dict[str, Any]
 """A row of `Atlas.models`."""

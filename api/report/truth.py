@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from api.report.labels import ABOUT_TESTS, TEST_COLUMNS
-from api.report.section import Section, Shown
-from api.report.study import Model, Study
-from atlas.evaluation.recovery import concept_recovery, planted
-from atlas.evaluation.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
-from ingest.evaluation.truth import localiser_truth, response_truth, shown_by
-from schemas.errors import BadInputError, NotFoundError
-from viz import figures
+from ...atlas.evaluation.recovery import concept_recovery, planted
+from ...atlas.evaluation.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
+from ...ingest.evaluation.truth import localiser_truth, response_truth, shown_by
+from ...schemas.errors import BadInputError, NotFoundError
+from ...viz import figures
+from .labels import ABOUT_TESTS, TEST_COLUMNS
+from .section import Section, Shown
+from .study import Model, Study
 
 WEIGHTS = "weights"
 """Stands among the methods for the concept's similarity to the voxels' own vectors, without labels."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from api.report import cortex, encoding, labels, models, page, truth
-from api.report.section import Section
-from api.report.study import Study
+from . import cortex, encoding, labels, models, page, truth
+from .section import Section
+from .study import Study
 
 
 def sections(study: Study, command: list[str]) -> Iterator[Section]:

@@ -4,20 +4,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from atlas.backbones.elsewhere import reloadable
-from atlas.backbones.interface import Backbone
-from schemas.errors import NotFoundError
+from ...schemas.errors import NotFoundError
+from .elsewhere import reloadable
+from .interface import Backbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MODELS = {
-    "lite": ("atlas.backbones.lite",),
-    "clip-rn50": ("atlas.backbones.openclip", "RN50-quickgelu", "openai"),
-    "clip-vit-b32": ("atlas.backbones.openclip", "ViT-B-32-quickgelu", "openai"),
-    "clip-vit-b16": ("atlas.backbones.openclip", "ViT-B-16-quickgelu", "openai"),
-    "resnet50": ("atlas.backbones.torchvision", "resnet50", "IMAGENET1K_V1"),
-    "alexnet": ("atlas.backbones.torchvision", "alexnet", "IMAGENET1K_V1"),
+    "lite": ("voxel_atlas.atlas.backbones.lite",),
+    "clip-rn50": ("voxel_atlas.atlas.backbones.openclip", "RN50-quickgelu", "openai"),
+    "clip-vit-b32": ("voxel_atlas.atlas.backbones.openclip", "ViT-B-32-quickgelu", "openai"),
+    "clip-vit-b16": ("voxel_atlas.atlas.backbones.openclip", "ViT-B-16-quickgelu", "openai"),
+    "resnet50": ("voxel_atlas.atlas.backbones.torchvision", "resnet50", "IMAGENET1K_V1"),
+    "alexnet": ("voxel_atlas.atlas.backbones.torchvision", "alexnet", "IMAGENET1K_V1"),
 }
 """Name → module of the family, then what its `load` needs to know of the model: the library's names of the
 architecture and of the weights."""

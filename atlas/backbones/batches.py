@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image as PILImage
 
-from atlas.backbones.interface import Floats, Image
-from atlas.backbones.shrinking import ShrinkingBatches
+from .interface import Floats, Image
+from .shrinking import ShrinkingBatches
 
 _IMAGES_AT_ONCE = 32
 """Bounds memory when a caller passes many; callers that know their device pass fewer."""

@@ -1,6 +1,6 @@
 """Where networks and matrix products run."""
 
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
 
 
 def resolve_device(name: str) -> str:

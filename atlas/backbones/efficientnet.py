@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from atlas.backbones.interface import Image
-from atlas.backbones.shrinking import ShrinkingBatches
-from atlas.backbones.threads import in_threads
-from atlas.cores import n_cores
+from ..cores import n_cores
+from .interface import Image
+from .shrinking import ShrinkingBatches
+from .threads import in_threads
 
 SIDE = 224
 """Width and height of what the network sees, in pixels."""

@@ -8,7 +8,7 @@ from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
 
 _P = ParamSpec("_P")
 _Network = TypeVar("_Network")

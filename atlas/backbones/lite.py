@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlas.backbones.device import resolve_device
-from atlas.backbones.interface import Box, Floats, Image
-from atlas.backbones.positions import weighted
-from schemas.errors import MissingWeightsError, NotFoundError
+from ...schemas.errors import MissingWeightsError, NotFoundError
+from .device import resolve_device
+from .interface import Box, Floats, Image
+from .positions import weighted
 
 if TYPE_CHECKING:
-    from atlas.backbones.efficientnet import ImageTower
-    from atlas.backbones.sentences import SentenceTower
+    from .efficientnet import ImageTower
+    from .sentences import SentenceTower
 
 DIM = 384
 PROMPTS = ("{}", "a photo of a {}")
@@ -72,13 +72,13 @@ class Lite:
 
     @cached_property
     def _images(self) -> "ImageTower":
-        from atlas.backbones.efficientnet import ImageTower  # loads torch, and a search by words needs no images
+        from .efficientnet import ImageTower  # loads torch, and a search by words needs no images
 
         return ImageTower(self._device)
 
     @cached_property
     def _sentences(self) -> "SentenceTower":
-        from atlas.backbones.sentences import SentenceTower
+        from .sentences import SentenceTower
 
         return SentenceTower(sentence_weights(), self._device)
 

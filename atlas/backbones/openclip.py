@@ -16,13 +16,13 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
-from atlas.backbones.batches import Batches
-from atlas.backbones.device import resolve_device
-from atlas.backbones.interface import Box, Floats, Image
-from atlas.backbones.positions import centre_crop, weighted
-from atlas.backbones.prompts import prompted
-from atlas.backbones.weights import check_sha256, fingerprint, given_file, load_into, read_state
-from schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import BadInputError, MissingWeightsError
+from .batches import Batches
+from .device import resolve_device
+from .interface import Box, Floats, Image
+from .positions import centre_crop, weighted
+from .prompts import prompted
+from .weights import check_sha256, fingerprint, given_file, load_into, read_state
 
 _TEXTS_AT_ONCE = 256
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from atlas.backbones.interface import Box, Floats
+from .interface import Box, Floats
 
 
 def centre_crop(width: int, height: int, resized: int, crop: int) -> Box:

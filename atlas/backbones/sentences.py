@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from atlas.backbones.threads import in_threads
-from schemas.errors import MissingWeightsError
+from ...schemas.errors import MissingWeightsError
+from .threads import in_threads
 
 _LAYERS, _WIDTH, _HEADS, _INNER, _POSITIONS, _WORDS = 6, 384, 12, 1536, 512, 30522
 _LONGEST = 128

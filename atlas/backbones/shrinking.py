@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

@@ -13,12 +13,12 @@ import torch
 import torchvision
 from torch import nn
 
-from atlas.backbones.batches import Batches
-from atlas.backbones.device import resolve_device
-from atlas.backbones.interface import Box, Floats, Image
-from atlas.backbones.positions import centre_crop, weighted
-from atlas.backbones.weights import check_sha256, fingerprint, given_file, load_into, read_state
-from schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import BadInputError, MissingWeightsError
+from .batches import Batches
+from .device import resolve_device
+from .interface import Box, Floats, Image
+from .positions import centre_crop, weighted
+from .weights import check_sha256, fingerprint, given_file, load_into, read_state
 
 
 class TorchVision:

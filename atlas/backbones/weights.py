@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import BadInputError, MissingWeightsError
 
 State = Mapping[str, torch.Tensor]
 

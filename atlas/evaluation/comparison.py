@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from atlas.evaluation.labels import embedded_labels, first_labels, label_cosines, label_spread, methods_of
-from atlas.evaluation.statistics import FEWEST_PAIRS, interval, paired_tests
-from atlas.search import Atlas
-from schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
+from ..search import Atlas
+from .labels import embedded_labels, first_labels, label_cosines, label_spread, methods_of
+from .statistics import FEWEST_PAIRS, interval, paired_tests
 
 FEWEST_SUBJECTS = 5
 """From so many on, an interval over subjects is given."""

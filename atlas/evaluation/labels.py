@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats
-from atlas.search import Atlas
-from schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
+from ..backbones.interface import Floats
+from ..search import Atlas
 
 SHARE = 0.8
 """Of the probability that a voxel's labels must reach."""

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from atlas.evaluation.statistics import auc
-from atlas.search import Atlas
-from schemas.errors import NotFoundError
+from ...schemas.errors import NotFoundError
+from ..search import Atlas
+from .statistics import auc
 
 
 def planted(atlas: Atlas, subject_id: str) -> pl.DataFrame:

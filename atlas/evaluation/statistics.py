@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
 
 Floats = NDArray[np.floating]
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from atlas.content import conform, content_sha256
-from atlas.release.tables import parquet_name, read_rows
-from atlas.release.verify import SUMS, description, problems
-from atlas.store import Store
-from schemas.errors import BadInputError, LedgerConflictError
-from schemas.tables import OF_MODEL, SHARED
+from ...schemas.errors import BadInputError, LedgerConflictError
+from ...schemas.tables import OF_MODEL, SHARED
+from ..content import conform, content_sha256
+from ..store import Store
+from .tables import parquet_name, read_rows
+from .verify import SUMS, description, problems
 
 STAGE = "import"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atlas.content import conform
-from atlas.store import Store
-from schemas.tables import TABLES
+from ...schemas.tables import TABLES
+from ..content import conform
+from ..store import Store
 
 FOLDER = "tables"
 """Folder of the Parquet files within a release."""

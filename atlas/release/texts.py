@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from atlas.release.verify import DESCRIPTION
-from schemas.tables import DDL, FORMAT_VERSION
+from ...schemas.tables import DDL, FORMAT_VERSION
+from .verify import DESCRIPTION
 
 CITATION = """\
 cff-version: 1.2.0

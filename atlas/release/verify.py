@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atlas.release.tables import parquet_name
-from schemas.errors import BadInputError, NotFoundError
-from schemas.tables import FORMAT_VERSION, TABLES
+from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.tables import FORMAT_VERSION, TABLES
+from .tables import parquet_name
 
 SUMS = "SHA256SUMS"
 DESCRIPTION = "dataset_description.json"

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ingest.datasets.interface import Dataset
-from ingest.datasets.inventory import Inventory
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
+from .interface import Dataset
+from .inventory import Inventory
 
 
 def open_dataset(config: IngestConfig, home: Path) -> Dataset:
@@ -21,15 +21,15 @@ def open_dataset(config: IngestConfig, home: Path) -> Dataset:
     """
     # Each reader brings its file formats' libraries, and one run needs one reader.
     if config.dataset == "nsd":
-        from ingest.datasets.nsd import Nsd
+        from .nsd import Nsd
 
         return Nsd(config, home)
     if config.dataset == "nod":
-        from ingest.datasets.nod import Nod
+        from .nod import Nod
 
         return Nod(config)
     if config.dataset == "folder":
-        from ingest.datasets.folder import Folder
+        from .folder import Folder
 
         return Folder(config, home)
     raise BadInputError("A simulated subject has no files to open; `voxel-atlas demo` makes one.")
@@ -47,15 +47,15 @@ def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventor
         NotFoundError: There is no such subject, space or session.
     """
     if config.dataset == "nsd":
-        from ingest.datasets import nsd
+        from . import nsd
 
         return nsd.check(config, n_features)
     if config.dataset == "nod":
-        from ingest.datasets import nod
+        from . import nod
 
         return nod.check(config, n_features)
     if config.dataset == "folder":
-        from ingest.datasets import folder
+        from . import folder
 
         return folder.check(config, n_features, home)
     raise BadInputError("A simulated subject has no files to check; `voxel-atlas demo` makes one.")

@@ -19,15 +19,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ingest.datasets.fingerprint import combined_sha256, data_sha256, file_sha256
-from ingest.datasets.folder_responses import SUFFIXES, Responses, open_responses
-from ingest.datasets.interface import Subject
-from ingest.datasets.inventory import Inventory, Item, Size, inventory
-from ingest.datasets.pictures import read_picture
-from ingest.datasets.regions import Region, region_frames, selected
-from ingest.datasets.trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
-from schemas.config import IngestConfig
-from schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...schemas.config import IngestConfig
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from .fingerprint import combined_sha256, data_sha256, file_sha256
+from .folder_responses import SUFFIXES, Responses, open_responses
+from .interface import Subject
+from .inventory import Inventory, Item, Size, inventory
+from .pictures import read_picture
+from .regions import Region, region_frames, selected
+from .trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
 
 _SCOPES = {"run": ("session", "run"), "session": ("session",)}
 

@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import polars as pl
 
-from ingest.datasets.surfaces import Grayordinates
-from ingest.datasets.trials import Floats, Indices
-from ingest.datasets.volumes import Volume, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
-from schemas.errors import BadInputError, SpaceMismatchError
+from ...schemas.errors import BadInputError, SpaceMismatchError
+from .surfaces import Grayordinates
+from .trials import Floats, Indices
+from .volumes import Volume, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
 
 SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
 _CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ingest.memory import bytes_to_fit, require_memory
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
+from ..memory import bytes_to_fit, require_memory
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ingest.datasets.fingerprint import combined_sha256, data_sha256, file_sha256
-from ingest.datasets.interface import Subject
-from ingest.datasets.inventory import Inventory, Item, Size, inventory
-from ingest.datasets.nod_runs import Run, results_folder, runs, subject_name
-from ingest.datasets.pictures import read_picture
-from ingest.datasets.regions import SELECTIVE, Region, region_frames, selected, union
-from ingest.datasets.surfaces import Grayordinates, Surface
-from ingest.datasets.trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
-from schemas.config import IngestConfig
-from schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...schemas.config import IngestConfig
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from .fingerprint import combined_sha256, data_sha256, file_sha256
+from .interface import Subject
+from .inventory import Inventory, Item, Size, inventory
+from .nod_runs import Run, results_folder, runs, subject_name
+from .pictures import read_picture
+from .regions import SELECTIVE, Region, region_frames, selected, union
+from .surfaces import Grayordinates, Surface
+from .trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
 
 LOCALISERS = {"floc-faces": "Face", "floc-bodies": "Body", "floc-places": "Place", "floc-words": "Character"}
 """Label file of the localiser → the map of its contrast."""

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
 
 _COLUMN = {"imagenet": "stim_file", "coco": "condition"}
 """Column of events.tsv that holds the path of an image under stimuli/; n/a for fixation."""

@@ -12,20 +12,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.files import write_atomically
-from ingest.datasets.fingerprint import combined_sha256, data_sha256
-from ingest.datasets.interface import Subject
-from ingest.datasets.inventory import Inventory, Item, Size, inventory
-from ingest.datasets.nsd_betas import SPACES, cells_shape, session_files, session_reader
-from ingest.datasets.nsd_design import DESIGN, SESSIONS, TABLE, TRIALS, coco_images, run_slices, trial_images
-from ingest.datasets.nsd_maps import Maps, SurfaceMaps, VolumeMaps
-from ingest.datasets.nsd_regions import LOCALISERS, regions
-from ingest.datasets.regions import region_frames, selected
-from ingest.datasets.trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
-from ingest.datasets.volumes import readable
-from ingest.encoding.noise_ceiling import noise_ceiling
-from schemas.config import IngestConfig
-from schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...atlas.files import write_atomically
+from ...schemas.config import IngestConfig
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from ..encoding.noise_ceiling import noise_ceiling
+from .fingerprint import combined_sha256, data_sha256
+from .interface import Subject
+from .inventory import Inventory, Item, Size, inventory
+from .nsd_betas import SPACES, cells_shape, session_files, session_reader
+from .nsd_design import DESIGN, SESSIONS, TABLE, TRIALS, coco_images, run_slices, trial_images
+from .nsd_maps import Maps, SurfaceMaps, VolumeMaps
+from .nsd_regions import LOCALISERS, regions
+from .regions import region_frames, selected
+from .trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
+from .volumes import readable
 
 STIMULI = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
 _SKIP = "download it from NSD, or pass --skip-session {0} or --allow-missing"

@@ -14,11 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ingest.datasets.nsd_design import TRIALS
-from ingest.datasets.surfaces import Surface, mgh_data
-from ingest.datasets.trials import Floats, Indices
-from ingest.datasets.volumes import Volume, readable, series_shape, voxel_major
-from schemas.errors import BadInputError, SpaceMismatchError
+from ...schemas.errors import BadInputError, SpaceMismatchError
+from .nsd_design import TRIALS
+from .surfaces import Surface, mgh_data
+from .trials import Floats, Indices
+from .volumes import Volume, readable, series_shape, voxel_major
 
 SPACES = ("func1pt8mm", "func1mm", "nativesurface", "fsaverage")
 _PER_PERCENT = np.float32(300)

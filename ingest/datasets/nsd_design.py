@@ -11,7 +11,7 @@ import polars as pl
 import scipy.io
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
 
 SESSIONS = (40, 40, 32, 30, 40, 32, 40, 30)
 """Sessions of subjects 1 … 8; 40 were planned for everyone, and the design lists all of them."""

@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.datasets.surfaces import Surface, freesurfer_values
-from ingest.datasets.trials import Floats
-from ingest.datasets.volumes import Volume
-from schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
+from .surfaces import Surface, freesurfer_values
+from .trials import Floats
+from .volumes import Volume
 
 _SIDES = ("lh.", "rh.")
 NAMES: dict[str, tuple[str, ...]] = {

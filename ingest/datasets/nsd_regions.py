@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.datasets.nsd_maps import NAMES, Maps
-from ingest.datasets.regions import SELECTIVE, Region, Source, union
-from ingest.datasets.surfaces import Surface
-from ingest.datasets.volumes import Volume, readable
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from .nsd_maps import NAMES, Maps
+from .regions import SELECTIVE, Region, Source, union
+from .surfaces import Surface
+from .volumes import Volume, readable
 
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}
 """Label file → category of the localiser contrast that its labels were drawn on."""

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ingest.scenes.concepts import CATEGORIES, CATEGORY_OF
+from ..scenes.concepts import CATEGORIES, CATEGORY_OF
 
 Mask = NDArray[np.bool_]
 """A volume, (z, y, x)."""

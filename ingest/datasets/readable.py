@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.datasets.interface import Dataset
-from ingest.progress import Progress
+from ..progress import Progress
+from .interface import Dataset
 
 
 class _Readable:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from schemas.errors import NotFoundError
+from ...schemas.errors import NotFoundError
 
 SELECTIVE = "selective"
 """The ROI that is the union of the category-selective ones (BrainLMM, "selective ROI")."""

@@ -12,21 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ingest.datasets.interface import Subject
-from ingest.datasets.planting import (
-    CONCEPTS,
-    EARLY,
-    PATCHES,
-    PREFERRED,
-    Regions,
-    choose_voxels,
-    patch_contrast,
-    plant,
-    shown,
-)
-from ingest.progress import Progress
-from ingest.scenes.concepts import CATEGORY_OF
-from ingest.scenes.scene_set import read_image, scene_set
+from ..progress import Progress
+from ..scenes.concepts import CATEGORY_OF
+from ..scenes.scene_set import read_image, scene_set
+from .interface import Subject
+from .planting import CONCEPTS, EARLY, PATCHES, PREFERRED, Regions, choose_voxels, patch_contrast, plant, shown
 
 N_SCENES = 2000
 """Pictures that a simulated subject sees: 1,500 to fit and 500 to test."""

@@ -13,9 +13,9 @@ from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.openers import ImageOpener
 from numpy.typing import NDArray
 
-from ingest.datasets.trials import Floats, Indices
-from ingest.datasets.volumes import check_length, readable, voxel_frame
-from schemas.errors import BadInputError, SpaceMismatchError
+from ...schemas.errors import BadInputError, SpaceMismatchError
+from .trials import Floats, Indices
+from .volumes import check_length, readable, voxel_frame
 
 _CORTEX = {"CIFTI_STRUCTURE_CORTEX_LEFT": 0, "CIFTI_STRUCTURE_CORTEX_RIGHT": 1}
 _SIDES = np.array(["left", "right"])

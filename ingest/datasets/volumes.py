@@ -22,10 +22,10 @@ from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from atlas.files import write_atomically
-from ingest.datasets.fingerprint import combined_sha256, data_sha256
-from ingest.datasets.trials import Floats, Indices
-from schemas.errors import BadInputError, SpaceMismatchError
+from ...atlas.files import write_atomically
+from ...schemas.errors import BadInputError, SpaceMismatchError
+from .fingerprint import combined_sha256, data_sha256
+from .trials import Floats, Indices
 
 _VOLUMES_AT_ONCE = 64
 _DAMAGE = (Cifti2HeaderError, EOFError, ExpatError, HeaderDataError, ImageFileError, OSError, ValueError, zlib.error)

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Backbone, Floats, Image
+from ...atlas.backbones.interface import Backbone, Floats, Image
 
 _CHUNK_BYTES = 64 << 20
 """Responses that are held at once while the best images are chosen."""

@@ -7,11 +7,11 @@ import torch
 from huggingface_hub import snapshot_download
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from atlas.backbones.device import resolve_device
-from atlas.backbones.interface import Floats, Image
-from atlas.backbones.shrinking import ShrinkingBatches
-from ingest.dissection.captions import settings_name
-from ingest.dissection.pretrained import load_pretrained
+from ...atlas.backbones.device import resolve_device
+from ...atlas.backbones.interface import Floats, Image
+from ...atlas.backbones.shrinking import ShrinkingBatches
+from .captions import settings_name
+from .pretrained import load_pretrained
 
 MODELS = {"blip": "Salesforce/blip-image-captioning-base"}
 """Short names; the paper's captioner is BLIP base."""

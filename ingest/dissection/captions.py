@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from atlas.backbones.elsewhere import reloadable
-from atlas.backbones.interface import Backbone, Floats, Image
-from schemas.errors import BadInputError
+from ...atlas.backbones.elsewhere import reloadable
+from ...atlas.backbones.interface import Backbone, Floats, Image
+from ...schemas.errors import BadInputError
 
 _WORDS = 3
 """Nouns in a caption of the lite captioner."""
@@ -99,12 +99,12 @@ def load_captioner(
     """
     # What one captioner needs takes seconds to import, and the others do without it.
     if name == "lite":
-        from atlas.backbones import load
-        from ingest.scenes.vocabulary import concrete_nouns
+        from ...atlas.backbones import load
+        from ..scenes.vocabulary import concrete_nouns
 
         mine = backbone.name == "lite"
         space = backbone if mine else lite or load("lite", device=device, home=home)
         return LiteCaptioner(space, concrete_nouns(home), features_are_mine=mine)
-    from ingest.dissection.blip import BlipCaptioner
+    from .blip import BlipCaptioner
 
     return BlipCaptioner(name, device)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats
-from schemas.errors import BadInputError, NotFoundError
+from ...atlas.backbones.interface import Floats
+from ...schemas.errors import BadInputError, NotFoundError
 
 TOP_K = 100
 """Images per voxel that count."""

@@ -6,9 +6,9 @@ from typing import Self
 
 import cv2
 
-from atlas.backbones.interface import Box, Floats, Image
-from ingest.dissection.regions import region_boxes
-from schemas.config import IngestConfig
+from ...atlas.backbones.interface import Box, Floats, Image
+from ...schemas.config import IngestConfig
+from .regions import region_boxes
 
 SIDE = 375
 """Side in pixels to which the released code resizes images, maps and crops."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from huggingface_hub.constants import is_offline_mode
 from safetensors import SafetensorError
 
-from schemas.errors import MissingWeightsError
+from ...schemas.errors import MissingWeightsError
 
 _T = TypeVar("_T")
 _FILES = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats
-from schemas.errors import BadInputError
+from ...atlas.backbones.interface import Floats
+from ...schemas.errors import BadInputError
 
 Method = Literal["brainlmm-eq2", "brainlmm-released"]
 _TOP = 10

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from atlas.backbones.elsewhere import reloadable
-from atlas.backbones.interface import Backbone, Image
-from ingest.dissection.captions import settings_name
-from schemas.errors import BadInputError
+from ...atlas.backbones.elsewhere import reloadable
+from ...atlas.backbones.interface import Backbone, Image
+from ...schemas.errors import BadInputError
+from .captions import settings_name
 
 if TYPE_CHECKING:
-    from ingest.scenes.maker import SceneMaker
+    from ..scenes.maker import SceneMaker
 
 
 class Generator(Protocol):
@@ -87,9 +87,9 @@ def load_generator(name: str, home: Path, device: str = "auto", lite: Backbone |
     """
     # What one generator needs takes seconds to import, and the others do without it.
     if name == "collage":
-        from ingest.scenes.maker import SceneMaker
+        from ..scenes.maker import SceneMaker
 
         return CollageGenerator(SceneMaker(home, lite))
-    from ingest.dissection.diffusion import DiffusionGenerator
+    from .diffusion import DiffusionGenerator
 
     return DiffusionGenerator(name, device)

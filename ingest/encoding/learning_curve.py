@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.encoding.metrics import Responses, pearson, r2
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.split import LEARNING_BLOCKS, learning_subsets, split_by
-from schemas.config import IngestConfig
+from ...schemas.config import IngestConfig
+from .metrics import Responses, pearson, r2
+from .ridge import Ridge
+from .split import LEARNING_BLOCKS, learning_subsets, split_by
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atlas.backbones.threads import in_threads
-from ingest.encoding.cross_validation import Fold, Products
-from ingest.encoding.metrics import Responses
-from ingest.encoding.spectrum import Triangle, decomposed, principal_rows
-from ingest.encoding.split import Indices, folds
-from ingest.memory import SOLUTION_BYTES
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ...atlas.backbones.threads import in_threads
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
+from ..memory import SOLUTION_BYTES
+from .cross_validation import Fold, Products
+from .metrics import Responses
+from .spectrum import Triangle, decomposed, principal_rows
+from .split import Indices, folds
 
 TIE = 1e-10
 """Scores this close are equal as far as their accuracy goes; of equal ones the largest penalty is taken."""

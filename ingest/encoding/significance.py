@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from ingest.encoding.metrics import Responses, pearson
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
+from .metrics import Responses, pearson
 
 RESAMPLES_AT_ONCE = 512
 """Rows of the two products, which bounds their memory to 512 × n_voxels numbers each."""

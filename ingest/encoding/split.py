@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
 
 Indices = NDArray[np.intp]
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Backbone, Floats
-from ingest.datasets.interface import Dataset
-from ingest.encoding.split import Indices, split_by
-from ingest.stages.context import ranges
-from ingest.stages.encode import FeatureCache
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from ...atlas.backbones.interface import Backbone, Floats
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
+from ..datasets.interface import Dataset
+from ..encoding.split import Indices, split_by
+from ..stages.context import ranges
+from ..stages.encode import FeatureCache
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats
-from ingest.encoding.learning_curve import LearningCurve
-from ingest.encoding.metrics import pearson, r2
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.significance import benjamini_hochberg, p_values
-from ingest.evaluation.evidence import Evidence
+from ...atlas.backbones.interface import Floats
+from ..encoding.learning_curve import LearningCurve
+from ..encoding.metrics import pearson, r2
+from ..encoding.ridge import Ridge
+from ..encoding.significance import benjamini_hochberg, p_values
+from .evidence import Evidence
 
 
 def sampled(voxels: NDArray[np.int32], n: int, seed: int = 0) -> NDArray[np.int32]:

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ingest.evaluation.evidence import Evidence
-from schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
+from .evidence import Evidence
 
 FEWEST_IMAGES = 10
 """Test images that must show a category, or its mean response says little."""

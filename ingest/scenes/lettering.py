@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image as PIL_Image
 from PIL import ImageDraw, ImageFont
 
-from ingest.scenes.cutouts import RGBA, CutOut
+from .cutouts import RGBA, CutOut
 
 _FONT_NAMES = """
     DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSansMono DejaVuSansMono-Bold DejaVuSerif DejaVuSerif-Bold

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from atlas.backbones import load
-from atlas.backbones.interface import Backbone, Floats, Image
-from ingest.scenes.compose import compose
-from ingest.scenes.pictures import load_pictures
+from ...atlas.backbones import load
+from ...atlas.backbones.interface import Backbone, Floats, Image
+from .compose import compose
+from .pictures import load_pictures
 
 NEAR = 0.5
 """Cosine of a word and a description from which on a cut-out may stand for the word."""

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 from skimage import data as skimage_data
 
-from ingest.progress import Progress, Silent
-from ingest.scenes.cutouts import CutOut, Half
-from ingest.scenes.emoji import emoji_cutouts
-from ingest.scenes.lettering import lettering_cutouts
-from ingest.scenes.packages import package_root
-from ingest.scenes.stamps import stamp_cutouts
-from schemas.errors import NotFoundError
+from ...schemas.errors import NotFoundError
+from ..progress import Progress, Silent
+from .cutouts import CutOut, Half
+from .emoji import emoji_cutouts
+from .lettering import lettering_cutouts
+from .packages import package_root
+from .stamps import stamp_cutouts
 
 _FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 _NAMES = "usr/share/unicode/emoji/emoji-test.txt"

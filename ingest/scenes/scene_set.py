@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PIL_Image
 
-from atlas.backbones.interface import Image
-from atlas.files import write_atomically
-from ingest.progress import Progress, Silent
-from ingest.scenes.compose import Thing, choose, compose
-from ingest.scenes.cutouts import Half
-from ingest.scenes.pictures import load_pictures
+from ...atlas.backbones.interface import Image
+from ...atlas.files import write_atomically
+from ..progress import Progress, Silent
+from .compose import Thing, choose, compose
+from .cutouts import Half
+from .pictures import load_pictures
 
 _VERSION = 1
 """Raised when the same seed would make other scenes."""

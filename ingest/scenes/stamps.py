@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from ingest.scenes.concepts import stamp_concept
-from ingest.scenes.cutouts import CutOut
+from .concepts import stamp_concept
+from .cutouts import CutOut
 
 _PLAIN = re.compile(r"(?:(?:An?|The|Two|Some) )?([\w’'“” -]{2,40})\.?$")
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from atlas.backbones.lite import sentence_weights
-from atlas.files import write_atomically
-from ingest.scenes.wordnet import WordNet
+from ...atlas.backbones.lite import sentence_weights
+from ...atlas.files import write_atomically
+from .wordnet import WordNet
 
 _SEEN = frozenset({"05", "06", "08", "13", "17", "18", "20"})
 """WordNet's lexical files of things one can see: animal, artifact, body, food, object, person, plant."""

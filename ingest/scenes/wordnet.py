@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ingest.scenes.packages import package_root
-from schemas.errors import NotFoundError
+from ...schemas.errors import NotFoundError
+from .packages import package_root
 
 _FOLDER = "usr/share/wordnet"
 

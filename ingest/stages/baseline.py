@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Backbone, Floats
-from atlas.labels import label_id
-from ingest.dissection.activation import top_images
-from ingest.dissection.clip_msm import TOP_K, ClipMsm, soft
-from ingest.dissection.scoring import Scores
-from ingest.stages.context import Context, ranges
-from ingest.stages.fitted import fitted
-from ingest.stages.score import append_scores
+from ...atlas.backbones.interface import Backbone, Floats
+from ...atlas.labels import label_id
+from ..dissection.activation import top_images
+from ..dissection.clip_msm import TOP_K, ClipMsm, soft
+from ..dissection.scoring import Scores
+from .context import Context, ranges
+from .fitted import fitted
+from .score import append_scores
 
 METHOD = "clip-msm"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.stages.context import Context, ranges
+from .context import Context, ranges
 
 _Given = TypeVar("_Given")
 

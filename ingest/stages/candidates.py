@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Backbone, Box, Floats
-from ingest.dissection.activation import Group, ImageMaps, by_image, image_maps, top_images
-from ingest.dissection.crops import CropRules, crop_boxes, cut
-from ingest.stages.context import Bench, Context, grouped
-from ingest.stages.fitted import FittedVoxels
-from schemas.errors import BadInputError, NotFoundError
+from ...atlas.backbones.interface import Backbone, Box, Floats
+from ...schemas.errors import BadInputError, NotFoundError
+from ..dissection.activation import Group, ImageMaps, by_image, image_maps, top_images
+from ..dissection.crops import CropRules, crop_boxes, cut
+from .context import Bench, Context, grouped
+from .fitted import FittedVoxels
 
 _WHOLE: tuple[int, ...] = ()
 

@@ -7,13 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from atlas.backbones.interface import Backbone, Image
-from atlas.store import Store
-from ingest.datasets.interface import Dataset
-from ingest.progress import Progress
-from ingest.workers import Here, Workers
-from schemas.config import IngestConfig
-from schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...atlas.backbones.interface import Backbone, Image
+from ...atlas.store import Store
+from ...schemas.config import IngestConfig
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from ..datasets.interface import Dataset
+from ..progress import Progress
+from ..workers import Here, Workers
 
 _T = TypeVar("_T")
 

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats, Image
-from ingest.dissection.captions import Captioner
-from ingest.dissection.crops import cut
-from ingest.stages.candidates import Region, find_candidates
-from ingest.stages.context import Bench, Context, grouped, ranges
-from ingest.stages.fitted import fitted
-from schemas.errors import BadInputError
+from ...atlas.backbones.interface import Floats, Image
+from ...schemas.errors import BadInputError
+from ..dissection.captions import Captioner
+from ..dissection.crops import cut
+from .candidates import Region, find_candidates
+from .context import Bench, Context, grouped, ranges
+from .fitted import fitted
 
 _CAPTIONS_PER_COMMIT = 512
 _CAPTIONS_TO_SKIP = 16

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from atlas.backbones.interface import Backbone, Floats, Image
-from atlas.files import write_atomically
-from ingest.stages.context import Bench, Context, ranges
+from ...atlas.backbones.interface import Backbone, Floats, Image
+from ...atlas.files import write_atomically
+from .context import Bench, Context, ranges
 
 _IMAGES_PER_FILE = 64
 

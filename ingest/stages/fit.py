@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.backbones.device import resolve_device
-from atlas.backbones.interface import Floats
-from atlas.store import Store
-from ingest.encoding.metrics import drop_reasons, pearson, r2
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.significance import benjamini_hochberg, p_values
-from ingest.encoding.split import Indices, split_by
-from ingest.stages.batches import append_batches
-from ingest.stages.context import Bench, Context
+from ...atlas.backbones.device import resolve_device
+from ...atlas.backbones.interface import Floats
+from ...atlas.store import Store
+from ..encoding.metrics import drop_reasons, pearson, r2
+from ..encoding.ridge import Ridge
+from ..encoding.significance import benjamini_hochberg, p_values
+from ..encoding.split import Indices, split_by
+from .batches import append_batches
+from .context import Bench, Context
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:

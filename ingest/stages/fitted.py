@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Floats
-from ingest.stages.context import Context
+from ...atlas.backbones.interface import Floats
+from .context import Context
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
-from atlas.backbones.interface import Backbone, Floats, Image
-from atlas.backbones.threads import in_threads
-from atlas.files import write_atomically
-from atlas.labels import label_id
-from ingest.dissection.nouns import NounExtractor
-from ingest.dissection.scoring import Pictures
-from ingest.dissection.synthesis import Generator, seed_of
-from ingest.dissection.vocabulary import Labels, by_mention, shortened
-from ingest.stages.context import Bench, Context, grouped
-from ingest.stages.encode import FeatureCache
-from schemas.errors import BadInputError, LedgerConflictError
+from ...atlas.backbones.interface import Backbone, Floats, Image
+from ...atlas.backbones.threads import in_threads
+from ...atlas.files import write_atomically
+from ...atlas.labels import label_id
+from ...schemas.errors import BadInputError, LedgerConflictError
+from ..dissection.nouns import NounExtractor
+from ..dissection.scoring import Pictures
+from ..dissection.synthesis import Generator, seed_of
+from ..dissection.vocabulary import Labels, by_mention, shortened
+from .context import Bench, Context, grouped
+from .encode import FeatureCache
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""

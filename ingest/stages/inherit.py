@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.stages.context import Context, ranges
-from schemas.config import IngestConfig
+from ...schemas.config import IngestConfig
+from .context import Context, ranges
 
 _DESCRIBED_BY = (
     "dissect",

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.backbones.device import resolve_device
-from atlas.backbones.interface import Floats
-from ingest.encoding.learning_curve import LearningCurve
-from ingest.stages.batches import append_batches
-from ingest.stages.context import Bench, Context
+from ...atlas.backbones.device import resolve_device
+from ...atlas.backbones.interface import Floats
+from ..encoding.learning_curve import LearningCurve
+from .batches import append_batches
+from .context import Bench, Context
 
 
 def append_learning_curve(context: Context, features: Floats) -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atlas.backbones.interface import Backbone, Floats
-from atlas.labels import label_id
-from ingest.dissection.activation import top_images
-from ingest.dissection.scoring import Method, Pictures, Scores, Similarity
-from ingest.dissection.scoring import score as score_labels
-from ingest.dissection.vocabulary import Labels
-from ingest.stages.context import Context, grouped, ranges
-from ingest.stages.fit import list_column
-from ingest.stages.fitted import fitted
-from schemas.errors import BadInputError
+from ...atlas.backbones.interface import Backbone, Floats
+from ...atlas.labels import label_id
+from ...schemas.errors import BadInputError
+from ..dissection.activation import top_images
+from ..dissection.scoring import Method, Pictures, Scores, Similarity
+from ..dissection.scoring import score as score_labels
+from ..dissection.vocabulary import Labels
+from .context import Context, grouped, ranges
+from .fit import list_column
+from .fitted import fitted
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 import polars as pl
 import pyarrow as pa
 
-from ingest.stages.context import Context
-from schemas.errors import LedgerConflictError
+from ...schemas.errors import LedgerConflictError
+from .context import Context
 
 _SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
 """Settings that decide what the atlas says of a subject, and not only of one model of it."""

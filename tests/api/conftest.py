@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.applications import Starlette
 
-from api.cli import main
-from api.http import create_app
-from atlas import backbones
-from atlas.labels import label_id
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import IngestConfig, Settings
-from viz.pixels import PixelMap
-from viz.surface import Mesh, Surface
+from voxel_atlas.api.cli import main
+from voxel_atlas.api.http import create_app
+from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.labels import label_id
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import IngestConfig, Settings
+from voxel_atlas.viz.pixels import PixelMap
+from voxel_atlas.viz.surface import Mesh, Surface
 
 DIM = 16
 SHAPE = (6, 10, 10)

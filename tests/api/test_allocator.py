@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from api.allocator import keep_memory_flat
+from voxel_atlas.api.allocator import keep_memory_flat
 
 PROBE = """
 import ctypes, json, threading
@@ -55,7 +55,7 @@ def arenas_and_maps(setting: str) -> list[int]:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_threads_share_arenas_and_large_blocks_go_back_to_the_system() -> None:
-    arenas, maps = arenas_and_maps("from api.allocator import keep_memory_flat; keep_memory_flat()")
+    arenas, maps = arenas_and_maps("from voxel_atlas.api.allocator import keep_memory_flat; keep_memory_flat()")
     assert (arenas, maps) == (2, 1)
     arenas, maps = arenas_and_maps("")
     assert arenas > 2

@@ -19,15 +19,15 @@ from strawberry.extensions import ParserCache, ValidationCache
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from api.graphql import endpoint
-from api.graphql.watch import INTERVAL_S
-from api.guard import MAX_BODY
-from api.http import create_app
-from api.logs import JsonLines
-from api.tokens import Scope, Tokens
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
+from voxel_atlas.api.graphql import endpoint
+from voxel_atlas.api.graphql.watch import INTERVAL_S
+from voxel_atlas.api.guard import MAX_BODY
+from voxel_atlas.api.http import create_app
+from voxel_atlas.api.logs import JsonLines
+from voxel_atlas.api.tokens import Scope, Tokens
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
 
 FOLLOW = json.dumps(
     {"id": "1", "type": "subscribe", "payload": {"query": "subscription { ingestProgress { generation } }"}}

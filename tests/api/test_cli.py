@@ -15,8 +15,8 @@ import typer
 from hostile import texts
 from hypothesis import given, settings
 
-from api.cli import app
-from schemas.config import IngestConfig, Settings
+from voxel_atlas.api.cli import app
+from voxel_atlas.schemas.config import IngestConfig, Settings
 
 
 def one_sentence(text: str) -> bool:
@@ -117,8 +117,8 @@ def test_demo_brings_in_as_many_subjects_as_were_asked_for_and_none_again(run, m
     def note(store, settings, progress, *, config):
         brought.append(config.subject)
 
-    monkeypatch.setattr("api.demo.run", note)
-    monkeypatch.setattr("api.demo.is_complete", lambda store, config: config.subject == "S2")
+    monkeypatch.setattr("voxel_atlas.api.demo.run", note)
+    monkeypatch.setattr("voxel_atlas.api.demo.is_complete", lambda store, config: config.subject == "S2")
     status, _, said = run("demo", "--no-serve", "--subjects", "3", "--atlas", tmp_path / "atlas.duckdb")
     assert status == 0
     assert brought == ["S1", "S3"]
@@ -204,8 +204,8 @@ def test_every_command_that_tells_something_tells_it_as_json_and_csv():
     ],
 )
 def test_json_and_csv_hold_the_same(run, monkeypatch, tmp_path, surfaces, arguments, key):
-    monkeypatch.setattr("api.places.load_surface", surfaces)
-    monkeypatch.setattr("api.places.Places.__init__.__defaults__", (surfaces,))
+    monkeypatch.setattr("voxel_atlas.api.places.load_surface", surfaces)
+    monkeypatch.setattr("voxel_atlas.api.places.Places.__init__.__defaults__", (surfaces,))
     given = [str(tmp_path / "cake.png") if part == "OUT.png" else part for part in arguments]
     status, text, _ = run(*given, "--json")
     assert status == 0
@@ -244,7 +244,7 @@ def test_an_unexpected_failure_has_status_1_and_a_traceback(run, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
-    monkeypatch.setattr("api.cli.style_of", fail)
+    monkeypatch.setattr("voxel_atlas.api.cli.style_of", fail)
     with pytest.raises(RuntimeError, match="foresaw"):
         run("settings")
 
@@ -253,7 +253,7 @@ def test_ctrl_c_has_status_130(run, monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("api.cli.style_of", stop)
+    monkeypatch.setattr("voxel_atlas.api.cli.style_of", stop)
     assert run("settings")[0] == 130
 
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture
 
-from atlas import backbones
-from atlas.store import Store
-from ingest import pipeline, redissection
-from ingest.datasets.folder import Folder
-from schemas.config import IngestConfig
+from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline, redissection
+from voxel_atlas.ingest.datasets.folder import Folder
+from voxel_atlas.schemas.config import IngestConfig
 
 COLOURS = ("rose", "leaf", "lake", "lemon")
 N_IMAGES, N_VOXELS = 60, 12

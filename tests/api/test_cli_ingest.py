@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from atlas.store import Store
+from voxel_atlas.atlas.store import Store
 
 N_IMAGES, N_VOXELS = 60, 30
 

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from api.cli_release import _affine_of
-from atlas.store import Store
-from schemas.config import Settings
+from voxel_atlas.api.cli_release import _affine_of
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_release_goes_out_and_comes_in(run, own, tmp_path):
 def test_the_maps_lie_where_the_surfaces_transform_says(run, own, home, tmp_path, monkeypatch):
     matrix = np.diag([0.5, 0.5, 0.25, 1])
     surface = type("Surface", (), {"transform_matrix": lambda self: matrix})
-    monkeypatch.setattr("viz.surface.load_surface", lambda *_: surface())
+    monkeypatch.setattr("voxel_atlas.viz.surface.load_surface", lambda *_: surface())
     affine = _affine_of(Settings(home=home))
     assert np.array_equal(affine({"surface": "S1", "transform": "fullhead"}), np.diag([2, 2, 4, 1]))
     assert affine({"surface": None, "transform": None}) is None

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from api.guard import OPEN_PATHS
-from schemas.config import Settings
+from voxel_atlas.api.guard import OPEN_PATHS
+from voxel_atlas.schemas.config import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.graphql.cursors import Cursor, page_size, question
-from schemas.errors import BadInputError
+from voxel_atlas.api.graphql.cursors import Cursor, page_size, question
+from voxel_atlas.schemas.errors import BadInputError
 
 floats = st.floats(allow_nan=False, allow_infinity=True)
 

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from api import demo
-from atlas.search import Atlas
-from atlas.store import Store
-from ingest.progress import Silent
-from schemas.config import Settings
+from voxel_atlas.api import demo
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest.progress import Silent
+from voxel_atlas.schemas.config import Settings
 
 SMALL = {"n_calibration": 150, "n_scenes": 160, "n_voxels": 3600}
 CONFIG = demo.CONFIG.model_copy(update={"n_bootstrap": 200, "images_per_label": 4, "min_voxels_per_label": 20})

@@ -15,13 +15,13 @@ import pytest
 import yaml
 from doc_blocks import ROOT, RUN, Block, blocks, pages
 
-from api.cli import main
-from api.manual import commands
-from api.manual import pages as reference
-from atlas.store import Store
-from schemas.config import IngestConfig, Settings
-from schemas.tables import DDL
-from viz.surface import load_surface
+from voxel_atlas.api.cli import main
+from voxel_atlas.api.manual import commands
+from voxel_atlas.api.manual import pages as reference
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import IngestConfig, Settings
+from voxel_atlas.schemas.tables import DDL
+from voxel_atlas.viz.surface import load_surface
 
 PAGES = [page.name for page in pages()]
 
@@ -132,7 +132,7 @@ def test_the_reference_names_every_table_view_and_column():
 def test_the_reference_names_every_option_of_the_command_line():
     from typer.main import get_command
 
-    from api.cli import app
+    from voxel_atlas.api.cli import app
 
     page = reference()["reference/command-line.md"]
     found = list(commands(get_command(app)))

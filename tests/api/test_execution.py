@@ -7,8 +7,8 @@ import pytest
 import strawberry
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from api.graphql.execution import Execution, attributes, methods
-from api.graphql.schema import schema as published
+from voxel_atlas.api.graphql.execution import Execution, attributes, methods
+from voxel_atlas.api.graphql.schema import schema as published
 
 
 @strawberry.enum

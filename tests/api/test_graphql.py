@@ -11,11 +11,11 @@ from hostile import texts
 from hypothesis import given, settings
 from PIL import Image
 
-from api.http import create_app
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
-from schemas.tables import FORMAT_VERSION
+from voxel_atlas.api.http import create_app
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.tables import FORMAT_VERSION
 
 VOXELS = """query ($concept: String, $after: String, $first: Int! = 20, $rois: [String!]) {
   similarVoxels(concept: $concept, after: $after, first: $first, rois: $rois, significant: false) {

@@ -7,12 +7,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from api.guard import MAX_BODY, check_binding
-from api.http import create_app
-from api.tokens import Scope, Tokens
-from schemas.config import Settings
-from schemas.errors import BadInputError
-from schemas.tables import FORMAT_VERSION
+from voxel_atlas.api.guard import MAX_BODY, check_binding
+from voxel_atlas.api.http import create_app
+from voxel_atlas.api.tokens import Scope, Tokens
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.tables import FORMAT_VERSION
 
 TOKEN = "correct horse battery staple"
 

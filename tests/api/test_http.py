@@ -12,15 +12,15 @@ import httpx
 import numpy as np
 import pytest
 
-from api.answers import Content
-from api.http import create_app
-from api.workers import Workers
-from atlas.concepts import Towers
-from atlas.readouts import IndexedVoxels
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
-from schemas.errors import BusyError, StoreError
+from voxel_atlas.api.answers import Content
+from voxel_atlas.api.http import create_app
+from voxel_atlas.api.workers import Workers
+from voxel_atlas.atlas.concepts import Towers
+from voxel_atlas.atlas.readouts import IndexedVoxels
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import BusyError, StoreError
 
 N_VOXELS = 300
 SUBJECT = "simulated/T1"
@@ -193,9 +193,11 @@ def test_a_server_with_a_full_queue_says_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, atlas: Any, settings: Settings, serve: Any, surfaces: Any
 ) -> None:
     gate = threading.Event()
-    monkeypatch.setattr("api.http.WAITING_PICTURES", 1)
-    monkeypatch.setattr("api.http.PICTURE_THREADS", 1)
-    monkeypatch.setattr("api.pictures.Pictures.fetch", lambda *_: Content(b"", "image/png") if gate.wait(20) else None)
+    monkeypatch.setattr("voxel_atlas.api.http.WAITING_PICTURES", 1)
+    monkeypatch.setattr("voxel_atlas.api.http.PICTURE_THREADS", 1)
+    monkeypatch.setattr(
+        "voxel_atlas.api.pictures.Pictures.fetch", lambda *_: Content(b"", "image/png") if gate.wait(20) else None
+    )
     with serve(create_app(atlas, settings, load=surfaces)) as own:
         address, patience = own.url + "/flatmaps/a.png", {"timeout": 60}
         threads = [threading.Thread(target=httpx.get, args=(address,), kwargs=patience) for _ in range(2)]
@@ -315,7 +317,7 @@ def test_a_server_that_starts_before_its_database_is_ready_with_it(
         return subjects()
 
     monkeypatch.setattr(atlas, "subjects", late)
-    monkeypatch.setattr("api.http.AGAIN_S", 0.01)
+    monkeypatch.setattr("voxel_atlas.api.http.AGAIN_S", 0.01)
     with serve(create_app(atlas, settings, load=surfaces)) as own:
         while own.client.get("/readyz").status_code == 503:
             time.sleep(0.02)

@@ -9,8 +9,8 @@ from graphql.validation import specified_rules
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.graphql import limits
-from api.graphql.limits import RULES
+from voxel_atlas.api.graphql import limits
+from voxel_atlas.api.graphql.limits import RULES
 
 TREE = build_schema("type Query { page(first: Int = 10): [Query!] one: Query many: [Query!] word: String }")
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.graphql.context import Context
-from api.graphql.loaders import Loaders
-from api.graphql.schema import schema
-from api.graphql.watch import Watch
-from api.http import create_app
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
+from voxel_atlas.api.graphql.context import Context
+from voxel_atlas.api.graphql.loaders import Loaders
+from voxel_atlas.api.graphql.schema import schema
+from voxel_atlas.api.graphql.watch import Watch
+from voxel_atlas.api.http import create_app
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
 
 VOXELS = """query ($concept: String!, $first: Int!, $after: String) {
   similarVoxels(concept: $concept, first: $first, after: $after, significant: false) {

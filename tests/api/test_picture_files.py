@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from api.picture_files import PictureFiles
+from voxel_atlas.api.picture_files import PictureFiles
 
 
 def test_the_pictures_that_nobody_asks_for_go_first(tmp_path: Path) -> None:

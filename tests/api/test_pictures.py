@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import api.colours
-from api.colours import colour_map, top_labels
-from api.places import Places
-from schemas.errors import BadInputError
-from viz.colours import LabelColours
+import voxel_atlas.api.colours as colours_module
+from voxel_atlas.api.colours import colour_map, top_labels
+from voxel_atlas.api.places import Places
+from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.viz.colours import LabelColours
 
 SIZE = "url width height"
 
@@ -29,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         rgb = np.random.default_rng(len(fits)).random((len(labels), 3)).astype(np.float32)
         return LabelColours(tuple(labels), vectors[:, :3], rgb, 0.9, 5)
 
-    monkeypatch.setattr(api.colours, "label_colours", fit)
+    monkeypatch.setattr(colours_module, "label_colours", fit)
     return fits
 
 
@@ -95,7 +95,7 @@ def test_an_unknown_region_to_outline_is_answered_with_the_known_ones(server: An
 
 
 def test_colours_are_not_worked_out_for_a_picture_that_cannot_be(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.graphql.query.colour_map", lambda *_: pytest.fail("worked out"))
+    monkeypatch.setattr("voxel_atlas.api.graphql.query.colour_map", lambda *_: pytest.fail("worked out"))
     for options, words in (("width: -1156459", "64 to 4096"), ("views: [], format: SVG", "take png")):
         error = server.error(f"{{ labelColours({options}) {{ url }} }}")
         assert (error["extensions"]["code"], words in error["message"]) == ("BAD_INPUT", True)
@@ -122,8 +122,8 @@ def test_labels_are_coloured_once_for_each_model(server: Any, quick: list[int]) 
 
 
 def test_colours_belong_to_a_model_whose_ingest_has_finished(tmp_path: Path, fill_atlas: Any, quick: list[int]) -> None:
-    from atlas.search import Atlas
-    from atlas.store import Store
+    from voxel_atlas.atlas.search import Atlas
+    from voxel_atlas.atlas.store import Store
 
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         fill_atlas(store, tmp_path / "stimuli", finished=False)

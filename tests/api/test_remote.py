@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-import atlas as package
-from api.http import create_app
-from api.tokens import Scope, Tokens
-from atlas.remote import RemoteAtlas, questions
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
-from schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+import voxel_atlas as package
+from voxel_atlas.api.http import create_app
+from voxel_atlas.api.tokens import Scope, Tokens
+from voxel_atlas.atlas.remote import RemoteAtlas, questions
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
 
 PICTURE = np.full((24, 32, 3), (200, 30, 30), np.uint8)
 Opened = Atlas | RemoteAtlas

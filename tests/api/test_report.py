@@ -13,14 +13,14 @@ from lab import COLOURS, fill_lab, tiny_networks
 from PIL import Image
 from scipy import stats
 
-from api.cli import main
-from api.report.page import cell, write
-from api.report.section import Section, Shown
-from atlas.evaluation.comparison import Comparison, Side
-from atlas.evaluation.statistics import interval
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.errors import BadInputError
+from voxel_atlas.api.cli import main
+from voxel_atlas.api.report.page import cell, write
+from voxel_atlas.api.report.section import Section, Shown
+from voxel_atlas.atlas.evaluation.comparison import Comparison, Side
+from voxel_atlas.atlas.evaluation.statistics import interval
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError
 
 SUBJECTS = 5
 """As many as an interval over subjects needs."""

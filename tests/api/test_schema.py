@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, build_schema
 
-from api.graphql.schema import PUBLISHED, RELEASED, breaking_changes, publish, sdl
-from schemas.errors import BadInputError
+from voxel_atlas.api.graphql.schema import PUBLISHED, RELEASED, breaking_changes, publish, sdl
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
-    assert PUBLISHED.read_text(encoding="utf-8") == sdl(), "run `python -m api.graphql.schema`"
+    assert PUBLISHED.read_text(encoding="utf-8") == sdl(), "run `python -m voxel_atlas.api.graphql.schema`"
 
 
 def test_clients_of_the_last_release_are_not_broken() -> None:

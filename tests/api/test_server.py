@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.protocol import MAX_HEAD
-from api.tokens import Scope, Tokens
-from atlas.search import Atlas
-from atlas.store import Store
+from voxel_atlas.api.protocol import MAX_HEAD
+from voxel_atlas.api.tokens import Scope, Tokens
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
 
 QUERY = {
     "query": '{ similarVoxels(concept: "cake", first: 50, significant: false) { totalCount '

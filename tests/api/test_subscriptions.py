@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from api.graphql.watch import INTERVAL_S
-from api.http import create_app
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
+from voxel_atlas.api.graphql.watch import INTERVAL_S
+from voxel_atlas.api.http import create_app
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
 
 PROTOCOL = "graphql-transport-ws"
 FOLLOW = "subscription { ingestProgress { generation running stages { stage batches rows } } }"

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api.cli import main
-from api.http import create_app
-from api.tokens import Scope, Tokens
-from schemas.config import Settings
-from schemas.errors import BadInputError, NotFoundError, StoreError
+from voxel_atlas.api.cli import main
+from voxel_atlas.api.http import create_app
+from voxel_atlas.api.tokens import Scope, Tokens
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError
 
 ATLAS = {"query": "{ atlas { nVoxels } }"}
 ORIGIN = "https://lab.example"

@@ -28,11 +28,11 @@ from toy_atlas import (
     words_rows,
 )
 
-from atlas.concepts import Towers
-from atlas.export import export
-from atlas.labels import label_id
-from atlas.search import Atlas
-from atlas.store import Store
+from voxel_atlas.atlas.concepts import Towers
+from voxel_atlas.atlas.export import export
+from voxel_atlas.atlas.labels import label_id
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
 
 
 @pytest.fixture

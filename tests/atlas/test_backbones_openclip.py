@@ -11,11 +11,11 @@ from open_clip.transform import PreprocessCfg
 from PIL import Image as PILImage
 from safetensors.torch import save_file
 
-from atlas import backbones
-from atlas.backbones.interface import Backbone, Image
-from atlas.backbones.openclip import OpenClip
-from atlas.backbones.prompts import prompted
-from schemas.errors import BadInputError, MissingWeightsError
+from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.backbones.interface import Backbone, Image
+from voxel_atlas.atlas.backbones.openclip import OpenClip
+from voxel_atlas.atlas.backbones.prompts import prompted
+from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
 ARCHITECTURES = {"clip-rn50": "RN50-quickgelu", "clip-vit-b32": "ViT-B-32-quickgelu"}
 DIMS = {"clip-rn50": 1024, "clip-vit-b32": 512}
@@ -161,7 +161,7 @@ def test_missing_weights_are_told_with_both_ways_and_the_checksum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
+    monkeypatch.setattr("voxel_atlas.atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
     with pytest.raises(MissingWeightsError) as error:
         backbones.load("clip-rn50", home=tmp_path)
     message = str(error.value)
@@ -181,8 +181,8 @@ def test_another_network_needs_a_line_in_the_registry_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, tag: str, said: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
-    monkeypatch.setitem(backbones._MODELS, "another", ("atlas.backbones.openclip", architecture, tag))
+    monkeypatch.setattr("voxel_atlas.atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
+    monkeypatch.setitem(backbones._MODELS, "another", ("voxel_atlas.atlas.backbones.openclip", architecture, tag))
     with pytest.raises(MissingWeightsError, match=said):
         backbones.load("another", home=tmp_path)
 
@@ -190,7 +190,7 @@ def test_another_network_needs_a_line_in_the_registry_only(
 def test_weights_in_the_hub_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "open_clip_model.safetensors").write_bytes(b"not weights")
     monkeypatch.setattr(
-        "atlas.backbones.openclip.try_to_load_from_cache",
+        "voxel_atlas.atlas.backbones.openclip.try_to_load_from_cache",
         lambda repository, file: str(tmp_path / file) if repository == "timm/resnet50_clip.openai" else None,
     )
     with pytest.raises(BadInputError, match=r"open_clip_model.safetensors: not a readable file of weights"):
@@ -199,7 +199,7 @@ def test_weights_in_the_hub_cache_are_found(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_cut_download_of_openai_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
+    monkeypatch.setattr("voxel_atlas.atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
     path = tmp_path / ".cache" / "clip" / "RN50.pt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half of it")

@@ -9,10 +9,10 @@ import torch
 import torchvision
 from PIL import Image as PILImage
 
-from atlas import backbones
-from atlas.backbones.interface import Backbone, Image
-from atlas.backbones.torchvision import TorchVision
-from schemas.errors import BadInputError, MissingWeightsError, NotFoundError
+from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.backbones.interface import Backbone, Image
+from voxel_atlas.atlas.backbones.torchvision import TorchVision
+from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError, NotFoundError
 
 DIMS = {"resnet50": 2048, "alexnet": 9216}
 

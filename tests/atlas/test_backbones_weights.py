@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from atlas.backbones.weights import check_sha256, fingerprint, load_into, read_state
-from schemas.errors import BadInputError
+from voxel_atlas.atlas.backbones.weights import check_sha256, fingerprint, load_into, read_state
+from voxel_atlas.schemas.errors import BadInputError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atlas.index import VectorIndex, unit
+from voxel_atlas.atlas.index import VectorIndex, unit
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "detic_clip_text"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.content import conform, content_sha256
-from schemas.errors import BadInputError
-from schemas.tables import TABLES
+from voxel_atlas.atlas.content import conform, content_sha256
+from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.tables import TABLES
 
 WEIGHTS = st.lists(st.lists(st.floats(width=32), max_size=4), max_size=20)
 

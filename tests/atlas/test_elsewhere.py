@@ -6,8 +6,8 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
-from atlas.backbones.elsewhere import reloadable
-from schemas.errors import BadInputError
+from voxel_atlas.atlas.backbones.elsewhere import reloadable
+from voxel_atlas.schemas.errors import BadInputError
 
 loaded: list[str] = []
 

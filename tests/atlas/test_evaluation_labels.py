@@ -17,11 +17,11 @@ from toy_atlas import (
     words_rows,
 )
 
-from atlas.evaluation.labels import label_cosines, label_spread, region_labels, region_overlap
-from atlas.evaluation.recovery import concept_recovery, planted
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.atlas.evaluation.labels import label_cosines, label_spread, region_labels, region_overlap
+from voxel_atlas.atlas.evaluation.recovery import concept_recovery, planted
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 N = 30
 WEIGHTS = random_weights(N)

@@ -24,14 +24,14 @@ from toy_atlas import (
     subject_rows,
 )
 
-from atlas.concepts import Towers
-from atlas.export import export
-from atlas.release.texts import CITATION
-from atlas.release.verify import problems
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.errors import BadInputError, NotFoundError, StoreError
-from schemas.tables import DDL, TABLES
+from voxel_atlas.atlas.concepts import Towers
+from voxel_atlas.atlas.export import export
+from voxel_atlas.atlas.release.texts import CITATION
+from voxel_atlas.atlas.release.verify import problems
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError
+from voxel_atlas.schemas.tables import DDL, TABLES
 
 
 def func(release: Path, name: str) -> Path:

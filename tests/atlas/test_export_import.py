@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from toy_atlas import SURFACE, VOLUME, model_rows, put, random_weights, run_rows, words_rows
 
-from atlas.export import export
-from atlas.maintenance import remove_model
-from atlas.release.importing import import_release
-from atlas.release.tables import parquet_name
-from atlas.release.verify import problems, write_sums
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.errors import BadInputError, LedgerConflictError, NotFoundError
-from schemas.tables import TABLES
+from voxel_atlas.atlas.export import export
+from voxel_atlas.atlas.maintenance import remove_model
+from voxel_atlas.atlas.release.importing import import_release
+from voxel_atlas.atlas.release.tables import parquet_name
+from voxel_atlas.atlas.release.verify import problems, write_sums
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, NotFoundError
+from voxel_atlas.schemas.tables import TABLES
 
 
 def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
@@ -242,7 +242,7 @@ def test_a_copied_release_is_as_good(release: Path, other: Store, tmp_path: Path
 
 _SERVES = """
 import sys
-from atlas.store import Store
+from voxel_atlas.atlas.store import Store
 with Store.open(sys.argv[1]) as store, store.offered():
     print("open", flush=True)
     sys.stdin.read()

@@ -19,9 +19,9 @@ from toy_atlas import (
     words_rows,
 )
 
-from atlas.concepts import Towers
-from atlas.search import Atlas
-from atlas.store import Store
+from voxel_atlas.atlas.concepts import Towers
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
 
 MODEL = "simulated/S1/toy/aaaaaa"
 

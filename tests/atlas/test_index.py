@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atlas import codes
-from atlas import index as index_module
-from atlas.index import VectorIndex, unit
+from voxel_atlas.atlas import codes
+from voxel_atlas.atlas import index as index_module
+from voxel_atlas.atlas.index import VectorIndex, unit
 
 
 def brute_force(vectors, query, k, mask=None):

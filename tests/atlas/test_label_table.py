@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_atlas import METHOD, VOLUME, WORDS, label_rows, put, words_rows
 
-from atlas.label_table import LabelTable
-from atlas.store import Store
+from voxel_atlas.atlas.label_table import LabelTable
+from voxel_atlas.atlas.store import Store
 
 MODEL = {"model_id": VOLUME, "subject_id": "simulated/S1"}
 labelled = st.dictionaries(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from atlas.backbones import load
-from atlas.backbones.lite import ALIGNMENT, RECIPE
-from schemas.errors import MissingWeightsError
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.lite import ALIGNMENT, RECIPE
+from voxel_atlas.schemas.errors import MissingWeightsError
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from atlas.backbones.efficientnet import _BATCH, ImageTower, _mean_after_clipping, _shares, _squeezed
-from atlas.backbones.lite import sentence_weights
-from atlas.backbones.sentences import SentenceTower
-from atlas.backbones.threads import in_threads
-from atlas.cores import n_cores
-from schemas.errors import MissingWeightsError
+from voxel_atlas.atlas.backbones.efficientnet import _BATCH, ImageTower, _mean_after_clipping, _shares, _squeezed
+from voxel_atlas.atlas.backbones.lite import sentence_weights
+from voxel_atlas.atlas.backbones.sentences import SentenceTower
+from voxel_atlas.atlas.backbones.threads import in_threads
+from voxel_atlas.atlas.cores import n_cores
+from voxel_atlas.schemas.errors import MissingWeightsError
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from toy_atlas import SURFACE, VOLUME, model_rows, put, random_weights, run_rows, subject_rows
 
-from atlas.maintenance import STEPS, Step, remove_model, upgrade, vacuum
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
-from schemas.tables import FORMAT_VERSION, OF_MODEL, TABLES
+from voxel_atlas.atlas.maintenance import STEPS, Step, remove_model, upgrade, vacuum
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
+from voxel_atlas.schemas.tables import FORMAT_VERSION, OF_MODEL, TABLES
 
 
 def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
@@ -137,7 +137,7 @@ def test_vacuum_keeps_vectors_uncompressed(worn: str) -> None:
 
 _HOLD = """
 import contextlib, sys
-from atlas.store import Store
+from voxel_atlas.atlas.store import Store
 with Store.open(sys.argv[1], read_only=sys.argv[2] == "reads") as store:
     with store.offered() if sys.argv[2] == "serves" else contextlib.nullcontext():
         print("open", flush=True)
@@ -164,8 +164,8 @@ def test_a_file_that_another_process_has_open_is_left_alone(worn: str, how: str,
 
 _KILLED = """
 import os, pathlib, signal, sys
-from atlas import maintenance
-from atlas.files import sync_folder
+from voxel_atlas.atlas import maintenance
+from voxel_atlas.atlas.files import sync_folder
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "after":
     maintenance.sync_folder = kill
@@ -196,7 +196,7 @@ def test_a_vacuum_that_fails_leaves_the_file_as_it_was(worn: str, monkeypatch: p
         raise StoreError("stop")
 
     if step == "copy":
-        monkeypatch.setattr("atlas.maintenance._require_same_counts", fails)
+        monkeypatch.setattr("voxel_atlas.atlas.maintenance._require_same_counts", fails)
     else:
         monkeypatch.setattr(Path, "replace", fails)
     with pytest.raises(StoreError, match="stop"):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.recent import Recent
+from voxel_atlas.atlas.recent import Recent
 
 
 @given(

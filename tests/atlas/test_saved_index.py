@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, words_rows
 
-from atlas import readouts, saved_index
-from atlas.index import VectorIndex, unit
-from atlas.search import Atlas
-from atlas.store import Store
+from voxel_atlas.atlas import readouts, saved_index
+from voxel_atlas.atlas.index import VectorIndex, unit
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
 
 FINGERPRINT = "f" * 64
 

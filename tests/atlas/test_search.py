@@ -21,10 +21,10 @@ from toy_atlas import (
     words_rows,
 )
 
-import atlas as atlas_package
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.errors import BadInputError, NotFoundError
+import voxel_atlas as atlas_package
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 MODEL = "simulated/S1/toy/aaaaaa"
 

@@ -17,9 +17,9 @@ import pytest
 from addresses import server
 from batches import append, encoding, labels
 
-from atlas import served
-from atlas.store import Store
-from schemas.errors import BadInputError, StoreError, StoreLockedError
+from voxel_atlas.atlas import served
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, StoreError, StoreLockedError
 
 N_ROWS, DIM, N_BATCHES = 300, 64, 6
 
@@ -30,8 +30,8 @@ _INGESTER += """
 import os, signal, sys
 import numpy as np
 from batches import encoding
-from atlas import links, quack
-from atlas.store import Store
+from voxel_atlas.atlas import links, quack
+from voxel_atlas.atlas.store import Store
 
 address, step, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 n = 0
@@ -82,7 +82,7 @@ def ingester(address: str, step: str = "never", last: int = 0) -> subprocess.Pop
 def client(address: str) -> Iterator[Callable[[], str]]:
     """A process that has the served atlas open, and counts its labels whenever it is asked."""
     code = (
-        "import sys; from atlas.store import Store\n"
+        "import sys; from voxel_atlas.atlas.store import Store\n"
         "with Store.open(sys.argv[1]) as store:\n"
         "    for _ in sys.stdin: print(store.arrow('SELECT lemma FROM label').num_rows, flush=True)"
     )

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image as PILImage
 
-from atlas.backbones.batches import Batches
-from atlas.backbones.efficientnet import ImageTower
-from atlas.backbones.shrinking import ShrinkingBatches
-from schemas.errors import BadInputError
+from voxel_atlas.atlas.backbones.batches import Batches
+from voxel_atlas.atlas.backbones.efficientnet import ImageTower
+from voxel_atlas.atlas.backbones.shrinking import ShrinkingBatches
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def test_out_of_gpu_memory_halves_the_batch_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from atlas.evaluation.statistics import (
+from voxel_atlas.atlas.evaluation.statistics import (
     auc,
     correlation_intervals,
     correlations,
@@ -23,7 +23,7 @@ from atlas.evaluation.statistics import (
     resampled_means,
     signed_rank_p,
 )
-from schemas.errors import BadInputError
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def draws(n: int, effect: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

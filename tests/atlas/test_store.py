@@ -11,10 +11,10 @@ from batches import append, encoding, labels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atlas import links, quack
-from atlas.store import Store
-from schemas.errors import BadInputError, LedgerConflictError, StoreError
-from schemas.tables import TABLES
+from voxel_atlas.atlas import links, quack
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, StoreError
+from voxel_atlas.schemas.tables import TABLES
 
 
 @pytest.fixture

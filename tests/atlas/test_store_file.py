@@ -12,8 +12,8 @@ import pytest
 from batches import append, encoding, labels
 from disks import disk_of, make_read_only
 
-from atlas.store import Store
-from schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
 
 
 def test_what_was_written_is_there_after_reopening(address: str) -> None:
@@ -113,7 +113,7 @@ def test_nothing_is_made_where_nothing_was_asked_for(address: str) -> None:
 
 
 def test_another_process_that_has_the_file_is_named(store: Store, address: str) -> None:
-    code = "import sys; from atlas.store import Store; Store.open(sys.argv[1])"
+    code = "import sys; from voxel_atlas.atlas.store import Store; Store.open(sys.argv[1])"
     child = subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True)
     assert "StoreLockedError" in child.stderr
     assert f"process {os.getpid()}" in child.stderr

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atlas.search import Atlas
+from voxel_atlas.atlas.search import Atlas
 
 MODEL = "simulated/S1/toy/aaaaaa"
 

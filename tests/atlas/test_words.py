@@ -1,9 +1,9 @@
 import pytest
 from toy_atlas import METHOD, WORDS, label_rows, put, word_vector
 
-from atlas.labels import label_id
-from atlas.search import Atlas
-from schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.atlas.labels import label_id
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 MODEL = "simulated/S1/toy/aaaaaa"
 

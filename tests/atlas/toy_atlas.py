@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from atlas.labels import label_id
-from atlas.store import Store
+from voxel_atlas.atlas.labels import label_id
+from voxel_atlas.atlas.store import Store
 
 DIM = 8
 WORDS = ("cake", "pizza", "face", "house", "sign", "dog")

@@ -2,7 +2,7 @@
 
 import os
 
-from schemas.errors import BadInputError
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def plus(given: int, item: int) -> int:

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture, tiny_config
 
-from atlas import backbones
-from atlas.store import Store
-from ingest import pipeline
-from ingest.datasets import open_dataset
+from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.ingest.datasets import open_dataset
 
 COLOURS = ("rose", "leaf", "lake", "lemon")
 N_IMAGES, N_VOXELS = 240, 48

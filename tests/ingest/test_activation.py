@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tiny import TinyBackbone, picture
 
-from ingest.dissection import activation
-from ingest.dissection.activation import by_image, image_maps, top_images
+from voxel_atlas.ingest.dissection import activation
+from voxel_atlas.ingest.dissection.activation import by_image, image_maps, top_images
 
 
 @given(

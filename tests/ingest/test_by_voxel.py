@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config
 
-from atlas.store import Store
-from ingest import pipeline
-from ingest.dissection.nouns import NounExtractor
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
 
 
 class Naming(TinyCaptioner):

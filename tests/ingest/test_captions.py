@@ -11,10 +11,10 @@ from transformers import (
     BlipProcessor,
 )
 
-from ingest.dissection.blip import BlipCaptioner
-from ingest.dissection.captions import LiteCaptioner, load_captioner
-from ingest.dissection.nouns import NounExtractor
-from schemas.errors import BadInputError, MissingWeightsError
+from voxel_atlas.ingest.dissection.blip import BlipCaptioner
+from voxel_atlas.ingest.dissection.captions import LiteCaptioner, load_captioner
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
+from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

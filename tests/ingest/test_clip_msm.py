@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.dissection.clip_msm import ClipMsm, clip_msm, hard, soft
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.dissection.clip_msm import ClipMsm, clip_msm, hard, soft
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def literal(top: np.ndarray, image_text: np.ndarray, prior_weight: float = 1.0) -> np.ndarray:

@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ingest.dissection.crops import SIDE, CropRules, area, crop_boxes, cut, overlap
-from ingest.dissection.regions import grey_histogram, otsu_threshold, region_boxes
+from voxel_atlas.ingest.dissection.crops import SIDE, CropRules, area, crop_boxes, cut, overlap
+from voxel_atlas.ingest.dissection.regions import grey_histogram, otsu_threshold, region_boxes
 
 MAPS = hnp.arrays(
     np.float32,

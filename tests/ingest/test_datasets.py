@@ -11,13 +11,13 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from ingest.datasets import check_dataset, open_dataset
-from ingest.datasets.fingerprint import data_sha256, file_sha256
-from ingest.datasets.pictures import read_picture
-from ingest.datasets.regions import Region, region_frames, selected, union
-from ingest.datasets.trials import LEFT_OUT, Block, mean_responses, repeats, zscored
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.datasets.fingerprint import data_sha256, file_sha256
+from voxel_atlas.ingest.datasets.pictures import read_picture
+from voxel_atlas.ingest.datasets.regions import Region, region_frames, selected, union
+from voxel_atlas.ingest.datasets.trials import LEFT_OUT, Block, mean_responses, repeats, zscored
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 
 @given(

@@ -11,10 +11,10 @@ from nibabel import cifti2
 from numpy.typing import NDArray
 from PIL import Image
 
-from ingest.datasets import check_dataset, open_dataset
-from ingest.datasets.folder import Folder
-from schemas.config import IngestConfig
-from schemas.errors import AtlasError, BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.datasets.folder import Folder
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import AtlasError, BadInputError, NotFoundError, SpaceMismatchError
 
 N_TRIALS, N_IMAGES = 12, 6
 X, Y, Z = 4, 3, 2

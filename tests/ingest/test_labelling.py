@@ -9,11 +9,11 @@ import pytest
 from test_scoring import literal_scores
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, picture, tiny_config
 
-from atlas.search import Atlas
-from atlas.store import Store
-from ingest import pipeline, redissection
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline, redissection
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 EVERY_METHOD = ("brainlmm-eq2", "brainlmm-released", "clip-msm")
 CONCEPTS = ("rose", "leaf", "truck")

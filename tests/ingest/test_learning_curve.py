@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from ingest.encoding.learning_curve import LearningCurve
-from ingest.encoding.metrics import r2
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.split import split_by
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.encoding.learning_curve import LearningCurve
+from voxel_atlas.ingest.encoding.metrics import r2
+from voxel_atlas.ingest.encoding.ridge import Ridge
+from voxel_atlas.ingest.encoding.split import split_by
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError
 
 CONFIG = IngestConfig(dataset="simulated", subject="S1", n_alphas=30)
 

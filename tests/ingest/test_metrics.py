@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
-from ingest.encoding.metrics import drop_reasons, pearson, r2
+from voxel_atlas.ingest.encoding.metrics import drop_reasons, pearson, r2
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from nibabel import cifti2
 from numpy.typing import NDArray
 from PIL import Image
 
-from ingest.datasets import check_dataset, open_dataset
-from ingest.datasets.nod import Nod, localiser_files
-from ingest.datasets.nod_runs import events_images, results_folder, runs, subject_name
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.datasets.nod import Nod, localiser_files
+from voxel_atlas.ingest.datasets.nod_runs import events_images, results_folder, runs, subject_name
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 
 SHARED = Path(os.environ.get("VOXEL_ATLAS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 REAL = SHARED / "nod_ds004496"

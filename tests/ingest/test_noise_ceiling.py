@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from ingest.datasets.planting import CONCEPTS, EARLY, Regions, choose_voxels, plant
-from ingest.encoding.metrics import r2
-from ingest.encoding.noise_ceiling import noise_ceiling, r2_of_ceiling
-from ingest.encoding.ridge import Ridge
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.datasets.planting import CONCEPTS, EARLY, Regions, choose_voxels, plant
+from voxel_atlas.ingest.encoding.metrics import r2
+from voxel_atlas.ingest.encoding.noise_ceiling import noise_ceiling, r2_of_ceiling
+from voxel_atlas.ingest.encoding.ridge import Ridge
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def test_ceiling_is_the_formula_of_the_data_set() -> None:

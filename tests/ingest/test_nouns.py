@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.dissection.nouns import NounExtractor
-from ingest.dissection.phrases import is_fixed_phrase
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
+from voxel_atlas.ingest.dissection.phrases import is_fixed_phrase
 
 CAPTIONS = Path(__file__).parent / "data" / "captions.tsv"
 

@@ -15,9 +15,9 @@ import scipy.io
 import scipy.stats
 from numpy.typing import NDArray
 
-from ingest.datasets import check_dataset, open_dataset
-from ingest.datasets.nsd import Nsd
-from ingest.datasets.nsd_design import (
+from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.datasets.nsd import Nsd
+from voxel_atlas.ingest.datasets.nsd_design import (
     RUN_TRIALS,
     SESSIONS,
     coco_images,
@@ -26,8 +26,8 @@ from ingest.datasets.nsd_design import (
     run_slices,
     trial_images,
 )
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 
 X, Y, Z = 5, 4, 3
 N_VERTICES = (7, 6)

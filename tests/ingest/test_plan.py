@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from test_labelling import ingest, rows
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator
 
-from atlas.store import Store
-from ingest import pipeline, redissection
-from ingest.dissection.vocabulary import grown, shortened
-from ingest.plan import Plan
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline, redissection
+from voxel_atlas.ingest.dissection.vocabulary import grown, shortened
+from voxel_atlas.ingest.plan import Plan
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
-from ingest.datasets.planting import CONCEPTS, EARLY, PREFERRED, Regions, choose_voxels, patch_contrast, plant, shown
-from ingest.scenes.concepts import CATEGORY_OF
+from voxel_atlas.ingest.datasets.planting import (
+    CONCEPTS,
+    EARLY,
+    PREFERRED,
+    Regions,
+    choose_voxels,
+    patch_contrast,
+    plant,
+    shown,
+)
+from voxel_atlas.ingest.scenes.concepts import CATEGORY_OF
 
 
 @pytest.fixture(scope="module")

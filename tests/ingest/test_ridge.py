@@ -9,9 +9,9 @@ from sklearn.linear_model import Ridge as PlainRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import PredefinedSplit
 
-from ingest.encoding.ridge import COMMON, Ridge, alpha_grid
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.encoding.ridge import COMMON, Ridge, alpha_grid
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError
 
 ALPHAS = np.logspace(-8, 10, 100)
 DEFECTS = ("dead", "constant", "duplicate", "collinear", "one-hot", "unseen")
@@ -216,7 +216,7 @@ def test_weights_of_common_penalties_are_those_of_rare_ones(
     fit = Ridge(features, ALPHAS, folds).fit(responses)
     counts = np.unique(fit.alpha, return_counts=True)[1]
     assert counts.min() < 25 * COMMON < d * COMMON < counts.max()  # some penalties are rare, and some are common
-    monkeypatch.setattr("ingest.encoding.ridge.SOLUTION_BYTES", 0)
+    monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.SOLUTION_BYTES", 0)
     expected = Ridge(features, ALPHAS, folds).fit(responses).weights
     np.testing.assert_allclose(fit.weights, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
 
@@ -225,9 +225,9 @@ def test_weights_do_not_depend_on_what_was_fitted_before(monkeypatch: pytest.Mon
     features, responses = problem(120, 30, 400, noise=3.0)
     folds = validation_folds(120, 1)
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
-    monkeypatch.setattr("ingest.encoding.ridge.VOXELS_AT_ONCE", 20)
+    monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.VOXELS_AT_ONCE", 20)
     # Room for the solutions of one chunk: those of the first half are dropped in the second, and some are made again.
-    monkeypatch.setattr("ingest.encoding.ridge.SOLUTION_BYTES", 11 * 31 * 30 * 8)
+    monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.SOLUTION_BYTES", 11 * 31 * 30 * 8)
     ridge = Ridge(features, ALPHAS, folds)
     ridge.fit(responses[:, :200])
     fit = ridge.fit(responses[:, 200:])
@@ -252,8 +252,8 @@ def test_voxels_do_not_depend_on_their_chunk_or_on_the_number_of_threads(
     features, responses = problem(120, 30, 25, noise=3.0)
     ridge = Ridge(features, ALPHAS, validation_folds(120, 3))
     whole = ridge.fit(responses)
-    monkeypatch.setattr("ingest.encoding.ridge.VOXELS_AT_ONCE", 7)
-    monkeypatch.setattr("ingest.encoding.ridge.IMAGES_AT_ONCE", 13)
+    monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.VOXELS_AT_ONCE", 7)
+    monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.IMAGES_AT_ONCE", 13)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     pieces = ridge.fit(responses)
     assert np.array_equal(whole.alpha, pieces.alpha)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scene_pictures import disc, toy_pictures
 
-from ingest.scenes.compose import SIZE, choose, compose
-from ingest.scenes.concepts import CATEGORIES, CATEGORY_OF, portrait, stamp_concept
-from ingest.scenes.cutouts import CutOut
-from ingest.scenes.lettering import lettering_cutouts
+from voxel_atlas.ingest.scenes.compose import SIZE, choose, compose
+from voxel_atlas.ingest.scenes.concepts import CATEGORIES, CATEGORY_OF, portrait, stamp_concept
+from voxel_atlas.ingest.scenes.cutouts import CutOut
+from voxel_atlas.ingest.scenes.lettering import lettering_cutouts
 
 PICTURES = toy_pictures()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.scenes.packages import package_root
+from voxel_atlas.ingest.scenes.packages import package_root
 
 APT = """#!/bin/sh
 echo "$*" >> {log}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image as PIL_Image
 
-from ingest.progress import Silent
-from ingest.scenes import emoji, pictures
-from ingest.scenes.concepts import CATEGORY_OF
-from ingest.scenes.stamps import stamp_cutouts
-from schemas.errors import NotFoundError
+from voxel_atlas.ingest.progress import Silent
+from voxel_atlas.ingest.scenes import emoji, pictures
+from voxel_atlas.ingest.scenes.concepts import CATEGORY_OF
+from voxel_atlas.ingest.scenes.stamps import stamp_cutouts
+from voxel_atlas.schemas.errors import NotFoundError
 
 
 def stamp(root: Path, name: str, text: str | None = None) -> None:

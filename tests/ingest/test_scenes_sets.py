@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scene_pictures import toy_pictures
 
-from atlas.backbones import load
-from atlas.backbones.lite import ALIGNMENT, is_current
-from ingest.scenes import maker, scene_set
-from ingest.scenes.alignment import _ridge, _without, calibrate
-from ingest.scenes.maker import SceneMaker
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.lite import ALIGNMENT, is_current
+from voxel_atlas.ingest.scenes import maker, scene_set
+from voxel_atlas.ingest.scenes.alignment import _ridge, _without, calibrate
+from voxel_atlas.ingest.scenes.maker import SceneMaker
 
 
 @pytest.fixture(autouse=True)

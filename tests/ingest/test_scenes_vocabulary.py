@@ -2,9 +2,9 @@
 
 import pytest
 
-from ingest.scenes import vocabulary
-from ingest.scenes.wordnet import WordNet
-from schemas.errors import NotFoundError
+from voxel_atlas.ingest.scenes import vocabulary
+from voxel_atlas.ingest.scenes.wordnet import WordNet
+from voxel_atlas.schemas.errors import NotFoundError
 
 DATA = """  1 This is a licence.
 00000001 03 n 01 entity 0 000 | what is
@@ -61,6 +61,6 @@ def test_the_vocabulary_is_kept(tmp_path, monkeypatch):
 
 
 def test_without_wordnet_the_error_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("ingest.scenes.wordnet.package_root", lambda *_: None)
+    monkeypatch.setattr("voxel_atlas.ingest.scenes.wordnet.package_root", lambda *_: None)
     with pytest.raises(NotFoundError, match="wordnet-base"):
         vocabulary.concrete_nouns(tmp_path)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.dissection import scoring
-from ingest.dissection.scoring import Pictures, Scores, Similarity, mean_ranks, probe_mean, score
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.dissection import scoring
+from voxel_atlas.ingest.dissection.scoring import Pictures, Scores, Similarity, mean_ranks, probe_mean, score
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def literal_scores(

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, pearsonr
 
-from ingest.encoding.ridge import Ridge
-from ingest.encoding.significance import benjamini_hochberg, bootstrap_p, correlation_p, p_values
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.encoding.ridge import Ridge
+from voxel_atlas.ingest.encoding.significance import benjamini_hochberg, bootstrap_p, correlation_p, p_values
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def naive_bootstrap_count(measured: np.ndarray, predicted: np.ndarray, n_resamples: int, seed: int) -> int:

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from scene_pictures import toy_pictures
 
-from ingest.datasets.planting import EARLY, PREFERRED, Regions
-from ingest.datasets.simulated import Simulated
-from ingest.scenes import scene_set
-from ingest.scenes.concepts import CATEGORY_OF
+from voxel_atlas.ingest.datasets.planting import EARLY, PREFERRED, Regions
+from voxel_atlas.ingest.datasets.simulated import Simulated
+from voxel_atlas.ingest.scenes import scene_set
+from voxel_atlas.ingest.scenes.concepts import CATEGORY_OF
 
 N_SCENES, N_VOXELS = 120, 700
 

@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ingest.encoding.split import LEARNING_BLOCKS, folds, learning_subsets, split, split_by
-from schemas.config import IngestConfig
-from schemas.errors import BadInputError
+from voxel_atlas.ingest.encoding.split import LEARNING_BLOCKS, folds, learning_subsets, split, split_by
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import BadInputError
 
 
 def config(**settings: object) -> IngestConfig:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from ingest.dissection.diffusion import DiffusionGenerator
-from ingest.dissection.synthesis import CollageGenerator, load_generator, seed_of
-from schemas.errors import BadInputError, MissingWeightsError
+from voxel_atlas.ingest.dissection.diffusion import DiffusionGenerator
+from voxel_atlas.ingest.dissection.synthesis import CollageGenerator, load_generator, seed_of
+from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
 # diffusers 0.42 takes the square root of a tensor through numpy, which torch 2.14 warns of.
 pytestmark = [

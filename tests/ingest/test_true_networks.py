@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from tiny import TinyDataset, digest, tiny_config
 
-from atlas import backbones
-from atlas.store import Store
-from ingest import pipeline
-from ingest.dissection.blip import BlipCaptioner
+from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.ingest.dissection.blip import BlipCaptioner
 
 pytestmark = [
     # diffusers 0.42 takes the square root of a tensor through numpy, which torch 2.14 warns of.

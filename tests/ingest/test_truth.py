@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from tiny import TinyDataset, tiny_config
 
-from ingest.evaluation.evidence import Evidence
-from ingest.evaluation.refit import learning_curve, sampled, shuffled_control
-from ingest.evaluation.truth import localiser_truth, response_truth, shown_by
-from schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.ingest.evaluation.evidence import Evidence
+from voxel_atlas.ingest.evaluation.refit import learning_curve, sampled, shuffled_control
+from voxel_atlas.ingest.evaluation.truth import localiser_truth, response_truth, shown_by
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 VOXELS = np.arange(10, dtype=np.int32)
 

@@ -16,12 +16,12 @@ from chores import end, plus
 from distributed import LocalCluster
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
-from atlas.store import Store
-from ingest import cluster as clusters
-from ingest import pipeline
-from ingest.cluster import Cluster
-from ingest.workers import Here, Workers, open_workers
-from schemas.errors import BadInputError, StoreError, WorkersError
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import cluster as clusters
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.ingest.cluster import Cluster
+from voxel_atlas.ingest.workers import Here, Workers, open_workers
+from voxel_atlas.schemas.errors import BadInputError, StoreError, WorkersError
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +195,8 @@ def test_no_address_is_this_process(tmp_path: Path) -> None:
 
 
 def test_dask_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "ingest.cluster")
-    monkeypatch.delattr("ingest.cluster")
+    monkeypatch.delitem(sys.modules, "voxel_atlas.ingest.cluster")
+    monkeypatch.delattr("voxel_atlas.ingest.cluster")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(BadInputError, match=r"needs distributed, .*pip install 'voxel-atlas\[cluster\]'"),

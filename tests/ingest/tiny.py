@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from atlas.store import Store
-from ingest.datasets.interface import Subject
-from schemas.config import IngestConfig
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest.datasets.interface import Subject
+from voxel_atlas.schemas.config import IngestConfig
 
 _RGB = {"rose": (230, 40, 60), "leaf": (40, 200, 60), "lake": (40, 70, 230), "lemon": (230, 220, 40)}
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from tiny import TinyCaptioner, TinyGenerator, digest
 from tiny_kills import forked, run
 
-from atlas.export import export
-from atlas.search import Atlas
-from ingest import pipeline
-from schemas.errors import AtlasError
+from voxel_atlas.atlas.export import export
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.schemas.errors import AtlasError
 
 _EXTRA = 3 << 20
 """More than an undisturbed run leaves: the log of what is not checkpointed yet lies beside the file."""

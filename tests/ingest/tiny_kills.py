@@ -19,12 +19,12 @@ from pathlib import Path
 
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
-from atlas import readouts
-from atlas.links import Local
-from atlas.search import Atlas
-from atlas.store import Store
-from ingest import pipeline
-from schemas.tables import TABLES
+from voxel_atlas.atlas import readouts
+from voxel_atlas.atlas.links import Local
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.ingest import pipeline
+from voxel_atlas.schemas.tables import TABLES
 
 _NOT_OF_BATCHES = {"atlas_format", "ledger"}
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.config import IngestConfig, Settings
+from voxel_atlas.schemas.config import IngestConfig, Settings
 
 
 @pytest.mark.parametrize("table", [Settings, IngestConfig])

@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 
-from schemas import errors
+from voxel_atlas.schemas import errors
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind is not errors.AtlasError]
 

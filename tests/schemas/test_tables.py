@@ -2,7 +2,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from schemas.tables import COMMENTS, DDL, TABLES
+from voxel_atlas.schemas.tables import COMMENTS, DDL, TABLES
 
 
 @pytest.fixture(scope="module")

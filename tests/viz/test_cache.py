@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viz.cache import cached, replacing
+from voxel_atlas.viz.cache import cached, replacing
 
 
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from schemas.errors import BadInputError, NotFoundError
-from viz import palette
-from viz.colormaps import COLOUR_BLIND_SAFE, DIVERGING, SUGGESTED, Scale, colours, fit_scale
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.viz import palette
+from voxel_atlas.viz.colormaps import COLOUR_BLIND_SAFE, DIVERGING, SUGGESTED, Scale, colours, fit_scale
 
 floats = hnp.arrays(np.float32, st.integers(0, 20), elements=st.floats(-1e6, 1e6, width=32) | st.just(np.nan))
 bounds = st.none() | st.floats(-1e5, 1e5)

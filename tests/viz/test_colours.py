@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.errors import BadInputError, NotFoundError
-from viz.colours import LabelColours, kept, label_colours
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.viz.colours import LabelColours, kept, label_colours
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from viz.contours import contours, rings
+from voxel_atlas.viz.contours import contours, rings
 
 
 def squares(*places: tuple[int, int, int], width: int = 400) -> NDArray[np.int32]:

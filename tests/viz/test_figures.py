@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from viz import figures
-from viz.colormaps import Scale
+from voxel_atlas.viz import figures
+from voxel_atlas.viz.colormaps import Scale
 
 RNG = np.random.default_rng(0)
 ROIS = ("V1", "V2", "V3", "OFA", "FFA", "EBA", "PPA", "OPA", "RSC", "VWFA", "FOOD", "all")

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import BadInputError, SpaceMismatchError
-from viz import flatmap, palette
-from viz.colormaps import colours
-from viz.surface import PixelMap, Surface, load_surface
+from voxel_atlas.schemas.errors import BadInputError, SpaceMismatchError
+from voxel_atlas.viz import flatmap, palette
+from voxel_atlas.viz.colormaps import colours
+from voxel_atlas.viz.surface import PixelMap, Surface, load_surface
 
 Quietly = Callable[..., Any]
 

@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import importing
-from viz.surface import load_surface
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.viz import importing
+from voxel_atlas.viz.surface import load_surface
 
 MIRROR = np.array([-1.0, 1, 1])
 

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import inflated
-from viz.contours import contours
-from viz.surface import Surface, regions
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.viz import inflated
+from voxel_atlas.viz.contours import contours
+from voxel_atlas.viz.surface import Surface, regions
 
 AWAY = {
     "lateral": {"left": (-1, 0, 0), "right": (1, 0, 0)},

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import flatmap
-from viz.maps import join, read_map
-from viz.surface import Surface
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.viz import flatmap
+from voxel_atlas.viz.maps import join, read_map
+from voxel_atlas.viz.surface import Surface
 
 
 @pytest.fixture(scope="module")

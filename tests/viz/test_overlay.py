@@ -3,8 +3,8 @@ from itertools import combinations
 import numpy as np
 from shapely import Point, Polygon
 
-from viz.lettering import fitted, font, one_line
-from viz.overlay import label_places, overlay
+from voxel_atlas.viz.lettering import fitted, font, one_line
+from voxel_atlas.viz.overlay import label_places, overlay
 
 SHAPE = (400, 800)
 

@@ -5,9 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from schemas.errors import BadInputError, NotFoundError
-from viz import page
-from viz.surface import Surface
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.viz import page
+from voxel_atlas.viz.surface import Surface
 
 
 def test_the_page_gets_the_pixel_map_in_rows_of_its_own_values(spheres: Surface) -> None:

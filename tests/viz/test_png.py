@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from viz.png import palette_png, rgba_png
+from voxel_atlas.viz.png import palette_png, rgba_png
 
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viz import raster
-from viz.raster import rasterise
+from voxel_atlas.viz import raster
+from voxel_atlas.viz.raster import rasterise
 
 
 def brute_force(points: np.ndarray, faces: np.ndarray, depth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

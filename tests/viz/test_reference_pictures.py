@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from viz import flatmap, inflated
-from viz.surface import Surface, regions
+from voxel_atlas.viz import flatmap, inflated
+from voxel_atlas.viz.surface import Surface, regions
 
 REFERENCES = Path(__file__).with_name("references")
 WIDTH = 200

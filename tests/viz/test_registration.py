@@ -4,8 +4,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from schemas.errors import BadInputError, NotFoundError
-from viz import registration
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.viz import registration
 
 SHAPE, SIZES = (10, 12, 8), (2.0, 1.5, 3.0)
 

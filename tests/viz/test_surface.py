@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from viz import filestore as stores
-from viz.paint import shown_values
-from viz.surface import Surface, load_surface, regions
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.viz import filestore as stores
+from voxel_atlas.viz.paint import shown_values
+from voxel_atlas.viz.surface import Surface, load_surface, regions
 
 LookAt = Callable[[Surface], None]
 Quietly = Callable[..., Any]
@@ -89,7 +89,7 @@ def test_the_second_time_neither_pycortex_nor_scipy_is_imported(store: Path, cac
     script = f"""
         import sys
         from pathlib import Path
-        from viz.surface import load_surface, regions
+        from voxel_atlas.viz.surface import load_surface, regions
         surface = load_surface("spheres", "grid", Path({str(cache)!r}), Path({str(store)!r}))
         surface.pixel_map(200), surface.roi_outlines()
         regions("spheres", "grid", Path({str(cache)!r}), Path({str(store)!r}))
@@ -104,7 +104,7 @@ def test_neither_the_users_configuration_nor_site_packages_are_written(tmp_path:
     script = f"""
         import os
         from pathlib import Path
-        from viz.surface import load_surface
+        from voxel_atlas.viz.surface import load_surface
         load_surface("spheres", "grid", Path({str(tmp_path / "cache")!r}), Path({str(store)!r})).roi_outlines()
         import cortex
         assert cortex.options.config.get("basic", "filestore").startswith({str(tmp_path)!r})

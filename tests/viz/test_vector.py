@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import BadInputError, SpaceMismatchError
-from viz import vector
-from viz.surface import Surface
+from voxel_atlas.schemas.errors import BadInputError, SpaceMismatchError
+from voxel_atlas.viz import vector
+from voxel_atlas.viz.surface import Surface
 
 HOSTILE = "<script>alert('$x$')</script> & 🎂 ‮עוגה " + "long " * 60
 

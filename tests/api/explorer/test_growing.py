@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from api.http import create_app
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
+from voxel_atlas.api.http import create_app
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
 
 
 def test_an_ingest_that_runs_is_followed_and_its_model_appears(

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import api.colours
-from api.assets import Assets
-from api.http import create_app
-from atlas.search import Atlas
-from atlas.store import Store
-from schemas.config import Settings
-from viz.colormaps import colours
-from viz.colours import LabelColours
+import voxel_atlas.api.colours as colours_module
+from voxel_atlas.api.assets import Assets
+from voxel_atlas.api.http import create_app
+from voxel_atlas.atlas.search import Atlas
+from voxel_atlas.atlas.store import Store
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.viz.colormaps import colours
+from voxel_atlas.viz.colours import LabelColours
 
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
@@ -31,7 +31,7 @@ def quick_colours(images: Any, labels: Sequence[str], vectors: Any) -> LabelColo
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.colours, "label_colours", quick_colours)
+    monkeypatch.setattr(colours_module, "label_colours", quick_colours)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,23 @@
+"""What does every voxel care about? Encoding models, label-free concepts and flatmaps in one queryable atlas.
+
+>>> import voxel_atlas as va
+>>> with va.open("atlas.duckdb") as atlas:
+...     atlas.similar_voxels("cake", first=5).frame
+
+The five packages are the folders beside this one, which are linked here, so that only this name is imported.
+"""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+for _part in ("schemas", "atlas", "ingest", "viz", "api"):
+    if not (Path(__file__).parent / _part).is_dir():
+        raise ImportError(
+            f"{Path(__file__).parent / _part} should be a symbolic link and is a text file: this checkout was made "
+            "without links. Run `git config core.symlinks true && git checkout -- voxel_atlas`, or install the wheel."
+        )
+
+from .atlas import open  # noqa: A004, E402 - va.open(…) reads well, and what it needs is checked above
+
+__all__ = ["__version__", "open"]
