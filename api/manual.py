@@ -11,7 +11,7 @@ import duckdb
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..atlas.release.texts import data_dictionary
+from ..atlas.release.documents import data_dictionary
 from ..schemas.config import IngestConfig, Settings
 from ..schemas.tables import DDL
 
@@ -74,7 +74,7 @@ def command_line_page() -> str:
     """Every command with its arguments and options."""
     from typer.main import get_command
 
-    from .cli import app
+    from .cli.main import app
 
     lines = [
         "# The command line\n",

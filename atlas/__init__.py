@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .remote import RemoteAtlas
-    from .search import Atlas
+    from .client import RemoteAtlas
+    from .search.atlas import Atlas
 
 if __name__ != "voxel_atlas.atlas":
     raise ImportError("`atlas` is a part of voxel_atlas: import voxel_atlas, or voxel_atlas.atlas.")
@@ -30,9 +30,9 @@ def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas |
     """
     # Imported here: they take a second, which `import atlas.labels` need not pay.
     if address.startswith(("http://", "https://")):
-        from .remote import RemoteAtlas
+        from .client import RemoteAtlas
 
         return RemoteAtlas(address, token=token)
-    from .search import Atlas
+    from .search.atlas import Atlas
 
     return Atlas.open(address, home=home, token=token)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from voxel_atlas.api.assets import WEB
+from voxel_atlas.api.http.assets import WEB
 
 CONCEPTS = (
     "cake", "face", "kitchen", "a smiling man", "dog", "house", "text on a sign", "pizza", "tennis player", "street",
@@ -97,7 +97,7 @@ def _served(home: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-c", "from voxel_atlas.api.cli import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from voxel_atlas.api.cli.main import main; main()", "serve", "--port", str(port)]
     server = subprocess.Popen(command, env={**os.environ, "VOXEL_ATLAS_HOME": str(home), "VOXEL_ATLAS_ATLAS": ""})
     try:
         for _ in range(300):

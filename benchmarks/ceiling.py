@@ -19,9 +19,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import figures
-from voxel_atlas.api import demo
+from voxel_atlas.api.cli import demo
 from voxel_atlas.atlas.backbones import load
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.encoding.metrics import r2 as coefficient
 from voxel_atlas.ingest.encoding.split import split_by
 from voxel_atlas.ingest.stages.encode import FeatureCache

@@ -35,10 +35,10 @@ import serving as serving_atlas
 from numpy.typing import NDArray
 
 import figures
-from voxel_atlas.api.server import PATIENCE_S, SWITCH_S
-from voxel_atlas.atlas.index import VectorIndex, unit
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.api.http.server import PATIENCE_S, SWITCH_S
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.store.store import Store
 
 DIM, BATCH = 512, 10_000
 GROWING = "simulated/R/growing"
@@ -51,7 +51,7 @@ Floats = NDArray[np.float32]
 
 _SERVER = """
 import sys
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 with Store.open(sys.argv[1]) as store, store.offered():
     print("ready", flush=True)
     sys.stdin.read()
@@ -60,7 +60,7 @@ _INGESTER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 from database import encoding
 address, model, n, dim, pace = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6])
 with Store.open(address) as store:
@@ -323,7 +323,7 @@ def search_peak(n: int) -> float:
     """GiB that a process with an index of n vectors holds; their float32 originals are mapped from disk."""
     code = (
         "import sys, numpy as np; from pathlib import Path; import figures\n"
-        "from voxel_atlas.atlas.index import VectorIndex\n"
+        "from voxel_atlas.atlas.search.index import VectorIndex\n"
         "n = int(sys.argv[1]); path = Path(sys.argv[2])\n"
         "v = np.lib.format.open_memmap(path, 'w+', np.float32, (n, 512)); r = np.random.default_rng(0)\n"
         "for a in range(0, n, 20000):\n"

@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import figures
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 
 PROGRAM = str(Path(sys.executable).with_name("voxel-atlas"))
 _PATIENCE_S = 60.0

@@ -26,19 +26,21 @@ import numpy as np
 import polars as pl
 
 import figures
-from voxel_atlas.api.demo import CONFIG, subject
-from voxel_atlas.atlas.backbones import efficientnet, load, sentences
+from voxel_atlas.api.cli.demo import CONFIG, subject
+from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image
-from voxel_atlas.atlas.backbones.lite import sentence_weights
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline
-from voxel_atlas.ingest.datasets.simulated import Simulated
-from voxel_atlas.ingest.dissection.captions import load_captioner
+from voxel_atlas.atlas.backbones.lite import efficientnet
+from voxel_atlas.atlas.backbones.lite import minilm as sentences
+from voxel_atlas.atlas.backbones.lite.lite import sentence_weights
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import run as pipeline
+from voxel_atlas.ingest.dissection.captioners import load_captioner
+from voxel_atlas.ingest.dissection.generators import load_generator
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
-from voxel_atlas.ingest.dissection.synthesis import load_generator
 from voxel_atlas.ingest.progress import Advance
-from voxel_atlas.ingest.scenes.alignment import calibrate
-from voxel_atlas.ingest.scenes.vocabulary import concrete_nouns
+from voxel_atlas.ingest.simulated.alignment import calibrate
+from voxel_atlas.ingest.simulated.noun_vocabulary import concrete_nouns
+from voxel_atlas.ingest.simulated.subject import Simulated
 from voxel_atlas.ingest.stages.encode import FeatureCache
 from voxel_atlas.schemas.config import IngestConfig, Settings
 

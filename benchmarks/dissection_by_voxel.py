@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image
-from voxel_atlas.ingest.dissection.captions import Captioner
+from voxel_atlas.ingest.dissection.captioners import Captioner
 from voxel_atlas.ingest.dissection.crops import SIDE, CropRules, cut
+from voxel_atlas.ingest.dissection.generators import Generator, seed_of
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
-from voxel_atlas.ingest.dissection.synthesis import Generator, seed_of
 from voxel_atlas.schemas.config import IngestConfig
 
 

@@ -17,15 +17,15 @@ from scipy.stats import binomtest
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 import figures
-from voxel_atlas.api.demo import CONFIG, subject
+from voxel_atlas.api.cli.demo import CONFIG, subject
+from voxel_atlas.api.report.analysis.measured_truth import response_truth
+from voxel_atlas.api.report.analysis.statistics import pearson
+from voxel_atlas.api.report.analysis.study_data import Evidence
 from voxel_atlas.atlas.backbones import load
-from voxel_atlas.atlas.evaluation.statistics import pearson
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest import redissection
-from voxel_atlas.ingest.evaluation.evidence import Evidence
-from voxel_atlas.ingest.evaluation.truth import response_truth
-from voxel_atlas.ingest.scenes.wordnet import WordNet
+from voxel_atlas.ingest.simulated.wordnet import WordNet
 from voxel_atlas.schemas.config import IngestConfig
 
 ABLATIONS: dict[str, dict[str, object]] = {

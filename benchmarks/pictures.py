@@ -25,8 +25,10 @@ from scipy.ndimage import gaussian_filter
 
 import figures
 from voxel_atlas.schemas.config import Settings
-from voxel_atlas.viz import filestore, flatmap, inflated, page, vector
-from voxel_atlas.viz.surface import Surface, load_surface, regions
+from voxel_atlas.viz.render import flatmap, inflated, vector
+from voxel_atlas.viz.surfaces import filestore
+from voxel_atlas.viz.surfaces import page_geometry as page
+from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
 
 WIDTH = 1024
 
@@ -142,8 +144,8 @@ def _cold(cache: Path) -> float:
         import time
         from pathlib import Path
         import matplotlib.colors, numpy as np
-        from voxel_atlas.viz import flatmap
-        from voxel_atlas.viz.surface import load_surface
+        from voxel_atlas.viz.render import flatmap
+        from voxel_atlas.viz.surfaces.surface import load_surface
         values = np.random.default_rng(0).normal(size=310_000).astype(np.float32)
         start = time.perf_counter()
         surface = load_surface("S1", "fullhead", Path({str(cache)!r}))
@@ -156,7 +158,7 @@ def _cold(cache: Path) -> float:
 
 def _umap() -> float:
     """Trustworthiness of the colours of 300 labels of 30 topics in 384 dimensions."""
-    from voxel_atlas.viz.colours import label_colours
+    from voxel_atlas.viz.render.label_colours import label_colours
 
     rng = np.random.default_rng(0)
     topics = rng.normal(size=(30, 384))

@@ -21,8 +21,8 @@ import numpy as np
 import polars as pl
 
 import figures
-from voxel_atlas.ingest.datasets.nod_runs import Run, events_images, runs
-from voxel_atlas.ingest.datasets.nsd_betas import session_reader
+from voxel_atlas.ingest.datasets.nod.nod_runs import Run, events_images, runs
+from voxel_atlas.ingest.datasets.nsd.betas import session_reader
 from voxel_atlas.ingest.datasets.trials import Block, mean_responses
 from voxel_atlas.ingest.datasets.volumes import Volume
 

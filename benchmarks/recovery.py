@@ -23,15 +23,15 @@ from skimage.io import imread
 from sklearn.datasets import load_sample_images
 
 import figures
-from voxel_atlas.api import demo
+from voxel_atlas.api.cli import demo
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Backbone
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.split import split_by
-from voxel_atlas.ingest.scenes.vocabulary import concrete_nouns
-from voxel_atlas.ingest.scenes.wordnet import WordNet
+from voxel_atlas.ingest.simulated.noun_vocabulary import concrete_nouns
+from voxel_atlas.ingest.simulated.wordnet import WordNet
 from voxel_atlas.ingest.stages.encode import FeatureCache
 from voxel_atlas.schemas.config import IngestConfig, Settings
 

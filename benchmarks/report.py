@@ -29,17 +29,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import figures
-from voxel_atlas.api import demo
+from voxel_atlas.api.cli import demo
+from voxel_atlas.api.report.analysis.label_statistics import embedded_labels, first_labels
+from voxel_atlas.api.report.analysis.statistics import paired
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Floats
-from voxel_atlas.atlas.evaluation.labels import embedded_labels, first_labels
-from voxel_atlas.atlas.evaluation.statistics import paired
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets import open_dataset
-from voxel_atlas.ingest.pipeline import ingest
+from voxel_atlas.ingest.run import ingest
 from voxel_atlas.schemas.config import IngestConfig, Settings
-from voxel_atlas.viz.surface import load_surface
+from voxel_atlas.viz.surfaces.surface import load_surface
 
 N_IMAGES = 400
 ROIS = {"face": "FFA", "body": "EBA", "place": "PPA", "food": "FOOD", "word": "VWFA"}

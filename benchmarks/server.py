@@ -24,14 +24,14 @@ from fuzz import fuzz
 from serving import WORDS, Answer, Client, Served, p50, random_atlas, serving
 
 import figures
-from voxel_atlas.api.graphql.context import Context
 from voxel_atlas.api.graphql.loaders import Loaders
+from voxel_atlas.api.graphql.request_context import Context
 from voxel_atlas.api.graphql.schema import schema
 from voxel_atlas.api.graphql.watch import Watch
-from voxel_atlas.api.server import PATIENCE_S
-from voxel_atlas.atlas.links import Result, Transaction
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.api.http.server import PATIENCE_S
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.links import Result, Transaction
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 VOXELS = """query ($concept: String!, $first: Int! = 20) { similarVoxels(concept: $concept, first: $first) {

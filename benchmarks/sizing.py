@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import figures
+from voxel_atlas.ingest.encoding.memory import bytes_to_fit
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.significance import bootstrap_p
 from voxel_atlas.ingest.encoding.split import folds
-from voxel_atlas.ingest.memory import bytes_to_fit
 from voxel_atlas.schemas.config import IngestConfig
 
 N_TRAIN, N_TEST, N_FEATURES, N_RESAMPLES = 8_500, 1_500, 1_024, 2_000

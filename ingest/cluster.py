@@ -23,8 +23,8 @@ import cloudpickle
 import dask
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
 
-from ..atlas.files import write_atomically
 from ..schemas.errors import BadInputError, StoreError, WorkersError
+from ..schemas.files import write_atomically
 
 _Given = TypeVar("_Given")
 _Item = TypeVar("_Item")

@@ -10,10 +10,10 @@ from ..atlas.backbones import load
 from ..atlas.backbones.interface import Backbone, Floats
 from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
-from .dissection.captions import Captioner
+from .dissection.captioners import Captioner
+from .dissection.generators import Generator
 from .dissection.scoring import Method
-from .dissection.synthesis import Generator
-from .stages import baseline
+from .stages import score_baseline as baseline
 from .stages.context import Context
 from .stages.describe import describe
 from .stages.encode import encode

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from ..atlas.backbones.interface import Floats
 from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
-from .dissection.captions import Captioner
+from .dissection.captioners import Captioner
+from .dissection.generators import Generator, seed_of
 from .dissection.nouns import NounExtractor
-from .dissection.synthesis import Generator, seed_of
 from .dissection.vocabulary import by_mention, grown, shortened
 from .labelling import voxels_to_label
 from .stages.candidates import Region, find_candidates
 from .stages.context import Context, ranges
 from .stages.describe import LazyCrops
-from .stages.fitted import fitted
+from .stages.fitted_voxels import fitted
 
 LIMITS = (1, 2, 5, 10, 20, 50)
 """Values of min_voxels_per_label whose effect is shown."""

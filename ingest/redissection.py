@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from ..atlas.backbones.interface import Backbone
-from ..atlas.store import Store
+from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
 from .datasets.interface import Dataset
 from .labelling import label_voxels, require_sense, voxels_to_label
-from .pipeline import load_networks, model_id_of, new_run_id, selected_voxels
 from .plan import Plan, plan
 from .progress import Progress, Silent
-from .runs import only_one, recorded
+from .run import load_networks, model_id_of, new_run_id, selected_voxels
+from .run_log import only_one, recorded
 from .stages.context import Context
 from .stages.encode import encode
 from .stages.inherit import inherit_fit, inherit_top_images

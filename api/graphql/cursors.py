@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from ...schemas.errors import BadInputError
-from .limits import MAX_FIRST
+from .query_limits import MAX_FIRST
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, TypeVar
 import polars as pl
 from strawberry.dataloader import DataLoader
 
-from ...atlas.label_table import LabelTable
-from ...atlas.search import Atlas
+from ...atlas.search.atlas import Atlas
+from ...atlas.search.label_table import LabelTable
 
 Row = dict[str, Any]
 

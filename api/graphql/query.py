@@ -7,21 +7,21 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import relay
 
-from ...atlas import across
+from ...atlas.search import across
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import FORMAT_VERSION
-from ..colours import colour_map
-from ..maps import MapRequest, value_map
-from .comparisons import CompareResult, PredictResult, compare, predict
-from .context import Info
+from ..maps.top_labels import colour_map
+from ..maps.value_maps import MapRequest, value_map
 from .cursors import Cursor, page_size, question
-from .enums import By, Method, Metric, PictureFormat, Readout
-from .fields import field
-from .flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, look
-from .images import decode_image
-from .subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
-from .voxels import First, Voxel, VoxelConnection, one_voxel
-from .words import Label, LabelConnection, ModelArgument, label_of, one_label
+from .request_context import Info
+from .types.comparisons import CompareResult, PredictResult, compare, predict
+from .types.enums import By, Method, Metric, PictureFormat, Readout
+from .types.fields import field
+from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, look
+from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
+from .types.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
+from .types.voxels import First, Voxel, VoxelConnection, one_voxel
+from .uploaded_images import decode_image
 
 After = Annotated[
     str | None, strawberry.argument(description="pageInfo.endCursor of the page before; null for the first page.")

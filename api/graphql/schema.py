@@ -13,11 +13,11 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from ...schemas.errors import BadInputError
-from .errors import CodedErrors, SocketsSubscribe
+from .error_codes import CodedErrors, SocketsSubscribe
 from .execution import Execution
-from .limits import MAX_KEPT, MAX_TOKENS, RULES
-from .progress import Subscription
 from .query import Query
+from .query_limits import MAX_KEPT, MAX_TOKENS, RULES
+from .types.progress_subscription import Subscription
 
 PUBLISHED = Path(__file__).parents[2] / "schemas" / "schema.graphql"
 RELEASED = PUBLISHED.with_name("released.graphql")

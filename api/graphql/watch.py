@@ -6,7 +6,7 @@ import math
 
 import strawberry
 
-from ...atlas.search import Atlas
+from ...atlas.search.atlas import Atlas
 
 INTERVAL_S = 1.0
 """Seconds between two looks at the ledger."""

@@ -2,12 +2,13 @@
 
 import polars as pl
 
-from ...viz import figures, flatmap, inflated
-from ...viz.overlay import Outlines
-from ..colours import colour_map
-from ..drawing import on_cells
-from ..maps import MapRequest, ValueMap, value_map
-from ..places import Place
+from ...viz.render import flatmap, inflated
+from ...viz.render.overlay import Outlines
+from ..maps.cortex_places import Place
+from ..maps.drawing import on_cells
+from ..maps.top_labels import colour_map
+from ..maps.value_maps import MapRequest, ValueMap, value_map
+from . import figures
 from .section import Section, about_simulated
 from .study import Model, Study
 

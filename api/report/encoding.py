@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...atlas.evaluation.statistics import interval
-from ...ingest.evaluation.refit import learning_curve, sampled, shuffled_control
 from ...schemas.errors import NotFoundError
-from ...viz import figures
-from ..maps import MapRequest, value_map
+from ..maps.value_maps import MapRequest, value_map
+from . import figures
+from .analysis.refit import learning_curve, sampled, shuffled_control
+from .analysis.statistics import interval
 from .cortex import bare_map
 from .section import Section, Shown, about_simulated
 from .study import Model, Study

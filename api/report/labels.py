@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from ...atlas.evaluation.labels import SHARE, label_cosines, label_spread, region_labels, region_overlap
-from ...atlas.evaluation.statistics import FEWEST_PAIRS, holm, paired_tests
 from ...schemas.errors import NotFoundError
-from ...viz import figures
+from . import figures
+from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
+from .analysis.statistics import FEWEST_PAIRS, holm, paired_tests
 from .section import Section, Shown
 from .study import Study
 

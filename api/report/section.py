@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ...schemas.errors import AtlasError
-from ...viz.figures import Drawing, saved
+from .figures import Drawing, saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ...atlas.evaluation.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
-from ...viz import figures
+from . import figures
+from .analysis.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
 from .labels import ABOUT_TESTS
 from .page import write
 from .section import Section, Shown

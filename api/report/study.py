@@ -9,16 +9,16 @@ from typing import Any
 import polars as pl
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.evaluation.labels import first_labels, methods_of
-from ...atlas.search import Atlas
+from ...atlas.search.atlas import Atlas
 from ...ingest.datasets import open_dataset
 from ...ingest.datasets.interface import Dataset
-from ...ingest.evaluation.evidence import Evidence
 from ...ingest.progress import Progress
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
-from .. import demo
-from ..places import Places
+from ..cli import demo
+from ..maps.cortex_places import Places
+from .analysis.label_statistics import first_labels, methods_of
+from .analysis.study_data import Evidence
 
 Model = dict[str, Any]
 """A row of `Atlas.models`."""

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...atlas.evaluation.recovery import concept_recovery, planted
-from ...atlas.evaluation.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
-from ...ingest.evaluation.truth import localiser_truth, response_truth, shown_by
 from ...schemas.errors import BadInputError, NotFoundError
-from ...viz import figures
+from . import figures
+from .analysis.measured_truth import localiser_truth, response_truth, shown_by
+from .analysis.recovery import concept_recovery, planted
+from .analysis.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
 from .labels import ABOUT_TESTS, TEST_COLUMNS
 from .section import Section, Shown
 from .study import Model, Study

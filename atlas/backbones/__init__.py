@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ...schemas.errors import NotFoundError
-from .elsewhere import reloadable
 from .interface import Backbone
+from .reloading import reloadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MODELS = {
-    "lite": ("voxel_atlas.atlas.backbones.lite",),
+    "lite": ("voxel_atlas.atlas.backbones.lite.lite",),
     "clip-rn50": ("voxel_atlas.atlas.backbones.openclip", "RN50-quickgelu", "openai"),
     "clip-vit-b32": ("voxel_atlas.atlas.backbones.openclip", "ViT-B-32-quickgelu", "openai"),
     "clip-vit-b16": ("voxel_atlas.atlas.backbones.openclip", "ViT-B-16-quickgelu", "openai"),

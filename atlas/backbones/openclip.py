@@ -17,7 +17,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
 from ...schemas.errors import BadInputError, MissingWeightsError
-from .batches import Batches
+from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image
 from .positions import centre_crop, weighted

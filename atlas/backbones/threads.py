@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from ..cores import n_cores
+from .cores import n_cores
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

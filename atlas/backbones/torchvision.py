@@ -14,7 +14,7 @@ import torchvision
 from torch import nn
 
 from ...schemas.errors import BadInputError, MissingWeightsError
-from .batches import Batches
+from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image
 from .positions import centre_crop, weighted

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.tables import OF_MODEL, SHARED
-from ..content import conform, content_sha256
-from ..store import Store
-from .tables import parquet_name, read_rows
+from ..store.content import conform, content_sha256
+from ..store.store import Store
+from .parquet_files import parquet_name, read_rows
 from .verify import SUMS, description, problems
 
 STAGE = "import"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import FORMAT_VERSION, TABLES
-from .tables import parquet_name
+from .parquet_files import parquet_name
 
 SUMS = "SHA256SUMS"
 DESCRIPTION = "dataset_description.json"

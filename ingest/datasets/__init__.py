@@ -21,15 +21,15 @@ def open_dataset(config: IngestConfig, home: Path) -> Dataset:
     """
     # Each reader brings its file formats' libraries, and one run needs one reader.
     if config.dataset == "nsd":
-        from .nsd import Nsd
+        from .nsd.nsd import Nsd
 
         return Nsd(config, home)
     if config.dataset == "nod":
-        from .nod import Nod
+        from .nod.nod import Nod
 
         return Nod(config)
     if config.dataset == "folder":
-        from .folder import Folder
+        from .folder.folder import Folder
 
         return Folder(config, home)
     raise BadInputError("A simulated subject has no files to open; `voxel-atlas demo` makes one.")
@@ -47,15 +47,15 @@ def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventor
         NotFoundError: There is no such subject, space or session.
     """
     if config.dataset == "nsd":
-        from . import nsd
+        from .nsd import nsd
 
         return nsd.check(config, n_features)
     if config.dataset == "nod":
-        from . import nod
+        from .nod import nod
 
         return nod.check(config, n_features)
     if config.dataset == "folder":
-        from . import folder
+        from .folder import folder
 
         return folder.check(config, n_features, home)
     raise BadInputError("A simulated subject has no files to check; `voxel-atlas demo` makes one.")

@@ -8,7 +8,7 @@ import polars as pl
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
-from ..memory import bytes_to_fit, require_memory
+from ..encoding.memory import bytes_to_fit, require_memory
 
 
 @dataclass(frozen=True)

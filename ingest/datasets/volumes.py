@@ -22,8 +22,8 @@ from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from ...atlas.files import write_atomically
 from ...schemas.errors import BadInputError, SpaceMismatchError
+from ...schemas.files import write_atomically
 from .fingerprint import combined_sha256, data_sha256
 from .trials import Floats, Indices
 

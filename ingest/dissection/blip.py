@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Floats, Image
 from ...atlas.backbones.shrinking import ShrinkingBatches
-from .captions import settings_name
+from .captioners import settings_name
 from .pretrained import load_pretrained
 
 MODELS = {"blip": "Salesforce/blip-image-captioning-base"}

@@ -8,7 +8,7 @@ import cv2
 
 from ...atlas.backbones.interface import Box, Floats, Image
 from ...schemas.config import IngestConfig
-from .regions import region_boxes
+from .map_regions import region_boxes
 
 SIDE = 375
 """Side in pixels to which the released code resizes images, maps and crops."""

@@ -17,9 +17,9 @@ from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Image
 from ...atlas.backbones.shrinking import ShrinkingBatches
 from ...schemas.errors import BadInputError
-from .captions import settings_name
+from .captioners import settings_name
+from .generators import drawable
 from .pretrained import load_pretrained
-from .synthesis import drawable
 
 MODELS = {"sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
 """Short names; the paper's generator is Stable Diffusion 1.5."""

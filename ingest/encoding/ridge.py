@@ -27,8 +27,8 @@ from torch import Tensor
 from ...atlas.backbones.threads import in_threads
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
-from ..memory import SOLUTION_BYTES
 from .cross_validation import Fold, Products
+from .memory import SOLUTION_BYTES
 from .metrics import Responses
 from .spectrum import Triangle, decomposed, principal_rows
 from .split import Indices, folds

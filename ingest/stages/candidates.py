@@ -15,7 +15,7 @@ from ...schemas.errors import BadInputError, NotFoundError
 from ..dissection.activation import Group, ImageMaps, by_image, image_maps, top_images
 from ..dissection.crops import CropRules, crop_boxes, cut
 from .context import Bench, Context, grouped
-from .fitted import FittedVoxels
+from .fitted_voxels import FittedVoxels
 
 _WHOLE: tuple[int, ...] = ()
 

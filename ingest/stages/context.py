@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...atlas.backbones.interface import Backbone, Image
-from ...atlas.store import Store
+from ...atlas.store.store import Store
 from ...schemas.config import IngestConfig
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError
 from ..datasets.interface import Dataset

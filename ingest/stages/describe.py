@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Floats, Image
 from ...schemas.errors import BadInputError
-from ..dissection.captions import Captioner
+from ..dissection.captioners import Captioner
 from ..dissection.crops import cut
 from .candidates import Region, find_candidates
 from .context import Bench, Context, grouped, ranges
-from .fitted import fitted
+from .fitted_voxels import fitted
 
 _CAPTIONS_PER_COMMIT = 512
 _CAPTIONS_TO_SKIP = 16

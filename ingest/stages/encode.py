@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...atlas.backbones.interface import Backbone, Floats, Image
-from ...atlas.files import write_atomically
+from ...schemas.files import write_atomically
 from .context import Bench, Context, ranges
 
 _IMAGES_PER_FILE = 64

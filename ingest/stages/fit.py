@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Floats
-from ...atlas.store import Store
+from ...atlas.store.store import Store
 from ..encoding.metrics import drop_reasons, pearson, r2
 from ..encoding.ridge import Ridge
 from ..encoding.significance import benjamini_hochberg, p_values
 from ..encoding.split import Indices, split_by
-from .batches import append_batches
 from .context import Bench, Context
+from .voxel_batches import append_batches
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:

@@ -16,12 +16,12 @@ from PIL import Image as PIL_Image
 
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from ...atlas.backbones.threads import in_threads
-from ...atlas.files import write_atomically
-from ...atlas.labels import label_id
 from ...schemas.errors import BadInputError, LedgerConflictError
+from ...schemas.files import write_atomically
+from ...schemas.label_ids import label_id
+from ..dissection.generators import Generator, seed_of
 from ..dissection.nouns import NounExtractor
 from ..dissection.scoring import Pictures
-from ..dissection.synthesis import Generator, seed_of
 from ..dissection.vocabulary import Labels, by_mention, shortened
 from .context import Bench, Context, grouped
 from .encode import FeatureCache

@@ -9,15 +9,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats
-from ...atlas.labels import label_id
 from ...schemas.errors import BadInputError
+from ...schemas.label_ids import label_id
 from ..dissection.activation import top_images
 from ..dissection.scoring import Method, Pictures, Scores, Similarity
 from ..dissection.scoring import score as score_labels
 from ..dissection.vocabulary import Labels
 from .context import Context, grouped, ranges
 from .fit import list_column
-from .fitted import fitted
+from .fitted_voxels import fitted
 
 
 @dataclass(frozen=True)

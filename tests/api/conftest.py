@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.applications import Starlette
 
-from voxel_atlas.api.cli import main
-from voxel_atlas.api.http import create_app
+from voxel_atlas.api.cli.main import main
+from voxel_atlas.api.http.app import create_app
 from voxel_atlas.atlas import backbones
-from voxel_atlas.atlas.labels import label_id
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
-from voxel_atlas.viz.pixels import PixelMap
-from voxel_atlas.viz.surface import Mesh, Surface
+from voxel_atlas.schemas.label_ids import label_id
+from voxel_atlas.viz.surfaces.pixel_map import PixelMap
+from voxel_atlas.viz.surfaces.surface import Mesh, Surface
 
 DIM = 16
 SHAPE = (6, 10, 10)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 
 KINDS = ("file", "served", "ducklake-sqlite", "ducklake-postgres")
 
 _SERVER = """
 import sys
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 with Store.open(sys.argv[1]) as store, store.offered():
     print("ready", flush=True)
     sys.stdin.read()

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 
 
 def labels(*lemmas: str) -> dict[str, pa.Table]:

@@ -28,11 +28,11 @@ from toy_atlas import (
     words_rows,
 )
 
-from voxel_atlas.atlas.concepts import Towers
-from voxel_atlas.atlas.export import export
-from voxel_atlas.atlas.labels import label_id
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.release.export import export
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.concepts import Towers
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.label_ids import label_id
 
 
 @pytest.fixture

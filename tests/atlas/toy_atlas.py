@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from voxel_atlas.atlas.labels import label_id
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.label_ids import label_id
 
 DIM = 8
 WORDS = ("cake", "pizza", "face", "house", "sign", "dog")

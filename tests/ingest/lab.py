@@ -13,8 +13,8 @@ from PIL import Image
 from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture, tiny_config
 
 from voxel_atlas.atlas import backbones
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.datasets import open_dataset
 
 COLOURS = ("rose", "leaf", "lake", "lemon")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from voxel_atlas.ingest.scenes.cutouts import CutOut
-from voxel_atlas.ingest.scenes.lettering import lettering_cutouts
-from voxel_atlas.ingest.scenes.pictures import Pictures
+from voxel_atlas.ingest.simulated.scenes.cutouts import CutOut
+from voxel_atlas.ingest.simulated.scenes.drawn_words import lettering_cutouts
+from voxel_atlas.ingest.simulated.scenes.picture_library import Pictures
 
 _CONCEPTS = ("smiley", "athlete", "building", "fruit", "dessert", "animal", "vehicle")
 

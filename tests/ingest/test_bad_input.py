@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline, redissection
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import redissection
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.stages import generate
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError, StoreError
 
@@ -239,7 +240,7 @@ def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("voxel_atlas.atlas.files.os.fsync", full)
+        patch.setattr("voxel_atlas.schemas.files.os.fsync", full)
         with pytest.raises(StoreError, match=r"\.png cannot be written: No space left on device; make room"):
             redissect(tmp_path, TinyDataset(), skip_bad=True)
     assert last_run(tmp_path)[0] == "failed"

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config
 
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
 
 

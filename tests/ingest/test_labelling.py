@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_scoring import literal_scores
+from labelled import ingest, rows
+from literal_scores import literal_scores
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, picture, tiny_config
 
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline, redissection
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import redissection
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
@@ -25,24 +27,12 @@ def tiny_networks(monkeypatch):
     monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
 
 
-def ingest(home: Path, **changes) -> str:
-    backbone = TinyBackbone()
-    with Store.open(str(home / "atlas.duckdb")) as store:
-        return pipeline.ingest(store, TinyDataset(), tiny_config(**changes), backbone, backbone, home=home)
-
-
 def dissect(home: Path, source: str, *, backbone: TinyBackbone | None = None, **changes) -> str:
     backbone = backbone or TinyBackbone()
     with Store.open(str(home / "atlas.duckdb")) as store:
         config = json.loads(store.frame("SELECT config FROM model WHERE model_id = ?", [source])["config"][0])
         config = IngestConfig.model_validate({**config, **changes})
         return redissection.dissect(store, TinyDataset(), source, config, backbone, backbone, home=home)
-
-
-def rows(home: Path, table: str, model_id: str) -> pl.DataFrame:
-    """A model's rows of a table, without its id."""
-    with Store.open(str(home / "atlas.duckdb")) as store:
-        return store.frame(f"SELECT * EXCLUDE (model_id) FROM {table} WHERE model_id = ? ORDER BY ALL", [model_id])
 
 
 def test_every_method_goes_into_the_same_tables_and_can_be_compared(tmp_path):

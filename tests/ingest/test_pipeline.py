@@ -13,8 +13,9 @@ import polars as pl
 import pytest
 from tiny import CONTENT_TABLES, TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import labelling, pipeline
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import labelling
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, NotFoundError
 
 

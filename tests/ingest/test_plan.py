@@ -3,11 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_labelling import ingest, rows
+from labelled import ingest, rows
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator
 
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline, redissection
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import redissection
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.dissection.vocabulary import grown, shortened
 from voxel_atlas.ingest.plan import Plan
 from voxel_atlas.schemas.config import IngestConfig

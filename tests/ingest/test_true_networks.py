@@ -14,8 +14,8 @@ from PIL import Image
 from tiny import TinyDataset, digest, tiny_config
 
 from voxel_atlas.atlas import backbones
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.dissection.blip import BlipCaptioner
 
 pytestmark = [

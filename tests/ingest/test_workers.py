@@ -16,9 +16,9 @@ from chores import end, plus
 from distributed import LocalCluster
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest import cluster as clusters
-from voxel_atlas.ingest import pipeline
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.cluster import Cluster
 from voxel_atlas.ingest.workers import Here, Workers, open_workers
 from voxel_atlas.schemas.errors import BadInputError, StoreError, WorkersError

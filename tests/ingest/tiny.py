@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets.interface import Subject
 from voxel_atlas.schemas.config import IngestConfig
 

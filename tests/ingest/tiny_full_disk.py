@@ -19,9 +19,9 @@ from pathlib import Path
 from tiny import TinyCaptioner, TinyGenerator, digest
 from tiny_kills import forked, run
 
-from voxel_atlas.atlas.export import export
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.ingest import pipeline
+from voxel_atlas.atlas.release.export import export
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.schemas.errors import AtlasError
 
 _EXTRA = 3 << 20

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
 
-from voxel_atlas.atlas import readouts
-from voxel_atlas.atlas.links import Local
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
-from voxel_atlas.ingest import pipeline
+from voxel_atlas.atlas.search import readouts
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.links import Local
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.schemas.tables import TABLES
 
 _NOT_OF_BATCHES = {"atlas_format", "ledger"}

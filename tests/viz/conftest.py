@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voxel_atlas.viz import filestore as stores
-from voxel_atlas.viz import importing
-from voxel_atlas.viz.surface import Surface, load_surface
+from voxel_atlas.viz.surfaces import filestore as stores
+from voxel_atlas.viz.surfaces import surface_import as importing
+from voxel_atlas.viz.surfaces.surface import Surface, load_surface
 
 CENTRES = {"left": np.array([-30.0, 0, 0]), "right": np.array([30.0, 0, 0])}
 SHAPE = (12, 14, 26)

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from voxel_atlas.api.http import create_app
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 

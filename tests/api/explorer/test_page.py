@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from voxel_atlas.api.assets import WEB, Assets
+from voxel_atlas.api.http.assets import WEB, Assets
 
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")

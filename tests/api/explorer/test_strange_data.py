@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from voxel_atlas.api.assets import Assets
-from voxel_atlas.api.http import create_app
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.http.assets import Assets
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import voxel_atlas.api.colours as colours_module
-from voxel_atlas.api.assets import Assets
-from voxel_atlas.api.http import create_app
-from voxel_atlas.atlas.search import Atlas
-from voxel_atlas.atlas.store import Store
+import voxel_atlas.api.maps.top_labels as colours_module
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.http.assets import Assets
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
-from voxel_atlas.viz.colormaps import colours
-from voxel_atlas.viz.colours import LabelColours
+from voxel_atlas.viz.render.colormaps import colours
+from voxel_atlas.viz.render.label_colours import LabelColours
 
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 

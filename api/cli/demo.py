@@ -1,0 +1,108 @@
+"""The simulated subject on pycortex's S1: what `voxel-atlas demo` brings into the atlas."""
+
+from pathlib import Path
+
+from ...atlas.backbones import load
+from ...atlas.store.store import Store
+from ...ingest.progress import Progress
+from ...ingest.run import ingest
+from ...ingest.simulated.alignment import N_SCENES as N_CALIBRATION
+from ...ingest.simulated.alignment import calibrate
+from ...ingest.simulated.planting import Regions
+from ...ingest.simulated.subject import N_SCENES, N_VOXELS, Simulated
+from ...schemas.config import IngestConfig, Settings
+from ...viz.surfaces.surface import load_surface, regions
+from ..maps.cortex_places import PAGE_WIDTH, SURFACES
+
+SURFACE, TRANSFORM = "S1", "fullhead"
+
+CONFIG = IngestConfig(
+    dataset="simulated",
+    subject="S1",
+    test_share=0.25,
+    selection="kfold",
+    # Voxels of one category want nearly the same crops: on a grid they share them, and the demo takes minutes.
+    crop_grid=4,
+    crops_per_image=1,
+    min_voxels_per_label=5,
+)
+"""The demo's settings. They differ from the paper's where two processor cores would take hours."""
+
+
+def configs(n_subjects: int) -> list[IngestConfig]:
+    """The demo's settings for subjects S1, S2 … on one cortex: each has a tuning and noise of its own."""
+    return [CONFIG.model_copy(update={"subject": f"S{number}"}) for number in range(1, n_subjects + 1)]
+
+
+def subject(
+    home: Path,
+    filestore: Path | None,
+    *,
+    name: str = CONFIG.subject,
+    n_scenes: int = N_SCENES,
+    n_voxels: int = N_VOXELS,
+    progress: Progress | None = None,
+) -> Simulated:
+    """A simulated subject; the scenes, which all of them see, are made the first time."""
+    mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, filestore)
+    cortex = Regions(mask=mask, rois=rois, surface=SURFACE, transform=TRANSFORM)
+    return Simulated(home, cortex, subject=name, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
+
+
+def is_complete(store: Store, config: IngestConfig = CONFIG) -> bool:
+    """Whether the atlas holds the whole demo of a subject, made by these settings."""
+    finished = store.frame(
+        "SELECT DISTINCT m.config FROM model m JOIN run r USING (model_id) "
+        "WHERE r.state = 'finished' AND m.subject_id = ?",
+        [f"simulated/{config.subject}"],
+    )
+    unbound = {"data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
+    return any(
+        IngestConfig.model_validate_json(known).model_copy(update=unbound) == config for known in finished["config"]
+    )
+
+
+def run(
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    *,
+    config: IngestConfig = CONFIG,
+    n_calibration: int = N_CALIBRATION,
+    n_scenes: int = N_SCENES,
+    n_voxels: int = N_VOXELS,
+) -> str:
+    """Bring a simulated subject into the atlas, or go on with it; gives the model's id."""
+    calibrate(settings.home, progress, n_scenes=n_calibration)
+    dataset = subject(
+        settings.home,
+        settings.cortex_filestore,
+        name=config.subject,
+        n_scenes=n_scenes,
+        n_voxels=n_voxels,
+        progress=progress,
+    )
+    backbone = load(config.backbone, device=settings.device, home=settings.home)
+    model_id = ingest(
+        store,
+        dataset,
+        config,
+        backbone,
+        backbone,
+        home=settings.home,
+        device=settings.device,
+        batch_images=settings.batch_images,
+        progress=progress,
+    )
+    append_planting(store, dataset, model_id)
+    # Cut the flat map now: the first visitor of the page would wait for it.
+    with progress.stage("flat map", 1) as advance:
+        load_surface(SURFACE, TRANSFORM, settings.home / SURFACES, settings.cortex_filestore).pixel_map(PAGE_WIDTH)
+        advance(1)
+    return model_id
+
+
+def append_planting(store: Store, dataset: Simulated, run_id: str) -> None:
+    """Store what the voxels were tuned to, which only evaluations read; once a subject."""
+    batch = {"planting": dataset.planting().to_arrow()}
+    store.append(batch, run_id=run_id, stage="planting", key=dataset.subject.subject_id)

@@ -1,0 +1,34 @@
+"""What every resolver is given: the atlas, the pictures and the loaders of one request."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+from starlette.requests import HTTPConnection
+
+from ...atlas.search.atlas import Atlas
+from ..maps.pictures import Pictures
+from .loaders import Loaders
+from .watch import Watch
+
+
+@dataclass
+class Context:
+    """Lives for one HTTP request or one socket. Resolvers run in a worker thread and may call the atlas directly."""
+
+    atlas: Atlas
+    pictures: Pictures
+    request: HTTPConnection
+    loaders: Loaders
+    watch: Watch
+    # strawberry puts the payload of a socket's connection_init here.
+    connection_params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def over_socket(self) -> bool:
+        """Whether the operation came over a WebSocket."""
+        return bool(self.request.scope["type"] == "websocket")
+
+
+Info = strawberry.Info[Context, None]
+"""What strawberry hands to resolvers."""

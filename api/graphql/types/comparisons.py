@@ -1,0 +1,141 @@
+"""Questions whose failures belong to the answer: comparing two methods, predicting the responses to an image."""
+
+from typing import Annotated
+
+import polars as pl
+import strawberry
+
+from ....atlas.search.atlas import Atlas
+from ....schemas.errors import BadInputError, MissingWeightsError, NotFoundError
+from ..cursors import page_size
+from ..error_codes import code_of
+from ..uploaded_images import decode_image
+from .voxels import finite
+
+
+@strawberry.type(description="Why a question has no answer, in one sentence that says what to do.")
+class Problem:
+    """An expected failure."""
+
+    code: str = strawberry.field(description="BAD_INPUT, NOT_FOUND or MISSING_WEIGHTS.")
+    message: str = strawberry.field(description="What is wrong, where, and what to do.")
+
+
+@strawberry.type(description="How far two methods agree on the labels of one voxel.")
+class VoxelAgreement:
+    """One voxel under two methods."""
+
+    voxel: int = strawberry.field(description="Number within the subject, from 0.")
+    label_a: str = strawberry.field(description="First label by method a.")
+    label_b: str = strawberry.field(description="First label by method b.")
+    same: bool = strawberry.field(description="Whether both methods put the same label first.")
+    similarity: float | None = strawberry.field(
+        description="Cosine of the two first labels' embeddings, -1 to 1; null where one is not embedded."
+    )
+
+
+@strawberry.type(description="Two methods of labelling, compared over the voxels that both label.")
+class Comparison:
+    """Agreement over a model's voxels."""
+
+    model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    generation: int = strawberry.field(description="Number of the atlas's state.")
+    method_a: str = strawberry.field(description="One method.")
+    method_b: str = strawberry.field(description="The other method.")
+    n_voxels: int = strawberry.field(description="Voxels that both methods label.")
+    same_share: float | None = strawberry.field(
+        description="Share of them whose first label is the same, 0 to 1; null when there are none."
+    )
+    mean_similarity: float | None = strawberry.field(
+        description="Mean cosine of the first labels, -1 to 1; null when there are none."
+    )
+    voxels: list[VoxelAgreement] = strawberry.field(description="The first of them, by number.")
+
+
+@strawberry.type(description="What a voxel's model predicts for an image.")
+class PredictedResponse:
+    """One voxel's prediction."""
+
+    voxel: int = strawberry.field(description="Number within the subject, from 0.")
+    response: float = strawberry.field(description="Predicted response, in z-scored beta.")
+
+
+@strawberry.type(description="The predicted responses of a model's voxels to an image, strongest first.")
+class Prediction:
+    """Predictions of a model."""
+
+    model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    generation: int = strawberry.field(description="Number of the atlas's state.")
+    n_voxels: int = strawberry.field(description="Voxels of the model.")
+    mean: float | None = strawberry.field(description="Mean predicted response over them, in z-scored beta.")
+    voxels: list[PredictedResponse] = strawberry.field(description="The strongest of them.")
+
+
+CompareResult = Annotated[Comparison | Problem, strawberry.union("CompareResult", description="An answer or a reason.")]
+PredictResult = Annotated[Prediction | Problem, strawberry.union("PredictResult", description="An answer or a reason.")]
+
+
+def compare(atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int) -> Comparison | Problem:
+    """Agreement of two methods."""
+    try:
+        owner = atlas.model(model)
+        frame = atlas.compare(owner["model_id"], method_a, method_b)
+    except (BadInputError, NotFoundError) as error:
+        return problem(error)
+    same = frame["label_a"] == frame["label_b"]
+    return Comparison(
+        model_id=owner["model_id"],
+        subject_id=owner["subject_id"],
+        simulated=owner["simulated"],
+        generation=atlas.generation(),
+        method_a=method_a,
+        method_b=method_b,
+        n_voxels=len(frame),
+        same_share=_mean(same.cast(pl.Float64)),
+        mean_similarity=_mean(frame["similarity"]),
+        voxels=[
+            VoxelAgreement(
+                voxel=row["voxel"],
+                label_a=row["label_a"],
+                label_b=row["label_b"],
+                same=row["label_a"] == row["label_b"],
+                similarity=finite(row["similarity"]),
+            )
+            for row in frame.sort("voxel").head(page_size(first)).iter_rows(named=True)
+        ],
+    )
+
+
+def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Prediction | Problem:
+    """Predicted responses to an image in base64."""
+    try:
+        owner = atlas.model(model)
+        frame = atlas.predict(decode_image(image), model=owner["model_id"])
+    except (BadInputError, NotFoundError, MissingWeightsError) as error:
+        return problem(error)
+    strongest = frame.sort(["response", "voxel"], descending=[True, False]).head(page_size(first))
+    return Prediction(
+        model_id=owner["model_id"],
+        subject_id=owner["subject_id"],
+        simulated=owner["simulated"],
+        generation=atlas.generation(),
+        n_voxels=len(frame),
+        mean=_mean(frame["response"]),
+        voxels=[
+            PredictedResponse(voxel=row["voxel"], response=row["response"]) for row in strongest.iter_rows(named=True)
+        ],
+    )
+
+
+def problem(error: BadInputError | NotFoundError | MissingWeightsError) -> Problem:
+    """A failure as part of an answer."""
+    return Problem(code=code_of(error), message=str(error))
+
+
+def _mean(values: pl.Series) -> float | None:
+    mean = values.mean()
+    return finite(float(mean)) if isinstance(mean, int | float) else None

@@ -1,0 +1,158 @@
+"""Pictures of the cortex as GraphQL gives them out: an address and what is on it."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import strawberry
+
+from ....schemas.errors import BadInputError
+from ...maps.drawing import Look
+from ...maps.pictures import Picture
+from ...maps.top_labels import ColourMap
+from ...maps.value_maps import ValueMap
+from .enums import PictureFormat, View
+from .voxels import finite
+
+MIN_WIDTH, MAX_WIDTH = 64, 4096
+Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]
+Format = Annotated[PictureFormat, strawberry.argument(description="File format.")]
+Views = Annotated[
+    list[View] | None,
+    strawberry.argument(
+        description="Sides that the inflated cortex is seen from, as png; null for the flat map, [] for lateral, "
+        "medial, ventral and posterior."
+    ),
+]
+
+Focus = Annotated[
+    list[int] | None,
+    strawberry.argument(description="Numbers of the voxels that stand out, the others being pale; null for none."),
+]
+Mark = Annotated[
+    int | None, strawberry.argument(description="Number of a voxel that gets a ring on the flat map; null for none.")
+]
+
+
+@strawberry.type(description="A picture of a map on the flattened cortex.")
+class Flatmap:
+    """Where to fetch a picture, and how to read it."""
+
+    url: str = strawberry.field(description="Path on this server; its content never changes.")
+    sha256: str = strawberry.field(description="SHA-256 of the request, the atlas's generation and the renderer.")
+    width: int = strawberry.field(description="Width in pixels.")
+    height: int = strawberry.field(description="Height in pixels.")
+    title: str = strawberry.field(description="What is shown.")
+    unit: str = strawberry.field(description="The quantity, as the colour bar names it.")
+    colormap: str = strawberry.field(description="Name of the colormap (matplotlib's names).")
+    lo: float = strawberry.field(description="Value of the first colour, in `unit`.")
+    hi: float = strawberry.field(description="Value of the last colour, in `unit`.")
+    n_values: int = strawberry.field(description="Voxels that have a value.")
+    model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    readout: str | None = strawberry.field(
+        description="weights or pattern; null when the map is not a similarity to weights."
+    )
+    method: str | None = strawberry.field(
+        description="The method that scored the labels; null when the map is not made of labels."
+    )
+    generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
+
+    @classmethod
+    def of(cls, shown: ValueMap, picture: Picture) -> "Flatmap":
+        """A picture that was given an address."""
+        return cls(
+            url=picture.url,
+            sha256=picture.sha256,
+            width=picture.width,
+            height=picture.height,
+            title=shown.title,
+            unit=shown.unit,
+            colormap=shown.scale.colormap,
+            lo=shown.scale.vmin,
+            hi=shown.scale.vmax,
+            n_values=len(shown.voxels),
+            model_id=shown.model["model_id"],
+            subject_id=shown.model["subject_id"],
+            simulated=shown.model["simulated"],
+            readout=shown.readout,
+            method=shown.method,
+            generation=shown.generation,
+        )
+
+
+@strawberry.type(description="A label and its colour in a picture.")
+class LegendEntry:
+    """One name of a legend."""
+
+    text: str = strawberry.field(description="The label.")
+    n_voxels: int = strawberry.field(description="Voxels whose first label it is.")
+    colour: str = strawberry.field(description="Red, green and blue as #rrggbb.")
+
+
+@strawberry.type(description="A picture of voxels in the colours of their first labels (UMAP in three dimensions).")
+class LabelColours:
+    """Where to fetch the picture, and how to read it."""
+
+    url: str = strawberry.field(description="Path on this server; its content never changes.")
+    width: int = strawberry.field(description="Width in pixels.")
+    height: int = strawberry.field(description="Height in pixels.")
+    legend: list[LegendEntry] = strawberry.field(
+        description="The 50 commonest first labels, those of most voxels first."
+    )
+    trustworthiness: float | None = strawberry.field(
+        description="How far neighbours in colour are neighbours in embedding (Venna & Kaski 2001), 0 to 1; null for "
+        "fewer than 3 labels."
+    )
+    n_voxels: int = strawberry.field(description="Voxels that have a label.")
+    model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    method: str = strawberry.field(description="The method that scored the labels, for example brainlmm-eq2.")
+    generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
+
+    @classmethod
+    def of(cls, shown: ColourMap, picture: Picture) -> "LabelColours":
+        """A picture that was given an address."""
+        entries = zip(shown.legend, shown.top.counts, strict=False)
+        return cls(
+            url=picture.url,
+            width=picture.width,
+            height=picture.height,
+            legend=[
+                LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
+                for (text, rgb), count in entries
+            ],
+            trustworthiness=finite(shown.colours.trustworthiness),
+            n_voxels=len(shown.top.voxels),
+            model_id=shown.model["model_id"],
+            subject_id=shown.model["subject_id"],
+            simulated=shown.model["simulated"],
+            method=shown.top.method,
+            generation=shown.top.generation,
+        )
+
+
+def look(
+    width: int,
+    form: PictureFormat,
+    rois: Sequence[str] | None,
+    views: Sequence[View] | None,
+    focus: Sequence[int] | None,
+    mark: int | None,
+) -> Look:
+    """What a query says about how a picture looks.
+
+    Raises:
+        BadInputError: The width is out of range, or there is no such picture in this format.
+    """
+    if not MIN_WIDTH <= width <= MAX_WIDTH:
+        raise BadInputError(f"width is {width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
+    return Look(
+        width=width,
+        suffix=form.value,
+        rois=None if rois is None else tuple(sorted(rois)),
+        views=None if views is None else tuple(view.value for view in views),
+        focus=None if focus is None else tuple(sorted(set(focus))),
+        mark=mark,
+    )

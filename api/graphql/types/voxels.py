@@ -1,0 +1,199 @@
+"""Voxels and lists of them."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Self
+from urllib.parse import quote
+
+import strawberry
+from strawberry import relay
+
+from ....atlas.search.atlas import Atlas
+from ....schemas.errors import NotFoundError
+from ..cursors import page_size
+from ..loaders import ImageKey, NeighbourKey
+from ..request_context import Info
+from .enums import By, Method, Readout
+from .fields import field
+
+First = Annotated[int, strawberry.argument(description="Items at most, 1 to 100.")]
+
+
+def finite(value: float | None) -> float | None:
+    """The number, or None where it is missing, NaN or infinite: GraphQL has no such floats."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+@strawberry.type(description="A word that describes a voxel.")
+class VoxelLabel:
+    """One row of the voxel_label view."""
+
+    text: str = strawberry.field(description="The noun or noun compound, in lower case.")
+    probability: float = strawberry.field(description="Softmax of the scores over the voxel's labels, 0 to 1.")
+    score: float | None = strawberry.field(description="The method's raw score; higher is better.")
+    rank: int = strawberry.field(description="Place among the voxel's labels, from 1.")
+    method: str = strawberry.field(description="The method that scored it, for example brainlmm-eq2.")
+
+
+@strawberry.type(description="An image, or a crop of one, that a voxel's model answers to most.")
+class TopImage:
+    """One row of top_image with its caption."""
+
+    rank: int = strawberry.field(description="Place by response, from 1.")
+    stimulus_id: str = strawberry.field(description="The image.")
+    box: list[int] = strawberry.field(
+        description="Crop as left, top, right, bottom in pixels, right and bottom excluded; empty for the whole image."
+    )
+    response: float | None = strawberry.field(description="Predicted response, in z-scored beta.")
+    caption: str | None = strawberry.field(description="What the captioner said of it.")
+    url: str = strawberry.field(
+        description="Path on this server of the whole image, made small, with a frame around the crop."
+    )
+
+
+@strawberry.type(description="A voxel (or vertex) as one encoding model sees it.")
+class Voxel(relay.Node):
+    """A fitted voxel; its global id holds model and number."""
+
+    key: relay.NodeID[str]
+    model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="The subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    voxel: int = strawberry.field(description="Number within the subject, from 0.")
+    similarity: float | None = strawberry.field(
+        description="Cosine with what was searched for, -1 to 1; null outside a search."
+    )
+    rois: list[str] = strawberry.field(description="Regions that it lies in.")
+    r2: float | None = strawberry.field(description="Coefficient of determination on the test images, at most 1.")
+    r: float | None = strawberry.field(description="Correlation of predicted and measured test responses, -1 to 1.")
+    q: float | None = strawberry.field(description="False discovery rate, 0 to 1; null until all voxels are fitted.")
+    significant: bool | None = strawberry.field(description="Whether q is at most 0.05; null until q is known.")
+    noise_ceiling: float | None = strawberry.field(
+        description="Share of the response's variance that is signal, 0 to 1; null where unknown."
+    )
+    r2_of_ceiling: float | None = strawberry.field(description="r2 divided by the noise ceiling.")
+    i: int | None = strawberry.field(description="Volume index along x, from 0; null for vertices.")
+    j: int | None = strawberry.field(description="Volume index along y, from 0; null for vertices.")
+    k: int | None = strawberry.field(description="Volume index along z, from 0; null for vertices.")
+    hemisphere: str | None = strawberry.field(description="left or right; null where it is not known.")
+    vertex: int | None = strawberry.field(description="Vertex within the hemisphere, from 0; null for voxels.")
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """A voxel from a row of a search."""
+        r2, ceiling, q = finite(row["r2"]), finite(row["noise_ceiling"]), finite(row["q"])
+        return cls(
+            key=f"{row['model_id']}#{row['voxel']}",
+            model_id=row["model_id"],
+            subject_id=row["subject_id"],
+            simulated=row["simulated"],
+            voxel=row["voxel"],
+            similarity=finite(row.get("similarity")),
+            rois=row["rois"] or [],
+            r2=r2,
+            r=finite(row["r"]),
+            q=q,
+            significant=None if q is None else q <= 0.05,
+            noise_ceiling=ceiling,
+            r2_of_ceiling=r2 / ceiling if r2 is not None and ceiling else None,
+            i=row["i"],
+            j=row["j"],
+            k=row["k"],
+            hemisphere=row["hemisphere"],
+            vertex=row["vertex"],
+        )
+
+    @classmethod
+    def resolve_nodes(cls, *, info: Info, node_ids: Iterable[str], required: bool = False) -> list["Voxel | None"]:  # type: ignore[override]
+        """Voxels by the part of their global id that says which; None where there is no such voxel."""
+        found: list[Voxel | None] = []
+        for identity in node_ids:
+            model_id, _, number = identity.rpartition("#")
+            try:
+                found.append(one_voxel(info.context.atlas, model_id, int(number)))
+            except (NotFoundError, ValueError):
+                if required:
+                    raise
+                found.append(None)
+        return found
+
+    @field("Number of the atlas's state.")
+    def generation(self, info: Info) -> int:
+        """The newest one, or with patience that of a moment ago."""
+        return info.context.atlas.generation()
+
+    @field("The words that describe it, best first.")
+    def labels(
+        self,
+        info: Info,
+        first: First = 5,
+        method: Annotated[
+            Method | None, strawberry.argument(description="Scorer; the model's first one by default.")
+        ] = None,
+    ) -> list[VoxelLabel]:
+        """Labels of this voxel, from a table in memory: no statement, however long the list of voxels."""
+        chosen, table = info.context.loaders.labels(self.model_id, method.value if method else None)
+        return [
+            VoxelLabel(
+                text=label.label,
+                probability=label.probability,
+                score=finite(label.score),
+                rank=label.rank,
+                method=chosen,
+            )
+            for label in table.of(self.voxel, page_size(first))
+        ]
+
+    @field("The images and crops that its model answers to most.")
+    async def top_images(self, info: Info, first: First = 10) -> list[TopImage]:
+        """Top images of this voxel, loaded together with those of its neighbours in the list."""
+        key = ImageKey(self.model_id, page_size(first), self.voxel)
+        return [
+            TopImage(
+                rank=row["rank"],
+                stimulus_id=row["stimulus_id"],
+                box=list(row["box"] or []),
+                response=finite(row["response"]),
+                caption=row["caption"],
+                url=_image_url(row["stimulus_id"], row["box"] or []),
+            )
+            for row in await info.context.loaders.images.load(key)
+        ]
+
+    @field("Voxels whose weights point the same way, nearest first; itself left out.")
+    async def neighbours(self, info: Info, first: First = 10) -> list["Voxel"]:
+        """Nearest voxels of the same model, searched together with those of its neighbours in the list."""
+        rows = await info.context.loaders.neighbours.load(NeighbourKey(self.model_id, page_size(first), self.voxel))
+        return [Voxel.of(row) for row in rows]
+
+
+@strawberry.type(description="A page of voxels, best first.")
+class VoxelConnection(relay.Connection[Voxel]):
+    """A relay connection that says how the ranking was made."""
+
+    total_count: int = strawberry.field(description="Voxels that pass the filters, on all pages.")
+    model_id: str = strawberry.field(description="The model that was searched; the first by name where several were.")
+    model_ids: list[str] = strawberry.field(description="All models that were searched, by name.")
+    subject_id: str = strawberry.field(description="Subject of `modelId`.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    by: By = strawberry.field(description="What the concept was compared with.")
+    readout: Readout | None = strawberry.field(description="Which vector of a voxel; null when ranked by labels.")
+    method: str | None = strawberry.field(description="The scorer of the labels; null when ranked by weights.")
+    generation: int = strawberry.field(description="Number of the atlas's state; it grows with every committed batch.")
+
+
+def _image_url(stimulus_id: str, box: Sequence[int]) -> str:
+    query = f"?box={','.join(map(str, box))}" if box else ""
+    return f"/stimuli/{quote(stimulus_id)}{query}"
+
+
+def one_voxel(atlas: Atlas, model: str | None, number: int) -> Voxel:
+    """A voxel by its number.
+
+    Raises:
+        NotFoundError: There is no such model or voxel.
+    """
+    found = atlas.voxels(model, [number])
+    if found.is_empty():
+        raise NotFoundError(f"Model {atlas.model(model)['model_id']!r} has no fitted voxel {number}.")
+    return Voxel.of(found.row(0, named=True))

@@ -1,0 +1,1 @@
+"""HTTP: the application, its handlers, and the server that runs it."""

@@ -1,0 +1,1 @@
+"""Who may ask a server, from where, and how often."""

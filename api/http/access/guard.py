@@ -1,0 +1,263 @@
+"""The gate in front of every door: who may ask, from where, and how much they may send."""
+
+import ipaddress
+from collections.abc import Collection
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import unquote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ....schemas.config import Settings
+from ....schemas.errors import AtlasError, BadInputError
+from ..responses import error_response
+from .rates import Rates
+from .tokens import Scope as Allowed
+from .tokens import Token, Tokens
+
+MAX_BODY = 12 * 2**20
+"""Bytes of a request: an 8 MB image in base64 and the query around it."""
+MAX_DRAINED = 4 * MAX_BODY
+COOKIE = "voxel_atlas_token"
+OPEN_PATHS = frozenset({"/healthz", "/login", "/assets/explorer.css"})
+"""What is answered without a token."""
+SCOPES = {"/quack": Allowed.INGEST, "/tokens": Allowed.ADMIN}
+"""What needs more than to read, and a token even on this machine; for what is below such a path as well."""
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self'{styles}; script-src 'self'; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reachable from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_binding(settings: Settings, tokens: Tokens) -> None:
+    """Refuse to serve the world without a token.
+
+    Raises:
+        BadInputError: The address is not loopback and there is no token.
+    """
+    if not is_loopback(settings.host) and not tokens.any:
+        raise BadInputError(
+            f"Serving on {settings.host} lets other machines in, and there is no token; make one with "
+            "`voxel-atlas token make NAME`, or serve on 127.0.0.1."
+        )
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    status: int
+    code: str
+    message: str
+    retry_after: int = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.status == 401:
+            return {"www-authenticate": "Bearer"}
+        return {"retry-after": str(self.retry_after)} if self.retry_after else {}
+
+
+class Guard:
+    """ASGI middleware: host, origin, token, rate, body size, and the headers that keep browsers careful."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens, rates: Rates, origins: Collection[str]) -> None:
+        """Stand before an app.
+
+        Args:
+            app: What is guarded.
+            tokens: Who may ask.
+            rates: How often.
+            origins: Sites whose pages may ask.
+        """
+        self._app, self._tokens, self._rates, self._origins = app, tokens, rates, frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers what is refused itself and passes on the rest."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if scope["type"] == "http":
+            send = _with_headers(scope, send)
+        try:
+            refusal = self._refusal(scope, headers)
+        except AtlasError as error:  # the file of tokens is damaged
+            refusal = _Refusal(503, "STORE", str(error))
+        if scope["type"] == "websocket":
+            if refusal:
+                # Closing before accepting makes the server answer the handshake with 403.
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
+            else:
+                await self._app(scope, receive, send)
+        elif refusal is None:
+            await _Limited(self._app, receive, send)(scope)
+        elif refusal.status == 401 and headers.get("sec-fetch-mode") == "navigate":
+            await RedirectResponse("/login", 303)(scope, receive, send)
+        else:
+            answer = error_response(refusal.status, refusal.code, refusal.message, refusal.headers)
+            await answer(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
+        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        wanted = self._tokens.any
+        if not wanted and not is_loopback(host):
+            # Without a token, only the name keeps a page elsewhere from reaching us through DNS of its own.
+            message = "Ask for this server as localhost or 127.0.0.1, or make a token to use its name."
+            return _Refusal(403, "FORBIDDEN", message)
+        if not _same_site(scope, headers, self._origins):
+            return _Refusal(403, "FORBIDDEN", "Pages of other sites may not use this server.")
+        scope_wanted = next((least for path, least in SCOPES.items() if _below(scope["path"], path)), Allowed.READ)
+        if not wanted:
+            # Everyone on this machine is let in to read; whoever writes must have been given a token.
+            if scope_wanted > Allowed.READ:
+                message = "This needs a token; `voxel-atlas token make NAME` makes one."
+                return _Refusal(403, "FORBIDDEN", message)
+            return None
+        return self._refusal_of(_given(headers), scope, scope_wanted)
+
+    def _refusal_of(self, given: str, scope: Scope, wanted: Allowed) -> _Refusal | None:
+        token = self._tokens.find(given) if given else None
+        wait = self._rates.wait(f"token {token.name}" if token else f"address {address(scope)}")
+        if not token and scope["path"] not in OPEN_PATHS:
+            wait = max(wait, self._rates.wait_after_guess(address(scope)) if given else 0)
+            if not wait:
+                message = "This server wants a token: send it as `Authorization: Bearer …`."
+                return _Refusal(401, "UNAUTHENTICATED", message)
+        if wait:
+            return _Refusal(429, "RATE_LIMITED", f"Too many requests; try again in {wait} s.", wait)
+        return _lacking(token, wanted) if token else None
+
+
+def _lacking(token: Token, wanted: Allowed) -> _Refusal | None:
+    if token.allows >= wanted:
+        return None
+    message = f"This needs a token of scope {wanted.name.lower()}, and {token.name!r} has {token.scope}."
+    return _Refusal(403, "FORBIDDEN", message)
+
+
+class Cors:
+    """ASGI middleware: lets pages of the listed sites ask, with a token of their own and never with a cookie."""
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+        self._app, self._origins = app, origins
+        self._listed = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["etag", "retry-after", "x-request-id"],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers preflights of listed sites; the guard refuses all others in its own words."""
+        listed = scope["type"] == "http" and Headers(scope=scope).get("origin") in self._origins
+        await (self._listed if listed else self._app)(scope, receive, send)
+
+
+class _Limited:
+    """The app behind a body that stops at the limit, whatever the client says about how much it sends.
+
+    What is beyond is still taken in, up to a point: a client that is cut off while it sends never reads the answer.
+    """
+
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send) -> None:
+        self._app, self._receive, self._send = app, receive, send
+        self._seen = 0
+        self._refused = self._started = False
+
+    async def __call__(self, scope: Scope) -> None:
+        try:
+            await self._app(scope, self._read, self._write)
+        except ClientDisconnect:
+            if not self._refused:
+                raise
+        if self._refused and not self._started:
+            message = f"A request may have {MAX_BODY // 2**20} MB."
+            await error_response(413, "TOO_LARGE", message)(scope, self._receive, self._send)
+
+    async def _read(self) -> Message:
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        if self._seen <= MAX_BODY:
+            return message
+        self._refused = True
+        while message.get("more_body") and self._seen < MAX_DRAINED:
+            message = await self._receive()
+            self._seen += len(message.get("body", b""))
+        return {"type": "http.disconnect"}
+
+    async def _write(self, message: Message) -> None:
+        if self._refused and not self._started:
+            return
+        self._started = True
+        await self._send(message)
+
+
+def _same_site(scope: Scope, headers: Headers, listed: Collection[str]) -> bool:
+    """Whether a browser says that our own page or one of a listed site asks; what is no browser says nothing."""
+    origin = headers.get("origin")
+    if origin in listed:
+        return True
+    if headers.get("sec-fetch-site", "none") in {"same-origin", "none"}:
+        return origin is None or urlsplit(origin).netloc == headers.get("host")
+    # Following a link to a page is fine; everything else from elsewhere is not.
+    return scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def address(scope: Scope) -> str:
+    """Where a request comes from."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _given(headers: Headers) -> str:
+    """The token that was sent; empty for none."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else _cookie(headers.get("cookie", ""))
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    # CodeMirror in GraphiQL sets style attributes; nothing else here does.
+    styles = " 'unsafe-inline'" if scope["path"] == "/graphql" else ""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["content-security-policy"] = _POLICY.format(styles=styles)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending
+
+
+def _cookie(header: str) -> str:
+    try:
+        morsel = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return unquote(morsel.value) if morsel else ""

@@ -1,0 +1,42 @@
+"""Doors for those who were given more than to read: where batches are written, and who has which token."""
+
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+from ....atlas.store import serving as served
+from ....atlas.store.address import Address
+from ....atlas.store.store import Store
+from ....schemas.errors import NotFoundError
+from .tokens import Scope, Tokens
+
+
+class Keys:
+    """What `/quack` and `/tokens` answer; the guard has seen the caller's token by then."""
+
+    def __init__(self, tokens: Tokens, store: Store) -> None:
+        self._tokens, self._store = tokens, store
+
+    def quack(self, _: Request) -> dict[str, Any]:
+        """Where other processes of this machine reach the served atlas to write, and with what token."""
+        parsed = Address.parse(self._store.address)
+        offer = served.find(Path(parsed.target)) if parsed.kind == "file" else None
+        if offer is None:
+            raise NotFoundError("This server offers its atlas to no other process.")
+        return {"address": offer.target, "token": offer.token}
+
+    def listed(self, _: Request) -> dict[str, Any]:
+        """Every token's name, scope and time of making."""
+        tokens = self._tokens.listed()
+        return {"tokens": [{"name": one.name, "scope": one.scope, "created": one.created} for one in tokens]}
+
+    def make(self, request: Request) -> dict[str, Any]:
+        """A new token, told once: `POST /tokens?name=…&scope=…`."""
+        name, scope = (request.query_params.get(part, "") for part in ("name", "scope"))
+        return {"name": name, "token": self._tokens.make(name, Scope.parse(scope or "read"))}
+
+    def revoke(self, request: Request) -> dict[str, Any]:
+        """The end of a token: `DELETE /tokens/NAME`."""
+        self._tokens.revoke(request.path_params["name"])
+        return {"revoked": request.path_params["name"]}

@@ -1,0 +1,53 @@
+"""How often one client may ask: so many requests per token, or per address where no token was shown."""
+
+import math
+import time
+
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from ....schemas.errors import BadInputError
+
+WRONG_TOKENS = "20/minute"
+"""Tokens that one address may guess."""
+
+
+class Rates:
+    """Counts requests of each client in a sliding window; two numbers are kept of each."""
+
+    def __init__(self, limit: str) -> None:
+        """Count for some limits.
+
+        Args:
+            limit: For example "3000/minute" or "50/second; 1000/minute"; empty for none.
+
+        Raises:
+            BadInputError: It is not of this form.
+        """
+        self._limits = _parsed(limit) if limit.strip() else []
+        self._guesses = _parsed(WRONG_TOKENS)
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    def wait(self, client: str) -> int:
+        """Count a request; seconds after which it would be allowed, 0 when it is allowed now."""
+        return self._count(self._limits, "asks", client)
+
+    def wait_after_guess(self, address: str) -> int:
+        """The same for a wrong token."""
+        return self._count(self._guesses, "guesses", address)
+
+    def _count(self, limits: list[RateLimitItem], kind: str, client: str) -> int:
+        waits = [0]
+        for limit in limits:
+            if not self._limiter.hit(limit, kind, client):
+                until = self._limiter.get_window_stats(limit, kind, client).reset_time
+                waits.append(max(1, math.ceil(until - time.time())))
+        return max(waits)
+
+
+def _parsed(limit: str) -> list[RateLimitItem]:
+    try:
+        return parse_many(limit)
+    except ValueError:
+        raise BadInputError(f"rate_limit {limit[:60]!r} is not like 3000/minute or 50/second; 1000/minute.") from None

@@ -1,0 +1,161 @@
+"""First labels of a model's voxels, and their colours: UMAP on images, fitted once, kept under the model's id."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...atlas.search.atlas import Atlas
+from ...ingest.stages.encode import FeatureCache
+from ...schemas.errors import BadInputError
+from ...viz.render.label_colours import LabelColours, kept, label_colours
+from ...viz.render.legend import Names
+from .thumbnails import open_stimulus
+
+FOLDER = "colours"
+"""Folder of the models' colours, relative to the home folder."""
+LEGEND = 50
+"""Names in a legend (the paper's Fig. 4 has as many)."""
+_GROUP, _MOST_GROUPS = 256, 20
+"""Images are looked at in the groups that the ingest kept features of; of many, evenly spaced ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopLabels:
+    """The first label of every voxel that has one.
+
+    Attributes:
+        model: The row of `Atlas.models`.
+        method: The scorer.
+        voxels: (n,) int32 voxel numbers.
+        labels: Different labels, those of most voxels first.
+        label: (n,) int32, which of them each voxel has.
+        counts: Voxels of each label.
+        generation: Number of the atlas's state.
+    """
+
+    model: Mapping[str, Any]
+    method: str
+    voxels: NDArray[np.int32]
+    labels: tuple[str, ...]
+    label: NDArray[np.int32]
+    counts: tuple[int, ...]
+    generation: int
+
+
+@dataclass(frozen=True, eq=False)
+class ColourMap:
+    """Every labelled voxel in the colour of its first label."""
+
+    top: TopLabels
+    colours: LabelColours
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The row of `Atlas.models`."""
+        return self.top.model
+
+    @property
+    def canonical(self) -> str:
+        """All that the colours of a picture depend on, as text: what its address is the hash of."""
+        return json.dumps(["labels", self.model["model_id"], self.top.method, self.top.generation])
+
+    @property
+    def rgb(self) -> NDArray[np.float32]:
+        """(n, 3), a colour for each of `top.voxels`."""
+        return self.colours.of(self.top.labels)[self.top.label]
+
+    @cached_property
+    def legend(self) -> Names:
+        """The commonest first labels in their colours."""
+        return self.colours.legend(self.top.labels[:LEGEND])
+
+
+def top_labels(atlas: Atlas, model: str | None, method: str | None = None) -> TopLabels:
+    """The first labels of a model's voxels.
+
+    Raises:
+        NotFoundError: There is no such model.
+        BadInputError: It was not labelled by that method.
+    """
+    row = atlas.model(model)
+    generation, method = atlas.store.generation(), atlas.method(row, method)
+    frame = atlas.store.frame(
+        "SELECT voxel, label FROM top_label WHERE model_id = ? AND method = ? ORDER BY voxel", [row["model_id"], method]
+    )
+    common = frame.group_by("label").len().sort(["len", "label"], descending=[True, False])
+    places = common.select("label").with_row_index("place")
+    label = frame.join(places, on="label", maintain_order="left")["place"].cast(pl.Int32).to_numpy()
+    voxels = frame["voxel"].cast(pl.Int32).to_numpy()
+    return TopLabels(
+        row, method, voxels, tuple(common["label"]), label, tuple(int(n) for n in common["len"]), generation
+    )
+
+
+def colour_map(atlas: Atlas, model: str | None, home: Path, method: str | None = None) -> ColourMap:
+    """A model's labels in colours; the first call for a model takes about a minute, later ones read a file.
+
+    Args:
+        atlas: The atlas.
+        model: As `Atlas.model` takes it.
+        home: Where the colours are kept.
+        method: Scorer of the labels; the model's first one by default.
+
+    Raises:
+        BadInputError: The model's ingest has not finished, so that its labels are not all known.
+        NotFoundError: There is no such model, or its images are not on this machine.
+        MissingWeightsError: Features are not kept and the network's weights are not on this machine.
+    """
+    top = top_labels(atlas, model, method)
+    row = top.model
+    if not row["finished"]:
+        raise BadInputError(
+            f"The ingest of {row['model_id']} has not finished; its labels get their colours when all are known."
+        )
+    labels, vectors = _embedded(atlas, row)
+    # Models of one name in two atlases of one home have different labels, and so different files.
+    state = hashlib.sha256("\n".join(labels).encode()).hexdigest()[:12]
+    path = home / FOLDER / f"{quote(str(row['model_id']), safe='')}-{state}.npz"
+    return ColourMap(top, kept(path, lambda: label_colours(_images(atlas, row, home), labels, vectors)))
+
+
+def _embedded(atlas: Atlas, row: Mapping[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
+    """All labels of a model and their embeddings, (n, dim)."""
+    values = [row["label_backbone"], row["model_id"]]
+    sql = (
+        " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = ? AND label_id IN "
+        "(SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY l.lemma"
+    )
+    labels: list[str] = atlas.store.frame("SELECT l.lemma" + sql, values)["lemma"].to_list()
+    if not labels:
+        raise BadInputError(f"{row['model_id']} has no labels, so there is nothing to colour.")
+    dim = int(atlas.store.frame("SELECT max(len(e.vector)) AS n" + sql.partition(" ORDER")[0], values)["n"][0])
+    return labels, atlas.store.vectors("SELECT e.vector" + sql, values, dim)
+
+
+def _images(atlas: Atlas, row: Mapping[str, Any], home: Path) -> NDArray[np.float32]:
+    """Embeddings of the model's images, or of 5,120 of them, in the space of its labels."""
+    split = atlas.store.frame("SELECT stimulus_id FROM split WHERE model_id = ?", [row["model_id"]])
+    known = atlas.store.frame("SELECT DISTINCT ON (stimulus_id) stimulus_id, uri, sha256 FROM stimulus")
+    images = split.join(known, on="stimulus_id", maintain_order="left")
+    backbone = atlas.towers.backbone(row["label_backbone"])
+    cache = FeatureCache(home, backbone, batch_images=8)
+    starts = np.arange(0, len(images), _GROUP)
+    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).round().astype(int))]
+    return np.concatenate([_features(cache, images[start : start + _GROUP].rows()) for start in chosen.tolist()])
+
+
+def _features(cache: FeatureCache, images: Sequence[tuple[str, str, str]]) -> NDArray[np.float32]:
+    def load(index: int) -> NDArray[np.uint8]:
+        stimulus_id, uri, _ = images[index]
+        return np.asarray(open_stimulus(uri, stimulus_id), np.uint8)
+
+    return cache.get([sha256 for _, _, sha256 in images], load, lambda _: None)

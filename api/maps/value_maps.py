@@ -1,0 +1,124 @@
+"""Maps: one value per voxel for a concept, a metric or a label, with the colours that suit it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...atlas.search.atlas import Atlas
+from ...schemas.errors import BadInputError
+from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
+
+SIGNIFICANT = 0.05
+"""The false discovery rate at which a voxel counts as significant (paper: 0.05)."""
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """What is to be shown; exactly one of concept, metric and label is given."""
+
+    concept: str | None = None
+    metric: str | None = None
+    label: str | None = None
+    model: str | None = None
+    by: str = "weights"
+    readout: str | None = None
+    colormap: str | None = None
+    lo: float | None = None
+    hi: float | None = None
+    significant: bool = False
+    """Whether voxels that are not significant stay bare."""
+    alpha: str | None = None
+    """A metric by which voxels are opaque: clear at 0, opaque at its 99th percentile."""
+
+    def __post_init__(self) -> None:
+        """Checks that it is clear what is asked for."""
+        given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
+        if len(given) != 1:
+            raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """Values of a model's voxels and how to show them."""
+
+    request: MapRequest
+    model: Mapping[str, Any]
+    voxels: NDArray[np.int32]
+    """(n,) voxel numbers."""
+    values: NDArray[np.float32]
+    """(n,) one value each; NaN where there is none."""
+    alpha: NDArray[np.float32] | None
+    """(n,) opacity of each voxel, 0 to 1; None where all are opaque."""
+    scale: Scale
+    title: str
+    unit: str
+    readout: str | None
+    method: str | None
+    """Which labels are shown; None where none are."""
+    generation: int
+
+    @property
+    def canonical(self) -> str:
+        """All that the colours of a picture depend on, as text: what its address is the hash of."""
+        parts = {**asdict(self.request), "model": self.model["model_id"], "readout": self.readout}
+        return json.dumps({**parts, "generation": self.generation}, sort_keys=True)
+
+
+def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
+    """Work a map out.
+
+    Raises:
+        BadInputError: The concept is empty or too long, or the range is upside down.
+        NotFoundError: No such model, label or colormap.
+    """
+    model = atlas.model(request.model)
+    generation = atlas.generation()
+    readout = method = None
+    if request.concept:
+        hits = atlas.concept_map(request.concept, model=model["model_id"], by=request.by, readout=request.readout)
+        frame, column, quantity = hits.frame, "similarity", "contrast" if " - " in request.concept else "similarity"
+        title, unit, readout = request.concept.strip(), "cosine similarity", hits.readout
+        method = hits.method
+    elif request.label:
+        frame = atlas.metric_map(f"label_probability:{request.label}", model=model["model_id"])
+        column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
+        method = atlas.method(model)
+    else:
+        frame = atlas.metric_map(str(request.metric), model=model["model_id"])
+        column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
+    voxels = frame["voxel"].to_numpy().astype(np.int32)
+    values = frame[column].cast(float).to_numpy().astype(np.float32)
+    if request.significant:
+        q = _of(atlas, "q", model["model_id"], voxels)
+        values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
+    alpha = _opacity(_of(atlas, request.alpha, model["model_id"], voxels)) if request.alpha else None
+    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
+    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, generation)
+
+
+def _of(atlas: Atlas, metric: str, model_id: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """A metric of these voxels, (n,); NaN where it is not known."""
+    frame = atlas.metric_map(metric, model=model_id)
+    known = pl.DataFrame({"voxel": voxels}).join(frame, on="voxel", how="left", maintain_order="left")
+    return known["value"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+
+
+def _opacity(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    finite = values[np.isfinite(values)]
+    most = float(np.percentile(finite, 99)) if len(finite) else 0.0
+    return np.nan_to_num(values / np.float32(most)).clip(0, 1) if most > 0 else np.zeros_like(values)
+
+
+_UNITS = {
+    "r2": "R² on test images",
+    "r": "correlation with test responses",
+    "q": "false discovery rate",
+    "noise_ceiling": "noise ceiling",
+    "r2_of_ceiling": "R² as share of the ceiling",
+}
+"""Metric → what its colour bar says."""

@@ -1,0 +1,123 @@
+"""A voxel's card: what the atlas knows of it, on one page, as a picture or as HTML."""
+
+import base64
+import io
+import json
+import math
+
+import numpy as np
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from ...atlas.search.atlas import Atlas
+from ...schemas.config import LABELLED_BY
+from ...schemas.errors import NotFoundError
+from ...viz.render.card import Card, Ranking, Tile
+from .thumbnails import thumbnail
+
+_FIRST_LABELS = 15
+
+
+def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
+    """What is known of a voxel.
+
+    Args:
+        atlas: where.
+        model: model id, as `Atlas.model` takes it.
+        voxel: its number.
+
+    Raises:
+        NotFoundError: no such model, or it has not fitted that voxel.
+    """
+    row = atlas.model(model)
+    model_id = row["model_id"]
+    known = atlas.voxels(model_id, [voxel])
+    if known.is_empty():
+        raise NotFoundError(f"{model_id} has not fitted voxel {voxel}; its table `encoding` lists those that it has.")
+    about, config = known.row(0, named=True), json.loads(row["config"])
+    regions = ", ".join(about["rois"] or []) or "no region"
+    return Card(
+        title=f"{row['subject_id']} · voxel {voxel} · {regions}",
+        simulated=bool(row["simulated"]),
+        facts=[
+            ("model", model_id),
+            *((name, _number(about[key])) for name, key in _QUALITY.items()),
+            ("", "responses are predicted, in z-scored beta"),
+        ],
+        tiles=[_tile(atlas, image) for image in atlas.top_images(model_id, [voxel]).iter_rows(named=True)],
+        rankings=_rankings(atlas, model_id, voxel),
+        settings=[(name, _setting(config[name])) for name in LABELLED_BY if name in config],
+    )
+
+
+def card_row(atlas: Atlas, model: str | None, voxel: int) -> pl.DataFrame:
+    """What is known of a voxel as one row: what `Atlas.voxels` gives, labels, top_images and captions, best first.
+
+    Raises:
+        NotFoundError: no such model, or it has not fitted that voxel.
+    """
+    model_id = atlas.model(model)["model_id"]
+    known = atlas.voxels(model_id, [voxel])
+    if known.is_empty():
+        raise NotFoundError(f"{model_id} has not fitted voxel {voxel}; its table `encoding` lists those that it has.")
+    labels = atlas.voxel_labels(model_id, [voxel], first=_FIRST_LABELS)["label"]
+    images = atlas.top_images(model_id, [voxel])
+    lists = {"labels": labels, "top_images": images["stimulus_id"], "captions": images["caption"]}
+    return known.with_columns(pl.Series(name, [values], pl.List(pl.String)) for name, values in lists.items())
+
+
+_QUALITY = {"R²": "r2", "r": "r", "q": "q", "noise ceiling": "noise_ceiling"}
+
+
+def card_html(card: Card) -> str:
+    """The card as a page of its own: nothing is fetched from elsewhere."""
+    page = Environment(
+        loader=PackageLoader("voxel_atlas.api.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("card.html")
+    return page.render(card=card, jpeg=_data_uri)
+
+
+def _tile(atlas: Atlas, image: dict[str, object]) -> Tile:
+    box = ",".join(map(str, image["box"])) if isinstance(image["box"], list) else ""
+    picture = None
+    try:
+        with Image.open(io.BytesIO(thumbnail(atlas, str(image["stimulus_id"]), box).body)) as opened:
+            picture = np.asarray(opened.convert("RGB"))
+    except NotFoundError:  # an atlas travels without its images
+        pass
+    return Tile(picture, int(str(image["rank"])), float(str(image["response"])), str(image["caption"] or ""), bool(box))
+
+
+def _rankings(atlas: Atlas, model_id: str, voxel: int) -> list[Ranking]:
+    """The voxel's labels by every method that labelled it, the model's own first."""
+    own = atlas.method(atlas.model(model_id))
+    found = atlas.sql(
+        "SELECT method, label, score, probability FROM voxel_label WHERE model_id = ? AND voxel = ? AND rank <= ? "
+        "ORDER BY method != ?, method, rank",
+        [model_id, voxel, _FIRST_LABELS, own],
+    )
+    return [
+        Ranking(str(method), list(rows.select(pl.exclude("method")).iter_rows()))
+        for (method,), rows in found.group_by("method", maintain_order=True)
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) if len(value) <= 3 else f"{len(value)} words"
+    return str(value) if value != "" else "none"
+
+
+def _data_uri(picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> str:
+    encoded = io.BytesIO()
+    Image.fromarray(picture).save(encoded, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"

@@ -1,0 +1,1 @@
+"""The numbers behind a report: label statistics, comparisons, recovery, tests and intervals."""

@@ -1,0 +1,196 @@
+"""Two models, methods, captioners or generators side by side: what differs, by how much, with intervals."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ....atlas.search.atlas import Atlas
+from ....schemas.errors import BadInputError, NotFoundError
+from .label_statistics import embedded_labels, first_labels, label_cosines, label_spread, methods_of
+from .statistics import FEWEST_PAIRS, interval, paired_tests
+
+FEWEST_SUBJECTS = 5
+"""From so many on, an interval over subjects is given."""
+EVERY_SUBJECT = "over subjects"
+_NAMED_BY = ("backbone", "captioner", "generator")
+"""Settings whose values name a side."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison, for one subject."""
+
+    model: Mapping[str, Any]
+    """A row of `Atlas.models`."""
+    method: str | None
+    """Whose labels; None where the model has none."""
+
+
+def find_sides(atlas: Atlas, text: str) -> dict[str, Side]:
+    """What a side's name stands for: subject → its newest finished model that the name fits.
+
+    Args:
+        atlas: the atlas.
+        text: a model's id (or its beginning or end), a backbone, a captioner or a generator; then, behind a colon, a
+            method. Or a method alone, for the newest model of each subject that it labelled.
+
+    Raises:
+        NotFoundError: no finished model fits; the message lists what there is.
+    """
+    models = atlas.models().filter(pl.col("finished")).to_dicts()
+    methods = {model["model_id"]: methods_of(atlas, model["model_id"]) for model in models}
+    every = sorted({method for known in methods.values() for method in known})
+    name, _, method = ("", "", text) if text in every else text.partition(":")
+    found: dict[str, Side] = {}
+    for model in models:  # the newest first
+        known = methods[model["model_id"]]
+        if _fits(model, name) and (not method or method in known):
+            first = method or next((m for m in json.loads(model["config"]).get("methods", ()) if m in known), None)
+            found.setdefault(model["subject_id"], Side(model, first))
+    if not found:
+        ids = ", ".join(model["model_id"] for model in models) or "none"
+        raise NotFoundError(
+            f"Nothing is named {text!r}; there are models {ids} and methods {', '.join(every) or 'none'}."
+        )
+    return found
+
+
+def _fits(model: Mapping[str, Any], name: str) -> bool:
+    model_id, config = str(model["model_id"]), json.loads(model["config"])
+    return model_id.startswith(name) or model_id.endswith(name) or name in {config.get(key) for key in _NAMED_BY}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides over the subjects that both have."""
+
+    a: dict[str, Side]
+    b: dict[str, Side]
+    settings: pl.DataFrame
+    """subject_id, setting, a, b: only those that differ."""
+    voxels: pl.DataFrame
+    """subject_id, quantity, voxel, a, b."""
+    agreement: pl.DataFrame
+    """subject_id, n, same_share, mean_similarity, low, high: of the first labels; empty where one side has none."""
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subjects that both sides have."""
+        return sorted(self.a)
+
+    def tests(self) -> pl.DataFrame:
+        """Each quantity, per subject over its voxels, and over subjects: see `statistics.Paired` for the columns.
+
+        Intervals over subjects are given for five subjects and more, tests for three.
+        """
+        by = ["quantity", "subject_id"]
+        over_voxels = paired_tests(self.voxels, by, "a", "b").drop("p_holm")
+        means = self.voxels.group_by(by, maintain_order=True).agg(pl.col("a", "b").mean())
+        several = means.with_columns(pl.lit(EVERY_SUBJECT).alias("subject_id"))
+        if len(self.subjects) < FEWEST_PAIRS:
+            return over_voxels
+        over_subjects = paired_tests(several, by, "a", "b").drop("p_holm")
+        if len(self.subjects) < FEWEST_SUBJECTS:
+            over_subjects = over_subjects.with_columns(
+                pl.lit(float("nan")).alias("low"), pl.lit(float("nan")).alias("high")
+            )
+        return pl.concat([over_voxels, over_subjects]).sort("quantity", maintain_order=True)
+
+
+def compare(atlas: Atlas, text_a: str, text_b: str) -> Comparison:
+    """Compare two sides, named as `find_sides` takes them, on the voxels that both have.
+
+    Raises:
+        NotFoundError: nothing fits a name.
+        BadInputError: the two are the same, or have no subject in common.
+    """
+    all_a, all_b = find_sides(atlas, text_a), find_sides(atlas, text_b)
+    common = sorted(set(all_a) & set(all_b))
+    if not common:
+        raise BadInputError(
+            f"{text_a!r} has subjects {', '.join(sorted(all_a))} and {text_b!r} {', '.join(sorted(all_b))}; voxels are "
+            "compared within a subject, so name two sides of the same one."
+        )
+    a, b = ({subject: sides[subject] for subject in common} for sides in (all_a, all_b))
+    if all(_key(a[subject]) == _key(b[subject]) for subject in common):
+        raise BadInputError(f"{text_a!r} and {text_b!r} are the same model and method; name two that differ.")
+    parts = [_compared(atlas, subject, a[subject], b[subject]) for subject in common]
+    settings = pl.concat([_settings(subject, a[subject], b[subject]) for subject in common])
+    agreement = [row for subject in common if (row := _agreement(atlas, subject, a[subject], b[subject]))]
+    return Comparison(a, b, settings, pl.concat(parts), pl.DataFrame(agreement))
+
+
+def _key(side: Side) -> tuple[str, str | None]:
+    return str(side.model["model_id"]), side.method
+
+
+def _settings(subject: str, a: Side, b: Side) -> pl.DataFrame:
+    one, other = ({"method": side.method, **json.loads(side.model["config"])} for side in (a, b))
+    rows = [
+        (subject, name, json.dumps(one.get(name)), json.dumps(other.get(name)))
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+    return pl.DataFrame(rows, dict.fromkeys(("subject_id", "setting", "a", "b"), pl.String), orient="row")
+
+
+def _compared(atlas: Atlas, subject: str, a: Side, b: Side) -> pl.DataFrame:
+    sides = []
+    for side, name in ((a, "a"), (b, "b")):
+        parts = [
+            part.select("voxel", pl.lit(quantity).alias("quantity"), "value") for quantity, part in _values(atlas, side)
+        ]
+        sides.append(pl.concat(parts).rename({"value": name}))
+    joined = sides[0].join(sides[1], on=["quantity", "voxel"]).filter(pl.col("a").is_finite() & pl.col("b").is_finite())
+    if a.model["model_id"] == b.model["model_id"]:
+        # One model encodes as itself: only what is said of its labels can differ.
+        joined = joined.filter(~pl.col("quantity").is_in(["R²", "r"]))
+    return joined.select(pl.lit(subject).alias("subject_id"), "quantity", "voxel", "a", "b").sort("quantity", "voxel")
+
+
+def _values(atlas: Atlas, side: Side) -> Iterable[tuple[str, pl.DataFrame]]:
+    """Quantity → voxel, value (float64)."""
+    model_id = side.model["model_id"]
+    for metric, name in (("r2", "R²"), ("r", "r")):
+        yield name, atlas.metric_map(metric, model_id).with_columns(pl.col("value").cast(pl.Float64))
+    if side.method is None:
+        return
+    own = pl.col("method") == side.method
+    if side.model["has_text"]:
+        cosines = label_cosines(atlas, side.model, "weights").filter(own)
+        yield "cosine of label and weights", cosines.select("voxel", pl.col("cosine").cast(pl.Float64).alias("value"))
+    scores = atlas.store.frame(
+        "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?", [model_id, side.method]
+    )
+    spread = label_spread(scores)
+    for column, name in (("needed", "labels for 80 % of probability"), ("entropy", "entropy (bits)")):
+        yield name, spread.select("voxel", pl.col(column).cast(pl.Float64).alias("value"))
+
+
+def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> dict[str, Any] | None:
+    firsts = [
+        first_labels(atlas, side.model["model_id"]).filter(pl.col("method") == side.method).select("voxel", "label")
+        for side in (a, b)
+    ]
+    both = firsts[0].join(firsts[1], on="voxel", suffix="_b")
+    if both.is_empty():
+        return None
+    names, vectors = embedded_labels(atlas, a.model["label_backbone"])
+    rows = pl.DataFrame({"label": names, "row": np.arange(len(names))})
+    found = both.join(rows, on="label").join(rows.rename({"label": "label_b", "row": "row_b"}), on="label_b")
+    similarity = np.einsum("nd,nd->n", vectors[found["row"].to_numpy()], vectors[found["row_b"].to_numpy()])
+    low, high = interval(similarity)
+    same = (both["label"] == both["label_b"]).sum() / both.height
+    mean = float(similarity.mean()) if len(similarity) else float("nan")
+    return {
+        "subject_id": subject,
+        "n": both.height,
+        "same_share": same,
+        "mean_similarity": mean,
+        "low": low,
+        "high": high,
+    }

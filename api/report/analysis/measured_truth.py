@@ -1,0 +1,176 @@
+"""Ground truth for concept maps (Fig. 5): which voxels answer to a category, by a localiser or by responses."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ....schemas.errors import BadInputError, NotFoundError
+from .study_data import Evidence
+
+FEWEST_IMAGES = 10
+"""Test images that must show a category, or its mean response says little."""
+
+CONCEPT_OF = {
+    "faces": "face",
+    "bodies": "body",
+    "places": "place",
+    "words": "word",
+    "character": "word",
+    "characters": "word",
+    "objects": "object",
+}
+"""Localiser contrasts by other names → the concept whose map is compared with them."""
+
+
+@runtime_checkable
+class Localised(Protocol):
+    """A data set with functional localisers."""
+
+    def localisers(self) -> Mapping[str, NDArray[np.floating]]:
+        """Category → t of every voxel, (n_voxels,), by voxel number; empty where the maps are not there."""
+        ...
+
+
+@runtime_checkable
+class Contents(Protocol):
+    """A data set that knows what its images show."""
+
+    def contents(self) -> pl.DataFrame:
+        """stimulus_id, category: a row for each category that an image shows."""
+        ...
+
+
+@runtime_checkable
+class FromCoco(Protocol):
+    """A data set whose images were cut from COCO's."""
+
+    def coco_names(self) -> pl.DataFrame:
+        """stimulus_id, image: COCO's file name without its ending."""
+        ...
+
+
+def localiser_truth(dataset: object, voxels: NDArray[np.int32]) -> pl.DataFrame:
+    """Localiser t of voxels: category, voxel, truth.
+
+    Raises:
+        NotFoundError: the data set has no localiser maps.
+    """
+    maps = dataset.localisers() if isinstance(dataset, Localised) else {}
+    if not maps:
+        raise NotFoundError("The data set has no localiser maps; give --labels, a table of what the images show.")
+    frames = [
+        pl.DataFrame({"category": CONCEPT_OF.get(name.lower(), name.lower()), "voxel": voxels, "truth": t[voxels]})
+        for name, t in maps.items()
+    ]
+    return pl.concat(frames).with_columns(pl.col("truth").cast(pl.Float32))
+
+
+def response_truth(evidence: Evidence, shows: pl.DataFrame, voxels: NDArray[np.int32]) -> pl.DataFrame:
+    """Mean measured response of voxels to the test images that show a category.
+
+    Only test images count: the models were fitted to the responses to the others.
+
+    Args:
+        evidence: the data.
+        shows: stimulus_id, category.
+        voxels: numbers, ascending.
+
+    Returns:
+        category, voxel, truth (z-scored beta), n_images; categories that fewer than 10 test images show are left out.
+
+    Raises:
+        NotFoundError: no category is shown by enough test images.
+    """
+    tested = evidence.dataset.stimuli[evidence.test.tolist()].select("stimulus_id").with_row_index("row")
+    shown = shows.select("stimulus_id", "category").unique().join(tested, on="stimulus_id")
+    counted = shown.group_by("category").len().filter(pl.col("len") >= FEWEST_IMAGES).sort("category")
+    if counted.is_empty():
+        raise NotFoundError(
+            f"No category is shown by {FEWEST_IMAGES} of the {tested.height} test images; give labels of more images."
+        )
+    names = counted["category"].to_list()
+    weights = np.zeros((len(names), tested.height))
+    for row, name in zip(weights, names, strict=True):
+        row[shown.filter(pl.col("category") == name)["row"].to_numpy()] = 1
+    weights /= weights.sum(axis=1, keepdims=True)
+    truth = np.empty((len(names), len(voxels)), np.float32)
+    for part, responses in evidence.batches(voxels):
+        truth[:, part] = weights @ responses[evidence.test]
+    return pl.DataFrame(
+        {
+            "category": np.repeat(names, len(voxels)),
+            "voxel": np.tile(voxels, len(names)),
+            "truth": truth.ravel(),
+            "n_images": np.repeat(counted["len"].to_numpy(), len(voxels)),
+        }
+    )
+
+
+def shown_by(dataset: object, labels: Path | None, stimuli: pl.DataFrame) -> pl.DataFrame:
+    """What images show: from the user's file, else from the data set where it knows.
+
+    Args:
+        dataset: the data set.
+        labels: a CSV with columns image (or stimulus_id) and category, or COCO annotations (.json).
+        stimuli: rows of `Dataset.stimuli`.
+
+    Returns:
+        stimulus_id, category.
+
+    Raises:
+        NotFoundError: neither says it, or no image of the file is one of the subject's.
+        BadInputError: the file is not what it should be.
+    """
+    if labels is None:
+        if isinstance(dataset, Contents):
+            return dataset.contents()
+        raise NotFoundError("Nothing says what the images show; give --labels, a CSV or COCO annotations.")
+    rows = _from_coco(labels) if labels.suffix == ".json" else _from_csv(labels)
+    names = stimuli.select(
+        "stimulus_id", pl.col("uri").str.split("/").list.last().str.split(".").list.first().alias("stem")
+    )
+    keys = [names.select("stimulus_id", pl.col(key).alias("key")) for key in ("stimulus_id", "stem")]
+    if labels.suffix == ".json" and isinstance(dataset, FromCoco):
+        keys = [dataset.coco_names().select("stimulus_id", pl.col("image").alias("key"))]
+    keyed = pl.concat(keys)
+    stems = rows.with_columns(pl.col("image").str.split("/").list.last().str.split(".").list.first().alias("stem"))
+    found = pl.concat(
+        [stems.select("category", pl.col(key).alias("key")).join(keyed, on="key") for key in ("image", "stem")]
+    )
+    if found.is_empty():
+        raise NotFoundError(f"{labels.name} names no image of this subject; name them by stimulus_id or by file name.")
+    return found.select("stimulus_id", "category").unique().sort("stimulus_id", "category")
+
+
+def _from_csv(path: Path) -> pl.DataFrame:
+    try:
+        read = pl.read_csv(path, infer_schema=False)
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} is not there; --labels takes a CSV or COCO annotations.") from None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInputError(f"{path.name} cannot be read as CSV: {' '.join(str(error).split())[:200]}") from error
+    image = next((name for name in ("image", "stimulus_id") if name in read.columns), None)
+    if image is None or "category" not in read.columns:
+        raise BadInputError(f"{path.name} has columns {', '.join(read.columns)}; image and category are needed.")
+    return read.select(pl.col(image).alias("image"), "category").drop_nulls()
+
+
+def _from_coco(path: Path) -> pl.DataFrame:
+    """COCO's instances: an image shows a category and its supercategory where an object of it is annotated."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        files = {image["id"]: image["file_name"] for image in read["images"]}
+        names = {c["id"]: {c["name"], c.get("supercategory", c["name"])} for c in read["categories"]}
+        rows = [(files[mark["image_id"]], name) for mark in read["annotations"] for name in names[mark["category_id"]]]
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} is not there; --labels takes a CSV or COCO annotations.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            f"{path.name} cannot be read as COCO annotations ({error!r}); give instances_*.json."
+        ) from error
+    return pl.DataFrame(rows, {"image": pl.String, "category": pl.String}, orient="row").unique()

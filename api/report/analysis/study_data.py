@@ -1,0 +1,63 @@
+"""A model beside the images and responses that it was fitted to. The atlas holds neither, so they are read again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....atlas.backbones.interface import Backbone, Floats
+from ....ingest.datasets.interface import Dataset
+from ....ingest.encoding.split import Indices, split_by
+from ....ingest.stages.context import ranges
+from ....ingest.stages.encode import FeatureCache
+from ....schemas.config import IngestConfig
+from ....schemas.errors import BadInputError
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Images, responses and the split of one model."""
+
+    dataset: Dataset
+    config: IngestConfig
+    train: Indices
+    test: Indices
+
+    @classmethod
+    def of(cls, model: Mapping[str, Any], dataset: Dataset) -> "Evidence":
+        """The evidence of a model, a row of `Atlas.models`.
+
+        Raises:
+            BadInputError: the data are not those that the model was fitted to.
+        """
+        config = IngestConfig.model_validate_json(model["config"])
+        if dataset.fingerprint != config.data_sha256:
+            raise BadInputError(
+                f"The data of {model['subject_id']} on this machine have fingerprint {dataset.fingerprint[:12]}, and "
+                f"{model['model_id']} was fitted to {config.data_sha256[:12]}; give the same data, or ingest again."
+            )
+        train, test = split_by(config, dataset.stimuli.height)
+        return cls(dataset, config, train, test)
+
+    def features(self, backbone: Backbone, home: Path, batch_images: int) -> Floats:
+        """Features of all images, (n_images, dim); from the files that the ingest kept, where they are there.
+
+        Raises:
+            BadInputError: the network's weights are not those that the model was fitted with.
+        """
+        fitted_with = self.config.backbone_sha256
+        if backbone.name == self.config.backbone and backbone.fingerprint != fitted_with:
+            raise BadInputError(
+                f"The weights of {backbone.name} on this machine ({backbone.fingerprint[:12]}) are not those that the "
+                f"model was fitted with ({fitted_with[:12]}); give the same weights, or ingest again."
+            )
+        cache = FeatureCache(home, backbone, batch_images)
+        return cache.get(self.dataset.stimuli["sha256"].to_list(), self.dataset.image, lambda _: None)
+
+    def batches(self, voxels: NDArray[np.int32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Responses to all images, (n_images, n) for some of the voxels at a time, with their places in `voxels`."""
+        for start, stop in ranges(len(voxels), self.config.batch_voxels):
+            yield slice(start, stop), self.dataset.responses_of(voxels[start:stop].astype(np.intp))

@@ -1,0 +1,1 @@
+"""The offline backbone `lite`: EfficientNet-Lite0 and MiniLM, joined by a linear map."""

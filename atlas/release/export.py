@@ -1,0 +1,171 @@
+"""Export: an atlas, or some models of it, as a folder of files that other programs open."""
+
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+from ...schemas.files import sync_folder
+from ..search.atlas import Atlas
+from .documents import write_texts
+from .map_files import LabelMap, ValueMap, entity, subject_entity, write_maps
+from .parquet_files import read_rows, write_tables
+from .verify import write_sums
+
+AffineOf = Callable[[Mapping[str, Any]], NDArray[np.float64] | None]
+"""A row of `subject` → (4, 4) from its voxel indices (x, y, z) to mm; None where that is not known."""
+
+
+def _unknown(_: Mapping[str, Any]) -> None:
+    return None
+
+
+def export(
+    atlas: Atlas,
+    out: Path,
+    *,
+    models: Sequence[str] = (),
+    concepts: Sequence[str] = (),
+    tables_only: bool = False,
+    affine_of: AffineOf = _unknown,
+) -> Path:
+    """Write a release: whole, or not at all. Equal rows give equal files.
+
+    Args:
+        atlas: what is exported.
+        out: the folder to make.
+        models: model ids, as `Atlas.model` takes them; none means all that are finished.
+        concepts: what maps of similarity are made of.
+        tables_only: make no maps.
+        affine_of: where the subjects' volumes lie in space.
+
+    Raises:
+        BadInputError: the folder is there and not empty, or a model is not finished.
+        NotFoundError: no such model, or a map cannot be made.
+        StoreError: the folder cannot be written, or the models changed meanwhile.
+    """
+    if tables_only and concepts:
+        raise BadInputError("Concepts are shown by maps, so they exclude tables only; give one of the two.")
+    chosen = _chosen(atlas, models)
+    names = [model["model_id"] for model in chosen]
+    subjects = [row for row in atlas.subjects().to_dicts() if row["subject_id"] in {m["subject_id"] for m in chosen}]
+    owners = [subject["subject_id"] for subject in subjects]
+    with _new_folder(out) as folder:
+        before = read_rows(atlas.store, "ledger", names, owners)
+        n_rows = write_tables(atlas.store, names, owners, folder)
+        if not tables_only:
+            for model in chosen:
+                _write_maps(atlas, model, concepts, folder, affine_of)
+        if not read_rows(atlas.store, "ledger", names, owners).equals(before):
+            raise StoreError(
+                f"{', '.join(names)} changed in {atlas.store.address} while it was exported; export again."
+            )
+        write_texts(folder, chosen, subjects, n_rows, maps=not tables_only)
+        write_sums(folder)
+    return out
+
+
+def _chosen(atlas: Atlas, models: Sequence[str]) -> list[dict[str, Any]]:
+    if not models:
+        finished = atlas.models().filter(pl.col("finished")).sort("model_id").to_dicts()
+        if not finished:
+            raise NotFoundError(f"{atlas.store.address} holds no finished model to export.")
+        return finished
+    chosen = {row["model_id"]: row for row in (atlas.model(name) for name in models)}
+    for model_id, row in chosen.items():
+        if not row["finished"]:
+            raise BadInputError(
+                f"{model_id} is not finished (its last run: {row['state']}); "
+                "let `voxel-atlas ingest` complete it first."
+            )
+    return [chosen[model_id] for model_id in sorted(chosen)]
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its name when all is written, and is gone when something fails."""
+    # Without its trailing slash or dots: a folder beside it needs its name.
+    out = out.expanduser().absolute()
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise BadInputError(f"{out} is there already; give a folder that is not.")
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(out)
+        sync_folder(out.parent)
+    except OSError as error:
+        if isinstance(error, AtlasError):
+            raise
+        raise StoreError(f"{out} cannot be written: {error.strerror or error}; choose another folder.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_maps(
+    atlas: Atlas, model: dict[str, Any], concepts: Sequence[str], folder: Path, affine_of: AffineOf
+) -> None:
+    try:
+        volume = atlas.volume(model["subject_id"])
+    except NotFoundError as error:
+        raise NotFoundError(f"{str(error).rstrip('.')}; export its tables only.") from error
+    subject = subject_entity(model["subject_id"])
+    short = entity("".join(model["model_id"].removeprefix(model["subject_id"]).split("/")).replace("-", ""))
+    write_maps(
+        folder / subject / "func",
+        f"{subject}_model-{short}",
+        volume,
+        [*_metrics(atlas, model), *(_similarity(atlas, model, concept) for concept in dict.fromkeys(concepts))],
+        list(_first_labels(atlas, model)),
+        affine_of(volume.subject) if volume.subject["space"] == "volume" else None,
+    )
+
+
+def _about(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Model": model["model_id"], "Subject": model["subject_id"], "Simulated": model["simulated"]}
+
+
+def _metrics(atlas: Atlas, model: Mapping[str, Any]) -> Iterator[ValueMap]:
+    for metric, name, title in (
+        ("r2", "stat-r2", "R2 on the test images"),
+        ("noise_ceiling", "stat-noiseceiling", "noise ceiling, as share of the variance"),
+    ):
+        frame = atlas.metric_map(metric, model["model_id"])
+        if frame["value"].null_count() < frame.height:
+            yield _value_map(name, title, frame, "value", {**_about(model), "Units": "1"})
+
+
+def _similarity(atlas: Atlas, model: Mapping[str, Any], concept: str) -> ValueMap:
+    # A network without a text tower knows words only by the labels of its voxels.
+    found = atlas.concept_map(concept, model=model["model_id"], by="weights" if model["has_text"] else "labels")
+    how = {"Concept": concept, "ComparedBy": found.by, "Readout": found.readout, "Method": found.method}
+    sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value is not None}}
+    title = f"similarity to {concept.strip()}"
+    return _value_map(f"desc-{entity(concept.strip())}_stat-similarity", title, found.frame, "similarity", sidecar)
+
+
+def _value_map(name: str, title: str, frame: pl.DataFrame, column: str, sidecar: Mapping[str, Any]) -> ValueMap:
+    values = frame[column].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    return ValueMap(name, title, frame["voxel"].cast(pl.Int32).to_numpy(), values, sidecar)
+
+
+def _first_labels(atlas: Atlas, model: Mapping[str, Any]) -> Iterator[LabelMap]:
+    found = atlas.store.frame(
+        "SELECT method, voxel, label FROM top_label WHERE model_id = ? ORDER BY method, voxel", [model["model_id"]]
+    )
+    for (method,), rows in found.group_by("method", maintain_order=True):
+        names = rows["label"].unique().sort().to_list()
+        number = {name: index for index, name in enumerate(names, 1)}
+        values = np.array([number[label] for label in rows["label"]], np.int32)
+        voxels = rows["voxel"].to_numpy().astype(np.int32)
+        sidecar = {**_about(model), "Method": method}
+        name = f"desc-{re.sub('[^A-Za-z0-9]', '', str(method))}toplabel"
+        yield LabelMap(name, f"first label by {method}", voxels, values, names, sidecar)

@@ -1,0 +1,112 @@
+"""The tables of a release: the rows of some models and of all that they refer to, one Parquet file a table."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...schemas.tables import TABLES
+from ..store.content import conform
+from ..store.store import Store
+
+FOLDER = "tables"
+"""Folder of the Parquet files within a release."""
+
+_VOXELS_AT_ONCE = 8192
+"""Voxels whose rows are in memory at once, and are a row group of their file."""
+
+_SUBJECTS = "WHERE list_contains($subjects::VARCHAR[], subject_id)"
+_MODELS = "WHERE list_contains($models::VARCHAR[], model_id)"
+_LABELS = f"WHERE label_id IN (SELECT label_id FROM label_score {_MODELS})"  # noqa: S608 - constants
+_SEEN = f"SELECT stimulus_id FROM split {_MODELS} UNION ALL SELECT stimulus_id FROM top_image {_MODELS}"  # noqa: S608
+_REGIONS = f"SELECT stimulus_id, box FROM top_image {_MODELS}"  # noqa: S608
+_TOWERS = f"SELECT label_backbone FROM model {_MODELS}"  # noqa: S608
+
+_OF_SUBJECTS = "stage IN ('subject', 'planting') AND list_contains($subjects::VARCHAR[], batch_key)"
+_OF_RUNS = f"stage = 'run' AND run_id IN (SELECT run_id FROM run {_MODELS})"  # noqa: S608
+_OF_MODELS = (
+    "stage IN ('model', 'fit', 'significance', 'learning_curve', 'describe', 'score') AND EXISTS (SELECT 1 "
+    "FROM (SELECT unnest($models::VARCHAR[]) AS id) WHERE batch_key = id OR starts_with(batch_key, id || '/'))"
+)
+
+_ROWS = {
+    "atlas_format": "FROM atlas_format",
+    "subject": f"FROM subject {_SUBJECTS} ORDER BY subject_id",
+    "roi": f"FROM roi {_SUBJECTS} ORDER BY subject_id, roi",
+    "voxel": f"FROM voxel {_SUBJECTS} ORDER BY subject_id, voxel",
+    "voxel_roi": f"FROM voxel_roi {_SUBJECTS} ORDER BY subject_id, voxel, roi",
+    "stimulus": f"FROM stimulus WHERE stimulus_id IN ({_SEEN}) ORDER BY stimulus_id",
+    "caption": f"FROM caption WHERE (stimulus_id, box) IN ({_REGIONS}) ORDER BY stimulus_id, box, captioner",
+    "model": f"FROM model {_MODELS} ORDER BY model_id",
+    "split": f"FROM split {_MODELS} ORDER BY model_id, stimulus_id",
+    "dropped": f"FROM dropped {_MODELS} ORDER BY model_id, voxel",
+    "significance": f"FROM significance {_MODELS} ORDER BY model_id, voxel",
+    "label": f"FROM label {_LABELS} ORDER BY label_id",
+    "label_embedding": f"FROM label_embedding {_LABELS} AND backbone IN ({_TOWERS}) ORDER BY label_id, backbone",
+    "synthetic_image": f"FROM synthetic_image {_LABELS} ORDER BY label_id, generator, ordinal",
+    "planting": f"FROM planting {_SUBJECTS} ORDER BY subject_id, voxel, concept",
+    "run": f"FROM run {_MODELS} ORDER BY recorded_at, run_id, state",
+    # Who has these rows knows the batches they came in: an ingest of an imported model finds it complete.
+    "ledger": f"FROM ledger WHERE ({_OF_SUBJECTS}) OR ({_OF_RUNS}) OR ({_OF_MODELS}) ORDER BY stage, batch_key",
+}
+"""Table → which of its rows belong to $models and their $subjects, in an order that only the rows decide."""
+
+_BY_VOXEL = {
+    "encoding": "",
+    "learning_curve": ", n_blocks",
+    "top_image": ", rank",
+    "label_score": ", method, rank, label_id",
+}
+"""Tables that are too big to hold in memory → what orders the rows of one voxel."""
+
+
+def write_tables(store: Store, models: Sequence[str], subjects: Sequence[str], folder: Path) -> dict[str, int]:
+    """Write the tables of some models: equal rows give equal files.
+
+    Args:
+        store: the atlas.
+        models: ids of models.
+        subjects: ids of their subjects.
+        folder: the release; its folder `tables` is made.
+
+    Returns:
+        The number of rows of every table.
+    """
+    (folder / FOLDER).mkdir()
+    return {name: _write(folder / parquet_name(name), name, _batches(store, name, models, subjects)) for name in TABLES}
+
+
+def parquet_name(table: str) -> str:
+    """Path of a table's file within a release."""
+    return f"{FOLDER}/{table}.parquet"
+
+
+def read_rows(store: Store, name: str, models: Sequence[str], subjects: Sequence[str]) -> pa.Table:
+    """Rows of a table about some models and their subjects, in the order in which a release has them."""
+    sql = _ROWS[name]
+    given = {"models": list(models), "subjects": list(subjects)}
+    return store.arrow(sql, {key: value for key, value in given.items() if f"${key}" in sql})
+
+
+def _batches(store: Store, name: str, models: Sequence[str], subjects: Sequence[str]) -> Iterator[pa.Table]:
+    if name not in _BY_VOXEL:
+        yield read_rows(store, name, models, subjects)
+        return
+    for model in sorted(models):
+        known = f"SELECT DISTINCT voxel FROM {name} WHERE model_id = ? ORDER BY voxel"  # noqa: S608 - a key of TABLES
+        voxels = store.arrow(known, [model])["voxel"].to_pylist()
+        for start in range(0, len(voxels), _VOXELS_AT_ONCE):
+            block = voxels[start : start + _VOXELS_AT_ONCE]
+            # A range, as DuckDB skips the blocks outside it.
+            rows = f"FROM {name} WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel{_BY_VOXEL[name]}"
+            yield store.arrow(rows, [model, block[0], block[-1]])
+
+
+def _write(path: Path, name: str, batches: Iterator[pa.Table]) -> int:
+    n_rows = 0
+    with pq.ParquetWriter(path, TABLES[name], compression="zstd") as writer:
+        for batch in batches:
+            writer.write_table(conform(name, batch))
+            n_rows += batch.num_rows
+    return n_rows

@@ -1,0 +1,1 @@
+"""What is asked of an atlas: models, concepts, readouts, indexes, labels."""

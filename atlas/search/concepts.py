@@ -1,0 +1,92 @@
+"""Concepts: words, and sums and differences of words, as unit vectors of a text tower's space."""
+
+import functools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...schemas.errors import BadInputError
+from ...schemas.label_ids import label_id
+from ..backbones import load
+from ..backbones.interface import Backbone, Floats
+from ..store.store import Store
+
+MAX_LETTERS = 200
+
+
+class Term(NamedTuple):
+    """One word or phrase of a concept, added or taken away."""
+
+    sign: int
+    text: str
+
+
+def parse_concept(concept: str) -> list[Term]:
+    """The terms of a concept: "cake - kitchen + dog" is cake, less kitchen, and dog. Signs stand between spaces.
+
+    Raises:
+        BadInputError: it is empty, longer than 200 characters, or a sign has no word on one of its sides.
+    """
+    if len(concept) > MAX_LETTERS:
+        raise BadInputError(f"A concept has at most {MAX_LETTERS} characters, and this one has {len(concept)}.")
+    words = concept.split()
+    if not words:
+        raise BadInputError('The concept is empty; give a word or a phrase, such as "cake" or "cake - kitchen".')
+    terms: list[Term] = []
+    sign, phrase = 1, list[str]()
+    for word in [*words, "+"]:
+        if word not in ("+", "-"):
+            phrase.append(word)
+            continue
+        if not phrase:
+            raise BadInputError(f"{concept!r}: a + or - needs a word on both of its sides.")
+        terms.append(Term(sign, " ".join(phrase)))
+        sign, phrase = (1 if word == "+" else -1), []
+    return terms
+
+
+class Towers:
+    """The backbones that concepts and pictures are embedded by; each is loaded when it is first needed, once."""
+
+    def __init__(self, store: Store, home: Path, loader: Callable[..., Backbone] = load) -> None:
+        self._store, self._home, self._loader = store, home, loader
+        self._loaded: dict[str, Backbone] = {}
+        self._lock = threading.Lock()
+        self._word = functools.lru_cache(maxsize=8192)(self._embed)
+
+    def backbone(self, name: str) -> Backbone:
+        """The backbone of that name.
+
+        Raises:
+            NotFoundError: there is none.
+            MissingWeightsError: its weights are not on this machine.
+        """
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._loader(name, home=self._home)
+            return self._loaded[name]
+
+    def concept(self, backbone: str, concept: str) -> Floats:
+        """Unit vector of a concept in the space of a backbone's text tower, (dim,).
+
+        Raises:
+            BadInputError: the concept makes no sense, or the backbone has no text tower.
+        """
+        total: Floats = np.sum([sign * self._word(backbone, text) for sign, text in parse_concept(concept)], axis=0)
+        length = float(np.linalg.norm(total))
+        if length < 1e-3:
+            raise BadInputError(f"{concept!r} adds up to nothing; take away something else than what was added.")
+        return total / np.float32(length)
+
+    def _embed(self, backbone: str, text: str) -> Floats:
+        # The atlas holds its labels' vectors: for those, no network has to be loaded.
+        sql = "SELECT vector FROM label_embedding WHERE label_id = ? AND backbone = ? LIMIT 1"
+        stored = self._store.arrow(sql, [label_id(text), backbone])["vector"].to_pylist()
+        vector = np.asarray(stored[0], np.float32) if stored else self.backbone(backbone).text([text])[0]
+        length = float(np.linalg.norm(vector))
+        if not np.isfinite(length) or length == 0:
+            raise BadInputError(f"{backbone} has no vector for {text!r}; try another word.")
+        return vector / np.float32(length)

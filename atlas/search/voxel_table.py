@@ -1,0 +1,158 @@
+"""The voxels of one model as arrays: what they are filtered by, and what is told of each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ...schemas.errors import NotFoundError
+from ..store.ledger import Batches, batches_of, fitted_since
+from ..store.store import Store
+from .recent import Recent
+
+_COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
+_KEPT = 4
+"""Arrays of voxels whose rows are kept: those of the readouts and of labels by a method or two."""
+
+
+class VoxelTable:
+    """Fitted voxels in ascending order, with their scores, places and regions. Never changed once made."""
+
+    def __init__(self, model: Mapping[str, Any], frame: pl.DataFrame, regions: pl.DataFrame, batches: Batches) -> None:
+        self._model, self._regions = model, regions
+        self.batches = batches
+        self.frame = frame
+        """voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex."""
+        self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
+        self._significant = frame["significant"].fill_null(value=False).to_numpy()
+        self._r2 = frame["r2"].to_numpy()
+        self._aligned = Recent[int, _Aligned](_KEPT)
+        members = {
+            str(name): np.isin(self.voxels, its["voxel"].drop_nulls().to_numpy())
+            for (name,), its in regions.group_by("roi")
+        }
+        names = sorted(members)
+        self._inside = np.array([members[name] for name in names], bool).reshape(len(names), len(self.voxels))
+        self._names = pa.array(names, pa.large_string())
+        self.rois: dict[str, NDArray[np.bool_]] = dict(zip(names, self._inside, strict=True))
+        """Region → (n_voxels,) whether each voxel lies in it."""
+        # Made once: every answer takes some rows of it.
+        self._told = frame.select(
+            pl.lit(model["model_id"]).alias("model_id"),
+            pl.lit(model["subject_id"]).alias("subject_id"),
+            pl.lit(model["simulated"]).alias("simulated"),
+            *("voxel", "r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
+        )
+
+    @classmethod
+    def load(cls, store: Store, model: Mapping[str, Any], old: "VoxelTable | None") -> "VoxelTable":
+        """The present table of a model; the old one where nothing has changed."""
+        batches = batches_of(store, model)
+        if old is not None and old.batches == batches:
+            return old
+        if old is not None and old.batches <= batches and {stage for stage, _ in batches - old.batches} == {"fit"}:
+            return old.grown(store, batches)
+        frame = _quality(store, model, 0, np.iinfo(np.int32).max)
+        regions = store.frame(
+            "SELECT r.roi, v.voxel FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE subject_id = ?",
+            [model["subject_id"]],
+        )
+        return cls(model, frame, regions, batches)
+
+    def grown(self, store: Store, batches: Batches) -> "VoxelTable":
+        """This table and the voxels that were fitted since."""
+        new = fitted_since(store, self._model, self.voxels)
+        if not len(new):
+            return VoxelTable(self._model, self.frame, self._regions, batches)
+        rows = _quality(store, self._model, int(new[0]), int(new[-1])).filter(pl.col("voxel").is_in(new.tolist()))
+        frame = pl.concat([self.frame, rows], rechunk=True)
+        if len(self.voxels) and self.voxels[-1] > new[0]:
+            frame = frame.sort("voxel")
+        return VoxelTable(self._model, frame, self._regions, batches)
+
+    def mask(self, rois: Sequence[str], *, significant: bool, min_r2: float | None) -> NDArray[np.bool_]:
+        """Which voxels lie in one of the regions (in any where none is named) and pass the limits, (n_voxels,).
+
+        Raises:
+            NotFoundError: a region that the subject has not.
+        """
+        mask = np.full(len(self.voxels), not rois)
+        for roi in rois:
+            mask |= self.roi(roi)
+        if significant:
+            mask &= self._significant
+        if min_r2 is not None:
+            mask &= self._r2 >= min_r2
+        return mask
+
+    def roi(self, name: str) -> NDArray[np.bool_]:
+        """Which voxels lie in a region.
+
+        Raises:
+            NotFoundError: the subject has no such region; the message lists those that it has.
+        """
+        if name not in self.rois:
+            raise NotFoundError(
+                f"{self._model['subject_id']} has no ROI {name!r}; it has {', '.join(self.rois) or 'none'}."
+            )
+        return self.rois[name]
+
+    def rows(self, voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each voxel, (n,); -1 for one that was not fitted."""
+        rows = np.searchsorted(self.voxels, voxels)
+        rows[rows == len(self.voxels)] = 0
+        found = self.voxels[rows] == voxels if len(self.voxels) else np.zeros(len(voxels), bool)
+        return np.where(found, rows, -1)
+
+    def among(
+        self, voxels: NDArray[np.int64], rois: Sequence[str] = (), *, significant: bool, min_r2: float | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Row of each voxel as `rows` gives it, and whether it was fitted and passes `mask`; both (n,), read only.
+
+        Args:
+            voxels: what is searched. It comes with every question, so what does not depend on the question is kept.
+            rois: as in `mask`.
+            significant: as in `mask`.
+            min_r2: as in `mask`.
+
+        Raises:
+            NotFoundError: a region that the subject has not.
+        """
+        aligned = self._aligned.get(id(voxels))
+        if aligned is None:
+            # What is kept holds the array, so that no other one can have its id.
+            aligned = _Aligned(voxels, self.rows(voxels), {})
+            self._aligned.put(id(voxels), aligned)
+        plain = not rois and min_r2 is None
+        if plain and significant in aligned.masks:
+            return aligned.rows, aligned.masks[significant]
+        allowed = self.mask(rois, significant=significant, min_r2=min_r2)
+        passes = (aligned.rows >= 0) & allowed[aligned.rows] if len(allowed) else np.zeros(len(voxels), bool)
+        if plain:
+            aligned.masks[significant] = passes
+        return aligned.rows, passes
+
+    def describe(self, rows: NDArray[np.int64]) -> pl.DataFrame:
+        """What answers tell of voxels: model_id, subject_id, simulated, voxel, rois, r2, … in the order of `rows`."""
+        inside = self._inside[:, rows].T
+        ends = np.cumsum(np.count_nonzero(inside, axis=1))
+        regions = pa.LargeListArray.from_arrays(np.append(0, ends), self._names.take(pa.array(np.nonzero(inside)[1])))
+        return self._told[rows].insert_column(4, pl.Series("rois", regions, pl.List(pl.String)))
+
+
+class _Aligned(NamedTuple):
+    """What a table says of the voxels that are searched."""
+
+    voxels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    masks: dict[bool, NDArray[np.bool_]]
+    """By whether only significant voxels pass."""
+
+
+def _quality(store: Store, model: Mapping[str, Any], first: int, last: int) -> pl.DataFrame:
+    """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
+    sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
+    return store.frame(sql, [model["model_id"], first, last])

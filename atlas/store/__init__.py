@@ -1,0 +1,1 @@
+"""The database: addresses, batches that arrive exactly once, serving, maintenance."""

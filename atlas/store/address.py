@@ -1,0 +1,248 @@
+"""Where an atlas is: three kinds of address, each attached to a DuckDB connection, and what can go wrong there."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError, StoreLockedError
+from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
+
+ALIAS = "atlas"
+"""Name under which a served atlas or a DuckLake is attached."""
+
+# Float vectors do not compress: trying costs two thirds of the insert rate and makes the file 1.4 × the raw size.
+# DuckLake knows no per-column compression, so the shared DDL leaves it out.
+_FILE_DDL = re.sub(r"\b(?:weights|vector) FLOAT\[\] NOT NULL", r"\g<0> USING COMPRESSION uncompressed", DDL)
+
+_QUACK = re.compile(r"quack:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+_DUCKLAKE = re.compile(r"ducklake:(?P<catalog>[^\s'\"]+)(?: data=(?P<data>[^'\"]+))?")
+UNREACHABLE = (
+    "Could not connect to server",
+    "Server returned nothing",
+    "Failed sending data to the peer",
+    "Failure when receiving data from the peer",
+)
+"""What curl says of a server that is not there, or that went away while it was asked."""
+_FULL = ("No space left", "enough space", "Disk quota exceeded", "File too large")
+_SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed address: `atlas.duckdb`, `quack:host:port`, or `ducklake:CATALOG data=FOLDER`."""
+
+    kind: Literal["file", "quack", "ducklake"]
+    text: str
+    target: str
+    """File: the absolute path. Quack: quack:host:port. DuckLake: the catalog, without `ducklake:`."""
+    data: str = ""
+    """DuckLake: the folder or bucket of the Parquet files."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read an address.
+
+        Raises:
+            BadInputError: it is none of the three kinds.
+        """
+        if match := _QUACK.fullmatch(text):
+            if not 0 < int(match["port"]) < 65536:
+                raise BadInputError(f"Port {match['port']} in {text!r} is not between 1 and 65535.")
+            return cls("quack", text, text)
+        if match := _DUCKLAKE.fullmatch(text):
+            return cls("ducklake", text, match["catalog"], match["data"] or "")
+        # Two letters at least: C:\atlas.duckdb is a path.
+        if not text.strip() or "\0" in text or _SCHEME.match(text):
+            raise BadInputError(
+                f"{text!r} is not the address of an atlas; give a file path, quack:HOST:PORT, or "
+                "ducklake:CATALOG data=FOLDER."
+            )
+        return cls("file", text, str(Path(text).expanduser().resolve()))
+
+
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",  # a table name in SQL must never mean a Python variable
+}
+"""How every DuckDB here is set."""
+
+
+def connect_file(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """A connection to an atlas file, whose tables are in a format that this version reads.
+
+    Raises:
+        NotFoundError: nothing is there and `create` is False.
+        StoreLockedError: another process has the file.
+        StoreError: what is there is no atlas, is damaged, or cannot be read or written.
+    """
+    config = {**CONFIG, "memory_limit": memory_limit}
+    path = Path(address.target)
+    if not path.exists():
+        if not create or read_only:
+            raise NotFoundError(f"There is no atlas at {path}; `voxel-atlas demo` or `voxel-atlas ingest` makes one.")
+        _create(path, config)
+    _require_duckdb(path)
+    if not read_only:
+        # Checkpoints of growing tables are the dearest part of an ingest; closing the atlas makes one anyway.
+        config["checkpoint_threshold"] = "1GB"
+    with explained(address.text):
+        connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    try:
+        with explained(address.text):
+            require_format(connection.execute, address.text)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str]]) -> None:
+    """Make an empty atlas under another name and link it into place: a killed process leaves no half of one."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(str(path)), duckdb.connect(str(temporary), config=dict(config)) as connection:
+            connection.begin()
+            connection.execute(_FILE_DDL)
+            connection.execute(COMMENTS)
+            connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
+            connection.commit()
+            connection.execute("CHECKPOINT")  # or a full disk would leave all of it in a log, which is not linked
+        try:
+            path.hardlink_to(temporary)  # unlike a rename, this never replaces what another process made meanwhile
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            temporary.rename(path)
+    except OSError as error:
+        if isinstance(error, AtlasError):
+            raise
+        raise StoreError(
+            f"No atlas can be made at {path}: {error.strerror}; choose a folder that you can write to."
+        ) from error
+    finally:
+        for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            if left.exists():  # a read-only medium refuses to remove even what is not there
+                left.unlink()
+
+
+def _require_duckdb(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except IsADirectoryError:
+        raise StoreError(f"{path} is a folder; give the atlas file in it.") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+    if start[8:12] != b"DUCK":
+        raise StoreError(f"{path} is not an atlas: it is not a DuckDB file; give another address or move it away.")
+
+
+def require_format(execute: Callable[[str], duckdb.DuckDBPyConnection], name: str) -> None:
+    """Refuse a database that is not an atlas, or one of another format.
+
+    Args:
+        execute: runs a statement where the tables are.
+        name: what errors call the atlas.
+
+    Raises:
+        StoreError: it is; the message says what to do.
+        duckdb.Error: it cannot be read. `explained` is the caller's, who may first ask again.
+    """
+    tables = execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
+    found = {table for (table,) in tables}
+    if "atlas_format" not in found:
+        raise StoreError(f"{name} is another program's database, not an atlas; give another address.")
+    row = execute("SELECT max(version) FROM atlas_format").fetchone()
+    version = row[0] if row else None
+    if version is None:
+        raise StoreError(f"{name} is an atlas without a format number, so it was damaged; restore a copy of it.")
+    if version > FORMAT_VERSION:
+        raise StoreError(
+            f"{name} has format {version}, and this version of voxel-atlas reads up to {FORMAT_VERSION}; "
+            "install a newer voxel-atlas."
+        )
+    if version < FORMAT_VERSION:
+        raise StoreError(f"{name} has the older format {version}; run `voxel-atlas upgrade` first.")
+    if missing := sorted(TABLES.keys() - found):
+        raise StoreError(f"{name} lacks the table {missing[0]}, so it was damaged; restore a copy of it.")
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Load DuckDB's signed extensions from their wheels; nothing is downloaded.
+
+    Raises:
+        StoreError: a wheel is not installed, or is for another version of DuckDB.
+    """
+    for name in names:
+        spec = find_spec(f"duckdb_extension_{name}")
+        folder = Path(spec.origin).parent if spec and spec.origin else Path()
+        file = folder / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+        if not file.is_file():
+            raise StoreError(
+                f"DuckDB's extension {name} for version {duckdb.__version__} is not installed; "
+                f"pip install duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}."
+            )
+        connection.load_extension(str(file))
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turns DuckDB's errors about files, locks and disks into sentences about the atlas called `name`."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException) as error:
+        raise _explain(str(error), name) from error
+    except duckdb.TransactionException as error:
+        if not any(sign in str(error) for sign in _FULL):
+            raise
+        raise _explain(str(error), name) from error
+    except duckdb.InvalidInputException as error:
+        if "Authentication failed" not in str(error):
+            raise
+        raise StoreError(f"{name} does not accept this token; `voxel-atlas url` prints the right one.") from error
+    except duckdb.InternalException as error:
+        raise StoreError(f"{name} cannot be used any further ({_first_line(error)}); open it again.") from error
+    except duckdb.OutOfMemoryException as error:
+        raise StoreError(f"{name}: DuckDB's memory limit is too small ({_first_line(error)}).") from error
+
+
+def _explain(message: str, name: str) -> StoreError:
+    if "Conflicting lock" in message or "Could not set lock" in message:
+        found = re.search(r"PID (\d+)", message)
+        holder = f"process {found[1]}" if found else "another process"
+        return StoreLockedError(
+            f"{name} is open in {holder}; stop it, or use its server's address (quack:HOST:PORT) instead of the file."
+        )
+    if any(sign in message for sign in UNREACHABLE):
+        return StoreError(
+            f"{name}: its server is gone; start `voxel-atlas serve` again or open the file itself; committed batches "
+            "are safe, and an ingest goes on from there."
+        )
+    if "different configuration" in message:
+        return StoreLockedError(f"{name} is already open in this process, in another mode; close it first.")
+    if any(sign in message for sign in _FULL):
+        return StoreError(f"The disk of {name} is full; make room, then start again: committed batches are safe.")
+    if "Permission denied" in message or "Read-only file system" in message:
+        return StoreError(f"{name} cannot be written: permission denied; open it read-only or change its permissions.")
+    if "storage version" in message or "newer version" in message:
+        return StoreError(
+            f"{name} was written by a newer DuckDB than {duckdb.__version__}; install a newer voxel-atlas."
+        )
+    if any(sign in message for sign in ("Corrupt", "checksum", "Could not read", "not a valid DuckDB", "deserialize")):
+        return StoreError(f"{name} is damaged ({_first_line(message)}); restore a copy of it, or move it away.")
+    return StoreError(f"{name}: {_first_line(message)}.")
+
+
+def _first_line(error: object) -> str:
+    return str(error).splitlines()[0].rstrip(".")

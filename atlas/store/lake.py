@@ -1,0 +1,123 @@
+"""An atlas in a DuckLake: rows are Parquet files in a folder or bucket, which a small SQL database lists."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import duckdb
+
+from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError
+from ...schemas.tables import DDL, FORMAT_VERSION
+from .address import ALIAS, CONFIG, Address, explained, load_extensions, require_format
+
+_CATALOG = f"__ducklake_metadata_{ALIAS}"
+"""Name under which DuckLake attaches the catalog of a lake."""
+_SCANNERS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner"}
+_WAIT_MS = 10_000
+_PATIENCE_S = 120.0
+_LOCK = 0x766F78656C  # "voxel"
+"""The number of this program's lock among the advisory locks of a PostgreSQL database."""
+
+
+def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """A connection of this process in which a DuckLake is attached and is the default database.
+
+    Args:
+        address: ducklake:sqlite:FILE or ducklake:postgres:URL, and data=FOLDER where the lake is to be made.
+        read_only: nothing can be written.
+        create: make the atlas where there is none.
+        memory_limit: how much memory DuckDB may use.
+
+    Raises:
+        BadInputError: a catalog of another kind, or no folder for a new lake.
+        NotFoundError: nothing is there and `create` is False.
+        StoreError: what is there is no atlas, or cannot be read or written.
+    """
+    kind = address.target.partition(":")[0]
+    if kind not in _SCANNERS:
+        raise BadInputError(
+            f"{address.text!r}: the catalog of a DuckLake is sqlite:FILE or postgres:URL, for example "
+            "ducklake:sqlite:catalog.sqlite data=parquet."
+        )
+    create = create and not read_only
+    connection = duckdb.connect(config={**CONFIG, "memory_limit": memory_limit})
+    try:
+        with explained(address.text):
+            load_extensions(connection, _SCANNERS[kind], "ducklake", "httpfs")
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            _attach(connection, address, read_only=read_only, create=create)
+            connection.execute(f"USE {ALIAS}")
+            if create:
+                _fill(connection)
+            require_format(connection.execute, address.text)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def only_writer(address: Address, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Keep other machines from writing to a lake until the block ends.
+
+    DuckLake lets transactions that only add rows commit side by side, so that two which look for the same batch in the
+    ledger would both not find it. In PostgreSQL they take a lock, which a process that dies gives back; SQLite lets
+    nobody commit who has read what is no longer so.
+
+    Raises:
+        StoreLockedError: another process has been writing for two minutes.
+    """
+    if not address.target.startswith("postgres:"):
+        yield
+        return
+    # Asked on a connection of its own: PostgreSQL keeps the lock until that one's transaction ends.
+    cursor = connection.cursor()
+    sql = f"SELECT pg_try_advisory_xact_lock({_LOCK}) AS held"
+    deadline = time.monotonic() + _PATIENCE_S
+    try:
+        cursor.begin()
+        while cursor.execute("SELECT held FROM postgres_query(?, ?)", [_CATALOG, sql]).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                raise StoreLockedError(
+                    f"Another process has been writing one batch to {address.text} for {_PATIENCE_S:.0f} s; stop it, "
+                    "then start again."
+                )
+            time.sleep(0.05)
+        yield
+    finally:
+        cursor.close()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, address: Address, *, read_only: bool, create: bool) -> None:
+    options = ["READ_ONLY"] if read_only else []
+    options.append(f"CREATE_IF_NOT_EXISTS {str(create).lower()}")
+    if address.target.startswith("sqlite:"):
+        # Readers and a writer of the catalog do not lock each other out, and wait for what does.
+        options += [f"META_BUSY_TIMEOUT {_WAIT_MS}", "META_JOURNAL_MODE 'WAL'"]
+    if address.data:
+        options.append(f"DATA_PATH '{address.data}'")  # the address's pattern allows no quotes
+    try:
+        connection.execute(f"ATTACH 'ducklake:{address.target}' AS {ALIAS} ({', '.join(options)})")
+    except duckdb.Error as error:
+        message = str(error)
+        if re.search(r"does not exist|creating a new DuckLake is explicitly disabled", message):
+            raise NotFoundError(f"There is no atlas at {address.text}; `voxel-atlas ingest` makes one.") from error
+        if "DATA_PATH" in message or "data path" in message:
+            raise BadInputError(
+                f"{address.text!r}: say where the Parquet files are to be: {address.text.split(' ')[0]} data=FOLDER."
+            ) from error
+        raise BadInputError(f"{address.text} cannot be attached: {message.splitlines()[0]}.") from error
+
+
+def _fill(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of an atlas where the lake is empty; one transaction, so that there is no half of one."""
+    sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()"
+    counted = connection.execute(sql).fetchone()
+    if counted and counted[0]:
+        return
+    connection.begin()
+    connection.execute(DDL)
+    connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
+    connection.commit()

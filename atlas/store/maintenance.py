@@ -1,0 +1,219 @@
+"""Care of an atlas: remove a model, make the file small, bring it to the present format."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from ...schemas.errors import BadInputError, NotFoundError, StoreError
+from ...schemas.files import sync_folder
+from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, OF_MODEL, TABLES
+from .address import CONFIG, Address, explained
+from .links import Parameters
+from .store import Store
+
+Step = Callable[[duckdb.DuckDBPyConnection], object]
+
+STEPS: Mapping[int, Step] = {1: lambda _: None}
+"""Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
+
+2 has the table `learning_curve`.
+"""
+
+
+def remove_model(address: str, model_id: str) -> int:
+    """Remove a model's rows in one transaction. Its subject, images, captions and labels stay: others share them.
+
+    The ledger forgets none of its batches, so that no generation comes twice: they become batches of the stage
+    `removed`, and the model can be ingested or imported again.
+
+    Args:
+        address: the atlas; not a served one, as a client that dies while it deletes would block the server.
+        model_id: the whole id.
+
+    Returns:
+        The number of rows that went.
+
+    Raises:
+        NotFoundError: no such model; the message lists those that there are.
+        BadInputError: the address is a server's.
+        StoreLockedError: a server or another process has the file open.
+    """
+    if Address.parse(address).kind == "quack":
+        raise BadInputError(f"{address} is served; stop the server and remove {model_id} from the file.")
+    with Store.open(address, create=False, shared=False) as store:
+        known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
+        if model_id not in known:
+            raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
+        n_rows = sum(_count(store, name, model_id) for name in OF_MODEL)
+        store.change(_removal(model_id, n_rows))
+    return n_rows
+
+
+def _count(store: Store, name: str, model_id: str) -> int:
+    sql = f"SELECT count(*) AS n FROM {name} WHERE model_id = ?"  # noqa: S608 - constants
+    return int(store.arrow(sql, [model_id])["n"][0].as_py())
+
+
+def _removal(model_id: str, n_rows: int) -> list[tuple[str, Parameters]]:
+    now = datetime.now(UTC)
+    removal = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in OF_MODEL]  # noqa: S608 - constants
+    return [
+        *((sql, [model_id]) for sql in deletions),
+        (
+            "UPDATE ledger SET stage = 'removed', batch_key = ? || '/' || stage || '/' || batch_key "
+            "WHERE stage NOT IN ('removed', 'rm') AND (batch_key = ? OR starts_with(batch_key, ?))",
+            [removal, model_id, f"{model_id}/"],
+        ),
+        (
+            "INSERT INTO ledger VALUES (?, 'rm', ?, '', ?, ?)",
+            [removal, f"{model_id}/{removal}", n_rows, now],
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """Sizes of the atlas file before and after, in bytes."""
+
+    before: int
+    after: int
+
+
+def vacuum(address: str, *, memory_limit: str = "2GB") -> Vacuumed:
+    """Write an atlas file anew without the space of removed rows, then put it in the old one's place.
+
+    Killed at any moment, the atlas is the old file or the new one. It takes as much room again while it works.
+
+    Raises:
+        BadInputError: the address is not a file's.
+        StoreLockedError: a server or another process has the file open.
+        StoreError: no atlas of this format, or the disk is full.
+    """
+    path = _file(address, "vacuumed")
+    # Opened for writing: nobody else has it then, and what its log holds goes into the file when it is closed.
+    Store.open(address, create=False, shared=False).close()
+    before = path.stat().st_size
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with explained(address), duckdb.connect(config={**CONFIG, "memory_limit": memory_limit}) as connection:
+            # From here to the end nobody can write: an attached file is locked, for reading.
+            connection.execute(f"ATTACH {_quoted(path)} AS old (READ_ONLY)")
+            if path.with_name(f"{path.name}.wal").exists():
+                raise StoreError(f"{address} was written to while it was to be vacuumed; try again.")
+            connection.execute(f"ATTACH {_quoted(temporary)} AS new")
+            connection.execute("COPY FROM DATABASE old TO new")
+            _require_same_counts(connection, address)
+            connection.execute("DETACH new")
+            _flush(temporary)
+            temporary.chmod(path.stat().st_mode & 0o777)
+            temporary.replace(path)
+            sync_folder(path.parent)
+    finally:
+        for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            left.unlink(missing_ok=True)
+    return Vacuumed(before, path.stat().st_size)
+
+
+def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[int, int]:
+    """Bring an atlas file to the format of this version, in one transaction or not at all.
+
+    Args:
+        address: a file path.
+        steps: format → what makes the next one of it; None for `STEPS`.
+
+    Returns:
+        The format that it had and the one that it has.
+
+    Raises:
+        BadInputError: the address is not a file's.
+        StoreLockedError: a server or another process has the file open.
+        StoreError: no atlas, a newer format, one from which there is no way, or a step that failed.
+    """
+    path = _file(address, "upgraded")
+    steps = STEPS if steps is None else steps
+    if not path.is_file():
+        raise NotFoundError(f"There is no atlas at {path}.")
+    with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
+        found = _format(connection, address)
+        if found > FORMAT_VERSION:
+            raise StoreError(
+                f"{address} has format {found}, and this version of voxel-atlas knows formats up to {FORMAT_VERSION}; "
+                "install a newer voxel-atlas."
+            )
+        if found == FORMAT_VERSION:
+            return found, found
+        if missing := [version for version in range(found, FORMAT_VERSION) if version not in steps]:
+            raise StoreError(f"{address} has format {found}, and nothing upgrades format {missing[0]}; ingest it anew.")
+        connection.begin()
+        try:
+            for version in range(found, FORMAT_VERSION):
+                steps[version](connection)
+            connection.execute(DDL)
+            connection.execute(COMMENTS)
+            _require_tables(connection)
+            connection.execute("UPDATE atlas_format SET version = ?", [FORMAT_VERSION])
+            # What was derived from the atlas before is out of date: its generation must grow.
+            now = datetime.now(UTC)
+            entry = [f"{now:%Y%m%dT%H%M%S}", "upgrade", f"{found}-{FORMAT_VERSION}", "", 0, now]
+            connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", entry)
+            connection.commit()
+        except duckdb.Error as error:
+            connection.rollback()
+            first = str(error).splitlines()[0].rstrip(".")
+            raise StoreError(f"{address} cannot be upgraded from format {found} and is as it was: {first}.") from error
+    return found, FORMAT_VERSION
+
+
+def _file(address: str, what: str) -> Path:
+    parsed = Address.parse(address)
+    if parsed.kind != "file":
+        raise BadInputError(f"{address}: only atlas files are {what}; stop the server and give the file's path.")
+    return Path(parsed.target)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _require_same_counts(connection: duckdb.DuckDBPyConnection, address: str) -> None:
+    for name in TABLES:
+        counts = f"SELECT (SELECT count(*) FROM old.{name}), (SELECT count(*) FROM new.{name})"  # noqa: S608 - constants
+        old, new = connection.execute(counts).fetchall()[0]
+        if old != new:
+            raise StoreError(f"{address}: DuckDB copied {new} of {old} rows of {name}; the atlas is as it was.")
+
+
+def _format(connection: duckdb.DuckDBPyConnection, address: str) -> int:
+    try:
+        row = connection.execute("SELECT max(version) FROM atlas_format").fetchone()
+    except duckdb.CatalogException:
+        raise StoreError(f"{address} is another program's database, not an atlas; give another address.") from None
+    if row is None or row[0] is None:
+        raise StoreError(f"{address} is an atlas without a format number, so it was damaged; restore a copy of it.")
+    return int(row[0])
+
+
+def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Hold the tables against what the DDL makes: a step that forgot a column must not be committed."""
+    columns = (
+        "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() WHERE database_name = "
+        "current_database() AND table_name IN (SELECT unnest(?::VARCHAR[])) ORDER BY table_name, column_index"
+    )
+    with duckdb.connect() as fresh:
+        fresh.execute(DDL)
+        expected = fresh.execute(columns, [list(TABLES)]).fetchall()
+    found = connection.execute(columns, [list(TABLES)]).fetchall()
+    if found != expected:
+        wrong = next(iter(sorted(set(expected) ^ set(found))))
+        raise duckdb.DataError(f"table {wrong[0]}, column {wrong[1]} is not as format {FORMAT_VERSION} has it")

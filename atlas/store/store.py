@@ -1,0 +1,319 @@
+"""The atlas as a store: batches go in exactly once, and come out as Arrow, Polars or NumPy."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ...schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
+from ...schemas.tables import TABLES
+from . import serving as served
+from .address import ALIAS, Address, connect_file, explained, require_format
+from .content import conform, content_sha256
+from .lake import connect_lake, only_writer
+from .links import Link, Local, Parameters, Result, Transaction
+from .quack import Quack
+from .shared_rows import without_known
+
+_PATIENCE_S = 60.0
+"""How long a batch waits for others that commit to the same DuckLake."""
+_MOST_NUMBERS = 100_000
+_ROWS_PER_BATCH = 2048
+"""Rows that `vectors` converts at a time, DuckDB's own number: 4 MB of 512-d vectors."""
+
+
+class Store:
+    """One process's hold on an atlas. Threads may share it: writes wait for each other, reads do not.
+
+    Every read is one transaction: it sees all of a batch or nothing of it, and can change nothing.
+    """
+
+    def __init__(self, link: Link, address: Address, *, read_only: bool) -> None:
+        self.address = address.text
+        self.read_only = read_only
+        self._link, self._address = link, address
+
+    @classmethod
+    def open(
+        cls,
+        address: str,
+        *,
+        read_only: bool = False,
+        create: bool = True,
+        token: str = "",
+        memory_limit: str = "2GB",
+        shared: bool = True,
+    ) -> Self:
+        """Open an atlas, and make an empty one where there is none.
+
+        Where `voxel-atlas serve` has the file, the same database is reached through that server.
+
+        Args:
+            address: a file path, quack:HOST:PORT, or ducklake:CATALOG data=FOLDER.
+            read_only: several processes may read a file while none writes to it.
+            create: False refuses to make a new atlas.
+            token: what a served atlas asks for.
+            memory_limit: how much memory DuckDB may use.
+            shared: False refuses a file that another process serves.
+
+        Raises:
+            BadInputError: the address is none.
+            NotFoundError: there is no atlas, and none was to be made.
+            StoreLockedError: another process has the file.
+            StoreError: what is there is no atlas of this format, or cannot be opened.
+        """
+        parsed = Address.parse(address)
+        link: Link
+        if parsed.kind == "file":
+            link = _link_to_file(parsed, read_only=read_only, create=create, memory_limit=memory_limit, shared=shared)
+        elif parsed.kind == "quack":
+            link = _link_to_server(parsed.text, parsed.target, token)
+        else:
+            link = _link_to_lake(parsed, read_only=read_only, create=create, memory_limit=memory_limit)
+        return cls(link, parsed, read_only=read_only)
+
+    def append(self, batch: Mapping[str, pa.Table], *, run_id: str, stage: str, key: str) -> bool:
+        """Add a batch and its ledger row in one transaction, exactly once.
+
+        Rows of `schemas.tables.SHARED` that another batch has brought already are left out.
+
+        Args:
+            batch: table name → new rows, in any Arrow types that cast to `schemas.tables.TABLES`.
+            run_id: the run that made it.
+            stage: the stage that made it.
+            key: the batch; (stage, key) is unique. It is the id of the model or subject whose rows these are, or begins
+                with the model's and a slash: `atlas.batches` tells by it what a batch changes.
+
+        Returns:
+            True when the batch is in the atlas now and was not before; False when it was there with the same content.
+
+        Raises:
+            LedgerConflictError: it was there with other content.
+            BadInputError: rows that do not fit their table.
+            StoreError: the atlas could not be written; nothing of the batch is in it.
+        """
+        rows = {name: conform(name, table) for name, table in batch.items()}
+        content = content_sha256(rows)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._append(rows, content, run_id=run_id, stage=stage, key=key)
+            except duckdb.TransactionException as error:
+                # Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again.
+                if "locked" not in str(error) and "onflict" not in str(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise StoreError(f"{self.address} was busy for {_PATIENCE_S:.0f} s; start again later.") from error
+                time.sleep(0.1)
+
+    def committed(self, stage: str) -> set[str]:
+        """Keys of the batches of a stage that are in the atlas."""
+        return set(self.arrow("SELECT batch_key FROM ledger WHERE stage = ?", [stage])["batch_key"].to_pylist())
+
+    def generation(self) -> int:
+        """A number that grows with every committed batch."""
+        return int(self.arrow("SELECT count(*) AS n FROM ledger")["n"][0].as_py())
+
+    def arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
+        """Rows of one statement that reads.
+
+        Raises:
+            BadInputError: the statement is wrong, is more than one, or would change something.
+            StoreError: the atlas could not be read.
+        """
+        statement = _text(sql)
+        table: pa.Table = self._read(lambda transaction: transaction.execute(statement, parameters).to_arrow_table())
+        return table
+
+    def frame(self, sql: str, parameters: Parameters = None) -> pl.DataFrame:
+        """Rows of one statement that reads, as a Polars frame; raises as `arrow` does."""
+        frame = pl.from_arrow(self.arrow(sql, parameters))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a Series
+        return frame
+
+    def vectors(self, sql: str, parameters: Parameters, dim: int) -> NDArray[np.float32]:
+        """The only column of a statement, a FLOAT[] of `dim` numbers a row, as one array (n_rows, dim).
+
+        Raises:
+            StoreError: a row's vector is NULL or of another length.
+        """
+        return self._read_vectors(sql, parameters, dim, with_keys=False)[1]
+
+    def keyed_vectors(
+        self, sql: str, parameters: Parameters, dim: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Columns (whole number, FLOAT[] of `dim`) of a statement as arrays (n_rows,) and (n_rows, dim)."""
+        keys, vectors = self._read_vectors(sql, parameters, dim, with_keys=True)
+        return np.concatenate(keys) if keys else np.empty(0, np.int64), vectors
+
+    def close(self) -> None:
+        """Let go of the atlas; a file is checkpointed and can be opened by other processes."""
+        with explained(self.address):
+            self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _append(self, rows: Mapping[str, pa.Table], content: str, *, run_id: str, stage: str, key: str) -> bool:
+        with self._writing() as transaction:
+            sql = "SELECT run_id, content_sha256 FROM ledger WHERE stage = ? AND batch_key = ?"
+            if known := transaction.execute(sql, [stage, key]).fetchone():
+                if known[1] == content:
+                    return False
+                raise LedgerConflictError(
+                    f"Batch {key!r} of stage {stage!r} is in the atlas with other content: run {known[0]} committed "
+                    f"{known[1][:12]}, run {run_id} brings {content[:12]}; the data or the program has changed."
+                )
+            for name, table in rows.items():
+                new = without_known(transaction, name, table)
+                if new.num_rows:
+                    transaction.insert(name, new)
+            entry = {
+                "run_id": run_id,
+                "stage": stage,
+                "batch_key": key,
+                "content_sha256": content,
+                "n_rows": sum(table.num_rows for table in rows.values()),
+                "committed_at": datetime.now(UTC),
+            }
+            transaction.insert("ledger", pa.Table.from_pylist([entry], schema=TABLES["ledger"]))
+        return True
+
+    def change(self, statements: Sequence[tuple[str, Parameters]]) -> None:
+        """Run statements with their values in one transaction; for maintenance, as batches only ever append.
+
+        Raises:
+            StoreError: the atlas could not be written; nothing has changed.
+        """
+        with self._writing() as transaction:
+            for sql, parameters in statements:
+                transaction.execute(sql, parameters)
+
+    @contextmanager
+    def offered(self) -> Iterator[served.Offer | None]:
+        """Let other processes of this user reach the atlas through this one until the block ends.
+
+        Gives None for an atlas that they can reach themselves: one that is open for reading only, a DuckLake, or one
+        that another process serves.
+        """
+        if self.read_only or self._address.kind != "file" or not isinstance(self._link, Local):
+            yield None
+            return
+        with explained(self.address), served.offered(self._link.connection, Path(self._address.target)) as offer:
+            yield offer
+
+    def _read_vectors(
+        self, sql: str, parameters: Parameters, dim: int, *, with_keys: bool
+    ) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
+        statement = _text(sql)
+        # An array's rows lie one after the other, which makes them half as dear to fetch as a list's.
+        names = ("key", "vector")[not with_keys :]
+        # DuckDB's arrays have 100,000 numbers at most, and a covariance has more.
+        size = dim if dim <= _MOST_NUMBERS else ""
+        cast = [*names[:-1], f"vector::FLOAT[{size}]"]
+        query = f"SELECT {', '.join(cast)} FROM ({statement}) AS asked({', '.join(names)})"  # noqa: S608 - one statement
+
+        def read(transaction: Transaction) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
+            # Counting first costs little, as the vectors are not read for it, and saves a second copy of them all.
+            counted = transaction.execute(f"SELECT count(*) FROM ({statement})", parameters).fetchone()  # noqa: S608
+            vectors = np.empty((counted[0] if counted else 0, dim), np.float32)
+            keys: list[NDArray[np.int64]] = []
+            start = 0
+            for rows in transaction.execute(query, parameters).to_arrow_reader(_ROWS_PER_BATCH):
+                stop = start + rows.num_rows
+                values = rows.column(rows.num_columns - 1)
+                if values.null_count:
+                    raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
+                vectors[start:stop] = values.flatten().to_numpy().reshape(-1, dim)
+                if with_keys:
+                    keys.append(rows.column(0).to_numpy().astype(np.int64))
+                start = stop
+            return keys, vectors
+
+        try:
+            return self._read(read)
+        except BadInputError as error:
+            if "Cannot cast list" not in str(error):
+                raise
+            raise StoreError(f"{self.address} holds vectors of another length than {dim}: {sql!r}.") from error
+
+    def _read(self, work: Callable[[Transaction], Result]) -> Result:
+        try:
+            with explained(self.address):
+                return self._link.read(work)
+        except duckdb.Error as error:
+            raise _refused(error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        if self.read_only:
+            raise StoreError(f"{self.address} is open for reading only.")
+        with explained(self.address), self._link.write() as transaction:
+            yield transaction
+
+
+def _link_to_file(address: Address, *, read_only: bool, create: bool, memory_limit: str, shared: bool) -> Link:
+    def connect() -> duckdb.DuckDBPyConnection:
+        return connect_file(address, read_only=read_only, create=create, memory_limit=memory_limit)
+
+    try:
+        return Local(connect)
+    except StoreLockedError:
+        offer = served.find(Path(address.target))
+        if offer is None or offer.pid == os.getpid():
+            raise
+        if not shared:
+            raise StoreLockedError(
+                f"{address.text} is being served by process {offer.pid} already; use that server, or stop it first."
+            ) from None
+    return _link_to_server(address.text, offer.target, offer.token)
+
+
+def _link_to_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> Link:
+    def connect() -> duckdb.DuckDBPyConnection:
+        return connect_lake(address, read_only=read_only, create=create, memory_limit=memory_limit)
+
+    return Local(connect, ALIAS, partial(only_writer, address))
+
+
+def _link_to_server(name: str, target: str, token: str) -> Link:
+    if not token:
+        raise BadInputError(f"{name} needs a token; `voxel-atlas url` prints it where the server runs.")
+    link = Quack(target, token, name)
+    try:
+        with explained(name):
+            link.read(lambda transaction: require_format(transaction.execute, name))
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _refused(error: duckdb.Error) -> BadInputError:
+    return BadInputError(f"DuckDB refuses the statement: {' '.join(str(error).split())}")
+
+
+def _text(sql: str) -> str:
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _refused(error) from error
+    if len(statements) != 1:
+        raise BadInputError(f"One SQL statement is expected, and there are {len(statements)}.")
+    return statements[0].query.strip().rstrip(";")

@@ -1,0 +1,268 @@
+"""Reader of one's own data: a folder with images, one file of responses and a table that joins them.
+
+    stimuli.csv       a row a trial: image (path from this table), and where wanted row, session, run, repeat
+    responses.npy     (trials, voxels); or .nii / .nii.gz (x, y, z, trials); or .dscalar.nii (trials, grayordinates)
+    mask.*            the voxels to use, where the responses are NIfTI; without it those whose response varies
+    rois/NAME.*       regions, not 0 inside: .npy (voxels,), NIfTI, .dscalar.nii or .dlabel.nii
+    noise_ceiling.*   each voxel's noise ceiling, 0 to 1, in the same formats
+    voxels.csv        where the voxels of a .npy file are: i, j, k or hemisphere, vertex
+
+`row` is the trial's place in the responses, from 0; without it the table's rows are in the responses' order. An image
+that was shown again has its number in `repeat`, and its trials are averaged. Only stimuli.csv and responses are needed.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ....schemas.config import IngestConfig
+from ....schemas.errors import AtlasError, BadInputError, NotFoundError
+from ..fingerprint import combined_sha256, data_sha256, file_sha256
+from ..image_files import read_picture
+from ..interface import Subject
+from ..inventory import Inventory, Item, Size, inventory
+from ..rois import Region, region_frames, selected
+from ..trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
+from .response_files import SUFFIXES, Responses, open_responses
+
+_SCOPES = {"run": ("session", "run"), "session": ("session",)}
+
+
+class _Trials(NamedTuple):
+    """The joined table: what was shown at each row of the responses."""
+
+    paths: list[Path]
+    """Distinct images, in the order of their paths."""
+    images: Indices
+    """Row in `paths` of each row of the responses, or LEFT_OUT, (n_rows,)."""
+    groups: tuple[Indices, ...]
+    """Rows that are z-scored together."""
+
+
+class Folder:
+    """Images and responses in a folder of the user's; see `Dataset` and this module's head.
+
+    Args:
+        config: dataset, subject, root, stimuli, responses, zscore, skip_sessions, allow_missing, surface, transform.
+        home: folder for a copy of compressed responses.
+
+    Raises:
+        NotFoundError: A file is missing.
+        BadInputError: The table has duplicates or does not fit the responses; a file is damaged.
+        SpaceMismatchError: A region is in another space than the responses.
+    """
+
+    def __init__(self, config: IngestConfig, home: Path) -> None:
+        root = Path(config.root)
+        path = responses_file(config)
+        self._responses = responses = open_responses(path, home / "cache" / "responses")
+        self._trials = trials = _joined(config, responses.n_rows, path)
+        self._block = Block("responses", trials.images, trials.groups, responses.read)
+        self.n_repeats = repeats([self._block], len(trials.paths))
+        """Trials of each image, (n_stimuli,)."""
+        self.subject = Subject(
+            subject_id=f"folder/{config.subject}",
+            dataset="folder",
+            simulated=False,
+            space=responses.space,
+            surface=config.surface or None,
+            transform=config.transform or None,
+            shape=responses.shape,
+            description=f"{config.subject}: images and responses of one's own, {path.name}.",
+        )
+        self.voxels = responses.frame(_noise_ceiling(root, responses))
+        self.rois, self.voxel_rois = region_frames(_regions(root, responses))
+        digests = [file_sha256(image) for image in trials.paths]
+        self.stimuli = pl.DataFrame(
+            {
+                # The path tells two subjects' images apart, which share a data set's name here.
+                "stimulus_id": [f"folder/{config.subject}/{_relative(image, root)}" for image in trials.paths],
+                "dataset": ["folder"] * len(digests),
+                "uri": [str(image.absolute()) for image in trials.paths],
+                "sha256": digests,
+            }
+        )
+        self.fingerprint = combined_sha256([*digests, data_sha256(path), trials.images.tobytes().hex()])
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
+        return read_picture(self._trials.paths[index])
+
+    def responses_of(self, voxels: Indices) -> Floats:
+        """Responses of voxels, (n_stimuli, n_voxels); see `Dataset`."""
+        return mean_responses([self._block], len(self._trials.paths), voxels)
+
+
+def responses_file(config: IngestConfig) -> Path:
+    """The responses' file: the one that the setting names, or the one responses.* of the folder.
+
+    Raises:
+        NotFoundError: There is none.
+        BadInputError: There are several.
+    """
+    root = Path(config.root)
+    if config.responses:
+        path = root / config.responses
+        if not path.exists():
+            raise NotFoundError(f"{path}: there is no such file of responses; --responses names it within --root.")
+        return path
+    found = [root / f"responses{suffix}" for suffix in SUFFIXES if (root / f"responses{suffix}").exists()]
+    if not found:
+        raise NotFoundError(
+            f"{root}: no responses.npy, .nii, .nii.gz or .dscalar.nii is there; --responses names another."
+        )
+    if len(found) > 1:
+        raise BadInputError(f"{root}: both {found[0].name} and {found[1].name} are there; say which by --responses.")
+    return found[0]
+
+
+def _joined(config: IngestConfig, n_rows: int, responses: Path) -> _Trials:
+    path = Path(config.root) / config.stimuli
+    table = _read_table(path, n_rows, responses, allow_missing=config.allow_missing)
+    table = _without_sessions(table, config.skip_sessions, path)
+    files = {name: path.parent / name for name in table["image"].unique()}
+    gone = sorted(name for name, file in files.items() if not file.is_file())
+    if gone and not config.allow_missing:
+        raise NotFoundError(
+            f"{path}: {len(gone)} of {len(files)} images are not there, {files[gone[0]]} first; put them there or pass "
+            "--allow-missing to leave their trials out."
+        )
+    table = table.filter(~table["image"].is_in(gone))
+    if table.is_empty():
+        raise BadInputError(f"{path}: no trial is left; give images that are there, and skip fewer sessions.")
+    names = table["image"].unique().sort().to_list()
+    row_of = {name: number for number, name in enumerate(names)}
+    images = np.full(n_rows, LEFT_OUT, np.intp)
+    images[table["row"].to_numpy()] = [row_of[name] for name in table["image"]]
+    return _Trials([files[name] for name in names], images, _groups(table, config.zscore, path))
+
+
+def _read_table(path: Path, n_rows: int, responses: Path, *, allow_missing: bool) -> pl.DataFrame:
+    """The table with `image` as text and `row` as integers, each row of the responses at most once."""
+    if not path.exists():
+        raise NotFoundError(f"{path}: there is no such table; --stimuli names the CSV file within --root.")
+    try:
+        table = pl.read_csv(path, schema_overrides={"image": pl.String, "row": pl.Int64, "repeat": pl.Int64})
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInputError(
+            f"{path}: not a readable CSV table ({str(error).splitlines()[0]}); write it again."
+        ) from None
+    if "image" not in table.columns or table["image"].null_count():
+        raise BadInputError(f"{path}: every row needs the path of an image in a column named image.")
+    if "row" not in table.columns:
+        if table.height != n_rows:
+            raise BadInputError(
+                f"{path}: {table.height} rows, but {responses.name} has {n_rows} trials; add a column row that says "
+                "which trial, from 0, each row is."
+            )
+        table = table.with_row_index("row").cast({"row": pl.Int64})
+    if table["row"].null_count() or not table["row"].is_between(0, n_rows - 1).all():
+        raise BadInputError(f"{path}: the column row must hold 0 … {n_rows - 1}, the trials of {responses.name}.")
+    if (twice := table["row"].is_duplicated()).any():
+        raise BadInputError(f"{path}: row {table['row'].filter(twice)[0]} of {responses.name} is named more than once.")
+    _check_repeats(table, path)
+    if table.height < n_rows and not allow_missing:
+        raise BadInputError(
+            f"{path}: {n_rows - table.height} of the {n_rows} trials of {responses.name} have no image; add them or "
+            "pass --allow-missing to leave them out."
+        )
+    return table
+
+
+def _check_repeats(table: pl.DataFrame, path: Path) -> None:
+    keys = ["image", "repeat"] if "repeat" in table.columns else ["image"]
+    if (twice := table.select(keys).is_duplicated()).any():
+        advice = "with the same repeat" if len(keys) == 2 else "without a column repeat that numbers its showings"
+        raise BadInputError(f"{path}: {table['image'].filter(twice)[0]} is listed more than once {advice}.")
+
+
+def _without_sessions(table: pl.DataFrame, skipped: tuple[str, ...], path: Path) -> pl.DataFrame:
+    if not skipped:
+        return table
+    if "session" not in table.columns:
+        raise BadInputError(f"{path}: --skip-session needs a column session.")
+    sessions = table["session"].cast(pl.String)
+    if unknown := sorted(set(skipped) - set(sessions)):
+        raise NotFoundError(
+            f"{path}: there is no session {unknown[0]!r}; it has {', '.join(sessions.unique().sort().cast(pl.String))}."
+        )
+    return table.filter(~sessions.is_in(skipped))
+
+
+def _groups(table: pl.DataFrame, zscore: str, path: Path) -> tuple[Indices, ...]:
+    """Rows of the responses that are z-scored together."""
+    if zscore == "none":
+        return ()
+    scopes = ["run", "session"] if zscore == "auto" else [zscore]
+    scope = next((scope for scope in scopes if scope in table.columns), None)
+    if scope is None:
+        if zscore != "auto":
+            raise BadInputError(f"{path}: --zscore {zscore} needs a column {zscore}; pass --zscore none or add it.")
+        return (table["row"].to_numpy().astype(np.intp),)
+    # Runs are counted within their session.
+    keys = [key for key in _SCOPES[scope] if key in table.columns]
+    return tuple(rows["row"].to_numpy().astype(np.intp) for rows in table.partition_by(keys, maintain_order=True))
+
+
+def _regions(root: Path, responses: Responses) -> list[Region]:
+    files = sorted(file for file in (root / "rois").glob("*") if file.name.endswith(SUFFIXES))
+    regions = []
+    for file in files:
+        values = responses.values(file)
+        described = f"the user's region {file.name}"
+        regions.append(Region(_stem(file), "user", described, np.isfinite(values) & (values != 0)))
+    return regions
+
+
+def _noise_ceiling(root: Path, responses: Responses) -> Floats | None:
+    for suffix in SUFFIXES:
+        path = root / f"noise_ceiling{suffix}"
+        if path.exists():
+            ceiling = responses.values(path)
+            if np.nanmin(ceiling) < 0 or np.nanmax(ceiling) > 1:
+                raise BadInputError(f"{path}: a noise ceiling is a share, 0 to 1; divide percentages by 100.")
+            return ceiling
+    return None
+
+
+def _stem(file: Path) -> str:
+    suffix = max((suffix for suffix in SUFFIXES if file.name.endswith(suffix)), key=len)
+    return file.name.removesuffix(suffix)
+
+
+def _relative(image: Path, root: Path) -> str:
+    return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.as_posix()
+
+
+def _items(config: IngestConfig) -> Iterable[Item]:
+    root = Path(config.root)
+    yield Item("table of trials", root / config.stimuli)
+    try:
+        yield Item("responses", responses_file(config))
+    except AtlasError:
+        yield Item("responses", root / (config.responses or "responses.npy"))
+    for suffix in SUFFIXES[1:3]:
+        yield Item("mask", root / f"mask{suffix}", needed=False)
+    yield Item("regions", root / "rois", needed=False)
+
+
+def check(config: IngestConfig, n_features: int, home: Path) -> Inventory:
+    """What is found of a subject, what is missing, and how big the job is; nothing is written."""
+    size, problems = None, []
+    try:
+        path = responses_file(config)
+        responses = open_responses(path, home / "cache" / "responses")
+        trials = _joined(config, responses.n_rows, path)
+        size = Size(
+            n_images=len(trials.paths),
+            n_trials=int(np.sum(trials.images != LEFT_OUT)),
+            n_voxels=int(selected(_regions(Path(config.root), responses), config.rois, responses.n_voxels).sum()),
+            copied_bytes=responses.copied_bytes,
+        )
+    except AtlasError as error:
+        problems.append(str(error))
+    return inventory(_items(config), size, problems, config, n_features)

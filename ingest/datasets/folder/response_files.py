@@ -1,0 +1,171 @@
+"""A user's file of responses, whichever of the formats it has: its voxels, its values, and maps over its voxels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+import polars as pl
+
+from ....schemas.errors import BadInputError, SpaceMismatchError
+from ..trials import Floats, Indices
+from ..vertices import Grayordinates
+from ..volumes import Volume, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
+
+SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
+_CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Responses of n_voxels voxels in n_rows trials; values stay on disk."""
+
+    n_rows: int
+    n_voxels: int
+    space: Literal["volume", "surface"]
+    shape: tuple[int, ...]
+    """(z, y, x) or (left, right) vertices; (1, 1, n_voxels) where nothing is known of the voxels' places."""
+    read: Callable[[Indices], Floats]
+    """Responses of the voxels of these numbers, (n_rows, n)."""
+    values: Callable[[Path], Floats]
+    """A map's values at the voxels, (n_voxels,)."""
+    frame: Callable[[Floats | None], pl.DataFrame]
+    """The data set's `voxels`, given their noise ceiling."""
+    copied_bytes: int = 0
+    """Disk that the copy of a NIfTI series takes."""
+
+
+def open_responses(path: Path, cache: Path) -> Responses:
+    """Open a file of responses.
+
+    Args:
+        path: .npy, .nii, .nii.gz or .dscalar.nii.
+        cache: folder for the copy of a NIfTI series that can be read by voxel; made when responses are first read.
+
+    Raises:
+        BadInputError: Another format or shape, or a damaged file.
+    """
+    if path.name.endswith(_CIFTI):
+        return _cifti(path)
+    if path.suffix == ".npy":
+        return _array(path)
+    if path.name.endswith((".nii", ".nii.gz")):
+        return _series(path, cache)
+    raise BadInputError(f"{path}: responses come as .npy, .nii, .nii.gz or .dscalar.nii; convert the file.")
+
+
+def _array(path: Path) -> Responses:
+    with readable(path):
+        array = np.load(path, mmap_mode="r")
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise BadInputError(
+            f"{path}: {array.dtype} of shape {array.shape}; numbers of shape (trials, voxels) expected."
+        )
+    n_rows, n_voxels = array.shape
+
+    def values(file: Path) -> Floats:
+        with readable(file):
+            found = np.load(file) if file.suffix == ".npy" else np.empty(0)
+        if found.shape != (n_voxels,):
+            raise SpaceMismatchError(
+                f"{file}: .npy of shape ({n_voxels},) expected, a value for each voxel of {path.name}."
+            )
+        return found.astype(np.float32)
+
+    places = _places(path.with_name("voxels.csv"), n_voxels)
+    surface = "vertex" in places.columns
+    shape = _extent(places, n_voxels)
+
+    def frame(noise_ceiling: Floats | None) -> pl.DataFrame:
+        return voxel_frame(n_voxels, **{name: places[name] for name in places.columns}, noise_ceiling=noise_ceiling)
+
+    return Responses(
+        n_rows,
+        n_voxels,
+        "surface" if surface else "volume",
+        shape,
+        lambda voxels: np.asarray(array[:, voxels], np.float32),
+        values,
+        frame,
+    )
+
+
+def _places(path: Path, n_voxels: int) -> pl.DataFrame:
+    """Places of the voxels of an array: i, j, k or hemisphere, vertex; no columns where there is no table."""
+    if not path.exists():
+        return pl.DataFrame()
+    try:
+        table = pl.read_csv(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInputError(
+            f"{path}: not a readable CSV table ({str(error).splitlines()[0]}); write it again."
+        ) from None
+    columns = next(
+        (names for names in (["i", "j", "k"], ["hemisphere", "vertex"]) if set(names) <= set(table.columns)), None
+    )
+    if columns is None or table.height != n_voxels:
+        raise BadInputError(f"{path}: i, j, k or hemisphere, vertex of {n_voxels} voxels expected, a row for each.")
+    if "hemisphere" in columns and not table["hemisphere"].is_in(["left", "right"]).all():
+        raise BadInputError(f"{path}: the column hemisphere must hold left or right.")
+    return table.select(columns)
+
+
+def _extent(places: pl.DataFrame, n_voxels: int) -> tuple[int, ...]:
+    if "k" in places.columns:
+        return tuple(int(str(places[name].max())) + 1 for name in ("k", "j", "i"))
+    if "vertex" in places.columns:
+        counts = [places.filter(places["hemisphere"] == side)["vertex"].max() for side in ("left", "right")]
+        return tuple(0 if last is None else int(str(last)) + 1 for last in counts)
+    return (1, 1, n_voxels)
+
+
+def _series(path: Path, cache: Path) -> Responses:
+    shape = series_shape(path)
+    if len(shape) != 4:
+        raise BadInputError(f"{path}: an image of shape {shape}; (x, y, z, trials) expected.")
+    cells = Volume((shape[2], shape[1], shape[0]), _masked(path, shape))
+    with readable(path):
+        stored_bytes = nib.load(path).dataobj.dtype.itemsize
+    return Responses(
+        shape[3],
+        len(cells),
+        "volume",
+        cells.shape,
+        voxel_major(path, cells.linear, cache),
+        cells.values,
+        cells.frame,
+        copied_bytes=len(cells) * shape[3] * stored_bytes,
+    )
+
+
+def _masked(path: Path, shape: tuple[int, ...]) -> Indices:
+    """Linear indices of the voxels to use."""
+    masks = [file for suffix in (".nii.gz", ".nii") if (file := path.with_name(f"mask{suffix}")).exists()]
+    if masks:
+        mask = read_volume(masks[0])
+        if mask.shape != shape[2::-1]:
+            raise SpaceMismatchError(f"{masks[0]}: the mask has shape {mask.shape[::-1]}, {path.name} has {shape[:3]}.")
+        used = np.flatnonzero(mask > 0)
+    else:
+        volumes = volumes_of(path)
+        first = next(volumes)
+        varies = np.zeros(len(first), np.bool_)
+        for volume in volumes:
+            varies |= (volume != first) & (volume == volume)  # NaN is the background of some programs
+        used = np.flatnonzero(varies)
+    if len(used) == 0:
+        raise BadInputError(f"{masks[0] if masks else path}: no voxel is left; check the mask and the responses.")
+    return used
+
+
+def _cifti(path: Path) -> Responses:
+    file = Grayordinates.open(path)
+    cells = file.surface
+
+    def values(map_file: Path) -> Floats:
+        maps = Grayordinates.open(map_file).reader(cells)(np.arange(len(cells)))
+        return np.asarray(maps[0])
+
+    return Responses(file.n_rows, len(cells), "surface", cells.shape, file.reader(cells), values, cells.frame)

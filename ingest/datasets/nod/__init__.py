@@ -1,0 +1,1 @@
+"""The Natural Object Dataset (OpenNeuro ds004496)."""

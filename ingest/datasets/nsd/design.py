@@ -1,0 +1,126 @@
+"""Which image each trial of the Natural Scenes Dataset shows (Allen et al. 2022; the data set's manual).
+
+Everything is 1-based in nsd_expdesign.mat; nsdId in nsd_stim_info_merged.csv, and everywhere here, is 0-based.
+"""
+
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import scipy.io
+from numpy.typing import NDArray
+
+from ....schemas.errors import BadInputError, NotFoundError
+
+SESSIONS = (40, 40, 32, 30, 40, 32, 40, 30)
+"""Sessions of subjects 1 … 8; 40 were planned for everyone, and the design lists all of them."""
+TRIALS = 750
+"""Trials of a session."""
+RUN_TRIALS = (63, 62) * 6
+"""Trials of a session's runs: 63 in odd runs, 62 in even ones, counted from 1."""
+N_IMAGES = 73_000
+
+DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
+TABLE = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
+
+NsdIds = NDArray[np.int32]
+
+
+def run_slices() -> tuple[slice, ...]:
+    """The trials of each run of a session."""
+    stops = list(accumulate(RUN_TRIALS))
+    return tuple(slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False))
+
+
+def trial_images(root: Path, subject: int) -> NsdIds:
+    """The nsdId (from 0) of each trial that subject 1 … 8 did, session by session, (750 · sessions,).
+
+    Taken from nsd_expdesign.mat, or from nsd_stim_info_merged.csv; where both are there they must agree.
+
+    Raises:
+        NotFoundError: Neither file is there.
+        BadInputError: A file has another layout, or the two disagree.
+    """
+    found = [
+        read(root / path, subject)
+        for path, read in ((DESIGN, images_of_design), (TABLE, images_of_table))
+        if (root / path).exists()
+    ]
+    if not found:
+        raise NotFoundError(
+            f"{root / DESIGN}: not there, and neither is {TABLE.name}; download one of the two from NSD."
+        )
+    if len(found) == 2 and (differing := np.flatnonzero(found[0] != found[1])).size:
+        raise BadInputError(
+            f"{root / DESIGN} and {TABLE.name} name different images for trial {differing[0] + 1} of subject "
+            f"{subject}; get both from the same release."
+        )
+    return found[0]
+
+
+def images_of_design(path: Path, subject: int) -> NsdIds:
+    """The same from nsd_expdesign.mat: subjectim[subject, masterordering[trial]], both 1-based."""
+    try:
+        design = scipy.io.loadmat(path, variable_names=["masterordering", "subjectim"])
+        ordering, images = design["masterordering"].ravel(), design["subjectim"][subject - 1]
+    except (KeyError, IndexError, OSError, ValueError, NotImplementedError) as error:
+        raise BadInputError(f"{path}: no readable nsd_expdesign.mat ({error}); download it from NSD again.") from None
+    n = TRIALS * SESSIONS[subject - 1]
+    if len(ordering) < n or ordering.min() < 1 or ordering.max() > len(images):
+        raise BadInputError(
+            f"{path}: masterordering has {len(ordering)} trials of images {ordering.min()} … {ordering.max()}; "
+            f"30,000 trials of images 1 … {len(images)} are expected."
+        )
+    # uint16 in the file: subtracting 1 from it is safe, and the sum of two of them need not be.
+    return _checked(images[ordering[:n].astype(np.intp) - 1].astype(np.int32) - 1, path)
+
+
+def images_of_table(path: Path, subject: int) -> NsdIds:
+    """The same from nsd_stim_info_merged.csv, whose columns subjectS_repR hold 1-based trials, or 0.
+
+    They cover 40 planned sessions: trials beyond those that the subject did are left out.
+    """
+    columns = [f"subject{subject}_rep{repeat}" for repeat in range(3)]
+    try:
+        table = pl.read_csv(path, columns=["nsdId", *columns])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(f"{path}: no readable stimulus table ({reason}); download it from NSD again.") from None
+    shown = table.unpivot(columns, index="nsdId", value_name="trial").filter(pl.col("trial") > 0)
+    n = TRIALS * SESSIONS[subject - 1]
+    done = shown.filter(pl.col("trial") <= n)
+    if done["trial"].n_unique() != done.height or done.height != n:
+        raise BadInputError(
+            f"{path}: {done.height} trials of subject {subject} have an image, {n} are expected, each once; download "
+            "it from NSD again."
+        )
+    return _checked(done.sort("trial")["nsdId"].to_numpy().astype(np.int32), path)
+
+
+def coco_images(path: Path, nsd_ids: NsdIds) -> pl.Series:
+    """COCO's 12-digit names of the images that NSD's were cut from, in the order of `nsd_ids`: the Series `image`.
+
+    Raises:
+        BadInputError: the table cannot be read, or lacks an image.
+    """
+    try:
+        table = pl.read_csv(path, columns=["nsdId", "cocoId"], schema_overrides={"cocoId": pl.Int64})
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(f"{path}: no readable stimulus table ({reason}); download it from NSD again.") from None
+    names = pl.DataFrame({"nsdId": nsd_ids.astype(np.int64)}).join(table, on="nsdId", how="left", maintain_order="left")
+    if names["cocoId"].null_count():
+        raise BadInputError(
+            f"{path}: {names['cocoId'].null_count()} images have no cocoId; download it from NSD again."
+        )
+    return names["cocoId"].cast(pl.String).str.zfill(12).alias("image")
+
+
+def _checked(images: NsdIds, path: Path) -> NsdIds:
+    if images.min() < 0 or images.max() >= N_IMAGES:
+        raise BadInputError(
+            f"{path}: images {images.min()} … {images.max()} (from 0), but NSD has 0 … {N_IMAGES - 1}; download it "
+            "again."
+        )
+    return images

@@ -1,0 +1,1 @@
+"""The demo's world: scenes, and a simulated subject that sees them."""

@@ -1,0 +1,92 @@
+"""Sets of scenes on disk: pictures named by their content, and a manifest of what is in each."""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PIL_Image
+
+from ....atlas.backbones.interface import Image
+from ....schemas.files import write_atomically
+from ...progress import Progress, Silent
+from .compose import Thing, choose, compose
+from .cutouts import Half
+from .picture_library import load_pictures
+
+_VERSION = 1
+"""Raised when the same seed would make other scenes."""
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class SavedScene:
+    """A scene on disk."""
+
+    path: Path
+    sha256: str
+    """Of the file, in hexadecimal."""
+    things: tuple[Thing, ...]
+
+    def image(self) -> Image:
+        """The picture, RGB, (256, 256, 3)."""
+        return read_image(self.path)
+
+
+def read_image(path: Path) -> Image:
+    """A picture file in RGB, (height, width, 3)."""
+    with PIL_Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def scene_set(home: Path, half: Half, n: int, seed: int, progress: Progress | None = None) -> list[SavedScene]:
+    """Scenes of one half of the cut-outs; made the first time, read from their manifest after that.
+
+    Args:
+        home: the atlas's home folder; pictures go to home/scenes.
+        half: which cut-outs. A calibrates networks, B is what subjects see.
+        n: how many.
+        seed: another seed is another set.
+        progress: told how many are made.
+    """
+    folder = home / "scenes"
+    manifest = folder / f"{half}-{n}-{seed}-v{_VERSION}.json"
+    if not manifest.exists():
+        _make(folder, manifest, home, half, n, seed, progress or Silent())
+    entries = json.loads(manifest.read_text(encoding="utf-8"))
+    return [
+        SavedScene(
+            folder / entry["file"],
+            entry["sha256"],
+            tuple(Thing(**{**thing, "box": tuple(thing["box"])}) for thing in entry["things"]),
+        )
+        for entry in entries
+    ]
+
+
+def _make(folder: Path, manifest: Path, home: Path, half: Half, n: int, seed: int, progress: Progress) -> None:
+    pictures = load_pictures(home, progress)
+    cutouts = pictures.of_half(half)
+    entries = []
+    with progress.stage(f"make scenes {half}", n) as advance:
+        for number in range(n):
+            # A generator of its own: scene 7 is the same in a set of ten and in one of a thousand.
+            rng = np.random.default_rng([seed, ord(half), number])
+            scene = compose(choose(cutouts, rng), rng, pictures.photographs)
+            file, sha256 = _save(folder, scene.image)
+            entries.append({"file": file, "sha256": sha256, "things": [asdict(thing) for thing in scene.things]})
+            advance(1)
+    # The manifest comes last: a set without one was not finished, and is made again.
+    write_atomically(manifest, lambda out: out.write(json.dumps(entries).encode()))
+
+
+def _save(folder: Path, image: Image) -> tuple[str, str]:
+    encoded = io.BytesIO()
+    PIL_Image.fromarray(image).save(encoded, "JPEG", quality=_JPEG_QUALITY)
+    sha256 = hashlib.sha256(encoded.getvalue()).hexdigest()
+    file = f"{sha256[:2]}/{sha256}.jpg"
+    if not (folder / file).exists():
+        write_atomically(folder / file, lambda out: out.write(encoded.getvalue()))
+    return file, sha256

@@ -1,0 +1,279 @@
+"""The command line as a user meets it: what it prints, and how it says that something is wrong."""
+
+import csv
+import io
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hostile import texts
+from hypothesis import given, settings
+
+from voxel_atlas.api.cli.main import app
+from voxel_atlas.schemas.config import IngestConfig, Settings
+
+
+def one_sentence(text: str) -> bool:
+    """One line of the form «voxel-atlas: sentence», and no traceback."""
+    return text.startswith("voxel-atlas: ") and text.count("\n") == 1
+
+
+def test_query_prints_the_most_similar_voxels_with_their_labels(run):
+    status, printed, note = run("query", "cake", "--first", "5", "--json")
+    rows = json.loads(printed)
+    assert status == 0
+    assert len(rows) == 5
+    assert [row["similarity"] for row in rows] == sorted((row["similarity"] for row in rows), reverse=True)
+    assert rows[0]["rois"] == ["FOOD"]
+    assert rows[0]["labels"]
+    assert "simulated subject" in note
+
+
+def test_query_as_csv_and_as_table_show_the_same_voxels(run):
+    _, text, _ = run("query", "cake", "--first", "3", "--csv")
+    voxels = [row["voxel"] for row in csv.DictReader(io.StringIO(text))]
+    _, table, _ = run("query", "cake", "--first", "3")
+    assert len(voxels) == 3
+    assert [line.split()[1] for line in table.splitlines()[1:4]] == voxels
+
+
+def test_query_keeps_to_the_roi(run):
+    _, printed, _ = run("query", "cake", "--roi", "PPA", "--json")
+    assert {tuple(row["rois"]) for row in json.loads(printed)} == {("PPA",)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("query", ""), "concept"),
+        (("query", "a" * 10_000), "10000"),
+        (("query", "cake", "--roi", "XYZ"), "FFA"),
+        (("query", "cake", "--model", "nsd/subj99"), "nsd/subj99"),
+        (("query", "cake", "--by", "smell"), "smell"),
+        (("query", "cake", "--json", "--csv"), "--json"),
+        (("flatmap", "cake", "-o", "cake.bmp"), ".png"),
+        (("sql", "DELETE FROM voxel"), "read"),
+        (("sql", "SELEC 1"), "SELEC"),
+        (("query", "cake", "--atlas", "duckalake:x"), "is not the address of an atlas"),
+        (("query", "cake", "--atlas", "quack:localhost:99999"), "is not between 1 and 65535"),
+        (("query", "cake", "--atlas", "quack:localhost:1"), "needs a token"),
+        (("--atlas-that-is-not",), ""),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(run, arguments, said):
+    status, printed, error = run(*arguments)
+    assert status == 2
+    assert not printed
+    assert "Traceback" not in error
+    assert said in error
+    if said:
+        assert one_sentence(error), error
+
+
+def test_an_atlas_that_is_not_there_is_said_with_what_makes_one(run, tmp_path):
+    status, _, error = run("query", "cake", "--atlas", str(tmp_path / "none.duckdb"))
+    assert status == 2
+    assert "voxel-atlas demo" in error
+
+
+def test_a_corrupt_atlas_is_said(run, tmp_path):
+    broken = tmp_path / "broken.duckdb"
+    broken.write_bytes(os.urandom(100_000))
+    status, _, error = run("query", "cake", "--atlas", str(broken))
+    assert status == 2
+    assert one_sentence(error)
+    assert "not an atlas" in error
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_a_port_in_use_is_named_before_any_work(run, command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, _, error = run(command, "--port", str(port))
+    assert status == 2
+    assert one_sentence(error)
+    assert f"Port {port}" in error
+    assert "--port" in error
+
+
+def test_no_workers_are_one_sentence(run, tmp_path):
+    status, _, error = run("ingest", "--dataset", "folder", "--subject", "1", "--root", str(tmp_path), "--workers", "x")
+    assert status == 2
+    assert one_sentence(error)
+    assert "'x' are no workers; give dask://HOST:PORT" in error
+
+
+def test_demo_brings_in_as_many_subjects_as_were_asked_for_and_none_again(run, monkeypatch, tmp_path):
+    brought = []
+
+    def note(store, settings, progress, *, config):
+        brought.append(config.subject)
+
+    monkeypatch.setattr("voxel_atlas.api.cli.demo.run", note)
+    monkeypatch.setattr("voxel_atlas.api.cli.demo.is_complete", lambda store, config: config.subject == "S2")
+    status, _, said = run("demo", "--no-serve", "--subjects", "3", "--atlas", tmp_path / "atlas.duckdb")
+    assert status == 0
+    assert brought == ["S1", "S3"]
+    assert "3 simulated subjects" in said
+
+
+def test_demo_in_a_folder_that_cannot_be_made_says_so(run, monkeypatch, tmp_path):
+    occupied = tmp_path / "file"
+    occupied.write_text("not a folder")
+    monkeypatch.setenv("TEST_HOME", str(occupied / "home"))
+    status, _, error = run("demo", "--no-serve")
+    assert status == 2
+    assert "VOXEL_ATLAS_HOME" in error
+
+
+def test_sql_runs_the_documented_macro(run):
+    status, printed, _ = run("sql", "FROM roi_labels('FOOD')", "--json")
+    assert status == 0
+    assert {"cake", "pizza", "banana"} & {row["label"] for row in json.loads(printed)}
+
+
+def test_a_label_with_markup_is_printed_as_it_is(run):
+    _, printed, _ = run("sql", "SELECT '[red]x[/red]' AS label")
+    assert "[red]x[/red]" in printed
+
+
+def test_settings_lists_every_setting_with_its_meaning(run):
+    _, printed, _ = run("settings", "--json")
+    rows = json.loads(printed)
+    assert {row["setting"] for row in rows} == {f"VOXEL_ATLAS_{name.upper()}" for name in Settings.model_fields} | {
+        f"ingest: {name}" for name in IngestConfig.model_fields
+    }
+    assert all(row["meaning"] for row in rows)
+
+
+def test_settings_never_prints_the_token(run, monkeypatch):
+    monkeypatch.setenv("VOXEL_ATLAS_TOKEN", "very-secret")
+    _, printed, _ = run("settings", "--json")
+    assert "very-secret" not in printed
+
+
+def test_a_setting_that_makes_no_sense_is_one_sentence(run, monkeypatch):
+    monkeypatch.setenv("VOXEL_ATLAS_PORT", "ninety")
+    status, _, error = run("query", "cake")
+    assert status == 2
+    assert one_sentence(error)
+    assert "port" in error
+
+
+def test_help_names_every_command(run):
+    _, printed, _ = run("--help")
+    for command in ("demo", "serve", "query", "flatmap", "sql", "settings"):
+        assert command in printed
+    assert Path(sys.argv[0]).name == "voxel-atlas"
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command of the command line."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+def test_every_command_that_tells_something_tells_it_as_json_and_csv():
+    silent = {"demo", "serve", "surface import", "surface transform"}
+    for name, command in commands(typer.main.get_command(app)):
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ({"--json", "--csv"} <= options) != (name in silent), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("runs",), "state"),
+        (("settings",), "meaning"),
+        (("url",), "sql"),
+        (("card", "simulated/T1", "5"), "labels"),
+        (("token", "list"), "name"),
+        (("sql", "SELECT 1 AS one"), "one"),
+        (("flatmap", "cake", "--width", "64", "-o", "OUT.png"), "file"),
+    ],
+)
+def test_json_and_csv_hold_the_same(run, monkeypatch, tmp_path, surfaces, arguments, key):
+    monkeypatch.setattr("voxel_atlas.api.maps.cortex_places.load_surface", surfaces)
+    monkeypatch.setattr("voxel_atlas.api.maps.cortex_places.Places.__init__.__defaults__", (surfaces,))
+    given = [str(tmp_path / "cake.png") if part == "OUT.png" else part for part in arguments]
+    status, text, _ = run(*given, "--json")
+    assert status == 0
+    rows = json.loads(text)
+    status, text, _ = run(*given, "--csv")
+    assert status == 0
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert len(table) == len(rows)
+    if rows:
+        assert key in rows[0]
+        assert list(table[0]) == list(rows[0])
+
+
+def test_the_shell_completes_commands_options_and_names(run, monkeypatch, home, capsys):
+    # Not by --show-completion, which asks the processes above this one for their shell: make has none that completes.
+    monkeypatch.setenv("_VOXEL_ATLAS_COMPLETE", "source_bash")
+    _, script, _ = run()
+    assert "_VOXEL_ATLAS_COMPLETE=complete_bash" in script
+
+    def completions(*words: str) -> list[str]:
+        monkeypatch.setenv("_VOXEL_ATLAS_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", " ".join(("voxel-atlas", *words)))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        _, printed, _ = run()
+        monkeypatch.delenv("_VOXEL_ATLAS_COMPLETE")
+        return printed.split()
+
+    assert "query" in completions("que")
+    assert "--min-r2" in completions("query", "cake", "--min")
+    assert completions("query", "cake", "--roi", "F") == ["FFA", "FOOD"]
+    assert completions("query", "cake", "--model", "simul")[0].startswith("simulated/T1/toy/")
+    assert completions("query", "cake", "--by", "w") == ["weights"]
+
+
+def test_an_unexpected_failure_has_status_1_and_a_traceback(run, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr("voxel_atlas.api.cli.main.style_of", fail)
+    with pytest.raises(RuntimeError, match="foresaw"):
+        run("settings")
+
+
+def test_ctrl_c_has_status_130(run, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voxel_atlas.api.cli.main.style_of", stop)
+    assert run("settings")[0] == 130
+
+
+@settings(max_examples=25)
+@given(text=texts.filter(lambda text: "\0" not in text and not text.startswith("--")))
+def test_no_argument_is_ever_more_than_text(run, text):
+    for arguments in (
+        ("query", "--json", "--", text),
+        ("query", "cake", "--json", f"--roi={text}"),
+        ("query", "cake", "--json", f"--model={text}"),
+        ("card", "--json", "--", text, "5"),
+        ("rm", "--yes", "--", text),
+        ("token", "revoke", "--", text),
+    ):
+        status, printed, error = run(*arguments)
+        assert "Traceback" not in error
+        if status:
+            assert status in {1, 2}
+            assert not printed
+            assert "voxel-atlas: " in error or "Usage" in error
+        else:
+            json.loads(printed)
+    assert json.loads(run("sql", "SELECT count(*) AS n FROM voxel", "--json")[1]) == [{"n": 300}]

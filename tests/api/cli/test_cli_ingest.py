@@ -1,0 +1,196 @@
+"""`voxel-atlas ingest` and `check` on a folder of images and responses: real files, a real atlas, a toy network."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from PIL import Image
+
+from voxel_atlas.atlas.store.store import Store
+
+N_IMAGES, N_VOXELS = 60, 30
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder with 60 images and responses of 30 voxels to their colours; voxel 7 is NaN once, voxel 9 is constant."""
+    root = tmp_path / "study"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (N_IMAGES, 3)).astype(np.uint8)
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (12, 9), tuple(colour.tolist())).save(root / f"{number:02}.png")
+    names = [f"{number:02}.png" for number in range(N_IMAGES)]
+    pl.DataFrame({"image": names}).write_csv(root / "stimuli.csv")
+    responses = colours / 255 @ rng.standard_normal((3, N_VOXELS)) + 0.1 * rng.standard_normal((N_IMAGES, N_VOXELS))
+    responses[5, 7], responses[:, 9] = np.nan, 1
+    np.save(root / "responses.npy", responses)
+    return root
+
+
+@pytest.fixture
+def ingest(run, study, tmp_path):
+    """Runs `ingest`, or another command, on the study and an atlas of its own."""
+
+    def command(*options, command="ingest"):
+        settings = ("--dataset", "folder", "--subject", "me", "--root", study, "--backbone", "toy")
+        more = (
+            "--label-backbone",
+            "toy",
+            "--dissect",
+            "none",
+            "--n-bootstrap",
+            "100",
+            "--atlas",
+            tmp_path / "a.duckdb",
+        )
+        return run(command, *settings, *more, *options)
+
+    return command
+
+
+def rows(tmp_path, sql):
+    with Store.open(str(tmp_path / "a.duckdb"), create=False) as store:
+        return store.frame(sql)
+
+
+def test_a_folder_of_ones_own_gets_models_and_what_is_left_out_is_said(ingest, tmp_path):
+    status, _, said = ingest()
+    assert status == 0, said
+    assert "2 voxels were left out" in said
+    assert rows(tmp_path, "SELECT voxel, reason FROM dropped ORDER BY voxel").rows() == [(7, "nan"), (9, "nan")]
+    quality = rows(tmp_path, "FROM voxel_quality")
+    assert quality.height == N_VOXELS - 2
+    assert quality["r"].median() > 0.9
+    assert quality["significant"].mean() > 0.8  # of nine test images, some resamples hold little else than noise
+
+
+def test_a_learning_curve_is_printed_and_stored(ingest, tmp_path):
+    status, printed, said = ingest("--learning-curve")
+    assert status == 0, said
+    curve = [line.split() for line in printed.splitlines()]
+    assert curve[0] == ["images", "median_r2", "median_r"]
+    assert [int(row[0]) for row in curve[1:]] == [10, 20, 30, 37, 42, 47, 51]
+    assert float(curve[-1][1]) > float(curve[1][1])
+    stored = rows(tmp_path, "SELECT count(*) AS n, count(DISTINCT voxel) AS v FROM learning_curve")
+    assert stored.row(0) == (7 * (N_VOXELS - 2), N_VOXELS - 2)
+
+
+def test_the_stored_settings_are_a_configuration_file_of_the_same_model(ingest, run, tmp_path):
+    ingest()
+    (config,) = rows(tmp_path, "SELECT DISTINCT config FROM run")["config"]
+    file = tmp_path / "stored.yaml"
+    file.write_text(config)
+    assert run("ingest", "--config", file, "--atlas", tmp_path / "a.duckdb")[0] == 0
+    assert rows(tmp_path, "FROM model").height == 1
+    assert (json.loads(config)["seed"], json.loads(config)["preprocessing"]) == (42, "mean colours")
+
+
+def test_a_yaml_file_may_hold_every_option_and_the_command_line_goes_before_it(run, study, tmp_path):
+    file = tmp_path / "job.yaml"
+    settings = {
+        "dataset": "folder",
+        "subject": "me",
+        "root": str(study),
+        "backbone": "toy",
+        "label_backbone": "toy",
+        "dissect": "none",
+        "n_bootstrap": 100,
+        "seed": 1,
+        "significance": "correlation",
+        "learning_curve": True,
+        "atlas": str(tmp_path / "a.duckdb"),
+    }
+    file.write_text(yaml.safe_dump(settings))
+    status, _, said = run("ingest", "--config", file, "--seed", "7")
+    assert status == 0, said
+    (config,) = rows(tmp_path, "SELECT config FROM model")["config"]
+    assert (json.loads(config)["seed"], json.loads(config)["significance"]) == (7, "correlation")
+    assert rows(tmp_path, "FROM learning_curve").height
+
+
+def test_check_says_how_big_the_job_is_and_writes_nothing(ingest, tmp_path):
+    status, printed, said = ingest(command="check")
+    assert status == 0, said
+    assert "60 images, 60 trials, 30 voxels in 1 batches" in said
+    assert "responses.npy" in printed.replace("\n", "")
+    assert "Ready to ingest." in said
+    assert not (tmp_path / "a.duckdb").exists()
+
+
+def spoil(study, what):
+    table = pl.read_csv(study / "stimuli.csv")
+    if what == "twice":
+        pl.concat([table, table.head(1)]).write_csv(study / "stimuli.csv")
+        np.save(study / "responses.npy", np.zeros((N_IMAGES + 1, N_VOXELS)))
+    elif what == "shape":
+        np.save(study / "responses.npy", np.zeros((N_IMAGES, N_VOXELS, 2)))
+    elif what == "rows":
+        np.save(study / "responses.npy", np.zeros((N_IMAGES - 1, N_VOXELS)))
+    elif what == "image":
+        (study / "03.png").unlink()
+    elif what == "cut":
+        path = study / "responses.npy"
+        path.write_bytes(path.read_bytes()[:500])
+    elif what == "few":
+        table.head(5).write_csv(study / "stimuli.csv")
+        np.save(study / "responses.npy", np.zeros((5, N_VOXELS)))
+    elif what == "responses":
+        (study / "responses.npy").unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("twice", "00.png is listed more than once"),
+        ("shape", "numbers of shape (trials, voxels) expected"),
+        ("rows", "60 rows, but responses.npy has 59 trials"),
+        ("image", "1 of 60 images are not there"),
+        ("cut", "a damaged or cut file"),
+        ("few", "at least 20 are needed"),
+        ("responses", "no responses.npy"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_no_row(ingest, study, tmp_path, what, said):
+    spoil(study, what)
+    status, _, message = ingest()
+    assert status == 2
+    assert said in message
+    assert message.startswith("voxel-atlas: ")
+    assert message.count("\n") == 1
+    assert not (tmp_path / "a.duckdb").exists() or not rows(tmp_path, "FROM ledger").height
+
+
+def test_trials_of_missing_images_can_be_left_out(ingest, study, tmp_path):
+    spoil(study, "image")
+    assert ingest("--allow-missing")[0] == 0
+    assert rows(tmp_path, "FROM stimulus").height == N_IMAGES - 1
+
+
+def test_sessions_can_be_left_out(ingest, study, tmp_path):
+    table = pl.read_csv(study / "stimuli.csv").with_columns(pl.Series("session", np.repeat([1, 2, 3], 20)))
+    table.write_csv(study / "stimuli.csv")
+    assert ingest("--skip-session", "2")[0] == 0
+    assert rows(tmp_path, "FROM stimulus").height == 40
+    status, _, message = ingest("--skip-session", "9")
+    assert (status, "there is no session '9'; it has 1, 2, 3" in message) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--config", "gone.yaml"), "gone.yaml is not there"),
+        (("--seed", "x"), "setting seed: "),
+        (("--backbone", "vgg"), "no backbone 'vgg'; there are"),
+        (("--roi", "FFA"), "has no ROI 'FFA'"),
+        (("--test-share", "1.5"), "setting test_share: "),
+    ],
+)
+def test_wrong_settings_are_one_sentence(ingest, options, said):
+    status, _, message = ingest(*options)
+    assert status == 2
+    assert said in message
+    assert message.startswith("voxel-atlas: ")
+    assert message.count("\n") == 1

@@ -1,0 +1,153 @@
+"""One object for an atlas wherever it is: on a file, over Quack and over HTTP the answers are the same frames."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import voxel_atlas as package
+from voxel_atlas.api.http.access.tokens import Scope, Tokens
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.atlas.client import RemoteAtlas, questions
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+
+PICTURE = np.full((24, 32, 3), (200, 30, 30), np.uint8)
+Opened = Atlas | RemoteAtlas
+
+ASKED: dict[str, Callable[[Opened], Any]] = {
+    "subjects": lambda it: it.subjects(),
+    "rois": lambda it: it.rois("simulated/T1"),
+    "models": lambda it: it.models(),
+    "runs": lambda it: it.runs(),
+    "stages": lambda it: it.stages(),
+    "similar_voxels": lambda it: it.similar_voxels("cake - face", rois=["FOOD", "FFA"], min_r2=0.1, first=250),
+    "similar_voxels by labels": lambda it: it.similar_voxels("kitchen", by="labels", significant=False, first=30),
+    "similar_voxels of an image": lambda it: it.similar_voxels(image=PICTURE, first=7),
+    "similar_voxels, second page": lambda it: it.similar_voxels(voxel=3, significant=False, first=9, after=(0.5, 4)),
+    "neighbours": lambda it: it.neighbours([5, 2], first=3),
+    "concept_map": lambda it: it.concept_map("cake", readout="pattern"),
+    "metric_map": lambda it: it.metric_map("label_probability:cake"),
+    "predict": lambda it: it.predict(PICTURE, rois=["FFA"]),
+    "voxels": lambda it: it.voxels(None, [7, 1]),
+    "voxel_labels": lambda it: it.voxel_labels(None, [1, 7], first=2),
+    "top_images": lambda it: it.top_images(None, [3], first=4),
+    "labels": lambda it: it.labels("a", first=9),
+    "label_voxels": lambda it: it.label_voxels("cake", first=5),
+    "label_neighbours": lambda it: it.label_neighbours("cake", first=3),
+    "label_rois": lambda it: it.label_rois("cake"),
+    "roi_top_labels": lambda it: it.roi_top_labels("PPA", first=3),
+    "compare": lambda it: it.compare(None, "brainlmm-eq2", "brainlmm-eq2"),
+}
+
+
+@pytest.fixture(scope="module")
+def opened(
+    home: Path, atlas: Atlas, server: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Opened]]:
+    """The small atlas as a file, over Quack and over HTTP."""
+    copy = tmp_path_factory.mktemp("served") / "atlas.duckdb"
+    copy.write_bytes((home / "atlas.duckdb").read_bytes())
+    with Store.open(str(copy)) as store, store.offered() as offer:
+        assert offer is not None
+        with (
+            package.open(f"quack:localhost:{offer.port}", home=home, token=offer.token) as quack,
+            package.open(server.url) as http,
+        ):
+            yield {"file": atlas, "quack": quack, "http": http}
+
+
+def test_every_question_of_a_server_is_asked_here() -> None:
+    assert {name.partition(" ")[0].rstrip(",") for name in ASKED} == questions()
+    for name in questions():
+        here, there = (inspect.signature(getattr(kind, name)) for kind in (Atlas, RemoteAtlas))
+        assert here == there, name
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_answers_are_the_same_wherever_the_atlas_is(opened: dict[str, Opened], name: str) -> None:
+    answers = {where: ASKED[name](it) for where, it in opened.items()}
+    frames = {where: getattr(answer, "frame", answer) for where, answer in answers.items()}
+    assert frames["file"].height > 0
+    for where in ("quack", "http"):
+        assert frames[where].schema == frames["file"].schema
+        assert frames[where].equals(frames["file"]), where
+        rest = [
+            {**vars(answer), "frame": None} for answer in (answers["file"], answers[where]) if hasattr(answer, "frame")
+        ]
+        assert rest[:1] == rest[1:]
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "words"),
+    [
+        (lambda it: it.similar_voxels("cake", rois=["XYZ"]), NotFoundError, "FFA"),
+        (lambda it: it.similar_voxels(""), BadInputError, "empty"),
+        (lambda it: it.similar_voxels("cake", first=0), BadInputError, "0 rows"),
+        (lambda it: it.models and it.metric_map("weights"), BadInputError, "no metric"),
+        (lambda it: it.label_voxels("zebra"), NotFoundError, "zebra"),
+    ],
+)
+def test_failures_are_the_same_wherever_the_atlas_is(
+    opened: dict[str, Opened], ask: Callable[[Opened], Any], kind: type[AtlasError], words: str
+) -> None:
+    said = set()
+    for it in opened.values():
+        with pytest.raises(kind, match=words) as failure:
+            ask(it)
+        said.add(str(failure.value))
+    assert len(said) == 1
+
+
+def test_addresses_that_are_no_server_are_said(server: Any) -> None:
+    with pytest.raises(StoreError, match="voxel-atlas serve"):
+        package.open("http://127.0.0.1:9")
+    with pytest.raises(BadInputError, match="not the address"):
+        package.open("http://[::")
+    with pytest.raises(StoreError, match="no server of an atlas"):
+        package.open(f"{server.url}/nothing/")
+
+
+def test_a_token_is_sent_and_its_lack_is_said(atlas: Atlas, tmp_path: Path, serve: Any, surfaces: Any) -> None:
+    token = Tokens(tmp_path).make("ada", Scope.READ)
+    with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as server:
+        with package.open(server.url, token=token) as it:
+            assert it.subjects().height == 1
+        with pytest.raises(StoreError, match="wants a token"):
+            package.open(server.url)
+
+
+@pytest.mark.parametrize(
+    ("question", "body", "status"),
+    [
+        ("sql", {"statement": "SELECT 1"}, 404),
+        ("close", {}, 404),
+        ("__init__", {}, 404),
+        ("labels", {"first": "many"}, 400),
+        ("labels", {"first": 10**9}, 400),
+        ("labels", {"store": 1}, 400),
+        ("voxels", {"voxels": [-1], "model": None}, 400),
+        ("voxels", {}, 400),
+        ("similar_voxels", {"image": "no picture"}, 400),
+        ("similar_voxels", {"image": 5}, 400),
+        ("labels", [], 400),
+    ],
+)
+def test_only_questions_with_their_own_arguments_are_answered(
+    server: Any, question: str, body: Any, status: int
+) -> None:
+    response = server.client.post(f"/frames/{question}", json=body)
+    assert response.status_code == status
+    (error,) = response.json()["errors"]
+    assert "\n" not in error["message"]
+    assert error["extensions"]["code"] == {400: "BAD_INPUT", 404: "NOT_FOUND"}[status]
+
+
+def test_frames_are_polars(opened: dict[str, Opened]) -> None:
+    assert all(isinstance(it.models(), pl.DataFrame) for it in opened.values())

@@ -1,0 +1,127 @@
+"""Who is let in: loopback without a token, anyone with it, pages of other sites never."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from voxel_atlas.api.http.access.guard import MAX_BODY, check_binding
+from voxel_atlas.api.http.access.tokens import Scope, Tokens
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.tables import FORMAT_VERSION
+
+TOKEN = "correct horse battery staple"
+
+
+def test_another_address_than_loopback_needs_a_token(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="there is no token"):
+        check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path))
+    check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path, TOKEN))
+    check_binding(Settings(host="localhost"), Tokens(tmp_path))
+    Tokens(tmp_path).make("ada", Scope.READ)
+    check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path))
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "192.168.0.4"])
+def test_a_name_that_only_resolves_to_us_is_refused(server: Any, host: str) -> None:
+    response = server.client.get("/", headers={"host": host})
+    assert response.status_code in {400, 403}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+    ],
+)
+def test_a_page_of_another_site_may_not_ask(server: Any, headers: dict[str, str]) -> None:
+    response = server.client.post("/graphql", json={"query": "{ atlas { format } }"}, headers=headers)
+    assert response.status_code == 403
+    assert response.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_a_link_from_another_site_may_be_followed(server: Any) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert server.client.get("/", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_form_cannot_post_a_query(server: Any, content_type: str) -> None:
+    body = b'{"query": "{ atlas { format } }"}'
+    response = server.client.post("/graphql", content=body, headers={"content-type": content_type})
+    assert response.status_code == 400
+
+
+def test_every_answer_forbids_other_hosts(server: Any) -> None:
+    for path in ("/", "/graphql?query={atlas{format}}", "/nothing", "/healthz"):
+        headers = server.client.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert len(headers["x-request-id"]) == 16
+
+
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: Any) -> None:
+    huge = b" " * (MAX_BODY + 1)
+    headers = {"content-type": "application/json"}
+    assert server.client.post("/graphql", content=huge, headers=headers).status_code == 413
+
+    def chunks() -> Any:
+        for _ in range(MAX_BODY // 2**20 + 1):
+            yield b" " * 2**20
+
+    response = server.client.post("/graphql", content=chunks(), headers=headers)
+    assert response.status_code == 413
+    assert response.json()["errors"][0]["extensions"]["code"] == "TOO_LARGE"
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic abc", "Bearer", f"bearer {TOKEN} x"])
+def test_without_the_token_nothing_is_told(
+    atlas: Any, home: Path, serve: Any, surfaces: Any, authorization: str
+) -> None:
+    app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
+    with serve(app) as server:
+        for path in ("/", "/graphql", "/metrics", "/values?concept=cake"):
+            response = httpx.get(server.url + path, headers={"authorization": authorization} if authorization else {})
+            assert response.status_code == 401, path
+        assert httpx.get(server.url + "/healthz").status_code == 200
+
+
+def test_with_the_token_everything_works_under_any_name(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
+    app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
+    with serve(app, TOKEN) as server:
+        response = server.client.get("/graphql?query={atlas{format}}", headers={"host": "atlas.lab.example"})
+        assert response.json() == {"data": {"atlas": {"format": FORMAT_VERSION}}}
+        cookies = {"voxel_atlas_token": "wrong"}
+        assert httpx.get(server.url + "/", cookies=cookies).status_code == 401
+
+
+def test_the_token_is_not_kept_in_clear(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path, TOKEN)
+    made = tokens.make("ada", Scope.INGEST)
+    assert tokens.find(made) is not None
+    assert TOKEN not in repr(vars(tokens))
+    for path in tmp_path.iterdir():
+        assert made not in path.read_text()
+    assert (tmp_path / "tokens.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_person_shows_the_token_once(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
+    app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
+    with serve(app) as server, httpx.Client(base_url=server.url) as client:
+        sent = client.get("/", headers={"sec-fetch-mode": "navigate", "sec-fetch-site": "none"})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+        assert "<form" in client.get("/login").text
+        wrong = client.post("/login", data={"token": "wrong"})
+        assert (wrong.status_code, dict(wrong.cookies)) == (401, {})
+        right = client.post("/login", data={"token": TOKEN})
+        assert right.status_code == 303
+        assert {"HttpOnly", "SameSite=strict"} <= set(right.headers["set-cookie"].split("; "))
+        assert client.get("/").status_code == 200

@@ -1,0 +1,187 @@
+"""`voxel-atlas serve` as a process: ready, logged, stopped with grace, and killed under load without harm."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from voxel_atlas.api.http.access.tokens import Scope, Tokens
+from voxel_atlas.api.http.protocol import MAX_HEAD
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+
+QUERY = {
+    "query": '{ similarVoxels(concept: "cake", first: 50, significant: false) { totalCount '
+    "edges { node { voxel labels { text } } } } }"
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path, toy_rows: Any) -> Path:
+    """A home folder with a growing atlas of 40 voxels."""
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        toy_rows(store, range(40))
+    return tmp_path
+
+
+@contextmanager
+def serving(home: Path, port: int, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+    """The process, ready to answer."""
+    environment = {**os.environ, "VOXEL_ATLAS_HOME": str(home), **settings}
+    command = [str(Path(sys.executable).with_name("voxel-atlas")), "serve", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while _status(port) not in {200, 401}:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _status(port: int) -> int:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code
+    except httpx.TransportError:
+        return 0
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_sigterm_lets_requests_end_logs_them_and_closes_the_atlas(own: Path, port: int) -> None:
+    with serving(own, port, VOXEL_ATLAS_LOG_LEVEL="info") as process, ExitStack() as sockets:
+        identity = httpx.get(f"http://127.0.0.1:{port}/readyz").headers["x-request-id"]
+        body = json.dumps(QUERY).encode()
+        head = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        raws = [sockets.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(8)]
+        for raw in raws:
+            raw.settimeout(60)
+            raw.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:9])
+        # A server that has answered a later request has seen these.
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        while _status(port):
+            time.sleep(0.02)
+        for raw in raws:
+            raw.sendall(body[9:])
+        answers = [b"".join(iter(lambda raw=raw: raw.recv(2**16), b"")) for raw in raws]
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 8
+    assert all(b'"totalCount":40' in answer for answer in answers)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert all({"time", "level", "logger", "request", "message"} <= line.keys() for line in lines)
+    (mine,) = [line for line in lines if line["request"] == identity]
+    assert (mine["path"], mine["status"], mine["operation"]) == ("/readyz", 200, "ready")
+    assert sum(line.get("operation") == "graphql:similarVoxels" for line in lines) == 8
+    assert not list(own.glob("*.wal"))
+    assert not list(own.glob("*.server"))
+
+
+def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: int, toy_rows: Any) -> None:
+    ended = threading.Event()
+    answers: list[int] = []
+    failures: set[str] = set()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                    response = client.post("/graphql", json=QUERY)
+            except httpx.TransportError as error:
+                failures.add(type(error).__name__)
+                time.sleep(0.02)
+                continue
+            assert "errors" not in response.json()
+            answers.append(response.json()["data"]["similarVoxels"]["totalCount"])
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    committed = 40
+    for turn in range(2):
+        with serving(own, port) as process:
+            if turn == 0:
+                for thread in threads:
+                    thread.start()
+            before = len(answers)
+            with Store.open(str(own / "atlas.duckdb")) as store:
+                for _ in range(3):
+                    toy_rows(store, range(committed, committed + 20))
+                    committed += 20
+            deadline = time.monotonic() + 60
+            while len(answers) < before + 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    # Clients saw a refused or a broken connection, or a whole answer; nothing in between.
+    assert failures <= {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
+    assert set(answers) <= set(range(40, committed + 1, 20))
+    with Atlas.open(str(own / "atlas.duckdb"), home=own) as opened:
+        assert opened.sql("SELECT count(*) AS n FROM encoding")["n"].to_list() == [committed]
+        assert opened.similar_voxels("cake", significant=False, first=1).total == committed
+
+
+def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows: Any) -> None:
+    token = Tokens(own).make("ada", Scope.INGEST)
+    with serving(own, port):
+        headers = {"authorization": f"Bearer {token}"}
+        offer = httpx.get(f"http://127.0.0.1:{port}/quack", headers=headers).json()
+        with Store.open(offer["address"], token=offer["token"]) as store:
+            toy_rows(store, range(40, 60))
+        answer = httpx.post(
+            f"http://127.0.0.1:{port}/graphql", headers=headers, json={"query": "{ atlas { nVoxels } }"}
+        )
+        deadline = time.monotonic() + 60
+        while answer.json()["data"]["atlas"]["nVoxels"] != 60:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            answer = httpx.post(
+                f"http://127.0.0.1:{port}/graphql", headers=headers, json={"query": "{ atlas { nVoxels } }"}
+            )
+
+
+def test_headers_without_end_are_cut_off_and_large_bodies_are_not(own: Path, port: int) -> None:
+    with serving(own, port):
+        for said, status, code in (
+            (b"GET / HTTP/1.1\r\nx-a: " + b"a" * MAX_HEAD, b"431", "TOO_LARGE"),
+            (b"\x16\x03\x01 hello\r\n\r\n", b"400", "BAD_REQUEST"),
+        ):
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.settimeout(10)
+                raw.sendall(said)
+                head, _, text = b"".join(iter(lambda raw=raw: raw.recv(2**16), b"")).partition(b"\r\n\r\n")
+            assert head.split()[1] == status
+            (error,) = json.loads(text)["errors"]
+            assert error["extensions"] == {"code": code}
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.settimeout(10)
+            sent = 0
+            with pytest.raises(OSError, match=r"reset|pipe|abort"):  # noqa: PT012 - which call meets it is chance
+                raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n")
+                while sent < 2**24:
+                    sent += raw.send(b"x-a: " + b"a" * 8000 + b"\r\n")
+        body = {**QUERY, "padding": "x" * 2**20}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert [client.post("/graphql", json=body).status_code for _ in range(3)] == [200] * 3

@@ -1,0 +1,246 @@
+"""Pictures as the API and the command line make them: flat or seen from several sides, values or colours."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+import voxel_atlas.api.maps.top_labels as colours_module
+from voxel_atlas.api.maps.cortex_places import Places
+from voxel_atlas.api.maps.top_labels import colour_map, top_labels
+from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.viz.render.label_colours import LabelColours
+
+SIZE = "url width height"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """UMAP takes half a minute to compile: here colours are drawn by lot, and the fits are counted."""
+    fits: list[int] = []
+
+    def fit(images: Any, labels: Sequence[str], vectors: Any) -> LabelColours:
+        fits.append(len(images))
+        rgb = np.random.default_rng(len(fits)).random((len(labels), 3)).astype(np.float32)
+        return LabelColours(tuple(labels), vectors[:, :3], rgb, 0.9, 5)
+
+    monkeypatch.setattr(colours_module, "label_colours", fit)
+    return fits
+
+
+def picture(server: Any, described: dict[str, Any]) -> Any:
+    response = server.client.get(described["url"])
+    assert response.status_code == 200
+    image = Image.open(io.BytesIO(response.content))
+    assert image.size == (described["width"], described["height"])
+    return np.asarray(image.convert("RGB"), int)
+
+
+@pytest.mark.parametrize("views", ["[]", "[LATERAL]", "[MEDIAL, VENTRAL, POSTERIOR]"])
+def test_maps_are_seen_from_several_sides(server: Any, views: str) -> None:
+    found = server.data(f'{{ flatmap(concept: "cake", width: 300, views: {views}) {{ {SIZE} }} }}')["flatmap"]
+    pixels = picture(server, found)
+    assert (np.ptp(pixels, axis=2) > 100).sum() > 100
+
+
+def test_views_are_png_pictures_only(server: Any) -> None:
+    error = server.error('{ flatmap(concept: "cake", views: [], format: SVG) { url } }')
+    assert error["extensions"]["code"] == "BAD_INPUT"
+    assert "take png" in error["message"]
+
+
+def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server: Any) -> None:
+    coloured = {}
+    for options in ("", "significant: true", "opacity: R2"):
+        found = server.data(f'{{ flatmap(concept: "cake", width: 600, {options}) {{ {SIZE} }} }}')["flatmap"]
+        coloured[options] = np.ptp(picture(server, found)[60:300], axis=2)
+    assert (coloured["significant: true"] > 20).sum() < 0.95 * (coloured[""] > 20).sum()
+    assert coloured["opacity: R2"].sum() < 0.8 * coloured[""].sum()
+
+
+@pytest.mark.parametrize("field", ['flatmap(concept: "cake", rois: [], ', "labelColours(rois: [], "])
+def test_voxels_out_of_focus_are_pale_and_a_marked_one_has_a_ring(server: Any, quick: list[int], field: str) -> None:
+    def drawn(more: str) -> Any:
+        (found,) = server.data(f"{{ {field} width: 600 {more}) {{ {SIZE} }} }}").values()
+        return picture(server, found)
+
+    plain, half, all_of_them = drawn(""), drawn(f"focus: {list(range(150))}"), drawn(f"focus: {list(range(300))}")
+    assert np.abs(plain - all_of_them).max() <= 2
+    changed = np.abs(half - plain).max(2) > 8
+    assert changed.any()
+    assert np.ptp(half[changed], axis=1).mean() < 0.5 * np.ptp(plain[changed], axis=1).mean()
+    assert (np.ptp(half, axis=2) > 60).sum() > 100
+    rows, columns = np.nonzero(np.abs(drawn("mark: 20") - plain).max(2) > 30)
+    assert 20 < len(rows) < 1000
+    # One cell of this cortex is wider than a ring: the ring lies within what grey or coloured cortex there is.
+    assert max(np.ptp(rows), np.ptp(columns)) < 40
+
+
+def test_a_marked_voxel_must_exist(server: Any) -> None:
+    error = server.error('{ flatmap(concept: "cake", mark: 300) { url } }')
+    assert error["extensions"]["code"] == "NOT_FOUND"
+    assert "numbered from 0" in error["message"]
+
+
+def test_an_unknown_region_to_outline_is_answered_with_the_known_ones(server: Any) -> None:
+    found = server.data(f'{{ flatmap(concept: "cake", rois: ["XYZ"]) {{ {SIZE} }} }}')["flatmap"]
+    response = server.client.get(found["url"])
+    assert response.status_code == 404
+    assert "FFA" in response.text
+
+
+def test_colours_are_not_worked_out_for_a_picture_that_cannot_be(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxel_atlas.api.graphql.query.colour_map", lambda *_: pytest.fail("worked out"))
+    for options, words in (("width: -1156459", "64 to 4096"), ("views: [], format: SVG", "take png")):
+        error = server.error(f"{{ labelColours({options}) {{ url }} }}")
+        assert (error["extensions"]["code"], words in error["message"]) == ("BAD_INPUT", True)
+
+
+def test_labels_are_coloured_once_for_each_model(server: Any, quick: list[int]) -> None:
+    wanted = SIZE + " trustworthiness nVoxels simulated legend { text nVoxels colour }"
+    query = f"{{ labelColours(width: 400) {{ {wanted} }} }}"
+    first, again = (server.data(query)["labelColours"] for _ in range(2))
+    assert first == again
+    assert len(quick) <= 1
+    assert first["nVoxels"] == 300
+    assert first["simulated"] is True
+    counts = [entry["nVoxels"] for entry in first["legend"]]
+    assert counts == sorted(counts, reverse=True)
+    pixels = picture(server, first)
+    commonest = [int(first["legend"][0]["colour"][at : at + 2], 16) for at in (1, 3, 5)]
+    assert (np.abs(pixels - commonest).max(2) <= 1).sum() > 50
+    views = server.data(f"{{ labelColours(width: 400, views: []) {{ {SIZE} }} }}")["labelColours"]
+    picture(server, views)
+    for form, begins in (("SVG", b"<?xml"), ("PDF", b"%PDF")):
+        drawn = server.data(f"{{ labelColours(width: 400, format: {form}) {{ url }} }}")["labelColours"]
+        assert server.client.get(drawn["url"]).content.startswith(begins)
+
+
+def test_colours_belong_to_a_model_whose_ingest_has_finished(tmp_path: Path, fill_atlas: Any, quick: list[int]) -> None:
+    from voxel_atlas.atlas.search.atlas import Atlas
+    from voxel_atlas.atlas.store.store import Store
+
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        fill_atlas(store, tmp_path / "stimuli", finished=False)
+        with Atlas(store, home=tmp_path) as opened, pytest.raises(BadInputError, match="has not finished"):
+            colour_map(opened, None, tmp_path)
+    assert quick == []
+
+
+def test_first_labels_are_those_of_the_database(atlas: Any) -> None:
+    top = top_labels(atlas, None)
+    rows = atlas.sql("SELECT voxel, label FROM top_label ORDER BY voxel")
+    assert [top.labels[at] for at in top.label] == rows["label"].to_list()
+    assert top.voxels.tolist() == rows["voxel"].to_list()
+    assert list(top.counts) == sorted(top.counts, reverse=True)
+    assert sum(top.counts) == len(rows)
+
+
+def test_the_page_gets_first_labels_and_meshes(server: Any) -> None:
+    assert server.client.get("/toplabels").status_code == 200
+    assert server.client.get("/toplabels?method=smell").status_code == 400
+    assert server.client.get("/toplabels?model=none").status_code == 404
+    mesh = server.client.get("/meshes/simulated/T1/inflated.bin").content
+    n_left, n_vertices, n_faces, _ = np.frombuffer(mesh[:16], "<u4")
+    assert (n_left, n_vertices, n_faces) == (600, 1200, 2280)
+    assert server.client.get("/meshes/simulated/T1/pia.bin").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (("cake",), None),
+        (("--metric", "r2", "--colormap", "magma", "--range", "0", "0.5", "--width", "500"), 500),
+        (("--label", "cake", "--roi", "FOOD"), None),
+        (("cake - face", "--by", "labels", "--significant", "--opacity", "r2"), None),
+        (("cake", "--view", "all"), None),
+        (("cake", "--view", "lateral", "--kind", "fiducial"), None),
+    ],
+)
+def test_the_command_line_draws_every_kind_of_map(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: Any, arguments: Any, size: int | None
+) -> None:
+    monkeypatch.setattr(Places.__init__, "__defaults__", (surfaces,))
+    status, _, said = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
+    assert status == 0, said
+    assert Image.open(io.BytesIO((tmp_path / "map.png").read_bytes())).width == (size or 1024)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "exactly one"),
+        (("cake", "--metric", "r2"), "exactly one"),
+        (("--map", "none.nii.gz", "--surface", "S1", "--transform", "fullhead"), "none.nii.gz"),
+        (("--map", "none.nii.gz", "--surface", "S9"), "S9"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(run: Any, tmp_path: Path, arguments: Any, said: str) -> None:
+    status, _, error = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
+    assert status == 2
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "map.png").exists()
+
+
+def gifti(path: Path, points: Any, faces: Any) -> Path:
+    arrays = [
+        nib.gifti.GiftiDataArray(np.asarray(points, np.float32), intent="NIFTI_INTENT_POINTSET"),
+        nib.gifti.GiftiDataArray(np.asarray(faces, np.int32), intent="NIFTI_INTENT_TRIANGLE"),
+    ]
+    nib.save(nib.GiftiImage(darrays=arrays), path)
+    return path
+
+
+def test_surfaces_are_imported_given_a_transform_and_drawn_on(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corners = np.array([[x, y, z] for x in (-9, 9) for y in (-9, 9) for z in (-9, 9)], float)
+    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7], [0, 5, 1], [0, 4, 5],
+                      [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+    pairs = []
+    for kind, size in (("wm", 0.8), ("pia", 1.0), ("inflated", 1.2)):
+        files = [
+            gifti(tmp_path / f"{kind}.{side}.gii", corners * size + (x, 0, 0), faces)
+            for side, x in (("L", -20), ("R", 20))
+        ]
+        pairs.append(f"{kind}={files[0]},{files[1]}")
+    volume = np.zeros((20, 12, 12), np.float32)
+    volume[:10] = 1
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = -38, -22, -22
+    nib.save(nib.Nifti1Image(volume, affine), tmp_path / "own.nii.gz")
+    np.savetxt(tmp_path / "matrix.txt", np.linalg.inv(affine))
+    options = [part for pair in pairs for part in ("--gifti", pair)]
+    assert "CORTEX_FILESTORE" in run("surface", "import", "cubes", *options)[2]
+    monkeypatch.setenv("VOXEL_ATLAS_CORTEX_FILESTORE", str(tmp_path / "store"))
+    status, _, said = run("surface", "import", "cubes", *options)
+    assert status == 0, said
+    assert "without a flat map" in said
+    reference = ("--reference", str(tmp_path / "own.nii.gz"))
+    status, _, said = run("surface", "transform", "cubes", "run1", *reference, "--matrix", str(tmp_path / "matrix.txt"))
+    assert status == 0, said
+    assert "voxel 0, 0, 0 is at -38.0, -22.0, -22.0 mm" in said
+    draw = ("flatmap", "--map", str(tmp_path / "own.nii.gz"), "--surface", "cubes", "--transform", "run1")
+    status, _, said = run(*draw, "-o", str(tmp_path / "flat.png"))
+    assert status == 2
+    assert "no flat map" in said
+    status, _, said = run(
+        *draw, "--view", "posterior", "--colormap", "RdBu_r", "--range", "-1", "1", "-o", str(tmp_path / "seen.png")
+    )
+    assert status == 0, said
+    pixels = np.asarray(Image.open(io.BytesIO((tmp_path / "seen.png").read_bytes())).convert("RGB"), int)
+    body = pixels[60 : pixels.shape[0] - 80]
+    reddish = (body[..., 0] - body[..., 2]) > 60
+    # The left half of the volume is lit: seen from behind, left is left.
+    assert reddish[:, : body.shape[1] // 2].sum() > 1000
+    assert reddish[:, body.shape[1] // 2 :].sum() == 0
+    assert "Give exactly one" in run("surface", "transform", "cubes", "run2", *reference)[2]
+    assert "no subject" in run("surface", "transform", "nobody", "run2", *reference, "--matrix", "m.txt")[2]
+    assert "write KIND" in run("surface", "import", "b", "--gifti", "wm")[2]
+    assert "either --freesurfer" in run("surface", "import", "b")[2]

@@ -1,0 +1,139 @@
+"""Ground truth: localisers by name, measured responses to what images show, and files that say what they show."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from tiny import TinyDataset, tiny_config
+
+from voxel_atlas.api.report.analysis.measured_truth import localiser_truth, response_truth, shown_by
+from voxel_atlas.api.report.analysis.refit import learning_curve, sampled, shuffled_control
+from voxel_atlas.api.report.analysis.study_data import Evidence
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
+
+VOXELS = np.arange(10, dtype=np.int32)
+
+
+class Localised(TinyDataset):
+    def localisers(self):
+        return {"faces": np.arange(12.0), "Character": -np.arange(12.0)}
+
+
+class FromCoco(TinyDataset):
+    def coco_names(self):
+        names = [f"{1000 + row:012}" for row in range(80)]
+        return self.stimuli.select("stimulus_id", pl.Series("image", names))
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    dataset = TinyDataset()
+    config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.75)
+    return Evidence.of({"config": config.canonical_json(), "subject_id": "tiny/1", "model_id": "m"}, dataset)
+
+
+def colours(dataset: TinyDataset) -> pl.DataFrame:
+    return pl.DataFrame({"stimulus_id": dataset.stimuli["stimulus_id"], "category": dataset._colours})
+
+
+def test_localiser_contrasts_are_named_as_their_concepts():
+    found = localiser_truth(Localised(), np.array([3, 5], np.int32))
+    assert found.rows() == [("face", 3, 3.0), ("face", 5, 5.0), ("word", 3, -3.0), ("word", 5, -5.0)]
+
+
+def test_a_data_set_without_localisers_says_what_to_give():
+    with pytest.raises(NotFoundError, match="--labels"):
+        localiser_truth(TinyDataset(), VOXELS)
+
+
+def test_truth_is_the_mean_response_to_the_test_images_that_show_it(evidence):
+    shows = colours(evidence.dataset)
+    found = response_truth(evidence, shows, VOXELS)
+    responses = evidence.dataset.responses_of(VOXELS)
+    for category, voxel, truth, n_images in found.iter_rows():
+        shown = [row for row in evidence.test if shows["category"][int(row)] == category]
+        assert n_images == len(shown) >= 10
+        assert truth == pytest.approx(responses[shown, voxel].mean(), abs=1e-5)
+
+
+def test_categories_of_few_images_are_left_out(evidence):
+    few = colours(evidence.dataset).filter(pl.col("stimulus_id").is_in(["tiny/00", "tiny/01"]))
+    with pytest.raises(NotFoundError, match="10 of the 60 test images"):
+        response_truth(evidence, few, VOXELS)
+
+
+def test_images_are_named_by_id_by_file_or_by_stem(tmp_path):
+    stimuli = pl.DataFrame({"stimulus_id": ["a/1", "a/2", "a/3"], "uri": ["/x/cat.png", "/x/dog.jpg", "/y/cow.png"]})
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,category\na/1,animal\nsomewhere/dog.png,animal\ncow,animal\ncow,food\nnobody.png,food\n")
+    found = shown_by(TinyDataset(), labels, stimuli)
+    assert found.rows() == [("a/1", "animal"), ("a/2", "animal"), ("a/3", "animal"), ("a/3", "food")]
+
+
+def test_coco_annotations_give_categories_and_supercategories(tmp_path):
+    labels = tmp_path / "instances.json"
+    content = {
+        "images": [{"id": 1003, "file_name": "000000001003.jpg"}, {"id": 9, "file_name": "000000000009.jpg"}],
+        "categories": [{"id": 61, "name": "cake", "supercategory": "food"}],
+        "annotations": [{"image_id": 1003, "category_id": 61}, {"image_id": 9, "category_id": 61}],
+    }
+    labels.write_text(json.dumps(content))
+    dataset = FromCoco()
+    found = shown_by(dataset, labels, dataset.stimuli)
+    assert found.rows() == [("tiny/03", "cake"), ("tiny/03", "food")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "said"),
+    [
+        ("labels.csv", "picture,thing\na,b\n", BadInputError, "columns picture, thing; image and category"),
+        ("labels.csv", "image,category\nnobody,face\n", NotFoundError, "names no image of this subject"),
+        ("labels.csv", "image,category\na,b,c\n", BadInputError, "cannot be read as CSV"),
+        ("labels.json", "{}", BadInputError, "cannot be read as COCO annotations"),
+        ("labels.json", "[", BadInputError, "cannot be read as COCO annotations"),
+    ],
+)
+def test_bad_labels_are_one_sentence(name, content, error, said, tmp_path):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(error, match=said):
+        shown_by(TinyDataset(), path, TinyDataset().stimuli)
+
+
+def test_labels_that_are_not_there_and_no_labels_at_all_are_said(tmp_path):
+    for name in ("none.csv", "none.json"):
+        with pytest.raises(NotFoundError, match="is not there"):
+            shown_by(TinyDataset(), tmp_path / name, TinyDataset().stimuli)
+    with pytest.raises(NotFoundError, match="Nothing says what the images show"):
+        shown_by(TinyDataset(), None, TinyDataset().stimuli)
+
+
+def test_evidence_of_other_data_is_refused():
+    model = {"config": tiny_config(data_sha256="other").canonical_json(), "subject_id": "tiny/1", "model_id": "m"}
+    with pytest.raises(BadInputError, match="on this machine have fingerprint"):
+        Evidence.of(model, TinyDataset())
+
+
+def test_refits_find_the_signal_and_nothing_in_shuffled_responses():
+    dataset = TinyDataset()
+    config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.4, significance="correlation")
+    evidence = Evidence.of({"config": config.canonical_json(), "subject_id": "s", "model_id": "m"}, dataset)
+    features = np.array([[colour == name for name in TinyDataset.COLOURS] for colour in dataset._colours], np.float32)
+    curve = learning_curve(evidence, features, VOXELS[:9])
+    assert curve["n_train"].n_unique() == 7
+    last = curve.filter(pl.col("n_train") == pl.col("n_train").max())
+    assert last["r"].min() > 0.5
+    control = shuffled_control(evidence, features, VOXELS[:9])
+    measured, shuffled = (control.filter(responses=kind) for kind in ("measured", "shuffled"))
+    assert measured["r"].to_numpy() == pytest.approx(last["r"].to_numpy(), abs=1e-6)
+    assert measured["q"].max() < 0.01
+    assert shuffled["r"].abs().max() < 0.5
+    assert (shuffled["q"] <= 0.05).sum() <= 1
+
+
+def test_samples_are_drawn_without_replacement_and_small_sets_are_taken_whole():
+    assert sampled(VOXELS[::-1], 20).tolist() == VOXELS.tolist()
+    drawn = sampled(np.arange(100, dtype=np.int32), 30)
+    assert len(set(drawn.tolist())) == 30
+    assert (np.diff(drawn) > 0).all()

@@ -1,0 +1,204 @@
+"""Tests, effect sizes and intervals beside scipy, literal versions and simulations."""
+
+import itertools
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from voxel_atlas.api.report.analysis.statistics import (
+    auc,
+    correlation_intervals,
+    correlations,
+    holm,
+    interval,
+    paired,
+    paired_tests,
+    pearson,
+    rank_biserial,
+    resampled_correlations,
+    resampled_means,
+    signed_rank_p,
+)
+from voxel_atlas.schemas.errors import BadInputError
+
+
+def draws(n: int, effect: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(effect, 1, n), rng.normal(0, 1, n)
+
+
+@pytest.mark.parametrize("n", [3, 8, 200])
+def test_paired_says_what_scipy_and_the_formulas_say(n):
+    a, b = draws(n, 0.3)
+    found, difference = paired(a, b), a - b
+    t = difference.mean() / (difference.std(ddof=1) / np.sqrt(n))
+    assert found.n == n
+    assert found.t == pytest.approx(t)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(t), n - 1))
+    assert found.d == pytest.approx(t / np.sqrt(n))
+    assert (found.t, found.p) == pytest.approx(tuple(stats.ttest_rel(a, b)))
+    assert found.rank_p == pytest.approx(stats.wilcoxon(a, b).pvalue)
+
+
+def test_the_rank_test_is_exact_for_few_pairs():
+    """Every way in which the signs could have fallen, counted."""
+    a, b = draws(7, 0.8, seed=4)
+    difference = a - b
+    ranks = stats.rankdata(np.abs(difference))
+    observed = abs((ranks * np.sign(difference)).sum())
+    sums = [abs(np.dot(signs, ranks)) for signs in itertools.product((-1, 1), repeat=7)]
+    assert paired(a, b).rank_p == pytest.approx(np.mean([total >= observed - 1e-9 for total in sums]))
+
+
+@pytest.mark.parametrize("n", [3, 6, 9, 14, 60])
+def test_the_rank_test_of_ties_and_zeros_is_scipys(n):
+    rng = np.random.default_rng(n)
+    for _ in range(4):
+        difference = np.append(rng.integers(-3, 5, n - 1), 1.0)
+        assert signed_rank_p(difference) == pytest.approx(stats.wilcoxon(difference).pvalue)
+
+
+def test_pairs_with_a_missing_value_are_left_out():
+    a, b = draws(20)
+    gappy = np.append(a, [np.nan, 5.0])
+    assert paired(gappy, np.append(b, [1.0, np.nan])) == paired(a, b)
+
+
+def test_too_few_pairs_and_equal_differences_give_no_test():
+    assert np.isnan(paired(np.array([1.0, 2.0]), np.array([0.0, 0.5])).p)
+    constant = paired(np.arange(10.0) + 1, np.arange(10.0))
+    assert constant.difference == 1
+    assert np.isnan(constant.t)
+    assert paired(np.empty(0), np.empty(0)).n == 0
+
+
+def test_sides_of_other_lengths_are_refused():
+    with pytest.raises(BadInputError, match="3 and 2"):
+        paired(np.zeros(3), np.zeros(2))
+
+
+@given(st.lists(st.integers(-50, 50), min_size=1, max_size=30))
+def test_rank_biserial_is_the_literal_ratio_and_turns_with_the_sign(values):
+    difference = np.array(values, float)
+    nonzero = difference[difference != 0]
+    ranks = stats.rankdata(np.abs(nonzero))
+    literal = (ranks[nonzero > 0].sum() - ranks[nonzero < 0].sum()) / ranks.sum() if len(nonzero) else 0.0
+    assert rank_biserial(difference) == pytest.approx(literal)
+    assert rank_biserial(-difference) == pytest.approx(-literal)
+
+
+def test_false_positives_are_nominal_where_there_is_no_effect_and_an_effect_is_found():
+    null = [paired(*draws(30, seed=seed)) for seed in range(800)]
+    effect = [paired(*draws(30, 1.0, seed=seed)) for seed in range(100)]
+    for test in ("p", "rank_p"):
+        false = np.mean([getattr(found, test) < 0.05 for found in null])
+        assert 0.03 < false < 0.07  # 0.05 and three standard errors of 800 draws
+        assert np.mean([getattr(found, test) < 0.05 for found in effect]) > 0.9
+
+
+def test_intervals_hold_the_truth_nineteen_times_in_twenty():
+    inside = 0
+    for seed in range(300):
+        low, high = interval(np.random.default_rng(seed).exponential(1.0, 80), seed=seed)
+        inside += low <= 1 <= high
+    assert 0.89 < inside / 300 < 0.98
+
+
+def test_the_interval_of_many_values_is_that_of_resamples():
+    values = np.random.default_rng(0).normal(2, 3, 2500)
+    means = resampled_means(values[:, None], 0)[:, 0]
+    assert interval(values) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.02)
+
+
+def test_resampled_means_are_those_of_drawn_rows():
+    values = np.arange(12.0).reshape(6, 2)
+    rows = np.random.default_rng(3).integers(0, 6, (50, 6))
+    assert np.allclose(resampled_means(values, 3, 50), values[rows].mean(axis=1))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_rejects_as_the_step_down_does(p_values):
+    p = np.array(p_values)
+    rejected = np.zeros(len(p), bool)
+    for place, i in enumerate(np.argsort(p, kind="stable")):
+        if p[i] * (len(p) - place) > 0.05:
+            break
+        rejected[i] = True
+    assert ((holm(p) <= 0.05) == rejected).all()
+    assert (holm(p) >= p).all()
+
+
+def test_holm_leaves_missing_values_out():
+    adjusted = holm(np.array([0.01, np.nan, 0.04]))
+    assert adjusted[[0, 2]] == pytest.approx([0.02, 0.04])
+    assert np.isnan(adjusted[1])
+
+
+def test_pearson_is_scipys_and_is_missing_where_nothing_varies():
+    a, b = draws(40)
+    assert pearson(a, b) == pytest.approx(stats.pearsonr(a, b).statistic)
+    assert np.isnan(pearson(a, np.ones(40)))
+    assert np.isnan(pearson(a[:2], b[:2]))
+
+
+def test_auc_is_the_share_of_pairs_in_the_right_order():
+    score, positive = np.array([3.0, 1.0, 2.0, 2.0, 0.0]), np.array([True, False, True, False, False])
+    pairs = [(x > y) + 0.5 * (x == y) for x in score[positive] for y in score[~positive]]
+    assert auc(score, positive) == pytest.approx(np.mean(pairs))
+    assert np.isnan(auc(score, np.ones(5, bool)))
+
+
+@pytest.mark.parametrize("n", [300, 2500])
+def test_intervals_of_correlations_are_those_of_the_bootstrap(n):
+    rng = np.random.default_rng(n)
+    truth = rng.exponential(size=n)
+    common = rng.normal(size=n)
+    values = np.column_stack([truth + common + rng.normal(size=n), common + truth**2, rng.normal(size=n), np.ones(n)])
+    drawn = resampled_correlations(values[:, :3], truth, seed=1)
+    ends, apart = correlation_intervals(values, truth, seed=2)
+    wide = np.ptp(np.quantile(drawn, [0.025, 0.975], axis=0), axis=0)
+    assert np.abs(ends[:, :3] - np.quantile(drawn, [0.025, 0.975], axis=0)).max() < 0.15 * wide.max()
+    for a, b in itertools.combinations(range(3), 2):
+        low, high = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
+        assert apart[:, a, b] == pytest.approx([low, high], abs=0.15 * (high - low))
+    assert np.isnan(ends[:, 3]).all()
+    assert np.isnan(apart[:, 0, 3]).all()
+
+
+def test_intervals_of_correlations_hold_the_true_one_as_often_as_they_say():
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(200):
+        truth = rng.normal(size=2000)
+        low, high = correlation_intervals((0.5 * truth + rng.normal(size=2000))[:, None], truth)[0][:, 0]
+        inside.append(low < 0.5 / np.sqrt(1.25) < high)
+    assert 0.9 <= np.mean(inside) <= 0.99
+
+
+def test_resampled_correlations_are_paired_and_give_intervals():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=300)
+    values = np.column_stack([truth + rng.normal(size=300), truth + 3 * rng.normal(size=300), np.ones(300)])
+    found = correlations(values, truth)
+    assert found[:2] == pytest.approx([pearson(values[:, place], truth) for place in range(2)])
+    assert np.isnan(found[2])
+    drawn = resampled_correlations(values, truth, n_resamples=400)
+    rows = np.random.default_rng(0).integers(0, 300, 300)
+    assert drawn[0, :2] == pytest.approx([pearson(values[rows, place], truth[rows]) for place in range(2)])
+    low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
+    assert 0 < low < found[0] - found[1] < high
+    standard = (1 - found[0] ** 2) / np.sqrt(300)  # of r, for normal values
+    assert drawn[:, 0].std() == pytest.approx(standard, rel=0.2)
+
+
+def test_each_group_of_a_frame_is_tested_by_itself():
+    a, b = draws(40, 0.5)
+    frame = pl.DataFrame({"roi": ["FFA"] * 20 + ["PPA"] * 20, "a": a, "b": b})
+    found = paired_tests(frame, ["roi"], "a", "b")
+    assert found["roi"].to_list() == ["FFA", "PPA"]
+    assert found["t"][1] == pytest.approx(paired(a[20:], b[20:]).t)
+    assert found["p_holm"].to_list() == pytest.approx(holm(found["p"].to_numpy()).tolist())
+    assert paired_tests(frame.clear(), ["roi"], "a", "b").is_empty()

@@ -1,0 +1,333 @@
+"""The report as a reader checks it: numbers again from its tables, missing parts, a page that needs nothing."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from lab import COLOURS, fill_lab, tiny_networks
+from PIL import Image
+from scipy import stats
+
+from voxel_atlas.api.cli.main import main
+from voxel_atlas.api.report.analysis.comparison import Comparison, Side
+from voxel_atlas.api.report.analysis.statistics import interval
+from voxel_atlas.api.report.page import cell, write
+from voxel_atlas.api.report.section import Section, Shown
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.errors import BadInputError
+
+SUBJECTS = 5
+"""As many as an interval over subjects needs."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    home = tmp_path_factory.mktemp("lab")
+    with tiny_networks():
+        fill_lab(home, SUBJECTS)
+        yield home
+
+
+def run(home: Path, *arguments: str) -> int:
+    """Exit status of a command in this home folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOXEL_ATLAS_HOME", str(home))
+        patch.setenv("COLUMNS", "250")
+        patch.setattr(sys, "argv", ["voxel-atlas", *arguments])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def models(lab):
+    with Atlas.open(str(lab / "atlas.duckdb"), home=lab) as atlas:
+        return sorted(atlas.models()["model_id"])
+
+
+@pytest.fixture(scope="module")
+def report(lab):
+    out = lab / "report"
+    assert run(lab, "report", "-o", str(out), "--labels", str(lab / "labels.csv"), "--sample", "20") == 0
+    return out
+
+
+def table(report: Path, name: str) -> pl.DataFrame:
+    return pl.read_csv(report / "tables" / f"{name}.csv")
+
+
+def test_figure_2_can_be_computed_again_from_its_tables(report):
+    cosines, rois = table(report, "fig2_cosines"), table(report, "voxel_roi")
+    inside = cosines.join(rois, on=["subject_id", "voxel"])
+    wide = inside.pivot("method", index=["model_id", "readout", "roi", "voxel"], values="cosine").drop_nulls()
+    tests = table(report, "fig2_tests_over_voxels").filter(pl.col("b") == "clip-msm", pl.col("roi") != "all")
+    assert tests.height == SUBJECTS * 2 * len(COLOURS)
+    for row in tests.filter(pl.col("t").is_finite()).iter_rows(named=True):
+        part = wide.filter(*(pl.col(key) == row[key] for key in ("model_id", "readout", "roi")))
+        t, p = stats.ttest_rel(part["brainlmm-eq2"], part["clip-msm"])
+        assert (row["n"], row["t"], row["p"]) == pytest.approx((part.height, t, p), rel=1e-4)
+
+
+def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
+    counted = table(report, "fig3_labels").filter(pl.col("method") == "brainlmm-eq2")
+    first = table(report, "fig2_cosines").filter(pl.col("method") == "brainlmm-eq2", pl.col("readout") == "weights")
+    again = (
+        first.join(table(report, "voxel_roi"), on=["subject_id", "voxel"])
+        .group_by("model_id", "roi", "label")
+        .agg(pl.len().alias("again"), pl.col("voxel"))
+    )
+    joined = counted.join(again, on=["model_id", "roi", "label"], how="full")
+    assert joined["n_voxels"].to_list() == joined["again"].to_list()
+    with Atlas.open(str(lab / "atlas.duckdb"), home=lab) as atlas:
+        model, roi = counted["model_id"][0], counted["roi"][0]
+        listed = atlas.roi_top_labels(roi, model)
+    part = counted.filter(pl.col("model_id") == model, pl.col("roi") == roi)
+    assert part.select("label", "n_voxels").rows() == listed.select("label", "n_voxels").rows()
+
+
+def test_figure_5_can_be_computed_again_from_its_tables_and_from_the_data(report, lab):
+    maps, correlations = table(report, "fig5_maps"), table(report, "fig5_correlations")
+    long = maps.unpivot(
+        ["weights", "brainlmm-eq2", "clip-msm"], index=["model_id", "category", "truth"], variable_name="method"
+    )
+    again = long.group_by("model_id", "category", "method").agg(pl.corr("value", "truth").alias("again"))
+    joined = correlations.join(again, on=["model_id", "category", "method"])
+    assert joined.height == correlations.height == SUBJECTS * len(COLOURS) * 3
+    assert joined["pearson"].to_numpy() == pytest.approx(joined["again"].to_numpy(), nan_ok=True, rel=1e-6)
+    subjects = table(report, "fig5_subjects").filter(a="weights", b="clip-msm", category="mean")
+    row = table(report, "fig5_tests_over_subjects").row(
+        by_predicate=(pl.col("a") == "weights") & (pl.col("b") == "clip-msm") & (pl.col("category") == "mean"),
+        named=True,
+    )
+    t, p = stats.ttest_rel(subjects["pearson_a"], subjects["pearson_b"])
+    assert (row["n"], row["t"], row["p"]) == pytest.approx((SUBJECTS, t, p), rel=1e-6)
+    _truth_is_the_mean_of_test_responses(maps, lab)
+
+
+def _truth_is_the_mean_of_test_responses(maps: pl.DataFrame, lab: Path) -> None:
+    responses = np.load(lab / "subject-1" / "responses.npy").astype(float)
+    responses = (responses - responses.mean(axis=0)) / responses.std(axis=0)
+    labels = pl.read_csv(lab / "subject-1" / "labels.csv")
+    with Store.open(str(lab / "atlas.duckdb"), read_only=True) as store:
+        tested = store.frame("SELECT stimulus_id FROM split WHERE part = 'test' AND model_id LIKE 'folder/1/%'")[
+            "stimulus_id"
+        ]
+    stems = {Path(name).name for name in tested}
+    shows = [image.removesuffix(".png") in stems or image in stems for image in labels["image"]]
+    mask = np.array(shows) & (labels["category"] == "lake").to_numpy()
+    assert mask.sum() >= 5
+    truth = maps.filter(pl.col("model_id").str.starts_with("folder/1"), category="lake")
+    assert truth["truth"].to_numpy() == pytest.approx(responses[mask].mean(axis=0)[truth["voxel"].to_numpy()], abs=1e-4)
+
+
+def test_figure_2_is_tested_over_subjects(report):
+    cosines = table(report, "fig2_cosines").filter(readout="weights")
+    means = cosines.pivot("method", index=["subject_id", "voxel"], values="cosine").group_by("subject_id").mean()
+    over = table(report, "fig2_tests_over_subjects").filter(readout="weights", roi="all", b="clip-msm")
+    t, p = stats.ttest_rel(means["brainlmm-eq2"], means["clip-msm"])
+    assert (over["n"][0], over["t"][0], over["p"][0]) == pytest.approx((SUBJECTS, t, p), rel=1e-4)
+    assert over["rank_p"][0] == pytest.approx(stats.wilcoxon(means["brainlmm-eq2"], means["clip-msm"]).pvalue)
+
+
+def test_planted_preferences_are_found(report):
+    correlations = table(report, "fig5_correlations").filter(method="weights")
+    assert correlations["pearson"].mean() > 0.7
+    tests = table(report, "fig2_tests_over_voxels").filter(roi="all", b="shuffled labels", a="brainlmm-eq2")
+    assert (tests["p"] < 0.01).all()
+    assert (tests["difference"] > 0).all()
+
+
+def test_the_shuffled_control_finds_nothing(report):
+    control = table(report, "control_shuffled_responses")
+    shuffled = control.filter(responses="shuffled")
+    assert shuffled.height == control.height / 2 == 20 * SUBJECTS
+    assert (shuffled["q"] <= 0.05).sum() <= SUBJECTS
+    assert (control.filter(responses="measured")["q"] <= 0.05).sum() > 5 * SUBJECTS
+
+
+def test_the_page_needs_no_other_file_and_no_network(report):
+    html = (report / "index.html").read_text()
+
+    class Links(HTMLParser):
+        found: list[str] = []  # noqa: RUF012 - read once
+
+        def handle_starttag(self, tag, attributes):
+            self.found += [value for name, value in attributes if name in ("src", "href", "srcset", "action")]
+
+    Links().feed(html)
+    assert Links.found
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in Links.found)
+    assert "url(" not in html
+    for section in ("models", "encoding", "fig2", "fig3", "fig4", "fig5", "meanings", "controls", "provenance"):
+        assert f'id="{section}"' in html
+
+
+def test_every_figure_is_there_as_png_and_svg_and_every_table_as_parquet_and_csv(report):
+    html = (report / "index.html").read_text()
+    figures = re.findall(r'<figure id="([^"]+)"', html)
+    assert len(figures) >= 9
+    for name in figures:
+        with Image.open(report / "figures" / f"{name}.png") as picture:
+            assert picture.width >= 650
+        assert (report / "figures" / f"{name}.svg").read_text().lstrip().startswith("<?xml")
+    tables = sorted((report / "tables").glob("*.parquet"))
+    assert {path.stem for path in tables} == {path.stem for path in (report / "tables").glob("*.csv")}
+    for path in tables:
+        frame = pl.read_parquet(path)
+        assert frame.columns == pl.read_csv(path.with_suffix(".csv")).columns
+        assert f"<code>{path.stem}</code>" in html
+
+
+def test_provenance_names_every_setting_and_the_command(report, models):
+    html = (report / "index.html").read_text()
+    settings = table(report, "settings")
+    assert set(settings["model_id"]) == set(models)
+    assert {"seed", "temperature", "data_sha256", "config_sha256", "backbone_sha256"} <= set(settings["setting"])
+    command = re.search(r"<pre>(voxel-atlas report .*?)</pre>", html)
+    assert command
+    assert all(model in command[1] for model in models)
+
+
+def test_what_is_missing_is_said_and_not_fatal(report):
+    html = (report / "index.html").read_text()
+    assert "Left out: folder/1: where its voxels are is not in the atlas" in html
+    assert "Left out: folder/1 is not simulated, so nothing was planted" in html
+
+
+def test_one_subject_and_method_without_labels_of_images_leave_out_what_needs_more(tmp_path):
+    with tiny_networks():
+        (model,) = fill_lab(tmp_path, 1, methods=("brainlmm-eq2",), concepts=())
+        assert run(tmp_path, "report", model, "-o", str(tmp_path / "one"), "--sample", "12") == 0
+    html = (tmp_path / "one" / "index.html").read_text()
+    assert "Left out: A test over subjects needs 3 of them; this report has 1." in html
+    assert "Left out: Only brainlmm-eq2 has labelled these voxels, so methods are not compared" in html
+    assert "Left out: Nothing says what the images show; give --labels" in html
+    assert not (tmp_path / "one" / "figures" / "fig5.png").exists()
+
+
+def test_without_labels_regions_or_data_there_is_a_report_still(tmp_path):
+    home = tmp_path / "bare"
+    home.mkdir()
+    with tiny_networks():
+        fill_lab(home, subjects=1, methods=("brainlmm-eq2",), concepts=(), dissect="none")
+        (home / "subject-1" / "responses.npy").unlink()
+        with Store.open(str(home / "atlas.duckdb")) as store:
+            store.change([("DELETE FROM voxel_roi", None), ("UPDATE significance SET q = 1", None)])
+        assert run(home, "report", "-o", str(tmp_path / "out")) == 0
+    html = (tmp_path / "out" / "index.html").read_text()
+    for sentence in ("no regions of interest", "has no labelled voxel", "has no significant voxel", "responses"):
+        assert re.search(f"Left out: [^<]*{sentence}", html), sentence
+
+
+def test_two_methods_compared_differ_by_what_the_report_says(lab, report, tmp_path, capsys):
+    out = tmp_path / "methods"
+    assert run(lab, "compare", "brainlmm-eq2", "clip-msm", "--json", "-o", str(out)) == 0
+    printed = capsys.readouterr()
+    rows = {(row["quantity"], row["subject"]): row for row in json.loads(printed.out)}
+    cosines = table(report, "fig2_cosines").filter(readout="weights")
+    pairs = cosines.pivot("method", index=["subject_id", "voxel"], values="cosine")
+    for (subject,), part in pairs.group_by("subject_id"):
+        row = rows["cosine of label and weights", subject]
+        assert row["n"] == part.height
+        assert row["difference"] == pytest.approx((part["brainlmm-eq2"] - part["clip-msm"]).mean(), abs=1e-5)
+        assert row["low"] <= row["difference"] <= row["high"]
+    means = pairs.group_by("subject_id").agg(pl.col("brainlmm-eq2", "clip-msm").mean())
+    apart = (means["brainlmm-eq2"] - means["clip-msm"]).to_numpy()
+    over = rows["cosine of label and weights", "over subjects"]
+    assert (over["n"], over["difference"]) == pytest.approx((SUBJECTS, apart.mean()), abs=1e-5)
+    assert apart.min() <= over["low"] <= apart.mean() <= over["high"] <= apart.max()
+    assert not any(quantity == "R²" for quantity, _ in rows)
+    assert 'method: "brainlmm-eq2" and "clip-msm"' in printed.err
+    assert "An interval over subjects" not in (out / "index.html").read_text()
+    assert (out / "figures" / "comparison_1.svg").exists()
+
+
+def test_two_models_of_a_subject_are_compared_on_their_scores_too(lab, models, tmp_path, capsys):
+    with tiny_networks():
+        other = fill_lab(lab, subjects=1, selection="kfold")[0]
+    out = tmp_path / "two"
+    assert run(lab, "compare", models[0], f"{other}:clip-msm", "--csv", "-o", str(out)) == 0
+    printed = capsys.readouterr()
+    assert "R²,folder/1,48," in printed.out
+    assert 'selection: "holdout" and "kfold"' in printed.err
+    html = (out / "index.html").read_text()
+    assert "An interval over subjects needs 5 of them; the two have 1 in common." in html
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("folder/1", "folder/2", "no|same one"),
+        ("clip-msm", "clip-msm", "the same model and method"),
+        ("smell", "clip-msm", "Nothing is named 'smell'"),
+        ("tiny:smell", "clip-msm", "brainlmm-eq2, clip-msm"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_is_one_sentence(lab, a, b, said, capsys):
+    assert run(lab, "compare", a, b) == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_five_subjects_have_an_interval_over_subjects():
+    rng = np.random.default_rng(0)
+    subjects = [f"s{number}" for number in range(5)]
+    a, shift = rng.normal(size=500), rng.normal(0.5, 0.2, 5).repeat(100)
+    voxels = pl.DataFrame(
+        {
+            "subject_id": np.repeat(subjects, 100),
+            "quantity": "R²",
+            "voxel": np.tile(np.arange(100), 5),
+            "a": a,
+            "b": a - shift,
+        }
+    )
+    sides = {subject: Side({}, None) for subject in subjects}
+    tests = Comparison(sides, sides, pl.DataFrame(), voxels, pl.DataFrame()).tests()
+    over = tests.filter(subject_id="over subjects").row(0, named=True)
+    assert (over["n"], over["difference"]) == pytest.approx((5, shift.mean()))
+    assert over["low"] < shift.mean() < over["high"]
+    assert (over["low"], over["high"]) == pytest.approx(interval(shift[::100]))
+
+
+def test_a_folder_that_is_no_report_is_not_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with pytest.raises(BadInputError, match="no report"):
+        write(tmp_path / "thesis", "x", [])
+    assert (tmp_path / "thesis" / "chapter.tex").exists()
+
+
+def test_a_report_is_replaced_by_the_next_one_and_words_are_never_markup(tmp_path):
+    hostile = Section("x", "<b>X</b>", ["<script>alert(1)</script>"], shown=[Shown("c", pl.DataFrame({"a<": ["<i>"]}))])
+    write(tmp_path / "out", "first", [Section("old", "Old", tables={"old": pl.DataFrame({"a": [1]})})])
+    write(tmp_path / "out", "<second>", [hostile])
+    html = (tmp_path / "out" / "index.html").read_text()
+    assert not (tmp_path / "out" / "tables").exists()
+    assert not re.search("<script|<b>|<i>|<second>", html)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "text"),
+    [
+        (None, "", "–"),
+        (float("nan"), "", "–"),
+        (True, "", "yes"),
+        (-1234, "", "−1,234"),
+        (0.012341, "", "0.01234"),
+        (-3.2e-9, "", "−3.2 × 10⁻⁹"),
+        (0.0, "p", "< 10⁻³⁰⁰"),
+        (0.0, "difference", "0"),
+        ("FFA", "", "FFA"),
+    ],
+)
+def test_cells_read_as_people_write(value, column, text):
+    assert cell(value, column) == text

@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxel_atlas.atlas.search import codes
+from voxel_atlas.atlas.search import index as index_module
+from voxel_atlas.atlas.search.index import VectorIndex, unit
+
+
+def brute_force(vectors, query, k, mask=None):
+    scores = vectors.astype(np.float64) @ query.astype(np.float64)
+    rows = np.arange(len(vectors)) if mask is None else np.flatnonzero(mask)
+    return rows[np.lexsort((rows, -scores[rows]))][:k], scores
+
+
+def random_vectors(seed: int, n: int, dim: int, *, spread: float = 1.0) -> np.ndarray:
+    """Unit vectors with a common part and a few large dimensions, as networks' features have them."""
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((n, dim), dtype=np.float32) * spread
+    vectors *= np.exp(random.standard_normal(dim)).astype(np.float32)
+    vectors += random.standard_normal(dim, dtype=np.float32)
+    return unit(vectors)
+
+
+def agrees(index: VectorIndex, query: np.ndarray, k: int, mask: np.ndarray | None = None) -> None:
+    (scores,), (rows,) = index.search(query[None], k, mask)
+    expected, exact = brute_force(index.vectors, query, k, mask)
+    assert len(rows) == len(expected)
+    assert len(set(rows.tolist())) == len(rows)
+    if mask is not None:
+        assert mask[rows].all()
+    # Scores that float32 cannot tell apart may change places; the scores at each place may not.
+    np.testing.assert_allclose(exact[rows], exact[expected], atol=2e-6)
+    np.testing.assert_allclose(scores, exact[rows], atol=2e-6)
+    assert (np.diff(scores) <= 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    dim=st.sampled_from([3, 8, 130, 384]),
+    share=st.floats(0, 1),
+    k=st.integers(1, 300),
+    spread=st.sampled_from([0.01, 1.0]),
+)
+def test_answers_are_those_of_a_plain_scan_under_any_filter(
+    seed: int, dim: int, share: float, k: int, spread: float
+) -> None:
+    vectors = random_vectors(seed, 6_000, dim, spread=spread)
+    random = np.random.default_rng(seed + 1)
+    mask = random.random(len(vectors)) < share
+    index = VectorIndex.build(vectors)
+    for query in (vectors[0], unit(random.standard_normal((1, dim), dtype=np.float32))[0]):
+        agrees(index, query, k, mask)
+        agrees(index, query, k)
+
+
+@pytest.mark.parametrize("n_allowed", [0, 1, 2, 4_095, 4_096, 4_097, 39_999, 40_000])
+def test_a_filter_from_no_row_to_all_is_exact(n_allowed: int) -> None:
+    vectors = random_vectors(0, 40_000, 32)
+    mask = np.zeros(len(vectors), bool)
+    mask[np.random.default_rng(1).permutation(len(vectors))[:n_allowed]] = True
+    agrees(VectorIndex.build(vectors), vectors[5], 20, mask)
+
+
+def test_segments_that_cores_share_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = random_vectors(3, 20_000, 48)
+    whole = VectorIndex.build(vectors)
+    monkeypatch.setattr(index_module, "_SHARED", 1_000)
+    monkeypatch.setattr(index_module, "n_cores", lambda: 3)
+    shared = VectorIndex.build(vectors)
+    assert (len(whole.segments), len(shared.segments)) == (1, 3)
+    threads = codes.require_faiss().omp_get_max_threads()
+    for mask in (None, np.random.default_rng(4).random(len(vectors)) < 0.6):
+        agrees(shared, vectors[7], 40, mask)
+        for query in vectors[:4]:
+            for one, other in zip(
+                whole.search(query[None], 40, mask), shared.search(query[None], 40, mask), strict=True
+            ):
+                np.testing.assert_array_equal(one[0], other[0])
+    assert codes.require_faiss().omp_get_max_threads() == threads
+
+
+@pytest.mark.parametrize("n_queries", [1, 3, 4, 32])
+def test_many_queries_give_what_each_gives_alone(n_queries: int) -> None:
+    index = VectorIndex.build(random_vectors(0, 20_000, 48))
+    queries = random_vectors(1, n_queries, 48)
+    mask = np.random.default_rng(2).random(20_000) < 0.7
+    together, alone = index.search(queries, 30, mask), [index.search(query[None], 30, mask) for query in queries]
+    for i in range(n_queries):
+        np.testing.assert_array_equal(together[0][i], alone[i][0][0])
+        np.testing.assert_array_equal(together[1][i], alone[i][1][0])
+
+
+def test_equal_scores_come_in_the_order_of_their_keys() -> None:
+    vectors = np.repeat(unit(np.eye(4, dtype=np.float32)), 5_000, axis=0)
+    keys = np.random.default_rng(0).permutation(len(vectors))
+    (scores,), (rows,) = VectorIndex.build(vectors, keys).search(np.eye(4, dtype=np.float32)[:1], 50)
+    assert (scores == 1).all()
+    np.testing.assert_array_equal(keys[rows], np.sort(keys[:5_000])[:50])
+
+
+def test_zero_vectors_are_found_at_zero() -> None:
+    vectors = np.zeros((5_000, 16), np.float32)
+    vectors[7, 0] = -1
+    (scores,), (rows,) = VectorIndex.build(vectors).search(np.eye(16, dtype=np.float32)[:1], 5_000)
+    assert scores[-1] == -1
+    assert rows[-1] == 7
+    np.testing.assert_array_equal(rows[:-1], np.delete(np.arange(5_000), 7))
+
+
+def test_all_scores_equal_the_scores_of_a_search_bit_for_bit() -> None:
+    index = VectorIndex.build(random_vectors(3, 30_000, 100))
+    query = random_vectors(4, 1, 100)
+    (scores,), (rows,) = index.search(query, 200)
+    np.testing.assert_array_equal(index.scores(query[0])[rows], scores)
+
+
+def test_an_extended_index_answers_like_one_built_at_once() -> None:
+    vectors = random_vectors(5, 30_000, 40)
+    keys = np.random.default_rng(6).permutation(len(vectors))
+    growing = VectorIndex.build(vectors[:12_000], keys[:12_000])
+    first = growing
+    for start in range(12_000, 30_000, 600):
+        growing = growing.extended(vectors[start : start + 600], keys[start : start + 600])
+    whole = VectorIndex.build(vectors, keys)
+    for query in vectors[:5]:
+        for ours, theirs in zip(growing.search(query[None], 77), whole.search(query[None], 77), strict=True):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+    assert len(first) == 12_000
+    agrees(first, vectors[0], 10)
+
+
+def test_few_rows_are_coded_again_when_an_index_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coding everything at every batch would make an ingest's readers wait longer with every batch."""
+    vectors, coded = random_vectors(5, 100_000, 8), list[int]()
+
+    def counting(vectors: np.ndarray, centre: np.ndarray, start: int, stop: int) -> codes.Segment:
+        coded.append(stop - start)
+        return codes.encode(vectors, centre, start, stop)
+
+    growing = VectorIndex.build(vectors[:70_000])
+    monkeypatch.setattr(index_module, "encode", counting)
+    for start in range(70_000, 100_000, 1000):
+        growing = growing.extended(vectors[start : start + 1000], np.arange(start, start + 1000))
+        assert [segment.start for segment in growing.segments[1:]] == [s.stop for s in growing.segments[:-1]]
+        assert growing.segments[-1].stop == len(growing)
+    assert max(coded) <= codes.BLOCK + 1000
+    assert len(growing.segments) == index_module.n_cores() + 2
+
+
+def test_an_empty_index_answers_nothing_and_grows() -> None:
+    nothing = VectorIndex.build(np.empty((0, 8), np.float32))
+    (scores,), (rows,) = nothing.search(np.ones((1, 8), np.float32), 5)
+    assert (len(scores), len(rows)) == (0, 0)
+    assert len(nothing.scores(np.ones(8, np.float32))) == 0
+    grown = nothing.extended(random_vectors(0, 3, 8), np.arange(3))
+    assert len(grown.search(np.ones((1, 8), np.float32), 5)[1][0]) == 3
+
+
+def test_codes_settle_most_queries_without_scoring_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = VectorIndex.build(random_vectors(8, 50_000, 256))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("every row was scored")
+
+    monkeypatch.setattr(index_module.VectorIndex, "_all", refuse)
+    for query in random_vectors(9, 20, 256):
+        index.search(query[None], 100)
+
+
+def test_spreading_keeps_scalar_products() -> None:
+    vectors = random_vectors(1, 50, 130)
+    np.testing.assert_allclose(codes._spread(vectors) @ codes._spread(vectors).T, vectors @ vectors.T, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["_multiply", "_multiply_codes"])
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_many_queries_at_once_give_what_each_gives_alone(way: str, spread: float) -> None:
+    vectors = random_vectors(5, 20_000, 96, spread=spread)
+    index = VectorIndex.build(vectors).extended(random_vectors(6, 900, 96, spread=spread), np.arange(20_000, 20_900))
+    queries = random_vectors(7, 9, 96, spread=spread)
+    mask = np.random.default_rng(8).random(len(index)) < 0.4
+    for allowed in (None, mask):
+        together = list(getattr(index, way)(queries, 50, allowed))
+        for query, (scores, rows) in zip(queries, together, strict=True):
+            (expected,), (best,) = index.search(query[None], 50, allowed)
+            np.testing.assert_array_equal(rows, best)
+            np.testing.assert_array_equal(scores, expected)

@@ -1,0 +1,66 @@
+"""The labels in memory give what SQL gives."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from toy_atlas import METHOD, VOLUME, WORDS, label_rows, put, words_rows
+
+from voxel_atlas.atlas.search.label_table import LabelTable
+from voxel_atlas.atlas.store.store import Store
+
+MODEL = {"model_id": VOLUME, "subject_id": "simulated/S1"}
+labelled = st.dictionaries(
+    st.integers(0, 20),
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=5, unique=True),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(labels=labelled, first=st.integers(1, 6), region=st.sets(st.integers(0, 20)))
+def test_every_answer_is_that_of_sql(
+    tmp_path: Path, labels: dict[int, list[str]], first: int, region: set[int]
+) -> None:
+    with Store.open(str(tmp_path / f"{len(list(tmp_path.iterdir()))}.duckdb")) as store:
+        put(store, words_rows(), key="words")
+        shares = {voxel: [(word, 1 / (rank + 2)) for rank, word in enumerate(words)] for voxel, words in labels.items()}
+        if shares:
+            put(store, label_rows(VOLUME, shares), key="labels")
+        table = LabelTable.load(store, MODEL, METHOD, None)
+        assert LabelTable.load(store, MODEL, METHOD, table) is table
+        sql = "SELECT voxel, rank, label, score, probability FROM voxel_label WHERE rank <= ? ORDER BY voxel, rank"
+        expected = store.frame(sql, [first])
+        assert table.frame(np.arange(30), first).equals(expected)
+        for voxel in range(21):
+            own = expected.filter(pl.col("voxel") == voxel).select("label", "rank", "score", "probability").rows()
+            assert [tuple(label) for label in table.of(voxel, first)] == own
+        counts = store.frame(
+            "SELECT lemma AS label, count(*) AS n_voxels, label_id FROM label_score JOIN label USING (label_id) "
+            "GROUP BY ALL ORDER BY n_voxels DESC, label_id"
+        )
+        assert table.counts.equals(counts)
+        tops = store.frame(
+            "SELECT label, count(*) AS n_voxels FROM top_label WHERE list_contains(?::INTEGER[], voxel) "
+            "GROUP BY ALL ORDER BY n_voxels DESC, label",
+            [sorted(region)],
+        )
+        found = table.first_labels(np.array(sorted(region), np.int64))
+        assert found.select("label", "n_voxels").equals(tops)
+        assert found["share"].sum() == pytest.approx(1 if tops.height else 0)
+
+
+def test_a_new_batch_makes_a_new_table(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        put(store, words_rows(), key="words")
+        put(store, label_rows(VOLUME, {0: [("cake", 0.5)]}), key="0")
+        old = LabelTable.load(store, MODEL, METHOD, None)
+        put(store, label_rows(VOLUME, {1: [("dog", 0.5)]}), key="1")
+        new = LabelTable.load(store, MODEL, METHOD, old)
+        assert [label.label for label in new.of(1, 5)] == ["dog"]
+        assert old.of(1, 5) == []
+        assert new.voxels("dog", 5)["voxel"].to_list() == [1]
+        assert new.voxels("zebra", 5).is_empty()

@@ -1,0 +1,109 @@
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxel_atlas.atlas.store.content import conform, content_sha256
+from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.tables import TABLES
+
+WEIGHTS = st.lists(st.lists(st.floats(width=32), max_size=4), max_size=20)
+
+
+def embeddings(vectors: list[list[float]], backbone: str | None = "lite") -> pa.Table:
+    return pa.table(
+        {
+            "label_id": pa.array(range(len(vectors)), pa.int64()),
+            "backbone": pa.array([backbone] * len(vectors), pa.string()),
+            "vector": pa.array(vectors, pa.list_(pa.float32())),
+        }
+    )
+
+
+def digest(table: pa.Table, name: str = "label_embedding") -> str:
+    return content_sha256({name: conform(name, table)})
+
+
+@given(WEIGHTS, st.data())
+def test_content_does_not_depend_on_chunks_offsets_or_column_order(
+    vectors: list[list[float]], data: st.DataObject
+) -> None:
+    table = embeddings(vectors)
+    cut = data.draw(st.integers(0, len(vectors)))
+    padded = pa.concat_tables([table.slice(0, 0), embeddings([[9.0], *vectors]).slice(1, 0), table])
+    chunked = pa.concat_tables([table.slice(0, cut), table.slice(cut)]).select(["vector", "label_id", "backbone"])
+    assert digest(table) == digest(chunked) == digest(padded)
+
+
+@given(WEIGHTS, WEIGHTS)
+def test_content_differs_when_values_differ(one: list[list[float]], other: list[list[float]]) -> None:
+    same = embeddings(one).equals(embeddings(other), check_metadata=True) or repr(one) == repr(other)
+    if not same:
+        assert digest(embeddings(one)) != digest(embeddings(other))
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
+def test_content_of_texts_sees_where_one_text_ends(rows: list[tuple[str, str]]) -> None:
+    def labels(texts: list[str]) -> pa.Table:
+        return pa.table({"label_id": pa.array(range(len(texts)), pa.int64()), "lemma": pa.array(texts, pa.string())})
+
+    apart, joined = [text for pair in rows for text in pair], [a + b for a, b in rows for _ in (0, 1)]
+    assert (digest(labels(apart), "label") == digest(labels(joined), "label")) == (apart == joined)
+
+
+def test_nulls_hash_alike_whatever_lies_under_them() -> None:
+    def voxels(garbage: int) -> pa.Table:
+        n = 3
+        mask = pa.array([True, False, True])
+        filled = pa.array([1, garbage, 2], pa.int32())
+        index = pa.Array.from_buffers(
+            pa.int32(), n, [pa.array([True, False, True]).buffers()[1], filled.buffers()[1]], null_count=1
+        )
+        assert mask.equals(index.is_valid())
+        nothing = pa.nulls(n)
+        return pa.table(
+            {
+                "subject_id": ["s"] * n,
+                "voxel": list(range(n)),
+                "i": index,
+                **dict.fromkeys(("j", "k", "hemisphere", "vertex", "noise_ceiling"), nothing),
+            }
+        )
+
+    assert digest(voxels(7), "voxel") == digest(voxels(8), "voxel")
+
+
+def test_polars_frames_conform() -> None:
+    frame = pl.DataFrame({"label_id": [1], "backbone": ["lite"], "vector": [[1.0, 2.0]]})
+    assert conform("label_embedding", frame.to_arrow()).schema == TABLES["label_embedding"]
+
+
+def test_content_of_polars_and_arrow_rows_is_the_same() -> None:
+    frame = pl.DataFrame({"label_id": [0, 1], "backbone": ["x", "x"], "vector": [[1.5, 2.0], [0.5]]})
+    assert digest(frame.to_arrow()) == digest(embeddings([[1.5, 2.0], [0.5]], "x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        ("voxels", embeddings([[1.0]]), "no table 'voxels'"),
+        ("label_embedding", embeddings([[1.0]]).drop_columns("vector"), "missing: vector"),
+        ("label_embedding", embeddings([[1.0]]).append_column("x", [[1]]), "not known: x"),
+        ("label_embedding", embeddings([[1.0]], backbone=None), "'backbone' with null values"),
+        ("label", pa.table({"label_id": ["seven"], "lemma": ["cake"]}), "do not fit"),
+        ("ledger", pa.table({"run_id": pa.array([], pa.string())}), "missing"),
+        ("significance", pa.table({"model_id": ["m"], "voxel": [2**40], "q": [0.1]}), "do not fit"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(name: str, table: pa.Table, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        conform(name, table)
+
+
+def test_hash_of_many_vectors_is_that_of_their_values() -> None:
+    values = np.random.default_rng(0).standard_normal((100, 8), dtype=np.float32)
+    flipped = values.copy()
+    flipped[99, 7] = np.nextafter(flipped[99, 7], np.float32(2))
+    assert digest(embeddings(values.tolist())) != digest(embeddings(flipped.tolist()))

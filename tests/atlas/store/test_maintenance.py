@@ -1,0 +1,303 @@
+"""Care of an atlas: removing a model, making its file small, upgrading its format."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from toy_atlas import SURFACE, VOLUME, model_rows, put, random_weights, run_rows, subject_rows
+
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.maintenance import STEPS, Step, remove_model, upgrade, vacuum
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
+from voxel_atlas.schemas.tables import FORMAT_VERSION, OF_MODEL, TABLES
+
+
+def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
+    return sorted(repr(row) for row in store.frame(f"FROM {table} WHERE {where}").iter_rows())
+
+
+def test_a_removed_model_is_gone_and_everything_else_stays(both: Atlas) -> None:
+    store = both.store
+    before = {name: rows(store, name) for name in TABLES}
+    others = {name: rows(store, name, f"model_id != '{SURFACE}'") for name in OF_MODEL}
+    removed = remove_model(store.address, SURFACE)
+    assert removed == sum(len(before[name]) - len(others[name]) for name in OF_MODEL) > 100
+    for name in TABLES.keys() - {"ledger"}:
+        assert rows(store, name) == others.get(name, before[name]), name
+    assert both.models()["model_id"].to_list() == [VOLUME]
+
+
+def test_generations_only_ever_grow(both: Atlas) -> None:
+    seen = [both.store.generation()]
+    for n in range(3):
+        put(both.store, model_rows("a/b/c", "simulated/S1", random_weights(2, n)), key=f"again {n}")
+        seen.append(both.store.generation())
+        remove_model(both.store.address, "a/b/c")
+        seen.append(both.store.generation())
+    assert seen == sorted(set(seen))
+
+
+def test_a_removed_model_can_be_ingested_again_by_the_same_keys(store: Store) -> None:
+    def ingest() -> bool:
+        batch = {
+            name: pa.Table.from_pylist(part) for name, part in model_rows("s/toy/a", "s", random_weights(3)).items()
+        }
+        return store.append(batch, run_id="r", stage="fit", key="s/toy/a/0")
+
+    assert ingest() is True
+    store.append({}, run_id="r", stage="fit", key="s/toy/ab/0")  # another model whose id begins the same
+    remove_model(store.address, "s/toy/a")
+    assert store.committed("fit") == {"s/toy/ab/0"}
+    assert ingest() is True
+    remove_model(store.address, "s/toy/a")
+    assert ingest() is True
+    assert store.arrow("SELECT count(*) = count(DISTINCT (stage, batch_key)) AS once FROM ledger")["once"][0].as_py()
+    assert len(rows(store, "encoding")) == 3
+
+
+def test_a_removal_that_fails_removes_nothing(both: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: rows(both.store, name) for name in TABLES}
+    change = Store.change
+    monkeypatch.setattr(Store, "change", lambda self, todo: change(self, [*todo, ("SELECT error('stop')", None)]))
+    with pytest.raises((StoreError, duckdb.Error), match="stop"):
+        remove_model(both.store.address, SURFACE)
+    assert {name: rows(both.store, name) for name in TABLES} == before
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are(both: Atlas) -> None:
+    with pytest.raises(NotFoundError, match=VOLUME):
+        remove_model(both.store.address, "nod/01")
+
+
+@pytest.mark.parametrize("act", [lambda a: remove_model(a, "m"), vacuum, upgrade])
+def test_a_servers_address_is_refused(act: Callable[[str], object]) -> None:
+    with pytest.raises(BadInputError, match="stop the server"):
+        act("quack:localhost:9494")
+
+
+@pytest.fixture(scope="module")
+def worn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An atlas file in which most rows were removed; it also holds somebody's own table and view."""
+    path = tmp_path_factory.mktemp("worn") / "atlas.duckdb"
+    weights = np.random.default_rng(0).standard_normal((1000, 1000)).astype(np.float32)
+    with Store.open(str(path)) as store:
+        put(store, subject_rows("s", 10), key="subject")
+        for name in "ab":
+            put(store, model_rows(f"s/toy/{name}", "s", weights, text=False), run_rows(f"s/toy/{name}"), key=name)
+    remove_model(str(path), "s/toy/a")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE mine AS SELECT 42 AS n; CREATE VIEW my_view AS FROM mine")
+        connection.execute("COMMENT ON TABLE mine IS 'my own'")
+    return path
+
+
+@pytest.fixture
+def worn(worn_file: Path, address: str) -> str:
+    return str(shutil.copy(worn_file, address))
+
+
+def test_vacuum_makes_the_file_small_and_keeps_every_row_view_macro_and_comment(worn: str) -> None:
+    schema = (
+        "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal UNION ALL "
+        "SELECT function_name, '', '', comment FROM duckdb_functions() WHERE NOT internal UNION ALL "
+        "SELECT table_name, '', '', comment FROM duckdb_tables() ORDER BY ALL"
+    )
+
+    def content() -> dict[str, pa.Table]:
+        with duckdb.connect(worn, read_only=True) as connection:
+            asked = {name: f"FROM {name} ORDER BY ALL" for name in [*TABLES, "my_view"]} | {"schema": schema}
+            # As Arrow: times as Python objects would need another package.
+            return {name: connection.execute(sql).to_arrow_table() for name, sql in asked.items()}
+
+    before = content()
+    done = vacuum(worn)
+    assert done.after == Path(worn).stat().st_size < 0.7 * done.before
+    assert content() == before
+    assert sorted(path.name for path in Path(worn).parent.iterdir()) == ["atlas.duckdb"]
+    with Store.open(worn) as store:
+        assert store.append({}, run_id="r", stage="s", key="after") is True
+
+
+def test_vacuum_keeps_vectors_uncompressed(worn: str) -> None:
+    vacuum(worn)
+    with duckdb.connect(worn, read_only=True) as connection:
+        found = connection.execute(
+            "SELECT DISTINCT compression FROM pragma_storage_info('encoding') "
+            "WHERE column_name = 'weights' AND segment_type = 'FLOAT'"
+        ).fetchall()
+    assert found == [("Uncompressed",)]
+
+
+_HOLD = """
+import contextlib, sys
+from voxel_atlas.atlas.store.store import Store
+with Store.open(sys.argv[1], read_only=sys.argv[2] == "reads") as store:
+    with store.offered() if sys.argv[2] == "serves" else contextlib.nullcontext():
+        print("open", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("how", ["writes", "reads", "serves"])
+@pytest.mark.parametrize("act", [vacuum, lambda a: remove_model(a, "s/toy/b")])
+def test_a_file_that_another_process_has_open_is_left_alone(worn: str, how: str, act: Callable[[str], object]) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, worn, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        before = Path(worn).read_bytes()
+        with pytest.raises(StoreLockedError, match=str(child.pid)):
+            act(worn)
+        assert Path(worn).read_bytes() == before
+    finally:
+        child.communicate("")
+
+
+_KILLED = """
+import os, pathlib, signal, sys
+from voxel_atlas.atlas.store import maintenance
+from voxel_atlas.schemas.files import sync_folder
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "after":
+    maintenance.sync_folder = kill
+elif sys.argv[2] == "before":
+    pathlib.Path.replace = kill
+else:
+    maintenance._require_same_counts = kill
+maintenance.vacuum(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("step", ["copied", "before", "after"])
+def test_a_vacuum_that_is_killed_leaves_the_old_file_or_the_new_one(worn: str, step: str) -> None:
+    with Store.open(worn) as store:
+        before = {name: store.arrow(f"FROM {name} ORDER BY ALL") for name in TABLES}
+    size = Path(worn).stat().st_size
+    assert subprocess.run([sys.executable, "-c", _KILLED, worn, step]).returncode == -9
+    assert (Path(worn).stat().st_size < size) == (step == "after")
+    with Store.open(worn) as store:
+        assert {name: store.arrow(f"FROM {name} ORDER BY ALL") for name in TABLES} == before
+
+
+@pytest.mark.parametrize("step", ["copy", "rename"])
+def test_a_vacuum_that_fails_leaves_the_file_as_it_was(worn: str, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    before = Path(worn).read_bytes()
+
+    def fails(*_: object) -> None:
+        raise StoreError("stop")
+
+    if step == "copy":
+        monkeypatch.setattr("voxel_atlas.atlas.store.maintenance._require_same_counts", fails)
+    else:
+        monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(StoreError, match="stop"):
+        vacuum(worn)
+    assert Path(worn).read_bytes() == before
+    assert sorted(path.name for path in Path(worn).parent.iterdir()) == ["atlas.duckdb"]
+
+
+@pytest.fixture
+def old(address: str) -> str:
+    """An atlas of a format 0 that never was: labels have no number, and the table `dropped` is not there."""
+    Store.open(address).close()
+    with duckdb.connect(address) as connection:
+        connection.execute("UPDATE atlas_format SET version = 0")
+        connection.execute("DROP VIEW top_label; DROP VIEW voxel_label; DROP TABLE dropped")
+        connection.execute("CREATE OR REPLACE TABLE label (lemma VARCHAR NOT NULL)")
+        connection.execute("INSERT INTO label VALUES ('cake')")
+    return address
+
+
+def number_labels(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE label RENAME TO old_label")
+    connection.execute("CREATE TABLE label (label_id BIGINT NOT NULL, lemma VARCHAR NOT NULL)")
+    connection.execute("INSERT INTO label SELECT 7, lemma FROM old_label")
+    connection.execute("DROP TABLE old_label")
+
+
+def test_an_older_atlas_is_refused_until_it_is_upgraded(old: str) -> None:
+    with pytest.raises(StoreError, match="voxel-atlas upgrade"):
+        Store.open(old)
+    assert upgrade(old, steps={**STEPS, 0: number_labels}) == (0, FORMAT_VERSION)
+    with Store.open(old) as store:
+        assert store.arrow("FROM label").to_pylist() == [{"label_id": 7, "lemma": "cake"}]
+        assert store.arrow("FROM dropped").num_rows == 0
+        assert store.arrow("FROM top_label").num_rows == 0
+        assert store.generation() == 1
+    assert upgrade(old, steps={}) == (FORMAT_VERSION, FORMAT_VERSION)
+
+
+def test_an_atlas_of_format_1_gets_a_table_for_learning_curves(both: Atlas) -> None:
+    store = both.store
+    before = {name: rows(store, name) for name in TABLES.keys() - {"atlas_format", "ledger", "learning_curve"}}
+    store.close()
+    with duckdb.connect(store.address) as connection:
+        connection.execute("DROP TABLE learning_curve; UPDATE atlas_format SET version = 1")
+    with pytest.raises(StoreError, match="older format 1; run `voxel-atlas upgrade` first"):
+        Store.open(store.address)
+    assert upgrade(store.address) == (1, FORMAT_VERSION)
+    with Store.open(store.address) as upgraded:
+        assert {name: rows(upgraded, name) for name in before} == before
+        assert not rows(upgraded, "learning_curve")
+
+
+def breaks(connection: duckdb.DuckDBPyConnection) -> None:
+    number_labels(connection)
+    connection.execute("SELECT error('stop here')")
+
+
+def forgets_a_column(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE label ADD COLUMN label_id INTEGER")
+
+
+def stopped(connection: duckdb.DuckDBPyConnection) -> None:
+    number_labels(connection)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ({**STEPS, 0: breaks}, "stop here"),
+        ({**STEPS, 0: forgets_a_column}, "label"),
+        (STEPS, "nothing upgrades format 0"),
+        ({**STEPS, 0: stopped}, None),
+    ],
+)
+def test_an_upgrade_that_fails_leaves_the_atlas_as_it_was(old: str, steps: dict[int, Step], said: str | None) -> None:
+    def content() -> list[list]:
+        with duckdb.connect(old, read_only=True) as connection:
+            sql = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+            asked = ("FROM label", "SELECT version FROM atlas_format", sql)
+            return [connection.execute(query).fetchall() for query in asked]
+
+    before = content()
+    with pytest.raises((StoreError, KeyboardInterrupt), match=said):
+        upgrade(old, steps=steps)
+    assert content() == before
+
+
+def test_a_newer_atlas_is_refused(address: str) -> None:
+    Store.open(address).close()
+    with duckdb.connect(address) as connection:
+        connection.execute("UPDATE atlas_format SET version = 99")
+    with pytest.raises(StoreError, match="install a newer voxel-atlas"):
+        upgrade(address)
+
+
+def test_what_is_no_atlas_is_not_upgraded(tmp_path: Path) -> None:
+    other, text = tmp_path / "other.duckdb", tmp_path / "text"
+    duckdb.connect(str(other)).close()
+    text.write_text("x" * 100)
+    for path, said in ((other, "another program's"), (text, "text"), (tmp_path / "none", "There is no atlas")):
+        with pytest.raises((StoreError, NotFoundError), match=said):
+            upgrade(str(path))

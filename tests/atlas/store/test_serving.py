@@ -1,0 +1,246 @@
+"""An atlas that one process serves and others read and write: kills of either side, and what a user is told."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from addresses import server
+from batches import append, encoding, labels
+
+from voxel_atlas.atlas.store import serving as served
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.errors import BadInputError, StoreError, StoreLockedError
+
+N_ROWS, DIM, N_BATCHES = 300, 64, 6
+
+_INGESTER = f"""
+n_batches, n_rows, dim = {N_BATCHES}, {N_ROWS}, {DIM}
+"""
+_INGESTER += """
+import os, signal, sys
+import numpy as np
+from batches import encoding
+from voxel_atlas.atlas.store import links, quack
+from voxel_atlas.atlas.store.store import Store
+
+address, step, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
+n = 0
+
+def die_at(name):
+    global n
+    if name == step:
+        n += 1
+        if n == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+insert, send = links.insert, quack._Session.send
+
+def dying_insert(connection, table, rows):
+    die_at("before insert")
+    insert(connection, table, rows)
+    die_at("after insert")
+
+def dying_send(self, sql):
+    if sql == "COMMIT" and writing:
+        die_at("before commit")
+    sent = send(self, sql)
+    if sql == "COMMIT" and writing:
+        die_at("after commit")
+    return sent
+
+writing = False
+quack.insert, quack._Session.send = dying_insert, dying_send
+with Store.open(address) as store:
+    print("ready", flush=True)
+    for batch in range(n_batches):
+        writing = True
+        rows = encoding(np.full((n_rows, dim), batch, np.float32), batch * n_rows)
+        store.append(rows, run_id="r", stage="s", key=str(batch))
+        writing = False
+        print(batch, flush=True)
+"""
+
+
+def ingester(address: str, step: str = "never", last: int = 0) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", _INGESTER, address, step, str(last)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+@contextmanager
+def client(address: str) -> Iterator[Callable[[], str]]:
+    """A process that has the served atlas open, and counts its labels whenever it is asked."""
+    code = (
+        "import sys; from voxel_atlas.atlas.store.store import Store\n"
+        "with Store.open(sys.argv[1]) as store:\n"
+        "    for _ in sys.stdin: print(store.arrow('SELECT lemma FROM label').num_rows, flush=True)"
+    )
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code, address]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asks, answers = process.stdin, process.stdout
+
+        def ask() -> str:
+            asks.write("\n")
+            asks.flush()
+            return answers.readline().strip()
+
+        yield ask
+        process.communicate()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def batches(store: Store) -> int:
+    """How many batches there are, each of which is whole and there once, with its ledger row."""
+    found = store.frame(
+        "SELECT weights[1]::INTEGER AS batch, count(*) AS n, count(DISTINCT voxel) AS v FROM encoding GROUP BY 1"
+    )
+    assert set(found["n"]) <= {N_ROWS}
+    assert set(found["v"]) <= {N_ROWS}
+    ledger = store.frame("SELECT batch_key FROM ledger WHERE stage = 's'")["batch_key"].to_list()
+    assert sorted(ledger) == sorted(str(batch) for batch in found["batch"])
+    return found.height
+
+
+def test_an_ingester_that_is_killed_at_any_step_loses_and_doubles_nothing(address: str) -> None:
+    with Store.open(address) as store, store.offered():
+        done = 0
+        # Two inserts a batch: its rows, and its ledger row.
+        for step, last in (("before insert", 2), ("after insert", 3), ("before commit", 2), ("after commit", 3)):
+            with ingester(address, step, last) as process:
+                acknowledged, errors = process.communicate()
+                assert process.returncode == -signal.SIGKILL, errors
+            assert {int(line) for line in acknowledged.splitlines() if line.isdigit()} <= set(range(batches(store)))
+            assert batches(store) >= done
+            done = batches(store)
+        with ingester(address) as process:
+            assert process.communicate()[0].split()[-1] == str(N_BATCHES - 1)
+        assert batches(store) == N_BATCHES
+
+
+def test_a_dead_ingesters_transaction_is_dropped_and_others_go_on(address: str) -> None:
+    with Store.open(address) as store, store.offered():
+        with client(address) as reader:
+            assert reader() == "0"
+            with ingester(address, "after insert", 1) as process:
+                process.communicate()
+            mark = Path(f"{address}.writer")
+            assert mark.exists()
+            wait_until(lambda: not mark.exists())
+            assert reader() == "0"
+            store.append(labels("cake"), run_id="r", stage="other", key="x")
+            assert reader() == "1"
+        assert batches(store) == 0
+
+
+def test_who_opens_the_atlas_while_the_server_drops_its_connections_reads_it(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "_SWEEP_S", 0.01)
+    ended = threading.Event()
+
+    def ingesters_die() -> None:
+        while not ended.wait(0.2):
+            Path(f"{address}.writer").touch()
+
+    with Store.open(address) as store, store.offered() as offer:
+        assert offer is not None
+        thread = threading.Thread(target=ingesters_die)
+        thread.start()
+        try:
+            # Opening is a dozen requests over some 100 ms, and drops come now between these two of them, now those.
+            for _ in range(40):
+                with Store.open(offer.target, token=offer.token, read_only=True) as reader:
+                    assert reader.frame("SELECT count(*) AS n FROM label")["n"].item() == 0
+        finally:
+            ended.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("acknowledged", [0, 2, 4])
+def test_a_server_that_is_killed_loses_no_acknowledged_batch(address: str, acknowledged: int) -> None:
+    with server(address) as serving:
+        process = ingester(address)
+        assert process.stdout is not None
+        for _ in range(1 + acknowledged):
+            process.stdout.readline()
+        serving.kill()
+        rest, errors = process.communicate()
+        if process.returncode:
+            assert "StoreError" in errors.strip().splitlines()[-1]
+    seen = acknowledged + len(rest.split())
+    with Store.open(address) as store, store.offered():
+        assert batches(store) in (seen, seen + 1)  # a batch can be in though its acknowledgement was not seen
+        with ingester(address) as resumed:
+            resumed.communicate()
+        assert batches(store) == N_BATCHES
+
+
+def test_the_offer_is_for_its_owner_only_and_goes_with_the_server(address: str) -> None:
+    advertisement = served.advertisement(Path(address))
+    with Store.open(address) as store, store.offered() as offer:
+        assert offer is not None
+        assert stat.S_IMODE(advertisement.stat().st_mode) == 0o600
+        assert len(offer.token) >= 48
+        assert served.find(Path(address)) == offer
+        assert offer.token in served.attach_statement(address)
+    assert not advertisement.exists()
+
+
+def test_an_offer_of_a_dead_process_is_ignored_and_replaced(address: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    advertisement = served.advertisement(Path(address))
+    advertisement.write_text(json.dumps({"pid": dead.pid, "port": 1, "token": "x"}))
+    assert served.find(Path(address)) is None
+    with Store.open(address) as store, store.offered() as offer:
+        assert served.find(Path(address)) == offer
+
+
+def test_what_is_wrong_with_a_served_atlas_is_one_sentence(address: str) -> None:
+    with server(address) as serving:
+        offer = served.find(Path(address))
+        assert offer is not None
+        assert offer.pid == serving.pid
+        with pytest.raises(StoreLockedError, match=f"being served by process {serving.pid} already"):
+            Store.open(address, shared=False)
+        with pytest.raises(StoreError, match="does not accept this token"):
+            Store.open(offer.target, token="wrong token")
+        with pytest.raises(BadInputError, match="needs a token"):
+            Store.open(offer.target)
+        with Store.open(offer.target, token=offer.token) as client:
+            append(client, encoding(np.ones((3, 4), np.float32)))
+            assert client.arrow("FROM top_label").num_rows == 0
+            assert client.arrow("FROM roi_labels(?)", ["FFA"]).num_rows == 0
+            serving.kill()
+            serving.wait()
+            with pytest.raises(StoreError, match="its server is gone; start `voxel-atlas serve` again") as gone:
+                client.generation()
+            assert "\n" not in str(gone.value)
+    with Store.open(address) as store:
+        assert store.committed("s") == {"k"}
+
+
+def test_an_atlas_that_is_read_only_is_not_offered(address: str) -> None:
+    Store.open(address).close()
+    with Store.open(address, read_only=True) as store, store.offered() as offer:
+        assert offer is None

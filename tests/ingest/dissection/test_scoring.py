@@ -1,0 +1,168 @@
+"""Scores against the loop that METHOD §2, step 3 describes, word for word."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from literal_scores import literal_scores
+
+from voxel_atlas.ingest.dissection import scoring
+from voxel_atlas.ingest.dissection.scoring import Pictures, Scores, Similarity, mean_ranks, probe_mean, score
+from voxel_atlas.schemas.errors import BadInputError
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, object]:
+    """Voxels with none to four of six labels, which have none to four pictures; whole numbers, so that many tie."""
+    counts = draw(st.lists(st.integers(0, 4), min_size=6, max_size=6))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    picture_labels = np.repeat(np.arange(6) * 7, counts)
+    features = rng.integers(-2, 3, (len(picture_labels), 3)).astype(np.float32)
+    weights = rng.integers(-2, 3, (5, 3)).astype(np.float32)
+    chosen = [draw(st.lists(st.sampled_from(range(0, 42, 7)), unique=True, max_size=4)) for _ in weights]
+    pairs = [(voxel, label) for voxel, labels in enumerate(chosen) for label in labels]
+    rng.shuffle(pairs)
+    voxel, label = np.array(pairs, np.int64).reshape(-1, 2).T
+    return {"features": features, "of": picture_labels, "weights": weights, "voxel": voxel, "label": label, "rng": rng}
+
+
+def check(
+    scores: Scores, case: dict[str, object], best: int, temperature: float, similarity: Similarity | None
+) -> None:
+    seen = 0
+    for voxel in range(5):
+        mine = [label for label in case["label"][case["voxel"] == voxel] if (case["of"] == label).any()]
+        responses = {
+            int(label): [float(case["weights"][voxel] @ f) for f in case["features"][case["of"] == label]]
+            for label in mine
+        }
+        cosines = None
+        if similarity is not None:
+            cosines = {
+                int(label): [float(similarity.probes[voxel] @ f) for f in similarity.pictures[case["of"] == label]]
+                for label in mine
+            }
+        expected = literal_scores(responses, best=best, temperature=temperature, cosines=cosines) if mine else {}
+        rows = scores.voxel == voxel
+        assert scores.rank[rows].tolist() == list(range(1, len(mine) + 1))
+        for label, raw, rank, probability in zip(
+            scores.label[rows], scores.score[rows], scores.rank[rows], scores.probability[rows], strict=True
+        ):
+            literal_raw, literal_rank, literal_probability = expected[int(label)]
+            assert raw == pytest.approx(literal_raw, rel=1e-5, abs=1e-5)
+            assert probability == pytest.approx(literal_probability, rel=1e-3, abs=1e-6)
+            if similarity is None:  # cosines of equal scores differ in the last digit, which may swap two places
+                assert rank == literal_rank
+        seen += len(mine)
+    assert seen == len(scores.voxel)
+
+
+@given(
+    case=cases(), best=st.integers(1, 6), temperature=st.sampled_from([0.05, 1.0]), block=st.sampled_from([1, 2, 512])
+)
+@settings(deadline=None)
+def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperature: float, block: int) -> None:
+    kept, scoring._BLOCK = scoring._BLOCK, block
+    try:
+        scores = score(
+            case["weights"],
+            case["voxel"],
+            case["label"],
+            Pictures(case["of"], case["features"]),
+            best_ranked=best,
+            temperature=temperature,
+        )
+    finally:
+        scoring._BLOCK = kept
+    check(scores, case, best, temperature, None)
+
+
+@given(case=cases())
+@settings(deadline=None)
+def test_released_equals_a_literal_loop(case: dict[str, object]) -> None:
+    rng = case["rng"]
+    similarity = Similarity(
+        rng.normal(size=(5, 8)).astype(np.float32), rng.normal(size=(len(case["of"]), 8)).astype(np.float32)
+    )
+    pictures = Pictures(case["of"], case["features"])
+    scores = score(
+        case["weights"], case["voxel"], case["label"], pictures, method="brainlmm-released", similarity=similarity
+    )
+    check(scores, case, 5, 0.05, similarity)
+
+
+def test_a_single_label_is_certain_and_ranks_are_its_own() -> None:
+    pictures = Pictures(np.zeros(10, np.int64), np.arange(10, dtype=np.float32)[:, None])
+    scores = score(np.ones((1, 1), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), pictures)
+    assert scores.score.tolist() == [-(1 + 4 + 9 + 16 + 25) / 5]
+    assert (scores.rank.tolist(), scores.probability.tolist()) == ([1], [1.0])
+
+
+def test_no_labels_give_no_scores() -> None:
+    nothing = np.empty(0, np.int64)
+    pictures = Pictures(nothing, np.empty((0, 3), np.float32))
+    for label in (nothing, np.array([5])):
+        scores = score(np.ones((2, 3), np.float32), np.zeros(len(label), np.int64), label, pictures)
+        assert len(scores.voxel) == len(scores.probability) == 0
+
+
+def test_pictures_that_are_all_alike_share_the_mean_rank_and_the_probability() -> None:
+    pictures = Pictures(np.repeat([3, 4], 10), np.ones((20, 2), np.float32))
+    scores = score(np.ones((1, 2), np.float32), np.zeros(2, np.int64), np.array([4, 3]), pictures)
+    assert scores.score.tolist() == [-(10.5**2)] * 2
+    assert scores.label.tolist() == [3, 4]
+    assert scores.probability.tolist() == [0.5, 0.5]
+
+
+def test_the_stronger_label_wins_whatever_the_bias() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(30, 4)).astype(np.float32)
+    features[10:20] += 3
+    pictures = Pictures(np.repeat([0, 1, 2], 10), features)
+    scores = score(np.ones((1, 4), np.float32), np.zeros(3, np.int64), np.arange(3), pictures)
+    assert scores.label[0] == 1
+    assert scores.probability[0] > 0.9
+    assert scores.probability.sum() == pytest.approx(1)
+
+
+def test_the_released_scorer_needs_similarity() -> None:
+    pictures = Pictures(np.zeros(1, np.int64), np.ones((1, 1), np.float32))
+    with pytest.raises(BadInputError, match="needs the images' CLIP vectors"):
+        score(
+            np.ones((1, 1), np.float32),
+            np.zeros(1, np.int64),
+            np.zeros(1, np.int64),
+            pictures,
+            method="brainlmm-released",
+        )
+
+
+def test_an_unknown_scorer_is_refused() -> None:
+    pictures = Pictures(np.zeros(1, np.int64), np.ones((1, 1), np.float32))
+    with pytest.raises(BadInputError, match="no scorer 'clip-msm'; there are brainlmm-eq2, brainlmm-released"):
+        score(np.ones((1, 1), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), pictures, method="clip-msm")
+
+
+def test_pictures_out_of_order_are_refused() -> None:
+    pictures = Pictures(np.array([1, 0]), np.ones((2, 1), np.float32))
+    with pytest.raises(BadInputError, match="not in the order of their labels"):
+        score(np.ones((1, 1), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), pictures)
+
+
+def test_one_product_with_the_probe_mean_is_the_mean_cosine_over_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    probes, picture = rng.normal(size=(9, 6)).astype(np.float32), rng.normal(size=6).astype(np.float32)
+    top = np.array([[0, 3, 5], [8, 1, -1]], np.int32)
+    mean = probe_mean(probes, top) @ (picture / np.linalg.norm(picture))
+    cosine = [p @ picture / np.linalg.norm(p) / np.linalg.norm(picture) for p in probes]
+    np.testing.assert_allclose(
+        mean, [np.mean([cosine[i] for i in (0, 3, 5)]), np.mean([cosine[8], cosine[1]])], atol=1e-6
+    )
+
+
+@given(values=st.lists(st.integers(0, 4), min_size=1, max_size=12))
+@settings(deadline=None)
+def test_mean_ranks_share_ties(values: list[int]) -> None:
+    literal = [sum(o < v for o in values) + (sum(o == v for o in values) + 1) / 2 for v in values]
+    assert mean_ranks(np.array([values, values[::-1]], float)).tolist() == [literal, literal[::-1]]

@@ -1,0 +1,118 @@
+"""Sets of scenes on disk, collages for words, and the calibration that is made of them."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from scene_pictures import toy_pictures
+
+from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.lite.lite import ALIGNMENT, is_current
+from voxel_atlas.ingest.simulated.alignment import _ridge, _without, calibrate
+from voxel_atlas.ingest.simulated.scenes import scene_maker as maker
+from voxel_atlas.ingest.simulated.scenes import scene_set
+from voxel_atlas.ingest.simulated.scenes.scene_maker import SceneMaker
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch):
+    monkeypatch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())
+    monkeypatch.setattr(maker, "load_pictures", lambda *_: toy_pictures())
+
+
+def test_pictures_are_named_by_their_content(tmp_path):
+    for scene in scene_set.scene_set(tmp_path, "B", 5, 0):
+        assert hashlib.sha256(scene.path.read_bytes()).hexdigest() == scene.sha256
+        assert scene.sha256 in scene.path.name
+        assert scene.image().shape == (256, 256, 3)
+
+
+def test_a_set_is_read_back_as_it_was_made(tmp_path, monkeypatch):
+    made = scene_set.scene_set(tmp_path, "B", 5, 0)
+    monkeypatch.setattr(scene_set, "compose", None)
+    assert scene_set.scene_set(tmp_path, "B", 5, 0) == made
+
+
+def test_a_scene_depends_on_its_number_and_not_on_the_set(tmp_path):
+    few, many = scene_set.scene_set(tmp_path, "A", 3, 0), scene_set.scene_set(tmp_path, "A", 6, 0)
+    assert [scene.sha256 for scene in many[:3]] == [scene.sha256 for scene in few]
+
+
+def test_sets_take_their_things_from_their_own_half(tmp_path):
+    names = {
+        half: {t.name for s in scene_set.scene_set(tmp_path, half, 20, 0) for t in s.things} for half in ("A", "B")
+    }
+    halves = {half: {c.name for c in toy_pictures().of_half(half)} for half in ("A", "B")}
+    assert names["A"] <= halves["A"]
+    assert names["B"] <= halves["B"]
+
+
+def test_a_set_that_was_not_finished_is_made_again(tmp_path, monkeypatch):
+    compose, n_made = scene_set.compose, 0
+
+    def killed(*arguments, **named):
+        nonlocal n_made
+        n_made += 1
+        if n_made == 3:
+            raise KeyboardInterrupt
+        return compose(*arguments, **named)
+
+    monkeypatch.setattr(scene_set, "compose", killed)
+    with pytest.raises(KeyboardInterrupt):
+        scene_set.scene_set(tmp_path, "B", 5, 0)
+    monkeypatch.setattr(scene_set, "compose", compose)
+    assert len(scene_set.scene_set(tmp_path, "B", 5, 0)) == 5
+
+
+class _Letters:
+    """A text tower whose vectors count letters."""
+
+    fingerprint = "letters"
+
+    def text(self, texts):
+        counts = np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], float)
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True).clip(1e-9)
+
+
+@pytest.fixture
+def scene_maker(tmp_path, monkeypatch):
+    monkeypatch.setattr(maker, "load", lambda *_, **__: _Letters())
+    return SceneMaker(tmp_path)
+
+
+def test_collages_are_one_for_each_seed_and_the_same_for_the_same(scene_maker):
+    (first, second), nothing = scene_maker.collages([("dessert number", [7, 8]), ("zzz", [1])])
+    (again,) = scene_maker.collages([("dessert number", [8])])
+    assert nothing is None, "no cut-out is near to this word"
+    assert not (first == second).all()
+    assert (again[0] == second).all()
+
+
+def test_calibration_is_made_once_and_lite_loads_it(tmp_path):
+    path = calibrate(tmp_path, n_scenes=24)
+    assert path == tmp_path / ALIGNMENT
+    assert is_current(path)
+    written = path.stat().st_mtime_ns
+    assert calibrate(tmp_path, n_scenes=24) == path
+    assert path.stat().st_mtime_ns == written
+    lite = load("lite", home=tmp_path, device="cpu")
+    assert lite.features([np.full((30, 40, 3), 128, np.uint8)]).shape == (1, 384)
+
+
+def test_a_file_of_another_recipe_is_made_anew(tmp_path):
+    path = tmp_path / ALIGNMENT
+    path.parent.mkdir(parents=True)
+    np.savez(path, map=np.zeros((1280, 384)))
+    assert not is_current(path)
+    assert not is_current(tmp_path / "nowhere.npz")
+
+
+def test_a_regression_without_a_direction_does_not_see_it():
+    rng = np.random.default_rng(0)
+    x, y, direction = rng.normal(size=(200, 12)), rng.normal(size=(200, 4)), rng.normal(size=12)
+    direction /= np.linalg.norm(direction)
+    fitted = _ridge(_without(x, direction), y, 3.0)
+    np.testing.assert_allclose(direction @ fitted, 0, atol=1e-10)
+    reduced = _without(x, direction)
+    gradient = reduced.T @ (reduced @ fitted - y) + 3.0 * fitted
+    np.testing.assert_allclose(gradient, 0, atol=1e-9)

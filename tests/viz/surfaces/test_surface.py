@@ -1,0 +1,239 @@
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.viz.render.paint import shown_values
+from voxel_atlas.viz.surfaces import filestore as stores
+from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
+
+LookAt = Callable[[Surface], None]
+Quietly = Callable[..., Any]
+VoxelAt = Callable[[NDArray[np.float64]], int]
+Centres = dict[str, NDArray[np.float64]]
+
+
+@pytest.mark.parametrize("depths", [1, 32])
+def test_pixels_show_the_voxels_that_pycortex_shows(
+    spheres: Surface, cortex: Any, look_at: LookAt, quietly: Quietly, depths: int
+) -> None:
+    look_at(spheres)
+    volume = np.random.default_rng(0).random(spheres.shape)
+    pixels = spheres.pixel_map(300, depths)
+    data = cortex.Volume(volume, "spheres", "grid", vmin=0, vmax=1)
+    theirs, _ = quietly(cortex.quickflat.make_flatmap_image, data, height=pixels.height, thick=depths, depth=0.5)
+    ours = np.append(shown_values(volume.ravel(), pixels), [np.nan, np.nan])[pixels.lines[:, 1:]]
+    assert theirs.shape == ours.shape
+    assert np.array_equal(np.isnan(theirs), ~pixels.inside)
+    assert (np.abs(theirs - ours)[pixels.inside] <= 2 / 255).mean() >= 0.99
+
+
+def test_pixels_show_the_vertices_that_pycortex_shows(
+    fsaverage5: Surface, cortex: Any, look_at: LookAt, quietly: Quietly
+) -> None:
+    look_at(fsaverage5)
+    values = np.random.default_rng(0).random(fsaverage5.n_cells)
+    pixels = fsaverage5.pixel_map(300)
+    theirs, _ = quietly(cortex.quickflat.make_flatmap_image, cortex.Vertex(values, "fsaverage5"), height=pixels.height)
+    ours = np.append(values, np.nan)[pixels.index]
+    assert theirs.shape == ours.shape
+    assert (np.abs(theirs - ours)[pixels.inside] <= 2 / 255).mean() >= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depths", [1, 32])
+def test_pixels_of_s1_show_the_voxels_that_pycortex_shows(
+    cache: Path, cortex: Any, look_at: LookAt, quietly: Quietly, depths: int
+) -> None:
+    surface = load_surface("S1", "fullhead", cache)
+    look_at(surface)
+    volume = np.random.default_rng(0).random(surface.shape)
+    pixels = surface.pixel_map(1024, depths)
+    data = cortex.Volume(volume, "S1", "fullhead", vmin=0, vmax=1)
+    theirs, _ = quietly(cortex.quickflat.make_flatmap_image, data, height=pixels.height, thick=depths, depth=0.5)
+    ours = np.append(shown_values(volume.ravel(), pixels), [np.nan, np.nan])[pixels.lines[:, 1:]]
+    assert (np.abs(theirs - ours)[pixels.inside] <= 2 / 255).mean() >= 0.99
+
+
+@pytest.mark.parametrize(("side", "outwards"), [("left", -1), ("right", 1)])
+def test_a_voxel_is_shown_on_its_own_hemisphere_and_place(
+    spheres: Surface, centres: Centres, voxel_at: VoxelAt, side: str, outwards: int
+) -> None:
+    pixels = spheres.pixel_map(400)
+    for up in (-10, 0, 10):
+        place = centres[side] + np.array([outwards * np.sqrt(400 - up**2), 0, up])
+        rows, columns = np.nonzero(pixels.index == voxel_at(place))
+        assert len(rows)
+        assert ((columns < pixels.width / 2) == (side == "left")).all()
+        expected = pixels.height * (0.5 - np.arcsin(up / 20) / np.pi)
+        assert abs(rows.mean() - expected) < pixels.height * 0.12
+
+
+def test_every_vertex_of_the_flat_map_lights_a_pixel_of_its_own(sphere_vertices: Surface) -> None:
+    used = np.unique(sphere_vertices.mesh("flat").faces)
+    assert np.array_equal(sphere_vertices.pixel_map(600).cells, used)
+
+
+def test_the_second_time_neither_pycortex_nor_scipy_is_imported(store: Path, cache: Path, spheres: Surface) -> None:
+    regions("spheres", "grid", cache, store)
+    spheres.pixel_map(200)
+    script = f"""
+        import sys
+        from pathlib import Path
+        from voxel_atlas.viz.surfaces.surface import load_surface, regions
+        surface = load_surface("spheres", "grid", Path({str(cache)!r}), Path({str(store)!r}))
+        surface.pixel_map(200), surface.roi_outlines()
+        regions("spheres", "grid", Path({str(cache)!r}), Path({str(store)!r}))
+        assert not {{"cortex", "scipy.spatial"}} & set(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
+
+
+def test_neither_the_users_configuration_nor_site_packages_are_written(tmp_path: Path, store: Path) -> None:
+    shipped = stores.shipped_store()
+    before = sorted(path for path in shipped.rglob("*"))
+    script = f"""
+        import os
+        from pathlib import Path
+        from voxel_atlas.viz.surfaces.surface import load_surface
+        load_surface("spheres", "grid", Path({str(tmp_path / "cache")!r}), Path({str(store)!r})).roi_outlines()
+        import cortex
+        assert cortex.options.config.get("basic", "filestore").startswith({str(tmp_path)!r})
+        assert Path(cortex.options.config.get("webgl", "colormaps")).is_dir()
+        assert "XDG_CONFIG_HOME" not in os.environ
+    """
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG")}
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)],
+        check=True,
+        timeout=120,
+        env={**environment, "HOME": str(home)},
+    )
+    assert not list(home.rglob("*cortex*"))
+    assert sorted(path for path in shipped.rglob("*")) == before
+
+
+def test_many_at_once_build_one_map(store: Path, tmp_path: Path) -> None:
+    surface = load_surface("spheres", "grid", tmp_path, store)
+    with ThreadPoolExecutor(4) as pool:
+        maps = list(pool.map(lambda _: load_surface("spheres", "grid", tmp_path, store).pixel_map(64), range(4)))
+    assert all(np.array_equal(one.index, maps[0].index) for one in maps)
+    assert not [path for path in surface.folder.iterdir() if path.is_dir()]
+
+
+def test_a_changed_overlay_is_read_again(store: Path, cache: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
+    assert set(load_surface("spheres", "grid", cache, tmp_path).roi_outlines()) == {"SQUARE", "CIRCLE"}
+    text = (copy / "overlays.svg").read_text(encoding="utf-8")
+    (copy / "overlays.svg").write_text(text.replace("SQUARE", "BOX"), encoding="utf-8")
+    assert set(load_surface("spheres", "grid", cache, tmp_path).roi_outlines()) == {"BOX", "CIRCLE"}
+
+
+def test_outlines_are_closed_paths_on_the_cortex(spheres: Surface) -> None:
+    pixels = spheres.pixel_map(400)
+    for name, paths in spheres.roi_outlines().items():
+        for path in paths:
+            assert path.dtype == np.float32
+            assert np.array_equal(path[0], path[-1])
+            x, y = (path * (pixels.width - 1, pixels.height - 1)).mean(0).astype(int)
+            assert pixels.inside[y, x]
+            assert (x < pixels.width / 2) == (name == "SQUARE")
+
+
+def test_outlines_are_clipped_to_the_cortex(store: Path, cache: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
+    text = (copy / "overlays.svg").read_text(encoding="utf-8")
+    text = text.replace(
+        text[text.index('d="M') : text.index('Z"/>') + 2], 'd="M -500,-500 L 900,-500 900,9000 -500,9000 Z"'
+    )
+    (copy / "overlays.svg").write_text(text, encoding="utf-8")
+    (path,) = load_surface("spheres", "grid", cache, tmp_path).roi_outlines()["SQUARE"]
+    assert path.min() > -0.01
+    assert path.max() < 1.01
+
+
+def test_regions_are_the_voxels_under_the_outline(spheres: Surface, centres: Centres, cache: Path, store: Path) -> None:
+    mask, rois = regions("spheres", "grid", cache, store)
+    assert mask.shape == spheres.shape
+    assert set(rois) == {"SQUARE", "CIRCLE"}
+    for name, region in rois.items():
+        assert region.any()
+        assert not (region & ~mask).any()
+        x = np.nonzero(region)[2]
+        assert ((x < spheres.shape[2] / 2) == (name == "SQUARE")).all()
+    radius = np.array(
+        [
+            np.linalg.norm(np.array(np.nonzero(mask)).T[:, ::-1] * 5 - (63, 32, 28) - centres[side], axis=1)
+            for side in centres
+        ]
+    )
+    assert np.abs(radius.min(0) - 20).max() < 5 * np.sqrt(3) / 2 + 0.1
+
+
+def test_regions_of_vertices_are_drawn_on_the_flat_map(sphere_vertices: Surface, cache: Path, store: Path) -> None:
+    mask, rois = regions("spheres", None, cache, store)
+    assert mask.all()
+    assert rois["SQUARE"][: sphere_vertices.n_vertices[0]].sum() == rois["SQUARE"].sum() > 0
+    assert rois["CIRCLE"][sphere_vertices.n_vertices[0] :].sum() == rois["CIRCLE"].sum() > 0
+
+
+def test_an_unknown_subject_is_answered_with_the_known_ones(cache: Path, store: Path) -> None:
+    for name in ("S9", "", "../S1", "spheres/../spheres"):
+        with pytest.raises(NotFoundError, match=r"no surface named .*S1.*fsaverage5.*spheres"):
+            load_surface(name, None, cache, store)
+
+
+def test_an_unknown_transform_is_answered_with_the_known_ones(cache: Path, store: Path) -> None:
+    with pytest.raises(NotFoundError, match="known are grid"):
+        load_surface("spheres", "fullhead", cache, store)
+    with pytest.raises(NotFoundError, match="vertex data only"):
+        load_surface("fsaverage5", "fullhead", cache)
+
+
+def test_a_subject_without_a_flat_map_offers_the_inflated_view(cache: Path, store: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
+    for side in ("lh", "rh"):
+        (copy / "surfaces" / f"flat_{side}.gii").unlink()
+    surface = load_surface("spheres", "grid", cache, tmp_path)
+    assert not surface.has_flat
+    for ask in (lambda: surface.pixel_map(100), surface.roi_outlines):
+        with pytest.raises(NotFoundError, match="inflated view"):
+            ask()
+    mask, rois = regions("spheres", "grid", cache, tmp_path)
+    assert mask.any()
+    assert rois == {}
+
+
+@pytest.mark.parametrize(("width", "depths"), [(0, 1), (15, 1), (8193, 1), (-5, 1), (100, 0), (100, 129)])
+def test_sizes_that_make_no_sense_are_refused(spheres: Surface, width: int, depths: int) -> None:
+    with pytest.raises(BadInputError, match="take"):
+        spheres.pixel_map(width, depths)
+
+
+def test_a_surface_of_vertices_has_no_transform(sphere_vertices: Surface) -> None:
+    with pytest.raises(SpaceMismatchError, match="name a transform"):
+        sphere_vertices.transform_matrix()
+
+
+def test_the_shipped_store_is_found_wherever_pip_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = stores.shipped_store().resolve()
+    monkeypatch.setattr(stores.sysconfig, "get_path", lambda _: "/nowhere")
+    assert stores.shipped_store() == usual
+    assert (usual / "S1" / "surfaces" / "flat_lh.gii").exists()

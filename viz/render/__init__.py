@@ -1,0 +1,1 @@
+"""From values on a cortex to pictures: flat, inflated and vector."""

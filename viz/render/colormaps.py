@@ -1,0 +1,131 @@
+"""Colours of scalars: which colormap a quantity gets, what range it spans, and its table of colours."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...schemas.errors import BadInputError, NotFoundError
+
+_DIVERGING = (
+    "BrBG",
+    "PRGn",
+    "PiYG",
+    "PuOr",
+    "RdBu",
+    "RdYlBu",
+    "bwr",
+    "coolwarm",
+    "seismic",
+    "berlin",
+    "managua",
+    "vanimo",
+)
+DIVERGING = frozenset(name + reverse for name in _DIVERGING for reverse in ("", "_r"))
+"""Colormaps with a neutral middle: their range is centred on 0 unless it is given."""
+
+COLOUR_BLIND_SAFE = ("RdBu_r", "PuOr_r", "viridis", "cividis", "magma", "inferno", "plasma")
+"""Colormaps that people with any common colour deficiency can read; the ones that we suggest."""
+
+SUGGESTED = {
+    "similarity": "RdBu_r",
+    "contrast": "PuOr_r",
+    "r": "RdBu_r",
+    "r2": "viridis",
+    "r2_of_ceiling": "viridis",
+    "noise_ceiling": "cividis",
+    "q": "magma",
+    "label_probability": "magma",
+}
+"""Quantity → the colormap that suits it; others get RdBu_r when they have both signs, else viridis."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A colormap and the range that it spans."""
+
+    colormap: str
+    vmin: float
+    vmax: float
+
+    @property
+    def diverging(self) -> bool:
+        """Whether the middle of the colormap is neutral."""
+        return self.colormap in DIVERGING
+
+    def positions(self, values: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
+        """Place of each value among `n` ≤ 256 colours; values beyond the range, also infinite ones, at its ends.
+
+        NaN has no place and gets 0.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            scaled = (values - np.float32(self.vmin)) * np.float32(n / (self.vmax - self.vmin))
+            places = np.nan_to_num(np.clip(scaled, 0, n - 1), copy=False)
+        codes: NDArray[np.uint8] = places.astype(np.uint8)
+        return codes
+
+
+def fit_scale(
+    values: NDArray[np.float32], colormap: str = "auto", vmin: float | None = None, vmax: float | None = None
+) -> Scale:
+    """Choose what is not given: the colormap by the signs of the values, the range by their 1st and 99th percentile.
+
+    Args:
+        values: (n,) float32; NaN and infinite ones count for nothing.
+        colormap: A name that matplotlib knows, or "auto".
+        vmin: Value of the first colour; None to choose.
+        vmax: Value of the last colour; None to choose.
+
+    Raises:
+        BadInputError: vmin is not below vmax, or one is not finite.
+        NotFoundError: No such colormap.
+    """
+    for name, bound in (("vmin", vmin), ("vmax", vmax)):
+        if bound is not None and not np.isfinite(bound):
+            raise BadInputError(f"The range of colours has {name} = {bound}; give a finite number.")
+    if vmin is not None and vmax is not None and vmin >= vmax:
+        raise BadInputError(f"The range of colours runs from {vmin:g} to {vmax:g}; vmin must be below vmax.")
+    low, high = _quantiles(values[np.isfinite(values)], (0.01, 0.99))
+    if colormap == "auto":
+        colormap = "RdBu_r" if low < 0 < high else "viridis"
+    colours(colormap)
+    if colormap in DIVERGING:
+        given = [abs(bound) for bound in (vmin, vmax) if bound is not None]
+        reach = max(given or [abs(low), abs(high)])
+        low, high = -reach, reach
+    low, high = low if vmin is None else vmin, high if vmax is None else vmax
+    if low >= high:  # all values are equal, or lie beyond the one end that was given
+        reach = max(abs(low), abs(high), 1e-5) * 0.1
+        if vmin is None:
+            low = high - reach
+        if vmax is None:
+            high = low + 2 * reach
+    return Scale(colormap, float(low), float(high))
+
+
+def _quantiles(values: NDArray[np.float32], shares: tuple[float, float]) -> tuple[float, float]:
+    """What numpy's quantile gives, in a third of its time: it selects where a sort is faster. 0 and 1 of nothing."""
+    if len(values) == 0:
+        return 0.0, 1.0
+    places = np.multiply(shares, len(values) - 1)
+    below = places.astype(np.intp)
+    ends = np.sort(values)[[below, np.ceil(places).astype(np.intp)]].astype(np.float64)
+    low, high = (ends[0] + (places - below) * (ends[1] - ends[0])).tolist()
+    return low, high
+
+
+@lru_cache(maxsize=64)
+def colours(colormap: str, n: int = 256) -> NDArray[np.uint8]:
+    """The colormap as (n, 3) uint8.
+
+    Raises:
+        NotFoundError: matplotlib has no such colormap; the message names those that we suggest.
+    """
+    import matplotlib as mpl
+
+    if colormap not in mpl.colormaps:
+        raise NotFoundError(f"There is no colormap {colormap!r}; suggested are {', '.join(COLOUR_BLIND_SAFE)}.")
+    table: NDArray[np.uint8] = mpl.colormaps[colormap](np.linspace(0, 1, n), bytes=True)[:, :3]
+    table.setflags(write=False)
+    return table

@@ -1,0 +1,1 @@
+"""Subjects' cortical surfaces: meshes, flat maps, spaces, and how they come in."""

@@ -1,0 +1,165 @@
+"""Where subjects' surfaces come from: a user's pycortex store, the one that pycortex ships, or nilearn's fsaverage5.
+
+This is the one place that imports pycortex. It takes seconds to import, writes a configuration file into the user's
+home on its first import, and its installed configuration bears the paths of the environment in which its wheel was
+built. So it is imported here only, with a configuration of ours, and only to build what is not cached yet.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.metadata
+import io
+import os
+import sys
+import sysconfig
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...schemas.errors import NotFoundError
+from .locked_files import locked, replacing
+
+SIDES = ("lh", "rh")
+_import_lock = threading.Lock()
+
+
+def shipped_store() -> Path:
+    """The store with subject S1 that pip installed beside pycortex, wherever that is."""
+    usual = Path(sysconfig.get_path("data")) / "share" / "pycortex" / "db"
+    if (usual / "S1" / "surfaces").is_dir():
+        return usual
+    distribution = importlib.metadata.distribution("pycortex")
+    for file in distribution.files or ():
+        if file.parts[-3:] == ("S1", "surfaces", "flat_lh.gii"):
+            return Path(str(distribution.locate_file(file))).resolve().parents[2]
+    raise NotFoundError("pycortex is installed without its subject S1; install it again: pip install --force pycortex")
+
+
+def find(surface: str, cache: Path, filestore: Path | None) -> Path:
+    """Folder of the pycortex subject `surface`: the user's store first, then the cache's, then the shipped one.
+
+    Raises:
+        NotFoundError: No store has it; the message lists the subjects that there are.
+    """
+    if surface == "fsaverage5":
+        _make_fsaverage5(cache)
+    stores = [store for store in (filestore, cache / "subjects", shipped_store()) if store is not None]
+    for store in stores:
+        if surface == Path(surface).name and (store / surface / "surfaces").is_dir():
+            return store / surface
+    known = {path.parent.name for store in stores for path in store.glob("*/surfaces")} | {"fsaverage5"}
+    where = filestore or "the setting cortex_filestore, which is empty"
+    raise NotFoundError(
+        f"There is no surface named {surface!r} in {where}; known are {', '.join(sorted(known))}. "
+        "Import one with `voxel-atlas surface import`."
+    )
+
+
+def fingerprint(subject: Path) -> str:
+    """Ten hexadecimal digits that change when a file of the subject that pictures depend on does."""
+    digest = hashlib.sha256()
+    for path in sorted(p for part in ("surfaces", "transforms") for p in subject.glob(f"{part}/**/*") if p.is_file()):
+        state = path.stat()
+        digest.update(f"{path.relative_to(subject)} {state.st_size} {state.st_mtime_ns}\n".encode())
+    overlays = subject / "overlays.svg"
+    if overlays.exists():
+        digest.update(f"{overlays.stat().st_size} {overlays.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()[:10]
+
+
+def pycortex(cache: Path) -> Any:
+    """The module `cortex`, imported with our configuration and without touching the user's."""
+    if "cortex" in sys.modules:
+        return sys.modules["cortex"]
+    import matplotlib as mpl  # first, or it would take our configuration folder for its own
+
+    mpl.get_configdir()
+    with _import_lock, locked(cache / "pycortex"):
+        folder = cache / "pycortex"
+        store = shipped_store()
+        options = f"[basic]\nfilestore = {folder / 'db'}\n\n[webgl]\ncolormaps = {store.parent / 'colormaps'}\n"
+        (folder / "db").mkdir(parents=True, exist_ok=True)
+        with replacing(folder / "options.cfg") as temporary:
+            temporary.write_text(options, encoding="utf-8")
+        with (
+            _environment("XDG_CONFIG_HOME", str(cache)),
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            # Its import warns of its own escapes and prints that there is no Inkscape, which is not used.
+            warnings.simplefilter("ignore")
+            return importlib.import_module("cortex")
+
+
+def database(subject: Path, cache: Path) -> Any:
+    """A pycortex `Database` of this subject alone that may write: links to its files in the cache folder."""
+    cortex = pycortex(cache)
+    store = cache / "pycortex" / "db" / hashlib.sha256(str(subject.resolve()).encode()).hexdigest()[:10]
+    mirror = store / subject.name
+    with locked(store):
+        for name in ("views", "cache"):
+            (mirror / name).mkdir(parents=True, exist_ok=True)
+        for name in ("surfaces", "transforms", "anatomicals", "overlays.svg"):
+            if (subject / name).exists() and not (mirror / name).exists():
+                (mirror / name).symlink_to((subject / name).resolve())
+        (mirror / "transforms").mkdir(exist_ok=True)
+    return cortex.database.Database(str(store))
+
+
+def overlay(file: Path, cache: Path) -> Any:
+    """The `SVGOverlay` of an overlays.svg, which is only read."""
+    pycortex(cache)
+    return importlib.import_module("cortex.svgoverlay").SVGOverlay(str(file))
+
+
+def kinds(subject: Path) -> set[str]:
+    """Kinds of surface that both hemispheres of the subject have: flat, inflated, pia, wm and so on."""
+    left, right = (
+        {path.name.rsplit("_", 1)[0] for path in (subject / "surfaces").glob(f"*_{side}.*")} for side in SIDES
+    )
+    found = left & right
+    return found | {"fiducial"} if {"pia", "wm"} <= found else found
+
+
+def _make_fsaverage5(cache: Path) -> None:
+    """Write nilearn's fsaverage5 as a pycortex subject, once."""
+    folder = cache / "subjects" / "fsaverage5"
+    with locked(folder):
+        if (folder / "surfaces").is_dir():
+            return
+        cortex = pycortex(cache)
+        from nilearn.datasets import fetch_surf_fsaverage
+        from nilearn.surface import load_surf_mesh
+
+        files = fetch_surf_fsaverage("fsaverage5")
+        with replacing(folder) as temporary:
+            for name in ("surfaces", "transforms"):
+                (temporary / name).mkdir(parents=True)
+            for kind, source in {"wm": "white", "pia": "pial", "inflated": "infl", "flat": "flat"}.items():
+                for side, word in zip(SIDES, ("left", "right"), strict=True):
+                    mesh = load_surf_mesh(files[f"{source}_{word}"])
+                    points = np.array(mesh.coordinates, np.float32)
+                    if kind == "flat":
+                        points[:, 2] = 0
+                    cortex.formats.write_gii(
+                        str(temporary / "surfaces" / f"{kind}_{side}.gii"), points, np.array(mesh.faces, np.int32)
+                    )
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

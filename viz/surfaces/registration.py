@@ -1,0 +1,113 @@
+"""Where a functional volume lies on FreeSurfer's surfaces: matrices from mm on the surface to voxel indices.
+
+FreeSurfer's surfaces have coordinates of their own ("tkregister RAS"), in which the middle of a volume is the origin
+and the axes follow its voxels (FreeSurfer wiki, "CoordinateSystems").
+"""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from ...schemas.errors import BadInputError, NotFoundError
+
+Matrix = NDArray[np.float64]
+
+
+def from_register(register: Path, reference: Path) -> Matrix:
+    """From a register.dat, as bbregister and tkregister2 write it: anatomical to functional tkregister RAS.
+
+    Args:
+        register: The file; four of its lines are the matrix.
+        reference: The functional image that was registered, NIfTI.
+
+    Returns:
+        (4, 4), from mm on the surface to voxel indices (x, y, z) of the functional image.
+
+    Raises:
+        NotFoundError: A file is not there.
+        BadInputError: The file is not a register.dat.
+    """
+    lines = [line.split() for line in _text(register).splitlines()]
+    rows = [line for line in lines if len(line) == 4]
+    try:
+        to_functional = np.array(rows, float)
+    except ValueError:
+        to_functional = np.zeros(0)
+    if to_functional.shape != (4, 4):
+        raise BadInputError(f"{register.name} is no register.dat: it has not four lines of four numbers.")
+    image = _image(reference)
+    matrix: Matrix = np.linalg.inv(tkregister(image.shape, _sizes(image))) @ to_functional
+    return matrix
+
+
+def from_headers(anatomy: Path, reference: Path) -> Matrix:
+    """From the affines of two images that lie right on each other in the scanner's space.
+
+    Args:
+        anatomy: FreeSurfer's mri/orig.mgz, on which the surfaces lie.
+        reference: The functional image, NIfTI.
+
+    Returns:
+        (4, 4), from mm on the surface to voxel indices (x, y, z) of the functional image.
+
+    Raises:
+        NotFoundError: A file is not there.
+        BadInputError: A file is not an image.
+    """
+    original, image = _image(anatomy), _image(reference)
+    to_scanner = original.affine @ np.linalg.inv(tkregister(original.shape, _sizes(original)))
+    matrix: Matrix = np.linalg.inv(image.affine) @ to_scanner
+    return matrix
+
+
+def read_matrix(file: Path) -> Matrix:
+    """Four lines of four numbers.
+
+    Raises:
+        NotFoundError: The file is not there.
+        BadInputError: It holds something else.
+    """
+    rows = [line.split() for line in _text(file).splitlines() if line.strip()]
+    try:
+        matrix = np.array(rows, float)
+    except ValueError:
+        matrix = np.zeros(0)
+    if matrix.shape != (4, 4):
+        raise BadInputError(f"{file.name} does not hold four lines of four numbers.")
+    return matrix
+
+
+def tkregister(shape: tuple[int, ...], sizes: NDArray[np.float64]) -> Matrix:
+    """FreeSurfer's tkregister RAS of a volume: (4, 4), from voxel indices (x, y, z) to mm.
+
+    Args:
+        shape: Voxels along x, y and z.
+        sizes: (3,) mm.
+    """
+    dx, dy, dz = sizes
+    nx, ny, nz = (float(n) / 2 for n in shape[:3])
+    return np.array([[-dx, 0, 0, dx * nx], [0, 0, dz, -dz * nz], [0, -dy, 0, dy * ny], [0, 0, 0, 1]], float)
+
+
+def _sizes(image: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
+    return np.asarray(image.header.get_zooms()[:3], float)
+
+
+def _image(file: Path) -> nib.spatialimages.SpatialImage:
+    if not file.exists():
+        raise NotFoundError(f"There is no file {file}.")
+    try:
+        return nib.load(file)
+    except (nib.filebasedimages.ImageFileError, OSError, ValueError) as error:
+        raise BadInputError(f"{file.name} is not an image that can be read ({error}).") from error
+
+
+def _text(file: Path) -> str:
+    if not file.exists():
+        raise NotFoundError(f"There is no file {file}.")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadInputError(f"{file.name} is not a text file.") from None

@@ -1,0 +1,260 @@
+"""Subjects' surfaces: which voxel or vertex each pixel of a flat map shows, ROI outlines, regions.
+
+pycortex and scipy work each of them out once; then they are small files in the cache folder, and loading one takes
+milliseconds and neither library. Voxels are positions in the C-ordered (z, y, x) volume of the transform, vertices are
+counted left hemisphere first, as in pycortex.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ..render.overlay import Outlines
+from . import filestore as stores
+from .locked_files import cached, replacing
+from .pixel_map import PixelMap, check_width
+
+__all__ = ["Mesh", "Outlines", "PixelMap", "Surface", "load_surface", "regions"]
+
+_KEPT_WIDTH = 2048
+"""Pixel maps up to this width stay in memory; one of 4,096 takes 150 MB and is read again when it is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles of both hemispheres: points (n, 3) float64 in mm, left vertices first; faces (m, 3) int32."""
+
+    points: NDArray[np.float64]
+    faces: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A subject's surfaces as one transform (or none, for vertex data) sees them.
+
+    Attributes:
+        name: The pycortex subject.
+        transform: Its transform from volume to surface; None for values on vertices.
+        shape: (z, y, x) of the volume, or (left, right) vertices.
+        n_vertices: Vertices of the left and of the right hemisphere.
+        kinds: Surfaces that both hemispheres have: flat, inflated, pia, wm, fiducial …
+        subject: Its folder in a pycortex store.
+        cache: The folder of all caches.
+        folder: Where what was worked out about this subject is kept.
+    """
+
+    name: str
+    transform: str | None
+    shape: tuple[int, ...]
+    n_vertices: tuple[int, int]
+    kinds: frozenset[str]
+    subject: Path
+    cache: Path
+    folder: Path
+
+    @property
+    def n_cells(self) -> int:
+        """Values that a map on this surface has: voxels of the volume or vertices."""
+        return int(np.prod(self.shape)) if self.transform else sum(self.shape)
+
+    @property
+    def has_flat(self) -> bool:
+        """Whether there is a flat map."""
+        return "flat" in self.kinds
+
+    def pixel_map(self, width: int, depths: int = 1) -> PixelMap:
+        """Which cell each pixel of a flat map of this width shows; built once, then read from the cache.
+
+        A pixel shows the voxel half-way between white matter and pia, or the nearest vertex: the same as
+        `cortex.quickflat.make_figure(…, thick=1, depth=0.5)`. The height follows from the flat map's shape.
+
+        Args:
+            width: Pixels.
+            depths: 1, or the number of depths between white matter and pia over which a pixel shows the mean of the
+                voxels; 32 is what `cortex.quickflat.make_figure` does by default. Vertex data have one.
+
+        Raises:
+            BadInputError: The width is not between 16 and 8,192 pixels, or depths not between 1 and 128.
+            NotFoundError: The subject has no flat map.
+        """
+        check_width(width)
+        self._require_flat()
+        if not 1 <= depths <= 128:
+            raise BadInputError(f"The mean over {depths} depths was asked for; take 1 to 128.")
+        if depths > 1 and self.transform is not None:
+            return _thick_pixels(self, width, depths)
+        return _kept_pixels(self, width) if width <= _KEPT_WIDTH else _flat_pixels(self, width)
+
+    def vertex_curvature(self) -> NDArray[np.uint8]:
+        """Mean curvature of each vertex, (n_vertices,) uint8, from sulcus (0) to gyrus (255)."""
+        return self._cached("curvature", lambda: _unfold().curvature(self))["curvature"]
+
+    def roi_outlines(self) -> dict[str, list[NDArray[np.float32]]]:
+        """The ROIs that are drawn on the flat map, from the subject's overlays.svg; empty where there is none."""
+        self._require_flat()
+        arrays = self._cached("outlines", lambda: _unfold().outlines(self))
+        paths: dict[str, list[NDArray[np.float32]]] = {}
+        for key, path in arrays.items():
+            paths.setdefault(key.rsplit("|", 1)[0], []).append(path)
+        return paths
+
+    def mesh(self, kind: str) -> Mesh:
+        """One kind of surface.
+
+        Raises:
+            NotFoundError: The subject does not have it; the message lists what it has.
+        """
+        if kind not in self.kinds:
+            raise NotFoundError(
+                f"Subject {self.name!r} has no {kind!r} surface; it has {', '.join(sorted(self.kinds))}."
+            )
+        arrays = self._cached(f"mesh-{kind}", lambda: _unfold().mesh(self, kind))
+        return Mesh(arrays["points"], arrays["faces"])
+
+    def vertex_cells(self) -> NDArray[np.int32]:
+        """The cell that each vertex shows half-way between white matter and pia, (n_vertices,) int32; -1 for none."""
+        if self.transform is None:
+            return np.arange(self.n_cells, dtype=np.int32)
+        return self._cached(f"vertices-{self.transform}", lambda: _unfold().vertex_cells(self))["cells"]
+
+    def flat_layout(self) -> dict[str, NDArray[Any]]:
+        """What flat maps of all widths share; see `viz.unfold.flat_layout`."""
+        self._require_flat()
+        return self._cached("flat", lambda: _unfold().flat_layout(self))
+
+    def transform_matrix(self) -> NDArray[np.float64]:
+        """(4, 4), from mm on the surface to voxel indices (x, y, z).
+
+        Raises:
+            SpaceMismatchError: This is a surface of vertices.
+        """
+        if self.transform is None:
+            raise SpaceMismatchError(
+                f"{self.name!r} was loaded for vertex data; name a transform to use it with voxels."
+            )
+        return self._cached(f"transform-{self.transform}", lambda: _unfold().transform(self))["matrix"]
+
+    def _cached(self, name: str, build: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        return cached(self.folder / f"{name}.npz", build)
+
+    def _require_flat(self) -> None:
+        if not self.has_flat:
+            raise NotFoundError(
+                f"Subject {self.name!r} has no flat map in {self.subject / 'surfaces'}; ask for the inflated view "
+                f"instead, or make flat maps (autoflatten does) and import them with `voxel-atlas surface import`."
+            )
+
+
+def load_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None = None) -> Surface:
+    """Find a pycortex subject and one of its transforms.
+
+    Args:
+        surface: The subject: one of the user's store, S1, or fsaverage5.
+        transform: Its transform; None for values on its vertices.
+        cache: Folder for everything that is worked out once; made when it is not there.
+        filestore: The user's own pycortex store; None for the shipped one.
+
+    Raises:
+        NotFoundError: There is no such subject or transform; the message lists what there is.
+    """
+    subject = stores.find(surface, cache, filestore)
+    folder = cache / "surfaces" / f"{surface}-{stores.fingerprint(subject)}"
+    shapes = _shapes(subject, folder)
+    n_vertices = (shapes["lh"][0], shapes["rh"][0])
+    transforms = {key.removeprefix("xfm:"): tuple(shape) for key, shape in shapes.items() if key.startswith("xfm:")}
+    if transform is not None and transform not in transforms:
+        known = ", ".join(sorted(transforms)) or "none: this subject shows vertex data only"
+        raise NotFoundError(f"Subject {surface!r} has no transform {transform!r}; known are {known}.")
+    return Surface(
+        name=surface,
+        transform=transform,
+        shape=transforms[transform] if transform else n_vertices,
+        n_vertices=n_vertices,
+        kinds=frozenset(stores.kinds(subject)),
+        subject=subject,
+        cache=cache,
+        folder=folder,
+    )
+
+
+def regions(
+    surface: str, transform: str | None, cache: Path, filestore: Path | None = None
+) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.bool_]]]:
+    """Which voxels (or vertices) are cortex, and which lie in each ROI that is drawn on the flat map.
+
+    A voxel is cortex when a vertex half-way between white matter and pia falls into it, and in an ROI when one of the
+    ROI's vertices does (pycortex's `nearest` mapper).
+
+    Returns:
+        mask: (z, y, x) bool, or (n_vertices,) for vertex data.
+        rois: ROI name → array of the same shape. ROIs that have a name but no outline are left out.
+    """
+    loaded = load_surface(surface, transform, cache, filestore)
+    arrays = cached(
+        loaded.folder / f"regions-{transform or 'vertices'}.npz",
+        lambda: _unfold().regions(loaded, loaded.roi_outlines() if loaded.has_flat else {}),
+    )
+    shape = loaded.shape if transform else (loaded.n_cells,)
+    volumes = {name: np.zeros(loaded.n_cells, np.bool_) for name in arrays}
+    for name, cells in arrays.items():
+        volumes[name][cells] = True
+    rois = {name.removeprefix("roi:"): volume.reshape(shape) for name, volume in volumes.items() if name != "cortex"}
+    return volumes["cortex"].reshape(shape), rois
+
+
+@lru_cache(maxsize=6)
+def _kept_pixels(surface: Surface, width: int) -> PixelMap:
+    return _flat_pixels(surface, width)
+
+
+def _flat_pixels(surface: Surface, width: int) -> PixelMap:
+    path = surface.folder / f"pixels-{surface.transform or 'vertices'}-{width}.npz"
+    arrays = cached(path, lambda: _unfold().pixel_map(surface, width))
+    return PixelMap(arrays["index"], arrays["curvature"], arrays["inside"], surface.n_cells)
+
+
+@lru_cache(maxsize=2)
+def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
+    from scipy.sparse import csr_array
+
+    path = surface.folder / f"pixels-{surface.transform}-{width}-mean{depths}.npz"
+    arrays = cached(path, lambda: _unfold().depth_mix(surface, width, depths))
+    one = surface.pixel_map(width)
+    n_pixels = len(arrays["indptr"]) - 1
+    mix = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_pixels, surface.n_cells))
+    index = np.full(one.shape, -1, np.int32)
+    index[one.inside] = np.arange(n_pixels, dtype=np.int32)
+    return PixelMap(index, one.curvature, one.inside, n_pixels, mix=mix)
+
+
+def _unfold() -> ModuleType:
+    """The module that builds; imported late, because scipy alone takes longer than reading what was built."""
+    from . import unfold
+
+    return unfold
+
+
+def _shapes(subject: Path, folder: Path) -> dict[str, list[int]]:
+    """Vertices of each hemisphere and volume of each transform, kept in a file so that no surface is read again."""
+    path = folder / "shapes.json"
+    if not path.exists():
+        shapes: dict[str, list[int]] = {}
+        for side in stores.SIDES:
+            file = next(iter(sorted((subject / "surfaces").glob(f"*_{side}.gii"))), None)
+            if file is None:
+                raise NotFoundError(f"{subject / 'surfaces'} has no surface *_{side}.gii; both hemispheres are needed.")
+            shapes[side] = [len(nib.load(file).darrays[0].data)]
+        for reference in sorted((subject / "transforms").glob("*/reference.nii.gz")):
+            shapes[f"xfm:{reference.parent.name}"] = [int(n) for n in nib.load(reference).shape[:3][::-1]]
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(shapes), encoding="utf-8")
+    return dict(json.loads(path.read_text(encoding="utf-8")))

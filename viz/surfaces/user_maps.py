@@ -1,0 +1,158 @@
+"""Maps of a user's own (NIfTI volumes, GIFTI and FreeSurfer hemispheres, CIFTI), refused when of another space."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from numpy.typing import NDArray
+
+from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from .surface import Surface
+
+Floats = NDArray[np.float32]
+Side = Literal["left", "right"]
+
+_TOLERANCE = 0.1
+"""Distance in voxels by which corners of a volume may miss those of the transform's reference image."""
+_SIDE_IN_NAME = {
+    "left": re.compile(r"(^|[._-])(lh|left|l|hemi-l)([._-]|$)", re.IGNORECASE),
+    "right": re.compile(r"(^|[._-])(rh|right|r|hemi-r)([._-]|$)", re.IGNORECASE),
+}
+
+
+def read_map(files: Sequence[Path], surface: Surface) -> Floats:
+    """Read one value per voxel or vertex.
+
+    Args:
+        files: One NIfTI or CIFTI file, or the left and the right hemisphere's GIFTI, MGH or MGZ file.
+        surface: What the map is to be shown on.
+
+    Returns:
+        (n_cells,) float32, for `flatmap.render`; NaN where a CIFTI file has no value.
+
+    Raises:
+        SpaceMismatchError: The map is of another volume, turned, mirrored, of another mesh, or its hemispheres are
+            swapped; the message says which.
+        BadInputError: Another number of files, several maps in one file, or not a format that is read here.
+        NotFoundError: A file is not there.
+    """
+    for file in files:
+        if not file.exists():
+            raise NotFoundError(f"There is no file {file}.")
+    try:
+        images = [nib.load(file) for file in files]
+    except (ImageFileError, OSError, ValueError) as error:
+        raise BadInputError(f"{_names(files)}: not a NIfTI, CIFTI, GIFTI or MGH file ({error}).") from error
+    match images:
+        case [nib.Cifti2Image() as image]:
+            return _cifti(image, files[0], surface)
+        case [nib.Nifti1Image() as image]:
+            return _volume(image, files[0], surface)
+        case [left, right]:
+            return join(_hemisphere(left, files[0], "left"), _hemisphere(right, files[1], "right"), surface)
+        case _:
+            raise BadInputError(
+                f"{_names(files)}: give one NIfTI or CIFTI file, or a left and a right GIFTI or MGH file."
+            )
+
+
+def join(left: Floats, right: Floats, surface: Surface) -> Floats:
+    """Values of the left and of the right hemisphere's vertices as one array, left ones first.
+
+    Raises:
+        SpaceMismatchError: The surface is one of voxels, or has other numbers of vertices.
+    """
+    if surface.transform is not None:
+        raise SpaceMismatchError(
+            f"The map is one of vertices, but {surface.name!r} was loaded with transform {surface.transform!r}; "
+            "load it without one."
+        )
+    given = (len(left), len(right))
+    if given == surface.n_vertices:
+        return np.concatenate([left, right]).astype(np.float32)
+    swapped = " The hemispheres are swapped." if given[::-1] == surface.n_vertices else ""
+    raise SpaceMismatchError(
+        f"The map has {given[0]} left and {given[1]} right vertices, but {surface.name!r} has "
+        f"{surface.n_vertices[0]} and {surface.n_vertices[1]}.{swapped}"
+    )
+
+
+def _volume(image: Any, file: Path, surface: Surface) -> Floats:
+    if surface.transform is None:
+        raise SpaceMismatchError(
+            f"{file.name} is a volume, but {surface.name!r} was loaded for vertices; name the transform from the "
+            "volume to the surface."
+        )
+    reference = nib.load(surface.subject / "transforms" / surface.transform / "reference.nii.gz")
+    shape = tuple(image.shape[:3])
+    if image.ndim > 3 and any(n != 1 for n in image.shape[3:]):
+        raise BadInputError(f"{file.name} holds {image.shape[3]} maps; give a file with one.")
+    expected = tuple(reference.shape[:3])
+    if shape != expected:
+        turned = " Its axes are in another order." if sorted(shape) == sorted(expected) else ""
+        raise SpaceMismatchError(
+            f"{file.name} has shape {shape}, but transform {surface.transform!r} of {surface.name!r} belongs to "
+            f"volumes of {expected}.{turned} Resample it to that transform's reference image."
+        )
+    corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])], float)
+    there = corners @ (np.linalg.inv(reference.affine) @ image.affine).T
+    off = float(np.abs(there - corners).max())
+    if off > _TOLERANCE:
+        mirrored = np.linalg.det(image.affine[:3, :3]) * np.linalg.det(reference.affine[:3, :3]) < 0
+        how = "mirrored against" if mirrored else "turned or shifted against"
+        raise SpaceMismatchError(
+            f"{file.name} is {how} the reference image of transform {surface.transform!r} (by up to {off:.1f} voxels, "
+            "by the affines of the two); resample it to that image."
+        )
+    return np.asarray(image.dataobj, np.float32).reshape(shape).T.ravel()
+
+
+def _hemisphere(image: Any, file: Path, side: Side) -> Floats:
+    if isinstance(image, nib.GiftiImage):
+        arrays = image.darrays
+        structure = (image.meta or {}).get("AnatomicalStructurePrimary") or next(
+            (
+                array.meta["AnatomicalStructurePrimary"]
+                for array in arrays
+                if "AnatomicalStructurePrimary" in array.meta
+            ),
+            "",
+        )
+        values = [np.asarray(array.data, np.float32) for array in arrays]
+    else:
+        structure, values = "", [np.asarray(image.dataobj, np.float32).squeeze()]
+    if len(values) != 1 or values[0].ndim != 1:
+        raise BadInputError(
+            f"{file.name} holds {len(values)} arrays of shape {np.shape(values[0])}; give one map a file."
+        )
+    other: Side = "right" if side == "left" else "left"
+    named = file.name if not structure else f"-{structure.lower().removeprefix('cortex')}-"
+    if _SIDE_IN_NAME[other].search(named) and not _SIDE_IN_NAME[side].search(named):
+        said = f"says that it is {structure}" if structure else "is named so"
+        raise SpaceMismatchError(f"{file.name} was given as the {side} hemisphere, but it {said}; swap the two files.")
+    return values[0]
+
+
+def _cifti(image: Any, file: Path, surface: Surface) -> Floats:
+    axes = [image.header.get_axis(number) for number in range(image.ndim)]
+    brain = next((axis for axis in axes if isinstance(axis, nib.cifti2.BrainModelAxis)), None)
+    if brain is None or image.ndim != 2 or image.shape[0] != 1:
+        raise BadInputError(f"{file.name} has shape {image.shape}; give a dscalar file with one map.")
+    data = np.asarray(image.dataobj, np.float32)[0]
+    sides: dict[str, Floats] = {}
+    for structure, rows, model in brain.iter_structures():
+        side = structure.removeprefix("CIFTI_STRUCTURE_CORTEX_").lower()
+        if side in ("left", "right") and structure in model.nvertices:
+            sides[side] = np.full(model.nvertices[structure], np.nan, np.float32)
+            sides[side][model.vertex] = data[rows]
+    if set(sides) != {"left", "right"}:
+        raise SpaceMismatchError(f"{file.name} has no values on both cortical hemispheres.")
+    return join(sides["left"], sides["right"], surface)
+
+
+def _names(files: Sequence[Path]) -> str:
+    return ", ".join(file.name for file in files) or "no file"
