@@ -1,47 +1,84 @@
 """The errors that a user may meet. Each is also the builtin that it is, so `except ValueError` works as expected.
 
-A message is one sentence that says what is wrong, where, and what to do about it.
+A message is one sentence that says what is wrong, where, and what to do about it. Each kind carries the code
+and the HTTP status under which a server answers with it.
 """
+
+from typing import ClassVar
 
 
 class AtlasError(Exception):
     """Something a user can act on; the command line prints its message and exits with status 2."""
 
+    code: ClassVar[str] = "FAILED"
+    """Names the kind in answers of the API; a child without one of its own has its parent's."""
+    http_status: ClassVar[int] = 503
+    """Status of an answer over HTTP that is this error."""
+    _kinds: ClassVar[dict[str, type["AtlasError"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        AtlasError._kinds.setdefault(cls.code, cls)
+
+    @staticmethod
+    def by_code(code: str) -> type["AtlasError"]:
+        """The kind of error that an answer's code names; StoreError for the code of no error, as UNAUTHENTICATED."""
+        return AtlasError._kinds.get(code, StoreError)
+
 
 class BadInputError(AtlasError, ValueError):
     """An argument, a setting or a file does not make sense."""
+
+    code = "BAD_INPUT"
+    http_status = 400
 
 
 class NotFoundError(AtlasError, LookupError):
     """A named thing (model, voxel, ROI, label, file) is not there; the message lists what is."""
 
+    code = "NOT_FOUND"
+    http_status = 404
+
 
 class MissingWeightsError(AtlasError, FileNotFoundError):
     """A pretrained network's weights are not on this machine; the message names the ways to get them."""
+
+    code = "MISSING_WEIGHTS"
 
 
 class LedgerConflictError(AtlasError, ValueError):
     """A batch that was committed before came again with other content."""
 
+    code = "LEDGER_CONFLICT"
+
 
 class StoreError(AtlasError, OSError):
     """The atlas cannot be opened, read or written."""
+
+    code = "STORE"
 
 
 class StoreLockedError(StoreError):
     """Another process has the atlas file open for writing."""
 
+    code = "STORE_LOCKED"
+
 
 class WorkersError(AtlasError, RuntimeError):
     """Processes that were to work on batches cannot be reached, or ended."""
+
+    code = "WORKERS"
 
 
 class SpaceMismatchError(AtlasError, ValueError):
     """A map and a surface do not belong to the same space, transform or hemisphere."""
 
+    code = "SPACE_MISMATCH"
+
 
 class BusyError(AtlasError, RuntimeError):
     """The server has as much to do as it takes on at once; try again after `retry_after` seconds."""
+
+    code = "BUSY"
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)

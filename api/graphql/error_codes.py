@@ -1,7 +1,6 @@
 """What a client is told when something fails: every error has a code; unexpected ones are logged and masked."""
 
 import logging
-import re
 import secrets
 from collections.abc import Iterator
 
@@ -9,24 +8,26 @@ from graphql import GraphQLError
 from strawberry.extensions import MaskErrors, SchemaExtension
 from strawberry.types.graphql import OperationType
 
-from ...schemas.errors import AtlasError, BusyError
+from ...schemas.errors import AtlasError, BadInputError, BusyError
 
 log = logging.getLogger("voxel_atlas.api")
 
 UNEXPECTED = "INTERNAL"
 
 
-def code_of(error: AtlasError) -> str:
-    """The code of an expected failure: NotFoundError is NOT_FOUND."""
-    words = re.findall(r"[A-Z][a-z0-9]*", type(error).__name__.removesuffix("Error"))
-    return "_".join(words).upper() or "FAILED"
+def described(error: BaseException) -> tuple[str, dict[str, object]]:
+    """What a client is told of a failure: its message and extensions with its code.
 
-
-def masked(error: BaseException) -> tuple[str, str]:
-    """Log an unexpected failure; returns the id that it was logged under and what the client is told."""
+    An unexpected failure is logged, and the client is told no more than the id that it was logged under.
+    """
+    if isinstance(error, BusyError):
+        return str(error), {"code": error.code, "retryAfter": error.retry_after}
+    if isinstance(error, AtlasError):
+        return str(error), {"code": error.code}
     identity = secrets.token_hex(6)
     log.error("unexpected failure %s", identity, exc_info=error)
-    return identity, f"Something failed on the server that should not; its log has the details under {identity}"
+    message = f"Something failed on the server that should not; its log has the details under {identity}"
+    return message, {"code": UNEXPECTED, "logId": identity}
 
 
 def coded(error: GraphQLError) -> GraphQLError:
@@ -34,17 +35,11 @@ def coded(error: GraphQLError) -> GraphQLError:
     if "code" in (error.extensions or {}):
         return error
     cause = error.original_error
-    message, extensions = error.message, dict[str, object]()
-    if cause is None or isinstance(cause, GraphQLError):
-        # What fails before anything runs has no path; what does, like an id that is none, is the client's as well.
-        extensions["code"] = "BAD_INPUT" if error.path else "INVALID_QUERY"
-    elif isinstance(cause, AtlasError):
-        message, extensions["code"] = str(cause), code_of(cause)
-        if isinstance(cause, BusyError):
-            extensions["retryAfter"] = cause.retry_after
+    if cause is not None and not isinstance(cause, GraphQLError):
+        message, extensions = described(cause)
     else:
-        identity, message = masked(cause)
-        extensions = {"code": UNEXPECTED, "logId": identity}
+        # What fails before anything runs has no path; what does, like an id that is none, is the client's as well.
+        message, extensions = error.message, {"code": BadInputError.code if error.path else "INVALID_QUERY"}
     return GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
 
 
@@ -69,5 +64,5 @@ class SocketsSubscribe(SchemaExtension):
                 if follows
                 else "Only subscriptions run over a socket; send queries by HTTP POST to /graphql."
             )
-            context.pre_execution_errors = [GraphQLError(message, extensions={"code": "BAD_INPUT"})]
+            context.pre_execution_errors = [GraphQLError(message, extensions={"code": BadInputError.code})]
         yield

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...schemas.errors import AtlasError, BadInputError, BusyError, NotFoundError
-from ..graphql.error_codes import UNEXPECTED, code_of, masked
+from ...schemas.errors import AtlasError, BusyError
+from ..graphql.error_codes import described
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
@@ -32,14 +32,10 @@ def error_response(
 
 def failure(error: Exception) -> Response:
     """The answer to a failure, expected or not."""
-    if not isinstance(error, AtlasError):
-        identity, message = masked(error)
-        return error_response(500, UNEXPECTED, message, logId=identity)
-    if isinstance(error, BusyError):
-        headers = {"retry-after": str(max(1, round(error.retry_after)))}
-        return error_response(503, code_of(error), str(error), headers, retryAfter=error.retry_after)
-    status = 404 if isinstance(error, NotFoundError) else 400 if isinstance(error, BadInputError) else 503
-    return error_response(status, code_of(error), str(error))
+    message, extensions = described(error)
+    status = error.http_status if isinstance(error, AtlasError) else 500
+    headers = {"retry-after": str(max(1, round(error.retry_after)))} if isinstance(error, BusyError) else None
+    return error_response(status, str(extensions.pop("code")), message, headers, **extensions)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import strawberry
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import BadInputError, MissingWeightsError, NotFoundError
 from ..cursors import page_size
-from ..error_codes import code_of
 from ..uploaded_images import decode_image
 from .voxels import finite
 
@@ -133,7 +132,7 @@ def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Predicti
 
 def problem(error: BadInputError | NotFoundError | MissingWeightsError) -> Problem:
     """A failure as part of an answer."""
-    return Problem(code=code_of(error), message=str(error))
+    return Problem(code=error.code, message=str(error))
 
 
 def _mean(values: pl.Series) -> float | None:

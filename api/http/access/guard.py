@@ -102,7 +102,7 @@ class Guard:
         try:
             refusal = self._refusal(scope, headers)
         except AtlasError as error:  # the file of tokens is damaged
-            refusal = _Refusal(503, "STORE", str(error))
+            refusal = _Refusal(error.http_status, error.code, str(error))
         if scope["type"] == "websocket":
             if refusal:
                 # Closing before accepting makes the server answer the handshake with 403.
