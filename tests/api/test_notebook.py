@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[1] / "docs" / "atlas.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "atlas.ipynb"
 
 
 @pytest.mark.filterwarnings("default")  # those of the kernel's messaging are not ours
