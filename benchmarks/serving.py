@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig
-from voxel_atlas.schemas.label_ids import label_id
+from voxel_atlas.schemas.tables import label_id
 
 DIM = 384
 """Width of `lite`'s vectors, whose text tower reads what is no label."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...schemas.errors import BadInputError, LedgerConflictError
-from ...schemas.tables import OF_MODEL, SHARED
+from ...schemas.tables import SHARED, model_tables
 from ..store.content import conform, content_sha256
 from ..store.store import Store
 from .parquet_files import parquet_name, read_rows
@@ -115,7 +115,7 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
 
 
 def _model_rows(release: _Release, model: str) -> dict[str, pa.Table]:
-    rows = {name: release.rows(name, "model_id", model) for name in OF_MODEL}
+    rows = {name: release.rows(name, "model_id", model) for name in model_tables()}
     runs = set(rows["run"]["run_id"].to_pylist())
 
     def about_model(stage: str, key: str, run_id: str) -> bool:
@@ -156,7 +156,7 @@ def _new_rows(store: Store, release: _Release, name: str) -> pa.Table:
     rows = release.rows(name)
     columns = ", ".join([*keys, *agreed])
     theirs = _keyed(rows.select([*keys, *agreed]), keys).with_row_index("row")
-    ours = _keyed(store.arrow(f"SELECT {columns}, TRUE AS known FROM {name}"), keys)  # noqa: S608 - a key of TABLES
+    ours = _keyed(store.arrow(f"SELECT {columns}, TRUE AS known FROM {name}"), keys)  # noqa: S608 - one of our tables
     joined = theirs.join(ours, on=list(keys), how="left", suffix="_here", maintain_order="left")
     differs = pl.any_horizontal(pl.col(column) != pl.col(f"{column}_here") for column in agreed)
     for row in joined.filter(pl.col("known") & differs).head(1).iter_rows(named=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...schemas.tables import TABLES
+from ...schemas.tables import table_schemas
 from ..store.content import conform
 from ..store.store import Store
 
@@ -74,7 +74,10 @@ def write_tables(store: Store, models: Sequence[str], subjects: Sequence[str], f
         The number of rows of every table.
     """
     (folder / FOLDER).mkdir()
-    return {name: _write(folder / parquet_name(name), name, _batches(store, name, models, subjects)) for name in TABLES}
+    return {
+        name: _write(folder / parquet_name(name), name, _batches(store, name, models, subjects))
+        for name in table_schemas()
+    }
 
 
 def parquet_name(table: str) -> str:
@@ -94,7 +97,7 @@ def _batches(store: Store, name: str, models: Sequence[str], subjects: Sequence[
         yield read_rows(store, name, models, subjects)
         return
     for model in sorted(models):
-        known = f"SELECT DISTINCT voxel FROM {name} WHERE model_id = ? ORDER BY voxel"  # noqa: S608 - a key of TABLES
+        known = f"SELECT DISTINCT voxel FROM {name} WHERE model_id = ? ORDER BY voxel"  # noqa: S608 - one of our tables
         voxels = store.arrow(known, [model])["voxel"].to_pylist()
         for start in range(0, len(voxels), _VOXELS_AT_ONCE):
             block = voxels[start : start + _VOXELS_AT_ONCE]
@@ -105,7 +108,7 @@ def _batches(store: Store, name: str, models: Sequence[str], subjects: Sequence[
 
 def _write(path: Path, name: str, batches: Iterator[pa.Table]) -> int:
     n_rows = 0
-    with pq.ParquetWriter(path, TABLES[name], compression="zstd") as writer:
+    with pq.ParquetWriter(path, table_schemas()[name], compression="zstd") as writer:
         for batch in batches:
             writer.write_table(conform(name, batch))
             n_rows += batch.num_rows

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...schemas.errors import BadInputError
-from ...schemas.label_ids import label_id
+from ...schemas.tables import label_id
 from ..backbones import load
 from ..backbones.interface import Backbone, Floats
 from ..store.store import Store

@@ -13,7 +13,7 @@ from typing import Literal
 import duckdb
 
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError, StoreLockedError
-from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
+from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, table_schemas
 
 ALIAS = "atlas"
 """Name under which a served atlas or a DuckLake is attached."""
@@ -174,7 +174,7 @@ def require_format(execute: Callable[[str], duckdb.DuckDBPyConnection], name: st
         )
     if version < FORMAT_VERSION:
         raise StoreError(f"{name} has the older format {version}; run `voxel-atlas upgrade` first.")
-    if missing := sorted(TABLES.keys() - found):
+    if missing := sorted(table_schemas().keys() - found):
         raise StoreError(f"{name} lacks the table {missing[0]}, so it was damaged; restore a copy of it.")
 
 

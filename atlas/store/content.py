@@ -8,22 +8,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...schemas.errors import BadInputError
-from ...schemas.tables import TABLES
+from ...schemas.tables import table_schemas
 
 
 def conform(name: str, table: pa.Table) -> pa.Table:
     """A table in the atlas's schema for it: columns in order, types cast, without chunks.
 
     Args:
-        name: a table of `schemas.tables.TABLES`.
+        name: a table of the atlas.
         table: its new rows; columns in any order, any types that cast without loss.
 
     Raises:
         BadInputError: no such table, missing or surplus columns, a value that does not fit, or NULL where none may be.
     """
-    schema = TABLES.get(name)
+    schema = table_schemas().get(name)
     if schema is None:
-        raise BadInputError(f"The atlas has no table {name!r}; it has {', '.join(TABLES)}.")
+        raise BadInputError(f"The atlas has no table {name!r}; it has {', '.join(table_schemas())}.")
     missing, surplus = set(schema.names) - set(table.column_names), set(table.column_names) - set(schema.names)
     if missing or surplus or len(table.column_names) != len(schema):
         raise BadInputError(

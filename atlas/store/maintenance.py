@@ -11,7 +11,7 @@ import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError
 from ...schemas.files import sync_folder
-from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, OF_MODEL, TABLES
+from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, model_tables, table_schemas
 from .address import CONFIG, Address, explained
 from .links import Parameters
 from .store import Store
@@ -49,7 +49,7 @@ def remove_model(address: str, model_id: str) -> int:
         known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
         if model_id not in known:
             raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
-        n_rows = sum(_count(store, name, model_id) for name in OF_MODEL)
+        n_rows = sum(_count(store, name, model_id) for name in model_tables())
         store.change(_removal(model_id, n_rows))
     return n_rows
 
@@ -62,7 +62,7 @@ def _count(store: Store, name: str, model_id: str) -> int:
 def _removal(model_id: str, n_rows: int) -> list[tuple[str, Parameters]]:
     now = datetime.now(UTC)
     removal = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in OF_MODEL]  # noqa: S608 - constants
+    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in model_tables()]  # noqa: S608 - constants
     return [
         *((sql, [model_id]) for sql in deletions),
         (
@@ -187,7 +187,7 @@ def _flush(path: Path) -> None:
 
 
 def _require_same_counts(connection: duckdb.DuckDBPyConnection, address: str) -> None:
-    for name in TABLES:
+    for name in table_schemas():
         counts = f"SELECT (SELECT count(*) FROM old.{name}), (SELECT count(*) FROM new.{name})"  # noqa: S608 - constants
         old, new = connection.execute(counts).fetchall()[0]
         if old != new:
@@ -212,8 +212,8 @@ def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
     )
     with duckdb.connect() as fresh:
         fresh.execute(DDL)
-        expected = fresh.execute(columns, [list(TABLES)]).fetchall()
-    found = connection.execute(columns, [list(TABLES)]).fetchall()
+        expected = fresh.execute(columns, [list(table_schemas())]).fetchall()
+    found = connection.execute(columns, [list(table_schemas())]).fetchall()
     if found != expected:
         wrong = next(iter(sorted(set(expected) ^ set(found))))
         raise duckdb.DataError(f"table {wrong[0]}, column {wrong[1]} is not as format {FORMAT_VERSION} has it")

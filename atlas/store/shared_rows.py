@@ -19,7 +19,7 @@ def without_known(transaction: Transaction, name: str, rows: pa.Table) -> pa.Tab
 
     Args:
         transaction: the one that will add them.
-        name: a table of `schemas.tables.TABLES`.
+        name: a table of the atlas.
         rows: its new rows, as `atlas.content.conform` gives them.
     """
     keys = SHARED.get(name)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
-from ...schemas.tables import TABLES
+from ...schemas.tables import table_schemas
 from . import serving as served
 from .address import ALIAS, Address, connect_file, explained, require_format
 from .content import conform, content_sha256
@@ -89,7 +89,7 @@ class Store:
         Rows of `schemas.tables.SHARED` that another batch has brought already are left out.
 
         Args:
-            batch: table name → new rows, in any Arrow types that cast to `schemas.tables.TABLES`.
+            batch: table name → new rows, in any Arrow types that cast to those of `table_schemas`.
             run_id: the run that made it.
             stage: the stage that made it.
             key: the batch; (stage, key) is unique. It is the id of the model or subject whose rows these are, or begins
@@ -192,7 +192,7 @@ class Store:
                 "n_rows": sum(table.num_rows for table in rows.values()),
                 "committed_at": datetime.now(UTC),
             }
-            transaction.insert("ledger", pa.Table.from_pylist([entry], schema=TABLES["ledger"]))
+            transaction.insert("ledger", pa.Table.from_pylist([entry], schema=table_schemas()["ledger"]))
         return True
 
     def change(self, statements: Sequence[tuple[str, Parameters]]) -> None:

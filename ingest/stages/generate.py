@@ -18,7 +18,7 @@ from ...atlas.backbones.interface import Backbone, Floats, Image
 from ...atlas.backbones.threads import in_threads
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.files import write_atomically
-from ...schemas.label_ids import label_id
+from ...schemas.tables import label_id
 from ..dissection.generators import Generator, seed_of
 from ..dissection.nouns import NounExtractor
 from ..dissection.scoring import Pictures

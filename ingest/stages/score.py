@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats
 from ...schemas.errors import BadInputError
-from ...schemas.label_ids import label_id
+from ...schemas.tables import label_id
 from ..dissection.activation import top_images
 from ..dissection.scoring import Method, Pictures, Scores, Similarity
 from ..dissection.scoring import score as score_labels

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats
-from ...schemas.label_ids import label_id
+from ...schemas.tables import label_id
 from ..dissection.activation import top_images
 from ..dissection.clip_msm import TOP_K, ClipMsm, soft
 from ..dissection.scoring import Scores

@@ -30,7 +30,7 @@ from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
-from voxel_atlas.schemas.label_ids import label_id
+from voxel_atlas.schemas.tables import label_id
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.surface import Mesh, Surface
 

@@ -32,7 +32,7 @@ from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.concepts import Towers
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.label_ids import label_id
+from voxel_atlas.schemas.tables import label_id
 
 
 @pytest.fixture

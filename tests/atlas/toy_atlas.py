@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.label_ids import label_id
+from voxel_atlas.schemas.tables import label_id
 
 DIM = 8
 WORDS = ("cake", "pizza", "face", "house", "sign", "dog")

@@ -24,7 +24,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.links import Local
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest import run as pipeline
-from voxel_atlas.schemas.tables import TABLES
+from voxel_atlas.schemas.tables import table_schemas
 
 _NOT_OF_BATCHES = {"atlas_format", "ledger"}
 
@@ -87,7 +87,7 @@ def look(home: Path) -> dict[str, int]:
     """Batches that are in the ledger without their rows (or the other way), and batches that are there twice."""
     with Store.open(str(home / "atlas.duckdb")) as store:
         ledger = store.frame("SELECT stage, batch_key, n_rows FROM ledger")
-        tables = [table for table in TABLES if table not in _NOT_OF_BATCHES]
+        tables = [table for table in table_schemas() if table not in _NOT_OF_BATCHES]
         rows = sum(store.frame(f"SELECT count(*) AS n FROM {table}")["n"][0] for table in tables)
     return {"lost": abs(int(ledger["n_rows"].sum()) - rows), "doubled": ledger.height - ledger.n_unique()}
 

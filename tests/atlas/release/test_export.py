@@ -31,7 +31,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.concepts import Towers
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError
-from voxel_atlas.schemas.tables import DDL, TABLES
+from voxel_atlas.schemas.tables import DDL, table_schemas
 
 
 def func(release: Path, name: str) -> Path:
@@ -41,10 +41,10 @@ def func(release: Path, name: str) -> Path:
 
 def test_duckdb_polars_and_pandas_read_each_table_with_its_columns(release: Path) -> None:
     n_rows = json.loads((release / "dataset_description.json").read_text())["VoxelAtlas"]["Rows"]
-    assert list(n_rows) == list(TABLES)
+    assert list(n_rows) == list(table_schemas())
     with duckdb.connect() as connection:
         connection.execute(DDL)
-        for table in TABLES:
+        for table in table_schemas():
             _check_table(connection, table, str(release / "tables" / f"{table}.parquet"), n_rows[table])
 
 
@@ -53,8 +53,8 @@ def _check_table(connection: duckdb.DuckDBPyConnection, table: str, path: str, n
     assert described == connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall()
     assert connection.execute(f"SELECT count(*) FROM '{path}'").fetchall() == [(n_rows,)]
     for frame in (pl.read_parquet(path), pd.read_parquet(path)):
-        assert frame.shape == (n_rows, len(TABLES[table]))
-        assert list(frame.columns) == TABLES[table].names
+        assert frame.shape == (n_rows, len(table_schemas()[table]))
+        assert list(frame.columns) == table_schemas()[table].names
 
 
 def test_a_nifti_map_has_each_voxels_value_at_its_place(release: Path, both: Atlas) -> None:
@@ -144,7 +144,7 @@ def test_a_cifti_file_has_all_maps_of_a_model_by_name(release: Path, both: Atlas
 def test_the_data_dictionary_explains_every_column(release: Path) -> None:
     dictionary = pd.read_csv(release / "data_dictionary.tsv", sep="\t", keep_default_na=False)
     explained = set(zip(dictionary["table"], dictionary["column"], strict=True))
-    assert explained == {(table, column) for table in TABLES for column in ["", *TABLES[table].names]}
+    assert explained == {(table, column) for table in table_schemas() for column in ["", *table_schemas()[table].names]}
     assert dictionary["description"].str.len().min() > 5
 
 

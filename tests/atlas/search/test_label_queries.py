@@ -3,7 +3,7 @@ from toy_atlas import METHOD, WORDS, label_rows, put, word_vector
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
-from voxel_atlas.schemas.label_ids import label_id
+from voxel_atlas.schemas.tables import label_id
 
 MODEL = "simulated/S1/toy/aaaaaa"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from voxel_atlas.atlas.store.content import conform, content_sha256
 from voxel_atlas.schemas.errors import BadInputError
-from voxel_atlas.schemas.tables import TABLES
+from voxel_atlas.schemas.tables import table_schemas
 
 WEIGHTS = st.lists(st.lists(st.floats(width=32), max_size=4), max_size=20)
 
@@ -77,7 +77,7 @@ def test_nulls_hash_alike_whatever_lies_under_them() -> None:
 
 def test_polars_frames_conform() -> None:
     frame = pl.DataFrame({"label_id": [1], "backbone": ["lite"], "vector": [[1.0, 2.0]]})
-    assert conform("label_embedding", frame.to_arrow()).schema == TABLES["label_embedding"]
+    assert conform("label_embedding", frame.to_arrow()).schema == table_schemas()["label_embedding"]
 
 
 def test_content_of_polars_and_arrow_rows_is_the_same() -> None:

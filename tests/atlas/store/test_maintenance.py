@@ -16,7 +16,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.maintenance import STEPS, Step, remove_model, upgrade, vacuum
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
-from voxel_atlas.schemas.tables import FORMAT_VERSION, OF_MODEL, TABLES
+from voxel_atlas.schemas.tables import FORMAT_VERSION, model_tables, table_schemas
 
 
 def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
@@ -25,11 +25,11 @@ def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
 
 def test_a_removed_model_is_gone_and_everything_else_stays(both: Atlas) -> None:
     store = both.store
-    before = {name: rows(store, name) for name in TABLES}
-    others = {name: rows(store, name, f"model_id != '{SURFACE}'") for name in OF_MODEL}
+    before = {name: rows(store, name) for name in table_schemas()}
+    others = {name: rows(store, name, f"model_id != '{SURFACE}'") for name in model_tables()}
     removed = remove_model(store.address, SURFACE)
-    assert removed == sum(len(before[name]) - len(others[name]) for name in OF_MODEL) > 100
-    for name in TABLES.keys() - {"ledger"}:
+    assert removed == sum(len(before[name]) - len(others[name]) for name in model_tables()) > 100
+    for name in table_schemas().keys() - {"ledger"}:
         assert rows(store, name) == others.get(name, before[name]), name
     assert both.models()["model_id"].to_list() == [VOLUME]
 
@@ -63,12 +63,12 @@ def test_a_removed_model_can_be_ingested_again_by_the_same_keys(store: Store) ->
 
 
 def test_a_removal_that_fails_removes_nothing(both: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {name: rows(both.store, name) for name in TABLES}
+    before = {name: rows(both.store, name) for name in table_schemas()}
     change = Store.change
     monkeypatch.setattr(Store, "change", lambda self, todo: change(self, [*todo, ("SELECT error('stop')", None)]))
     with pytest.raises((StoreError, duckdb.Error), match="stop"):
         remove_model(both.store.address, SURFACE)
-    assert {name: rows(both.store, name) for name in TABLES} == before
+    assert {name: rows(both.store, name) for name in table_schemas()} == before
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are(both: Atlas) -> None:
@@ -112,7 +112,7 @@ def test_vacuum_makes_the_file_small_and_keeps_every_row_view_macro_and_comment(
 
     def content() -> dict[str, pa.Table]:
         with duckdb.connect(worn, read_only=True) as connection:
-            asked = {name: f"FROM {name} ORDER BY ALL" for name in [*TABLES, "my_view"]} | {"schema": schema}
+            asked = {name: f"FROM {name} ORDER BY ALL" for name in [*table_schemas(), "my_view"]} | {"schema": schema}
             # As Arrow: times as Python objects would need another package.
             return {name: connection.execute(sql).to_arrow_table() for name, sql in asked.items()}
 
@@ -180,12 +180,12 @@ maintenance.vacuum(sys.argv[1])
 @pytest.mark.parametrize("step", ["copied", "before", "after"])
 def test_a_vacuum_that_is_killed_leaves_the_old_file_or_the_new_one(worn: str, step: str) -> None:
     with Store.open(worn) as store:
-        before = {name: store.arrow(f"FROM {name} ORDER BY ALL") for name in TABLES}
+        before = {name: store.arrow(f"FROM {name} ORDER BY ALL") for name in table_schemas()}
     size = Path(worn).stat().st_size
     assert subprocess.run([sys.executable, "-c", _KILLED, worn, step]).returncode == -9
     assert (Path(worn).stat().st_size < size) == (step == "after")
     with Store.open(worn) as store:
-        assert {name: store.arrow(f"FROM {name} ORDER BY ALL") for name in TABLES} == before
+        assert {name: store.arrow(f"FROM {name} ORDER BY ALL") for name in table_schemas()} == before
 
 
 @pytest.mark.parametrize("step", ["copy", "rename"])
@@ -238,7 +238,7 @@ def test_an_older_atlas_is_refused_until_it_is_upgraded(old: str) -> None:
 
 def test_an_atlas_of_format_1_gets_a_table_for_learning_curves(both: Atlas) -> None:
     store = both.store
-    before = {name: rows(store, name) for name in TABLES.keys() - {"atlas_format", "ledger", "learning_curve"}}
+    before = {name: rows(store, name) for name in table_schemas().keys() - {"atlas_format", "ledger", "learning_curve"}}
     store.close()
     with duckdb.connect(store.address) as connection:
         connection.execute("DROP TABLE learning_curve; UPDATE atlas_format SET version = 1")

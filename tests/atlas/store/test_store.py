@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from voxel_atlas.atlas.store import links, quack
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, StoreError
-from voxel_atlas.schemas.tables import TABLES
+from voxel_atlas.schemas.tables import table_schemas
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_vectors_of_another_length_are_an_error(store: Store) -> None:
 
 
 def test_every_table_gives_back_the_types_of_its_schema(store: Store) -> None:
-    for table, schema in TABLES.items():
+    for table, schema in table_schemas().items():
         got = store.arrow(f"SELECT * FROM {table}").schema
         assert got.names == schema.names
         # DuckDB names a list's element differently and gives every column as nullable.
@@ -133,7 +133,7 @@ def test_a_python_variable_is_no_table(store: Store) -> None:
 
 
 def n_rows(store: Store) -> dict[str, int]:
-    counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES)
+    counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in table_schemas())
     return store.frame(f"SELECT {counts}").row(0, named=True)
 
 
