@@ -123,11 +123,11 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
 
 
 def _check(config: IngestConfig, job: _Job) -> None:
-    from ...atlas.backbones import n_features
+    from ...atlas.backbones import backbone_class
     from ...ingest.datasets import check_dataset
     from .console import show
 
-    found = check_dataset(config, settings_of(job.atlas).home, n_features(config.backbone))
+    found = check_dataset(config, settings_of(job.atlas).home, backbone_class(config.backbone).dim)
     show(output, found.files.filter(~found.files["found"] | found.files["needed"]), style_of(job.json, job.csv))
     if found.size is not None:
         screen.print(

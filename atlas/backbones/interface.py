@@ -1,7 +1,8 @@
 """What a backbone is: a pretrained network whose feature space the voxels' weights live in."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels of the original image, right and bottom excluded."""
+Readout = Literal["weights", "pattern"]
+"""Which vector of a voxel concepts are compared with: its weights, or feature covariance times weights."""
 
 
 class Backbone(Protocol):
@@ -46,4 +49,20 @@ class Backbone(Protocol):
 
     def text(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of texts, (n_texts, dim). Raises BadInputError where `has_text` is False."""
+        ...
+
+
+class BackboneClass(Protocol):
+    """What a backbone's name stands for in the registry: its class, or one of the sets of weights that it comes with.
+
+    It is imported to answer questions about a name, so that what takes seconds to import is left to `load`.
+    """
+
+    dim: int
+    """Number of features."""
+    default_readout: Readout
+    """What voxels are compared by unless one says otherwise: pattern where the fit of weights is ill conditioned."""
+
+    def load(self, name: str, *, weights: Path | None, device: str, home: Path) -> Backbone:
+        """Make the network; see `atlas.backbones.load`."""
         ...

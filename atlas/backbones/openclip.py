@@ -106,7 +106,7 @@ class OpenClip:
         )
 
 
-def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str, home: Path) -> OpenClip:  # noqa: ARG001
+def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str) -> OpenClip:
     """Make a CLIP network.
 
     Args:
@@ -115,7 +115,6 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         tag: open_clip's name of the weights.
         weights: file of the weights; None looks into the caches.
         device: auto, cpu, cuda …
-        home: not used: CLIP's weights live in the hub's cache.
 
     Raises:
         MissingWeightsError: The weights are not on this machine.

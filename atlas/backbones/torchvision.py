@@ -84,7 +84,7 @@ class TorchVision:
         return local if averaged else self._pool(local)
 
 
-def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str, home: Path) -> TorchVision:  # noqa: ARG001
+def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str) -> TorchVision:
     """Make an ImageNet network.
 
     Args:
@@ -93,7 +93,6 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         tag: torchvision's name of the weights, whose preprocessing is used.
         weights: file of the weights; None looks into torch's hub cache.
         device: auto, cpu, cuda …
-        home: not used: torchvision's weights live in torch's hub cache.
 
     Raises:
         MissingWeightsError: The weights are not on this machine.

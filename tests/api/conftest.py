@@ -1,12 +1,10 @@
 """A small atlas in a real DuckDB file, a backbone with a deterministic text tower, and a real server over HTTP."""
 
 import asyncio
-import hashlib
 import os
 import socket
 import sys
 import threading
-import types
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,11 +20,12 @@ import pytest
 import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
+from plugin_package import installed
 from starlette.applications import Starlette
+from toy_network import DIM, TOPICS, text_vector
 
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
@@ -34,44 +33,12 @@ from voxel_atlas.schemas.tables import label_id
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.surface import Mesh, Surface
 
-DIM = 16
 SHAPE = (6, 10, 10)
 N_VOXELS = 300
 SUBJECT = "simulated/T1"
-TOPICS = {
-    "FFA": ["face", "man", "smile"],
-    "EBA": ["body", "arm", "player"],
-    "PPA": ["house", "kitchen", "street"],
-    "FOOD": ["cake", "pizza", "banana"],
-    "VWFA": ["sign", "letter", "word"],
-}
 LABELS = [word for words in TOPICS.values() for word in words]
 METHOD = "brainlmm-eq2"
 HOSTILE_LABEL = '<img src=x onerror="document.title=1">'
-
-
-def text_vector(text: str) -> NDArray[np.float32]:
-    """A unit vector that depends on the word and on its topic, so that words of one topic are near each other."""
-    topic = next((name for name, words in TOPICS.items() if text in words), text)
-
-    def noise(key: str) -> NDArray[np.float64]:
-        return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")).normal(size=DIM)
-
-    vector = noise(f"topic {topic}") + 0.4 * noise(text)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-class Toy:
-    """A backbone whose images are their mean colours."""
-
-    name, dim, has_text, fingerprint, preprocessing = "toy", DIM, True, "toy", "mean colours"
-
-    def features(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        means = np.array([image.reshape(-1, 3).mean(0) / 255 for image in images], np.float32)
-        return np.tile(means, (1, 6))[:, :DIM].astype(np.float32)
-
-    def text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.stack([text_vector(text) for text in texts])
 
 
 class ToySurface(Surface):
@@ -261,14 +228,11 @@ def grow(store: Store, voxels: range) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def toy_backbone() -> Iterator[None]:
+def toy_backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Makes atlas.backbones know the toy."""
-    module = types.ModuleType("voxel_atlas_toy")
-    module.load = lambda name, **_: Toy()  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = module
-    backbones._MODELS["toy"] = (module.__name__,)
-    yield
-    del backbones._MODELS["toy"], sys.modules[module.__name__]
+    parts = {"voxel_atlas.backbones": {"toy": "toy_network:Toy"}}
+    with installed(tmp_path_factory.mktemp("toy"), "toy", parts):
+        yield
 
 
 @pytest.fixture(scope="session")

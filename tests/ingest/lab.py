@@ -1,7 +1,6 @@
 """A small lab: some subjects' folders of real files, really ingested, with a network of a few lines."""
 
-import sys
-import types
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from plugin_package import installed
 from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture, tiny_config
 
-from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.datasets import open_dataset
@@ -24,11 +23,12 @@ N_IMAGES, N_VOXELS = 240, 48
 @contextmanager
 def tiny_networks() -> Iterator[None]:
     """Makes the program know the tiny network, captioner and generator."""
-    module = types.ModuleType("voxel_atlas_tiny")
-    module.load = lambda name, **_: TinyBackbone()  # type: ignore[attr-defined]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, module.__name__, module)
-        patch.setitem(backbones._MODELS, "tiny", (module.__name__,))
+    parts = {"voxel_atlas.backbones": {"tiny": "tiny:TinyBackbone"}}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        installed(Path(folder), "tiny", parts),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
         patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
         yield

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....schemas.errors import MissingWeightsError, NotFoundError
+from ....schemas.errors import MissingWeightsError
 from ..device import resolve_device
-from ..interface import Box, Floats, Image
+from ..interface import Box, Floats, Image, Readout
 from ..positions import weighted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Lite:
     """See atlas.backbones.interface.Backbone.
 
     Args:
-        alignment: File that `ingest.scenes.alignment.calibrate` writes.
+        alignment: File that `ingest.simulated.alignment.calibrate` writes.
         device: A torch device.
 
     Raises:
@@ -56,6 +56,8 @@ class Lite:
     """
 
     name, dim, has_text = "lite", DIM, True
+    default_readout: Readout = "pattern"
+    """Its features correlate so much that patterns find more (see METHOD in docs/)."""
     preprocessing = "squeezed to 224 × 224 pixels, (value - 127) / 128"
 
     def __init__(self, alignment: Path, device: str = "cpu") -> None:
@@ -69,6 +71,11 @@ class Lite:
             self._class_vectors = file["class_vectors"]
         self.fingerprint = hashlib.sha256(alignment.read_bytes()).hexdigest()
         self._device = device
+
+    @classmethod
+    def load(cls, name: str, *, weights: Path | None, device: str, home: Path) -> "Lite":  # noqa: ARG003 - its only name
+        """See BackboneClass; `weights` is another alignment file than the home folder's."""
+        return cls(weights or home / ALIGNMENT, resolve_device(device))
 
     @cached_property
     def _images(self) -> "ImageTower":
@@ -117,10 +124,3 @@ def is_current(alignment: Path) -> bool:
         return False
     with np.load(alignment) as file:
         return "recipe" in file and int(file["recipe"]) == RECIPE
-
-
-def load(name: str, *, weights: Path | None, device: str, home: Path) -> Lite:
-    """The registry's way to make it; `weights` is another alignment file than the home folder's."""
-    if name != "lite":
-        raise NotFoundError(f"There is no backbone {name!r} in the family of `lite`.")
-    return Lite(weights or home / ALIGNMENT, resolve_device(device))

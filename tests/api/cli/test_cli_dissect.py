@@ -3,16 +3,14 @@
 import json
 import re
 import shutil
-import sys
-import types
 
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from plugin_package import installed
 from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture
 
-from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest import redissection
 from voxel_atlas.ingest import run as pipeline
@@ -24,17 +22,13 @@ N_IMAGES, N_VOXELS = 60, 12
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny_networks():
+def tiny_networks(tmp_path_factory):
     """Makes the registry know the tiny network, and gives ingests the tiny captioner and generator."""
-    module = types.ModuleType("voxel_atlas_tiny")
-    module.load = lambda name, **_: TinyBackbone()
-    sys.modules[module.__name__] = module
-    backbones._MODELS["tiny"] = (module.__name__,)
-    with pytest.MonkeyPatch.context() as patch:
+    parts = {"voxel_atlas.backbones": {"tiny": "tiny:TinyBackbone"}}
+    with installed(tmp_path_factory.mktemp("tiny"), "tiny", parts), pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
         patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
         yield
-    del backbones._MODELS["tiny"], sys.modules[module.__name__]
 
 
 @pytest.fixture(scope="module")

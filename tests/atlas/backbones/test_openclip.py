@@ -12,6 +12,7 @@ from PIL import Image as PILImage
 from safetensors.torch import save_file
 
 from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.backbones.checkpoints import Checkpoint
 from voxel_atlas.atlas.backbones.interface import Backbone, Image
 from voxel_atlas.atlas.backbones.openclip import OpenClip
 from voxel_atlas.atlas.backbones.prompts import prompted
@@ -62,7 +63,7 @@ def test_features_are_those_of_the_network_on_its_own_preprocessing(
         batch = torch.stack([transform(PILImage.fromarray(image)) for image in images])
         expected = model.encode_image(batch).numpy()
     found = backbone.features(images)
-    assert found.shape == (3, DIMS[backbone.name]) == (3, backbones.n_features(backbone.name))
+    assert found.shape == (3, DIMS[backbone.name]) == (3, backbones.backbone_class(backbone.name).dim)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -177,14 +178,14 @@ def test_missing_weights_are_told_with_both_ways_and_the_checksum(
         ("ViT-B-32", "laion2b_s34b_b79k", "hf download laion/CLIP-ViT-B-32-laion2B-s34B-b79K open_clip_model"),
     ],
 )
-def test_another_network_needs_a_line_in_the_registry_only(
+def test_another_network_needs_no_more_than_the_names_of_its_architecture_and_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, tag: str, said: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("voxel_atlas.atlas.backbones.openclip.try_to_load_from_cache", lambda _repository, _file: None)
-    monkeypatch.setitem(backbones._MODELS, "another", ("voxel_atlas.atlas.backbones.openclip", architecture, tag))
+    another = Checkpoint("openclip", architecture, tag, dim=512)
     with pytest.raises(MissingWeightsError, match=said):
-        backbones.load("another", home=tmp_path)
+        another.load("another", weights=None, device="cpu", home=tmp_path)
 
 
 def test_weights_in_the_hub_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_features_are_those_before_the_classifier(pair: tuple[Backbone, torch.nn
     found = backbone.features(images)
     assert found.shape == (3, DIMS[backbone.name])
     assert found.dtype == np.float32
-    assert backbone.dim == DIMS[backbone.name] == backbones.n_features(backbone.name)
+    assert backbone.dim == DIMS[backbone.name] == backbones.backbone_class(backbone.name).dim
     np.testing.assert_allclose(found, captured[0].numpy(), rtol=1e-5, atol=1e-6)
 
 

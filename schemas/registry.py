@@ -1,0 +1,91 @@
+"""Parts that are chosen by name, ours and those of other packages: name → class, imported when it is first asked for.
+
+Another package adds a part without a change here: it names its class in an entry point of the registry's group, see
+docs/extending.md. Ours stand here by their addresses, so that settings can be checked and explained without importing
+any network or file format.
+"""
+
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module, metadata
+from typing import Any
+
+from .errors import BadInputError, NotFoundError
+
+
+class Registry:
+    """Names of one kind of part and the classes that they stand for.
+
+    Args:
+        kind: what errors call such a part, for example "backbone".
+        group: entry point group in which other packages name theirs.
+        own: name → "module:attribute" of ours, where the module stands below voxel_atlas.
+        other: "module:attribute" of the class that stands for every name which nobody has registered; none: such a
+            name is an error.
+    """
+
+    def __init__(self, kind: str, group: str, own: Mapping[str, str], other: str = "") -> None:
+        self.kind, self.group = kind, group
+        self._own, self._other = dict(own), other
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All known names: ours, then those of other packages."""
+        return (*self._own, *sorted({entry.name for entry in self._entries()} - self._own.keys()))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._own or name in self.names
+
+    def __getitem__(self, name: str) -> Any:
+        """The class of a name.
+
+        Raises:
+            NotFoundError: nobody has registered that name, and no class stands for such names.
+            BadInputError: two packages have, or the one that has cannot be imported.
+        """
+        entries = [] if name in self._own else list(self._entries(name))
+        if len(entries) > 1:
+            packages = " and ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in entries))
+            raise BadInputError(f"{packages} both bring a {self.kind} {name!r}; uninstall one of them.")
+        if entries:
+            return self._imported(entries[0])
+        address = self._own.get(name) or self._other
+        if not address:
+            raise NotFoundError(f"There is no {self.kind} {name!r}; there are {', '.join(self.names)}.")
+        module, _, attribute = address.partition(":")
+        return getattr(import_module(f"..{module}", __package__), attribute)
+
+    def _entries(self, name: str | None = None) -> metadata.EntryPoints:
+        found = _entry_points(self.group, tuple(sys.path))
+        return found if name is None else found.select(name=name)
+
+    def _imported(self, entry: metadata.EntryPoint) -> Any:
+        try:
+            return entry.load()
+        except (ImportError, AttributeError) as error:
+            package = entry.dist.name if entry.dist else entry.value
+            raise BadInputError(
+                f"The {self.kind} {entry.name!r} of {package} cannot be imported: {error}; install {package} again."
+            ) from error
+
+
+@lru_cache
+def _entry_points(group: str, path: tuple[str, ...]) -> metadata.EntryPoints:  # noqa: ARG001 - another path, others
+    """Kept, since looking through all installed packages takes longer than answering a query."""
+    return metadata.entry_points(group=group)
+
+
+BACKBONES = Registry(
+    "backbone",
+    "voxel_atlas.backbones",
+    {
+        "lite": "atlas.backbones.lite.lite:Lite",
+        "clip-rn50": "atlas.backbones.checkpoints:CLIP_RN50",
+        "clip-vit-b32": "atlas.backbones.checkpoints:CLIP_VIT_B32",
+        "clip-vit-b16": "atlas.backbones.checkpoints:CLIP_VIT_B16",
+        "resnet50": "atlas.backbones.checkpoints:RESNET50",
+        "alexnet": "atlas.backbones.checkpoints:ALEXNET",
+    },
+)
+"""See atlas.backbones.interface.BackboneClass."""
