@@ -71,15 +71,14 @@ class Settings(BaseSettings):
         return self.atlas or str(self.home / "atlas.duckdb")
 
 
-class IngestConfig(BaseModel):
-    """All that the results of one model depend on. A fitted model can be labelled anew by changing LABELLED_BY."""
+class DataConfig(BaseModel):
+    """Which responses of which subject are modelled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: Literal["nsd", "nod", "folder", "simulated"] = Field(description="Which reader to use.")
     subject: str = Field(description="The subject, as the data set counts: 5, 01, S1 …")
     root: str = Field("", description="Folder of the data set.")
-    data_sha256: str = Field("", description="Fingerprint of the data; filled in by the reader.")
     rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
     space: str = Field(
         "", description="NSD: func1pt8mm (the default), func1mm, nativesurface or fsaverage; empty for other data sets."
@@ -110,11 +109,14 @@ class IngestConfig(BaseModel):
     allow_missing: bool = Field(False, description="Go on without the sessions, runs or images that are not there.")
     surface: str = Field("", description="pycortex subject whose surfaces show this subject; empty when there is none.")
     transform: str = Field("", description="pycortex transform from the volume to those surfaces.")
-    backbone: str = Field("lite", description="Network whose features the model uses.")
-    label_backbone: str = Field("lite", description="Network whose text tower embeds the labels.")
-    backbone_sha256: str = Field("", description="Fingerprint of the network's weights; filled in when it is loaded.")
-    preprocessing: str = Field("", description="How images are prepared for the network; filled in when it is loaded.")
 
+
+class FitConfig(BaseModel):
+    """How a subject's voxels are fitted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str = Field("lite", description="Network whose features the model uses.")
     seed: int = Field(42, description="Seed of the split, of cross-validation and of the bootstrap.")
     test_share: Share = Field(0.15, description="Share of the images that the model is tested on (paper: 15 %).")
     n_alphas: Count = Field(100, description="Ridge penalties that are tried.")
@@ -132,11 +134,17 @@ class IngestConfig(BaseModel):
         description="Test behind p: the paper's bootstrap of R2, or the one-sided t test of the correlation, which is "
         "calibrated.",
     )
-    fdr: Share = Field(0.05, description="False discovery rate at which a voxel counts as significant (paper: 0.05).")
-
     batch_voxels: Count = Field(2000, description="Voxels that are fitted or scored, and committed, at once.")
-    block_voxels: Count = Field(20_000, description="Voxels that are dissected together and share maps and crops.")
 
+
+class LabelConfig(BaseModel):
+    """How voxels are labelled. No fit depends on it: a fitted model can be labelled anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label_backbone: str = Field("lite", description="Network whose text tower embeds the labels.")
+    fdr: Share = Field(0.05, description="False discovery rate at which a voxel counts as significant (paper: 0.05).")
+    block_voxels: Count = Field(20_000, description="Voxels that are dissected together and share maps and crops.")
     dissect: str = Field(
         "significant",
         pattern="^(significant|all|none|roi=[^,]+(,[^,]+)*)$",
@@ -171,6 +179,14 @@ class IngestConfig(BaseModel):
         (), description="clip-msm: the fixed list of concepts that it chooses from; as an option, a file of one a line."
     )
 
+
+class IngestConfig(LabelConfig, FitConfig, DataConfig):
+    """All that the results of one model depend on."""
+
+    data_sha256: str = Field("", description="Fingerprint of the data; filled in by the reader.")
+    backbone_sha256: str = Field("", description="Fingerprint of the network's weights; filled in when it is loaded.")
+    preprocessing: str = Field("", description="How images are prepared for the network; filled in when it is loaded.")
+
     @property
     def sha256(self) -> str:
         """SHA-256 of the canonical JSON of all settings."""
@@ -181,26 +197,5 @@ class IngestConfig(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
-LABELLED_BY = (
-    "label_backbone",
-    "fdr",
-    "block_voxels",
-    "dissect",
-    "top_images",
-    "crops_per_image",
-    "crop_iou",
-    "crop_cover",
-    "crop_grid",
-    "n_captions",
-    "captioner",
-    "min_voxels_per_label",
-    "labels_per_voxel",
-    "generator",
-    "images_per_label",
-    "best_ranked",
-    "temperature",
-    "methods",
-    "similarity_backbone",
-    "concepts",
-)
+LABELLED_BY = tuple(LabelConfig.model_fields)
 """The fields of IngestConfig that no fit depends on."""
