@@ -55,8 +55,9 @@ _OPEN = """\
 
 ```sql
 -- DuckDB
-SELECT l.lemma, count(*) FROM 'tables/label_score.parquet' JOIN 'tables/label.parquet' l USING (label_id)
-WHERE rank = 1 GROUP BY ALL ORDER BY 2 DESC;
+SELECT model_id, method, lemma, count(*) AS n_voxels
+FROM 'tables/label_score.parquet' JOIN 'tables/label.parquet' USING (label_id)
+WHERE rank = 1 GROUP BY ALL ORDER BY n_voxels DESC;
 ```
 ```python
 polars.read_parquet("tables/encoding.parquet")  # or pandas.read_parquet
