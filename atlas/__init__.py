@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from .search.atlas import Atlas
 
 if __name__ != "voxel_atlas.atlas":
-    raise ImportError("`atlas` is a part of voxel_atlas: import voxel_atlas, or voxel_atlas.atlas.")
+    raise ImportError(
+        "`atlas` is a part of voxel_atlas: import voxel_atlas.atlas. Where the command voxel-atlas says this, it was "
+        "installed before the parts had one name: install it again."
+    )
 
 
 def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas | RemoteAtlas":  # noqa: A001 - as in atlas.open(…)

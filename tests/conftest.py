@@ -1,7 +1,11 @@
 """What all tests share: no network, and a home folder that is not the user's."""
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +19,9 @@ settings.load_profile("patient")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+ROOT = Path(__file__).parents[1]
+NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "dist", "site", "docs", "screenshots", "*.egg-info")
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -22,3 +29,38 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("VOXEL_ATLAS_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this checkout with its links and its built page, and with what earlier work may have left about."""
+    if not (ROOT / "api" / "web" / "vendor").exists():
+        pytest.skip("the page's third-party code is not built: see api/web/README.md")
+    copied = tmp_path_factory.mktemp("checkout") / "voxel-atlas"
+    shutil.copytree(ROOT, copied, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    for left in ("api/web/node_modules/three/three.js", "build/lib/voxel_atlas/gone.py", "build/lib/schemas/gone.py"):
+        (copied / left).parent.mkdir(parents=True, exist_ok=True)
+        (copied / left).touch()
+    (copied / "voxel_atlas.egg-info").mkdir()
+    (copied / "voxel_atlas.egg-info" / "SOURCES.txt").write_text("api/__init__.py\n", encoding="utf-8")
+    return copied
+
+
+def build(kind: Literal["wheel", "sdist"], source: Path, folder: Path) -> Path:
+    """Build of a source tree as pip does it: by the functions of its build backend, in its folder."""
+    program = f"import build_backend; print(build_backend.build_{kind}({str(folder)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build("wheel", checkout, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist of this checkout."""
+    return build("sdist", checkout, tmp_path_factory.mktemp("sdist"))

@@ -1,6 +1,10 @@
 """The container's files fit the program: what they copy is there, and what they set and ask for exists."""
 
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +18,26 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SERVICE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["atlas"]
 
 
+COPIED = [name for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]]
+
+
 def test_what_is_copied_is_there_and_let_into_the_build() -> None:
-    copied = [
-        name for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]
-    ]
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    for name in copied:
+    for name in COPIED:
         assert (ROOT / name).exists(), name
         assert name.split("/")[0] in allowed, name
+
+
+def test_what_is_copied_is_enough_to_build_the_wheel(checkout: Path, wheel: Path, tmp_path: Path) -> None:
+    for name in COPIED:
+        if (checkout / name).is_dir():
+            shutil.copytree(checkout / name, tmp_path / name, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy(checkout / name, tmp_path)
+    program = "import build_backend; print(build_backend.build_wheel('dist'))"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PATH": ""}, check=True, capture_output=True)
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(tmp_path / "dist" / wheel.name) as other:
+        assert one.namelist() == other.namelist()
 
 
 def test_every_setting_that_is_set_is_one() -> None:
