@@ -1,27 +1,19 @@
-"""The schema as a whole. `python -m api.graphql.schema` writes schemas/schema.graphql; `--release` a release's, too."""
+"""The schema as a whole; `python -m voxel_atlas.api.graphql.schema` prints it as schemas/schema.graphql has it."""
 
-import sys
 from collections.abc import Iterator
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError, build_schema, find_breaking_changes
+from graphql import GraphQLError
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from ...schemas.errors import BadInputError
 from .error_codes import CodedErrors, SocketsSubscribe
 from .execution import Execution
 from .query import Query
 from .query_limits import MAX_KEPT, MAX_TOKENS, RULES
 from .types.progress_subscription import Subscription
-
-PUBLISHED = Path(__file__).parents[2] / "schemas" / "schema.graphql"
-RELEASED = PUBLISHED.with_name("released.graphql")
-"""The schema of the last release, which clients out there rely on."""
 
 
 class QuietSchema(strawberry.Schema):
@@ -92,35 +84,5 @@ ROOT_FIELDS = frozenset(schema._schema.query_type.fields)  # type: ignore[union-
 """Names of the fields of Query."""
 
 
-def sdl() -> str:
-    """The schema in GraphQL's own language."""
-    return print_schema(schema) + "\n"
-
-
-def breaking_changes(published: str, proposed: str) -> list[str]:
-    """What would break clients of the published schema, one sentence each."""
-    return [change.description for change in find_breaking_changes(build_schema(published), build_schema(proposed))]
-
-
-def publish(path: Path = PUBLISHED, *, break_clients: bool = False) -> None:
-    """Write the schema.
-
-    Raises:
-        BadInputError: That would break clients, and this was not asked for.
-    """
-    if path.exists() and not break_clients:
-        changes = breaking_changes(path.read_text(encoding="utf-8"), sdl())
-        if changes:
-            raise BadInputError(f"This would break clients: {'; '.join(changes)}. Pass --break to do so all the same.")
-    path.write_text(sdl(), encoding="utf-8")
-
-
-def release(path: Path = RELEASED) -> None:
-    """Keep the present schema as that of the last release; part of making one."""
-    path.write_text(f"# The schema of voxel-atlas {version('voxel-atlas')}.\n{sdl()}", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    if "--release" in sys.argv[1:]:
-        release()
-    publish(break_clients="--break" in sys.argv[1:])
+    print(print_schema(schema))
