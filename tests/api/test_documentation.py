@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 import yaml
 from doc_blocks import ROOT, RUN, Block, blocks, pages
+from reference import commands
+from reference import pages as reference
 
 from voxel_atlas.api.cli.main import main
-from voxel_atlas.api.manual import commands
-from voxel_atlas.api.manual import pages as reference
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import DDL

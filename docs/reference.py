@@ -11,9 +11,9 @@ import duckdb
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..atlas.release.documents import data_dictionary
-from ..schemas.config import IngestConfig, Settings
-from ..schemas.tables import DDL
+from voxel_atlas.atlas.release.documents import data_dictionary
+from voxel_atlas.schemas.config import IngestConfig, Settings
+from voxel_atlas.schemas.tables import DDL
 
 
 def pages() -> dict[str, str]:
@@ -74,7 +74,7 @@ def command_line_page() -> str:
     """Every command with its arguments and options."""
     from typer.main import get_command
 
-    from .cli.main import app
+    from voxel_atlas.api.cli.main import app
 
     lines = [
         "# The command line\n",
