@@ -13,7 +13,7 @@ await mkdir(staging);
 
 const { metafile } = await build({
   absWorkingDir: folder,
-  entryPoints: { graphiql: "graphiql.js", three: "three-parts.js" },
+  entryPoints: { graphiql: "graphiql.js", "graphql-ws": "graphql-ws/client", three: "three-parts.js" },
   outdir: staging,
   bundle: true,
   minify: true,
@@ -40,7 +40,7 @@ await writeFile(`${staging}/README`, "Made by `node build.mjs` from package-lock
 // A half-written folder must not be mistaken for a finished one, so it is renamed into place at the end.
 await rm(`${folder}vendor`, { recursive: true, force: true });
 await rename(staging, `${folder}vendor`);
-for (const name of ["graphiql.js", "graphiql.css", "three.js"]) {
+for (const name of ["graphiql.js", "graphiql.css", "graphql-ws.js", "three.js"]) {
   const bytes = await readFile(`${folder}vendor/${name}`);
   console.log(`${name}: ${Math.round(bytes.length / 1024)} kB, ${Math.round(gzipSync(bytes).length / 1024)} kB compressed`);
 }

@@ -316,7 +316,7 @@ function follow() {
       }, REFRESH_MS);
     }
     seen = generation;
-  });
+  }, report);
 }
 
 /** The atlas has grown. */

@@ -1,6 +1,9 @@
 // The server as the page sees it: GraphQL, arrays of values, and progress over a socket. No other host is ever asked.
 // @ts-check
 
+// Bundled by build.mjs.
+const GRAPHQL_WS = "/assets/vendor/graphql-ws.js";
+
 /** What a person is told in one sentence when something cannot be had. */
 export class Trouble extends Error {
   /**
@@ -132,37 +135,24 @@ export async function getMesh(path) {
 }
 
 /**
- * Subscribes over graphql-transport-ws, and again after the connection was lost.
+ * Follows a subscription, and goes on after the connection was lost.
  * @param {string} query
  * @param {(data: any) => void} next
- * @returns {() => void} ends it
+ * @param {(error: Trouble) => void} failed
  */
-export function subscribe(query, next) {
-  let wanted = true;
-  let wait = 1000;
-  /** @type {WebSocket | undefined} */
-  let socket;
-  const connect = () => {
-    socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`, "graphql-transport-ws");
-    socket.addEventListener("open", () => socket?.send(JSON.stringify({ type: "connection_init" })));
-    socket.addEventListener("message", (event) => {
-      const message = JSON.parse(event.data);
-      if (message.type === "connection_ack") socket?.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query } }));
-      else if (message.type === "ping") socket?.send(JSON.stringify({ type: "pong" }));
-      else if (message.type === "next" && message.payload.data) {
-        wait = 1000;
-        next(message.payload.data);
-      }
-    });
-    socket.addEventListener("close", () => {
-      if (!wanted) return;
-      setTimeout(connect, wait);
-      wait = Math.min(wait * 2, 30000);
-    });
-  };
-  connect();
-  return () => {
-    wanted = false;
-    socket?.close();
-  };
+export async function subscribe(query, next, failed) {
+  /** @type {typeof import("graphql-ws/client")} */
+  const { createClient } = await import(GRAPHQL_WS).catch(() => ({}));
+  if (!createClient) return failed(new Trouble("This page does not follow ingests, because it is not built: see api/web/README.md.", "NOT_BUILT"));
+  const client = createClient({
+    url: `${location.origin.replace("http", "ws")}/graphql`,
+    retryAttempts: Infinity,
+    shouldRetry: () => true,
+    retryWait: (retries) => new Promise((resolve) => setTimeout(resolve, Math.min(1000 * 2 ** retries, 30_000))),
+  });
+  client.subscribe({ query }, {
+    next: ({ data }) => { if (data) next(data); },
+    error: () => failed(new Trouble("This page no longer follows ingests; reload it to follow them again.", "NOT_FOLLOWING")),
+    complete: () => {},
+  });
 }

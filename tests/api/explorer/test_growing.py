@@ -51,3 +51,16 @@ def test_the_page_survives_a_server_that_is_started_again(
         assert page.locator("#top tbody tr").count() == 20
         view.errors.clear()
         page.close()
+
+
+def test_a_page_says_when_it_cannot_follow_ingests(visit: Any) -> None:
+    refused = visit()
+    refused.page.route_web_socket("**/graphql", lambda socket: socket.close(code=4400, reason="refused"))
+    page = refused.open("/?concept=cake")
+    page.wait_for_function("() => document.getElementById('trouble').textContent.includes('no longer follows ingests')")
+    unbuilt = visit()
+    unbuilt.page.route("**/vendor/graphql-ws.js", lambda route: route.fulfill(status=404))
+    page = unbuilt.open("/?concept=cake")
+    page.wait_for_function("() => document.getElementById('trouble').textContent.includes('does not follow ingests')")
+    assert page.locator("#top tbody tr").count() == 20
+    unbuilt.errors.clear()
