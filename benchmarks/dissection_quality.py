@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from recovery import QUERIES, Found, kinds
-from scipy.stats import binomtest
+from scipy.stats import binomtest, pearsonr
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 import figures
 from voxel_atlas.api.cli.demo import CONFIG, subject
 from voxel_atlas.api.report.analysis.measured_truth import response_truth
-from voxel_atlas.api.report.analysis.statistics import pearson
 from voxel_atlas.api.report.analysis.study_data import Evidence
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -191,7 +190,7 @@ def _map_correlations(room: Laboratory, found: Found) -> dict[str, dict[str, flo
         for (category,), true in truth.group_by("category", maintain_order=True):
             shown = found.atlas.concept_map(str(category), model=found.model_id, by="labels", method=method).frame
             both = shown.join(true, on="voxel").drop_nulls()
-            correlations[method][str(category)] = pearson(both["similarity"].to_numpy(), both["truth"].to_numpy())
+            correlations[method][str(category)] = float(pearsonr(both["similarity"], both["truth"]).statistic)
     return correlations
 
 

@@ -5,7 +5,8 @@ something of people, and says only that the difference is more than noise within
 says something of people.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,10 +21,6 @@ FEWEST_PAIRS = 3
 """Below it a paired test says nothing."""
 N_RESAMPLES = 2000
 """Bootstrap resamples of an interval."""
-_FEW = 13
-"""Differences of which scipy counts all signs where there are ties."""
-_AT_ONCE = 2**22
-"""Numbers of a block of resamples, which bounds their memory to 32 MiB."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +29,21 @@ class Paired:
 
     n: int
     """Pairs, without those of which a value is missing."""
-    mean_a: float
-    mean_b: float
-    difference: float
-    low: float
+    mean_a: float = math.nan
+    mean_b: float = math.nan
+    difference: float = math.nan
+    low: float = math.nan
     """Lower end of the 95 % interval of the mean difference."""
-    high: float
-    t: float
+    high: float = math.nan
+    t: float = math.nan
     """Student's t with n - 1 degrees of freedom."""
-    p: float
+    p: float = math.nan
     """Two-sided, of the t test."""
-    d: float
+    d: float = math.nan
     """Cohen's d of the differences: their mean in units of their standard deviation (d_z)."""
-    rank_p: float
-    """Two-sided, of Wilcoxon's signed-rank test."""
-    rank_r: float
+    rank_p: float = math.nan
+    """Two-sided, of Wilcoxon's signed-rank test; differences of 0 are left out."""
+    rank_r: float = math.nan
     """Rank-biserial correlation, -1 to 1: how far positive ranks outweigh negative ones (Kerby 2014)."""
 
 
@@ -69,45 +66,28 @@ def paired(a: Floats, b: Floats, *, seed: int = 0) -> Paired:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     there = np.isfinite(a) & np.isfinite(b)
     a, b = a[there], b[there]
-    nothing = float("nan")
-    if len(a) < FEWEST_PAIRS:
-        means = (float(a.mean()), float(b.mean()), float((a - b).mean())) if len(a) else (nothing,) * 3
-        return Paired(len(a), *means, *(nothing,) * 7)
     difference = a - b
+    n = len(difference)
+    if not n:
+        return Paired(0)
+    means = Paired(n, float(a.mean()), float(b.mean()), float(difference.mean()))
+    if n < FEWEST_PAIRS:
+        return means
     low, high = interval(difference, seed=seed)
     if not difference.std() > 1e-12 * max(1.0, float(np.abs(difference).max())):
         # All differences are equal: no test has a scale to measure them by.
-        same = float(difference.mean())
-        return Paired(len(a), float(a.mean()), float(b.mean()), same, low, high, *(nothing,) * 5)
+        return replace(means, low=low, high=high)
     t, p = stats.ttest_rel(a, b)
-    return Paired(
-        n=len(a),
-        mean_a=float(a.mean()),
-        mean_b=float(b.mean()),
-        difference=float(difference.mean()),
+    return replace(
+        means,
         low=low,
         high=high,
         t=float(t),
         p=float(p),
-        d=float(difference.mean() / difference.std(ddof=1)),
-        rank_p=signed_rank_p(difference),
+        d=means.difference / float(difference.std(ddof=1)),
+        rank_p=float(stats.wilcoxon(difference).pvalue),
         rank_r=rank_biserial(difference),
     )
-
-
-def signed_rank_p(difference: Floats) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test; differences of 0 are left out.
-
-    scipy's values. It counts all signs of few differences with ties one by one, in a second; here they are one product.
-    """
-    nonzero = difference[difference != 0]
-    sizes = np.abs(nonzero)
-    if len(difference) > _FEW or len(np.unique(sizes)) == len(difference):
-        return float(stats.wilcoxon(difference, zero_method="wilcox", method="auto").pvalue)
-    ranks = stats.rankdata(sizes)
-    signs = np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1
-    sums, found = signs @ ranks, ranks[nonzero > 0].sum()
-    return min(1.0, 2 * float(min(np.mean(sums <= found), np.mean(sums >= found))))
 
 
 def rank_biserial(difference: Floats) -> float:
@@ -131,55 +111,32 @@ def interval(values: Floats, *, level: float = 0.95, seed: int = 0) -> tuple[flo
     Returns:
         Lower and upper end; NaN where there are fewer than two values.
     """
-    n = len(values)
-    if n < 2:
-        return float("nan"), float("nan")
-    if n >= N_RESAMPLES:
-        reach = stats.norm.ppf((1 + level) / 2) * values.std(ddof=1) / np.sqrt(n)
-        return float(values.mean() - reach), float(values.mean() + reach)
-    means = resampled_means(values[:, None], seed)[:, 0]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return math.nan, math.nan
+    if len(values) >= N_RESAMPLES:
+        mean, reach = values.mean(), stats.norm.ppf((1 + level) / 2) * stats.sem(values)
+        return float(mean - reach), float(mean + reach)
+    low, high = stats.bootstrap(
+        (values,), np.mean, n_resamples=N_RESAMPLES, confidence_level=level, method="percentile", rng=seed
+    ).confidence_interval
     return float(low), float(high)
-
-
-def resampled_means(values: Floats, seed: int, n_resamples: int = N_RESAMPLES) -> NDArray[np.float64]:
-    """Means of resampled rows, (n_resamples, n_columns), of values (n, n_columns)."""
-    rng, n = np.random.default_rng(seed), len(values)
-    step = max(1, _AT_ONCE // values.size)
-    blocks = [
-        values[rng.integers(0, n, (min(step, n_resamples - start), n))].mean(axis=1)
-        for start in range(0, n_resamples, step)
-    ]
-    return np.concatenate(blocks)
 
 
 def holm(p: Floats) -> NDArray[np.float64]:
     """Holm's adjusted p values, (n,); NaN stays NaN and counts for nothing (Holm 1979)."""
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN is sorted to the end
     adjusted = np.full(len(p), np.nan)
-    order = [int(i) for i in np.argsort(p) if np.isfinite(p[i])]
-    largest = 0.0
-    for place, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - place) * float(p[i])))
-        adjusted[i] = largest
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)).clip(max=1)
     return adjusted
-
-
-def pearson(a: Floats, b: Floats) -> float:
-    """Pearson correlation over the units that both have; NaN below three of them or where one does not vary."""
-    there = np.isfinite(a) & np.isfinite(b)
-    a, b = np.asarray(a, np.float64)[there], np.asarray(b, np.float64)[there]
-    if len(a) < FEWEST_PAIRS or not (a.std() > 0 and b.std() > 0):
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 def auc(score: Floats, positive: NDArray[np.bool_]) -> float:
     """Area under the ROC curve: the chance that a positive scores above a negative; NaN without one of the two."""
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    if not n_positive or not n_negative:
-        return float("nan")
-    ranks = stats.rankdata(score)[positive].sum()
-    return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    ours, others = score[positive], score[~positive]
+    if not len(ours) or not len(others):
+        return math.nan
+    return float(stats.mannwhitneyu(ours, others, method="asymptotic").statistic / (len(ours) * len(others)))
 
 
 def paired_tests(pairs: pl.DataFrame, by: list[str], a: str, b: str) -> pl.DataFrame:
