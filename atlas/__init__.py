@@ -2,7 +2,7 @@
 
 >>> import voxel_atlas as va
 >>> with va.open("atlas.duckdb") as opened:
-...     opened.similar_voxels("cake", first=5).frame
+...     opened.model().similar("cake", first=5).frame
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ if __name__ != "voxel_atlas.atlas":
     )
 
 
-def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas | RemoteAtlas":  # noqa: A001 - as in atlas.open(…)
+def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas | RemoteAtlas":  # noqa: A001 - as in va.open(…)
     """Open an atlas for reading. What comes back answers the same questions with the same frames, wherever it is.
 
     Args:
@@ -31,7 +31,7 @@ def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas |
         NotFoundError: there is no atlas.
         StoreError: it cannot be opened.
     """
-    # Imported here: they take a second, which `import atlas.labels` need not pay.
+    # Imported here: they take a second, which `import voxel_atlas` need not pay.
     if address.startswith(("http://", "https://")):
         from .client import RemoteAtlas
 

@@ -1,13 +1,16 @@
 """An atlas that a server answers for over HTTP: the same questions, and the same frames as answers.
 
-The server runs `Atlas`'s methods, and frames come as Arrow: a number over HTTP is, bit for bit, the one of the file.
+The server runs the methods of `Atlas` and `Model`, and frames come as Arrow: a number over HTTP is, bit for bit, the
+one of the file.
 """
 
 import base64
 import inspect
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,28 +19,46 @@ import numpy as np
 import polars as pl
 from PIL import Image as Pictures
 
-from ..schemas.errors import AtlasError, BadInputError, BusyError, MissingWeightsError, NotFoundError, StoreError
-from .backbones.interface import Image
-from .search.atlas import Atlas, ConceptMap, VoxelHits
+from ..schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+from .search.atlas import Atlas
+from .search.model import Model
+from .search.tables.model_row import ModelRow, find_row
 
-_ERRORS: Mapping[str, type[AtlasError]] = {
-    "BAD_INPUT": BadInputError,
-    "NOT_FOUND": NotFoundError,
-    "MISSING_WEIGHTS": MissingWeightsError,
-    "BUSY": BusyError,
+ATLAS_QUESTIONS: Mapping[str, Callable[..., Any]] = {
+    question.__name__: question for question in (Atlas.subjects, Atlas.rois, Atlas.models, Atlas.runs, Atlas.stages)
 }
-"""Codes of answers and the errors that `Atlas` raises for them; all others become StoreError."""
-_TIMEOUT_S = 120.0
-
+"""What a server answers of an atlas."""
+MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
+    question.__name__: question
+    for question in (
+        Model.similar,
+        Model.map,
+        Model.neighbours,
+        Model.metric_map,
+        Model.predict,
+        Model.voxels,
+        Model.voxel_labels,
+        Model.top_images,
+        Model.labels,
+        Model.label,
+        Model.label_voxels,
+        Model.label_neighbours,
+        Model.label_rois,
+        Model.roi_top_labels,
+        Model.compare,
+    )
+}
+"""What it answers of a model, whose id comes with the arguments as `model`."""
 ABOUT = "voxel-atlas"
 """Header with what an answer says besides its frame, as JSON."""
+_TIMEOUT_S = 120.0
 
 
 class RemoteAtlas:
-    """An open connection to a server. Its methods are those of `Atlas`, with their arguments, answers and errors.
+    """An open connection to a server. It answers `ATLAS_QUESTIONS` as `Atlas` does: same arguments, frames and errors.
 
     >>> with RemoteAtlas("http://127.0.0.1:8765") as atlas:
-    ...     atlas.similar_voxels("cake", first=5).frame
+    ...     atlas.model().similar("cake", first=5).frame
     """
 
     def __init__(self, url: str, *, token: str = "") -> None:
@@ -58,7 +79,7 @@ class RemoteAtlas:
         except (httpx.InvalidURL, ValueError) as error:
             raise BadInputError(f"{url!r} is not the address of a server: {error}.") from None
         try:
-            self._frame("subjects")
+            self.subjects()
         except NotFoundError:
             self.close()
             raise self._stranger() from None
@@ -78,140 +99,42 @@ class RemoteAtlas:
     ) -> None:
         self.close()
 
-    def subjects(self) -> pl.DataFrame:
-        """As `Atlas.subjects`."""
-        return self._frame("subjects")
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(self.ask, _question(ATLAS_QUESTIONS, name))
 
-    def rois(self, subject_id: str | None = None) -> pl.DataFrame:
-        """As `Atlas.rois`."""
-        return self._frame("rois", subject_id=subject_id)
+    def model(self, model_id: str | None = None) -> "RemoteModel":
+        """As `Atlas.model`."""
+        return RemoteModel(**find_row(self.models(), model_id, self.address), atlas=self)
 
-    def models(self) -> pl.DataFrame:
-        """As `Atlas.models`."""
-        return self._frame("models")
+    def ask(self, question: Callable[..., Any], *values: Any, model: str | None = None, **named: Any) -> Any:
+        """Have the server call a method, and give what that gives.
 
-    def runs(self) -> pl.DataFrame:
-        """As `Atlas.runs`."""
-        return self._frame("runs")
+        Args:
+            question: of `ATLAS_QUESTIONS` or `MODEL_QUESTIONS`.
+            *values: its arguments.
+            model: model id, for one of the latter.
+            **named: its arguments by name.
 
-    def stages(self) -> pl.DataFrame:
-        """As `Atlas.stages`."""
-        return self._frame("stages")
-
-    def similar_voxels(
-        self,
-        concept: str | None = None,
-        *,
-        image: Image | None = None,
-        voxel: int | None = None,
-        model: str | None = None,
-        rois: Sequence[str] = (),
-        significant: bool = True,
-        min_r2: float | None = None,
-        by: str = "weights",
-        readout: str | None = None,
-        first: int = 20,
-        after: tuple[float, int] | None = None,
-    ) -> VoxelHits:
-        """As `Atlas.similar_voxels`."""
-        frame, about = self._ask(
-            "similar_voxels",
-            concept=concept,
-            image=image,
-            voxel=voxel,
-            model=model,
-            rois=list(rois),
-            significant=significant,
-            min_r2=min_r2,
-            by=by,
-            readout=readout,
-            first=first,
-            after=after,
-        )
-        return VoxelHits(frame, **about)
-
-    def neighbours(self, voxels: Sequence[int], model: str | None = None, *, first: int = 10) -> pl.DataFrame:
-        """As `Atlas.neighbours`."""
-        return self._frame("neighbours", voxels=list(voxels), model=model, first=first)
-
-    def concept_map(
-        self,
-        concept: str,
-        *,
-        model: str | None = None,
-        by: str = "weights",
-        readout: str | None = None,
-        method: str | None = None,
-    ) -> ConceptMap:
-        """As `Atlas.concept_map`."""
-        frame, about = self._ask("concept_map", concept=concept, model=model, by=by, readout=readout, method=method)
-        return ConceptMap(frame, **about)
-
-    def metric_map(self, metric: str, model: str | None = None) -> pl.DataFrame:
-        """As `Atlas.metric_map`."""
-        return self._frame("metric_map", metric=metric, model=model)
-
-    def predict(
-        self, image: Image, model: str | None = None, voxels: Sequence[int] | None = None, *, rois: Sequence[str] = ()
-    ) -> pl.DataFrame:
-        """As `Atlas.predict`."""
-        some = None if voxels is None else list(voxels)
-        return self._frame("predict", image=image, model=model, voxels=some, rois=list(rois))
-
-    def voxels(self, model: str | None, voxels: Sequence[int]) -> pl.DataFrame:
-        """As `Atlas.voxels`."""
-        return self._frame("voxels", model=model, voxels=list(voxels))
-
-    def voxel_labels(
-        self, model: str | None, voxels: Sequence[int], *, method: str | None = None, first: int = 5
-    ) -> pl.DataFrame:
-        """As `Atlas.voxel_labels`."""
-        return self._frame("voxel_labels", model=model, voxels=list(voxels), method=method, first=first)
-
-    def top_images(self, model: str | None, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
-        """As `Atlas.top_images`; `uri` is a path on the server's machine."""
-        return self._frame("top_images", model=model, voxels=list(voxels), first=first)
-
-    def labels(self, search: str = "", model: str | None = None, first: int = 50) -> pl.DataFrame:
-        """As `Atlas.labels`."""
-        return self._frame("labels", search=search, model=model, first=first)
-
-    def label_voxels(self, lemma: str, model: str | None = None, *, first: int = 20) -> pl.DataFrame:
-        """As `Atlas.label_voxels`."""
-        return self._frame("label_voxels", lemma=lemma, model=model, first=first)
-
-    def label_neighbours(self, lemma: str, model: str | None = None, *, first: int = 10) -> pl.DataFrame:
-        """As `Atlas.label_neighbours`."""
-        return self._frame("label_neighbours", lemma=lemma, model=model, first=first)
-
-    def label_rois(self, lemma: str, model: str | None = None) -> pl.DataFrame:
-        """As `Atlas.label_rois`."""
-        return self._frame("label_rois", lemma=lemma, model=model)
-
-    def roi_top_labels(
-        self, roi: str, model: str | None = None, *, method: str | None = None, first: int = 10
-    ) -> pl.DataFrame:
-        """As `Atlas.roi_top_labels`."""
-        return self._frame("roi_top_labels", roi=roi, model=model, method=method, first=first)
-
-    def compare(self, model: str | None, method_a: str, method_b: str) -> pl.DataFrame:
-        """As `Atlas.compare`."""
-        return self._frame("compare", model=model, method_a=method_a, method_b=method_b)
-
-    def _frame(self, question: str, **arguments: Any) -> pl.DataFrame:
-        return self._ask(question, **arguments)[0]
-
-    def _ask(self, question: str, **arguments: Any) -> tuple[pl.DataFrame, dict[str, Any]]:
-        given = {name: _encoded(value) for name, value in arguments.items()}
+        Raises:
+            AtlasError: as the method raises it.
+            StoreError: the server does not answer, or wants a token.
+        """
+        signature = inspect.signature(question, eval_str=True)
+        arguments = {**signature.bind(self, *values, **named).arguments, **({} if model is None else {"model": model})}
+        del arguments["self"]
         try:
-            response = self._client.post(f"/frames/{question}", json=given)
+            response = self._client.post(
+                f"/frames/{question.__name__}", json={name: _encoded(value) for name, value in arguments.items()}
+            )
         except httpx.HTTPError as error:
             raise StoreError(
                 f"{self.address}: no server answers there ({error}); start `voxel-atlas serve`."
             ) from error
         if response.status_code != 200:
             raise self._error(response)
-        return pl.read_ipc(io.BytesIO(response.content)), json.loads(response.headers[ABOUT])
+        frame = pl.read_ipc(io.BytesIO(response.content))
+        kind = signature.return_annotation
+        return frame if kind is pl.DataFrame else kind(frame, **json.loads(response.headers[ABOUT]))
 
     def _error(self, response: httpx.Response) -> AtlasError:
         try:
@@ -219,25 +142,34 @@ class RemoteAtlas:
             message, code = str(error["message"]), error["extensions"]["code"]
         except (ValueError, LookupError, TypeError):
             return self._stranger()
-        return _ERRORS.get(code, StoreError)(message)
+        return AtlasError.by_code(code)(message)
 
     def _stranger(self) -> StoreError:
         return StoreError(f"{self.address} answers, but it is no server of an atlas; give another address.")
 
 
-def questions() -> frozenset[str]:
-    """Methods of `Atlas` that a server answers as frames."""
-    return frozenset(
-        name
-        for name, member in inspect.getmembers(RemoteAtlas, inspect.isfunction)
-        if not name.startswith("_") and name != "close" and hasattr(Atlas, name)
-    )
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RemoteModel(ModelRow):
+    """A model of a server's atlas. It answers `MODEL_QUESTIONS` as `Model` does: same arguments, answers and errors."""
+
+    atlas: RemoteAtlas = field(repr=False)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(self.atlas.ask, _question(MODEL_QUESTIONS, name), model=self.model_id)
+
+
+def _question(questions: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
+    if name not in questions:
+        raise AttributeError(f"{name!r} is not answered over HTTP; {', '.join(sorted(questions))} are.")
+    return questions[name]
 
 
 def _encoded(value: Any) -> Any:
     """An argument as JSON has it; a picture as a PNG in base64."""
-    if not isinstance(value, np.ndarray):
-        return value
-    file = io.BytesIO()
-    Pictures.fromarray(value).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    if isinstance(value, np.ndarray) and value.ndim == 3:
+        file = io.BytesIO()
+        Pictures.fromarray(value).save(file, "PNG")
+        return base64.b64encode(file.getvalue()).decode()
+    if isinstance(value, np.ndarray | pl.Series):
+        return value.to_list() if isinstance(value, pl.Series) else value.tolist()
+    return list(value) if isinstance(value, range) else value

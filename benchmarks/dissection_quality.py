@@ -79,7 +79,7 @@ class Laboratory:
             Store.open(str(self.atlas), read_only=True) as store,
             Atlas.open(str(self.atlas), home=self.home) as opened,
         ):
-            text = opened.model(model_id)["config"]
+            text = opened.model(model_id).config
             yield Found(store, opened, model_id, IngestConfig.model_validate_json(text), self.dataset.stimuli.height)
 
 
@@ -127,7 +127,8 @@ def against_a_list(home: Path) -> dict[str, float]:
         with room.found(model_id) as found:
             first = {
                 method: dict(
-                    found.atlas.voxel_labels(model_id, found.voxels.tolist(), method=method, first=1)
+                    found.atlas.model(model_id)
+                    .voxel_labels(found.voxels.tolist(), method=method, first=1)
                     .select("voxel", "label")
                     .iter_rows()
                 )
@@ -183,12 +184,14 @@ def category_maps(home: Path) -> dict[str, float]:
 def _map_correlations(room: Laboratory, found: Found) -> dict[str, dict[str, float]]:
     """Method → category → Pearson correlation over the voxels that both methods label."""
     model = found.atlas.model(found.model_id)
-    truth = response_truth(Evidence.of(model, room.dataset), room.dataset.contents(), found.voxels)
+    truth = response_truth(
+        Evidence.of(model.model_id, found.config, room.dataset), room.dataset.contents(), found.voxels
+    )
     correlations: dict[str, dict[str, float]] = {}
     for method in ("brainlmm-eq2", "clip-msm"):
         correlations[method] = {}
         for (category,), true in truth.group_by("category", maintain_order=True):
-            shown = found.atlas.concept_map(str(category), model=found.model_id, by="labels", method=method).frame
+            shown = model.map(str(category), by="labels", method=method).frame
             both = shown.join(true, on="voxel").drop_nulls()
             correlations[method][str(category)] = float(pearsonr(both["similarity"], both["truth"]).statistic)
     return correlations

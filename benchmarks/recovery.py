@@ -96,7 +96,7 @@ def main() -> None:
     ):
         model = atlas.model("simulated/S1/lite")
         found = Found(
-            store, atlas, model["model_id"], IngestConfig.model_validate_json(model["config"]), dataset.stimuli.height
+            store, atlas, model.model_id, IngestConfig.model_validate_json(model.config), dataset.stimuli.height
         )
         cache = FeatureCache(settings.home, lite, settings.batch_images)
         features = cache.get(dataset.stimuli["sha256"].to_list(), dataset.image, lambda _: None)
@@ -190,7 +190,7 @@ class Found:
     def hits(self, wordnet: WordNet, first: int, *, moved: bool) -> float:
         """Share of significant voxels tuned to categories with a right label among the first ones."""
         tuned = [int(v) for v in self.voxels[self.significant] if self.planted[int(v)] - {"contrast"}]
-        labels = self.atlas.voxel_labels(self.model_id, tuned, first=first)
+        labels = self.atlas.model(self.model_id).voxel_labels(tuned, first=first)
         of_voxel: dict[int, list[str]] = dict(labels.group_by("voxel").agg(pl.col("label")).iter_rows())
         order = np.random.default_rng(1).permutation(len(tuned)) if moved else np.arange(len(tuned))
         right = [

@@ -20,7 +20,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import doc_blocks
 import numpy as np
@@ -35,6 +34,7 @@ from voxel_atlas.api.report.analysis.statistics import paired
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Floats
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.model import Model
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets import open_dataset
 from voxel_atlas.ingest.run import ingest
@@ -59,7 +59,7 @@ def main() -> None:
     measured: dict[str, float] = {}
     if "demo" in arguments.parts:
         with Atlas.open(str(home / "atlas.duckdb"), home=home) as atlas:
-            model_id = first_model(atlas)["model_id"]
+            model_id = first_model(atlas).model_id
         with _fresh_home(home) as fresh:
             measured["report_s_5k"], measured["report_gib_5k"] = timed_report(fresh, model_id)
     if "large" in arguments.parts:
@@ -93,9 +93,9 @@ def _fresh_home(home: Path, *, atlas: bool = True) -> Iterator[Path]:
         yield fresh
 
 
-def first_model(atlas: Atlas) -> dict[str, Any]:
+def first_model(atlas: Atlas) -> Model:
     """The demo's own model of its first subject; `dissect` can have made others since."""
-    return atlas.models().filter(subject_id="simulated/S1").row(-1, named=True)
+    return atlas.model(atlas.models().filter(subject_id="simulated/S1")["model_id"][-1])
 
 
 def timed_report(home: Path, *options: str) -> tuple[float, float]:
@@ -194,9 +194,9 @@ def simulated_tests(home: Path, n_simulations: int, n_voxels: int = 200) -> tupl
     """Rejection rates of the paired tests of Fig. 2 on methods of which it is known whether they differ."""
     with Atlas.open(str(home / "atlas.duckdb"), home=home) as atlas:
         model = first_model(atlas)
-        voxels, vectors = atlas.unit_vectors(model["model_id"], "weights")
-        names, words = embedded_labels(atlas, model["backbone"])
-        first = first_labels(atlas, model["model_id"]).filter(pl.col("method") == METHODS[0])
+        voxels, vectors = model.unit_vectors("weights")
+        names, words = embedded_labels(atlas, model.backbone)
+        first = first_labels(atlas, model.model_id).filter(pl.col("method") == METHODS[0])
     rows = np.searchsorted(voxels, first["voxel"].to_numpy())
     right = pl.DataFrame({"label": names, "word": np.arange(len(names))})
     own = first.join(right, on="label", maintain_order="left")["word"].to_numpy()

@@ -30,6 +30,7 @@ from voxel_atlas.api.graphql.schema import schema
 from voxel_atlas.api.graphql.watch import Watch
 from voxel_atlas.api.http.server import PATIENCE_S
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.similarity import VoxelHits
 from voxel_atlas.atlas.store.links import Result, Transaction
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -57,10 +58,11 @@ CLIENTS = 8
 def answer_times(home: Path, words: list[str]) -> dict[str, float]:
     """Milliseconds of a question over HTTP, and of its search alone."""
     with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as opened:
-        opened.similar_voxels(words[0], first=21)
-        searches = [figures.timed(partial(opened.similar_voxels, w, first=21))[0] * 1e3 for w in words * 2][
-            len(words) :
-        ]
+
+        def search(word: str) -> VoxelHits:
+            return opened.model().similar(word, first=21)
+
+        searches = [figures.timed(partial(search, word))[0] * 1e3 for word in words * 2][len(words) :]
     with serving(home) as server:
         whole = asyncio.run(_one_by_one(server, words))
     return {"request": p50(whole), "search": p50(searches), "overhead": p50(whole) - p50(searches)}
@@ -78,10 +80,11 @@ def text_times(home: Path) -> dict[str, float]:
     """Milliseconds to embed words that are no labels, the first time and the second time."""
     texts = [f"a photograph of {word} number {n}" for n, word in enumerate(WORDS[:20])]
     with Atlas.open(str(home / "atlas.duckdb"), home=home) as opened:
-        space = opened.model()["backbone"]
-        opened.towers.concept(space, "a photograph of nothing at all")
+        space = opened.model().backbone
+        opened.text_towers.concept(space, "a photograph of nothing at all")
         first, second = (
-            [figures.timed(partial(opened.towers.concept, space, text))[0] * 1e3 for text in texts] for _ in range(2)
+            [figures.timed(partial(opened.text_towers.concept, space, text))[0] * 1e3 for text in texts]
+            for _ in range(2)
         )
     return {"text_new_ms_p50": p50(first), "text_cached_ms_p50": p50(second)}
 
@@ -193,8 +196,8 @@ def measure(home: Path, scratch: Path, only: set[str], sizes: SimpleNamespace) -
     rows: list[figures.Row] = []
     demo = _copied(home, scratch / "demo")
     with Atlas.open(str(demo / "atlas.duckdb"), home=demo) as opened:
-        words = opened.labels("", first=150)["label"].to_list()
-        n_voxels = int(opened.model()["n_voxels"])
+        words = opened.model().labels(first=150).frame["label"].to_list()
+        n_voxels = opened.model().n_voxels
 
     def times(name: str, at: Path, some: list[str]) -> float:
         took = answer_times(at, some)

@@ -2,7 +2,7 @@
 
 >>> import voxel_atlas as va
 >>> with va.open("atlas.duckdb") as atlas:
-...     atlas.similar_voxels("cake", first=5).frame
+...     atlas.model().similar("cake", first=5).frame
 
 The five packages are the folders beside this one, which are linked here, so that only this name is imported.
 """

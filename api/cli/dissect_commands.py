@@ -105,17 +105,17 @@ class _Fitted:
 
 def _fitted(store: "Store", settings: Settings, job: _Job, changes: dict[str, Any]) -> _Fitted:
     from ...atlas.backbones import load
-    from ...atlas.search.catalogue import Catalogue
+    from ...atlas.search.atlas import Atlas
 
-    row = Catalogue(store, home=settings.home).model(job.model)
-    old = IngestConfig.model_validate_json(row["config"])
+    fitted = Atlas(store, home=settings.home).model(job.model)
+    old = IngestConfig.model_validate_json(fitted.config)
     # A model that was fitted without labels is dissected all the same when one asks for it.
     voxels = {"dissect": "significant"} if old.dissect == "none" else {}
     config = IngestConfig.model_validate({**old.model_dump(), **voxels, **_with_methods(old, changes)})
     backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
     same = config.label_backbone == config.backbone
     label_backbone = backbone if same else load(config.label_backbone, device=settings.device, home=settings.home)
-    return _Fitted(row["model_id"], config, _dataset(config, settings), backbone, label_backbone)
+    return _Fitted(fitted.model_id, config, _dataset(config, settings), backbone, label_backbone)
 
 
 def _with_methods(old: IngestConfig, changes: dict[str, Any]) -> dict[str, Any]:

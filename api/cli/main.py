@@ -141,16 +141,16 @@ def query(
     from .console import show
 
     with open_atlas(atlas) as opened:
-        hits = opened.similar_voxels(
+        owner = opened.model(model)
+        hits = owner.similar(
             concept,
-            model=model,
             rois=tuple(roi or ()),
             by=by.lower(),
             first=first,
             significant=significant,
             min_r2=min_r2,
         )
-        labels = opened.voxel_labels(hits.model_id, hits.frame["voxel"].to_list(), first=5)
+        labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
     frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
     columns = ["subject_id", "voxel", "rois", "similarity", "r2", "labels"]

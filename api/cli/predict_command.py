@@ -33,7 +33,7 @@ def predict(
 ) -> None:
     """Predict every voxel's response to an image, in z-scored beta."""
     from ...atlas.backbones import load
-    from ...atlas.search.concepts import Towers
+    from ...atlas.search.concepts import TextTowers
     from ...ingest.datasets.image_files import read_picture
     from .console import show
 
@@ -41,13 +41,13 @@ def predict(
     pixels = read_picture(image)
     with open_atlas(atlas) as opened:
         loader = partial(load, weights=weights, device=settings.device)
-        opened.towers = Towers(opened.store, settings.home, loader)
+        opened.text_towers = TextTowers(opened.store, settings.home, loader)
         owner = opened.model(model)
-        frame = opened.predict(pixels, model=owner["model_id"], rois=tuple(roi or ()))
+        frame = owner.predict(pixels, rois=tuple(roi or ()))
         strongest = frame.sort("response", "voxel", descending=[True, False])
         chosen = strongest.head(first or (20 if style == "table" else strongest.height))
-        described = opened.voxels(owner["model_id"], chosen["voxel"].to_list())
+        described = owner.voxels(chosen["voxel"].to_list())
     answers = chosen.join(described, on="voxel", maintain_order="left")
     show(output, answers.select("subject_id", "voxel", "rois", "response", "r2", "q"), style)
-    note = " · [yellow]simulated subject[/yellow]" if owner["simulated"] else ""
-    screen.print(f"{owner['model_id']} · {frame.height:,} voxels{note}", highlight=False)
+    note = " · [yellow]simulated subject[/yellow]" if owner.simulated else ""
+    screen.print(f"{owner.model_id} · {frame.height:,} voxels{note}", highlight=False)

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.console import Console
 from .options import AtlasOption, CsvOption, JsonOption, open_atlas, settings_of, style_of
 
 if TYPE_CHECKING:
+    from ...atlas.search.model import Model
     from ..report.study import Options
 
 screen, output = Console(stderr=True), Console()
@@ -101,9 +102,9 @@ def compare(
         screen.print(f"wrote {out / 'index.html'}", highlight=False)
 
 
-def _command(models: list[dict[str, Any]], out: Path, options: "Options") -> list[str]:
+def _command(models: "list[Model]", out: Path, options: "Options") -> list[str]:
     """The command line that makes the same report again."""
-    given = [str(model["model_id"]) for model in models]
+    given = [model.model_id for model in models]
     given += ["--labels", str(options.labels)] if options.labels else []
     for name, values in (("--category", options.categories), ("--concept", options.concepts)):
         given += [part for value in values for part in (name, value)]

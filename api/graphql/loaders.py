@@ -7,7 +7,7 @@ import polars as pl
 from strawberry.dataloader import DataLoader
 
 from ...atlas.search.atlas import Atlas
-from ...atlas.search.label_table import LabelTable
+from ...atlas.search.tables.label_table import LabelTable
 
 Row = dict[str, Any]
 
@@ -47,19 +47,20 @@ class Loaders:
         """The method that is meant and a model's labels by it, looked up once for the request."""
         key = (model_id, method)
         if key not in self._labels:
-            chosen = self._atlas.method(self._atlas.model(model_id), method)
-            self._labels[key] = (chosen, self._atlas.label_table(model_id, chosen))
+            model = self._atlas.model(model_id)
+            chosen = model.method(method)
+            self._labels[key] = (chosen, model.label_table(chosen))
         return self._labels[key]
 
     async def _load_images(self, keys: Sequence[ImageKey]) -> list[list[Row]]:
         def frame(some: ImageKey, members: list[Any]) -> pl.DataFrame:
-            return self._atlas.top_images(some.model_id, members, first=some.first)
+            return self._atlas.model(some.model_id).top_images(members, first=some.first)
 
         return _batched(keys, "voxel", frame)
 
     async def _load_neighbours(self, keys: Sequence[NeighbourKey]) -> list[list[Row]]:
         def frame(some: NeighbourKey, members: list[Any]) -> pl.DataFrame:
-            return self._atlas.neighbours(members, some.model_id, first=some.first)
+            return self._atlas.model(some.model_id).neighbours(members, first=some.first)
 
         return _batched(keys, "of", frame)
 

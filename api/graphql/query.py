@@ -167,12 +167,12 @@ class Query:
         if models is not None:
             if model is not None:
                 raise BadInputError("Give `model` or `models`, not both.")
-            last = across.Place(cursor.score, cursor.model_id, cursor.key) if cursor else None
-            hits = across.similar_voxels(atlas, models, after=last, **wanted)
+            last = across.LastRow(cursor.score, cursor.model_id, cursor.key) if cursor else None
+            hits = across.similar_voxels([atlas.model(each) for each in models], after=last, **wanted)
         else:
             behind = (cursor.score, cursor.key) if cursor else None
             # Pages of one list are pages of one model, also when a newer model was finished between them.
-            hits = atlas.similar_voxels(model=cursor.model_id if cursor else model, after=behind, **wanted)
+            hits = atlas.model(cursor.model_id if cursor else model).similar(after=behind, **wanted)
         edges = [
             relay.Edge(
                 node=node,
@@ -185,10 +185,10 @@ class Query:
             edges=edges,
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
-            model_id=owners[0]["model_id"],
-            model_ids=[owner["model_id"] for owner in owners],
-            subject_id=owners[0]["subject_id"],
-            simulated=any(owner["simulated"] for owner in owners),
+            model_id=owners[0].model_id,
+            model_ids=[owner.model_id for owner in owners],
+            subject_id=owners[0].subject_id,
+            simulated=any(owner.simulated for owner in owners),
             by=By(hits.by),
             readout=Readout(hits.readout) if hits.readout else None,
             method=hits.method,
@@ -207,29 +207,28 @@ class Query:
         """Labels and how common they are."""
         asked = question("labels", search, model)
         cursor = Cursor.decode(after, asked) if after else None
-        hits = info.context.atlas.label_page(
+        # As with voxels: pages of one list are pages of one model, and here of one generation.
+        owner = info.context.atlas.model(cursor.model_id if cursor else model)
+        hits = owner.labels(
             search,
-            # As with voxels: pages of one list are pages of one model, and here of one generation.
-            model=cursor.model_id if cursor else model,
             first=page_size(first) + 1,
             after=(int(cursor.score), cursor.key) if cursor else None,
             generation=cursor.generation if cursor else None,
         )
         edges = [
             relay.Edge(
-                node=label_of(info, hits, row),
+                node=label_of(owner, hits, row),
                 cursor=Cursor(row["n_voxels"], row["label_id"], hits.model_id, hits.generation, asked).encode(),
             )
             for row in hits.frame.head(first).iter_rows(named=True)
         ]
-        owner = info.context.atlas.model(hits.model_id)
         return LabelConnection(
             edges=edges,
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
             model_id=hits.model_id,
-            subject_id=owner["subject_id"],
-            simulated=owner["simulated"],
+            subject_id=owner.subject_id,
+            simulated=owner.simulated,
             method=hits.method,
             generation=hits.generation,
         )

@@ -102,11 +102,11 @@ class Doors:
     def values(self, request: Request) -> Content:
         """One value per voxel and the colours for them."""
         shown = value_map(self.atlas, map_request(request))
-        place = self.places.of_model(shown.model["model_id"])
+        place = self.places.of_model(shown.model.model_id)
         header = {
-            "model": shown.model["model_id"],
-            "subject": shown.model["subject_id"],
-            "simulated": shown.model["simulated"],
+            "model": shown.model.model_id,
+            "subject": shown.model.subject_id,
+            "simulated": shown.model.simulated,
             "title": shown.title,
             "unit": shown.unit,
             "readout": shown.readout,
@@ -128,10 +128,10 @@ class Doors:
         """The first label of every voxel, as a number in a list of labels; -1 for none."""
         model, method = (request.query_params.get(name) for name in ("model", "method"))
         top = top_labels(self.atlas, model, method)
-        label = np.full(self.places.of_model(top.model["model_id"]).n_voxels, -1, np.int32)
+        label = np.full(self.places.of_model(top.model.model_id).n_voxels, -1, np.int32)
         label[top.voxels] = top.label
         header = {
-            "model": top.model["model_id"],
+            "model": top.model.model_id,
             "method": top.method,
             "labels": top.labels,
             "counts": top.counts,
@@ -145,7 +145,7 @@ class Doors:
         shown = colour_map(self.atlas, model, self.atlas.home, method)
         trust = shown.colours.trustworthiness
         header = {
-            "model": shown.model["model_id"],
+            "model": shown.model.model_id,
             "labels": shown.top.labels,
             "legend": [text for text, _ in shown.legend],
             "trustworthiness": trust if math.isfinite(trust) else None,
@@ -206,19 +206,20 @@ class Doors:
     def _load_indexes(self) -> None:
         for model_id in self.atlas.models()["model_id"]:
             with suppress(AtlasError):
-                self.atlas.unit_vectors(model_id)
+                self.atlas.model(model_id).unit_vectors()
 
     def _load_tables(self) -> None:
         for model_id in self.atlas.models()["model_id"]:
             with suppress(AtlasError):
-                self.atlas.voxels(model_id, [])
-                self.atlas.label_table(model_id)
+                model = self.atlas.model(model_id)
+                model.voxels([])
+                model.label_table()
 
     def _load_towers(self) -> None:
         for model_id in self.atlas.models()["model_id"]:
             # A model without a text tower, or one whose weights are elsewhere, says so when it is asked.
             with suppress(AtlasError):
-                self.atlas.similar_voxels("voxel", model=model_id, first=1)
+                self.atlas.model(model_id).similar("voxel", first=1)
 
     def close(self) -> None:
         """Wait for what runs."""

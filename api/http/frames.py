@@ -1,4 +1,4 @@
-"""Frames for programs: `POST /frames/QUESTION` runs a method of `Atlas` and answers with its frame as Arrow."""
+"""Frames for programs: `POST /frames/QUESTION` runs a method of `Atlas` or `Model` and answers with Arrow."""
 
 import functools
 import inspect
@@ -12,16 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...atlas.backbones.interface import Image
-from ...atlas.client import ABOUT, questions
+from ...atlas.client import ABOUT, ATLAS_QUESTIONS, MODEL_QUESTIONS
 from ...atlas.search.atlas import Atlas
 from ...schemas.errors import BadInputError, NotFoundError
 from ..graphql.uploaded_images import decode_image
 
 _MEDIA_TYPE = "application/vnd.apache.arrow.file"
+_QUESTIONS = {**ATLAS_QUESTIONS, **MODEL_QUESTIONS}
 
 
 class Frames:
-    """Answers the questions that `atlas.remote.RemoteAtlas` asks, for any program that reads Arrow."""
+    """Answers the questions that `atlas.client.RemoteAtlas` asks, for any program that reads Arrow."""
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
@@ -34,17 +35,19 @@ class Frames:
             BadInputError: The body is not a JSON object of the question's arguments.
         """
         question = request.path_params["question"]
-        if question not in questions():
-            raise NotFoundError(f"There is no question {question[:40]!r}; there are {', '.join(sorted(questions()))}.")
+        if question not in _QUESTIONS:
+            raise NotFoundError(f"There is no question {question[:40]!r}; there are {', '.join(sorted(_QUESTIONS))}.")
         try:
             given = _arguments(question).model_validate_json(request.state.body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the body"
             raise BadInputError(f"{question}: {place[:60]}: {first['msg']}.") from None
-        found = getattr(self._atlas, question)(**{name: getattr(given, name) for name in given.model_fields_set})
-        about = {} if isinstance(found, pl.DataFrame) else {**vars(found)}
-        frame: pl.DataFrame = about.pop("frame", found)
+        arguments = {name: getattr(given, name) for name in given.model_fields_set}
+        asked = self._atlas.model(arguments.pop("model", None)) if question in MODEL_QUESTIONS else self._atlas
+        answer = _QUESTIONS[question](asked, **arguments)
+        about = {} if isinstance(answer, pl.DataFrame) else {**vars(answer)}
+        frame: pl.DataFrame = about.pop("frame", answer)
         file = io.BytesIO()
         frame.write_ipc(file)
         return Response(file.getvalue(), 200, {ABOUT: json.dumps(about), "cache-control": "no-store"}, _MEDIA_TYPE)
@@ -52,9 +55,9 @@ class Frames:
 
 @functools.cache
 def _arguments(question: str) -> type[BaseModel]:
-    """The arguments of a method as a model; pictures come as text."""
-    fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(getattr(Atlas, question), eval_str=True).parameters.items():
+    """The arguments of a method as a pydantic model, and `model` where it is one of a model; pictures come as text."""
+    fields: dict[str, Any] = {"model": (str | None, None)} if question in MODEL_QUESTIONS else {}
+    for name, parameter in inspect.signature(_QUESTIONS[question], eval_str=True).parameters.items():
         if name != "self":
             picture = parameter.annotation in (Image, Image | None)
             kind = Annotated[Any, BeforeValidator(_picture)] if picture else parameter.annotation

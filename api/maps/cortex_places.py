@@ -131,7 +131,7 @@ class Places:
 
     def of_model(self, model: str | None) -> Place:
         """The place of a model's subject."""
-        return self.of_subject(str(self._atlas.model(model)["subject_id"]))
+        return self.of_subject(self._atlas.model(model).subject_id)
 
     def of_subject(self, subject_id: str) -> Place:
         """The place of a subject.

@@ -90,7 +90,7 @@ def on_cells(shown: ValueMap | ColourMap, place: Place, focus: Sequence[int] | N
             scale=shown.scale,
             title=shown.title,
             unit=shown.unit,
-            note=_note(shown.model["model_id"], simulated=shown.model["simulated"]),
+            note=_note(shown.model.model_id, simulated=shown.model.simulated),
             alpha=None if alpha is None else place.on_surface(shown.voxels, alpha),
         )
     top = shown.top
@@ -101,7 +101,7 @@ def on_cells(shown: ValueMap | ColourMap, place: Place, focus: Sequence[int] | N
         title="First labels, coloured by meaning",
         unit="",
         note=f"trustworthiness {shown.colours.trustworthiness:.2f}, "
-        + _note(top.model["model_id"], simulated=top.model["simulated"]),
+        + _note(top.model.model_id, simulated=top.model.simulated),
         alpha=None if alpha is None else place.on_surface(top.voxels, alpha),
         legend=shown.legend,
     )

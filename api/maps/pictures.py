@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+import threading
 from dataclasses import astuple, dataclass
 
-from ...atlas.search.recent import Recent
+from cachetools import LRUCache
+
 from ...schemas.errors import NotFoundError
 from ...viz.render import flatmap
 from ..http.picture_files import PictureFiles
@@ -61,8 +63,12 @@ class Pictures:
 
     def __init__(self, places: Places, files: PictureFiles) -> None:
         self._places, self._files = places, files
-        self._asked: Recent[str, Asked] = Recent(KEPT_BYTES, lambda asked: asked.nbytes)
-        self._rendered: Recent[str, Content] = Recent(KEPT_BYTES, lambda content: len(content.body))
+        # One that alone is larger than all that may be kept counts as all.
+        self._asked: LRUCache[str, Asked] = LRUCache(KEPT_BYTES, lambda asked: min(asked.nbytes, KEPT_BYTES))
+        self._rendered: LRUCache[str, Content] = LRUCache(
+            KEPT_BYTES, lambda content: min(len(content.body), KEPT_BYTES)
+        )
+        self._lock = threading.Lock()
 
     def ask(self, shown: ValueMap | ColourMap, look: Look) -> Picture:
         """Give a map an address.
@@ -70,14 +76,15 @@ class Pictures:
         Raises:
             NotFoundError: The subject has no flat map, no such view, or no voxel of the number that is to be marked.
         """
-        place = self._places.of_model(shown.model["model_id"])
+        place = self._places.of_model(shown.model.model_id)
         if look.mark is not None:
             place.cell(look.mark)
         tall = height(shown, place, look)
         parts = [shown.canonical, *astuple(look), flatmap.RENDERER_VERSION]
         sha256 = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         picture = Picture(sha256, look.suffix, look.width, tall)
-        self._asked.put(sha256, Asked(shown, picture, look))
+        with self._lock:
+            self._asked[sha256] = Asked(shown, picture, look)
         return picture
 
     def fetch(self, sha256: str, suffix: str) -> Content:
@@ -87,10 +94,10 @@ class Pictures:
             NotFoundError: Nobody asked for it lately.
         """
         name = f"{sha256}.{suffix}"
-        content = self._rendered.get(name)
-        if content is not None:
-            return content
-        asked = self._asked.get(sha256)
+        with self._lock:
+            if (content := self._rendered.get(name)) is not None:
+                return content
+            asked = self._asked.get(sha256)
         # Only what can be one of our names is looked for on disk.
         body = self._files.get(name) if _SHA256.fullmatch(sha256) and suffix in MEDIA_TYPES else None
         if body is None:
@@ -99,9 +106,10 @@ class Pictures:
             body = self._render(asked)
             self._files.put(name, body)
         content = Content(body, MEDIA_TYPES[suffix], IMMUTABLE, compressible=suffix == "svg").prepare()
-        self._rendered.put(name, content)
+        with self._lock:
+            self._rendered[name] = content
         return content
 
     def _render(self, asked: Asked) -> bytes:
-        place = self._places.of_model(asked.shown.model["model_id"])
+        place = self._places.of_model(asked.shown.model.model_id)
         return draw(on_cells(asked.shown, place, asked.look.focus), place.surface, asked.look, place)

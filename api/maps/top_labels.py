@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -14,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
 from ...ingest.stages.encode import FeatureCache
 from ...schemas.errors import BadInputError
 from ...viz.render.label_colours import LabelColours, kept, label_colours
@@ -33,7 +33,7 @@ class TopLabels:
     """The first label of every voxel that has one.
 
     Attributes:
-        model: The row of `Atlas.models`.
+        model: Whose labels they are.
         method: The scorer.
         voxels: (n,) int32 voxel numbers.
         labels: Different labels, those of most voxels first.
@@ -42,7 +42,7 @@ class TopLabels:
         generation: Number of the atlas's state.
     """
 
-    model: Mapping[str, Any]
+    model: Model
     method: str
     voxels: NDArray[np.int32]
     labels: tuple[str, ...]
@@ -59,14 +59,14 @@ class ColourMap:
     colours: LabelColours
 
     @property
-    def model(self) -> Mapping[str, Any]:
-        """The row of `Atlas.models`."""
+    def model(self) -> Model:
+        """Whose labels they are."""
         return self.top.model
 
     @property
     def canonical(self) -> str:
         """All that the colours of a picture depend on, as text: what its address is the hash of."""
-        return json.dumps(["labels", self.model["model_id"], self.top.method, self.top.generation])
+        return json.dumps(["labels", self.model.model_id, self.top.method, self.top.generation])
 
     @property
     def rgb(self) -> NDArray[np.float32]:
@@ -86,17 +86,16 @@ def top_labels(atlas: Atlas, model: str | None, method: str | None = None) -> To
         NotFoundError: There is no such model.
         BadInputError: It was not labelled by that method.
     """
-    row = atlas.model(model)
-    generation, method = atlas.store.generation(), atlas.method(row, method)
-    frame = atlas.store.frame(
-        "SELECT voxel, label FROM top_label WHERE model_id = ? AND method = ? ORDER BY voxel", [row["model_id"], method]
-    )
+    owner = atlas.model(model)
+    generation, method = atlas.store.generation(), owner.method(method)
+    sql = "SELECT voxel, label FROM top_label WHERE model_id = ? AND method = ? ORDER BY voxel"
+    frame = atlas.store.frame(sql, [owner.model_id, method])
     common = frame.group_by("label").len().sort(["len", "label"], descending=[True, False])
     places = common.select("label").with_row_index("place")
     label = frame.join(places, on="label", maintain_order="left")["place"].cast(pl.Int32).to_numpy()
     voxels = frame["voxel"].cast(pl.Int32).to_numpy()
     return TopLabels(
-        row, method, voxels, tuple(common["label"]), label, tuple(int(n) for n in common["len"]), generation
+        owner, method, voxels, tuple(common["label"]), label, tuple(int(n) for n in common["len"]), generation
     )
 
 
@@ -115,38 +114,38 @@ def colour_map(atlas: Atlas, model: str | None, home: Path, method: str | None =
         MissingWeightsError: Features are not kept and the network's weights are not on this machine.
     """
     top = top_labels(atlas, model, method)
-    row = top.model
-    if not row["finished"]:
+    owner = top.model
+    if not owner.finished:
         raise BadInputError(
-            f"The ingest of {row['model_id']} has not finished; its labels get their colours when all are known."
+            f"The ingest of {owner.model_id} has not finished; its labels get their colours when all are known."
         )
-    labels, vectors = _embedded(atlas, row)
+    labels, vectors = _embedded(atlas, owner)
     # Models of one name in two atlases of one home have different labels, and so different files.
     state = hashlib.sha256("\n".join(labels).encode()).hexdigest()[:12]
-    path = home / FOLDER / f"{quote(str(row['model_id']), safe='')}-{state}.npz"
-    return ColourMap(top, kept(path, lambda: label_colours(_images(atlas, row, home), labels, vectors)))
+    path = home / FOLDER / f"{quote(owner.model_id, safe='')}-{state}.npz"
+    return ColourMap(top, kept(path, lambda: label_colours(_images(atlas, owner, home), labels, vectors)))
 
 
-def _embedded(atlas: Atlas, row: Mapping[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
+def _embedded(atlas: Atlas, model: Model) -> tuple[list[str], NDArray[np.float32]]:
     """All labels of a model and their embeddings, (n, dim)."""
-    values = [row["label_backbone"], row["model_id"]]
+    values = [model.label_backbone, model.model_id]
     sql = (
         " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = ? AND label_id IN "
         "(SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY l.lemma"
     )
     labels: list[str] = atlas.store.frame("SELECT l.lemma" + sql, values)["lemma"].to_list()
     if not labels:
-        raise BadInputError(f"{row['model_id']} has no labels, so there is nothing to colour.")
+        raise BadInputError(f"{model.model_id} has no labels, so there is nothing to colour.")
     dim = int(atlas.store.frame("SELECT max(len(e.vector)) AS n" + sql.partition(" ORDER")[0], values)["n"][0])
     return labels, atlas.store.vectors("SELECT e.vector" + sql, values, dim)
 
 
-def _images(atlas: Atlas, row: Mapping[str, Any], home: Path) -> NDArray[np.float32]:
+def _images(atlas: Atlas, model: Model, home: Path) -> NDArray[np.float32]:
     """Embeddings of the model's images, or of 5,120 of them, in the space of its labels."""
-    split = atlas.store.frame("SELECT stimulus_id FROM split WHERE model_id = ?", [row["model_id"]])
+    split = atlas.store.frame("SELECT stimulus_id FROM split WHERE model_id = ?", [model.model_id])
     known = atlas.store.frame("SELECT DISTINCT ON (stimulus_id) stimulus_id, uri, sha256 FROM stimulus")
     images = split.join(known, on="stimulus_id", maintain_order="left")
-    backbone = atlas.towers.backbone(row["label_backbone"])
+    backbone = atlas.text_towers.backbone(model.label_backbone)
     cache = FeatureCache(home, backbone, batch_images=8)
     starts = np.arange(0, len(images), _GROUP)
     chosen = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).round().astype(int))]

@@ -1,15 +1,14 @@
 """Maps: one value per voxel for a concept, a metric or a label, with the colours that suit it."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError
 from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
 
@@ -47,7 +46,7 @@ class ValueMap:
     """Values of a model's voxels and how to show them."""
 
     request: MapRequest
-    model: Mapping[str, Any]
+    model: Model
     voxels: NDArray[np.int32]
     """(n,) voxel numbers."""
     values: NDArray[np.float32]
@@ -65,7 +64,7 @@ class ValueMap:
     @property
     def canonical(self) -> str:
         """All that the colours of a picture depend on, as text: what its address is the hash of."""
-        parts = {**asdict(self.request), "model": self.model["model_id"], "readout": self.readout}
+        parts = {**asdict(self.request), "model": self.model.model_id, "readout": self.readout}
         return json.dumps({**parts, "generation": self.generation}, sort_keys=True)
 
 
@@ -80,30 +79,30 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     generation = atlas.generation()
     readout = method = None
     if request.concept:
-        hits = atlas.concept_map(request.concept, model=model["model_id"], by=request.by, readout=request.readout)
+        hits = model.map(request.concept, by=request.by, readout=request.readout)
         frame, column, quantity = hits.frame, "similarity", "contrast" if " - " in request.concept else "similarity"
         title, unit, readout = request.concept.strip(), "cosine similarity", hits.readout
         method = hits.method
     elif request.label:
-        frame = atlas.metric_map(f"label_probability:{request.label}", model=model["model_id"])
+        frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
-        method = atlas.method(model)
+        method = model.method()
     else:
-        frame = atlas.metric_map(str(request.metric), model=model["model_id"])
+        frame = model.metric_map(str(request.metric))
         column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
     voxels = frame["voxel"].to_numpy().astype(np.int32)
     values = frame[column].cast(float).to_numpy().astype(np.float32)
     if request.significant:
-        q = _of(atlas, "q", model["model_id"], voxels)
+        q = _of(model, "q", voxels)
         values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
-    alpha = _opacity(_of(atlas, request.alpha, model["model_id"], voxels)) if request.alpha else None
+    alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, generation)
 
 
-def _of(atlas: Atlas, metric: str, model_id: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:
+def _of(model: Model, metric: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:
     """A metric of these voxels, (n,); NaN where it is not known."""
-    frame = atlas.metric_map(metric, model=model_id)
+    frame = model.metric_map(metric)
     known = pl.DataFrame({"voxel": voxels}).join(frame, on="voxel", how="left", maintain_order="left")
     return known["value"].cast(pl.Float32).fill_null(np.nan).to_numpy()
 

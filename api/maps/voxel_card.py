@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import math
 
 import numpy as np
@@ -11,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
 from ...schemas.config import LABELLED_BY
 from ...schemas.errors import NotFoundError
 from ...viz.render.card import Card, Ranking, Tile
@@ -30,41 +30,44 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
     Raises:
         NotFoundError: no such model, or it has not fitted that voxel.
     """
-    row = atlas.model(model)
-    model_id = row["model_id"]
-    known = atlas.voxels(model_id, [voxel])
-    if known.is_empty():
-        raise NotFoundError(f"{model_id} has not fitted voxel {voxel}; its table `encoding` lists those that it has.")
-    about, config = known.row(0, named=True), json.loads(row["config"])
+    owner = atlas.model(model)
+    about, config = _known(owner, voxel).row(0, named=True), owner.settings
     regions = ", ".join(about["rois"] or []) or "no region"
     return Card(
-        title=f"{row['subject_id']} · voxel {voxel} · {regions}",
-        simulated=bool(row["simulated"]),
+        title=f"{owner.subject_id} · voxel {voxel} · {regions}",
+        simulated=owner.simulated,
         facts=[
-            ("model", model_id),
+            ("model", owner.model_id),
             *((name, _number(about[key])) for name, key in _QUALITY.items()),
             ("", "responses are predicted, in z-scored beta"),
         ],
-        tiles=[_tile(atlas, image) for image in atlas.top_images(model_id, [voxel]).iter_rows(named=True)],
-        rankings=_rankings(atlas, model_id, voxel),
+        tiles=[_tile(atlas, image) for image in owner.top_images([voxel]).iter_rows(named=True)],
+        rankings=_rankings(atlas, owner, voxel),
         settings=[(name, _setting(config[name])) for name in LABELLED_BY if name in config],
     )
 
 
 def card_row(atlas: Atlas, model: str | None, voxel: int) -> pl.DataFrame:
-    """What is known of a voxel as one row: what `Atlas.voxels` gives, labels, top_images and captions, best first.
+    """What is known of a voxel as one row: what `Model.voxels` gives, labels, top_images and captions, best first.
 
     Raises:
         NotFoundError: no such model, or it has not fitted that voxel.
     """
-    model_id = atlas.model(model)["model_id"]
-    known = atlas.voxels(model_id, [voxel])
-    if known.is_empty():
-        raise NotFoundError(f"{model_id} has not fitted voxel {voxel}; its table `encoding` lists those that it has.")
-    labels = atlas.voxel_labels(model_id, [voxel], first=_FIRST_LABELS)["label"]
-    images = atlas.top_images(model_id, [voxel])
+    owner = atlas.model(model)
+    known = _known(owner, voxel)
+    labels = owner.voxel_labels([voxel], first=_FIRST_LABELS)["label"]
+    images = owner.top_images([voxel])
     lists = {"labels": labels, "top_images": images["stimulus_id"], "captions": images["caption"]}
     return known.with_columns(pl.Series(name, [values], pl.List(pl.String)) for name, values in lists.items())
+
+
+def _known(owner: Model, voxel: int) -> pl.DataFrame:
+    known = owner.voxels([voxel])
+    if known.is_empty():
+        raise NotFoundError(
+            f"{owner.model_id} has not fitted voxel {voxel}; its table `encoding` lists those that it has."
+        )
+    return known
 
 
 _QUALITY = {"R²": "r2", "r": "r", "q": "q", "noise ceiling": "noise_ceiling"}
@@ -93,17 +96,16 @@ def _tile(atlas: Atlas, image: dict[str, object]) -> Tile:
     return Tile(picture, int(str(image["rank"])), float(str(image["response"])), str(image["caption"] or ""), bool(box))
 
 
-def _rankings(atlas: Atlas, model_id: str, voxel: int) -> list[Ranking]:
+def _rankings(atlas: Atlas, owner: Model, voxel: int) -> list[Ranking]:
     """The voxel's labels by every method that labelled it, the model's own first."""
-    own = atlas.method(atlas.model(model_id))
-    found = atlas.sql(
+    labels = atlas.sql(
         "SELECT method, label, score, probability FROM voxel_label WHERE model_id = ? AND voxel = ? AND rank <= ? "
         "ORDER BY method != ?, method, rank",
-        [model_id, voxel, _FIRST_LABELS, own],
+        [owner.model_id, voxel, _FIRST_LABELS, owner.method()],
     )
     return [
         Ranking(str(method), list(rows.select(pl.exclude("method")).iter_rows()))
-        for (method,), rows in found.group_by("method", maintain_order=True)
+        for (method,), rows in labels.group_by("method", maintain_order=True)
     ]
 
 

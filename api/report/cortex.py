@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from ...atlas.search.model import Model
 from ...viz.render import flatmap, inflated
 from ...viz.render.overlay import Outlines
 from ..maps.cortex_places import Place
@@ -10,7 +11,7 @@ from ..maps.top_labels import colour_map
 from ..maps.value_maps import MapRequest, ValueMap, value_map
 from . import figures
 from .section import Section, about_simulated
-from .study import Model, Study
+from .study import Study
 
 WIDTH = 1024
 
@@ -21,7 +22,7 @@ def figure_4(study: Study) -> Section:
     tables: list[pl.DataFrame] = []
     for number, model in enumerate(study.models, 1):
         with section.may_lack():
-            place = study.places.of_model(model["model_id"])
+            place = study.places.of_model(model.model_id)
             with section.may_lack():
                 _colours(section, study, model, place, number)
             tables.append(_concepts(section, study, model, place, number))
@@ -32,22 +33,22 @@ def figure_4(study: Study) -> Section:
 
 def _colours(section: Section, study: Study, model: Model, place: Place, number: int) -> None:
     method = study.methods(model)[0]
-    shown = colour_map(study.atlas, model["model_id"], study.settings.home, method)
+    shown = colour_map(study.atlas, model.model_id, study.settings.home, method)
     cells = on_cells(shown, place)
     flat = flatmap.render_colours(cells.values, place.pixels(WIDTH), outlines=_lines(place), legend_names=shown.legend)
     solid = inflated.render_colours(cells.values, inflated.view(place.surface, width=WIDTH))
     section.draw(
         f"fig4_colours_{number}",
-        figures.pictures({f"{model['model_id']}, {method}": flat, "inflated": solid}, scales={}),
+        figures.pictures({f"{model.model_id}, {method}": flat, "inflated": solid}, scales={}),
         f"Fig. 4: each voxel in the colour of its first label by {method}; labels near in meaning have near colours "
-        f"(UMAP of {model['label_backbone']}'s space in three dimensions, trustworthiness "
+        f"(UMAP of {model.label_backbone}'s space in three dimensions, trustworthiness "
         f"{shown.colours.trustworthiness:.2f}). Named: the {len(shown.legend)} commonest labels. "
         f"n = {len(shown.top.voxels):,} voxels.{about_simulated(model)}",
     )
     rgb = shown.colours.of(shown.top.labels)
     section.tables[f"fig4_colours_{number}"] = pl.DataFrame(
         {
-            "model_id": [model["model_id"]] * len(rgb),
+            "model_id": [model.model_id] * len(rgb),
             "label": shown.top.labels,
             "n_voxels": shown.top.counts,
             **{name: rgb[:, part] for part, name in enumerate(("red", "green", "blue"))},
@@ -56,13 +57,13 @@ def _colours(section: Section, study: Study, model: Model, place: Place, number:
 
 
 def _concepts(section: Section, study: Study, model: Model, place: Place, number: int) -> pl.DataFrame:
-    by = "weights" if model["has_text"] else "labels"
+    by = "weights" if model.has_text else "labels"
     frames, flat, scales = [], dict[str, bytes](), {}
     for concept in study.options.concepts:
-        shown = value_map(study.atlas, MapRequest(concept=concept, model=model["model_id"], by=by))
+        shown = value_map(study.atlas, MapRequest(concept=concept, model=model.model_id, by=by))
         frames.append(
             pl.DataFrame({"voxel": shown.voxels, "similarity": shown.values}).select(
-                pl.lit(model["model_id"]).alias("model_id"), pl.lit(concept).alias("concept"), "voxel", "similarity"
+                pl.lit(model.model_id).alias("model_id"), pl.lit(concept).alias("concept"), "voxel", "similarity"
             )
         )
         scales[concept] = shown.scale, f"similarity to {concept} (cosine)"
@@ -70,7 +71,7 @@ def _concepts(section: Section, study: Study, model: Model, place: Place, number
     section.draw(
         f"fig4_concepts_{number}",
         figures.pictures(flat, scales=scales, columns=2),
-        f"Similarity of voxels to concepts, {model['model_id']}, by {by}; n = {frames[0].height:,} voxels. Each map "
+        f"Similarity of voxels to concepts, {model.model_id}, by {by}; n = {frames[0].height:,} voxels. Each map "
         f"has a range of its own, centred on 0. Lines: regions.{about_simulated(model)}",
     )
     return pl.concat(frames)

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...atlas.search.model import Model
 from ...schemas.errors import NotFoundError
 from ..maps.value_maps import MapRequest, value_map
 from . import figures
@@ -11,7 +12,7 @@ from .analysis.refit import learning_curve, sampled, shuffled_control
 from .analysis.statistics import interval
 from .cortex import bare_map
 from .section import Section, Shown, about_simulated
-from .study import Model, Study
+from .study import Study
 
 
 def encoding(study: Study) -> Section:
@@ -22,14 +23,14 @@ def encoding(study: Study) -> Section:
         frame = study.atlas.store.frame(
             "SELECT model_id, subject_id, voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, alpha "
             "FROM voxel_quality WHERE model_id = ? ORDER BY voxel",
-            [model["model_id"]],
+            [model.model_id],
         )
         frames.append(frame)
     quality = pl.concat(frames)
     section.tables["encoding"] = quality
     section.shown.append(Shown("Scores on the test images, over fitted voxels.", _summary(quality)))
     panels = {
-        model["model_id"]: {
+        model.model_id: {
             name: rows["r2"].to_numpy()
             for name, rows in (
                 ("significant", frame.filter(pl.col("significant"))),
@@ -62,7 +63,7 @@ def controls(study: Study) -> Section:
             voxels = _sample(study, model, significant=False)
             features = study.features(model)
             frame = shuffled_control(study.evidence(model), features, voxels)
-            frames.append(frame.insert_column(0, pl.Series("model_id", [model["model_id"]] * frame.height)))
+            frames.append(frame.insert_column(0, pl.Series("model_id", [model.model_id] * frame.height)))
     if not frames:
         return section
     found = pl.concat(frames)
@@ -106,13 +107,13 @@ def _summary(quality: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sizes(study: Study) -> str:
-    counts = {f"{model['n_test']:,}" for model in study.models}
+    counts = {f"{model.n_test:,}" for model in study.models}
     return f"{' or '.join(sorted(counts))} test images."
 
 
 def _ceilings(section: Section, study: Study, frames: list[pl.DataFrame]) -> None:
     known = {
-        model["model_id"]: frame.drop_nulls("noise_ceiling")
+        model.model_id: frame.drop_nulls("noise_ceiling")
         for model, frame in zip(study.models, frames, strict=True)
         if frame["noise_ceiling"].drop_nulls().len()
     }
@@ -128,23 +129,21 @@ def _ceilings(section: Section, study: Study, frames: list[pl.DataFrame]) -> Non
 
 
 def _map(section: Section, study: Study, model: Model, number: int) -> None:
-    place = study.places.of_model(model["model_id"])
-    shown = value_map(study.atlas, MapRequest(metric="r2", model=model["model_id"], lo=0.0))
+    place = study.places.of_model(model.model_id)
+    shown = value_map(study.atlas, MapRequest(metric="r2", model=model.model_id, lo=0.0))
     section.draw(
         f"encoding_map_{number}",
-        figures.pictures(
-            {model["model_id"]: bare_map(shown, place)}, scales={model["model_id"]: (shown.scale, shown.unit)}
-        ),
-        f"R² on the flattened cortex of {model['subject_id']}; n = {len(shown.voxels):,} voxels. Lines: regions."
+        figures.pictures({model.model_id: bare_map(shown, place)}, scales={model.model_id: (shown.scale, shown.unit)}),
+        f"R² on the flattened cortex of {model.subject_id}; n = {len(shown.voxels):,} voxels. Lines: regions."
         f"{about_simulated(model)}",
     )
 
 
 def _sample(study: Study, model: Model, *, significant: bool) -> NDArray[np.int32]:
     sql = "SELECT voxel FROM voxel_quality WHERE model_id = ? AND (significant OR NOT ?)"
-    voxels = study.atlas.store.frame(sql, [model["model_id"], significant])["voxel"].to_numpy().astype(np.int32)
+    voxels = study.atlas.store.frame(sql, [model.model_id, significant])["voxel"].to_numpy().astype(np.int32)
     if not len(voxels):
-        raise NotFoundError(f"{model['model_id']} has no significant voxel.")
+        raise NotFoundError(f"{model.model_id} has no significant voxel.")
     return sampled(voxels, study.options.sample)
 
 
@@ -153,7 +152,7 @@ def _curves(section: Section, study: Study) -> None:
     for model in study.models:
         with section.may_lack():
             frame = _curve(study, model)
-            frames.append(frame.insert_column(0, pl.Series("model_id", [model["model_id"]] * frame.height)))
+            frames.append(frame.insert_column(0, pl.Series("model_id", [model.model_id] * frame.height)))
     if not frames:
         return
     found = pl.concat(frames)
@@ -183,7 +182,7 @@ def _curve(study: Study, model: Model) -> pl.DataFrame:
     kept = study.atlas.store.frame(
         "SELECT l.n_train, l.voxel, l.r2::DOUBLE AS r2, l.r::DOUBLE AS r FROM learning_curve l "
         "JOIN voxel_quality q USING (model_id, voxel) WHERE l.model_id = ? AND q.significant ORDER BY ALL",
-        [model["model_id"]],
+        [model.model_id],
     )
     if not kept.is_empty():
         return kept

@@ -39,8 +39,8 @@ def figure_2(study: Study) -> Section:
                 found = label_cosines(study.atlas, model, readout)
                 frames.append(
                     found.select(
-                        pl.lit(model["model_id"]).alias("model_id"),
-                        pl.lit(model["subject_id"]).alias("subject_id"),
+                        pl.lit(model.model_id).alias("model_id"),
+                        pl.lit(model.subject_id).alias("subject_id"),
                         pl.lit(readout).alias("readout"),
                         pl.all(),
                     )
@@ -144,9 +144,9 @@ def meanings(study: Study) -> Section:
             for method in study.methods(model):
                 scores = study.atlas.store.frame(
                     "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?",
-                    [model["model_id"], method],
+                    [model.model_id, method],
                 )
-                named = {"model_id": model["model_id"], "subject_id": model["subject_id"], "method": method}
+                named = {"model_id": model.model_id, "subject_id": model.subject_id, "method": method}
                 constants = [pl.lit(value).alias(name) for name, value in named.items()]
                 frames.append(label_spread(scores).select(*constants, pl.all()))
     if not frames:
@@ -237,5 +237,5 @@ def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def _subjects(study: Study) -> str:
-    subjects = dict.fromkeys(str(model["subject_id"]) for model in study.models)
+    subjects = dict.fromkeys(model.subject_id for model in study.models)
     return next(iter(subjects)) if len(subjects) == 1 else f"{len(subjects)} subjects"

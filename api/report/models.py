@@ -18,26 +18,26 @@ def data_and_models(study: Study) -> Section:
     section = Section("models", "Data and models")
     rows, dropped = [], []
     for model in study.models:
-        store, model_id = study.atlas.store, model["model_id"]
+        store, model_id = study.atlas.store, model.model_id
         reasons = store.frame("SELECT reason, count(*) AS n FROM dropped WHERE model_id = ? GROUP BY ALL", [model_id])
         dropped += [{"model_id": model_id, **row} for row in reasons.sort("reason").to_dicts()]
         labelled = store.frame("SELECT count(DISTINCT voxel) AS n FROM label_score WHERE model_id = ?", [model_id])
-        config = json.loads(model["config"])
+        config = model.settings
         rows.append(
             {
                 "model_id": model_id,
-                "subject_id": model["subject_id"],
-                "simulated": model["simulated"],
-                "dataset": model["dataset"],
-                "space": model["space"],
-                "backbone": model["backbone"],
-                "features": model["dim"],
-                "train_images": model["n_train"],
-                "test_images": model["n_test"],
+                "subject_id": model.subject_id,
+                "simulated": model.simulated,
+                "dataset": model.dataset,
+                "space": model.space,
+                "backbone": model.backbone,
+                "features": model.dim,
+                "train_images": model.n_train,
+                "test_images": model.n_test,
                 "selection": config.get("selection", ""),
-                "fitted_voxels": model["n_voxels"],
-                "dropped_voxels": model["n_dropped"],
-                "significant_voxels": model["n_significant"],
+                "fitted_voxels": model.n_voxels,
+                "dropped_voxels": model.n_dropped,
+                "significant_voxels": model.n_significant,
                 "labelled_voxels": int(labelled["n"][0]),
             }
         )
@@ -52,7 +52,7 @@ def data_and_models(study: Study) -> Section:
         section.shown.append(Shown("Voxels that were not fitted, by reason.", section.tables["dropped"]))
     else:
         section.paragraphs.append("No voxel was dropped.")
-    if simulated := [model["subject_id"] for model in study.models if model["simulated"]]:
+    if simulated := [model.subject_id for model in study.models if model.simulated]:
         section.paragraphs.append(
             f"{', '.join(dict.fromkeys(simulated))}: simulated. The responses were computed from what is in the "
             "pictures and not measured; the figures show whether the machine finds what was planted, and say nothing "
@@ -76,14 +76,14 @@ def provenance(study: Study, command: list[str]) -> Section:
     section = Section("provenance", "Provenance")
     settings = []
     for model in study.models:
-        config = json.loads(model["config"])
+        config = model.settings
         settings += [
-            {"model_id": model["model_id"], "setting": name, "value": json.dumps(value)}
+            {"model_id": model.model_id, "setting": name, "value": json.dumps(value)}
             for name, value in sorted(config.items())
         ]
-        settings.append({"model_id": model["model_id"], "setting": "config_sha256", "value": model["config_sha256"]})
+        settings.append({"model_id": model.model_id, "setting": "config_sha256", "value": model.config_sha256})
     section.tables["settings"] = pl.DataFrame(settings)
-    ids = [model["model_id"] for model in study.models]
+    ids = [model.model_id for model in study.models]
     runs = study.atlas.runs().filter(pl.col("model_id").is_in(ids)).drop("config")
     section.tables["runs"] = runs
     ledger = study.atlas.store.frame(

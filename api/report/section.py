@@ -1,12 +1,13 @@
 """What a report is made of: sections with figures, tables that are shown, and the tables behind them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ...atlas.search.model import Model
 from ...schemas.errors import AtlasError
 from .figures import Drawing, saved
 
@@ -59,6 +60,6 @@ class Section:
                 self.absent.append(sentence)
 
 
-def about_simulated(model: Mapping[str, Any]) -> str:
+def about_simulated(model: Model) -> str:
     """What a caption says of a subject whose responses were not measured."""
-    return " Simulated subject." if model["simulated"] else ""
+    return " Simulated subject." if model.simulated else ""

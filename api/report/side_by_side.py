@@ -56,8 +56,8 @@ def brief(tests: pl.DataFrame) -> pl.DataFrame:
 
 def _sides(comparison: Comparison) -> str:
     named = [
-        f"{subject}: {comparison.a[subject].model['model_id']} ({comparison.a[subject].method or 'no labels'}) and "
-        f"{comparison.b[subject].model['model_id']} ({comparison.b[subject].method or 'no labels'})"
+        f"{subject}: {comparison.a[subject].model.model_id} ({comparison.a[subject].method or 'no labels'}) and "
+        f"{comparison.b[subject].model.model_id} ({comparison.b[subject].method or 'no labels'})"
         for subject in comparison.subjects
     ]
     rows = f"; rows of {EVERY_SUBJECT!r} have subjects as units" if len(named) > 1 else ""

@@ -10,6 +10,7 @@ import polars as pl
 
 from ...atlas.backbones.interface import Floats
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
 from ...ingest.datasets import open_dataset
 from ...ingest.datasets.interface import Dataset
 from ...ingest.progress import Progress
@@ -20,8 +21,6 @@ from ..maps.cortex_places import Places
 from .analysis.label_statistics import first_labels, methods_of
 from .analysis.study_data import Evidence
 
-Model = dict[str, Any]
-"""A row of `Atlas.models`."""
 CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
 """Concepts whose maps the paper's Fig. 4 shows."""
 
@@ -46,10 +45,10 @@ def newest_of_each_subject(atlas: Atlas) -> list[Model]:
         NotFoundError: there is no model.
     """
     newest = atlas.model(None)
-    if not newest["finished"]:
+    if not newest.finished:
         return [newest]
-    finished = atlas.models().filter("finished")
-    return finished.unique("subject_id", keep="first", maintain_order=True).sort("subject_id").to_dicts()
+    finished = atlas.models().filter("finished").unique("subject_id", keep="first", maintain_order=True)
+    return [atlas.model(model_id) for model_id in finished.sort("subject_id")["model_id"]]
 
 
 class Study:
@@ -60,14 +59,14 @@ class Study:
     ) -> None:
         self.atlas, self.settings, self.options, self.progress = atlas, settings, options, progress
         chosen = [atlas.model(name) for name in models] or newest_of_each_subject(atlas)
-        self.models: list[Model] = list({model["model_id"]: model for model in chosen}.values())
+        self.models: list[Model] = list({model.model_id: model for model in chosen}.values())
         self.places = Places(atlas, settings)
         self._kept: dict[tuple[str, str], object] = {}
 
     @cached_property
     def members(self) -> pl.DataFrame:
         """Which voxels are in which ROI: subject_id, voxel, roi; of all the models' subjects."""
-        subjects = sorted({model["subject_id"] for model in self.models})
+        subjects = sorted({model.subject_id for model in self.models})
         return self.atlas.store.frame(
             "SELECT subject_id, voxel, roi FROM voxel_roi WHERE list_contains(?, subject_id) ORDER BY ALL", [subjects]
         )
@@ -76,8 +75,8 @@ class Study:
     def first_labels(self) -> pl.DataFrame:
         """model_id, subject_id, voxel, method, label: the first label of each voxel by each method."""
         return pl.concat(
-            first_labels(self.atlas, model["model_id"]).select(
-                pl.lit(model["model_id"]).alias("model_id"), pl.lit(model["subject_id"]).alias("subject_id"), pl.all()
+            first_labels(self.atlas, model.model_id).select(
+                pl.lit(model.model_id).alias("model_id"), pl.lit(model.subject_id).alias("subject_id"), pl.all()
             )
             for model in self.models
         )
@@ -88,9 +87,9 @@ class Study:
         Raises:
             NotFoundError: none has.
         """
-        methods = methods_of(self.atlas, model["model_id"])
+        methods = methods_of(self.atlas, model.model_id)
         if not methods:
-            raise NotFoundError(f"{model['model_id']} has no labelled voxel.")
+            raise NotFoundError(f"{model.model_id} has no labelled voxel.")
         return methods
 
     def evidence(self, model: Model) -> Evidence:
@@ -99,7 +98,12 @@ class Study:
         Raises:
             AtlasError: they are not on this machine, or are others.
         """
-        found: Evidence = self._once("evidence", model, lambda: Evidence.of(model, self._dataset(model)))
+
+        def make() -> Evidence:
+            config = IngestConfig.model_validate_json(model.config)
+            return Evidence.of(model.model_id, config, self._dataset(model, config))
+
+        found: Evidence = self._once("evidence", model, make)
         return found
 
     def features(self, model: Model) -> Floats:
@@ -111,32 +115,31 @@ class Study:
 
         def make() -> Floats:
             evidence = self.evidence(model)
-            backbone = self.atlas.towers.backbone(model["backbone"])
+            backbone = self.atlas.text_towers.backbone(model.backbone)
             return evidence.features(backbone, self.settings.home, self.settings.batch_images)
 
         found: Floats = self._once("features", model, make)
         return found
 
-    def _dataset(self, model: Model) -> Dataset:
-        config = IngestConfig.model_validate_json(model["config"])
+    def _dataset(self, model: Model, config: IngestConfig) -> Dataset:
         if config.dataset != "simulated":
             return open_dataset(config, self.settings.home)
-        n_scenes = model["n_train"] + model["n_test"]
+        n_scenes = model.n_train + model.n_test
         uri = self.atlas.sql(
             "SELECT s.uri FROM stimulus s JOIN split p USING (stimulus_id) WHERE p.model_id = ? LIMIT 1",
-            [model["model_id"]],
+            [model.model_id],
         )["uri"].to_list()
         # A simulated subject whose pictures are elsewhere would be made again, which takes minutes.
         if not uri or not Path(uri[0]).exists():
             raise NotFoundError(
-                f"The pictures of {model['subject_id']} are not on this machine; run `voxel-atlas demo` here."
+                f"The pictures of {model.subject_id} are not on this machine; run `voxel-atlas demo` here."
             )
-        n_voxels = self.atlas.volume(model["subject_id"]).voxels.size
+        n_voxels = self.atlas.volume(model.subject_id).voxels.size
         home, filestore = self.settings.home, self.settings.cortex_filestore
         return demo.subject(home, filestore, name=config.subject, n_scenes=n_scenes, n_voxels=n_voxels)
 
     def _once(self, what: str, model: Model, make: Callable[[], Any]) -> Any:
-        key = (what, str(model["model_id"]))
+        key = (what, model.model_id)
         if key not in self._kept:
             try:
                 self._kept[key] = make()

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError, NotFoundError
 from . import figures
 from .analysis.measured_truth import localiser_truth, response_truth, shown_by
@@ -13,7 +14,7 @@ from .analysis.recovery import concept_recovery, planted
 from .analysis.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
 from .labels import ABOUT_TESTS, TEST_COLUMNS
 from .section import Section, Shown
-from .study import Model, Study
+from .study import Study
 
 WEIGHTS = "weights"
 """Stands among the methods for the concept's similarity to the voxels' own vectors, without labels."""
@@ -76,7 +77,7 @@ def recovery(study: Study) -> Section:
     frames = []
     for model in study.models:
         with section.may_lack():
-            tuned = planted(study.atlas, model["subject_id"])
+            tuned = planted(study.atlas, model.subject_id)
             categories = study.options.categories or tuple(tuned["category"].unique().sort())
             maps = pl.concat(
                 _maps(study, model, category)
@@ -85,7 +86,7 @@ def recovery(study: Study) -> Section:
                 for category in categories
             )
             found = concept_recovery(maps, tuned)
-            frames.append(found.select(pl.lit(model["model_id"]).alias("model_id"), pl.all()))
+            frames.append(found.select(pl.lit(model.model_id).alias("model_id"), pl.all()))
     if not frames:
         return section
     found = pl.concat(frames)
@@ -154,12 +155,12 @@ def _with_intervals(
 def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     """Similarity and truth of a model's voxels, a row for each category and voxel; see `correlated`."""
     evidence = study.evidence(model)
-    first = study.first_labels.filter(pl.col("model_id") == model["model_id"])
+    first = study.first_labels.filter(pl.col("model_id") == model.model_id)
     n_methods = first["method"].n_unique()
     labelled = first.group_by("voxel").agg(pl.col("method").n_unique()).filter(pl.col("method") == n_methods)
     voxels = labelled["voxel"].sort().to_numpy().astype(np.int32)
     if not len(voxels):
-        raise NotFoundError(f"{model['model_id']} has no labelled voxel.")
+        raise NotFoundError(f"{model.model_id} has no labelled voxel.")
     try:
         truth, kind = localiser_truth(evidence.dataset, voxels), "localiser t"
     except NotFoundError:
@@ -170,7 +171,7 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
         n_images = truth.select("category", "n_images").unique().sort("category")
         counts = ", ".join(f"{name} {n}" for name, n in n_images.iter_rows())
         kind = f"mean response (z-scored beta) to the test images that show the category; images: {counts}"
-    sentence = f"Ground truth of {model['subject_id']}: {kind}."
+    sentence = f"Ground truth of {model.subject_id}: {kind}."
     if sentence not in section.paragraphs:
         section.paragraphs.append(sentence)
     parts = []
@@ -179,8 +180,8 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
             maps = _maps(study, model, str(category)).join(true.select("voxel", "truth"), on="voxel")
             parts.append(
                 maps.select(
-                    pl.lit(model["model_id"]).alias("model_id"),
-                    pl.lit(model["subject_id"]).alias("subject_id"),
+                    pl.lit(model.model_id).alias("model_id"),
+                    pl.lit(model.subject_id).alias("subject_id"),
                     pl.lit(category).alias("category"),
                     *("voxel", "truth"),
                     pl.exclude("voxel", "truth"),
@@ -193,15 +194,14 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
 
 def _maps(study: Study, model: Model, category: str) -> pl.DataFrame:
     """A category's map by each method, over the voxels that every method labels: voxel, and a column a method."""
-    atlas, model_id = study.atlas, model["model_id"]
-    found = {}
-    if model["has_text"]:
-        found[WEIGHTS] = atlas.concept_map(category, model=model_id)
+    maps = {}
+    if model.has_text:
+        maps[WEIGHTS] = model.map(category)
     for method in study.methods(model):
-        found[method] = atlas.concept_map(category, model=model_id, by="labels", method=method)
+        maps[method] = model.map(category, by="labels", method=method)
     joined: pl.DataFrame | None = None
-    for method, shown in found.items():
-        named = shown.frame.select("voxel", pl.col("similarity").alias(method))
+    for method, concept_map in maps.items():
+        named = concept_map.frame.select("voxel", pl.col("similarity").alias(method))
         joined = named if joined is None else joined.join(named, on="voxel", maintain_order="left")
     assert joined is not None  # noqa: S101 - methods() is never empty
     return joined

@@ -36,6 +36,6 @@ def sections(study: Study, command: list[str]) -> Iterator[Section]:
 
 def report(study: Study, out: Path, command: list[str]) -> None:
     """Write a report on a study into the folder `out`; see `page.write`."""
-    names = ", ".join(dict.fromkeys(str(model["model_id"]) for model in study.models))
-    simulated = " (simulated)" if any(model["simulated"] for model in study.models) else ""
+    names = ", ".join(dict.fromkeys(model.model_id for model in study.models))
+    simulated = " (simulated)" if any(model.simulated for model in study.models) else ""
     page.write(out, f"Voxel Atlas report: {names}{simulated}", sections(study, command))

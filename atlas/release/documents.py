@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from ...schemas.tables import DDL, FORMAT_VERSION
+from ..search.tables.model_row import ModelRow
 from .verify import DESCRIPTION
 
 CITATION = """\
@@ -72,7 +73,7 @@ nibabel.load("sub-.../func/..._statmap.nii.gz")
 
 def write_texts(
     folder: Path,
-    models: Sequence[Mapping[str, Any]],
+    models: Sequence[ModelRow],
     subjects: Sequence[Mapping[str, Any]],
     n_rows: Mapping[str, int],
     *,
@@ -82,7 +83,7 @@ def write_texts(
 
     Args:
         folder: the release.
-        models: rows of `Catalogue.models`.
+        models: the models.
         subjects: rows of the table `subject`.
         n_rows: table → number of rows.
         maps: whether there are maps.
@@ -118,7 +119,7 @@ def data_dictionary() -> str:
 
 
 def _readme(
-    models: Sequence[Mapping[str, Any]],
+    models: Sequence[ModelRow],
     subjects: Sequence[Mapping[str, Any]],
     n_rows: Mapping[str, int],
     *,
@@ -132,7 +133,7 @@ def _readme(
         "## Subjects\n",
         "".join(f"- `{s['subject_id']}`: {kinds[s['simulated']]}. {s['description']}\n" for s in subjects),
         "## Models\n",
-        "".join(f"- `{m['model_id']}`: {m['n_voxels']:,} voxels, {m['n_significant']:,} significant\n" for m in models),
+        "".join(f"- `{m.model_id}`: {m.n_voxels:,} voxels, {m.n_significant:,} significant\n" for m in models),
     ]
     if from_nsd := [s["subject_id"] for s in subjects if s["dataset"] == "nsd"]:
         parts.append(_NSD_NOTE.format(subjects=", ".join(from_nsd)))
@@ -141,7 +142,7 @@ def _readme(
 
 
 def _description(
-    models: Sequence[Mapping[str, Any]],
+    models: Sequence[ModelRow],
     subjects: Sequence[Mapping[str, Any]],
     n_rows: Mapping[str, int],
     version: str,
@@ -153,7 +154,7 @@ def _description(
         "GeneratedBy": [{"Name": "voxel-atlas", "Version": version}],
         "VoxelAtlas": {
             "Format": FORMAT_VERSION,
-            "Models": [model["model_id"] for model in models],
+            "Models": [model.model_id for model in models],
             "Subjects": [
                 {"Id": s["subject_id"], "Dataset": s["dataset"], "Simulated": s["simulated"]} for s in subjects
             ],

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
 from ...schemas.files import sync_folder
 from ..search.atlas import Atlas
+from ..search.model import Model
 from .documents import write_texts
 from .map_files import LabelMap, ValueMap, entity, subject_entity, write_maps
 from .parquet_files import read_rows, write_tables
@@ -55,8 +56,8 @@ def export(
     if tables_only and concepts:
         raise BadInputError("Concepts are shown by maps, so they exclude tables only; give one of the two.")
     chosen = _chosen(atlas, models)
-    names = [model["model_id"] for model in chosen]
-    subjects = [row for row in atlas.subjects().to_dicts() if row["subject_id"] in {m["subject_id"] for m in chosen}]
+    names = [model.model_id for model in chosen]
+    subjects = [row for row in atlas.subjects().to_dicts() if row["subject_id"] in {m.subject_id for m in chosen}]
     owners = [subject["subject_id"] for subject in subjects]
     with _new_folder(out) as folder:
         before = read_rows(atlas.store, "ledger", names, owners)
@@ -73,18 +74,17 @@ def export(
     return out
 
 
-def _chosen(atlas: Atlas, models: Sequence[str]) -> list[dict[str, Any]]:
+def _chosen(atlas: Atlas, models: Sequence[str]) -> list[Model]:
     if not models:
-        finished = atlas.models().filter(pl.col("finished")).sort("model_id").to_dicts()
-        if not finished:
+        finished = atlas.models().filter(pl.col("finished"))["model_id"].sort()
+        if finished.is_empty():
             raise NotFoundError(f"{atlas.store.address} holds no finished model to export.")
-        return finished
-    chosen = {row["model_id"]: row for row in (atlas.model(name) for name in models)}
-    for model_id, row in chosen.items():
-        if not row["finished"]:
+        return [atlas.model(model_id) for model_id in finished]
+    chosen = {model.model_id: model for model in map(atlas.model, models)}
+    for model_id, model in chosen.items():
+        if not model.finished:
             raise BadInputError(
-                f"{model_id} is not finished (its last run: {row['state']}); "
-                "let `voxel-atlas ingest` complete it first."
+                f"{model_id} is not finished (its last run: {model.state}); let `voxel-atlas ingest` complete it first."
             )
     return [chosen[model_id] for model_id in sorted(chosen)]
 
@@ -110,42 +110,40 @@ def _new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_maps(
-    atlas: Atlas, model: dict[str, Any], concepts: Sequence[str], folder: Path, affine_of: AffineOf
-) -> None:
+def _write_maps(atlas: Atlas, model: Model, concepts: Sequence[str], folder: Path, affine_of: AffineOf) -> None:
     try:
-        volume = atlas.volume(model["subject_id"])
+        volume = atlas.volume(model.subject_id)
     except NotFoundError as error:
         raise NotFoundError(f"{str(error).rstrip('.')}; export its tables only.") from error
-    subject = subject_entity(model["subject_id"])
-    short = entity("".join(model["model_id"].removeprefix(model["subject_id"]).split("/")).replace("-", ""))
+    subject = subject_entity(model.subject_id)
+    short = entity("".join(model.model_id.removeprefix(model.subject_id).split("/")).replace("-", ""))
     write_maps(
         folder / subject / "func",
         f"{subject}_model-{short}",
         volume,
-        [*_metrics(atlas, model), *(_similarity(atlas, model, concept) for concept in dict.fromkeys(concepts))],
+        [*_metrics(model), *(_similarity(model, concept) for concept in dict.fromkeys(concepts))],
         list(_first_labels(atlas, model)),
         affine_of(volume.subject) if volume.subject["space"] == "volume" else None,
     )
 
 
-def _about(model: Mapping[str, Any]) -> dict[str, Any]:
-    return {"Model": model["model_id"], "Subject": model["subject_id"], "Simulated": model["simulated"]}
+def _about(model: Model) -> Mapping[str, Any]:
+    return {"Model": model.model_id, "Subject": model.subject_id, "Simulated": model.simulated}
 
 
-def _metrics(atlas: Atlas, model: Mapping[str, Any]) -> Iterator[ValueMap]:
+def _metrics(model: Model) -> Iterator[ValueMap]:
     for metric, name, title in (
         ("r2", "stat-r2", "R2 on the test images"),
         ("noise_ceiling", "stat-noiseceiling", "noise ceiling, as share of the variance"),
     ):
-        frame = atlas.metric_map(metric, model["model_id"])
+        frame = model.metric_map(metric)
         if frame["value"].null_count() < frame.height:
             yield _value_map(name, title, frame, "value", {**_about(model), "Units": "1"})
 
 
-def _similarity(atlas: Atlas, model: Mapping[str, Any], concept: str) -> ValueMap:
+def _similarity(model: Model, concept: str) -> ValueMap:
     # A network without a text tower knows words only by the labels of its voxels.
-    found = atlas.concept_map(concept, model=model["model_id"], by="weights" if model["has_text"] else "labels")
+    found = model.map(concept, by="weights" if model.has_text else "labels")
     how = {"Concept": concept, "ComparedBy": found.by, "Readout": found.readout, "Method": found.method}
     sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value is not None}}
     title = f"similarity to {concept.strip()}"
@@ -157,9 +155,9 @@ def _value_map(name: str, title: str, frame: pl.DataFrame, column: str, sidecar:
     return ValueMap(name, title, frame["voxel"].cast(pl.Int32).to_numpy(), values, sidecar)
 
 
-def _first_labels(atlas: Atlas, model: Mapping[str, Any]) -> Iterator[LabelMap]:
+def _first_labels(atlas: Atlas, model: Model) -> Iterator[LabelMap]:
     found = atlas.store.frame(
-        "SELECT method, voxel, label FROM top_label WHERE model_id = ? ORDER BY method, voxel", [model["model_id"]]
+        "SELECT method, voxel, label FROM top_label WHERE model_id = ? ORDER BY method, voxel", [model.model_id]
     )
     for (method,), rows in found.group_by("method", maintain_order=True):
         names = rows["label"].unique().sort().to_list()

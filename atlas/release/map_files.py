@@ -15,7 +15,7 @@ from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, ScalarAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 from numpy.typing import NDArray
 
-from ..search.catalogue import Volume
+from ..search.atlas import Volume
 
 _SPACES = {(32492, 32492): "_space-fsLR_den-32k", (163842, 163842): "_space-fsaverage_den-164k"}
 """Vertices of both hemispheres → how BIDS calls the surface; others are the subject's own."""

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from ...schemas.errors import BadInputError
-from .atlas import Atlas, VoxelHits
+from .model import Model
+from .similarity import VoxelHits
 
 MOST_MODELS = 40
 _LAST = 2**31
 """More than any voxel's number."""
 
 
-class Place(NamedTuple):
+class LastRow(NamedTuple):
     """The last row of a page."""
 
     similarity: float
@@ -22,16 +23,15 @@ class Place(NamedTuple):
 
 
 def similar_voxels(
-    atlas: Atlas, models: Sequence[str], *, first: int = 20, after: Place | None = None, **question: Any
+    models: Sequence[Model], *, first: int = 20, after: LastRow | None = None, **question: Any
 ) -> VoxelHits:
     """Voxels of several models by their similarity to a concept or an image.
 
     Args:
-        atlas: where.
-        models: model ids, as `Atlas.model` takes them; they must be comparable.
+        models: they must be comparable; one that is given twice counts once.
         first: how many voxels, over all models.
         after: the last voxel of the page before.
-        **question: concept, image, rois, significant, min_r2, by and readout, as `Atlas.similar_voxels` takes them.
+        **question: concept, image, rois, significant, min_r2, by and readout, as `Model.similar` takes them.
 
     Returns:
         The voxels by descending similarity, equal ones by model and number. `model_id` names the models, between
@@ -40,41 +40,38 @@ def similar_voxels(
     Raises:
         BadInputError: no model or more than 40, or their similarities are not comparable: cosines in the spaces of
             different networks, or of weights and of patterns.
-        NotFoundError: no such model or region.
+        NotFoundError: no such region.
     """
     if not 1 <= len(models) <= MOST_MODELS:
         raise BadInputError(f"{len(models)} models were named; name 1 to {MOST_MODELS}.")
     if question.get("voxel") is not None:
         raise BadInputError("A voxel is compared with those of its own model; name that one as `model`.")
-    rows = {row["model_id"]: row for row in map(atlas.model, models)}
-    space = "label_backbone" if question.get("by") == "labels" else "backbone"
-    spaces = sorted({row[space] for row in rows.values()})
+    by_id = {model.model_id: model for model in models}
+    by_labels = question.get("by") == "labels"
+    spaces = sorted({model.label_backbone if by_labels else model.backbone for model in models})
     if len(spaces) > 1:
         raise BadInputError(
             f"Similarities in the spaces of {' and '.join(spaces)} are not comparable; ask for models of one."
         )
-    found = [
-        atlas.similar_voxels(model=model_id, first=first, after=_after(model_id, after), **question)
-        for model_id in sorted(rows)
-    ]
-    order = pl.Enum(sorted(rows))
-    frame = pl.concat([hits.frame for hits in found]).with_columns(pl.col("model_id").cast(order))
+    names = sorted(by_id)
+    pages = [by_id[name].similar(first=first, after=_after(name, after), **question) for name in names]
+    frame = pl.concat([page.frame for page in pages]).with_columns(pl.col("model_id").cast(pl.Enum(names)))
     best = frame.sort(["similarity", "model_id", "voxel"], descending=[True, False, False]).head(first)
     return VoxelHits(
         frame=best.with_columns(pl.col("model_id").cast(pl.String)),
-        model_id=", ".join(sorted(rows)),
-        by=found[0].by,
-        readout=found[0].readout,
-        method=found[0].method,
-        generation=min(hits.generation for hits in found),
-        total=sum(hits.total for hits in found),
+        model_id=", ".join(names),
+        by=pages[0].by,
+        readout=pages[0].readout,
+        method=pages[0].method,
+        generation=min(page.generation for page in pages),
+        total=sum(page.total for page in pages),
     )
 
 
-def _after(model_id: str, place: Place | None) -> tuple[float, int] | None:
+def _after(model_id: str, last: LastRow | None) -> tuple[float, int] | None:
     """Behind which row of one model the next page goes on: equal scores are ordered by model, then by voxel."""
-    if place is None:
+    if last is None:
         return None
-    if model_id == place.model_id:
-        return place.similarity, place.voxel
-    return place.similarity, _LAST if model_id < place.model_id else -1
+    if model_id == last.model_id:
+        return last.similarity, last.voxel
+    return last.similarity, _LAST if model_id < last.model_id else -1

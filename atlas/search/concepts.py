@@ -11,8 +11,9 @@ import numpy as np
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..backbones import load
-from ..backbones.interface import Backbone, Floats
+from ..backbones.interface import Backbone, Floats, Image
 from ..store.store import Store
+from .tables.model_row import ModelRow
 
 MAX_LETTERS = 200
 
@@ -48,7 +49,7 @@ def parse_concept(concept: str) -> list[Term]:
     return terms
 
 
-class Towers:
+class TextTowers:
     """The backbones that concepts and pictures are embedded by; each is loaded when it is first needed, once."""
 
     def __init__(self, store: Store, home: Path, loader: Callable[..., Backbone] = load) -> None:
@@ -80,6 +81,25 @@ class Towers:
         if length < 1e-3:
             raise BadInputError(f"{concept!r} adds up to nothing; take away something else than what was added.")
         return total / np.float32(length)
+
+    def centred(self, model: ModelRow, image: Image) -> Floats:
+        """Features of an image by a model's backbone, less the mean of its training images', (dim,).
+
+        Raises:
+            BadInputError: the model was fitted with other weights of its network.
+            MissingWeightsError: the network's weights are not on this machine.
+        """
+        backbone = self.backbone(model.backbone)
+        fitted_with = model.settings.get("backbone_sha256")
+        if fitted_with and fitted_with != backbone.fingerprint:
+            raise BadInputError(
+                f"{model.model_id} was fitted with other weights of {model.backbone} than these; pass the --weights "
+                "of then, or ingest it again."
+            )
+        sql = "SELECT feature_mean FROM model WHERE model_id = ?"
+        mean = self._store.vectors(sql, [model.model_id], model.dim)[0]
+        centred: Floats = backbone.features([image])[0] - mean
+        return centred
 
     def _embed(self, backbone: str, text: str) -> Floats:
         # The atlas holds its labels' vectors: for those, no network has to be loaded.

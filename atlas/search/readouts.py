@@ -6,22 +6,20 @@ predicted response (Haufe et al. 2014, NeuroImage 87, eq. 6): what the voxel ans
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import StoreError
+from ..backbones.interface import Readout
 from ..store.ledger import Batches, batches_of, fitted_since
 from ..store.store import Store
 from . import saved_index
 from .codes import Floats
 from .index import VectorIndex, unit
-
-Readout = Literal["weights", "pattern"]
+from .tables.model_row import ModelRow
 
 _BLOCK = 16_384
 _log = logging.getLogger(__name__)
@@ -38,20 +36,29 @@ class IndexedVoxels:
     """What the vectors come from: weights may change where no score does."""
     saved: bool
 
+    @property
+    def voxels(self) -> NDArray[np.int64]:
+        """(n,) number of each vector's voxel, in the index's order."""
+        return self.index.keys
+
+    def scores(self, query: Floats) -> Floats:
+        """Cosine of every voxel's vector with a unit query (dim,), (n,)."""
+        return self.index.scores(query)
+
     @classmethod
     def load(
-        cls, store: Store, model: Mapping[str, Any], readout: Readout, folder: Path | None, old: "IndexedVoxels | None"
+        cls, store: Store, model: ModelRow, readout: Readout, folder: Path | None, old: "IndexedVoxels | None"
     ) -> "IndexedVoxels":
         """The present vectors of a model: the old ones where nothing has changed, grown where rows were added.
 
         Args:
             store: the atlas.
-            model: a row of `Catalogue.models`.
+            model: whose vectors.
             readout: weights or pattern.
             folder: where indexes are kept between runs; None keeps none.
             old: what was loaded before.
         """
-        batches = batches_of(store, model, "model", "fit", "import")
+        batches = batches_of(store, model.model_id, model.subject_id, "model", "fit", "import")
         vectors = _Vectors(store, model, readout)
         if old is not None and old.batches <= batches:
             # No batch changes or goes but with its row of the ledger, so what is there already is not read again.
@@ -61,13 +68,17 @@ class IndexedVoxels:
             saved = saved_index.load(folder, _fingerprint(voxels, hashes, batches)) if folder is not None else None
             index = VectorIndex.build(vectors.read(voxels), voxels) if saved is None else saved
             present = cls(index, hashes, batches, saved=saved is not None)
-        return present.kept(folder) if model["tested"] else present
+        # Asked for now: the model may have been tested since its row was read.
+        tested = "SELECT EXISTS (FROM significance WHERE model_id = ?) AS tested"
+        if present.saved or not store.arrow(tested, [model.model_id])["tested"][0].as_py():
+            return present
+        return present.kept(folder)
 
     def grown(self, batches: Batches, vectors: "_Vectors") -> "IndexedVoxels":
         """These vectors and those of voxels that are new."""
         if batches == self.batches:
             return self
-        new = fitted_since(vectors.store, vectors.model, self.index.keys)
+        new = fitted_since(vectors.store, vectors.model.model_id, self.index.keys)
         index, hashes = self.index, self.hashes
         if len(new):
             index = index.extended(vectors.read(new), new)
@@ -102,7 +113,7 @@ class _Vectors:
     """Where the vectors come from."""
 
     store: Store
-    model: Mapping[str, Any]
+    model: ModelRow
     readout: Readout
 
     def rows(self, voxels: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -110,7 +121,7 @@ class _Vectors:
         found = self.store.arrow(
             "SELECT voxel, hash(bias, alpha, r2, r, p) AS h FROM encoding "
             "WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel",
-            [self.model["model_id"], *_range(voxels)],
+            [self.model.model_id, *_range(voxels)],
         )
         keys, hashes = found["voxel"].to_numpy().astype(np.int64), found["h"].to_numpy()
         wanted = slice(None) if voxels is None else np.isin(keys, voxels, assume_unique=True)
@@ -118,12 +129,12 @@ class _Vectors:
 
     def read(self, voxels: NDArray[np.int64]) -> Floats:
         """Unit readout vectors (n, dim) of voxels, whose numbers ascend."""
-        dim = self.model["dim"]
+        dim = self.model.dim
         if not len(voxels):
             return np.empty((0, dim), np.float32)
         keys, vectors = self.store.keyed_vectors(
             "SELECT voxel, weights FROM encoding WHERE model_id = ? AND voxel BETWEEN ? AND ?",
-            [self.model["model_id"], *_range(voxels)],
+            [self.model.model_id, *_range(voxels)],
             dim,
         )
         if not np.array_equal(keys, voxels):
@@ -131,10 +142,10 @@ class _Vectors:
             wanted = np.isin(keys[order], voxels, assume_unique=True)
             vectors = vectors[order[wanted]]
         if len(vectors) != len(voxels):
-            raise StoreError(f"{self.model['model_id']} was removed while it was read; ask again.")
+            raise StoreError(f"{self.model.model_id} was removed while it was read; ask again.")
         if self.readout == "pattern":
             sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-            covariance = self.store.vectors(sql, [self.model["model_id"]], dim * dim)[0].reshape(dim, dim)
+            covariance = self.store.vectors(sql, [self.model.model_id], dim * dim)[0].reshape(dim, dim)
             for start in range(0, len(vectors), _BLOCK):
                 vectors[start : start + _BLOCK] = vectors[start : start + _BLOCK] @ covariance
         return unit(vectors)

@@ -1,8 +1,5 @@
 """What tells whether something that is kept in memory is still what the database holds, and what it lacks."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,12 +10,13 @@ Batches = frozenset[tuple[str, str]]
 what the same batches gave is the same, and more batches than before have only added rows."""
 
 
-def batches_of(store: Store, model: Mapping[str, Any], *stages: str) -> Batches:
+def batches_of(store: Store, model_id: str, subject_id: str, *stages: str) -> Batches:
     """The batches that hold rows of a model or of its subject.
 
     Args:
         store: the atlas.
-        model: a row of `Catalogue.models`.
+        model_id: the model.
+        subject_id: its subject.
         stages: only of these; of all where none is named.
     """
     # An import's key is what it brings and then a checksum, as `voxel/nsd/subj05/0123…`.
@@ -26,13 +24,13 @@ def batches_of(store: Store, model: Mapping[str, Any], *stages: str) -> Batches:
         "SELECT stage, content_sha256 FROM ledger WHERE (batch_key IN ($model, $subject) "
         "OR starts_with(batch_key, $model || '/') OR stage = 'import' AND contains(batch_key, '/' || $subject || '/')) "
         "AND (len($stages::VARCHAR[]) = 0 OR list_contains($stages::VARCHAR[], stage))",
-        {"model": model["model_id"], "subject": model["subject_id"], "stages": list(stages)},
+        {"model": model_id, "subject": subject_id, "stages": list(stages)},
     )
     return frozenset(zip(found["stage"].to_pylist(), found["content_sha256"].to_pylist(), strict=True))
 
 
-def fitted_since(store: Store, model: Mapping[str, Any], known: NDArray[np.int64]) -> NDArray[np.int64]:
+def fitted_since(store: Store, model_id: str, known: NDArray[np.int64]) -> NDArray[np.int64]:
     """The fitted voxels of a model that are not among the known ones (n,), ascending."""
-    fitted = store.arrow("SELECT voxel FROM encoding WHERE model_id = ?", [model["model_id"]])["voxel"].to_numpy()
+    fitted = store.arrow("SELECT voxel FROM encoding WHERE model_id = ?", [model_id])["voxel"].to_numpy()
     new: NDArray[np.int64] = np.sort(fitted[~np.isin(fitted, known)]).astype(np.int64)
     return new

@@ -30,7 +30,7 @@ from toy_atlas import (
 
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.concepts import Towers
+from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.tables import label_id
 
@@ -103,7 +103,7 @@ def atlas(store: Store, tmp_path: Path, toy: Toy) -> Atlas:
     """Subject simulated/S1 with 120 voxels and model simulated/S1/toy/aaaaaa."""
     fill_first(store)
     opened = Atlas(store, home=tmp_path / "home")
-    opened.towers = Towers(store, tmp_path, lambda name, home: toy)
+    opened.text_towers = TextTowers(store, tmp_path, lambda name, home: toy)
     return opened
 
 
@@ -190,7 +190,7 @@ def written_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill_first(store)
         fill_second(store)
         atlas = Atlas(store, home=folder)
-        atlas.towers = Towers(store, folder, lambda name, home: Toy())
+        atlas.text_towers = TextTowers(store, folder, lambda name, home: Toy())
         return export(atlas, folder / "release", concepts=["cake", "cake - face"], affine_of=lambda _: AFFINE)
 
 

@@ -42,8 +42,8 @@ def test_every_method_goes_into_the_same_tables_and_can_be_compared(tmp_path):
     for method in EVERY_METHOD:
         assert set(scores.filter(pl.col("method") == method)["voxel"]) == voxels
     with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
-        compared = atlas.compare(model_id, "brainlmm-eq2", "clip-msm")
-        labels = atlas.voxel_labels(model_id, sorted(voxels), method="clip-msm", first=1)
+        compared = atlas.model(model_id).compare("brainlmm-eq2", "clip-msm")
+        labels = atlas.model(model_id).voxel_labels(sorted(voxels), method="clip-msm", first=1)
     assert set(compared["voxel"]) == voxels
     assert compared["similarity"].null_count() == 0
     right = {voxel: TinyDataset.COLOURS[voxel % 4] for voxel in voxels}

@@ -82,14 +82,14 @@ def compare(atlas: Atlas, model: str | None, method_a: str, method_b: str, first
     """Agreement of two methods."""
     try:
         owner = atlas.model(model)
-        frame = atlas.compare(owner["model_id"], method_a, method_b)
+        frame = owner.compare(method_a, method_b)
     except (BadInputError, NotFoundError) as error:
         return problem(error)
     same = frame["label_a"] == frame["label_b"]
     return Comparison(
-        model_id=owner["model_id"],
-        subject_id=owner["subject_id"],
-        simulated=owner["simulated"],
+        model_id=owner.model_id,
+        subject_id=owner.subject_id,
+        simulated=owner.simulated,
         generation=atlas.generation(),
         method_a=method_a,
         method_b=method_b,
@@ -113,14 +113,14 @@ def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Predicti
     """Predicted responses to an image in base64."""
     try:
         owner = atlas.model(model)
-        frame = atlas.predict(decode_image(image), model=owner["model_id"])
+        frame = owner.predict(decode_image(image))
     except (BadInputError, NotFoundError, MissingWeightsError) as error:
         return problem(error)
     strongest = frame.sort(["response", "voxel"], descending=[True, False]).head(page_size(first))
     return Prediction(
-        model_id=owner["model_id"],
-        subject_id=owner["subject_id"],
-        simulated=owner["simulated"],
+        model_id=owner.model_id,
+        subject_id=owner.subject_id,
+        simulated=owner.simulated,
         generation=atlas.generation(),
         n_voxels=len(frame),
         mean=_mean(frame["response"]),

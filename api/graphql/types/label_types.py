@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import relay
 
-from ....atlas.search.label_queries import LabelHits
+from ....atlas.search.model import Model
+from ....atlas.search.tables.label_table import LabelHits
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..request_context import Info
@@ -78,7 +79,7 @@ class Label(relay.Node):
     @field("The voxels that it describes best.")
     def voxels(self, info: Info, first: First = 20) -> list[LabelVoxel]:
         """Voxels by the probability of this label."""
-        rows = info.context.atlas.label_voxels(self.text, model=self.model_id, first=page_size(first))
+        rows = info.context.atlas.model(self.model_id).label_voxels(self.text, first=page_size(first))
         return [
             LabelVoxel(voxel=Voxel.of(row), probability=row["probability"], rank=row["rank"])
             for row in rows.iter_rows(named=True)
@@ -87,7 +88,7 @@ class Label(relay.Node):
     @field("The labels nearest to it in meaning.")
     def neighbours(self, info: Info, first: First = 10) -> list[LabelNeighbour]:
         """Nearest labels, itself left out."""
-        rows = info.context.atlas.label_neighbours(self.text, model=self.model_id, first=page_size(first))
+        rows = info.context.atlas.model(self.model_id).label_neighbours(self.text, first=page_size(first))
         return [
             LabelNeighbour(text=row["label"], similarity=finite(row["similarity"]) or 0.0)
             for row in rows.iter_rows(named=True)
@@ -96,7 +97,7 @@ class Label(relay.Node):
     @field("The regions where it comes first, most voxels first.")
     def by_roi(self, info: Info) -> list[RoiCount]:
         """Counts per ROI."""
-        rows = info.context.atlas.label_rois(self.text, model=self.model_id)
+        rows = info.context.atlas.model(self.model_id).label_rois(self.text)
         return [
             RoiCount(roi=row["roi"], n_voxels=row["n_voxels"], share=row["share"]) for row in rows.iter_rows(named=True)
         ]
@@ -120,19 +121,19 @@ def one_label(info: Info, text: str, model: str | None) -> Label:
     Raises:
         NotFoundError: No voxel has it; the message lists the nearest spellings.
     """
-    hits = info.context.atlas.label(text.strip().lower(), model)
-    return label_of(info, hits, hits.frame.row(0, named=True))
+    owner = info.context.atlas.model(model)
+    hits = owner.label(text.strip().lower())
+    return label_of(owner, hits, hits.frame.row(0, named=True))
 
 
-def label_of(info: Info, hits: LabelHits, row: Mapping[str, Any]) -> Label:
+def label_of(owner: Model, hits: LabelHits, row: Mapping[str, Any]) -> Label:
     """A label from a row of a list of labels."""
-    owner = info.context.atlas.model(hits.model_id)
     return Label(
         text=row["label"],
         n_voxels=row["n_voxels"],
         model_id=hits.model_id,
-        subject_id=owner["subject_id"],
-        simulated=owner["simulated"],
+        subject_id=owner.subject_id,
+        simulated=owner.simulated,
         method=hits.method,
         generation=hits.generation,
     )

@@ -120,16 +120,14 @@ class Roi(relay.Node):
                 return []
             model = models[0].model_id
         owner = info.context.atlas.model(model)
-        chosen = info.context.atlas.method(owner, method.value if method else None)
-        rows = info.context.atlas.roi_top_labels(
-            self.name, model=owner["model_id"], method=chosen, first=page_size(first)
-        )
+        chosen = owner.method(method.value if method else None)
+        rows = owner.roi_top_labels(self.name, method=chosen, first=page_size(first))
         return [
             LabelShare(
                 text=row["label"],
                 n_voxels=row["n_voxels"],
                 share=row["share"],
-                model_id=owner["model_id"],
+                model_id=owner.model_id,
                 method=chosen,
             )
             for row in rows.iter_rows(named=True)

@@ -193,7 +193,8 @@ def one_voxel(atlas: Atlas, model: str | None, number: int) -> Voxel:
     Raises:
         NotFoundError: There is no such model or voxel.
     """
-    found = atlas.voxels(model, [number])
-    if found.is_empty():
-        raise NotFoundError(f"Model {atlas.model(model)['model_id']!r} has no fitted voxel {number}.")
-    return Voxel.of(found.row(0, named=True))
+    owner = atlas.model(model)
+    voxels = owner.voxels([number])
+    if voxels.is_empty():
+        raise NotFoundError(f"Model {owner.model_id!r} has no fitted voxel {number}.")
+    return Voxel.of(voxels.row(0, named=True))

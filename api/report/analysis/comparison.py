@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ....atlas.search.atlas import Atlas
+from ....atlas.search.model import Model
 from ....schemas.errors import BadInputError, NotFoundError
 from .label_statistics import embedded_labels, first_labels, label_cosines, label_spread, methods_of
 from .statistics import FEWEST_PAIRS, interval, paired_tests
@@ -24,8 +25,7 @@ _NAMED_BY = ("backbone", "captioner", "generator")
 class Side:
     """One side of a comparison, for one subject."""
 
-    model: Mapping[str, Any]
-    """A row of `Atlas.models`."""
+    model: Model
     method: str | None
     """Whose labels; None where the model has none."""
 
@@ -41,26 +41,26 @@ def find_sides(atlas: Atlas, text: str) -> dict[str, Side]:
     Raises:
         NotFoundError: no finished model fits; the message lists what there is.
     """
-    models = atlas.models().filter(pl.col("finished")).to_dicts()
-    methods = {model["model_id"]: methods_of(atlas, model["model_id"]) for model in models}
+    models = [atlas.model(each) for each in atlas.models().filter(pl.col("finished"))["model_id"]]
+    methods = {model.model_id: methods_of(atlas, model.model_id) for model in models}
     every = sorted({method for known in methods.values() for method in known})
     name, _, method = ("", "", text) if text in every else text.partition(":")
     found: dict[str, Side] = {}
     for model in models:  # the newest first
-        known = methods[model["model_id"]]
+        known = methods[model.model_id]
         if _fits(model, name) and (not method or method in known):
-            first = method or next((m for m in json.loads(model["config"]).get("methods", ()) if m in known), None)
-            found.setdefault(model["subject_id"], Side(model, first))
+            first = method or next((m for m in model.settings.get("methods", ()) if m in known), None)
+            found.setdefault(model.subject_id, Side(model, first))
     if not found:
-        ids = ", ".join(model["model_id"] for model in models) or "none"
+        ids = ", ".join(model.model_id for model in models) or "none"
         raise NotFoundError(
             f"Nothing is named {text!r}; there are models {ids} and methods {', '.join(every) or 'none'}."
         )
     return found
 
 
-def _fits(model: Mapping[str, Any], name: str) -> bool:
-    model_id, config = str(model["model_id"]), json.loads(model["config"])
+def _fits(model: Model, name: str) -> bool:
+    model_id, config = model.model_id, model.settings
     return model_id.startswith(name) or model_id.endswith(name) or name in {config.get(key) for key in _NAMED_BY}
 
 
@@ -125,11 +125,11 @@ def compare(atlas: Atlas, text_a: str, text_b: str) -> Comparison:
 
 
 def _key(side: Side) -> tuple[str, str | None]:
-    return str(side.model["model_id"]), side.method
+    return side.model.model_id, side.method
 
 
 def _settings(subject: str, a: Side, b: Side) -> pl.DataFrame:
-    one, other = ({"method": side.method, **json.loads(side.model["config"])} for side in (a, b))
+    one, other = ({"method": side.method, **side.model.settings} for side in (a, b))
     rows = [
         (subject, name, json.dumps(one.get(name)), json.dumps(other.get(name)))
         for name in dict.fromkeys([*one, *other])
@@ -146,7 +146,7 @@ def _compared(atlas: Atlas, subject: str, a: Side, b: Side) -> pl.DataFrame:
         ]
         sides.append(pl.concat(parts).rename({"value": name}))
     joined = sides[0].join(sides[1], on=["quantity", "voxel"]).filter(pl.col("a").is_finite() & pl.col("b").is_finite())
-    if a.model["model_id"] == b.model["model_id"]:
+    if a.model.model_id == b.model.model_id:
         # One model encodes as itself: only what is said of its labels can differ.
         joined = joined.filter(~pl.col("quantity").is_in(["R²", "r"]))
     return joined.select(pl.lit(subject).alias("subject_id"), "quantity", "voxel", "a", "b").sort("quantity", "voxel")
@@ -154,32 +154,30 @@ def _compared(atlas: Atlas, subject: str, a: Side, b: Side) -> pl.DataFrame:
 
 def _values(atlas: Atlas, side: Side) -> Iterable[tuple[str, pl.DataFrame]]:
     """Quantity → voxel, value (float64)."""
-    model_id = side.model["model_id"]
     for metric, name in (("r2", "R²"), ("r", "r")):
-        yield name, atlas.metric_map(metric, model_id).with_columns(pl.col("value").cast(pl.Float64))
+        yield name, side.model.metric_map(metric).with_columns(pl.col("value").cast(pl.Float64))
     if side.method is None:
         return
     own = pl.col("method") == side.method
-    if side.model["has_text"]:
+    if side.model.has_text:
         cosines = label_cosines(atlas, side.model, "weights").filter(own)
         yield "cosine of label and weights", cosines.select("voxel", pl.col("cosine").cast(pl.Float64).alias("value"))
-    scores = atlas.store.frame(
-        "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?", [model_id, side.method]
-    )
+    sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
+    scores = atlas.store.frame(sql, [side.model.model_id, side.method])
     spread = label_spread(scores)
     for column, name in (("needed", "labels for 80 % of probability"), ("entropy", "entropy (bits)")):
         yield name, spread.select("voxel", pl.col(column).cast(pl.Float64).alias("value"))
 
 
-def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> dict[str, Any] | None:
+def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, Any] | None:
     firsts = [
-        first_labels(atlas, side.model["model_id"]).filter(pl.col("method") == side.method).select("voxel", "label")
+        first_labels(atlas, side.model.model_id).filter(pl.col("method") == side.method).select("voxel", "label")
         for side in (a, b)
     ]
     both = firsts[0].join(firsts[1], on="voxel", suffix="_b")
     if both.is_empty():
         return None
-    names, vectors = embedded_labels(atlas, a.model["label_backbone"])
+    names, vectors = embedded_labels(atlas, a.model.label_backbone)
     rows = pl.DataFrame({"label": names, "row": np.arange(len(names))})
     found = both.join(rows, on="label").join(rows.rename({"label": "label_b", "row": "row_b"}), on="label_b")
     similarity = np.einsum("nd,nd->n", vectors[found["row"].to_numpy()], vectors[found["row_b"].to_numpy()])

@@ -1,7 +1,6 @@
 """Label statistics: how near labels are to weights (Fig. 2), how many a voxel needs, what regions share."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from ....atlas.backbones.interface import Floats
 from ....atlas.search.atlas import Atlas
+from ....atlas.search.model import Model
 from ....schemas.errors import BadInputError, NotFoundError
 
 SHARE = 0.8
@@ -43,7 +43,7 @@ def embedded_labels(atlas: Atlas, backbone: str) -> tuple[list[str], Floats]:
     return named["lemma"].to_list(), vectors
 
 
-def label_cosines(atlas: Atlas, model: Mapping[str, Any], readout: str) -> pl.DataFrame:
+def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
     """The cosine of each voxel's first label with its readout vector, by method (the paper's Fig. 2).
 
     `shuffled` is the same with the first label of another voxel of the method, drawn without replacement: what a
@@ -60,14 +60,14 @@ def label_cosines(atlas: Atlas, model: Mapping[str, Any], readout: str) -> pl.Da
     Raises:
         BadInputError: the model's backbone has no text tower, so that labels and weights share no space.
     """
-    if not model["has_text"]:
+    if not model.has_text:
         raise BadInputError(
-            f"{model['model_id']} uses {model['backbone']}, which has no text tower: its weights and the labels' "
+            f"{model.model_id} uses {model.backbone}, which has no text tower: its weights and the labels' "
             "vectors share no space, so no cosine can be taken."
         )
-    names, embedded = embedded_labels(atlas, model["backbone"])
+    names, embedded = embedded_labels(atlas, model.backbone)
     word = pl.DataFrame({"label": names, "word": np.arange(len(names))})
-    first = first_labels(atlas, model["model_id"]).join(word, on="label").sort("method", "voxel")
+    first = first_labels(atlas, model.model_id).join(word, on="label").sort("method", "voxel")
     others = [
         np.random.default_rng(0).permutation(rows["word"].to_numpy())
         for _, rows in first.group_by("method", maintain_order=True)
@@ -87,22 +87,22 @@ def label_cosines(atlas: Atlas, model: Mapping[str, Any], readout: str) -> pl.Da
 
 
 def _readout_blocks(
-    atlas: Atlas, model: Mapping[str, Any], readout: str
+    atlas: Atlas, model: Model, readout: str
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Voxels and their unit readout vectors, some at a time: an index of all would be several times as much memory."""
     covariance = None
     if readout == "pattern":
         sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-        size = model["dim"] ** 2
-        covariance = atlas.store.vectors(sql, [model["model_id"]], size)[0].reshape(model["dim"], model["dim"])
+        size = model.dim**2
+        covariance = atlas.store.vectors(sql, [model.model_id], size)[0].reshape(model.dim, model.dim)
     bounds = atlas.store.frame(
-        "SELECT coalesce(max(voxel), -1)::INTEGER AS last FROM encoding WHERE model_id = ?", [model["model_id"]]
+        "SELECT coalesce(max(voxel), -1)::INTEGER AS last FROM encoding WHERE model_id = ?", [model.model_id]
     )
     for start in range(0, int(bounds["last"][0]) + 1, _BLOCK):
         voxels, vectors = atlas.store.keyed_vectors(
             "SELECT voxel, weights FROM encoding WHERE model_id = ? AND voxel BETWEEN ? AND ?",
-            [model["model_id"], start, start + _BLOCK - 1],
-            model["dim"],
+            [model.model_id, start, start + _BLOCK - 1],
+            model.dim,
         )
         if covariance is not None:
             vectors = vectors @ covariance

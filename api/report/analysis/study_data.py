@@ -1,9 +1,8 @@
 """A model beside the images and responses that it was fitted to. The atlas holds neither, so they are read again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +26,17 @@ class Evidence:
     test: Indices
 
     @classmethod
-    def of(cls, model: Mapping[str, Any], dataset: Dataset) -> "Evidence":
-        """The evidence of a model, a row of `Atlas.models`.
+    def of(cls, model_id: str, config: IngestConfig, dataset: Dataset) -> "Evidence":
+        """The evidence of a model by its configuration.
 
         Raises:
             BadInputError: the data are not those that the model was fitted to.
         """
-        config = IngestConfig.model_validate_json(model["config"])
         if dataset.fingerprint != config.data_sha256:
+            subject_id = dataset.subject.subject_id
             raise BadInputError(
-                f"The data of {model['subject_id']} on this machine have fingerprint {dataset.fingerprint[:12]}, and "
-                f"{model['model_id']} was fitted to {config.data_sha256[:12]}; give the same data, or ingest again."
+                f"The data of {subject_id} on this machine have fingerprint {dataset.fingerprint[:12]}, and "
+                f"{model_id} was fitted to {config.data_sha256[:12]}; give the same data, or ingest again."
             )
         train, test = split_by(config, dataset.stimuli.height)
         return cls(dataset, config, train, test)

@@ -19,7 +19,7 @@ def picture(tmp_path):
 
 def test_every_voxel_is_predicted_as_the_atlas_predicts_it(run, picture, atlas):
     path, pixels = picture
-    expected = atlas.predict(pixels).sort("response", "voxel", descending=[True, False])
+    expected = atlas.model().predict(pixels).sort("response", "voxel", descending=[True, False])
     status, printed, note = run("predict", path, "--json")
     rows = json.loads(printed)
     assert status == 0

@@ -39,13 +39,13 @@ def test_every_fitted_voxel_is_counted_and_most_are_significant(opened):
 
 def test_the_subject_is_called_simulated(opened):
     assert opened.subjects()["simulated"].to_list() == [True]
-    assert opened.similar_voxels("cake", significant=False, first=5).frame["simulated"].all()
+    assert opened.model().similar("cake", significant=False, first=5).frame["simulated"].all()
 
 
 def test_voxels_that_were_planted_with_food_are_nearer_to_food_than_to_faces(opened):
     planted = opened.store.frame("SELECT DISTINCT voxel FROM planting WHERE category = 'food'")["voxel"]
     others = opened.store.frame("SELECT DISTINCT voxel FROM planting WHERE category = 'face'")["voxel"]
-    similarity = opened.concept_map("food").frame
+    similarity = opened.model().map("food").frame
     of = dict(similarity.iter_rows())
     assert sum(of[v] for v in planted) / len(planted) > sum(of[v] for v in others) / len(others)
 
@@ -82,7 +82,7 @@ def test_a_second_subject_sees_the_same_scenes_with_a_tuning_of_its_own(demo_hom
         both = Atlas(store, home=demo_home)
         assert both.subjects()["subject_id"].to_list() == ["simulated/S1", "simulated/S2"]
         assert both.models()["finished"].to_list() == [True, True]
-        hits = both.similar_voxels("food", model="simulated/S2/").frame
+        hits = both.model("simulated/S2/").similar("food").frame
         assert hits["subject_id"].unique().to_list() == ["simulated/S2"]
         sql = "SELECT voxel, category FROM planting WHERE subject_id = ? ORDER BY ALL"
         one, other = (store.frame(sql, [f"simulated/{name}"]) for name in ("S1", "S2"))

@@ -279,7 +279,7 @@ def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> Non
         assert "root:" not in response.text[:200]
     for path, body in (
         (f"/frames/{part}", {}), ("/frames/labels", {"search": text}), ("/frames/metric_map", {"metric": text}),
-        ("/frames/similar_voxels", {"concept": text, "rois": [text]}),
+        ("/frames/similar", {"concept": text, "rois": [text]}),
     ):  # fmt: skip
         response = server.client.post(path, json=body)
         assert response.status_code in {200, 307, 400, 404, 405}, path

@@ -1,6 +1,5 @@
 """One object for an atlas wherever it is: on a file, over Quack and over HTTP the answers are the same frames."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import voxel_atlas as package
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.atlas.client import RemoteAtlas, questions
+from voxel_atlas.atlas.client import ATLAS_QUESTIONS, MODEL_QUESTIONS, RemoteAtlas
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -27,23 +26,24 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
     "models": lambda it: it.models(),
     "runs": lambda it: it.runs(),
     "stages": lambda it: it.stages(),
-    "similar_voxels": lambda it: it.similar_voxels("cake - face", rois=["FOOD", "FFA"], min_r2=0.1, first=250),
-    "similar_voxels by labels": lambda it: it.similar_voxels("kitchen", by="labels", significant=False, first=30),
-    "similar_voxels of an image": lambda it: it.similar_voxels(image=PICTURE, first=7),
-    "similar_voxels, second page": lambda it: it.similar_voxels(voxel=3, significant=False, first=9, after=(0.5, 4)),
-    "neighbours": lambda it: it.neighbours([5, 2], first=3),
-    "concept_map": lambda it: it.concept_map("cake", readout="pattern"),
-    "metric_map": lambda it: it.metric_map("label_probability:cake"),
-    "predict": lambda it: it.predict(PICTURE, rois=["FFA"]),
-    "voxels": lambda it: it.voxels(None, [7, 1]),
-    "voxel_labels": lambda it: it.voxel_labels(None, [1, 7], first=2),
-    "top_images": lambda it: it.top_images(None, [3], first=4),
-    "labels": lambda it: it.labels("a", first=9),
-    "label_voxels": lambda it: it.label_voxels("cake", first=5),
-    "label_neighbours": lambda it: it.label_neighbours("cake", first=3),
-    "label_rois": lambda it: it.label_rois("cake"),
-    "roi_top_labels": lambda it: it.roi_top_labels("PPA", first=3),
-    "compare": lambda it: it.compare(None, "brainlmm-eq2", "brainlmm-eq2"),
+    "similar": lambda it: it.model().similar("cake - face", rois=["FOOD", "FFA"], min_r2=0.1, first=250),
+    "similar by labels": lambda it: it.model().similar("kitchen", by="labels", significant=False, first=30),
+    "similar of an image": lambda it: it.model().similar(image=PICTURE, first=7),
+    "similar, second page": lambda it: it.model().similar(voxel=3, significant=False, first=9, after=(0.5, 4)),
+    "neighbours": lambda it: it.model().neighbours([5, 2], first=3),
+    "map": lambda it: it.model().map("cake", readout="pattern"),
+    "metric_map": lambda it: it.model().metric_map("label_probability:cake"),
+    "predict": lambda it: it.model().predict(PICTURE, rois=["FFA"]),
+    "voxels": lambda it: it.model().voxels(range(1, 8, 2)),
+    "voxel_labels": lambda it: it.model().voxel_labels(np.array([1, 7]), first=2),
+    "top_images": lambda it: it.model().top_images([3], first=4),
+    "labels": lambda it: it.model("simulated/T1").labels("a", first=9),
+    "label": lambda it: it.model().label("cake"),
+    "label_voxels": lambda it: it.model().label_voxels("cake", first=5),
+    "label_neighbours": lambda it: it.model().label_neighbours("cake", first=3),
+    "label_rois": lambda it: it.model().label_rois("cake"),
+    "roi_top_labels": lambda it: it.model().roi_top_labels("PPA", first=3),
+    "compare": lambda it: it.model().compare("brainlmm-eq2", "brainlmm-eq2"),
 }
 
 
@@ -64,10 +64,23 @@ def opened(
 
 
 def test_every_question_of_a_server_is_asked_here() -> None:
-    assert {name.partition(" ")[0].rstrip(",") for name in ASKED} == questions()
-    for name in questions():
-        here, there = (inspect.signature(getattr(kind, name)) for kind in (Atlas, RemoteAtlas))
-        assert here == there, name
+    assert {name.partition(" ")[0].rstrip(",") for name in ASKED} == {*ATLAS_QUESTIONS, *MODEL_QUESTIONS}
+
+
+def test_a_model_of_a_server_has_the_attributes_of_the_file_s(opened: dict[str, Opened]) -> None:
+    here, there = opened["file"].model(), opened["http"].model()
+    for column in opened["file"].models().columns:
+        assert getattr(here, column) == getattr(there, column)
+    assert here.settings == there.settings
+
+
+def test_what_a_server_does_not_answer_is_no_attribute(opened: dict[str, Opened]) -> None:
+    with pytest.raises(AttributeError, match="'sql' is not answered over HTTP; models, rois"):
+        opened["http"].sql("SELECT 1")
+    with pytest.raises(AttributeError, match="unit_vectors"):
+        opened["http"].model().unit_vectors()
+    with pytest.raises(TypeError, match="frist"):
+        opened["http"].model().similar("cake", frist=5)
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -87,11 +100,11 @@ def test_answers_are_the_same_wherever_the_atlas_is(opened: dict[str, Opened], n
 @pytest.mark.parametrize(
     ("ask", "kind", "words"),
     [
-        (lambda it: it.similar_voxels("cake", rois=["XYZ"]), NotFoundError, "FFA"),
-        (lambda it: it.similar_voxels(""), BadInputError, "empty"),
-        (lambda it: it.similar_voxels("cake", first=0), BadInputError, "0 rows"),
-        (lambda it: it.models and it.metric_map("weights"), BadInputError, "no metric"),
-        (lambda it: it.label_voxels("zebra"), NotFoundError, "zebra"),
+        (lambda it: it.model().similar("cake", rois=["XYZ"]), NotFoundError, "FFA"),
+        (lambda it: it.model().similar(""), BadInputError, "empty"),
+        (lambda it: it.model().similar("cake", first=0), BadInputError, "0 rows"),
+        (lambda it: it.model().metric_map("weights"), BadInputError, "no metric"),
+        (lambda it: it.model().label_voxels("zebra"), NotFoundError, "zebra"),
     ],
 )
 def test_failures_are_the_same_wherever_the_atlas_is(
@@ -132,10 +145,12 @@ def test_a_token_is_sent_and_its_lack_is_said(atlas: Atlas, tmp_path: Path, serv
         ("labels", {"first": "many"}, 400),
         ("labels", {"first": 10**9}, 400),
         ("labels", {"store": 1}, 400),
+        ("labels", {"model": "nsd/subj09"}, 404),
+        ("label_table", {}, 404),
         ("voxels", {"voxels": [-1], "model": None}, 400),
         ("voxels", {}, 400),
-        ("similar_voxels", {"image": "no picture"}, 400),
-        ("similar_voxels", {"image": 5}, 400),
+        ("similar", {"image": "no picture"}, 400),
+        ("similar", {"image": 5}, 400),
         ("labels", [], 400),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: in
     assert set(answers) <= set(range(40, committed + 1, 20))
     with Atlas.open(str(own / "atlas.duckdb"), home=own) as opened:
         assert opened.sql("SELECT count(*) AS n FROM encoding")["n"].to_list() == [committed]
-        assert opened.similar_voxels("cake", significant=False, first=1).total == committed
+        assert opened.model().similar("cake", significant=False, first=1).total == committed
 
 
 def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows: Any) -> None:

@@ -88,7 +88,7 @@ def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
     assert joined["n_voxels"].to_list() == joined["again"].to_list()
     with Atlas.open(str(lab / "atlas.duckdb"), home=lab) as atlas:
         model, roi = counted["model_id"][0], counted["roi"][0]
-        listed = atlas.roi_top_labels(roi, model)
+        listed = atlas.model(model).roi_top_labels(roi)
     part = counted.filter(pl.col("model_id") == model, pl.col("roi") == roi)
     assert part.select("label", "n_voxels").rows() == listed.select("label", "n_voxels").rows()
 

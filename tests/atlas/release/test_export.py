@@ -28,7 +28,7 @@ from voxel_atlas.atlas.release.documents import CITATION
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.verify import problems
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.concepts import Towers
+from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError
 from voxel_atlas.schemas.tables import DDL, table_schemas
@@ -64,7 +64,7 @@ def test_a_nifti_map_has_each_voxels_value_at_its_place(release: Path, both: Atl
         assert image.shape == (6, 5, 4)
         assert np.array_equal(image.affine, AFFINE)
         assert image.header["sform_code"] == 2
-        quality = both.voxels(VOLUME, range(120))
+        quality = both.model(VOLUME).voxels(range(120))
         assert np.array_equal(values[quality["i"], quality["j"], quality["k"]], quality["r2"].to_numpy())
         assert values.dtype == np.float32
 
@@ -101,7 +101,7 @@ def test_the_first_labels_are_named_by_the_table_beside_them(release: Path, both
 
 def test_a_concepts_map_is_what_the_atlas_answers_and_says_how(release: Path, both: Atlas) -> None:
     path = func(release, "sub-simulatedS1_*_desc-cake_stat-similarity_statmap.nii.gz")
-    found = both.concept_map("cake", model=VOLUME)
+    found = both.model(VOLUME).map("cake")
     values = np.asarray(nib.load(path).dataobj).T.ravel()
     assert np.array_equal(values, found.frame["similarity"].to_numpy())
     sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
@@ -114,7 +114,7 @@ def test_gifti_maps_have_a_value_per_vertex_and_named_labels(
     release: Path, both: Atlas, side: str, n: int, first: int
 ) -> None:
     image = nib.load(func(release, f"*_hemi-{side}_*_stat-r2_statmap.shape.gii"))
-    r2 = both.metric_map("r2", SURFACE)["value"].to_numpy()
+    r2 = both.model(SURFACE).metric_map("r2")["value"].to_numpy()
     values = image.darrays[0].data
     assert values.shape == (n,)
     assert np.array_equal(values[:20], r2[first : first + 20])
@@ -135,7 +135,9 @@ def test_a_cifti_file_has_all_maps_of_a_model_by_name(release: Path, both: Atlas
     assert "similarity to cake" in maps.name
     assert places.vertex.tolist() == [*range(20), *range(20)]
     assert places.nvertices == {"CIFTI_STRUCTURE_CORTEX_LEFT": 25, "CIFTI_STRUCTURE_CORTEX_RIGHT": 30}
-    assert np.array_equal(image.get_fdata(dtype=np.float32)[0], both.metric_map("r2", SURFACE)["value"].to_numpy())
+    assert np.array_equal(
+        image.get_fdata(dtype=np.float32)[0], both.model(SURFACE).metric_map("r2")["value"].to_numpy()
+    )
     labels = nib.load(func(release, "sub-nod01_*_dseg.dlabel.nii"))
     table = labels.header.get_axis(0).label[0]
     assert table[int(labels.get_fdata()[0][1])][0] == "<b>&\"cake'"
@@ -191,7 +193,9 @@ def test_an_export_of_one_model_holds_nothing_of_others(both: Atlas, tmp_path: P
 
 
 def test_an_export_that_fails_leaves_nothing(both: Atlas, tmp_path: Path) -> None:
-    both.towers = Towers(both.store, tmp_path, lambda name, home: (_ for _ in ()).throw(NotFoundError("no tower")))
+    both.text_towers = TextTowers(
+        both.store, tmp_path, lambda name, home: (_ for _ in ()).throw(NotFoundError("no tower"))
+    )
     with pytest.raises(NotFoundError, match="no tower"):
         export(both, tmp_path / "out" / "release", concepts=["unheard"])
     assert list((tmp_path / "out").iterdir()) == []

@@ -14,7 +14,7 @@ def test_label_ids_are_positive_and_the_same_everywhere() -> None:
 
 
 def test_labels_of_voxels_come_by_voxel_and_rank(atlas: Atlas) -> None:
-    frame = atlas.voxel_labels(MODEL, [7, 0, 7, 100], first=2)
+    frame = atlas.model(MODEL).voxel_labels([7, 0, 7, 100], first=2)
     assert frame.select("voxel", "rank", "label").rows() == [
         (0, 1, "cake"),
         (0, 2, "pizza"),
@@ -22,60 +22,56 @@ def test_labels_of_voxels_come_by_voxel_and_rank(atlas: Atlas) -> None:
         (7, 2, "face"),
     ]
     assert frame["method"].unique().to_list() == [METHOD]
-    assert atlas.voxel_labels(MODEL, [0], first=1).height == 1
-    assert atlas.voxel_labels(MODEL, []).height == 0
+    assert atlas.model(MODEL).voxel_labels([0], first=1).height == 1
+    assert atlas.model(MODEL).voxel_labels([]).height == 0
 
 
 def test_voxels_that_were_not_fitted_are_left_out(atlas: Atlas) -> None:
-    assert atlas.voxels(MODEL, [5, 500, 1])["voxel"].to_list() == [5, 1]
+    assert atlas.model(MODEL).voxels([5, 500, 1])["voxel"].to_list() == [5, 1]
     with pytest.raises(BadInputError, match="numbered from 0"):
-        atlas.voxels(MODEL, [-1])
-
-
-def test_regions_and_quality_of_voxels(atlas: Atlas) -> None:
-    assert atlas.voxel_rois(MODEL, [40]).rows() == [(40, "FFA", None), (40, "PPA", None)]
-    quality = atlas.voxel_quality(MODEL, [1, 0])
-    assert quality["voxel"].to_list() == [0, 1]
-    assert quality["significant"].to_list() == [False, True]
+        atlas.model(MODEL).voxels([-1])
 
 
 def test_words_are_listed_by_how_many_voxels_have_them(atlas: Atlas) -> None:
-    whole = atlas.labels()
+    whole = atlas.model().labels().frame
     assert whole["n_voxels"].to_list() == [20] * 6
-    first = atlas.labels(first=4)
-    rest = atlas.label_page(first=4, after=(first["n_voxels"][-1], first["label_id"][-1])).frame
+    first = atlas.model().labels(first=4).frame
+    rest = atlas.model().labels(first=4, after=(first["n_voxels"][-1], first["label_id"][-1])).frame
     assert first["label"].to_list() + rest["label"].to_list() == whole["label"].to_list()
-    assert atlas.labels("AC")["label"].to_list() == ["face"]
-    assert [atlas.label_page(search).total for search in ("", "ac", "%")] == [6, 1, 0]
+    assert atlas.model().labels("AC").frame["label"].to_list() == ["face"]
+    assert [atlas.model().labels(search).total for search in ("", "ac", "%")] == [6, 1, 0]
 
 
 def test_voxels_of_a_word_come_by_probability(atlas: Atlas) -> None:
-    frame = atlas.label_voxels("cake", first=12)
+    frame = atlas.model().label_voxels("cake", first=12)
     assert frame["probability"].is_sorted(descending=True)
     assert frame["voxel"].to_list()[:10] == list(range(0, 60, 6))
     assert {"rois", "r2", "rank", "subject_id"} <= set(frame.columns)
     with pytest.raises(NotFoundError, match="no label 'cakes'; near it are cake"):
-        atlas.label_voxels("cakes")
+        atlas.model().label_voxels("cakes")
 
 
 def test_neighbours_of_a_word_are_the_nearest_vectors_of_the_model_s_words(atlas: Atlas) -> None:
     embedding = {"label_id": 1, "backbone": "toy", "vector": word_vector("cake").tolist()}
     put(atlas.store, {"label": [{"label_id": 1, "lemma": "unused"}], "label_embedding": [embedding]}, key="unused")
-    frame = atlas.label_neighbours("cake", first=5)
+    frame = atlas.model().label_neighbours("cake", first=5)
     others = [word for word in WORDS if word != "cake"]
     assert frame["label"].to_list() == sorted(others, key=lambda word: -float(word_vector(word) @ word_vector("cake")))
     assert frame["n_voxels"].to_list() == [20] * 5
     with pytest.raises(NotFoundError, match="no label 'zebra'"):
-        atlas.label_neighbours("zebra")
+        atlas.model().label_neighbours("zebra")
 
 
 def test_first_labels_of_a_region_and_regions_of_a_word(atlas: Atlas) -> None:
-    frame = atlas.roi_top_labels("PPA", first=2)
+    frame = atlas.model().roi_top_labels("PPA", first=2)
     assert frame.rows() == [("cake", 5, pytest.approx(1 / 6)), ("dog", 5, pytest.approx(1 / 6))]
-    assert atlas.roi_top_labels("empty").height == 0
+    assert atlas.model().roi_top_labels("empty").height == 0
     with pytest.raises(NotFoundError, match="no ROI 'V9'"):
-        atlas.roi_top_labels("V9")
-    assert atlas.label_rois("cake").rows() == [("FFA", 10, pytest.approx(1 / 6)), ("PPA", 5, pytest.approx(1 / 6))]
+        atlas.model().roi_top_labels("V9")
+    assert atlas.model().label_rois("cake").rows() == [
+        ("FFA", 10, pytest.approx(1 / 6)),
+        ("PPA", 5, pytest.approx(1 / 6)),
+    ]
 
 
 def test_two_methods_are_compared_over_the_voxels_that_both_label(atlas: Atlas) -> None:
@@ -84,7 +80,7 @@ def test_two_methods_are_compared_over_the_voxels_that_both_label(atlas: Atlas) 
         label_rows(MODEL, {0: [("cake", 1.0)], 1: [("dog", 1.0)], 99: [("dog", 1.0)]}, "clip-msm"),
         key="msm",
     )
-    frame = atlas.compare(MODEL, METHOD, "clip-msm")
+    frame = atlas.model(MODEL).compare(METHOD, "clip-msm")
     assert frame.select("voxel", "label_a", "label_b", "same").rows() == [
         (0, "cake", "cake", True),
         (1, "pizza", "dog", False),
@@ -93,7 +89,7 @@ def test_two_methods_are_compared_over_the_voxels_that_both_label(atlas: Atlas) 
         [1, float(word_vector("pizza") @ word_vector("dog"))], abs=1e-6
     )
     with pytest.raises(BadInputError, match="no labels by 'other'"):
-        atlas.compare(MODEL, METHOD, "other")
+        atlas.model(MODEL).compare(METHOD, "other")
 
 
 def test_top_images_come_with_captions(atlas: Atlas) -> None:
@@ -107,11 +103,11 @@ def test_top_images_come_with_captions(atlas: Atlas) -> None:
         for box, text in (([], "a cake on a table"), ([1, 2, 3, 4], "a cake"))
     ]
     put(atlas.store, {"stimulus": [image], "top_image": tops, "caption": captions}, key="i")
-    frame = atlas.top_images(MODEL, [3, 4], first=3)
+    frame = atlas.model(MODEL).top_images([3, 4], first=3)
     assert frame["caption"].to_list() == ["a cake on a table", "a cake", None]
     assert frame["box"].to_list() == [[], [1, 2, 3, 4], [9, 9, 10, 10]]
-    assert atlas.top_images(MODEL, [3], first=1)["uri"].to_list() == ["/i/1.png"]
-    assert atlas.top_images(MODEL, []).is_empty()
+    assert atlas.model(MODEL).top_images([3], first=1)["uri"].to_list() == ["/i/1.png"]
+    assert atlas.model(MODEL).top_images([]).is_empty()
 
 
 def test_catalogue_lists_subjects_regions_runs_and_stages(atlas: Atlas) -> None:
@@ -121,6 +117,6 @@ def test_catalogue_lists_subjects_regions_runs_and_stages(atlas: Atlas) -> None:
         atlas.rois("x")
     assert atlas.runs().select("model_id", "state").rows() == [(MODEL, "finished")]
     assert atlas.stages().select("stage", "batches").rows() == [("fit", 1)]
-    row = atlas.model()
-    assert (row["n_voxels"], row["n_significant"], row["n_dropped"], row["dim"]) == (120, 80, 0, 8)
-    assert all(row[name] for name in ("has_text", "tested", "finished", "simulated"))
+    model = atlas.model()
+    assert (model.n_voxels, model.n_significant, model.n_dropped, model.dim) == (120, 80, 0, 8)
+    assert all((model.has_text, model.tested, model.finished, model.simulated))

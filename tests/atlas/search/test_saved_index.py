@@ -2,6 +2,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,12 @@ def index() -> VectorIndex:
     vectors = unit(np.random.default_rng(0).standard_normal((20_000, 32), dtype=np.float32))
     keys = np.arange(20_000) * 3
     return VectorIndex.build(vectors[:12_000], keys[:12_000]).extended(vectors[12_000:], keys[12_000:])
+
+
+def index_folder(atlas: Atlas, model_id: str) -> Path:
+    """Where the model's weights are kept between runs."""
+    (of_atlas,) = (atlas.home / "indexes").iterdir()
+    return of_atlas / quote(model_id, safe="") / "weights"
 
 
 def answers(index: VectorIndex) -> list[tuple[list[float], list[int]]]:
@@ -116,39 +123,39 @@ def test_saving_again_leaves_only_the_newest_files(index: VectorIndex, tmp_path:
 
 
 def test_an_atlas_keeps_its_index_and_loads_it_at_the_next_start(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = atlas.similar_voxels("cake", significant=False)
+    first = atlas.model().similar("cake", significant=False)
     again = Atlas(atlas.store, home=atlas.home)
-    again.towers = atlas.towers
+    again.text_towers = atlas.text_towers
 
     def refuse(*_: object) -> None:
         raise AssertionError("the index was built anew")
 
     monkeypatch.setattr(readouts._Vectors, "read", refuse)
-    assert again.similar_voxels("cake", significant=False).frame.equals(first.frame)
+    assert again.model().similar("cake", significant=False).frame.equals(first.frame)
 
 
 def test_an_index_with_a_flipped_bit_is_made_again_and_answers_as_before(atlas: Atlas) -> None:
-    first = atlas.similar_voxels("cake", significant=False)
-    folder = atlas._folder(first.model_id, "weights")
+    first = atlas.model().similar("cake", significant=False)
+    folder = index_folder(atlas, first.model_id)
     for path in sorted(folder.iterdir()):
         whole = path.read_bytes()
         path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
         again = Atlas(atlas.store, home=atlas.home)
-        again.towers = atlas.towers
-        assert again.similar_voxels("cake", significant=False).frame.equals(first.frame)
+        again.text_towers = atlas.text_towers
+        assert again.model().similar("cake", significant=False).frame.equals(first.frame)
         assert path.read_bytes() == whole
 
 
 def test_an_index_of_other_rows_is_made_again(atlas: Atlas) -> None:
-    first = atlas.similar_voxels("cake", significant=False)
+    first = atlas.model().similar("cake", significant=False)
     rows = model_rows("simulated/S1/toy/aaaaaa", "simulated/S1", random_weights(125))
     put(atlas.store, {"encoding": rows["encoding"][120:]}, key="more")
     again = Atlas(atlas.store, home=atlas.home)
-    again.towers = atlas.towers
-    assert again.similar_voxels("cake", significant=False).total == 125
+    again.text_towers = atlas.text_towers
+    assert again.model().similar("cake", significant=False).total == 125
     third = Atlas(atlas.store, home=atlas.home)
-    third.towers = atlas.towers
-    assert third.similar_voxels("cake", significant=False).total == 125
+    third.text_towers = atlas.text_towers
+    assert third.model().similar("cake", significant=False).total == 125
     assert first.total == 120
 
 
@@ -160,28 +167,28 @@ def test_a_model_that_is_not_finished_keeps_no_index(atlas: Atlas) -> None:
         run_rows("m/toy/1", "started"),
         key="m",
     )
-    atlas.similar_voxels("cake", model="m/toy/1", significant=False)
-    folder = atlas._folder("m/toy/1", "weights")
-    assert not folder.exists()
+    atlas.model("m/toy/1").similar("cake", significant=False)
+    assert not (atlas.home / "indexes").exists()
     put(atlas.store, {"encoding": rows["encoding"][20:], "significance": rows["significance"]}, key="m2")
-    assert atlas.similar_voxels("cake", model="m/toy/1", significant=False).total == 30
-    assert (folder / "manifest.json").exists()
+    assert atlas.model("m/toy/1").similar("cake", significant=False).total == 30
+    assert (index_folder(atlas, "m/toy/1") / "manifest.json").exists()
 
 
 def test_an_index_that_cannot_be_kept_is_told_and_changes_no_answer(
     atlas: Atlas, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = atlas.similar_voxels("cake").frame
+    expected = atlas.model().similar("cake").frame
     (tmp_path / "file").touch()
     homeless = Atlas(atlas.store, home=tmp_path / "file")
-    homeless.towers = atlas.towers
-    assert homeless.similar_voxels("cake").frame.equals(expected)
+    homeless.text_towers = atlas.text_towers
+    assert homeless.model().similar("cake").frame.equals(expected)
     assert "cannot be kept" in caplog.text
 
 
 def test_other_weights_with_the_same_scores_make_another_index(tmp_path: Path) -> None:
-    def similarities(name: str, seed: int) -> list[float]:
-        with Store.open(str(tmp_path / name)) as store:
+    def similarities(seed: int) -> list[float]:
+        (tmp_path / "atlas.duckdb").unlink(missing_ok=True)
+        with Store.open(str(tmp_path / "atlas.duckdb")) as store:
             rows = model_rows("m/toy/1", "simulated/S1", random_weights(40, seed))
             parts = {"model": ("model",), "fit": ("encoding",), "significance": ("significance",)}
             put(store, subject_rows("simulated/S1", 40), words_rows(), run_rows("m/toy/1"), key="subject")
@@ -189,7 +196,6 @@ def test_other_weights_with_the_same_scores_make_another_index(tmp_path: Path) -
                 batch = {table: pa.Table.from_pylist(rows[table]) for table in names}
                 store.append(batch, run_id="r", stage=stage, key="m/toy/1")
             atlas = Atlas(store, home=tmp_path)
-            atlas._folder = lambda *_: tmp_path / "index"
-            return atlas.similar_voxels("cake", significant=False, first=40).frame["similarity"].to_list()
+            return atlas.model().similar("cake", significant=False, first=40).frame["similarity"].to_list()
 
-    assert similarities("a.duckdb", 0) != similarities("b.duckdb", 1)
+    assert similarities(0) != similarities(1)

@@ -30,7 +30,7 @@ MODEL = "simulated/S1/toy/aaaaaa"
 
 
 def test_the_nearest_voxels_are_those_of_a_plain_scan(atlas: Atlas) -> None:
-    hits = atlas.similar_voxels("cake", significant=False, first=120)
+    hits = atlas.model().similar("cake", significant=False, first=120)
     expected = cosines(word_vector("cake"), random_weights(120))
     assert hits.frame["voxel"].to_list() == np.argsort(-expected).tolist()
     np.testing.assert_allclose(hits.frame["similarity"], np.sort(expected)[::-1], atol=1e-6)
@@ -39,7 +39,7 @@ def test_the_nearest_voxels_are_those_of_a_plain_scan(atlas: Atlas) -> None:
 
 
 def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
-    row = atlas.similar_voxels(voxel=40, significant=False, first=1).frame.row(0, named=True)
+    row = atlas.model().similar(voxel=40, significant=False, first=1).frame.row(0, named=True)
     assert row["similarity"] == pytest.approx(1, abs=1e-6)
     del row["similarity"], row["r2"], row["r"], row["q"]
     assert row == {
@@ -67,8 +67,8 @@ def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
 def test_filters_come_before_the_first_are_taken(
     atlas: Atlas, rois: list[str], significant: bool, min_r2: float | None, first: int
 ) -> None:
-    hits = atlas.similar_voxels("dog", rois=rois, significant=significant, min_r2=min_r2, first=first)
-    everything = atlas.similar_voxels("dog", significant=False, first=120).frame
+    hits = atlas.model().similar("dog", rois=rois, significant=significant, min_r2=min_r2, first=first)
+    everything = atlas.model().similar("dog", significant=False, first=120).frame
     wanted = everything.filter(
         (pl.col("q") <= 0.05) | (not significant),
         (pl.col("r2") >= min_r2) if min_r2 is not None else pl.lit(value=True),
@@ -80,10 +80,10 @@ def test_filters_come_before_the_first_are_taken(
 
 def test_pages_follow_each_other_without_gap_or_repeat(atlas: Atlas) -> None:
     for by in ("weights", "labels"):
-        whole = atlas.similar_voxels("cake", by=by, significant=False, first=120).frame
+        whole = atlas.model().similar("cake", by=by, significant=False, first=120).frame
         pages, after = [], None
         while True:
-            page = atlas.similar_voxels("cake", by=by, significant=False, first=7, after=after).frame
+            page = atlas.model().similar("cake", by=by, significant=False, first=7, after=after).frame
             if page.is_empty():
                 break
             pages.append(page)
@@ -93,21 +93,21 @@ def test_pages_follow_each_other_without_gap_or_repeat(atlas: Atlas) -> None:
 
 def test_words_are_added_and_taken_away(atlas: Atlas) -> None:
     query = word_vector("cake") - word_vector("kitchen") + word_vector("hot dog")
-    frame = atlas.concept_map("cake - kitchen  + hot dog").frame
+    frame = atlas.model().map("cake - kitchen  + hot dog").frame
     np.testing.assert_allclose(frame["similarity"], cosines(query, random_weights(120)), atol=1e-6)
     assert frame["voxel"].to_list() == list(range(120))
 
 
 def test_a_map_and_a_search_give_the_same_numbers(atlas: Atlas) -> None:
     for by in ("weights", "labels"):
-        hits = atlas.similar_voxels("cake", by=by, significant=False, first=120).frame.sort("voxel")
-        shown = atlas.concept_map("cake", by=by).frame
+        hits = atlas.model().similar("cake", by=by, significant=False, first=120).frame.sort("voxel")
+        shown = atlas.model().map("cake", by=by).frame
         assert hits["voxel"].equals(shown["voxel"])
         assert hits["similarity"].equals(shown["similarity"])
 
 
 def test_by_labels_is_the_mean_cosine_of_the_labels(atlas: Atlas) -> None:
-    hits = atlas.concept_map("face", by="labels")
+    hits = atlas.model().map("face", by="labels")
     expected = [
         0.7 * word_vector(WORDS[v % 6]) @ word_vector("face")
         + 0.3 * word_vector(WORDS[(v + 1) % 6]) @ word_vector("face")
@@ -119,7 +119,7 @@ def test_by_labels_is_the_mean_cosine_of_the_labels(atlas: Atlas) -> None:
 
 
 def test_a_voxel_is_nearest_to_itself_by_labels(atlas: Atlas) -> None:
-    hits = atlas.similar_voxels(voxel=2, by="labels", significant=False, first=10).frame
+    hits = atlas.model().similar(voxel=2, by="labels", significant=False, first=10).frame
     assert 2 in hits["voxel"].to_list()
     assert set(hits["voxel"] % 6) == {2}
 
@@ -127,24 +127,24 @@ def test_a_voxel_is_nearest_to_itself_by_labels(atlas: Atlas) -> None:
 def test_an_image_is_compared_as_its_centred_features(atlas: Atlas) -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     features = image.reshape(-1)[:DIM].astype(np.float32) / 255 - 0.1
-    hits = atlas.similar_voxels(image=image, significant=False, first=120).frame.sort("voxel")
+    hits = atlas.model().similar(image=image, significant=False, first=120).frame.sort("voxel")
     np.testing.assert_allclose(hits["similarity"], cosines(features, random_weights(120)), atol=1e-5)
 
 
 def test_predictions_are_the_encoding_model_s(atlas: Atlas) -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     features = image.reshape(-1)[:DIM].astype(np.float32) / 255 - 0.1
-    frame = atlas.predict(image)
+    frame = atlas.model().predict(image)
     np.testing.assert_allclose(frame["response"], random_weights(120) @ features + 0.25, atol=1e-5)
-    some = atlas.predict(image, voxels=[7, 3])
+    some = atlas.model().predict(image, voxels=[7, 3])
     assert some["voxel"].to_list() == [3, 7]
     np.testing.assert_allclose(some["response"], frame["response"].gather([3, 7]))
 
 
 def test_only_voxels_of_a_region_are_predicted(atlas: Atlas) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
-    assert atlas.predict(image, rois=["FFA"])["voxel"].to_list() == list(range(60))
-    assert atlas.predict(image, voxels=[59, 60], rois=["FFA"])["voxel"].to_list() == [59]
+    assert atlas.model().predict(image, rois=["FFA"])["voxel"].to_list() == list(range(60))
+    assert atlas.model().predict(image, voxels=[59, 60], rois=["FFA"])["voxel"].to_list() == [59]
 
 
 def test_an_image_is_not_put_through_other_weights_than_the_model_s(atlas: Atlas) -> None:
@@ -152,7 +152,7 @@ def test_an_image_is_not_put_through_other_weights_than_the_model_s(atlas: Atlas
     rows["model"][0]["config"] = json.dumps({"backbone_sha256": "0" * 64})
     put(atlas.store, rows, key="c")
     with pytest.raises(BadInputError, match="other weights of toy"):
-        atlas.predict(np.zeros((4, 4, 3), np.uint8), model="simulated/S1/toy/cccccc")
+        atlas.model("simulated/S1/toy/cccccc").predict(np.zeros((4, 4, 3), np.uint8))
 
 
 def test_patterns_are_the_covariance_times_the_weights(atlas: Atlas) -> None:
@@ -161,16 +161,16 @@ def test_patterns_are_the_covariance_times_the_weights(atlas: Atlas) -> None:
     covariance, weights = mixing @ mixing.T, random_weights(120, 9)
     model = "simulated/S1/toy/bbbbbb"
     put(atlas.store, model_rows(model, "simulated/S1", weights, covariance=covariance), key="b")
-    hits = atlas.concept_map("cake", model=model, readout="pattern")
+    hits = atlas.model(model).map("cake", readout="pattern")
     np.testing.assert_allclose(hits.frame["similarity"], cosines(word_vector("cake"), weights @ covariance), atol=1e-5)
     assert hits.readout == "pattern"
 
 
 def test_a_label_s_vector_is_read_and_not_computed(atlas: Atlas, toy: Toy) -> None:
-    atlas.similar_voxels("cake")
+    atlas.model().similar("cake")
     assert toy.asked == []
-    atlas.similar_voxels("zebra")
-    atlas.similar_voxels("zebra  ")
+    atlas.model().similar("zebra")
+    atlas.model().similar("zebra  ")
     assert toy.asked == ["zebra"]
 
 
@@ -185,7 +185,6 @@ def test_a_label_s_vector_is_read_and_not_computed(atlas: Atlas, toy: Toy) -> No
         ({"concept": "- cake"}, BadInputError, "needs a word on both"),
         ({"concept": "cake - cake"}, BadInputError, "adds up to nothing"),
         ({"concept": "cake", "rois": ["XYZ"]}, NotFoundError, "no ROI 'XYZ'; it has FFA, PPA, empty"),
-        ({"concept": "cake", "model": "nsd/subj09"}, NotFoundError, f"no model 'nsd/subj09'; there are {MODEL}"),
         ({"concept": "cake", "by": "magic"}, BadInputError, "by weights or by labels"),
         ({"concept": "cake", "readout": "magic"}, BadInputError, "weights or by its pattern"),
         ({"concept": "cake", "first": 0}, BadInputError, "0 rows"),
@@ -198,7 +197,7 @@ def test_a_question_without_sense_is_refused_in_one_sentence(
     atlas: Atlas, question: dict[str, object], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
-        atlas.similar_voxels(**question)  # type: ignore[arg-type]
+        atlas.model().similar(**question)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
@@ -212,11 +211,11 @@ def test_a_backbone_without_text_is_asked_by_labels(atlas: Atlas) -> None:
         key="c",
     )
     with pytest.raises(BadInputError, match="no text tower; compare a concept by labels"):
-        atlas.similar_voxels("cake", model=model)
+        atlas.model(model).similar("cake")
     with pytest.raises(BadInputError, match="no patterns"):
-        atlas.similar_voxels(voxel=1, model=model, readout="pattern")
-    assert atlas.similar_voxels("cake", model=model, by="labels", significant=False).total == 5
-    assert atlas.similar_voxels(voxel=1, model=model, significant=False).total == 120
+        atlas.model(model).similar(voxel=1, readout="pattern")
+    assert atlas.model(model).similar("cake", by="labels", significant=False).total == 5
+    assert atlas.model(model).similar(voxel=1, significant=False).total == 120
 
 
 def test_models_are_found_by_a_part_of_their_name(atlas: Atlas) -> None:
@@ -229,9 +228,11 @@ def test_models_are_found_by_a_part_of_their_name(atlas: Atlas) -> None:
         run_rows("simulated/S2/toy/eeeeee", "failed", day=3),
         key="S2",
     )
-    assert atlas.model()["model_id"] == "simulated/S2/toy/dddddd"
-    assert atlas.model("aaaaaa")["model_id"] == MODEL
-    assert atlas.model("simulated/S1")["model_id"] == MODEL
+    assert atlas.model().model_id == "simulated/S2/toy/dddddd"
+    assert atlas.model("aaaaaa").model_id == MODEL
+    assert atlas.model("simulated/S1").model_id == MODEL
+    with pytest.raises(NotFoundError, match=f"no model 'nsd/subj09'; there are .*{MODEL}"):
+        atlas.model("nsd/subj09")
     with pytest.raises(NotFoundError, match="more than one model 'simulated/S2'"):
         atlas.model("simulated/S2")
     states = dict(atlas.models().select("model_id", "state").iter_rows())
@@ -240,19 +241,19 @@ def test_models_are_found_by_a_part_of_their_name(atlas: Atlas) -> None:
 
 def test_an_atlas_without_models_says_so(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="holds no model yet"):
-        Atlas(store, home=tmp_path).similar_voxels("cake")
+        Atlas(store, home=tmp_path).model()
 
 
 def test_metric_maps_have_a_value_for_every_voxel(atlas: Atlas) -> None:
     for metric in ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling"):
-        assert atlas.metric_map(metric).shape == (120, 2)
-    cake = atlas.metric_map("label_probability:cake")
+        assert atlas.model().metric_map(metric).shape == (120, 2)
+    cake = atlas.model().metric_map("label_probability:cake")
     assert cake["value"].drop_nulls().len() == 20
     assert cake["value"][0] == pytest.approx(0.7)
     with pytest.raises(BadInputError, match="no metric 'r3'"):
-        atlas.metric_map("r3")
+        atlas.model().metric_map("r3")
     with pytest.raises(NotFoundError, match="no label 'cak'; near it are cake"):
-        atlas.metric_map("label_probability:cak")
+        atlas.model().metric_map("label_probability:cak")
 
 
 def test_an_atlas_opens_by_its_address_and_shares_the_file_with_readers(address: str, tmp_path: Path) -> None:
@@ -276,11 +277,18 @@ def test_places_of_voxels_in_a_volume_and_on_a_surface(atlas: Atlas) -> None:
 
 
 def test_neighbours_of_several_voxels_are_those_of_each(atlas: Atlas) -> None:
-    frame = atlas.neighbours([9, 2, 500], first=4)
+    frame = atlas.model().neighbours([9, 2, 500], first=4)
     assert frame["of"].to_list() == [2] * 4 + [9] * 4
     for voxel in (2, 9):
-        alone = atlas.similar_voxels(voxel=voxel, significant=False, first=5).frame.filter(pl.col("voxel") != voxel)
+        alone = atlas.model().similar(voxel=voxel, significant=False, first=5).frame.filter(pl.col("voxel") != voxel)
         found = frame.filter(pl.col("of") == voxel)
         assert found["voxel"].to_list() == alone["voxel"].to_list()
         assert found["similarity"].to_list() == alone["similarity"].to_list()
-    assert atlas.neighbours([500]).is_empty()
+    assert atlas.model().neighbours([500]).is_empty()
+
+
+def test_a_model_stays_valid_while_the_atlas_grows_and_keeps_its_counts(atlas: Atlas) -> None:
+    model = atlas.model()
+    put(atlas.store, {"encoding": model_rows(MODEL, "simulated/S1", random_weights(125))["encoding"][120:]}, key="more")
+    assert model.similar("cake", significant=False).total == 125
+    assert (model.n_voxels, atlas.model().n_voxels) == (120, 125)

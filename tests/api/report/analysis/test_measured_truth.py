@@ -30,7 +30,7 @@ class FromCoco(TinyDataset):
 def evidence():
     dataset = TinyDataset()
     config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.75)
-    return Evidence.of({"config": config.canonical_json(), "subject_id": "tiny/1", "model_id": "m"}, dataset)
+    return Evidence.of("m", config, dataset)
 
 
 def colours(dataset: TinyDataset) -> pl.DataFrame:
@@ -110,15 +110,15 @@ def test_labels_that_are_not_there_and_no_labels_at_all_are_said(tmp_path):
 
 
 def test_evidence_of_other_data_is_refused():
-    model = {"config": tiny_config(data_sha256="other").canonical_json(), "subject_id": "tiny/1", "model_id": "m"}
-    with pytest.raises(BadInputError, match="on this machine have fingerprint"):
-        Evidence.of(model, TinyDataset())
+    config = tiny_config(data_sha256="other")
+    with pytest.raises(BadInputError, match=r"tiny/1 on this machine have fingerprint .*, and m was"):
+        Evidence.of("m", config, TinyDataset())
 
 
 def test_refits_find_the_signal_and_nothing_in_shuffled_responses():
     dataset = TinyDataset()
     config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.4, significance="correlation")
-    evidence = Evidence.of({"config": config.canonical_json(), "subject_id": "s", "model_id": "m"}, dataset)
+    evidence = Evidence.of("m", config, dataset)
     features = np.array([[colour == name for name in TinyDataset.COLOURS] for colour in dataset._colours], np.float32)
     curve = learning_curve(evidence, features, VOXELS[:9])
     assert curve["n_train"].n_unique() == 7

@@ -1,24 +1,52 @@
 """The labels of a model's voxels by one method as arrays: which words describe a voxel, and what a region is called."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from ..store.ledger import Batches, batches_of
-from ..store.store import Store
+from ...backbones.interface import Floats
+from ...store.ledger import Batches, batches_of
+from ...store.store import Store
+from ..index import VectorIndex
+from .model_row import ModelRow
+
+_COMPARED = """
+    WITH first AS (SELECT voxel, method, label_id, lemma FROM label_score JOIN label USING (label_id)
+        WHERE model_id = $model AND rank = 1),
+      embedded AS (SELECT label_id, vector FROM label_embedding WHERE backbone = $backbone)
+    SELECT a.voxel, a.lemma AS label_a, b.lemma AS label_b, a.lemma = b.lemma AS same,
+      list_cosine_similarity(x.vector, y.vector) AS similarity FROM first a JOIN first b USING (voxel)
+      LEFT JOIN embedded x ON x.label_id = a.label_id LEFT JOIN embedded y ON y.label_id = b.label_id
+    WHERE a.method = $a AND b.method = $b ORDER BY a.voxel
+"""
 
 
-class Scored(NamedTuple):
+class ScoredLabel(NamedTuple):
     """A label of a voxel."""
 
     label: str
     rank: int
     score: float
     probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class LabelHits:
+    """A page of labels, and the list that it comes from."""
+
+    frame: pl.DataFrame
+    """label, n_voxels, label_id; those of most voxels first, equal ones by label_id."""
+    model_id: str
+    method: str
+    generation: int
+    total: int
+    """Labels that contain what was searched for, on all pages."""
 
 
 class LabelTable:
@@ -43,16 +71,16 @@ class LabelTable:
         self._offsets = np.searchsorted(self._voxel, np.arange(last + 2))
 
     @classmethod
-    def load(cls, store: Store, model: Mapping[str, Any], method: str, old: "LabelTable | None") -> "LabelTable":
+    def load(cls, store: Store, model: ModelRow, method: str, old: "LabelTable | None") -> "LabelTable":
         """The present labels of a model; the old ones where nothing has changed."""
-        batches = batches_of(store, model)
+        batches = batches_of(store, model.model_id, model.subject_id)
         if old is not None and old.batches == batches:
             return old
         # Numbers, and each word once: a model of 300,000 voxels has millions of rows.
         rows = store.frame(
             "SELECT voxel, rank, label_id, score, probability FROM label_score "
             "WHERE model_id = ? AND method = ? ORDER BY voxel, rank, label_id",
-            [model["model_id"], method],
+            [model.model_id, method],
         )
         words = store.frame("SELECT any_value(lemma) AS label, label_id FROM label GROUP BY label_id ORDER BY label_id")
         words = words.filter(pl.col("label_id").is_in(rows["label_id"].unique().implode()))
@@ -60,13 +88,13 @@ class LabelTable:
         word = np.searchsorted(words["label_id"].to_numpy(), rows["label_id"].to_numpy()).astype(np.int32)
         return cls(rows.drop("label_id").with_columns(word=word), words, batches)
 
-    def of(self, voxel: int, first: int) -> list[Scored]:
+    def of(self, voxel: int, first: int) -> list[ScoredLabel]:
         """The labels of a voxel that have a rank of at most `first`, best first."""
         if not 0 <= voxel < len(self._offsets) - 1:
             return []
         span = slice(self._offsets[voxel], self._offsets[voxel + 1])
         return [
-            Scored(self._labels[word], rank, score, probability)
+            ScoredLabel(self._labels[word], rank, score, probability)
             for word, rank, score, probability in zip(
                 self._word[span].tolist(),
                 self._rank[span].tolist(),
@@ -147,3 +175,82 @@ class LabelTable:
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {label: number for number, label in enumerate(self._labels)}
+
+
+class LabelMixture:
+    """Voxels as mixtures of their labels' text vectors, to compare concepts with. Never changed once made."""
+
+    def __init__(self, voxels: NDArray[np.int64], shares: csr_array, vectors: Floats, fingerprint: object) -> None:
+        self.voxels = voxels
+        """(n_voxels,) ascending; each has a label with a vector."""
+        self._shares, self._vectors = shares, vectors
+        self.fingerprint = fingerprint
+
+    @classmethod
+    def load(cls, store: Store, model: ModelRow, method: str, old: "LabelMixture | None") -> "LabelMixture":
+        """The present labels of a model; the old ones where nothing has changed."""
+        backbone = model.label_backbone
+        sql = "SELECT count(*) AS n, coalesce(any_value(len(vector)), 0) AS dim FROM label_embedding WHERE backbone = ?"
+        ((n_embedded, dim),) = store.frame(sql, [backbone]).rows()
+        fingerprint = (batches_of(store, model.model_id, model.subject_id), n_embedded)
+        if old is not None and old.fingerprint == fingerprint:
+            return old
+        scores = store.arrow(
+            "SELECT voxel, label_id, probability FROM label_score WHERE model_id = ? AND method = ?",
+            [model.model_id, method],
+        )
+        labels = scores["label_id"].to_numpy()
+        ids, vectors = np.empty(0, np.int64), np.empty((0, dim), np.float32)
+        if n_embedded and len(labels):
+            ids, vectors = store.keyed_vectors(
+                "SELECT label_id, vector FROM label_embedding WHERE backbone = ? ORDER BY label_id", [backbone], dim
+            )
+            wanted = np.isin(ids, labels)
+            ids, vectors = ids[wanted], vectors[wanted]
+        # Labels without a vector yet do not count; the others share out their probability.
+        known = np.isin(labels, ids)
+        columns = np.searchsorted(ids, labels[known])
+        voxels, rows = np.unique(scores["voxel"].to_numpy()[known].astype(np.int64), return_inverse=True)
+        probabilities = scores["probability"].to_numpy()[known].astype(np.float64)
+        totals = np.bincount(rows, probabilities, len(voxels))
+        shares = csr_array((probabilities / totals[rows], (rows, columns)), shape=(len(voxels), len(ids)))
+        return cls(voxels, shares, vectors, fingerprint)
+
+    def scores(self, query: Floats) -> Floats:
+        """Mean cosine of a unit query (dim,) with each voxel's labels, weighted by their probabilities, (n_voxels,)."""
+        if not len(self.voxels):
+            return np.empty(0, np.float32)
+        scores: Floats = (self._shares @ (self._vectors @ query).astype(np.float64)).astype(np.float32)
+        return scores
+
+    def vector(self, voxel: int) -> Floats | None:
+        """Unit vector of a voxel's labels together, (dim,); None where it has none."""
+        row = int(np.searchsorted(self.voxels, voxel))
+        if row == len(self.voxels) or self.voxels[row] != voxel:
+            return None
+        mean = (self._shares[[row]] @ self._vectors)[0].astype(np.float32)
+        length = float(np.linalg.norm(mean))
+        return mean / np.float32(length) if length else None
+
+
+class LabelIndex(NamedTuple):
+    """Labels and their vectors in the space of a backbone, indexed for searching."""
+
+    labels: list[str]
+    vectors: VectorIndex
+
+    @classmethod
+    def load(cls, store: Store, backbone: str, old: "LabelIndex | None") -> "LabelIndex":
+        """All labels that have a vector; the old ones where there are no others."""
+        sql = " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = ? ORDER BY label_id"
+        labels: list[str] = store.arrow("SELECT l.lemma" + sql, [backbone])["lemma"].to_pylist()
+        if old is not None and old.labels == labels:
+            return old
+        dim = store.arrow("SELECT max(len(e.vector)) AS n" + sql.partition(" ORDER")[0], [backbone])["n"][0]
+        return cls(labels, VectorIndex.build(store.vectors("SELECT e.vector" + sql, [backbone], dim.as_py() or 0)))
+
+
+def compared_labels(store: Store, model: ModelRow, method_a: str, method_b: str) -> pl.DataFrame:
+    """As `Model.compare`, for methods that the model was labelled by."""
+    values = {"model": model.model_id, "backbone": model.label_backbone}
+    return store.frame(_COMPARED, {**values, "a": method_a, "b": method_b})

@@ -7,17 +7,30 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toy_atlas import METHOD, VOLUME, WORDS, label_rows, put, words_rows
+from toy_atlas import METHOD, VOLUME, WORDS, label_rows, model_rows, put, random_weights, subject_rows, words_rows
 
-from voxel_atlas.atlas.search.label_table import LabelTable
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.model import Model
+from voxel_atlas.atlas.search.tables.label_table import LabelTable
 from voxel_atlas.atlas.store.store import Store
 
-MODEL = {"model_id": VOLUME, "subject_id": "simulated/S1"}
 labelled = st.dictionaries(
     st.integers(0, 20),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=5, unique=True),
     max_size=12,
 )
+
+
+def empty_model(store: Store) -> Model:
+    """A model without labels, and words."""
+    put(
+        store,
+        subject_rows("simulated/S1", 21),
+        model_rows(VOLUME, "simulated/S1", random_weights(21)),
+        words_rows(),
+        key="m",
+    )
+    return Atlas(store).model(VOLUME)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -26,12 +39,12 @@ def test_every_answer_is_that_of_sql(
     tmp_path: Path, labels: dict[int, list[str]], first: int, region: set[int]
 ) -> None:
     with Store.open(str(tmp_path / f"{len(list(tmp_path.iterdir()))}.duckdb")) as store:
-        put(store, words_rows(), key="words")
+        model = empty_model(store)
         shares = {voxel: [(word, 1 / (rank + 2)) for rank, word in enumerate(words)] for voxel, words in labels.items()}
         if shares:
             put(store, label_rows(VOLUME, shares), key="labels")
-        table = LabelTable.load(store, MODEL, METHOD, None)
-        assert LabelTable.load(store, MODEL, METHOD, table) is table
+        table = LabelTable.load(store, model, METHOD, None)
+        assert LabelTable.load(store, model, METHOD, table) is table
         sql = "SELECT voxel, rank, label, score, probability FROM voxel_label WHERE rank <= ? ORDER BY voxel, rank"
         expected = store.frame(sql, [first])
         assert table.frame(np.arange(30), first).equals(expected)
@@ -55,11 +68,11 @@ def test_every_answer_is_that_of_sql(
 
 def test_a_new_batch_makes_a_new_table(tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
-        put(store, words_rows(), key="words")
+        model = empty_model(store)
         put(store, label_rows(VOLUME, {0: [("cake", 0.5)]}), key="0")
-        old = LabelTable.load(store, MODEL, METHOD, None)
+        old = LabelTable.load(store, model, METHOD, None)
         put(store, label_rows(VOLUME, {1: [("dog", 0.5)]}), key="1")
-        new = LabelTable.load(store, MODEL, METHOD, old)
+        new = LabelTable.load(store, model, METHOD, old)
         assert [label.label for label in new.of(1, 5)] == ["dog"]
         assert old.of(1, 5) == []
         assert new.voxels("dog", 5)["voxel"].to_list() == [1]

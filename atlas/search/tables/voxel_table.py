@@ -1,17 +1,19 @@
 """The voxels of one model as arrays: what they are filtered by, and what is told of each."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from ...schemas.errors import NotFoundError
-from ..store.ledger import Batches, batches_of, fitted_since
-from ..store.store import Store
-from .recent import Recent
+from ....schemas.errors import NotFoundError
+from ...store.ledger import Batches, batches_of, fitted_since
+from ...store.store import Store
+from .model_row import ModelRow
 
 _COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
 _KEPT = 4
@@ -21,7 +23,7 @@ _KEPT = 4
 class VoxelTable:
     """Fitted voxels in ascending order, with their scores, places and regions. Never changed once made."""
 
-    def __init__(self, model: Mapping[str, Any], frame: pl.DataFrame, regions: pl.DataFrame, batches: Batches) -> None:
+    def __init__(self, model: ModelRow, frame: pl.DataFrame, regions: pl.DataFrame, batches: Batches) -> None:
         self._model, self._regions = model, regions
         self.batches = batches
         self.frame = frame
@@ -29,7 +31,8 @@ class VoxelTable:
         self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
         self._significant = frame["significant"].fill_null(value=False).to_numpy()
         self._r2 = frame["r2"].to_numpy()
-        self._aligned = Recent[int, _Aligned](_KEPT)
+        self._aligned: LRUCache[int, _Aligned] = LRUCache(_KEPT)
+        self._lock = threading.Lock()
         members = {
             str(name): np.isin(self.voxels, its["voxel"].drop_nulls().to_numpy())
             for (name,), its in regions.group_by("roi")
@@ -41,16 +44,16 @@ class VoxelTable:
         """Region → (n_voxels,) whether each voxel lies in it."""
         # Made once: every answer takes some rows of it.
         self._told = frame.select(
-            pl.lit(model["model_id"]).alias("model_id"),
-            pl.lit(model["subject_id"]).alias("subject_id"),
-            pl.lit(model["simulated"]).alias("simulated"),
+            pl.lit(model.model_id).alias("model_id"),
+            pl.lit(model.subject_id).alias("subject_id"),
+            pl.lit(model.simulated).alias("simulated"),
             *("voxel", "r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
         )
 
     @classmethod
-    def load(cls, store: Store, model: Mapping[str, Any], old: "VoxelTable | None") -> "VoxelTable":
+    def load(cls, store: Store, model: ModelRow, old: "VoxelTable | None") -> "VoxelTable":
         """The present table of a model; the old one where nothing has changed."""
-        batches = batches_of(store, model)
+        batches = batches_of(store, model.model_id, model.subject_id)
         if old is not None and old.batches == batches:
             return old
         if old is not None and old.batches <= batches and {stage for stage, _ in batches - old.batches} == {"fit"}:
@@ -58,13 +61,13 @@ class VoxelTable:
         frame = _quality(store, model, 0, np.iinfo(np.int32).max)
         regions = store.frame(
             "SELECT r.roi, v.voxel FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE subject_id = ?",
-            [model["subject_id"]],
+            [model.subject_id],
         )
         return cls(model, frame, regions, batches)
 
     def grown(self, store: Store, batches: Batches) -> "VoxelTable":
         """This table and the voxels that were fitted since."""
-        new = fitted_since(store, self._model, self.voxels)
+        new = fitted_since(store, self._model.model_id, self.voxels)
         if not len(new):
             return VoxelTable(self._model, self.frame, self._regions, batches)
         rows = _quality(store, self._model, int(new[0]), int(new[-1])).filter(pl.col("voxel").is_in(new.tolist()))
@@ -96,7 +99,7 @@ class VoxelTable:
         """
         if name not in self.rois:
             raise NotFoundError(
-                f"{self._model['subject_id']} has no ROI {name!r}; it has {', '.join(self.rois) or 'none'}."
+                f"{self._model.subject_id} has no ROI {name!r}; it has {', '.join(self.rois) or 'none'}."
             )
         return self.rois[name]
 
@@ -121,11 +124,11 @@ class VoxelTable:
         Raises:
             NotFoundError: a region that the subject has not.
         """
-        aligned = self._aligned.get(id(voxels))
-        if aligned is None:
-            # What is kept holds the array, so that no other one can have its id.
-            aligned = _Aligned(voxels, self.rows(voxels), {})
-            self._aligned.put(id(voxels), aligned)
+        with self._lock:
+            aligned = self._aligned.get(id(voxels))
+            if aligned is None:
+                # What is kept holds the array, so that no other one can have its id.
+                aligned = self._aligned[id(voxels)] = _Aligned(voxels, self.rows(voxels), {})
         plain = not rois and min_r2 is None
         if plain and significant in aligned.masks:
             return aligned.rows, aligned.masks[significant]
@@ -152,7 +155,7 @@ class _Aligned(NamedTuple):
     """By whether only significant voxels pass."""
 
 
-def _quality(store: Store, model: Mapping[str, Any], first: int, last: int) -> pl.DataFrame:
+def _quality(store: Store, model: ModelRow, first: int, last: int) -> pl.DataFrame:
     """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
     sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
-    return store.frame(sql, [model["model_id"], first, last])
+    return store.frame(sql, [model.model_id, first, last])

@@ -13,7 +13,7 @@ MODEL = "simulated/S1/toy/aaaaaa"
 def test_what_is_kept_of_a_filter_belongs_to_the_voxels_that_are_searched(
     atlas: Atlas, rois: tuple[str, ...], min_r2: float | None
 ) -> None:
-    table = atlas._table(MODEL)
+    table = atlas.model(MODEL).tables.voxels()
     searched = [np.array(numbers) for numbers in (range(120), [7, 400, 3, 3, 119], range(119, -1, -1), [2], [1], [])]
     for voxels in searched * 2:
         for significant in (True, False):
@@ -24,7 +24,7 @@ def test_what_is_kept_of_a_filter_belongs_to_the_voxels_that_are_searched(
 
 
 def test_what_no_question_changes_is_worked_out_once(atlas: Atlas) -> None:
-    table = atlas._table(MODEL)
+    table = atlas.model(MODEL).tables.voxels()
     rows, passes = table.among(table.voxels, significant=True)
     again = table.among(table.voxels, significant=True)
     assert again[0] is rows
@@ -33,8 +33,8 @@ def test_what_no_question_changes_is_worked_out_once(atlas: Atlas) -> None:
 
 def test_a_voxel_s_regions_are_those_of_the_database_by_name(atlas: Atlas) -> None:
     voxels = [119, 0, 40, 40, 61]
-    in_database = atlas.voxel_rois(MODEL, voxels)
+    in_database = atlas.sql("SELECT voxel, roi FROM voxel_roi WHERE subject_id = 'simulated/S1'")
     expected = [sorted(in_database.filter(voxel=voxel)["roi"].to_list()) for voxel in voxels]
-    assert atlas.voxels(MODEL, voxels)["rois"].to_list() == expected
+    assert atlas.model(MODEL).voxels(voxels)["rois"].to_list() == expected
     assert len({len(regions) for regions in expected}) > 1
-    assert atlas.voxels(MODEL, [])["rois"].to_list() == []
+    assert atlas.model(MODEL).voxels([])["rois"].to_list() == []

@@ -1,0 +1,104 @@
+"""What is told of each encoding model that an atlas holds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from ....schemas.errors import NotFoundError
+
+MODELS = """
+    WITH fitted AS (SELECT model_id, count(*) AS n FROM encoding GROUP BY model_id),
+      left_out AS (SELECT model_id, count(*) AS n FROM dropped GROUP BY model_id),
+      tested AS (SELECT model_id, count(*) FILTER (q <= 0.05) AS n FROM significance GROUP BY model_id),
+      ran AS (SELECT model_id, arg_max(state, (recorded_at, state != 'started')) AS state,
+        bool_or(state = 'finished') AS finished, max(recorded_at) AS recorded_at FROM run GROUP BY model_id)
+    SELECT m.model_id, m.subject_id, s.dataset, s.simulated, s.space, s.surface, s.transform, s.shape, m.backbone,
+      m.config, m.config_sha256, m.label_backbone, len(m.feature_mean) AS dim,
+      m.feature_covariance IS NOT NULL AS has_text, m.n_train, m.n_test,
+      coalesce(fitted.n, 0) AS n_voxels, coalesce(left_out.n, 0) AS n_dropped, coalesce(tested.n, 0) AS n_significant,
+      tested.n IS NOT NULL AS tested,
+      coalesce(ran.state, 'unknown') AS state, coalesce(ran.finished, FALSE) AS finished, ran.recorded_at
+    FROM model m JOIN subject s USING (subject_id) LEFT JOIN fitted USING (model_id) LEFT JOIN left_out USING (model_id)
+      LEFT JOIN tested USING (model_id) LEFT JOIN ran USING (model_id)
+    ORDER BY finished DESC, ran.recorded_at DESC NULLS LAST, m.model_id
+"""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelRow:
+    """An encoding model in figures: a subject, a backbone and a configuration. Counts are those of when it was read."""
+
+    model_id: str
+    """subject/backbone/first six digits of the configuration's hash."""
+    subject_id: str
+    dataset: str
+    simulated: bool
+    """Whether the subject's responses were computed, not measured."""
+    space: str
+    """volume or surface."""
+    surface: str | None
+    """pycortex subject that shows it."""
+    transform: str | None
+    shape: Sequence[int] | None
+    """Volume as (z, y, x) in voxels, or (left, right) in vertices."""
+    backbone: str
+    config: str = field(repr=False)
+    """Every setting that the results depend on, as JSON."""
+    config_sha256: str = field(repr=False)
+    label_backbone: str
+    """Backbone in whose space the labels' vectors are."""
+    dim: int
+    """Number of features."""
+    has_text: bool
+    """Whether words can be compared with weights: the backbone has a text tower."""
+    n_train: int
+    """Images that it was fitted on."""
+    n_test: int
+    n_voxels: int
+    """Fitted voxels."""
+    n_dropped: int
+    n_significant: int
+    """Voxels with q at most 0.05."""
+    tested: bool
+    """Whether significance is known."""
+    state: str
+    """Of the last run."""
+    finished: bool
+    """Whether an ingest has ended well."""
+    recorded_at: datetime | None
+    """When the last run was heard of."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """`config`, parsed."""
+        parsed: Mapping[str, Any] = json.loads(self.config)
+        return parsed
+
+
+def find_row(models: pl.DataFrame, model_id: str | None, address: str) -> Mapping[str, Any]:
+    """The row of `Atlas.models` that is meant.
+
+    Args:
+        models: all of them.
+        model_id: the id, or its beginning or end where only one model has it; None for the newest finished model.
+        address: of the atlas, for the message.
+
+    Raises:
+        NotFoundError: no such model; the message lists those that there are.
+    """
+    ids: list[str] = models["model_id"].to_list()
+    if not ids:
+        raise NotFoundError(f"{address} holds no model yet; `voxel-atlas ingest` makes one.")
+    if model_id is None:
+        return models.row(0, named=True)
+    matching = [known for known in ids if known == model_id] or [
+        known for known in ids if model_id and (known.startswith(model_id) or known.endswith(model_id))
+    ]
+    if len(matching) != 1:
+        problem = "no model" if not matching else "more than one model"
+        raise NotFoundError(f"There is {problem} {model_id!r}; there are {', '.join(matching or ids)}.")
+    return models.row(ids.index(matching[0]), named=True)

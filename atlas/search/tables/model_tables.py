@@ -1,0 +1,89 @@
+"""All that is kept in memory of one model, each made when it is first asked for and again when the atlas has grown."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import polars as pl
+
+from ....schemas.errors import BadInputError
+from ...backbones.interface import Readout
+from ...store.store import Store
+from ..readouts import IndexedVoxels
+from .derived import DerivedValues
+from .label_table import LabelIndex, LabelMixture, LabelTable
+from .model_row import ModelRow
+from .voxel_table import VoxelTable
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTables:
+    """The tables and indexes of a model. Its methods give them with the generation of the atlas that they belong to."""
+
+    model: ModelRow
+    derived: DerivedValues
+    indexes: Path
+    """Folder where the atlas's indexes are kept between runs."""
+
+    @property
+    def store(self) -> Store:
+        """The atlas."""
+        return self.derived.store
+
+    def voxels(self) -> VoxelTable:
+        """All fitted voxels."""
+
+        def make(old: VoxelTable | None) -> VoxelTable:
+            return VoxelTable.load(self.store, self.model, old)
+
+        return self.derived.get(("voxels", self.model.model_id), make)[0]
+
+    def labels(self, method: str) -> tuple[LabelTable, int]:
+        """All labels by a method."""
+
+        def make(old: LabelTable | None) -> LabelTable:
+            return LabelTable.load(self.store, self.model, method, old)
+
+        return self.derived.get(("labels", self.model.model_id, method), make)
+
+    def label_counts(self, method: str, generation: int | None = None) -> tuple[pl.DataFrame, int]:
+        """All words by how many voxels have them, as they were at a generation; None for the present one.
+
+        Raises:
+            BadInputError: the list of that generation is not kept any more.
+        """
+        table, made = self.labels(method)
+        key = ("label counts", self.model.model_id, method)
+        if generation is None or generation == made:
+            self.derived.remember(key, made, table.counts)
+            return table.counts, made
+        counts: pl.DataFrame | None = self.derived.remembered(key, generation)
+        if counts is None:
+            raise BadInputError("The list of labels has changed since its first page was taken; take that one again.")
+        return counts, generation
+
+    def label_index(self) -> LabelIndex:
+        """All labels of the atlas that have a vector of the model's label backbone."""
+        backbone = self.model.label_backbone
+
+        def make(old: LabelIndex | None) -> LabelIndex:
+            return LabelIndex.load(self.store, backbone, old)
+
+        return self.derived.get(("label index", backbone), make)[0]
+
+    def indexed(self, readout: Readout, generation: int | None = None) -> tuple[IndexedVoxels, int]:
+        """The voxels' vectors; of the newest generation where that is known."""
+
+        def make(old: IndexedVoxels | None) -> IndexedVoxels:
+            folder = self.indexes / quote(self.model.model_id, safe="") / readout
+            return IndexedVoxels.load(self.store, self.model, readout, folder, old)
+
+        return self.derived.get(("index", self.model.model_id, readout), make, generation)
+
+    def mixture(self, method: str, generation: int) -> tuple[LabelMixture, int]:
+        """The voxels as mixtures of their labels by a method."""
+
+        def make(old: LabelMixture | None) -> LabelMixture:
+            return LabelMixture.load(self.store, self.model, method, old)
+
+        return self.derived.get(("mixture", self.model.model_id, method), make, generation)
