@@ -2,15 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import click
 import duckdb
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from voxel_atlas.api.cli.main import app
 from voxel_atlas.atlas.release.documents import data_dictionary
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import DDL
@@ -72,28 +71,13 @@ def tables_page() -> str:
 
 def command_line_page() -> str:
     """Every command with its arguments and options."""
-    from typer.main import get_command
-
-    from voxel_atlas.api.cli.main import app
-
-    lines = [
-        "# The command line\n",
-        "Made from the commands themselves; `voxel-atlas COMMAND --help` prints the same.\n",
-    ]
-    for name, command in commands(get_command(app)):
-        lines += [f"\n## {name}\n", f"{(command.help or '').strip()}\n"]
-        if rows := [_parameter(parameter) for parameter in command.params if parameter.name != "help"]:
-            lines += ["| argument or option | default | meaning |", "|---|---|---|", *rows]
-    return "\n".join(lines)
-
-
-def commands(command: Any, name: str = "voxel-atlas") -> Iterator[tuple[str, click.Command]]:
-    """A command and those below it that do something, with their full names."""
-    below = getattr(command, "commands", {})
-    if not below:
-        yield name, command
-    for part, child in sorted(below.items()):
-        yield from commands(child, f"{name} {part}")
+    return "\n".join(
+        [
+            "# The command line\n",
+            "Made from the commands themselves; `voxel-atlas COMMAND --help` prints the same.\n",
+            app.generate_docs(heading_level=2, flatten_commands=True),
+        ]
+    )
 
 
 def _settings_table(fields: Mapping[str, FieldInfo]) -> list[str]:
@@ -107,15 +91,6 @@ def _default(field: FieldInfo) -> str:
     if isinstance(field.default, Path):  # the home folder's is another on each machine
         return "the platform's data folder"
     return f"`{_cell(str(field.default))}`" if field.default not in ("", (), None) else ""
-
-
-def _parameter(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        names = parameter.metavar or parameter.name.upper()
-    else:
-        names = ", ".join((*parameter.opts, *parameter.secondary_opts))
-    default = "" if parameter.default in (None, (), [], "") or parameter.required else f"`{parameter.default}`"
-    return f"| `{_cell(names)}` | {default} | {_cell(getattr(parameter, 'help', '') or '')} |"
 
 
 def _cell(text: str) -> str:

@@ -1,22 +1,37 @@
-"""What the command line shows: a bar for each stage, notes, and tables."""
+"""What the command line shows: a bar for each stage, notes, sentences, and tables for people or for programs."""
 
-import csv
-import io
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, Self
+from csv import writer
+from dataclasses import dataclass
+from io import StringIO
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-import polars as pl
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ...ingest.progress import Advance
+from ...schemas.errors import BadInputError, StoreError
 
-Format = Literal["table", "json", "csv"]
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ...ingest.progress import Advance
+
+screen = Console(stderr=True, highlight=False)
+"""Where a person is told of progress, of what was done and of what is wrong."""
+stdout = Console(highlight=False)
+"""Where answers go."""
+
+
+def say(sentence: str) -> None:
+    """A line for the person at the screen, as it is."""
+    screen.print(sentence, markup=False, soft_wrap=True)
 
 
 def rate(per_second: float) -> str:
@@ -24,11 +39,80 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
 
 
-class Bars:
-    """Shows the stages of an ingest (see ingest.progress.Progress), one bar each."""
+@Parameter(name="*", group="Output", negative=())
+@dataclass(frozen=True)
+class Output:
+    """How a command answers: with tables and sentences for people, or with rows for programs."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    json: bool = False
+    """Print JSON."""
+    csv: bool = False
+    """Print CSV."""
+
+    def __post_init__(self) -> None:
+        if self.json and self.csv:
+            raise BadInputError("--json and --csv exclude each other; give one.")
+
+    @property
+    def for_people(self) -> bool:
+        """Whether no program reads the answer."""
+        return not self.json and not self.csv
+
+    def show(self, frame: "pl.DataFrame") -> None:
+        """Print a frame."""
+        if self.json:
+            print(dumps(frame.to_dicts(), default=str, ensure_ascii=False))
+        elif self.csv:
+            text = StringIO()
+            rows = writer(text)
+            rows.writerow(frame.columns)
+            rows.writerows([[_joined(value) for value in row] for row in frame.iter_rows()])
+            print(text.getvalue(), end="")
+        else:
+            table = Table(*frame.columns, header_style="bold", box=None, pad_edge=False)
+            for row in frame.iter_rows():
+                table.add_row(*(Text(_plain(value)) for value in row))  # Text: a label is never markup
+            stdout.print(table)
+
+    def report(self, sentence: str, row: Mapping[str, object]) -> None:
+        """Say what was done: in a sentence, or in one row."""
+        self.report_each([sentence], [row])
+
+    def report_each(self, sentences: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+        """The same for several things: a line each for people, a row each for programs."""
+        if self.for_people:
+            for sentence in sentences:
+                say(sentence)
+        else:
+            import polars as pl
+
+            self.show(pl.DataFrame([dict(row) for row in rows]))
+
+    def write(self, path: Path, content: bytes, **about: object) -> None:
+        """Write a file and say so.
+
+        Args:
+            path: the file.
+            content: what it is to hold.
+            about: more that the row for programs tells.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+        self.report(f"wrote {path}", {"file": str(path), **about, "bytes": len(content)})
+
+
+FOR_PEOPLE = Output()
+
+
+class Bars:
+    """Shows the stages of an ingest (see ingest.progress.Progress) on the screen, one bar each."""
+
+    def __init__(self) -> None:
         self._bars = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=30),
@@ -36,8 +120,8 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=console,
-            disable=not console.is_terminal,
+            console=screen,
+            disable=not screen.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -48,7 +132,7 @@ class Bars:
         self._bars.stop()
 
     @contextmanager
-    def stage(self, name: str, total: int) -> Iterator[Advance]:
+    def stage(self, name: str, total: int) -> Iterator["Advance"]:
         """A bar of `total` units."""
         task = self._bars.add_task(name, total=max(total, 1), rate="")
         start = time.perf_counter()
@@ -62,48 +146,15 @@ class Bars:
         yield advance
         # A stage whose work was done before counts as done, whatever it advanced by.
         self._bars.update(task, completed=max(total, 1))
-        if not self._console.is_terminal:  # a log file shows no bars, so it gets a line
-            self._console.print(f"{name}: {total:,} in {time.perf_counter() - start:.1f} s", highlight=False)
+        if not screen.is_terminal:  # a log file shows no bars, so it gets a line
+            screen.print(f"{name}: {total:,} in {time.perf_counter() - start:.1f} s")
 
     def note(self, message: str) -> None:
         """A sentence above the bars."""
-        self._console.print(f"[yellow]note[/yellow] {message}", highlight=False)
+        screen.print(Text.assemble(("note", "yellow"), f" {message}"))
 
 
-def show(console: Console, frame: pl.DataFrame, style: Format) -> None:
-    """Print a frame as a table for people, or as JSON or CSV for programs (to standard output, unstyled)."""
-    if style == "json":
-        print(json.dumps(frame.to_dicts(), default=str, ensure_ascii=False))
-    elif style == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(frame.columns)
-        writer.writerows([[_cell(value) for value in row] for row in frame.iter_rows()])
-        print(text.getvalue(), end="")
-    else:
-        table = Table(*frame.columns, header_style="bold", box=None, pad_edge=False)
-        for row in frame.iter_rows():
-            table.add_row(*(Text(_plain(value)) for value in row))  # Text: a label is never markup
-        console.print(table)
-
-
-def report(screen: Console, output: Console, sentence: str, row: Mapping[str, object], style: Format) -> None:
-    """Say what a command has done: a sentence for people, or one row for programs."""
-    show_done(screen, output, [sentence], [row], style)
-
-
-def show_done(
-    screen: Console, output: Console, sentences: Sequence[str], rows: Sequence[Mapping[str, object]], style: Format
-) -> None:
-    """The same for several things: a line each for people, a row each for programs."""
-    if style == "table":
-        for sentence in sentences:
-            screen.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    else:
-        show(output, pl.DataFrame([dict(row) for row in rows]), style)
-
-
-def _cell(value: object) -> object:
+def _joined(value: object) -> object:
     return ";".join(str(item) for item in value) if isinstance(value, list) else value
 
 

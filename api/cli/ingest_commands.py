@@ -1,106 +1,95 @@
-"""`voxel-atlas ingest` and `voxel-atlas check`: their options are the fields of IngestConfig, one each."""
+"""`voxel-atlas ingest | check | dissect | plan`: their options are the fields of IngestConfig."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-from pydantic import TypeAdapter
-from rich.console import Console
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
 
-from ...schemas.config import IngestConfig
+from ...schemas.config import DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
 from ...schemas.errors import BadInputError
-from .config_options import (
-    ON_ERROR_HELP,
-    WORKERS_HELP,
-    OnError,
-    field_parameters,
-    given_settings,
-    parameter,
-    settings_from_yaml,
-    style_parameters,
-)
-from .options import settings_of, style_of
+from .console import FOR_PEOPLE, Bars, Output, rate, say
+from .options import AtlasOption, ModelArgument, OnErrorOption, WeightsOption, WorkersOption, settings_of
 
-screen, output = Console(stderr=True), Console()
+if TYPE_CHECKING:
+    from ...atlas.backbones.interface import Backbone
+    from ...atlas.store.store import Store
+    from ...ingest.datasets.interface import Dataset
+    from ...ingest.plan import Plan
 
-_FILLED_IN = {"data_sha256", "backbone_sha256", "preprocessing"}
 _CURVE = (
     "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "
     "USING (model_id, voxel) WHERE model_id = ? AND s.q <= 0.05 GROUP BY ALL ORDER BY ALL"
 )
 """The learning curve of the significant voxels."""
 
-
-def register(app: typer.Typer) -> None:
-    """Add the two commands."""
-    app.command(
-        "ingest", help="Bring a subject's encoding models, labels and scores into the atlas, or go on with it."
-    )(_with_options(_ingest))
-    app.command("check", help="List what is found of a data set, what is missing, and how big the job is.")(
-        _with_options(_check)
-    )
+_REPEATED = {"rois": "roi", "skip_sessions": "skip-session", "methods": "method", "tasks": "task"}
+"""Fields that hold several values, and the option that gives one of them and can be given again."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a command is to do besides its configuration: nothing here changes what a model is."""
+def _option(field: str) -> str:
+    return _REPEATED.get(field, field.replace("_", "-"))
 
-    weights: Path | None = None
-    atlas: str = ""
+
+def _dissect_option(field: str) -> str:
+    return "voxels" if field == "dissect" else _option(field)
+
+
+def _fields(title: str, option: Callable[[str], str]) -> Parameter:
+    """An option for each field of a model."""
+    return Parameter(name="*", group=Group.create_ordered(title), name_transform=option)
+
+
+DataOptions = Annotated[DataConfig, _fields("Data", _option)]
+FitOptions = Annotated[FitConfig, _fields("Fit", _option)]
+LabelOptions = Annotated[LabelConfig, _fields("Labels", _option)]
+LabelChanges = Annotated[
+    LabelConfig, _fields("Labels, where not by the model's settings", _dissect_option), Parameter(show_default=False)
+]
+DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()
+ScorersOption = Annotated[
+    list[str] | None,
+    Parameter(name="--scorer", help="How labels are scored: eq2 (paper) or released (its code); can be given again."),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What `ingest` and `check` are asked to do, so that one command line serves both."""
+
+    config: Annotated[Path | None, Parameter(help="YAML file with settings; options go before it.")] = None
+    data: DataOptions
+    fit: FitOptions = DEFAULT_FIT
+    labels: LabelOptions = DEFAULT_LABELS
+    weights: WeightsOption = None
     learning_curve: bool = False
-    on_error: OnError = "stop"
-    workers: str = ""
-    json: bool = False
-    csv: bool = False
+    """Also fit every voxel on 5, 10, … 34 of 40 blocks of the images; can be added later."""
+    on_error: OnErrorOption = "stop"
+    workers: WorkersOption = ""
+    output: Output = FOR_PEOPLE
+    atlas: AtlasOption = ""
+
+    def settings(self) -> IngestConfig:
+        """All that the results will depend on."""
+        return IngestConfig(**dict(self.data), **dict(self.fit), **dict(self.labels))
 
 
-def _with_options(command: Callable[[IngestConfig, _Job], None]) -> Callable[..., None]:
-    """A function with one option for each field of IngestConfig and of _Job, whose values `command` gets."""
-
-    def run(**given: Any) -> None:
-        chosen = given_settings(given)
-        settings = {**settings_from_yaml(chosen.pop("config", None)), **chosen}
-        job = {name: settings.pop(name) for name in _Job.__dataclass_fields__ if name in settings}
-        command(IngestConfig.model_validate(settings), TypeAdapter(_Job).validate_python(job))
-
-    parameters = [
-        parameter("config", Path | None, "YAML file with settings; options go before it."),
-        parameter("weights", Path | None, "File of the backbone's weights; none: the library's own cache."),
-        parameter("atlas", str | None, "Address of the atlas; none: the default one."),
-        parameter(
-            "learning_curve",
-            bool | None,
-            "Also fit every voxel on 5, 10, … 34 of 40 blocks of the images; can be added later.",
-            option="learning-curve/--no-learning-curve",
-        ),
-        parameter("on_error", str | None, ON_ERROR_HELP),
-        parameter("workers", str | None, WORKERS_HELP),
-        *style_parameters(),
-    ]
-    parameters += field_parameters(name for name in IngestConfig.model_fields if name not in _FILLED_IN)
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # how typer learns of the options
-    return run
-
-
-def _ingest(config: IngestConfig, job: _Job) -> None:
-    from ...atlas.backbones import load
+def ingest(job: Job) -> None:
+    """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
     from ...atlas.store.store import Store
     from ...ingest.datasets import open_dataset
-    from ...ingest.run import ingest
+    from ...ingest.run import ingest as run
     from ...ingest.workers import open_workers
-    from .console import Bars, report, show
 
-    style, settings = style_of(job.json, job.csv), settings_of(job.atlas)
+    config, settings, output = job.settings(), settings_of(job.atlas), job.output
     with open_workers(job.workers or settings.workers, settings.home) as workers:
         dataset = open_dataset(config, settings.home)
-        backbone = load(config.backbone, weights=job.weights, device=settings.device, home=settings.home)
-        same = config.label_backbone == config.backbone
-        label_backbone = backbone if same else load(config.label_backbone, device=settings.device, home=settings.home)
-        with Store.open(settings.address, memory_limit=settings.memory_limit) as store, Bars(screen) as bars:
-            model_id = ingest(
+        backbone, label_backbone = _backbones(config, settings, job.weights)
+        with Store.open(settings.address, memory_limit=settings.memory_limit) as store, Bars() as bars:
+            model_id = run(
                 store,
                 dataset,
                 config,
@@ -116,26 +105,196 @@ def _ingest(config: IngestConfig, job: _Job) -> None:
             )
             curve = store.frame(_CURVE, [model_id])
     if job.learning_curve:
-        show(output, curve, style)
-        style = "table"
-    row = {"model_id": model_id, "atlas": settings.address}
-    report(screen, output, f"{model_id} is in {settings.address}", row, style)
+        output.show(curve)
+        output = FOR_PEOPLE
+    output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
-def _check(config: IngestConfig, job: _Job) -> None:
+def check(job: Job) -> None:
+    """List what is found of a data set, what is missing, and how big the job is."""
     from ...atlas.backbones import backbone_class
     from ...ingest.datasets import check_dataset
-    from .console import show
 
-    found = check_dataset(config, settings_of(job.atlas).home, backbone_class(config.backbone).dim)
-    show(output, found.files.filter(~found.files["found"] | found.files["needed"]), style_of(job.json, job.csv))
-    if found.size is not None:
-        screen.print(
-            f"{found.size.n_images:,} images, {found.size.n_trials:,} trials, {found.size.n_voxels:,} voxels in "
-            f"{found.n_batches:,} batches; about {(found.ram_bytes or 0) / 2**30:.1f} GiB of memory and "
-            f"{(found.disk_bytes or 0) / 2**30:.1f} GiB of disk.",
-            highlight=False,
+    config = job.settings()
+    contents = check_dataset(config, settings_of(job.atlas).home, backbone_class(config.backbone).dim)
+    job.output.show(contents.files.filter(~contents.files["found"] | contents.files["needed"]))
+    if contents.size is not None:
+        say(
+            f"{contents.size.n_images:,} images, {contents.size.n_trials:,} trials, {contents.size.n_voxels:,} voxels "
+            f"in {contents.n_batches:,} batches; about {(contents.ram_bytes or 0) / 2**30:.1f} GiB of memory and "
+            f"{(contents.disk_bytes or 0) / 2**30:.1f} GiB of disk."
         )
-    if found.problems:
-        raise BadInputError(" ".join(found.problems))
-    screen.print("Ready to ingest.")
+    if contents.problems:
+        raise BadInputError(" ".join(contents.problems))
+    say("Ready to ingest.")
+
+
+def dissect(
+    model: ModelArgument,
+    /,
+    *,
+    labels: LabelChanges = DEFAULT_LABELS,
+    scorers: ScorersOption = None,
+    weights: WeightsOption = None,
+    on_error: OnErrorOption = "stop",
+    workers: WorkersOption = "",
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Label the voxels of a fitted model.
+
+    By its own settings, or by others, which make a model of their own; or go on with that.
+    """
+    from ...atlas.store.store import Store
+    from ...ingest.redissection import dissect as run
+    from ...ingest.workers import open_workers
+
+    settings = settings_of(atlas)
+    with (
+        open_workers(workers or settings.workers, settings.home) as pool,
+        Store.open(
+            settings.address, create=False, token=settings.token.get_secret_value(), memory_limit=settings.memory_limit
+        ) as store,
+        Bars() as bars,
+    ):
+        fitted = _fitted(store, settings, model, weights, labels, scorers)
+        model_id = run(
+            store,
+            fitted.dataset,
+            fitted.model_id,
+            fitted.config,
+            fitted.backbone,
+            fitted.label_backbone,
+            home=settings.home,
+            device=settings.device,
+            batch_images=settings.batch_images,
+            progress=bars,
+            skip_bad=on_error == "skip",
+            workers=pool,
+        )
+    output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
+
+
+def plan(
+    model: ModelArgument,
+    /,
+    *,
+    labels: LabelChanges = DEFAULT_LABELS,
+    scorers: ScorersOption = None,
+    weights: WeightsOption = None,
+    sample: Annotated[int, Parameter(validator=Number(gte=0))] = 100,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Say how much there will be to caption and to draw, and how long a dissection takes.
+
+    Args:
+        sample: Images to look at; 0 for all.
+    """
+    from ...atlas.store.store import Store
+    from ...ingest.redissection import plan_dissection
+
+    settings = settings_of(atlas)
+    token = settings.token.get_secret_value()
+    with Store.open(settings.address, read_only=True, create=False, token=token) as store, Bars() as bars:
+        fitted = _fitted(store, settings, model, weights, labels, scorers)
+        planned = plan_dissection(
+            store,
+            fitted.dataset,
+            fitted.model_id,
+            fitted.config,
+            fitted.backbone,
+            fitted.label_backbone,
+            home=settings.home,
+            device=settings.device,
+            batch_images=settings.batch_images,
+            progress=bars,
+            n_sample=sample,
+        )
+    _print_plan(fitted.config, planned, output)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A fitted model, and what is needed to label its voxels."""
+
+    model_id: str
+    config: IngestConfig
+    dataset: "Dataset"
+    backbone: "Backbone"
+    label_backbone: "Backbone"
+
+
+def _fitted(
+    store: "Store", settings: Settings, model: str, weights: Path | None, labels: LabelConfig, scorers: list[str] | None
+) -> _Fitted:
+    from ...atlas.search.atlas import Atlas
+
+    fitted = Atlas(store, home=settings.home).model(model)
+    old = IngestConfig.model_validate_json(fitted.config)
+    # A model that was fitted without labels is dissected all the same when one asks for it.
+    voxels = {"dissect": "significant"} if old.dissect == "none" else {}
+    changes = {**voxels, **labels.model_dump(exclude_unset=True)}
+    # Scorers take the place of the model's own, and other methods come beside them.
+    beside = changes.get("methods", ())
+    kept = [f"brainlmm-{name.removeprefix('brainlmm-')}" for name in scorers or ()] or [
+        method for method in old.methods if method not in beside
+    ]
+    changes["methods"] = tuple(dict.fromkeys([*kept, *beside]))
+    config = IngestConfig.model_validate({**old.model_dump(), **changes})
+    return _Fitted(fitted.model_id, config, _dataset(config, settings), *_backbones(config, settings, weights))
+
+
+def _backbones(config: IngestConfig, settings: Settings, weights: Path | None) -> tuple["Backbone", "Backbone"]:
+    """The network that images go through, and the one whose text tower embeds labels."""
+    from ...atlas.backbones import load
+
+    backbone = load(config.backbone, weights=weights, device=settings.device, home=settings.home)
+    if config.label_backbone == config.backbone:
+        return backbone, backbone
+    return backbone, load(config.label_backbone, device=settings.device, home=settings.home)
+
+
+def _dataset(config: IngestConfig, settings: Settings) -> "Dataset":
+    if config.dataset == "simulated":
+        from .demo import subject
+
+        return subject(settings.home, settings.cortex_filestore, name=config.subject)
+    from ...ingest.datasets import open_dataset
+
+    return open_dataset(config, settings.home)
+
+
+def _print_plan(config: IngestConfig, planned: "Plan", output: Output) -> None:
+    import polars as pl
+
+    about = "all" if planned.n_looked_at == planned.n_images else f"estimated from {planned.n_looked_at}"
+    say(f"{planned.n_voxels:,} voxels want {planned.n_images:,} different images ({about}).")
+    rows = [
+        {
+            "what": job.what,
+            "number": f"{job.number:,}",
+            "done": f"{job.done:,}",
+            "per second": "" if job.per_second == float("inf") else rate(job.per_second),
+            "time": "" if job.per_second == float("inf") else _duration(job.seconds),
+        }
+        for job in planned.jobs
+    ]
+    rows.append({**dict.fromkeys(rows[0], ""), "what": "together", "time": _duration(planned.seconds)})
+    output.show(pl.DataFrame(rows))
+    if output.for_people:
+        cuts = [
+            {
+                "min_voxels_per_label": limit,
+                "labels": n,
+                "pictures": n * config.images_per_label,
+                "cut": f"{1 - n / max(1, planned.labels[1]):.0%}",
+            }
+            for limit, n in planned.labels.items()
+        ]
+        output.show(pl.DataFrame(cuts))
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"

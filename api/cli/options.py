@@ -1,25 +1,24 @@
 """Options that several commands have, and what they stand for."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from ...schemas.config import Settings
-from ...schemas.errors import BadInputError
+from ...schemas.errors import AtlasError
 
 if TYPE_CHECKING:
     from ...atlas.search.atlas import Atlas
-    from .console import Format
-
-AtlasOption = Annotated[
-    str, typer.Option("--atlas", envvar="VOXEL_ATLAS_ATLAS", help="Address of the atlas; empty: the default one.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+    from ...schemas.config import Settings
 
 
-def settings_of(atlas: str) -> Settings:
+def settings_of(atlas: str = "") -> "Settings":
     """The settings, with the address of `--atlas` where it was given."""
+    from ...schemas.config import Settings
+
     return Settings(atlas=atlas) if atlas else Settings()
 
 
@@ -31,52 +30,49 @@ def open_atlas(atlas: str) -> "Atlas":
     return Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value())
 
 
-def style_of(json: bool, csv: bool) -> "Format":
-    """How to print.
+def _listed(method: str, column: str) -> Callable[[object], list[str]]:
+    """What a method of the default atlas lists, for the shell that completes it."""
 
-    Raises:
-        BadInputError: Both ways were asked for.
-    """
-    if json and csv:
-        raise BadInputError("--json and --csv exclude each other; give one.")
-    return "json" if json else "csv" if csv else "table"
+    def names(_: object) -> list[str]:
+        try:
+            with open_atlas("") as opened:
+                return list(dict.fromkeys(getattr(opened, method)()[column].to_list()))
+        except AtlasError:
+            return []  # a shell that completes has no place for a message
 
-
-def complete_model(incomplete: str) -> list[str]:
-    """Model ids of the default atlas that begin so, for the shell."""
-    return _known("models", "model_id", incomplete)
+    return names
 
 
-def complete_roi(incomplete: str) -> list[str]:
-    """Names of regions of the default atlas that begin so, for the shell."""
-    return _known("rois", "roi", incomplete)
-
-
-def complete_by(incomplete: str) -> list[str]:
+class By(StrEnum):
     """What concepts are compared with."""
-    return [name for name in ("weights", "labels") if name.startswith(incomplete)]
+
+    WEIGHTS = "weights"
+    LABELS = "labels"
 
 
-def _known(method: str, column: str, incomplete: str) -> list[str]:
-    from ...schemas.errors import AtlasError
-
-    try:
-        with open_atlas("") as opened:
-            names = dict.fromkeys(getattr(opened, method)()[column].to_list())
-    except AtlasError:
-        return []  # a shell that completes has no place for a message
-    return [name for name in names if name.startswith(incomplete)]
-
-
+AtlasOption = Annotated[
+    str, Parameter(help="Address of the atlas; none: the one of VOXEL_ATLAS_ATLAS, or the default one.")
+]
+ModelArgument = Annotated[
+    str,
+    Parameter(
+        help="Model id, or its beginning or end where only one model has it.", completer=_listed("models", "model_id")
+    ),
+]
 ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Model id; none: the newest finished one.", autocompletion=complete_model),
+    str | None, Parameter(help="Model id; none: the newest finished one.", completer=_listed("models", "model_id"))
 ]
 RoiOption = Annotated[
-    list[str] | None,
-    typer.Option("--roi", help="Only voxels of this ROI; can be given again.", autocompletion=complete_roi),
+    list[str] | None, Parameter(help="Only voxels of this ROI; can be given again.", completer=_listed("rois", "roi"))
 ]
-ByOption = Annotated[
+ByOption = Annotated[By, Parameter(help="Compare with the voxels' weights or with their labels.")]
+WeightsOption = Annotated[Path | None, Parameter(help="File of the backbone's weights; none: the library's own cache.")]
+WorkersOption = Annotated[
     str,
-    typer.Option(help="Compare with the voxels' WEIGHTS or with their LABELS.", autocompletion=complete_by),
+    Parameter(help="Where costly batches are worked on: dask://HOST:PORT, dask:PROCESSES or slurm:JOBS; none: here."),
 ]
+OnErrorOption = Annotated[
+    Literal["stop", "skip"],
+    Parameter(help="When an image cannot be read or a picture cannot be made: stop, or skip it and say so."),
+]
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]

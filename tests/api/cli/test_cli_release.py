@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxel_atlas.api.cli.release_commands import _affine_of
+from voxel_atlas.api.cli.atlas_commands import _affine_of
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 

@@ -128,9 +128,7 @@ def test_the_command_line_makes_lists_and_revokes(
 
     def run(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["voxel-atlas", "token", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert not stop.value.code
+        main()
         return capsys.readouterr().out
 
     made = run("make", "ada", "--scope", "ingest").strip()

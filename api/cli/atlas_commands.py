@@ -1,0 +1,158 @@
+"""What the command line does with whole atlases: `export | import | verify`, and `runs | rm | vacuum | upgrade`."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.prompt import Confirm
+
+from .console import FOR_PEOPLE, Output, say, screen
+from .options import AtlasOption, open_atlas, settings_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ...atlas.release.export import AffineOf
+    from ...schemas.config import Settings
+
+
+def export(
+    *,
+    out: Annotated[Path, Parameter(name=("--output", "-o"))],
+    model: list[str] | None = None,
+    concept: list[str] | None = None,
+    tables_only: Annotated[bool, Parameter(negative=())] = False,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Write a release: Parquet tables, NIfTI / GIFTI / CIFTI maps, a data dictionary, checksums and a citation.
+
+    Args:
+        out: Folder to make.
+        model: Model id; can be given again; none: all that are finished.
+        concept: Text to make a map of; can be given again.
+        tables_only: Make no maps.
+    """
+    from ...atlas.release.export import export as write
+
+    with open_atlas(atlas) as opened:
+        write(
+            opened,
+            out,
+            models=tuple(model or ()),
+            concepts=tuple(concept or ()),
+            tables_only=tables_only,
+            affine_of=_affine_of(settings_of(atlas)),
+        )
+    output.report(f"wrote {out}", {"folder": str(out)})
+
+
+def import_(folder: Path, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """Bring a release's models into the atlas; what was brought before is not brought again.
+
+    Args:
+        folder: A release, as `voxel-atlas export` writes it.
+    """
+    from ...atlas.release.importing import import_release
+    from ...atlas.store.store import Store
+
+    settings = settings_of(atlas)
+    token = settings.token.get_secret_value()
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    with Store.open(settings.address, token=token, memory_limit=settings.memory_limit) as store:
+        models = import_release(store, folder, run_id=run_id)
+    said = [f"imported {name}" for name in models] or ["nothing to do: every model of this release was imported before"]
+    output.report_each(said, [{"model_id": name} for name in models])
+
+
+def verify(folder: Path, /, *, output: Output = FOR_PEOPLE) -> None:
+    """Check a release's checksums and tables; one sentence for each problem, and status 2 when there is one.
+
+    Args:
+        folder: A release.
+    """
+    from ...atlas.release.verify import problems
+
+    wrong = problems(folder)
+    output.report_each(wrong or [f"{folder} is whole"], [{"problem": problem} for problem in wrong])
+    if wrong:
+        raise SystemExit(2)
+
+
+def runs(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """List every ingest, the latest first: its model, its state, when it began and why it ended."""
+    with open_atlas(atlas) as opened:
+        frame = opened.runs()
+    output.show(frame.select("run_id", "model_id", "state", "started_at", "recorded_at", "code_version", "message"))
+
+
+def rm(
+    model: str,
+    /,
+    *,
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=())] = False,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Remove a model from the atlas; its subject, images and labels stay. `vacuum` gives the space back.
+
+    Args:
+        model: The whole model id.
+        yes: Do not ask.
+    """
+    from ...atlas.store.maintenance import remove_model
+
+    settings = settings_of(atlas)
+    if not yes and not _confirmed(f"Remove {model} from {settings.address}?"):
+        say("Nothing was removed.")
+        raise SystemExit(1)
+    n_rows = remove_model(settings.address, model)
+    output.report(f"removed {model}: {n_rows:,} rows", {"model_id": model, "rows": n_rows})
+
+
+def vacuum(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """Write the atlas file anew without the space of removed rows. Not while it is served."""
+    from ...atlas.store.maintenance import vacuum as write_anew
+
+    settings = settings_of(atlas)
+    size = write_anew(settings.address, memory_limit=settings.memory_limit)
+    sentence = f"{size.before / 1e6:,.1f} MB before, {size.after / 1e6:,.1f} MB now"
+    output.report(sentence, {"bytes_before": size.before, "bytes_after": size.after})
+
+
+def upgrade(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """Bring an older atlas file to the format of this version, or leave it as it was."""
+    from ...atlas.store.maintenance import upgrade as bring
+
+    old, new = bring(settings_of(atlas).address)
+    text = f"upgraded from format {old} to {new}" if old != new else f"nothing to do: the format is {new} already"
+    output.report(text, {"format_before": old, "format_now": new})
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return Confirm.ask(question, console=screen, default=False)
+    except EOFError:  # nobody is there to answer
+        return False
+
+
+def _affine_of(settings: "Settings") -> "AffineOf":
+    """Where volumes lie in space: what their pycortex transforms to the anatomical surfaces say."""
+
+    def affine(subject: Mapping[str, Any]) -> "NDArray[np.float64] | None":
+        import numpy as np
+
+        from ...viz.surfaces.surface import load_surface
+
+        if not subject["surface"] or not subject["transform"]:
+            return None
+        surface = load_surface(
+            subject["surface"], subject["transform"], settings.home / "cache", settings.cortex_filestore
+        )
+        return np.linalg.inv(surface.transform_matrix()).astype(np.float64)
+
+    return affine

@@ -1,0 +1,133 @@
+"""`voxel-atlas query | predict | card | sql`: questions to the atlas."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from ...schemas.errors import BadInputError
+from .console import FOR_PEOPLE, Output, screen
+from .options import (
+    AtlasOption,
+    By,
+    ByOption,
+    ModelArgument,
+    ModelOption,
+    Positive,
+    RoiOption,
+    WeightsOption,
+    open_atlas,
+    settings_of,
+)
+
+_SIMULATED = " · [yellow]simulated subject[/yellow]"
+
+
+def query(
+    concept: str,
+    /,
+    *,
+    model: ModelOption = None,
+    roi: RoiOption = None,
+    by: ByOption = By.WEIGHTS,
+    first: Annotated[int, Parameter(validator=Number(gte=1, lte=100_000))] = 20,
+    significant: bool = True,
+    min_r2: float | None = None,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Find the voxels most similar to a concept.
+
+    Args:
+        concept: Text, for example "cake" or "cake - kitchen".
+        first: How many voxels, 1 to 100,000.
+        significant: Only voxels whose encoding model is significant.
+        min_r2: Only voxels that are predicted at least so well.
+    """
+    import polars as pl
+
+    with open_atlas(atlas) as opened:
+        owner = opened.model(model)
+        hits = owner.similar(concept, rois=tuple(roi or ()), by=by, first=first, significant=significant, min_r2=min_r2)
+        labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
+    named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
+    frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
+    output.show(frame.select("subject_id", "voxel", "rois", "similarity", "r2", "labels"))
+    screen.print(f"{hits.model_id} · by {hits.by}, {hits.readout}{_SIMULATED if frame['simulated'].any() else ''}")
+
+
+def predict(
+    image: Path,
+    /,
+    *,
+    model: ModelOption = None,
+    roi: RoiOption = None,
+    first: Positive | None = None,
+    weights: WeightsOption = None,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Predict every voxel's response to an image, in z-scored beta.
+
+    Args:
+        image: Image file: PNG, JPEG or whatever Pillow reads.
+        first: How many voxels, the strongest first; none: 20 in a table, else all.
+    """
+    from ...atlas.backbones import load
+    from ...atlas.search.concepts import TextTowers
+    from ...ingest.datasets.image_files import read_picture
+
+    settings = settings_of(atlas)
+    pixels = read_picture(image)
+    with open_atlas(atlas) as opened:
+        loader = partial(load, weights=weights, device=settings.device)
+        opened.text_towers = TextTowers(opened.store, settings.home, loader)
+        owner = opened.model(model)
+        frame = owner.predict(pixels, rois=tuple(roi or ()))
+        strongest = frame.sort("response", "voxel", descending=[True, False])
+        chosen = strongest.head(first or (20 if output.for_people else strongest.height))
+        described = owner.voxels(chosen["voxel"].to_list())
+    answers = chosen.join(described, on="voxel", maintain_order="left")
+    output.show(answers.select("subject_id", "voxel", "rois", "response", "r2", "q"))
+    screen.print(f"{owner.model_id} · {frame.height:,} voxels{_SIMULATED if owner.simulated else ''}")
+
+
+def card(
+    model: ModelArgument,
+    voxel: Annotated[int, Parameter(validator=Number(gte=0))],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Show one voxel on one page: the images that drive it, their captions, its labels, and the settings.
+
+    Args:
+        voxel: Number of the voxel.
+        out: File to write, .png or .html; none: print what is known.
+    """
+    from ...viz.render.card import card_png
+    from ..maps.voxel_card import card_html, card_row, voxel_card
+
+    suffix = out.suffix.lower() if out else ""
+    if out and suffix not in (".png", ".html"):
+        raise BadInputError(f"{out.name}: a card is a .png or an .html file.")
+    with open_atlas(atlas) as opened:
+        if out is None:
+            output.show(card_row(opened, model, voxel))
+            return
+        page = voxel_card(opened, model, voxel)
+    output.write(out, card_png(page) if suffix == ".png" else card_html(page).encode())
+
+
+def sql(statement: str, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """Run SQL on the atlas, which it cannot change.
+
+    Args:
+        statement: One SQL statement, for example "FROM roi_labels('FFA')".
+    """
+    with open_atlas(atlas) as opened:
+        output.show(opened.sql(statement))

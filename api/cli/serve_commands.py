@@ -1,0 +1,151 @@
+"""`voxel-atlas demo | calibrate | serve | url | settings`: a first atlas, the server, and where everything is."""
+
+import os
+import socket
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from ...schemas.errors import BadInputError, StoreError
+from .console import FOR_PEOPLE, Bars, Output, say, screen
+from .options import AtlasOption, settings_of
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from ...schemas.config import Settings
+
+PortOption = Annotated[int | None, Parameter(help="Port to serve at; none: the setting's.")]
+
+
+def demo(
+    *,
+    port: PortOption = None,
+    serve: bool = True,
+    subjects: Annotated[int, Parameter(validator=Number(gte=1, lte=100))] = 1,
+    atlas: AtlasOption = "",
+) -> None:
+    """Bring a simulated subject with real images and networks into the atlas, then serve it.
+
+    Args:
+        serve: Serve when the atlas is complete.
+        subjects: Simulated subjects, 1 to 100, each with a tuning of its own.
+    """
+    settings = settings_of(atlas)
+    port = settings.port if port is None else port
+    if serve:
+        _require_free(settings.host, port)
+    _require_writable(settings.home)
+
+    from ...atlas.store.store import Store
+    from . import demo as simulated
+
+    with Store.open(settings.address, memory_limit=settings.memory_limit) as store:
+        for config in simulated.configs(subjects):
+            if not simulated.is_complete(store, config):
+                with Bars() as bars:
+                    simulated.run(store, settings, bars, config=config)
+    url = f"http://{settings.host}:{port}"
+    who = "simulated subject S1" if subjects == 1 else f"{subjects} simulated subjects"
+    screen.print(
+        f"\nThe atlas of {who} is complete: [bold]{settings.address}[/bold]\n"
+        + (f"Open [bold]{url}[/bold] in a browser, or try in another terminal:\n" if serve else "Try:\n")
+        + '  voxel-atlas query "cake"\n'
+        '  voxel-atlas flatmap "cake" -o cake.png\n'
+        "  voxel-atlas sql \"FROM roi_labels('FFA')\"\n"
+    )
+    if serve:
+        _serve(settings, port)
+
+
+def calibrate(*, output: Output = FOR_PEOPLE) -> None:
+    """Join the two networks of the offline backbone `lite`; the demo does it by itself."""
+    settings = settings_of()
+    _require_writable(settings.home)
+    from ...ingest.simulated.alignment import calibrate as fit
+
+    with Bars() as bars:
+        path = fit(settings.home, bars)
+    output.report(f"wrote {path}", {"file": str(path)})
+
+
+def serve(*, port: PortOption = None, atlas: AtlasOption = "", browser: bool = False) -> None:
+    """Serve GraphQL, pictures and the explorer page.
+
+    Args:
+        browser: Open the page in a browser.
+    """
+    settings = settings_of(atlas)
+    port = settings.port if port is None else port
+    _require_free(settings.host, port)
+    if browser:
+        webbrowser.open(f"http://{settings.host}:{port}")
+    _serve(settings, port)
+
+
+def url(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """Print the SQL that attaches the atlas in a duckdb shell, while it is served and otherwise."""
+    from ...atlas.store.serving import attach_statement
+
+    statement = attach_statement(settings_of(atlas).address)
+    if output.for_people:
+        print(statement)
+    else:
+        output.report("", {"sql": statement})
+
+
+def settings(*, output: Output = FOR_PEOPLE) -> None:
+    """List every setting: its name, value, default and meaning."""
+    import polars as pl
+
+    from ...schemas.config import IngestConfig, Settings
+
+    present = settings_of()
+    rows = [
+        {
+            "setting": f"VOXEL_ATLAS_{name.upper()}",
+            "value": str(getattr(present, name)),
+            "default": str(field.default),
+            "meaning": field.description,
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+    rows += [
+        {"setting": f"ingest: {name}", "value": "", "default": _default(field), "meaning": field.description}
+        for name, field in IngestConfig.model_fields.items()
+    ]
+    output.show(pl.DataFrame(rows))
+
+
+def _default(field: "FieldInfo") -> str:
+    return "required" if field.is_required() else str(field.default)
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise BadInputError(f"Port {port} on {host} is in use; choose another with --port.") from None
+
+
+def _require_writable(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{home} cannot be made: {error.strerror}; set VOXEL_ATLAS_HOME to another folder.") from error
+    if not os.access(home, os.W_OK):
+        raise StoreError(f"{home} cannot be written; set VOXEL_ATLAS_HOME to another folder.")
+
+
+def _serve(settings: "Settings", port: int) -> None:
+    from ..http.server import is_writable
+    from ..http.server import serve as run
+
+    if not is_writable(settings.address):
+        say(f"{settings.address} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")
+    run(settings, port)
