@@ -21,10 +21,10 @@ from scipy.stats import spearmanr
 import figures
 from voxel_atlas.api.cli import demo
 from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.encoding.metrics import r2 as coefficient
 from voxel_atlas.ingest.encoding.split import split_by
-from voxel_atlas.ingest.stages.encode import FeatureCache
 from voxel_atlas.schemas.config import IngestConfig, Settings
 
 LOWEST = 0.1

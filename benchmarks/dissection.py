@@ -28,6 +28,7 @@ import polars as pl
 import figures
 from voxel_atlas.api.cli.demo import CONFIG, subject
 from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image
 from voxel_atlas.atlas.backbones.lite import efficientnet
 from voxel_atlas.atlas.backbones.lite import minilm as sentences
@@ -41,7 +42,6 @@ from voxel_atlas.ingest.progress import Advance
 from voxel_atlas.ingest.simulated.alignment import calibrate
 from voxel_atlas.ingest.simulated.noun_vocabulary import concrete_nouns
 from voxel_atlas.ingest.simulated.subject import Simulated
-from voxel_atlas.ingest.stages.encode import FeatureCache
 from voxel_atlas.schemas.config import IngestConfig, Settings
 
 CAPTIONS = Path(__file__).parents[1] / "tests" / "ingest" / "data" / "captions.tsv"

@@ -25,6 +25,7 @@ from sklearn.datasets import load_sample_images
 import figures
 from voxel_atlas.api.cli import demo
 from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.backbones.interface import Backbone
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
@@ -32,7 +33,6 @@ from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.split import split_by
 from voxel_atlas.ingest.simulated.noun_vocabulary import concrete_nouns
 from voxel_atlas.ingest.simulated.wordnet import WordNet
-from voxel_atlas.ingest.stages.encode import FeatureCache
 from voxel_atlas.schemas.config import IngestConfig, Settings
 
 QUERIES = {

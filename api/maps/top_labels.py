@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...atlas.backbones.feature_cache import FeatureCache
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
-from ...ingest.stages.encode import FeatureCache
 from ...schemas.errors import BadInputError
 from ...viz.render.label_colours import LabelColours, kept, label_colours
 from ...viz.render.legend import Names
@@ -25,7 +24,7 @@ FOLDER = "colours"
 LEGEND = 50
 """Names in a legend (the paper's Fig. 4 has as many)."""
 _GROUP, _MOST_GROUPS = 256, 20
-"""Images are looked at in the groups that the ingest kept features of; of many, evenly spaced ones."""
+"""Images whose features are looked at: all, or so many groups of neighbours, evenly spaced."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +147,10 @@ def _images(atlas: Atlas, model: Model, home: Path) -> NDArray[np.float32]:
     backbone = atlas.text_towers.backbone(model.label_backbone)
     cache = FeatureCache(home, backbone, batch_images=8)
     starts = np.arange(0, len(images), _GROUP)
-    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).round().astype(int))]
-    return np.concatenate([_features(cache, images[start : start + _GROUP].rows()) for start in chosen.tolist()])
+    evenly = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).round().astype(int))
+    chosen = pl.concat([images[start : start + _GROUP] for start in starts[evenly].tolist()])
 
-
-def _features(cache: FeatureCache, images: Sequence[tuple[str, str, str]]) -> NDArray[np.float32]:
     def load(index: int) -> NDArray[np.uint8]:
-        stimulus_id, uri, _ = images[index]
-        return np.asarray(open_stimulus(uri, stimulus_id), np.uint8)
+        return np.asarray(open_stimulus(chosen["uri"][index], chosen["stimulus_id"][index]), np.uint8)
 
-    return cache.get([sha256 for _, _, sha256 in images], load, lambda _: None)
+    return cache.get(chosen["sha256"].to_list(), load)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
+from ...atlas.backbones.feature_cache import FeatureCache
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from ...atlas.backbones.threads import in_threads
 from ...schemas.errors import BadInputError, LedgerConflictError
@@ -24,7 +25,6 @@ from ..dissection.nouns import NounExtractor
 from ..dissection.scoring import Pictures
 from ..dissection.vocabulary import Labels, by_mention, shortened
 from .context import Bench, Context, grouped
-from .encode import FeatureCache
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""
@@ -143,7 +143,7 @@ class _Encoding:
 
 
 def _encoded(encoding: _Encoding, rows: pl.DataFrame) -> list[Floats]:
-    """Features of the pictures of one label in each space, which are one file of the cache each."""
+    """Features of the pictures of one label in each space."""
     bench = encoding.bench
     read, sha256s = _reader(rows["lemma"][0], rows["uri"].to_list()), rows["sha256"].to_list()
     return [FeatureCache(bench.home, space, bench.batch_images).get(sha256s, read) for space in encoding.spaces]

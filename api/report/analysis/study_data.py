@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ....atlas.backbones.feature_cache import FeatureCache
 from ....atlas.backbones.interface import Backbone, Floats
 from ....ingest.datasets.interface import Dataset
 from ....ingest.encoding.split import Indices, split_by
 from ....ingest.stages.context import ranges
-from ....ingest.stages.encode import FeatureCache
 from ....schemas.config import IngestConfig
 from ....schemas.errors import BadInputError
 
