@@ -24,10 +24,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import figures
+from voxel_atlas.api.maps import page_geometry as page
 from voxel_atlas.schemas.config import Settings
-from voxel_atlas.viz.render import flatmap, inflated, vector
+from voxel_atlas.viz.render import png, vector
+from voxel_atlas.viz.render.colormaps import Scale, fit_scale
+from voxel_atlas.viz.render.picture import Picture
 from voxel_atlas.viz.surfaces import filestore
-from voxel_atlas.viz.surfaces import page_geometry as page
 from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
 
 WIDTH = 1024
@@ -45,20 +47,21 @@ def main() -> None:
         visual = _visual_cortex(surface, cache)
         some = np.where(visual, values, np.float32(np.nan))
 
-        flatmap.render(some, pixels, outlines=outlines)
-        bare_s, _ = figures.timed(lambda: flatmap.render(some, pixels), 100)
-        lined_s, png = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines), 100)
-        whole_s, _ = figures.timed(lambda: flatmap.render(values, pixels, outlines=outlines), 100)
-        text: dict[str, Any] = {
-            "title": "Similarity to cake",
-            "colorbar": "similarity to cake (cosine)",
-            "note": "simulated subject",
-        }
-        all_s, _ = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines, **text), 100)
-        alpha_s, _ = figures.timed(lambda: flatmap.render(some, pixels, outlines=outlines, alpha=np.abs(values)), 5)
-        svg_s, svg = figures.timed(lambda: vector.render(some, pixels, form="svg", outlines=outlines, **text), 3)
-        seen = inflated.view(surface, width=WIDTH)
-        inflated_s, _ = figures.timed(lambda: inflated.render(some, seen, **text), 5)
+        def scaled(values: NDArray[np.float32], **options: Any) -> Picture:
+            return Picture(values, fit_scale(values[pixels.cells]), **options)
+
+        text = {"title": "Similarity to cake", "unit": "similarity to cake (cosine)", "note": "simulated subject"}
+        png.render(scaled(some, outlines=outlines), pixels)
+        bare_s, _ = figures.timed(lambda: png.render(scaled(some), pixels), 100)
+        lined_s, drawn = figures.timed(lambda: png.render(scaled(some, outlines=outlines), pixels), 100)
+        whole_s, _ = figures.timed(lambda: png.render(scaled(values, outlines=outlines), pixels), 100)
+        all_s, _ = figures.timed(lambda: png.render(scaled(some, outlines=outlines, **text), pixels), 100)
+        clear = scaled(some, outlines=outlines, alpha=np.abs(values))
+        alpha_s, _ = figures.timed(lambda: png.render(clear, pixels), 5)
+        full = scaled(some, outlines=outlines, **text)
+        svg_s, svg = figures.timed(lambda: vector.render(full, pixels, "svg"), 3)
+        view = surface.view(WIDTH)
+        inflated_s, _ = figures.timed(lambda: png.render(scaled(some, **text), view), 5)
         page_bytes = len(page.pixel_map_bytes(surface, WIDTH, np.flatnonzero(visual)))
         pycortex_s, agreement = _against_pycortex(surface, cache, values)
         thick_s, thick_agreement = _against_pycortex(surface, cache, values, depths=32)
@@ -93,7 +96,7 @@ def main() -> None:
         ]
         title = (
             f"S1, {int(visual.sum()):,} voxels; pixel map {built_s:.1f} s the first time, "
-            f"{page_bytes / 1024:.0f} KiB for the page; PNG {len(png) / 1024:.0f} KiB, SVG {len(svg) / 1024:.0f} KiB"
+            f"{page_bytes / 1024:.0f} KiB for the page; PNG {len(drawn) / 1024:.0f} KiB, SVG {len(svg) / 1024:.0f} KiB"
         )
         figures.emit(title, results, rows, arguments.json)
 
@@ -133,8 +136,8 @@ def _against_pycortex(
         warnings.simplefilter("ignore")
         figure()
         seconds, theirs = figures.timed(figure, 5)
-    ours = flatmap.render(values, pixels, colormap="RdBu_r", vmin=-2, vmax=2)
-    one, other = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16) for png in (ours, theirs))
+    ours = png.render(Picture(values, Scale("RdBu_r", -2, 2)), pixels)
+    one, other = (np.asarray(Image.open(io.BytesIO(file)).convert("RGB"), np.int16) for file in (ours, theirs))
     return seconds, float((np.abs(one - other).max(2)[pixels.inside] <= 2).mean())
 
 
@@ -144,12 +147,15 @@ def _cold(cache: Path) -> float:
         import time
         from pathlib import Path
         import matplotlib.colors, numpy as np
-        from voxel_atlas.viz.render import flatmap
+        from voxel_atlas.viz.render import png
+        from voxel_atlas.viz.render.colormaps import fit_scale
+        from voxel_atlas.viz.render.picture import Picture
         from voxel_atlas.viz.surfaces.surface import load_surface
         values = np.random.default_rng(0).normal(size=310_000).astype(np.float32)
         start = time.perf_counter()
         surface = load_surface("S1", "fullhead", Path({str(cache)!r}))
-        flatmap.render(values, surface.pixel_map({WIDTH}), outlines=surface.roi_outlines())
+        picture = Picture(values, fit_scale(values), outlines=surface.roi_outlines())
+        png.render(picture, surface.pixel_map({WIDTH}))
         print(time.perf_counter() - start)
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]

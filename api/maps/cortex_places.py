@@ -14,11 +14,10 @@ from ...atlas.search.atlas import Atlas
 from ...schemas.config import Settings
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...viz.render.contours import contours
-from ...viz.render.overlay import Outlines
-from ...viz.surfaces import page_geometry as page
-from ...viz.surfaces.pixel_map import PixelMap
+from ...viz.surfaces.pixel_map import Outlines, PixelMap
 from ...viz.surfaces.surface import Surface, load_surface
 from ..http.responses import Content
+from . import page_geometry as page
 
 SURFACES = "surfaces"
 """Folder of the cached maps of surfaces, relative to the home folder."""

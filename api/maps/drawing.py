@@ -1,8 +1,7 @@
 """Maps as files: a model's values or colours, or the user's own map, on the flat map or from several sides."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError
-from ...viz.render import flatmap, inflated, legend, vector
-from ...viz.render.colormaps import Scale, fit_scale
-from ...viz.render.contours import rings
-from ...viz.render.legend import Names
+from ...viz.render import png, vector
+from ...viz.render.colormaps import fit_scale
+from ...viz.render.contours import contours, rings
+from ...viz.render.picture import Picture
+from ...viz.surfaces.pixel_map import Outlines, PixelMap, View
+from ...viz.surfaces.projection import DEFAULT_VIEWS
 from ...viz.surfaces.surface import Surface, regions
 from ...viz.surfaces.user_maps import read_map
 from .cortex_places import BUILT_WIDTHS, Place
@@ -58,34 +59,11 @@ class Look:
             raise BadInputError(f"Views of the folded cortex are png pictures, not {self.suffix}; take png.")
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """What a surface's cells (voxels of its volume, or vertices) show.
-
-    Attributes:
-        values: (n_cells,), NaN for none; or (n_cells, 3) colours from 0 to 1.
-        scale: Colormap and range; None where values are colours.
-        title: Text above.
-        unit: Quantity at the colour bar.
-        note: Text at the right below.
-        alpha: (n_cells,) opacity, or None.
-        legend: Names and their colours, where values are colours.
-    """
-
-    values: Floats
-    scale: Scale | None
-    title: str
-    unit: str
-    note: str
-    alpha: Floats | None = None
-    legend: Names = ()
-
-
-def on_cells(shown: ValueMap | ColourMap, place: Place, focus: Sequence[int] | None = None) -> Cells:
+def on_cells(shown: ValueMap | ColourMap, place: Place, focus: Sequence[int] | None = None) -> Picture:
     """A model's map on its subject's surface; voxels out of focus are pale."""
     if isinstance(shown, ValueMap):
         alpha = _pale(shown.voxels, shown.alpha, focus)
-        return Cells(
+        return Picture(
             values=place.on_surface(shown.voxels, shown.values),
             scale=shown.scale,
             title=shown.title,
@@ -95,11 +73,9 @@ def on_cells(shown: ValueMap | ColourMap, place: Place, focus: Sequence[int] | N
         )
     top = shown.top
     alpha = _pale(top.voxels, None, focus)
-    return Cells(
+    return Picture(
         values=np.stack([place.on_surface(top.voxels, shown.rgb[:, part]) for part in range(3)], 1),
-        scale=None,
         title="First labels, coloured by meaning",
-        unit="",
         note=f"trustworthiness {shown.colours.trustworthiness:.2f}, "
         + _note(top.model.model_id, simulated=top.model.simulated),
         alpha=None if alpha is None else place.on_surface(top.voxels, alpha),
@@ -115,7 +91,7 @@ def _pale(voxels: NDArray[np.int32], alpha: Floats | None, focus: Sequence[int] 
     return share if alpha is None else share * alpha
 
 
-def own_map(files: Sequence[Path], surface: Surface, colormap: str, lo: float | None, hi: float | None) -> Cells:
+def own_map(files: Sequence[Path], surface: Surface, colormap: str, lo: float | None, hi: float | None) -> Picture:
     """A map that is in files: one NIfTI or CIFTI, or a left and a right GIFTI or MGH.
 
     Raises:
@@ -123,14 +99,14 @@ def own_map(files: Sequence[Path], surface: Surface, colormap: str, lo: float | 
     """
     values = read_map(files, surface)
     names = " and ".join(file.name for file in files)
-    return Cells(values, fit_scale(values, colormap, lo, hi), names, "value", "")
+    return Picture(values, fit_scale(values, colormap, lo, hi), title=names, unit="value")
 
 
-def draw(cells: Cells, surface: Surface, look: Look, place: Place | None = None) -> bytes:
+def draw(picture: Picture, surface: Surface, look: Look, place: Place | None = None) -> bytes:
     """The file.
 
     Args:
-        cells: What is shown.
+        picture: What is shown.
         surface: What it is shown on.
         look: How.
         place: The atlas's subject of this surface, which knows more regions; None where there is none.
@@ -138,82 +114,31 @@ def draw(cells: Cells, surface: Surface, look: Look, place: Place | None = None)
     Raises:
         NotFoundError: The surface has no flat map, no such view, or no ROI or voxel of that name.
     """
+    pixels: PixelMap
+    lines: Outlines
     if look.views is not None:
-        return _draw_views(cells, surface, look, place)
-    pixels = place.pixels(look.width) if place else surface.pixel_map(look.width)
-    lines = _wanted(look, surface.roi_outlines() if place is None else place.outlines, place)
-    if place and look.mark is not None:
-        lines[f"voxel {look.mark}"] = rings(pixels.index, place.cell(look.mark))
-    render, render_colours = flatmap.render, flatmap.render_colours
-    if look.suffix != "png":
-        form: vector.Form = "svg" if look.suffix == "svg" else "pdf"
-        render, render_colours = partial(vector.render, form=form), partial(vector.render_colours, form=form)
-    if cells.scale is None:
-        return render_colours(
-            cells.values,
-            pixels,
-            alpha=cells.alpha,
-            outlines=lines,
-            title=cells.title,
-            legend_names=cells.legend,
-            note=cells.note,
-        )
-    return render(
-        cells.values,
-        pixels,
-        colormap=cells.scale.colormap,
-        vmin=cells.scale.vmin,
-        vmax=cells.scale.vmax,
-        alpha=cells.alpha,
-        outlines=lines,
-        title=cells.title,
-        colorbar=cells.unit,
-        note=cells.note,
-    )
+        pixels = view = _view(surface, look)
+        drawn = regions(surface.name, None, surface.cache, surface.subject.parent)[1] if place is None else {}
+        lines = contours(view.vertex, _wanted(look, place.vertex_rois if place else drawn, place))
+    else:
+        pixels = place.pixels(look.width) if place else surface.pixel_map(look.width)
+        lines = _wanted(look, place.outlines if place else surface.roi_outlines(), place)
+        if place and look.mark is not None:
+            lines[f"voxel {look.mark}"] = rings(pixels.index, place.cell(look.mark))
+    outlined = replace(picture, outlines=lines)
+    return png.render(outlined, pixels) if look.suffix == "png" else vector.render(outlined, pixels, look.suffix)
 
 
 def height(shown: ValueMap | ColourMap, place: Place, look: Look) -> int:
     """Height in pixels of what `draw` makes of a model's map."""
-    pixels = place.pixels(look.width) if look.views is None else _view(place.surface, look).pixels
-    if isinstance(shown, ValueMap):
-        return flatmap.picture_height(pixels, title=True, colorbar=True)
-    above = legend.strip_height(legend.TITLE_UNITS, pixels.width)
-    return above + pixels.height + legend.names_height(len(shown.legend), pixels.width, note=True)
+    pixels = place.pixels(look.width) if look.views is None else _view(place.surface, look)
+    return on_cells(shown, place).height(pixels)
 
 
-def _view(surface: Surface, look: Look) -> inflated.View:
+def _view(surface: Surface, look: Look) -> View:
     # Building a view takes seconds: like flat maps, views are built for few widths.
     built = next((width for width in BUILT_WIDTHS if width >= look.width), BUILT_WIDTHS[-1])
-    sides = look.views or inflated.DEFAULT_VIEWS
-    return inflated.view(surface, width=built, kind=look.kind, views=sides).at(look.width)
-
-
-def _draw_views(cells: Cells, surface: Surface, look: Look, place: Place | None) -> bytes:
-    seen = _view(surface, look)
-    drawn = regions(surface.name, None, surface.cache, surface.subject.parent)[1] if place is None else {}
-    rois = _wanted(look, place.vertex_rois if place else drawn, place)
-    if cells.scale is None:
-        return inflated.render_colours(
-            cells.values,
-            seen,
-            alpha=cells.alpha,
-            rois=rois,
-            title=cells.title,
-            legend_names=cells.legend,
-            note=cells.note,
-        )
-    return inflated.render(
-        cells.values,
-        seen,
-        colormap=cells.scale.colormap,
-        vmin=cells.scale.vmin,
-        vmax=cells.scale.vmax,
-        alpha=cells.alpha,
-        rois=rois,
-        title=cells.title,
-        colorbar=cells.unit,
-        note=cells.note,
-    )
+    return surface.view(built, look.kind, look.views or DEFAULT_VIEWS).at(look.width)
 
 
 def _wanted(look: Look, known: Mapping[str, Thing], place: Place | None) -> dict[str, Thing]:

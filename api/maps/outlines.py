@@ -3,8 +3,8 @@
 import json
 
 from ...atlas.search.atlas import Atlas
-from ...viz.surfaces import page_geometry as page
 from ..http.responses import Content
+from . import page_geometry as page
 from .cortex_places import PAGE_WIDTH, Place
 
 

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from cachetools import LRUCache
 
 from ...schemas.errors import NotFoundError
-from ...viz.render import flatmap
+from ...viz.render.picture import RENDERER_VERSION
 from ..http.picture_files import PictureFiles
 from ..http.responses import IMMUTABLE, Content
 from .cortex_places import Places
@@ -80,7 +80,7 @@ class Pictures:
         if look.mark is not None:
             place.cell(look.mark)
         tall = height(shown, place, look)
-        parts = [shown.canonical, *astuple(look), flatmap.RENDERER_VERSION]
+        parts = [shown.canonical, *astuple(look), RENDERER_VERSION]
         sha256 = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         picture = Picture(sha256, look.suffix, look.width, tall)
         with self._lock:

@@ -1,10 +1,12 @@
 """Section on the cortex (Fig. 4): labels as colours, on the flat map and inflated, and maps of concepts."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from ...atlas.search.model import Model
-from ...viz.render import flatmap, inflated
-from ...viz.render.overlay import Outlines
+from ...viz.render import png
+from ...viz.surfaces.pixel_map import Outlines
 from ..maps.cortex_places import Place
 from ..maps.drawing import on_cells
 from ..maps.top_labels import colour_map
@@ -34,9 +36,9 @@ def figure_4(study: Study) -> Section:
 def _colours(section: Section, study: Study, model: Model, place: Place, number: int) -> None:
     method = study.methods(model)[0]
     shown = colour_map(study.atlas, model.model_id, study.settings.home, method)
-    cells = on_cells(shown, place)
-    flat = flatmap.render_colours(cells.values, place.pixels(WIDTH), outlines=_lines(place), legend_names=shown.legend)
-    solid = inflated.render_colours(cells.values, inflated.view(place.surface, width=WIDTH))
+    picture = replace(on_cells(shown, place), title="", note="")
+    flat = png.render(replace(picture, outlines=_lines(place)), place.pixels(WIDTH))
+    solid = png.render(replace(picture, legend=()), place.surface.view(WIDTH))
     section.draw(
         f"fig4_colours_{number}",
         figures.pictures({f"{model.model_id}, {method}": flat, "inflated": solid}, scales={}),
@@ -79,17 +81,8 @@ def _concepts(section: Section, study: Study, model: Model, place: Place, number
 
 def bare_map(shown: ValueMap, place: Place, *, names: bool = True) -> bytes:
     """A flat map with the regions that the subject has in the atlas, and without title and colour bar, as PNG."""
-    cells = on_cells(shown, place)
-    return flatmap.render(
-        cells.values,
-        place.pixels(WIDTH),
-        colormap=shown.scale.colormap,
-        vmin=shown.scale.vmin,
-        vmax=shown.scale.vmax,
-        alpha=cells.alpha,
-        outlines=_lines(place),
-        names=names,
-    )
+    picture = replace(on_cells(shown, place), title="", unit="", outlines=_lines(place), names=names)
+    return png.render(picture, place.pixels(WIDTH))
 
 
 def _lines(place: Place) -> Outlines:

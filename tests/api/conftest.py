@@ -31,7 +31,8 @@ from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import label_id
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
-from voxel_atlas.viz.surfaces.surface import Mesh, Surface
+from voxel_atlas.viz.surfaces.raster import Mesh
+from voxel_atlas.viz.surfaces.surface import Surface
 
 SHAPE = (6, 10, 10)
 N_VOXELS = 300
@@ -99,6 +100,12 @@ def toy_surface(surface: str, transform: str | None, cache: Path, filestore: Pat
         name=surface, transform=transform, shape=SHAPE, n_vertices=(600, 600), subject=cache, cache=cache,
         kinds=frozenset({"inflated", "fiducial"} | ({"flat"} if surface == "toy" else set())), folder=cache,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Surface:
+    """The surface of the small atlas's subject."""
+    return toy_surface("toy", "toy", tmp_path_factory.mktemp("surfaces"), None)
 
 
 def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, finished: bool = True,

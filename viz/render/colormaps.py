@@ -8,21 +8,9 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError
 
-_DIVERGING = (
-    "BrBG",
-    "PRGn",
-    "PiYG",
-    "PuOr",
-    "RdBu",
-    "RdYlBu",
-    "bwr",
-    "coolwarm",
-    "seismic",
-    "berlin",
-    "managua",
-    "vanimo",
-)
-DIVERGING = frozenset(name + reverse for name in _DIVERGING for reverse in ("", "_r"))
+_BLUE_AND_RED = {"RdBu", "RdYlBu", "bwr", "coolwarm", "seismic", "berlin", "managua", "vanimo"}
+_OTHERS = {"BrBG", "PRGn", "PiYG", "PuOr"}
+DIVERGING = frozenset(name + reverse for name in _BLUE_AND_RED | _OTHERS for reverse in ("", "_r"))
 """Colormaps with a neutral middle: their range is centred on 0 unless it is given."""
 
 COLOUR_BLIND_SAFE = ("RdBu_r", "PuOr_r", "viridis", "cividis", "magma", "inferno", "plasma")
@@ -86,7 +74,8 @@ def fit_scale(
             raise BadInputError(f"The range of colours has {name} = {bound}; give a finite number.")
     if vmin is not None and vmax is not None and vmin >= vmax:
         raise BadInputError(f"The range of colours runs from {vmin:g} to {vmax:g}; vmin must be below vmax.")
-    low, high = _quantiles(values[np.isfinite(values)], (0.01, 0.99))
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite.astype(float), (0.01, 0.99)).tolist() if len(finite) else (0.0, 1.0)
     if colormap == "auto":
         colormap = "RdBu_r" if low < 0 < high else "viridis"
     colours(colormap)
@@ -102,17 +91,6 @@ def fit_scale(
         if vmax is None:
             high = low + 2 * reach
     return Scale(colormap, float(low), float(high))
-
-
-def _quantiles(values: NDArray[np.float32], shares: tuple[float, float]) -> tuple[float, float]:
-    """What numpy's quantile gives, in a third of its time: it selects where a sort is faster. 0 and 1 of nothing."""
-    if len(values) == 0:
-        return 0.0, 1.0
-    places = np.multiply(shares, len(values) - 1)
-    below = places.astype(np.intp)
-    ends = np.sort(values)[[below, np.ceil(places).astype(np.intp)]].astype(np.float64)
-    low, high = (ends[0] + (places - below) * (ends[1] - ends[0])).tolist()
-    return low, high
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .overlay import Outlines
+from ..surfaces.pixel_map import Outlines
 
 _SMALLEST, _SLIVER = 12.0, 0.05
 """Square pixels, and share of the region's largest patch; patches below either, in a fold for one, get no line."""

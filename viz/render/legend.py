@@ -1,10 +1,12 @@
-"""What stands above and below a flat map: title, colour bar with quantity and range, note, names in their colours.
+"""What stands above and below a map: title, colour bar with quantity and range, note, names in their colours.
 
-Strips are drawn as slots of viz.palette, so that they join palette pictures as they are.
+A strip says where its parts stand; pixels and vectors are drawn from the same one.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,76 +16,118 @@ from . import palette
 from .colormaps import Scale
 from .lettering import fitted, font
 
-Strip = NDArray[np.uint8]
-Names = Sequence[tuple[str, tuple[int, int, int]]]
+Colour = tuple[int, int, int]
+Names = Sequence[tuple[str, Colour]]
 """Names and the colours (red, green, blue; 0 to 255) that they stand for."""
+Align = Literal["left", "center", "right"]
+
+_ANCHORS = {"left": "lm", "center": "mm", "right": "rm"}
+_SMALLEST_LETTERS = 7
 
 
-TITLE_UNITS, SCALE_UNITS = 34, 62
-"""Heights of the strips, in 1,024ths of the picture's width."""
+@dataclass(frozen=True)
+class Text:
+    """One line, no wider than `room`: (x, y) is the end or the middle that it is aligned by, at half its height."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    align: Align = "left"
+    room: float = np.inf
+    bold: bool = False
 
 
-def strip_height(units: float, width: int) -> int:
-    """Pixels that a strip is tall in a picture of this width."""
-    return round(units * _unit(width))
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of one colour, or of all colours of a colormap from left to right."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    filled: Colour | str
 
 
-@lru_cache(maxsize=64)
-def title_strip(title: str, width: int) -> Strip:
-    """A line of text in the middle, (h, width) uint8 slots."""
-    unit = _unit(width)
-    strip = _Strip(width, strip_height(TITLE_UNITS, width))
-    strip.text(width / 2, strip.height / 2, title, 17 * unit, "mm", room=width - 24 * unit, bold=True)
-    return strip.slots()
+@dataclass(frozen=True)
+class Strip:
+    """Text and boxes; pixels from the strip's top left corner."""
+
+    width: int
+    height: int
+    texts: tuple[Text, ...]
+    boxes: tuple[Box, ...] = ()
+
+    def slots(self) -> NDArray[np.uint8]:
+        """The text and the colour bars as slots of a palette, (height, width) uint8."""
+        return _slots(self)
+
+    def pixels(self, table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The strip in the colours of a palette, (height, width, 4) uint8 RGBA."""
+        pixels: NDArray[np.uint8] = table[self.slots()]
+        for box in self.boxes:
+            if not isinstance(box.filled, str):
+                pixels[box.top : box.bottom, box.left : box.right] = *box.filled, 255
+        return pixels
 
 
 @lru_cache(maxsize=256)
-def scale_strip(scale: Scale, quantity: str, note: str, width: int) -> Strip:
-    """Colour bar with the ends and the middle of its range, the quantity above it, the note at the right."""
-    unit = _unit(width)
-    strip = _Strip(width, strip_height(SCALE_UNITS, width))
-    left, right, top, bottom = (round(edge * unit) for edge in (24, 324, 24, 38))
-    right = min(right, width - left)
-    strip.text(left, 11 * unit, quantity, 13 * unit, "lm", room=width / 2 - left if note else width - 2 * left)
-    strip.text(width - left, 11 * unit, note, 12 * unit, "rm", room=width / 2 - left)
-    middle = (scale.vmin + scale.vmax) / 2
-    for value, x, anchor in ((scale.vmin, left, "lm"), (middle, (left + right) / 2, "mm"), (scale.vmax, right, "rm")):
-        strip.text(x, 48 * unit, number(value, scale.vmax - scale.vmin), 12 * unit, anchor)
-    slots = strip.slots()
-    steps = np.arange(right - left) * 256 // (right - left)
-    slots[top:bottom, left:right] = palette.colour_slots(scale.colormap)[steps]
+def _slots(strip: Strip) -> NDArray[np.uint8]:
+    image = Image.new("L", (strip.width, strip.height))
+    draw = ImageDraw.Draw(image)
+    for text in strip.texts:
+        size = max(text.size, _SMALLEST_LETTERS)
+        words = fitted(text.text, size, text.room, bold=text.bold)
+        draw.text((text.x, text.y), words, 255, font(size, text.bold), _ANCHORS[text.align])
+    slots = palette.LETTERS[np.asarray(image, np.uint16) * len(palette.LETTERS) // 256]
+    for box in strip.boxes:
+        if isinstance(box.filled, str):
+            steps = np.arange(box.right - box.left) * 256 // (box.right - box.left)
+            slots[box.top : box.bottom, box.left : box.right] = palette.colour_slots(box.filled)[steps]
     return slots
 
 
-def names_height(n_names: int, width: int, *, note: bool) -> int:
-    """Pixels that `names_strip` is tall."""
-    return round((-(-n_names // _columns(width)) * 20 + (36 if note else 16)) * _unit(width))
-
-
-def name_places(n_names: int, width: int) -> tuple[list[tuple[float, float]], float]:
-    """Where names stand: the left ends and middles (x, y) of their lines in pixels, and the room that each has."""
-    unit, columns = _unit(width), _columns(width)
-    cell = width / columns
-    places = [
-        (place % columns * cell + 14 * unit, ((place // columns + 0.5) * 20 + 6) * unit) for place in range(n_names)
-    ]
-    return places, cell - 36 * unit
-
-
-def names_strip(names: Names, note: str, width: int) -> NDArray[np.uint8]:
-    """Names, each behind a square of its colour, in columns; (h, width, 4) uint8 RGBA."""
+def title_line(title: str, width: int) -> Strip:
+    """A line of text in the middle."""
     unit = _unit(width)
-    strip = _Strip(width, names_height(len(names), width, note=bool(note)))
-    squares = []
-    places, room = name_places(len(names), width)
-    for (name, colour), (x, y) in zip(names, places, strict=True):
-        strip.text(x + 18 * unit, y, name, 12 * unit, "lm", room=room)
-        squares.append((round(y - 6 * unit), round(x), round(12 * unit), colour))
-    strip.text(width - 24 * unit, strip.height - 14 * unit, note, 12 * unit, "rm", room=width - 48 * unit)
-    pixels = palette.palette("viridis", False)[strip.slots()]
-    for top, left, side, colour in squares:
-        pixels[top : top + side, left : left + side, :3] = colour
-    return pixels
+    height = round(34 * unit)
+    room = width - 24 * unit
+    return Strip(width, height, (Text(width / 2, height / 2, title, 17 * unit, "center", room, bold=True),))
+
+
+def colour_bar(scale: Scale, quantity: str, note: str, width: int) -> Strip:
+    """Colour bar with the ends and the middle of its range, the quantity above it, the note at the right."""
+    unit = _unit(width)
+    left, right, top, bottom = (round(edge * unit) for edge in (24, 324, 24, 38))
+    right, half = min(right, width - left), width / 2 - left
+    middle, span = (scale.vmin + scale.vmax) / 2, scale.vmax - scale.vmin
+    ends: tuple[tuple[float, float, Align], ...] = (
+        (scale.vmin, left, "left"),
+        (middle, (left + right) / 2, "center"),
+        (scale.vmax, right, "right"),
+    )
+    texts = (
+        Text(left, 11 * unit, quantity, 13 * unit, "left", half if note else width - 2 * left),
+        Text(width - left, 11 * unit, note, 12 * unit, "right", half),
+        *(Text(x, 48 * unit, number(value, span), 12 * unit, align) for value, x, align in ends),
+    )
+    return Strip(width, round(62 * unit), texts, (Box(left, top, right, bottom, scale.colormap),))
+
+
+def named_colours(names: Names, note: str, width: int) -> Strip:
+    """Names, each behind a square of its colour, in columns; the note at the right below them."""
+    unit = _unit(width)
+    columns = max(1, int(width // (128 * unit)))
+    cell, side = width / columns, round(12 * unit)
+    height = round((-(-len(names) // columns) * 20 + (36 if note else 16)) * unit)
+    texts, boxes = [], []
+    for place, (name, colour) in enumerate(names):
+        x, y = place % columns * cell + 14 * unit, ((place // columns + 0.5) * 20 + 6) * unit
+        left, top = round(x), round(y - 6 * unit)
+        texts.append(Text(x + 18 * unit, y, name, 12 * unit, "left", cell - 36 * unit))
+        boxes.append(Box(left, top, left + side, top + side, colour))
+    texts.append(Text(width - 24 * unit, height - 14 * unit, note, 12 * unit, "right", width - 48 * unit))
+    return Strip(width, height, tuple(texts), tuple(boxes))
 
 
 def number(value: float, span: float) -> str:
@@ -95,29 +139,6 @@ def number(value: float, span: float) -> str:
     return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
 
 
-class _Strip:
-    """Grey letters on nothing, turned into palette slots at the end."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.height = height
-        self._image = Image.new("L", (width, height))
-        self._draw = ImageDraw.Draw(self._image)
-
-    def text(
-        self, x: float, y: float, text: str, size: float, anchor: str, *, room: float = np.inf, bold: bool = False
-    ) -> None:
-        """Write on one line, within `room` pixels."""
-        size = max(size, 7)
-        self._draw.text((x, y), fitted(text, size, room, bold=bold), 255, font(size, bold), anchor)
-
-    def slots(self) -> Strip:
-        levels = np.asarray(self._image, np.uint16) * len(palette.LETTERS) // 256
-        return palette.LETTERS[levels]
-
-
-def _columns(width: int) -> int:
-    return max(1, int(width // (128 * _unit(width))))
-
-
 def _unit(width: int) -> float:
+    """Pixels that 1/1,024 of the width stands for; letters of small pictures are larger."""
     return max(width / 1024, 0.45)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -13,10 +12,9 @@ from PIL import Image, ImageDraw
 from shapely import Polygon  # type: ignore[import-untyped]
 from shapely.ops import polylabel  # type: ignore[import-untyped]
 
+from ..surfaces.pixel_map import Outlines
 from .lettering import fitted, font
 
-Outlines = Mapping[str, list[NDArray[np.float32]]]
-"""ROI name → closed paths, (n, 2) float32: x and y as fractions of the flat map's width and height, from top left."""
 Box = tuple[float, float, float, float]
 
 _LINE, _HALO, _TEXT = 1.3, 1.0, 12.0  # pixels in a picture of 1,024

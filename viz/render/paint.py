@@ -1,23 +1,25 @@
 """From a value or a colour per cell to the pixels of a picture."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from ...schemas.errors import SpaceMismatchError
-from ..surfaces.surface import PixelMap
+from ..surfaces.pixel_map import PixelMap, View
 from . import palette
 from .colormaps import Scale, colours
-from .overlay import Outlines, overlay
+from .lettering import font
+from .overlay import overlay
+from .picture import Picture
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 _SLOTS = np.arange(256, dtype=np.uint8)
 
 
-def shown_values(values: Floats, pixel_map: PixelMap, *, columns: int = 0) -> Floats:
+def shown_values(values: Floats, pixels: PixelMap, *, columns: int = 0) -> Floats:
     """The values of the cells that the picture shows, (n,) or (n, columns) float32.
 
     Raises:
@@ -25,98 +27,101 @@ def shown_values(values: Floats, pixel_map: PixelMap, *, columns: int = 0) -> Fl
             expected.
     """
     array = np.asarray(values, np.float32)
-    expected = (pixel_map.n_values, columns) if columns else (pixel_map.n_values,)
+    expected = (pixels.n_values, columns) if columns else (pixels.n_values,)
     if array.shape != expected:
         raise SpaceMismatchError(
             f"The map has shape {array.shape}, but this surface and transform take {expected}; "
             "choose the surface and transform that the map was made on."
         )
-    if pixel_map.mix is None:
-        return array[pixel_map.cells]
+    if pixels.mix is None:
+        return array[pixels.cells]
     # The mean over the voxels that have a value, as pycortex's.
     there = np.isfinite(array)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = (pixel_map.mix @ np.where(there, array, 0)) / (pixel_map.mix @ there.astype(np.float32))
-    return np.asarray(means, np.float32)[pixel_map.cells]
+        means = (pixels.mix @ np.where(there, array, 0)) / (pixels.mix @ there.astype(np.float32))
+    return np.asarray(means, np.float32)[pixels.cells]
 
 
-def slots(shown: Floats, scale: Scale, pixel_map: PixelMap, outlines: Outlines | None, names: bool) -> Bytes:
-    """The picture as slots of `palette.palette(scale.colormap)`, (h, 1 + w); column 0 is PNG's filter byte."""
+def slots(picture: Picture, scale: Scale, pixels: PixelMap) -> Bytes:
+    """A picture of opaque values as slots of `palette.palette(scale.colormap)`, (h, w)."""
+    shown = shown_values(picture.values, pixels)
     colour = palette.colour_slots(scale.colormap)[scale.positions(shown, 256)]
-    sources = _sources(pixel_map, np.packbits(~np.isnan(shown)).tobytes())
+    sources = _sources(pixels, np.packbits(~np.isnan(shown)).tobytes())
     # Every pixel in one gather: numpy writes to scattered places at half the speed. Clipping spares it a check.
-    lines: Bytes = np.concatenate([colour, _SLOTS]).take(sources, mode="clip")
-    if outlines:
-        palette.draw_lines(lines, overlay(outlines, pixel_map.shape, names=names))
-    return lines
+    painted: Bytes = np.concatenate([colour, _SLOTS]).take(sources, mode="clip")
+    if picture.outlines:
+        palette.draw_lines(painted, overlay(picture.outlines, pixels.shape, names=picture.names))
+    return painted
+
+
+def true_colours(picture: Picture, pixels: PixelMap) -> Bytes:
+    """A picture as (h, w, 4) RGBA: the cells' colours over the curvature, lit where it is solid, lines on top."""
+    rgb, opacity = _paint(picture, pixels)
+    image = palette.palette("viridis", picture.transparent)[_shades(pixels)]
+    over = np.zeros((len(rgb) + 1, 4), np.float32)
+    over[:-1, :3], over[:-1, 3] = rgb * opacity[:, None], opacity
+    inside = pixels.inside
+    blend = over[_places(pixels)[inside]]
+    colour = blend[:, :3] + image[inside, :3] * (1 - blend[:, 3:])
+    if isinstance(pixels, View):
+        colour *= pixels.light[inside, None] / np.float32(255)
+    image[inside, :3] = np.rint(colour).astype(np.uint8)
+    if picture.outlines:
+        drawn = overlay(picture.outlines, pixels.shape, names=picture.names)
+        below = image[drawn.rows, drawn.columns].astype(np.float32)
+        white, dark = drawn.white[:, None], drawn.dark[:, None]
+        image[drawn.rows, drawn.columns, :3] = np.rint(below[:, :3] * (1 - dark) * (1 - white) + 255 * white)
+        image[drawn.rows, drawn.columns, 3] = np.maximum(below[:, 3], 255 * np.maximum(drawn.white, drawn.dark))
+    return _captioned(image, pixels) if isinstance(pixels, View) else image
+
+
+def _captioned(image: Bytes, view: View) -> Bytes:
+    drawn = Image.fromarray(image)
+    size = max(7.0, 12 * view.width / 1024)
+    for text, x, y in view.captions:
+        ImageDraw.Draw(drawn).text((x, y), text, (95, 95, 95, 255), font(size, bold=False), "mm")
+    return np.asarray(drawn)
+
+
+def _paint(picture: Picture, pixels: PixelMap) -> tuple[Bytes, Floats]:
+    """Colour (n, 3) and opacity (n,) of each of `pixels.cells`."""
+    if picture.scale is None:
+        shown = shown_values(picture.values, pixels, columns=3)
+        painted = np.logical_and.reduce(np.isfinite(shown), axis=1)
+        rgb = np.rint(np.where(painted[:, None], shown, 0).clip(0, 1) * 255).astype(np.uint8)
+    else:
+        shown = shown_values(picture.values, pixels)
+        painted = ~np.isnan(shown)
+        rgb = colours(picture.scale.colormap)[picture.scale.positions(shown, 256)]
+    if picture.alpha is None:
+        return rgb, painted.astype(np.float32)
+    opacity = np.nan_to_num(shown_values(picture.alpha, pixels)).clip(0, 1)
+    return rgb, np.where(painted, opacity, np.float32(0))
 
 
 @lru_cache(maxsize=8)
-def _sources(pixel_map: PixelMap, has_value: bytes) -> NDArray[np.intp]:
+def _sources(pixels: PixelMap, has_value: bytes) -> NDArray[np.intp]:
     """Where each pixel's slot comes from; the same in all maps with values at the same cells, as a model's are.
 
     Args:
-        pixel_map: The picture.
-        has_value: One bit for each of `pixel_map.cells`.
+        pixels: The picture.
+        has_value: One bit for each of `pixels.cells`.
 
     Returns:
-        (h, 1 + w) positions in the slots of `pixel_map.cells`, followed by all slots there are.
+        (h, w) positions in the slots of `pixels.cells`, followed by all slots there are.
     """
-    n = len(pixel_map.cells)
-    painted = np.zeros(n + 2, np.bool_)
-    painted[:n] = np.unpackbits(np.frombuffer(has_value, np.uint8), count=n)
-    return np.where(painted[pixel_map.lines], pixel_map.lines, n + pixel_map.shade_lines.astype(np.intp))
+    n, places = len(pixels.cells), _places(pixels)
+    painted = np.unpackbits(np.frombuffer(has_value, np.uint8), count=n).astype(np.bool_)
+    return np.where(np.append(painted, False)[places], places, n + _shades(pixels).astype(np.intp))
 
 
-@dataclass(frozen=True, eq=False)
-class Paint:
-    """A colour and an opacity for each cell that a picture shows.
-
-    Attributes:
-        rgb: (n, 3) uint8.
-        opacity: (n,) float32, 0 to 1.
-    """
-
-    rgb: Bytes
-    opacity: Floats
-
-    @classmethod
-    def of_values(cls, shown: Floats, scale: Scale, alpha: Floats | None, pixel_map: PixelMap) -> "Paint":
-        """Colours of a colormap; nothing where the value is NaN."""
-        rgb = colours(scale.colormap)[scale.positions(shown, 256)]
-        return cls(rgb, _opacity(alpha, pixel_map, ~np.isnan(shown)))
-
-    @classmethod
-    def of_colours(cls, rgb: Floats, alpha: Floats | None, pixel_map: PixelMap) -> "Paint":
-        """Colours as they are, (n_cells, 3) from 0 to 1; nothing where one is not finite."""
-        shown = shown_values(rgb, pixel_map, columns=3)
-        painted = np.logical_and.reduce(np.isfinite(shown), axis=1)
-        return cls(
-            np.rint(np.where(painted[:, None], shown, 0).clip(0, 1) * 255).astype(np.uint8),
-            _opacity(alpha, pixel_map, painted),
-        )
-
-    def pixels(self, pixel_map: PixelMap, outlines: Outlines | None, names: bool, *, transparent: bool) -> Bytes:
-        """The picture, (h, w, 4) RGBA: the cells' colours over the curvature, lit where it is 3-D, lines on top."""
-        picture = palette.palette("viridis", transparent)[pixel_map.shade_lines[:, 1:]]
-        over = np.zeros((len(self.rgb) + 2, 4), np.float32)
-        over[:-2, :3], over[:-2, 3] = self.rgb * self.opacity[:, None], self.opacity
-        inside = pixel_map.inside
-        blend = over[pixel_map.lines[:, 1:][inside]]
-        colour = blend[:, :3] + picture[inside, :3] * (1 - blend[:, 3:])
-        if pixel_map.light is not None:
-            colour *= pixel_map.light[inside, None] / np.float32(255)
-        picture[inside, :3] = np.rint(colour).astype(np.uint8)
-        if outlines:
-            drawn = overlay(outlines, pixel_map.shape, names=names)
-            below = picture[drawn.rows, drawn.columns].astype(np.float32)
-            white, dark = drawn.white[:, None], drawn.dark[:, None]
-            picture[drawn.rows, drawn.columns, :3] = np.rint(below[:, :3] * (1 - dark) * (1 - white) + 255 * white)
-            picture[drawn.rows, drawn.columns, 3] = np.maximum(below[:, 3], 255 * np.maximum(drawn.white, drawn.dark))
-        return picture
+def _places(pixels: PixelMap) -> NDArray[np.intp]:
+    """(h, w) position in `pixels.cells` of what each pixel shows; their number where it shows none."""
+    places = np.full(pixels.n_cells + 1, len(pixels.cells), np.intp)
+    places[pixels.cells] = np.arange(len(pixels.cells))
+    return places[pixels.index]
 
 
-def _opacity(alpha: Floats | None, pixel_map: PixelMap, painted: NDArray[np.bool_]) -> Floats:
-    if alpha is None:
-        return painted.astype(np.float32)
-    return np.where(painted, np.nan_to_num(shown_values(alpha, pixel_map)).clip(0, 1), np.float32(0))
+def _shades(pixels: PixelMap) -> Bytes:
+    """(h, w) palette slots of the curvature, background outside."""
+    return np.where(pixels.inside, palette.shades(pixels.curvature), np.uint8(palette.BACKGROUND))

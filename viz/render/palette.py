@@ -47,19 +47,19 @@ def _blended() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=16)
 def _touched(drawn: Overlay) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The overlay's pixels as positions in (h, 1 + w) lines, and where each one's row of `_blended` begins."""
+    """The overlay's pixels as positions in the picture, and where each one's row of `_blended` begins."""
     kinds = np.select(
         [drawn.white > 0.83, drawn.white > 0.5, drawn.white > 0.17, drawn.dark > 0.4, drawn.dark > 0.12],
         [5, 1, 2, 3, 4],
         0,
     )
-    return drawn.rows * (1 + drawn.shape[1]) + 1 + drawn.columns, 256 * kinds
+    return drawn.rows * drawn.shape[1] + drawn.columns, 256 * kinds
 
 
-def draw_lines(lines: NDArray[np.uint8], drawn: Overlay) -> None:
-    """Blend an overlay into (h, 1 + w) slots, in place."""
+def draw_lines(slots: NDArray[np.uint8], drawn: Overlay) -> None:
+    """Blend an overlay into (h, w) slots, in place."""
     positions, begins = _touched(drawn)
-    flat = lines.reshape(-1)
+    flat = slots.reshape(-1)
     flat[positions] = _blended().ravel().take(begins + flat.take(positions, mode="clip"), mode="clip")
 
 

@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...schemas.errors import NotFoundError
 from .locked_files import locked, replacing
 
 SIDES = ("lh", "rh")
+_CURVATURE_SMOOTHING = 20.0
+_CURVATURE_LIMIT = 0.5  # per mm; pycortex draws curvature between minus and plus this
 _import_lock = threading.Lock()
 
 
@@ -116,6 +119,33 @@ def overlay(file: Path, cache: Path) -> Any:
     """The `SVGOverlay` of an overlays.svg, which is only read."""
     pycortex(cache)
     return importlib.import_module("cortex.svgoverlay").SVGOverlay(str(file))
+
+
+def mesh(subject: Path, cache: Path, kind: str) -> dict[str, NDArray[Any]]:
+    """Arrays points (n, 3) float64 in mm and faces (m, 3) int32: both hemispheres of one kind of surface, left first.
+
+    Flat maps lie side by side, as pycortex nudges them.
+    """
+    points, faces = database(subject, cache).get_surf(subject.name, kind, merge=True, nudge=kind == "flat")
+    return {"points": np.asarray(points, np.float64), "faces": np.asarray(faces, np.int32)}
+
+
+def transform(subject: Path, cache: Path, name: str) -> dict[str, NDArray[Any]]:
+    """The array matrix (4, 4): from mm on the surface to voxel indices (x, y, z)."""
+    return {"matrix": np.asarray(database(subject, cache).get_xfm(subject.name, name, "coord").xfm, np.float64)}
+
+
+def curvature(subject: Path, cache: Path) -> dict[str, NDArray[Any]]:
+    """The array `curvature`: mean curvature at each vertex, half-way between white matter and pia."""
+    cortex, hemispheres = pycortex(cache), []
+    for points, faces in database(subject, cache).get_surf(subject.name, "fiducial"):
+        hemisphere = cortex.polyutils.Surface(points, faces)
+        with warnings.catch_warnings():
+            # It hands scipy a matrix in a layout that scipy likes less, and divides by vertices without edges.
+            warnings.simplefilter("ignore")
+            hemispheres.append(hemisphere.smooth(hemisphere.mean_curvature(), _CURVATURE_SMOOTHING))
+    scaled = np.concatenate(hemispheres) / (2 * _CURVATURE_LIMIT) + 0.5
+    return {"curvature": np.rint(np.nan_to_num(scaled, nan=0.5).clip(0, 1) * 255).astype(np.uint8)}
 
 
 def kinds(subject: Path) -> set[str]:

@@ -1,18 +1,20 @@
 """Pixel maps: for each pixel of a picture the voxel or vertex that it shows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
-from ..render import palette
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+Outlines = Mapping[str, list[NDArray[np.float32]]]
+"""ROI name → closed paths, (n, 2) float32: x and y as fractions of the picture's width and height, from top left."""
 MIN_WIDTH, MAX_WIDTH = 16, 8192
 
 
@@ -35,7 +37,6 @@ class PixelMap:
         curvature: (h, w) uint8, mean curvature from sulcus (0) to gyrus (255), 127 where flat.
         inside: (h, w) bool, whether the pixel is cortex.
         n_cells: What `index` counts: voxels of the volume, or vertices.
-        light: (h, w) uint8, how much light falls on the pixel, for 3-D views; None for flat maps.
         mix: Where pixels show means over depths: (n_cells, n_values) weights of the voxels in each, and `index` counts
             the pixels; None where a pixel shows one cell.
     """
@@ -44,7 +45,6 @@ class PixelMap:
     curvature: NDArray[np.uint8]
     inside: NDArray[np.bool_]
     n_cells: int
-    light: NDArray[np.uint8] | None = None
     mix: "csr_array | None" = None
 
     @property
@@ -75,49 +75,40 @@ class PixelMap:
         seen[self.index] = True
         return np.flatnonzero(seen[:-1])
 
-    @cached_property
-    def lines(self) -> NDArray[np.intp]:
-        """(h, 1 + w) positions in `cells`; n = len(cells) where cortex shows none, n + 1 outside and in column 0.
-
-        Column 0 stands for the filter byte that a line of a PNG begins with.
-        """
-        n = len(self.cells)
-        places = np.full(self.n_cells + 1, n, np.intp)
-        places[self.cells] = np.arange(n)
-        lines = np.full((self.height, 1 + self.width), n + 1, np.intp)
-        lines[:, 1:][self.inside] = places[self.index[self.inside]]
-        return lines
-
-    @cached_property
-    def shade_lines(self) -> NDArray[np.uint8]:
-        """(h, 1 + w) palette slots of the curvature, background outside and in column 0."""
-        lines = np.full((self.height, 1 + self.width), palette.BACKGROUND, np.uint8)
-        lines[:, 1:][self.inside] = palette.shades(self.curvature[self.inside])
-        return lines
-
-    def at(self, width: int | None) -> "PixelMap":
+    def at(self, width: int) -> Self:
         """This map, or for another width the nearest pixels of it."""
-        return self if width is None or width == self.width else _resampled(self, width)
+        return self if width == self.width else cast("Self", _resampled(self, width))
 
 
-def nearest(old: tuple[int, int], new: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Index that takes a picture of shape `old` to one of shape `new` by the nearest pixels."""
-    rows, columns = (
-        ((np.arange(after) + 0.5) * before / after).astype(np.intp) for after, before in zip(new, old, strict=True)
-    )
-    return rows[:, None], columns[None]
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(PixelMap):
+    """Both hemispheres of the solid cortex from some sides.
+
+    Attributes:
+        light: (h, w) uint8, how much light falls on each pixel.
+        vertex: (h, w) int32, the nearest vertex that each pixel shows, -1 for none.
+        captions: (text, x, y): names of the panels and the middles of their upper edges, in pixels.
+    """
+
+    light: NDArray[np.uint8]
+    vertex: NDArray[np.int32]
+    captions: tuple[tuple[str, float, float], ...]
 
 
 @lru_cache(maxsize=8)
 def _resampled(pixel_map: PixelMap, width: int) -> PixelMap:
     check_width(width)
-    height = max(1, round(pixel_map.height * width / pixel_map.width))
-    take = nearest(pixel_map.shape, (height, width))
-    return PixelMap(
-        pixel_map.index[take],
-        pixel_map.curvature[take],
-        pixel_map.inside[take],
-        pixel_map.n_cells,
-        None if pixel_map.light is None else pixel_map.light[take],
-        pixel_map.mix,
+    new = max(1, round(pixel_map.height * width / pixel_map.width)), width
+    rows, columns = (
+        ((np.arange(after) + 0.5) * before / after).astype(np.intp)
+        for after, before in zip(new, pixel_map.shape, strict=True)
     )
+    changed: dict[str, Any] = {
+        field.name: array[rows[:, None], columns]
+        for field in fields(pixel_map)
+        if isinstance(array := getattr(pixel_map, field.name), np.ndarray)
+    }
+    if isinstance(pixel_map, View):
+        scale = width / pixel_map.width
+        changed["captions"] = tuple((text, x * scale, y * scale) for text, x, y in pixel_map.captions)
+    return replace(pixel_map, **changed)

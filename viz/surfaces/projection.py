@@ -1,18 +1,18 @@
-"""The slow part of inflated.py, run once per view: meshes turned, laid out in panels and rasterised."""
+"""Views of the solid cortex, worked out once: meshes turned, laid out in panels and rasterised."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import unfold
-from .raster import rasterise
-
-if TYPE_CHECKING:
-    from .surface import Surface
+from .raster import Mesh, between, rasterise
+from .unfold import VoxelsBetween
 
 Points = NDArray[np.float64]
 
+VIEWS = ("lateral", "medial", "ventral", "posterior", "dorsal", "anterior")
+"""Sides that a hemisphere can be seen from."""
+DEFAULT_VIEWS = ("lateral", "medial", "ventral", "posterior")
 _UP = {"lateral": 2, "medial": 2, "ventral": 1, "posterior": 2, "dorsal": 1, "anterior": 2}
 """View → the axis that points up in it: anterior (1) or superior (2), of x right, y anterior, z superior."""
 _TOWARDS = {"ventral": (0, 0, -1), "posterior": (0, -1, 0), "dorsal": (0, 0, 1), "anterior": (0, 1, 0)}
@@ -20,46 +20,47 @@ _AMBIENT = 0.42
 _GAP, _CAPTION = 0.012, 0.022  # of the picture's width
 
 
-def view(surface: "Surface", width: int, kind: str, views: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """index, curvature, vertex, light (h, w) and captions of `inflated.View`."""
-    mesh, n_left = surface.mesh(kind), surface.n_vertices[0]
+def view(
+    mesh: Mesh,
+    n_left: int,
+    curvature: NDArray[np.uint8],
+    width: int,
+    views: tuple[str, ...],
+    voxels: VoxelsBetween | None,
+) -> dict[str, NDArray[Any]]:
+    """index, curvature, vertex and light (h, w) of a `PixelMap`, and its captions; index is vertex where no voxels."""
     left = mesh.faces[:, 0] < n_left
     panels: list[tuple[str, str, Points, NDArray[np.int32]]] = []
     for name in views:
         sides = [("left", mesh.faces[left]), ("right", mesh.faces[~left])]
-        for side, faces in sides[::-1] if name in ("ventral", "anterior") else sides:
-            panels.append((name, side, _turned(mesh.points, name, side), faces))
+        for side, own in sides[::-1] if name in ("ventral", "anterior") else sides:
+            panels.append((name, side, _turned(mesh.points, name, side), own))
     places, height, scale = _layout(panels, width)
     shape = (height, width)
     vertex, index = np.full(height * width, -1, np.int32), np.full(height * width, -1, np.int32)
     light = np.zeros(height * width, np.uint8)
-    for (_, _, turned, faces), (x, y) in zip(panels, places, strict=True):
-        used = np.unique(faces)
+    for (_, _, turned, own), (x, y) in zip(panels, places, strict=True):
+        used = np.unique(own)
         low, high = turned[used].min(0), turned[used].max(0)
         screen = np.column_stack([x + (turned[:, 0] - low[0]) * scale, y + (high[1] - turned[:, 1]) * scale])
-        pixels, triangles, weights = rasterise(screen, faces.astype(np.int64), shape, depth=-turned[:, 2])
-        corners = faces[triangles]
+        pixels, triangles, weights = rasterise(screen, own.astype(np.int64), shape, depth=-turned[:, 2])
+        corners = own[triangles]
         vertex[pixels] = corners[np.arange(len(corners)), weights.argmax(1)]
-        if surface.transform:
-            middle = surface.mesh("fiducial").points
-            index[pixels] = unfold.voxels_at(surface, np.einsum("nk,nkd->nd", weights, middle[corners]))
-        normals = np.einsum("nk,nkd->nd", weights, _normals(turned, faces)[corners])
+        if voxels is not None:
+            index[pixels] = voxels(corners, weights)
+        normals = between(_normals(turned, own), corners, weights)
         facing = np.abs(normals[:, 2]) / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
         light[pixels] = np.rint(255 * (_AMBIENT + (1 - _AMBIENT) * facing)).astype(np.uint8)
-    if surface.transform is None:
-        index = vertex.copy()
-    shade = np.append(surface.vertex_curvature(), np.uint8(127))[vertex]
-    texts = [f"{side} {name}" for name, side, _, _ in panels]
     middles = [
-        x + np.ptp(turned[np.unique(faces), 0]) * scale / 2
-        for (_, _, turned, faces), (x, _) in zip(panels, places, strict=True)
+        x + np.ptp(turned[np.unique(own), 0]) * scale / 2
+        for (_, _, turned, own), (x, _) in zip(panels, places, strict=True)
     ]
     return {
-        **{
-            name: array.reshape(shape)
-            for name, array in (("index", index), ("curvature", shade), ("vertex", vertex), ("light", light))
-        },
-        "captions": np.array(texts),
+        "index": (vertex if voxels is None else index).reshape(shape),
+        "curvature": np.append(curvature, np.uint8(127))[vertex].reshape(shape),
+        "vertex": vertex.reshape(shape),
+        "light": light.reshape(shape),
+        "captions": np.array([f"{side} {name}" for name, side, _, _ in panels]),
         "caption_x": np.array(middles),
         "caption_y": np.array([y - _CAPTION * width / 2 for _, y in places]),
     }

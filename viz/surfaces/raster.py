@@ -1,5 +1,7 @@
 """Triangles to pixels in numpy, with a depth buffer: flat maps and 3-D views alike."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +10,14 @@ Faces = NDArray[np.int64]
 
 _MOST_CANDIDATES = 4_000_000  # pixels that are tested at once; bounds memory at about half a gigabyte
 _TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles of both hemispheres: points (n, 3) float64 in mm, left vertices first; faces (m, 3) int32."""
+
+    points: Points
+    faces: NDArray[np.int32]
 
 
 def rasterise(
@@ -45,6 +55,12 @@ def rasterise(
         start = stop
     pixels = np.flatnonzero(owner >= 0)
     return pixels, owner[pixels], weights[pixels]
+
+
+def between(points: Points, corners: NDArray[np.integer], weights: Points) -> Points:
+    """Points (n, d) on triangles, from the positions (n, 3) of their corners in `points` and the corners' weights."""
+    found: Points = np.einsum("nk,nkd->nd", weights, points[corners])
+    return found
 
 
 def _chunk(

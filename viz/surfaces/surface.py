@@ -6,11 +6,10 @@ counted left hemisphere first, as in pycortex.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import nibabel as nib
@@ -18,23 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from ..render.overlay import Outlines
 from . import filestore as stores
+from . import projection, unfold
 from .locked_files import cached, replacing
-from .pixel_map import PixelMap, check_width
-
-__all__ = ["Mesh", "Outlines", "PixelMap", "Surface", "load_surface", "regions"]
+from .pixel_map import PixelMap, View, check_width
+from .raster import Mesh, between
 
 _KEPT_WIDTH = 2048
 """Pixel maps up to this width stay in memory; one of 4,096 takes 150 MB and is read again when it is asked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """Triangles of both hemispheres: points (n, 3) float64 in mm, left vertices first; faces (m, 3) int32."""
-
-    points: NDArray[np.float64]
-    faces: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -94,14 +84,43 @@ class Surface:
             return _thick_pixels(self, width, depths)
         return _kept_pixels(self, width) if width <= _KEPT_WIDTH else _flat_pixels(self, width)
 
+    def view(self, width: int = 1024, kind: str = "inflated", views: Sequence[str] = projection.DEFAULT_VIEWS) -> View:
+        """Which cell each pixel of a picture of both hemispheres from some sides shows, all at one scale.
+
+        Args:
+            width: Pixels.
+            kind: A kind of surface that the subject has: inflated, pia, wm, fiducial …
+            views: Some of `projection.VIEWS`. The left hemisphere stands left, except from below and in front, where
+                it is right.
+
+        Raises:
+            NotFoundError: No such kind or view.
+            BadInputError: The width is not between 16 and 8,192 pixels.
+        """
+        check_width(width)
+        unknown = [name for name in views if name not in projection.VIEWS]
+        if unknown or not views:
+            raise NotFoundError(
+                f"There is no view {', '.join(unknown) or '(none given)'}; known are {', '.join(projection.VIEWS)}."
+            )
+        if kind not in self.kinds or kind == "flat":
+            raise NotFoundError(
+                f"Subject {self.name!r} has no {kind!r} surface to look at from all sides; it has "
+                f"{', '.join(sorted(self.kinds - {'flat'}))}."
+            )
+        return _kept_view(self, width, kind, tuple(dict.fromkeys(views)))
+
     def vertex_curvature(self) -> NDArray[np.uint8]:
         """Mean curvature of each vertex, (n_vertices,) uint8, from sulcus (0) to gyrus (255)."""
-        return self._cached("curvature", lambda: _unfold().curvature(self))["curvature"]
+        return self._cached("curvature", lambda: stores.curvature(self.subject, self.cache))["curvature"]
 
     def roi_outlines(self) -> dict[str, list[NDArray[np.float32]]]:
         """The ROIs that are drawn on the flat map, from the subject's overlays.svg; empty where there is none."""
         self._require_flat()
-        arrays = self._cached("outlines", lambda: _unfold().outlines(self))
+        file = self.subject / "overlays.svg"
+        arrays = self._cached(
+            "outlines", lambda: unfold.outlines(self.flat_layout(), file, self.cache) if file.exists() else {}
+        )
         paths: dict[str, list[NDArray[np.float32]]] = {}
         for key, path in arrays.items():
             paths.setdefault(key.rsplit("|", 1)[0], []).append(path)
@@ -117,19 +136,39 @@ class Surface:
             raise NotFoundError(
                 f"Subject {self.name!r} has no {kind!r} surface; it has {', '.join(sorted(self.kinds))}."
             )
-        arrays = self._cached(f"mesh-{kind}", lambda: _unfold().mesh(self, kind))
+        arrays = self._cached(f"mesh-{kind}", lambda: stores.mesh(self.subject, self.cache, kind))
         return Mesh(arrays["points"], arrays["faces"])
 
     def vertex_cells(self) -> NDArray[np.int32]:
         """The cell that each vertex shows half-way between white matter and pia, (n_vertices,) int32; -1 for none."""
         if self.transform is None:
             return np.arange(self.n_cells, dtype=np.int32)
-        return self._cached(f"vertices-{self.transform}", lambda: _unfold().vertex_cells(self))["cells"]
+        return self._cached(
+            f"vertices-{self.transform}",
+            lambda: {"cells": self.voxels_at(self.mesh("fiducial").points).astype(np.int32)},
+        )["cells"]
+
+    def voxels_at(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The voxel nearest to each point (n, 3) in mm, as a position in the volume; -1 outside of it."""
+        matrix = self.transform_matrix()
+        coordinates = points @ matrix[:3, :3].T + matrix[:3, 3]
+        within = ((coordinates >= 0) & (coordinates < self.shape[::-1])).all(1)
+        voxels = np.full(len(points), -1, np.int64)
+        x, y, z = np.rint(coordinates[within]).astype(np.int64).T
+        voxels[within] = np.ravel_multi_index((z, y, x), self.shape, mode="clip")
+        return voxels
 
     def flat_layout(self) -> dict[str, NDArray[Any]]:
-        """What flat maps of all widths share; see `viz.unfold.flat_layout`."""
+        """What flat maps of all widths share; see `unfold.flat_layout`."""
         self._require_flat()
-        return self._cached("flat", lambda: _unfold().flat_layout(self))
+        return self._cached("flat", lambda: unfold.flat_layout(self.mesh("flat"), self.cache))
+
+    def voxels_between(self) -> unfold.VoxelsBetween | None:
+        """Finds the voxels half-way between white matter and pia; None where this is a surface of vertices."""
+        if self.transform is None:
+            return None
+        middle = self.mesh("fiducial").points
+        return lambda corners, weights: self.voxels_at(between(middle, corners, weights))
 
     def transform_matrix(self) -> NDArray[np.float64]:
         """(4, 4), from mm on the surface to voxel indices (x, y, z).
@@ -141,7 +180,8 @@ class Surface:
             raise SpaceMismatchError(
                 f"{self.name!r} was loaded for vertex data; name a transform to use it with voxels."
             )
-        return self._cached(f"transform-{self.transform}", lambda: _unfold().transform(self))["matrix"]
+        name = self.transform
+        return self._cached(f"transform-{name}", lambda: stores.transform(self.subject, self.cache, name))["matrix"]
 
     def _cached(self, name: str, build: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         return cached(self.folder / f"{name}.npz", build)
@@ -199,10 +239,15 @@ def regions(
         rois: ROI name → array of the same shape. ROIs that have a name but no outline are left out.
     """
     loaded = load_surface(surface, transform, cache, filestore)
-    arrays = cached(
-        loaded.folder / f"regions-{transform or 'vertices'}.npz",
-        lambda: _unfold().regions(loaded, loaded.roi_outlines() if loaded.has_flat else {}),
-    )
+
+    def build() -> dict[str, NDArray[Any]]:
+        cells = loaded.vertex_cells()
+        cortex = cells[np.unique(loaded.mesh("fiducial").faces)]
+        outlines = loaded.roi_outlines() if loaded.has_flat else {}
+        members = unfold.members(loaded.flat_layout(), outlines, cells) if outlines else {}
+        return {"cortex": np.unique(cortex[cortex >= 0]), **members}
+
+    arrays = cached(loaded.folder / f"regions-{transform or 'vertices'}.npz", build)
     shape = loaded.shape if transform else (loaded.n_cells,)
     volumes = {name: np.zeros(loaded.n_cells, np.bool_) for name in arrays}
     for name, cells in arrays.items():
@@ -218,7 +263,10 @@ def _kept_pixels(surface: Surface, width: int) -> PixelMap:
 
 def _flat_pixels(surface: Surface, width: int) -> PixelMap:
     path = surface.folder / f"pixels-{surface.transform or 'vertices'}-{width}.npz"
-    arrays = cached(path, lambda: _unfold().pixel_map(surface, width))
+    arrays = cached(
+        path,
+        lambda: unfold.pixel_map(surface.flat_layout(), surface.vertex_curvature(), width, surface.voxels_between()),
+    )
     return PixelMap(arrays["index"], arrays["curvature"], arrays["inside"], surface.n_cells)
 
 
@@ -227,7 +275,12 @@ def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
     from scipy.sparse import csr_array
 
     path = surface.folder / f"pixels-{surface.transform}-{width}-mean{depths}.npz"
-    arrays = cached(path, lambda: _unfold().depth_mix(surface, width, depths))
+
+    def build() -> dict[str, NDArray[Any]]:
+        solid = surface.mesh("wm").points, surface.mesh("pia").points
+        return unfold.depth_mix(surface.flat_layout(), solid, width, depths, surface.voxels_at, surface.n_cells)
+
+    arrays = cached(path, build)
     one = surface.pixel_map(width)
     n_pixels = len(arrays["indptr"]) - 1
     mix = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_pixels, surface.n_cells))
@@ -236,11 +289,25 @@ def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
     return PixelMap(index, one.curvature, one.inside, n_pixels, mix=mix)
 
 
-def _unfold() -> ModuleType:
-    """The module that builds; imported late, because scipy alone takes longer than reading what was built."""
-    from . import unfold
+@lru_cache(maxsize=6)
+def _kept_view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) -> View:
+    path = surface.folder / f"view-{kind}-{'-'.join(views)}-{surface.transform or 'vertices'}-{width}.npz"
 
-    return unfold
+    def build() -> dict[str, NDArray[Any]]:
+        curvature, voxels = surface.vertex_curvature(), surface.voxels_between()
+        return projection.view(surface.mesh(kind), surface.n_vertices[0], curvature, width, views, voxels)
+
+    arrays = cached(path, build)
+    captions = zip(arrays["captions"].tolist(), arrays["caption_x"].tolist(), arrays["caption_y"].tolist(), strict=True)
+    return View(
+        index=arrays["index"],
+        curvature=arrays["curvature"],
+        inside=arrays["vertex"] >= 0,
+        n_cells=surface.n_cells,
+        light=arrays["light"],
+        vertex=arrays["vertex"],
+        captions=tuple(captions),
+    )
 
 
 def _shapes(subject: Path, folder: Path) -> dict[str, list[int]]:

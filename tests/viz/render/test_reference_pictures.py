@@ -5,6 +5,7 @@ To renew one, delete its file, run the test, look at what it wrote, and commit t
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from voxel_atlas.viz.render import flatmap, inflated
+from voxel_atlas.viz.render import png
+from voxel_atlas.viz.render.colormaps import Scale, fit_scale
+from voxel_atlas.viz.render.contours import contours
+from voxel_atlas.viz.render.picture import Picture
+from voxel_atlas.viz.surfaces.pixel_map import PixelMap
+from voxel_atlas.viz.surfaces.projection import VIEWS
 from voxel_atlas.viz.surfaces.surface import Surface, regions
 
 REFERENCES = Path(__file__).with_name("references")
@@ -47,31 +53,40 @@ Pictures = dict[str, Callable[[], bytes]]
 
 @pytest.fixture(scope="module")
 def pictures(spheres: Surface, pattern: Any, colours: Any, rois: Any) -> Pictures:
-    words = {"title": "A title", "note": "simulated"}
+    text = {"title": "A title", "note": "simulated"}
     pixels, outlines = spheres.pixel_map(WIDTH), spheres.roi_outlines()
-    views = {
-        name: (lambda name=name: inflated.render(
-            pattern, inflated.view(spheres, width=WIDTH, views=(name,)), rois=rois, colorbar="quantity", **words))
-        for name in inflated.VIEWS
-    }  # fmt: skip
+
+    def flat(values: Any, **options: Any) -> bytes:
+        return png.render(Picture(values, scaled(values, pixels), outlines=outlines, **options), pixels)
+
+    def scaled(values: Any, shown: PixelMap) -> Scale:
+        return fit_scale(values[shown.cells])
+
+    def view(name: str) -> bytes:
+        shown = spheres.view(WIDTH, views=(name,))
+        lines = contours(shown.vertex, rois)
+        return png.render(Picture(pattern, scaled(pattern, shown), outlines=lines, unit="quantity", **text), shown)
+
+    def inflated_colours() -> bytes:
+        shown = spheres.view(WIDTH)
+        lines = contours(shown.vertex, rois)
+        return png.render(Picture(colours, outlines=lines, legend=[("red", (255, 0, 100))], **text), shown)
+
+    legend = [("red", (255, 0, 100)), ("green", (0, 255, 100))]
     return {
-        "flat": lambda: flatmap.render(pattern, pixels, outlines=outlines, colorbar="quantity", **words),
-        "flat-diverging": lambda: flatmap.render(pattern - 3, pixels, outlines=outlines, colorbar="quantity"),
-        "flat-opacity": lambda: flatmap.render(pattern, pixels, alpha=pattern / 7, outlines=outlines),
-        "flat-clear": lambda: flatmap.render(pattern, pixels, outlines=outlines, transparent=True),
-        "flat-colours": lambda: flatmap.render_colours(
-            colours, pixels, outlines=outlines, legend_names=[("red", (255, 0, 100)), ("green", (0, 255, 100))], **words
-        ),
-        "inflated-colours": lambda: inflated.render_colours(
-            colours, inflated.view(spheres, width=WIDTH), rois=rois, legend_names=[("red", (255, 0, 100))], **words
-        ),
-        **views,
+        "flat": lambda: flat(pattern, unit="quantity", **text),
+        "flat-diverging": lambda: flat(pattern - 3, unit="quantity"),
+        "flat-opacity": lambda: flat(pattern, alpha=pattern / 7),
+        "flat-clear": lambda: flat(pattern, transparent=True),
+        "flat-colours": lambda: png.render(Picture(colours, outlines=outlines, legend=legend, **text), pixels),
+        "inflated-colours": inflated_colours,
+        **{name: partial(view, name) for name in VIEWS},
     }
 
 
 @pytest.mark.parametrize(
     "name",
-    ["flat", "flat-diverging", "flat-opacity", "flat-clear", "flat-colours", "inflated-colours", *inflated.VIEWS],
+    ["flat", "flat-diverging", "flat-opacity", "flat-clear", "flat-colours", "inflated-colours", *VIEWS],
 )
 def test_the_picture_is_the_one_that_was_looked_at(pictures: Pictures, name: str) -> None:
     png, path = pictures[name](), REFERENCES / f"{name}.png"

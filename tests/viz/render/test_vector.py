@@ -9,6 +9,8 @@ from PIL import Image
 
 from voxel_atlas.schemas.errors import BadInputError, SpaceMismatchError
 from voxel_atlas.viz.render import vector
+from voxel_atlas.viz.render.colormaps import fit_scale
+from voxel_atlas.viz.render.picture import Picture
 from voxel_atlas.viz.surfaces.surface import Surface
 
 HOSTILE = "<script>alert('$x$')</script> & 🎂 ‮עוגה " + "long " * 60
@@ -23,9 +25,8 @@ def test_svg_has_a_path_for_every_outline_and_text_for_every_word(
     spheres: Surface, values: NDArray[np.float32]
 ) -> None:
     outlines = spheres.roi_outlines()
-    svg = vector.render(
-        values, spheres.pixel_map(300), form="svg", outlines=outlines, title="Cake", colorbar="cosine", note="simulated"
-    )
+    picture = Picture(values, fit_scale(values), outlines=outlines, title="Cake", unit="cosine", note="simulated")
+    svg = vector.render(picture, spheres.pixel_map(300), "svg")
     root = ElementTree.fromstring(svg)
     ids = {element.get("id") for element in root.iter()}
     assert {f"{name}-0" for name in outlines} <= ids
@@ -36,7 +37,8 @@ def test_svg_has_a_path_for_every_outline_and_text_for_every_word(
 
 def test_an_outline_lies_where_it_lies_on_the_picture(spheres: Surface, values: NDArray[np.float32]) -> None:
     outlines, pixels = spheres.roi_outlines(), spheres.pixel_map(300)
-    root = ElementTree.fromstring(vector.render(values, pixels, form="svg", outlines=outlines, names=False))
+    picture = Picture(values, fit_scale(values), outlines=outlines, names=False)
+    root = ElementTree.fromstring(vector.render(picture, pixels, "svg"))
     width, height = (float(root.get(name, "").removesuffix("pt")) for name in ("width", "height"))
     assert height / width == pytest.approx(pixels.height / pixels.width, rel=0.01)
     group = next(element for element in root.iter() if element.get("id") == "SQUARE-0")
@@ -47,12 +49,8 @@ def test_an_outline_lies_where_it_lies_on_the_picture(spheres: Surface, values: 
 
 @pytest.mark.parametrize("form", ["svg", "pdf"])
 def test_equal_requests_give_equal_files(spheres: Surface, values: NDArray[np.float32], form: str) -> None:
-    one, other = (
-        vector.render(
-            values, spheres.pixel_map(300), form=form, outlines=spheres.roi_outlines(), title="a", colorbar="b"
-        )
-        for _ in range(2)
-    )
+    picture = Picture(values, fit_scale(values), outlines=spheres.roi_outlines(), title="a", unit="b")
+    one, other = (vector.render(picture, spheres.pixel_map(300), form) for _ in range(2))
     assert one == other
     assert one.startswith(b"<?xml" if form == "svg" else b"%PDF")
 
@@ -61,15 +59,9 @@ def test_equal_requests_give_equal_files(spheres: Surface, values: NDArray[np.fl
 def test_any_text_and_value_can_stand_in_a_figure(spheres: Surface, values: NDArray[np.float32], form: str) -> None:
     strange = values.copy()
     strange[::2], strange[1::4] = np.nan, np.inf
-    figure = vector.render(
-        strange,
-        spheres.pixel_map(100),
-        form=form,
-        title=HOSTILE,
-        colorbar=HOSTILE,
-        note=HOSTILE,
-        outlines={HOSTILE: spheres.roi_outlines()["SQUARE"]},
-    )
+    outlines = {HOSTILE: spheres.roi_outlines()["SQUARE"]}
+    picture = Picture(strange, fit_scale(strange), outlines=outlines, title=HOSTILE, unit=HOSTILE, note=HOSTILE)
+    figure = vector.render(picture, spheres.pixel_map(100), form)
     if form == "svg":
         root = ElementTree.fromstring(figure)
         assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
@@ -78,18 +70,14 @@ def test_any_text_and_value_can_stand_in_a_figure(spheres: Surface, values: NDAr
 @pytest.mark.parametrize("form", ["svg", "pdf"])
 def test_a_map_of_colours_has_its_names_as_text_beside_squares_of_their_colours(spheres: Surface, form: str) -> None:
     rgb = np.tile(np.float32([0.2, 0.4, 0.6]), (spheres.n_cells, 1))
-    drawn = [
-        vector.render_colours(
-            rgb,
-            spheres.pixel_map(300),
-            form=form,
-            outlines=spheres.roi_outlines(),
-            title="Labels",
-            legend_names=[("cake", (51, 102, 153)), (HOSTILE, (255, 0, 0))],
-            note="simulated",
-        )
-        for _ in range(2)
-    ]
+    picture = Picture(
+        rgb,
+        outlines=spheres.roi_outlines(),
+        title="Labels",
+        legend=[("cake", (51, 102, 153)), (HOSTILE, (255, 0, 0))],
+        note="simulated",
+    )
+    drawn = [vector.render(picture, spheres.pixel_map(300), form) for _ in range(2)]
     assert drawn[0] == drawn[1]
     if form == "svg":
         root = ElementTree.fromstring(drawn[0])
@@ -106,9 +94,8 @@ def test_a_map_of_colours_has_its_names_as_text_beside_squares_of_their_colours(
 
 
 def test_bad_requests_are_refused(spheres: Surface, values: NDArray[np.float32]) -> None:
+    scale = fit_scale(values)
     with pytest.raises(BadInputError, match="svg or pdf"):
-        vector.render(values, spheres.pixel_map(100), form="gif")
-    with pytest.raises(BadInputError, match="svg or pdf"):
-        vector.render_colours(np.ones((spheres.n_cells, 3), np.float32), spheres.pixel_map(100), form="gif")
+        vector.render(Picture(values, scale), spheres.pixel_map(100), "gif")
     with pytest.raises(SpaceMismatchError):
-        vector.render(values[1:], spheres.pixel_map(100), form="svg")
+        vector.render(Picture(values[1:], scale), spheres.pixel_map(100), "svg")

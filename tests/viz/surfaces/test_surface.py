@@ -14,12 +14,20 @@ from numpy.typing import NDArray
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from voxel_atlas.viz.render.paint import shown_values
 from voxel_atlas.viz.surfaces import filestore as stores
+from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
 
 LookAt = Callable[[Surface], None]
 Quietly = Callable[..., Any]
 VoxelAt = Callable[[NDArray[np.float64]], int]
 Centres = dict[str, NDArray[np.float64]]
+
+
+def pictured(shown: NDArray[np.float32], pixels: PixelMap) -> NDArray[np.float32]:
+    """Values of `pixels.cells` as a picture; NaN where none is shown."""
+    values = np.full(pixels.n_cells + 1, np.nan, np.float32)
+    values[pixels.cells] = shown
+    return values[pixels.index]
 
 
 @pytest.mark.parametrize("depths", [1, 32])
@@ -31,7 +39,7 @@ def test_pixels_show_the_voxels_that_pycortex_shows(
     pixels = spheres.pixel_map(300, depths)
     data = cortex.Volume(volume, "spheres", "grid", vmin=0, vmax=1)
     theirs, _ = quietly(cortex.quickflat.make_flatmap_image, data, height=pixels.height, thick=depths, depth=0.5)
-    ours = np.append(shown_values(volume.ravel(), pixels), [np.nan, np.nan])[pixels.lines[:, 1:]]
+    ours = pictured(shown_values(volume.ravel(), pixels), pixels)
     assert theirs.shape == ours.shape
     assert np.array_equal(np.isnan(theirs), ~pixels.inside)
     assert (np.abs(theirs - ours)[pixels.inside] <= 2 / 255).mean() >= 0.99
@@ -60,7 +68,7 @@ def test_pixels_of_s1_show_the_voxels_that_pycortex_shows(
     pixels = surface.pixel_map(1024, depths)
     data = cortex.Volume(volume, "S1", "fullhead", vmin=0, vmax=1)
     theirs, _ = quietly(cortex.quickflat.make_flatmap_image, data, height=pixels.height, thick=depths, depth=0.5)
-    ours = np.append(shown_values(volume.ravel(), pixels), [np.nan, np.nan])[pixels.lines[:, 1:]]
+    ours = pictured(shown_values(volume.ravel(), pixels), pixels)
     assert (np.abs(theirs - ours)[pixels.inside] <= 2 / 255).mean() >= 0.99
 
 
@@ -85,13 +93,13 @@ def test_every_vertex_of_the_flat_map_lights_a_pixel_of_its_own(sphere_vertices:
 
 def test_the_second_time_neither_pycortex_nor_scipy_is_imported(store: Path, cache: Path, spheres: Surface) -> None:
     regions("spheres", "grid", cache, store)
-    spheres.pixel_map(200)
+    spheres.pixel_map(200), spheres.view(200)
     script = f"""
         import sys
         from pathlib import Path
         from voxel_atlas.viz.surfaces.surface import load_surface, regions
         surface = load_surface("spheres", "grid", Path({str(cache)!r}), Path({str(store)!r}))
-        surface.pixel_map(200), surface.roi_outlines()
+        surface.pixel_map(200), surface.view(200), surface.roi_outlines()
         regions("spheres", "grid", Path({str(cache)!r}), Path({str(store)!r}))
         assert not {{"cortex", "scipy.spatial"}} & set(sys.modules)
     """

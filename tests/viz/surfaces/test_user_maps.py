@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from voxel_atlas.viz.render import flatmap
+from voxel_atlas.viz.render import png
+from voxel_atlas.viz.render.colormaps import fit_scale
+from voxel_atlas.viz.render.picture import Picture
 from voxel_atlas.viz.surfaces.surface import Surface
 from voxel_atlas.viz.surfaces.user_maps import join, read_map
 
@@ -48,7 +50,7 @@ def test_a_voxel_of_a_users_own_file_lights_its_place_on_the_flat_map(
     values = read_map([save(lit, reference.affine, tmp_path / "own.nii.gz")], spheres)
     pixels = spheres.pixel_map(300)
     dark, bright = (
-        np.asarray(Image.open(io.BytesIO(flatmap.render(shown, pixels))).convert("RGB"))
+        np.asarray(Image.open(io.BytesIO(png.render(Picture(shown, fit_scale(shown)), pixels))).convert("RGB"))
         for shown in (np.full_like(values, np.nan), values)
     )
     changed = (dark != bright).any(2)

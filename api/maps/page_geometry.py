@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
-from ..render import palette
-from ..render.overlay import Outlines, label_places
-from .surface import Surface
+from ...viz.render import palette
+from ...viz.render.overlay import label_places
+from ...viz.surfaces.pixel_map import Outlines
+from ...viz.surfaces.surface import Surface
 
 EMPTY, OUTSIDE = -1, -2
 """In place of a row: cortex that shows no cell that was asked for, and no cortex."""
