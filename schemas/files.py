@@ -1,8 +1,10 @@
 """Files that are there whole or not at all."""
 
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +14,7 @@ from .errors import AtlasError, StoreError
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file under a temporary name beside `path`, flush it to disk, then rename it.
 
-    A reader sees the old file or the whole new one, whenever the writer is killed.
+    A reader sees the old file or the whole new one, whenever the writer is killed. Only this user may read it.
 
     Args:
         path: where the file goes; its folder is made when it is not there.
@@ -21,30 +23,47 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         StoreError: the disk is full, or the folder is not to be written to.
     """
-    try:
-        _write_atomically(path, write)
-    except OSError as error:
-        if isinstance(error, AtlasError):
-            raise
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror or error}; make room or give back its rights, "
-            "then start again: what is done stays."
-        ) from error
-
-
-def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    advice = "make room or give back its rights, then start again: what is done stays"
+    with explained_os_errors(f"{path} cannot be written", advice), temporary_beside(path) as temporary:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
         sync_folder(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """A name in the same folder, which is made, for what is to take the place of `path`.
+
+    What still has that name at the end is removed, be it a file, a folder, or a database with its log.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+    finally:
+        for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            elif left.exists():  # a read-only medium refuses to remove even what is not there
+                left.unlink()
+
+
+@contextmanager
+def explained_os_errors(what: str, advice: str) -> Iterator[None]:
+    """Turns the system's errors into one sentence: what cannot be done, the system's reason, and what to do about it.
+
+    Raises:
+        StoreError: in place of an OSError that is none of ours.
+    """
+    try:
+        yield
+    except AtlasError:
         raise
+    except OSError as error:
+        raise StoreError(f"{what}: {error.strerror or error}; {advice}.") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,8 +1,7 @@
 """Where an atlas is: three kinds of address, each attached to a DuckDB connection, and what can go wrong there."""
 
 import re
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,8 @@ from typing import Literal
 
 import duckdb
 
-from ...schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError, StoreLockedError
+from ...schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
+from ...schemas.files import explained_os_errors, temporary_beside
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, table_schemas
 
 ALIAS = "atlas"
@@ -68,7 +68,10 @@ class Address:
         return cls("file", text, str(Path(text).expanduser().resolve()))
 
 
-CONFIG: dict[str, str | bool | int | float | list[str]] = {
+Config = dict[str, str | bool | int | float | list[str]]
+Execute = Callable[[str], duckdb.DuckDBPyConnection]
+
+CONFIG: Config = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",  # a table name in SQL must never mean a Python variable
@@ -96,27 +99,21 @@ def connect_file(address: Address, *, read_only: bool, create: bool, memory_limi
         config["checkpoint_threshold"] = "1GB"
     with explained(address.text):
         connection = duckdb.connect(str(path), read_only=read_only, config=config)
-        connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    try:
-        with explained(address.text):
+        try:
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
             require_format(connection.execute, address.text)
-    except BaseException:
-        connection.close()
-        raise
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
-def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str]]) -> None:
+def _create(path: Path, config: Config) -> None:
     """Make an empty atlas under another name and link it into place: a killed process leaves no half of one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with explained(str(path)), duckdb.connect(str(temporary), config=dict(config)) as connection:
-            connection.begin()
-            connection.execute(_FILE_DDL)
-            connection.execute(COMMENTS)
-            connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
-            connection.commit()
+    advice = "choose a folder that you can write to"
+    with explained_os_errors(f"No atlas can be made at {path}", advice), temporary_beside(path) as temporary:
+        with explained(str(path)), duckdb.connect(str(temporary), config=config) as connection:
+            make_tables(connection, _FILE_DDL + COMMENTS)
             connection.execute("CHECKPOINT")  # or a full disk would leave all of it in a log, which is not linked
         try:
             path.hardlink_to(temporary)  # unlike a rename, this never replaces what another process made meanwhile
@@ -124,16 +121,14 @@ def _create(path: Path, config: Mapping[str, str | bool | int | float | list[str
             return
         except OSError:  # a file system without hard links
             temporary.rename(path)
-    except OSError as error:
-        if isinstance(error, AtlasError):
-            raise
-        raise StoreError(
-            f"No atlas can be made at {path}: {error.strerror}; choose a folder that you can write to."
-        ) from error
-    finally:
-        for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-            if left.exists():  # a read-only medium refuses to remove even what is not there
-                left.unlink()
+
+
+def make_tables(connection: duckdb.DuckDBPyConnection, ddl: str = DDL) -> None:
+    """Make the tables of an empty atlas; one transaction, so that there is no half of one."""
+    connection.begin()
+    connection.execute(ddl)
+    connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
+    connection.commit()
 
 
 def _require_duckdb(path: Path) -> None:
@@ -148,34 +143,42 @@ def _require_duckdb(path: Path) -> None:
         raise StoreError(f"{path} is not an atlas: it is not a DuckDB file; give another address or move it away.")
 
 
-def require_format(execute: Callable[[str], duckdb.DuckDBPyConnection], name: str) -> None:
-    """Refuse a database that is not an atlas, or one of another format.
+def read_format(execute: Execute, name: str) -> int:
+    """The format of a database's tables, which this version reads or can upgrade.
 
     Args:
         execute: runs a statement where the tables are.
         name: what errors call the atlas.
 
     Raises:
-        StoreError: it is; the message says what to do.
+        StoreError: it is no atlas, or one of a newer format.
         duckdb.Error: it cannot be read. `explained` is the caller's, who may first ask again.
     """
-    tables = execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
-    found = {table for (table,) in tables}
-    if "atlas_format" not in found:
+    if "atlas_format" not in _tables(execute):
         raise StoreError(f"{name} is another program's database, not an atlas; give another address.")
     row = execute("SELECT max(version) FROM atlas_format").fetchone()
-    version = row[0] if row else None
-    if version is None:
+    if row is None or row[0] is None:
         raise StoreError(f"{name} is an atlas without a format number, so it was damaged; restore a copy of it.")
-    if version > FORMAT_VERSION:
+    if row[0] > FORMAT_VERSION:
         raise StoreError(
-            f"{name} has format {version}, and this version of voxel-atlas reads up to {FORMAT_VERSION}; "
+            f"{name} has format {row[0]}, and this version of voxel-atlas reads up to {FORMAT_VERSION}; "
             "install a newer voxel-atlas."
         )
+    return int(row[0])
+
+
+def require_format(execute: Execute, name: str) -> None:
+    """Refuse a database that is not an atlas, or one of another format; arguments and errors as `read_format`."""
+    version = read_format(execute, name)
     if version < FORMAT_VERSION:
         raise StoreError(f"{name} has the older format {version}; run `voxel-atlas upgrade` first.")
-    if missing := sorted(table_schemas().keys() - found):
+    if missing := sorted(table_schemas().keys() - _tables(execute)):
         raise StoreError(f"{name} lacks the table {missing[0]}, so it was damaged; restore a copy of it.")
+
+
+def _tables(execute: Execute) -> set[str]:
+    tables = execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
+    return {table for (table,) in tables}
 
 
 def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
@@ -212,9 +215,9 @@ def explained(name: str) -> Iterator[None]:
             raise
         raise StoreError(f"{name} does not accept this token; `voxel-atlas url` prints the right one.") from error
     except duckdb.InternalException as error:
-        raise StoreError(f"{name} cannot be used any further ({_first_line(error)}); open it again.") from error
+        raise StoreError(f"{name} cannot be used any further ({first_line(error)}); open it again.") from error
     except duckdb.OutOfMemoryException as error:
-        raise StoreError(f"{name}: DuckDB's memory limit is too small ({_first_line(error)}).") from error
+        raise StoreError(f"{name}: DuckDB's memory limit is too small ({first_line(error)}).") from error
 
 
 def _explain(message: str, name: str) -> StoreError:
@@ -240,9 +243,10 @@ def _explain(message: str, name: str) -> StoreError:
             f"{name} was written by a newer DuckDB than {duckdb.__version__}; install a newer voxel-atlas."
         )
     if any(sign in message for sign in ("Corrupt", "checksum", "Could not read", "not a valid DuckDB", "deserialize")):
-        return StoreError(f"{name} is damaged ({_first_line(message)}); restore a copy of it, or move it away.")
-    return StoreError(f"{name}: {_first_line(message)}.")
+        return StoreError(f"{name} is damaged ({first_line(message)}); restore a copy of it, or move it away.")
+    return StoreError(f"{name}: {first_line(message)}.")
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
+    """The first line of an error, without its full stop; what follows in DuckDB's shows the statement."""
     return str(error).splitlines()[0].rstrip(".")

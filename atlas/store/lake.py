@@ -4,16 +4,15 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError
-from ...schemas.tables import DDL, FORMAT_VERSION
-from .address import ALIAS, CONFIG, Address, explained, load_extensions, require_format
+from .address import ALIAS, CONFIG, Address, explained, first_line, load_extensions, make_tables, require_format
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 """Name under which DuckLake attaches the catalog of a lake."""
+_ANY_TABLE = "FROM duckdb_tables() WHERE database_name = current_database() LIMIT 1"
 _SCANNERS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner"}
 _WAIT_MS = 10_000
 _PATIENCE_S = 120.0
@@ -49,8 +48,8 @@ def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limi
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
             _attach(connection, address, read_only=read_only, create=create)
             connection.execute(f"USE {ALIAS}")
-            if create:
-                _fill(connection)
+            if create and not connection.execute(_ANY_TABLE).fetchone():
+                make_tables(connection)
             require_format(connection.execute, address.text)
     except BaseException:
         connection.close()
@@ -108,16 +107,4 @@ def _attach(connection: duckdb.DuckDBPyConnection, address: Address, *, read_onl
             raise BadInputError(
                 f"{address.text!r}: say where the Parquet files are to be: {address.text.split(' ')[0]} data=FOLDER."
             ) from error
-        raise BadInputError(f"{address.text} cannot be attached: {message.splitlines()[0]}.") from error
-
-
-def _fill(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables of an atlas where the lake is empty; one transaction, so that there is no half of one."""
-    sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()"
-    counted = connection.execute(sql).fetchone()
-    if counted and counted[0]:
-        return
-    connection.begin()
-    connection.execute(DDL)
-    connection.execute("INSERT INTO atlas_format VALUES (?, ?)", [FORMAT_VERSION, datetime.now(UTC)])
-    connection.commit()
+        raise BadInputError(f"{address.text} cannot be attached: {first_line(message)}.") from error

@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError
-from ...schemas.files import sync_folder
+from ...schemas.files import sync_folder, temporary_beside
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, model_tables, table_schemas
-from .address import CONFIG, Address, explained
+from .address import CONFIG, Address, explained, first_line, read_format
 from .links import Parameters
 from .store import Store
 
@@ -99,24 +99,23 @@ def vacuum(address: str, *, memory_limit: str = "2GB") -> Vacuumed:
     # Opened for writing: nobody else has it then, and what its log holds goes into the file when it is closed.
     Store.open(address, create=False, shared=False).close()
     before = path.stat().st_size
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with explained(address), duckdb.connect(config={**CONFIG, "memory_limit": memory_limit}) as connection:
-            # From here to the end nobody can write: an attached file is locked, for reading.
-            connection.execute(f"ATTACH {_quoted(path)} AS old (READ_ONLY)")
-            if path.with_name(f"{path.name}.wal").exists():
-                raise StoreError(f"{address} was written to while it was to be vacuumed; try again.")
-            connection.execute(f"ATTACH {_quoted(temporary)} AS new")
-            connection.execute("COPY FROM DATABASE old TO new")
-            _require_same_counts(connection, address)
-            connection.execute("DETACH new")
-            _flush(temporary)
-            temporary.chmod(path.stat().st_mode & 0o777)
-            temporary.replace(path)
-            sync_folder(path.parent)
-    finally:
-        for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-            left.unlink(missing_ok=True)
+    with (
+        temporary_beside(path) as temporary,
+        explained(address),
+        duckdb.connect(config={**CONFIG, "memory_limit": memory_limit}) as connection,
+    ):
+        # From here to the end nobody can write: an attached file is locked, for reading.
+        connection.execute(f"ATTACH {_quoted(path)} AS old (READ_ONLY)")
+        if path.with_name(f"{path.name}.wal").exists():
+            raise StoreError(f"{address} was written to while it was to be vacuumed; try again.")
+        connection.execute(f"ATTACH {_quoted(temporary)} AS new")
+        connection.execute("COPY FROM DATABASE old TO new")
+        _require_same_counts(connection, address)
+        connection.execute("DETACH new")
+        _flush(temporary)
+        temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+        sync_folder(path.parent)
     return Vacuumed(before, path.stat().st_size)
 
 
@@ -140,12 +139,7 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
     if not path.is_file():
         raise NotFoundError(f"There is no atlas at {path}.")
     with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
-        found = _format(connection, address)
-        if found > FORMAT_VERSION:
-            raise StoreError(
-                f"{address} has format {found}, and this version of voxel-atlas knows formats up to {FORMAT_VERSION}; "
-                "install a newer voxel-atlas."
-            )
+        found = read_format(connection.execute, address)
         if found == FORMAT_VERSION:
             return found, found
         if missing := [version for version in range(found, FORMAT_VERSION) if version not in steps]:
@@ -165,8 +159,9 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
             connection.commit()
         except duckdb.Error as error:
             connection.rollback()
-            first = str(error).splitlines()[0].rstrip(".")
-            raise StoreError(f"{address} cannot be upgraded from format {found} and is as it was: {first}.") from error
+            raise StoreError(
+                f"{address} cannot be upgraded from format {found} and is as it was: {first_line(error)}."
+            ) from error
     return found, FORMAT_VERSION
 
 
@@ -192,16 +187,6 @@ def _require_same_counts(connection: duckdb.DuckDBPyConnection, address: str) ->
         old, new = connection.execute(counts).fetchall()[0]
         if old != new:
             raise StoreError(f"{address}: DuckDB copied {new} of {old} rows of {name}; the atlas is as it was.")
-
-
-def _format(connection: duckdb.DuckDBPyConnection, address: str) -> int:
-    try:
-        row = connection.execute("SELECT max(version) FROM atlas_format").fetchone()
-    except duckdb.CatalogException:
-        raise StoreError(f"{address} is another program's database, not an atlas; give another address.") from None
-    if row is None or row[0] is None:
-        raise StoreError(f"{address} is an atlas without a format number, so it was damaged; restore a copy of it.")
-    return int(row[0])
 
 
 def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
