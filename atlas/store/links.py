@@ -1,6 +1,8 @@
 """How statements reach an atlas, and the link to a database of this process; `atlas.quack` has the one to a server."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol, TypeVar
@@ -13,18 +15,25 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 Result = TypeVar("Result")
 
+_PAUSE_S = 0.05
 _ROWS_PER_CHUNK = 2048
 """DuckDB's own: a third faster than rows in one piece on two cores."""
 
 
-class Transaction(Protocol):
-    """What can be done between BEGIN and COMMIT."""
+class Transaction:
+    """What can be done between BEGIN and COMMIT, on a connection of this process."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, prefix: str = "") -> None:
+        """Take a connection; `prefix` stands before the tables' names where they are in a database attached to it."""
+        self.cursor, self._prefix = cursor, prefix
 
     def execute(self, sql: str, parameters: Parameters = None) -> duckdb.DuckDBPyConnection:
         """Run one statement; its rows can be fetched from what comes back until the next statement."""
+        return self.cursor.execute(sql, parameters)
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Add rows, whose columns are the table's."""
+        insert(self.cursor, self._prefix + table, rows)
 
 
 class Link(Protocol):
@@ -67,7 +76,7 @@ class Local:
             if self._catalog:
                 cursor.execute(f"USE {self._catalog}")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            result = work(_Here(cursor))
+            result = work(Transaction(cursor))
             cursor.execute("COMMIT")
         finally:
             cursor.close()
@@ -80,7 +89,7 @@ class Local:
             connection = self.connection
             connection.begin()
             try:
-                yield _Here(connection)
+                yield Transaction(connection)
                 self.commit(connection)
             except BaseException:
                 self._abandon(connection)
@@ -107,19 +116,6 @@ class Local:
             self.connection = self._connect()
 
 
-class _Here:
-    """A transaction on a connection of this process."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def execute(self, sql: str, parameters: Parameters = None) -> duckdb.DuckDBPyConnection:
-        return self._connection.execute(sql, parameters)
-
-    def insert(self, table: str, rows: pa.Table) -> None:
-        insert(self._connection, table, rows)
-
-
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     """Add Arrow rows to a table that `connection` knows by this name."""
     # Threads share the work by chunks of Arrow; cutting copies nothing.
@@ -128,3 +124,16 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) ->
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")  # noqa: S608 - one of our tables
     finally:
         connection.unregister("new_rows")
+
+
+def retried(work: Callable[[], Result], again: Callable[[duckdb.Error], bool], patience_s: float) -> Result:
+    """What `work` gives, which is called again while it fails as `again` says, for so long after it first did."""
+    deadline = math.inf
+    while True:
+        try:
+            return work()
+        except duckdb.Error as error:
+            deadline = min(deadline, time.monotonic() + patience_s)
+            if not again(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_S)

@@ -8,18 +8,16 @@ attachment is one connection of the server, so each thread that reads has an att
 import datetime
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from ...schemas.errors import BadInputError, StoreError
-from .address import UNREACHABLE, explained, load_extensions
-from .links import Parameters, Result, Transaction, insert
+from .address import CONFIG, UNREACHABLE, explained, first_line, load_extensions
+from .links import Parameters, Result, Transaction, retried
 from .writers import writing
 
 _DROPPED = (*UNREACHABLE, "Invalid connection id")
@@ -43,13 +41,7 @@ class Quack:
             StoreError: nothing answers there, or the token is wrong.
         """
         self._target, self._token, self._name = target, token, name
-        self._instance = duckdb.connect(
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "python_enable_replacements": "false",
-            }
-        )
+        self._instance = duckdb.connect(config=CONFIG)
         load_extensions(self._instance, "httpfs", "quack")
         self._instance.execute("SET GLOBAL TimeZone = 'UTC'")
         self._numbers = itertools.count()
@@ -63,14 +55,7 @@ class Quack:
 
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` on a connection of its own; from the start again where the server has dropped that."""
-        deadline = None
-        while True:
-            try:
-                return self._read(work)
-            except duckdb.Error as error:
-                deadline = deadline or time.monotonic() + _PATIENCE_S
-                if not _is_drop(error) or time.monotonic() > deadline:
-                    raise
+        return retried(lambda: self._read(work), _is_drop, _PATIENCE_S)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -81,7 +66,7 @@ class Quack:
                 yield session
                 session.send("COMMIT")
             except duckdb.Error as error:
-                raise StoreError(f"{self._name}: the server did not take the batch ({_first_line(error)}).") from error
+                raise StoreError(f"{self._name}: the server did not take the batch ({first_line(error)}).") from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -124,11 +109,12 @@ class Quack:
             self._idle.append(session)
 
 
-class _Session:
+class _Session(Transaction):
     """One connection of the server."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, alias: str, target: str, token: str) -> None:
-        self._cursor, self._alias = cursor, alias
+        super().__init__(cursor, f"{alias}.")
+        self._alias = alias
         self._attachment = f"ATTACH {_literal(target)} AS {alias} (TOKEN {_literal(token)})"
         self._attach()
 
@@ -149,13 +135,10 @@ class _Session:
             sql = f"EXECUTE asked({_arguments(parameters)})"
         return self.send(sql)
 
-    def insert(self, table: str, rows: pa.Table) -> None:
-        insert(self._cursor, f"{self._alias}.{table}", rows)
-
     def send(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run one statement at the server."""
         try:
-            return self._cursor.execute("FROM quack_query_by_name(?, ?)", [self._alias, sql])
+            return self.cursor.execute("FROM quack_query_by_name(?, ?)", [self._alias, sql])
         except duckdb.InvalidInputException as error:
             # What follows shows our statement around the one that was sent, which is not of interest.
             message, _, _ = str(error).partition("\n\nLINE 1: FROM quack_query_by_name")
@@ -164,20 +147,11 @@ class _Session:
     def detach(self) -> None:
         """Close the connection, whether or not the server is still there."""
         with suppress(duckdb.Error):
-            self._cursor.execute(f"DETACH {self._alias}")
+            self.cursor.execute(f"DETACH {self._alias}")
 
     def _attach(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                self._cursor.execute(self._attachment)
-            except duckdb.Error as error:
-                # An attachment is several requests, and the drop may come between any two of them.
-                if not _is_drop(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+        # An attachment is several requests, and the drop may come between any two of them.
+        retried(lambda: self.cursor.execute(self._attachment), _is_drop, _PATIENCE_S)
 
 
 def _is_drop(error: duckdb.Error) -> bool:
@@ -224,7 +198,3 @@ def _literal(value: object) -> str:
             return f"[{', '.join(_literal(item) for item in value)}]"
         case _:
             raise BadInputError(f"A statement takes numbers, text, times and lists, not {type(value).__name__}.")
-
-
-def _first_line(error: object) -> str:
-    return str(error).splitlines()[0].rstrip(".")

@@ -1,7 +1,6 @@
 """The atlas as a store: batches go in exactly once, and come out as Arrow, Polars or NumPy."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from . import serving as served
 from .address import ALIAS, Address, connect_file, explained, require_format
 from .content import conform, content_sha256
 from .lake import connect_lake, only_writer
-from .links import Link, Local, Parameters, Result, Transaction
+from .links import Link, Local, Parameters, Result, Transaction, retried
 from .quack import Quack
 from .shared_rows import without_known
 
@@ -74,14 +73,18 @@ class Store:
             StoreError: what is there is no atlas of this format, or cannot be opened.
         """
         parsed = Address.parse(address)
-        link: Link
+        if parsed.kind == "quack":
+            return cls(_link_to_server(parsed.text, parsed.target, token), parsed, read_only=read_only)
+        connect = partial(
+            connect_file if parsed.kind == "file" else connect_lake,
+            parsed,
+            read_only=read_only,
+            create=create,
+            memory_limit=memory_limit,
+        )
         if parsed.kind == "file":
-            link = _link_to_file(parsed, read_only=read_only, create=create, memory_limit=memory_limit, shared=shared)
-        elif parsed.kind == "quack":
-            link = _link_to_server(parsed.text, parsed.target, token)
-        else:
-            link = _link_to_lake(parsed, read_only=read_only, create=create, memory_limit=memory_limit)
-        return cls(link, parsed, read_only=read_only)
+            return cls(_link_to_file(parsed, connect, shared=shared), parsed, read_only=read_only)
+        return cls(Local(connect, ALIAS, partial(only_writer, parsed)), parsed, read_only=read_only)
 
     def append(self, batch: Mapping[str, pa.Table], *, run_id: str, stage: str, key: str) -> bool:
         """Add a batch and its ledger row in one transaction, exactly once.
@@ -105,17 +108,14 @@ class Store:
         """
         rows = {name: conform(name, table) for name, table in batch.items()}
         content = content_sha256(rows)
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return self._append(rows, content, run_id=run_id, stage=stage, key=key)
-            except duckdb.TransactionException as error:
-                # Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again.
-                if "locked" not in str(error) and "onflict" not in str(error):
-                    raise
-                if time.monotonic() > deadline:
-                    raise StoreError(f"{self.address} was busy for {_PATIENCE_S:.0f} s; start again later.") from error
-                time.sleep(0.1)
+        try:
+            return retried(
+                lambda: self._append(rows, content, run_id=run_id, stage=stage, key=key), _is_conflict, _PATIENCE_S
+            )
+        except duckdb.TransactionException as error:
+            if not _is_conflict(error):
+                raise
+            raise StoreError(f"{self.address} was busy for {_PATIENCE_S:.0f} s; start again later.") from error
 
     def committed(self, stage: str) -> set[str]:
         """Keys of the batches of a stage that are in the atlas."""
@@ -138,9 +138,7 @@ class Store:
 
     def frame(self, sql: str, parameters: Parameters = None) -> pl.DataFrame:
         """Rows of one statement that reads, as a Polars frame; raises as `arrow` does."""
-        frame = pl.from_arrow(self.arrow(sql, parameters))
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a Series
-        return frame
+        return pl.DataFrame(self.arrow(sql, parameters))
 
     def vectors(self, sql: str, parameters: Parameters, dim: int) -> NDArray[np.float32]:
         """The only column of a statement, a FLOAT[] of `dim` numbers a row, as one array (n_rows, dim).
@@ -148,14 +146,42 @@ class Store:
         Raises:
             StoreError: a row's vector is NULL or of another length.
         """
-        return self._read_vectors(sql, parameters, dim, with_keys=False)[1]
+        return self.keyed_vectors(f"SELECT 0, vector FROM ({_text(sql)}) AS given(vector)", parameters, dim)[1]  # noqa: S608 - one statement
 
     def keyed_vectors(
         self, sql: str, parameters: Parameters, dim: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Columns (whole number, FLOAT[] of `dim`) of a statement as arrays (n_rows,) and (n_rows, dim)."""
-        keys, vectors = self._read_vectors(sql, parameters, dim, with_keys=True)
-        return np.concatenate(keys) if keys else np.empty(0, np.int64), vectors
+        """Columns (whole number, FLOAT[] of `dim`) of a statement as arrays (n_rows,) and (n_rows, dim).
+
+        Raises:
+            StoreError: a row's vector is NULL or of another length.
+        """
+        statement = _text(sql)
+        # An array's rows lie one after the other, which makes them half as dear to fetch as a list's. DuckDB's arrays
+        # have 100,000 numbers at most, and a covariance has more.
+        size = dim if dim <= _MOST_NUMBERS else ""
+        query = f"SELECT key::BIGINT AS key, vector::FLOAT[{size}] AS vector FROM ({statement}) AS given(key, vector)"  # noqa: S608 - one statement
+
+        def read(transaction: Transaction) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            # Counting first costs little, as the vectors are not read for it, and saves a second copy of them all.
+            (n_rows,) = transaction.execute(f"SELECT count(*) FROM ({statement})", parameters).fetchall()[0]  # noqa: S608
+            keys, vectors = np.empty(n_rows, np.int64), np.empty((n_rows, dim), np.float32)
+            start = 0
+            for rows in transaction.execute(query, parameters).to_arrow_reader(_ROWS_PER_BATCH):
+                stop = start + rows.num_rows
+                if rows["vector"].null_count:
+                    raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
+                keys[start:stop] = rows["key"].to_numpy()
+                vectors[start:stop] = rows["vector"].flatten().to_numpy().reshape(-1, dim)
+                start = stop
+            return keys, vectors
+
+        try:
+            return self._read(read)
+        except BadInputError as error:
+            if "Cannot cast list" not in str(error):
+                raise
+            raise StoreError(f"{self.address} holds vectors of another length than {dim}: {sql!r}.") from error
 
     def close(self) -> None:
         """Let go of the atlas; a file is checkpointed and can be opened by other processes."""
@@ -218,41 +244,6 @@ class Store:
         with explained(self.address), served.offered(self._link.connection, Path(self._address.target)) as offer:
             yield offer
 
-    def _read_vectors(
-        self, sql: str, parameters: Parameters, dim: int, *, with_keys: bool
-    ) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
-        statement = _text(sql)
-        # An array's rows lie one after the other, which makes them half as dear to fetch as a list's.
-        names = ("key", "vector")[not with_keys :]
-        # DuckDB's arrays have 100,000 numbers at most, and a covariance has more.
-        size = dim if dim <= _MOST_NUMBERS else ""
-        cast = [*names[:-1], f"vector::FLOAT[{size}]"]
-        query = f"SELECT {', '.join(cast)} FROM ({statement}) AS asked({', '.join(names)})"  # noqa: S608 - one statement
-
-        def read(transaction: Transaction) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
-            # Counting first costs little, as the vectors are not read for it, and saves a second copy of them all.
-            counted = transaction.execute(f"SELECT count(*) FROM ({statement})", parameters).fetchone()  # noqa: S608
-            vectors = np.empty((counted[0] if counted else 0, dim), np.float32)
-            keys: list[NDArray[np.int64]] = []
-            start = 0
-            for rows in transaction.execute(query, parameters).to_arrow_reader(_ROWS_PER_BATCH):
-                stop = start + rows.num_rows
-                values = rows.column(rows.num_columns - 1)
-                if values.null_count:
-                    raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
-                vectors[start:stop] = values.flatten().to_numpy().reshape(-1, dim)
-                if with_keys:
-                    keys.append(rows.column(0).to_numpy().astype(np.int64))
-                start = stop
-            return keys, vectors
-
-        try:
-            return self._read(read)
-        except BadInputError as error:
-            if "Cannot cast list" not in str(error):
-                raise
-            raise StoreError(f"{self.address} holds vectors of another length than {dim}: {sql!r}.") from error
-
     def _read(self, work: Callable[[Transaction], Result]) -> Result:
         try:
             with explained(self.address):
@@ -268,10 +259,7 @@ class Store:
             yield transaction
 
 
-def _link_to_file(address: Address, *, read_only: bool, create: bool, memory_limit: str, shared: bool) -> Link:
-    def connect() -> duckdb.DuckDBPyConnection:
-        return connect_file(address, read_only=read_only, create=create, memory_limit=memory_limit)
-
+def _link_to_file(address: Address, connect: Callable[[], duckdb.DuckDBPyConnection], *, shared: bool) -> Link:
     try:
         return Local(connect)
     except StoreLockedError:
@@ -285,13 +273,6 @@ def _link_to_file(address: Address, *, read_only: bool, create: bool, memory_lim
     return _link_to_server(address.text, offer.target, offer.token)
 
 
-def _link_to_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> Link:
-    def connect() -> duckdb.DuckDBPyConnection:
-        return connect_lake(address, read_only=read_only, create=create, memory_limit=memory_limit)
-
-    return Local(connect, ALIAS, partial(only_writer, address))
-
-
 def _link_to_server(name: str, target: str, token: str) -> Link:
     if not token:
         raise BadInputError(f"{name} needs a token; `voxel-atlas url` prints it where the server runs.")
@@ -303,6 +284,11 @@ def _link_to_server(name: str, target: str, token: str) -> Link:
         link.close()
         raise
     return link
+
+
+def _is_conflict(error: duckdb.Error) -> bool:
+    """Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again."""
+    return isinstance(error, duckdb.TransactionException) and ("locked" in str(error) or "onflict" in str(error))
 
 
 def _refused(error: duckdb.Error) -> BadInputError:

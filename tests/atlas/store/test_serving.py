@@ -59,7 +59,7 @@ def dying_send(self, sql):
     return sent
 
 writing = False
-quack.insert, quack._Session.send = dying_insert, dying_send
+links.insert, quack._Session.send = dying_insert, dying_send
 with Store.open(address) as store:
     print("ready", flush=True)
     for batch in range(n_batches):
