@@ -5,62 +5,141 @@ bound cannot rule out is scored again in float32: the answer is a plain scan's, 
 """
 
 import functools
-import threading
+import hashlib
+import json
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.errors import AtlasError
+from ...schemas.files import write_atomically
 from ..backbones.cores import n_cores
-from .codes import (
-    BLOCK,
-    Floats,
-    Rows,
-    Segment,
-    allowing,
-    digits_of,
-    encode,
-    multiplies_bytes,
-    multiply,
-    require_faiss,
-    scan,
-)
 
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_BLOCK = 16_384
+"""Rows that are worked on at once; a part of fewer is coded again when an index grows."""
+_CODED = 2048
+"""Rows that are coded at once: few enough to stay in a core's cache from one step to the next."""
 _FEW = 4096
 """Rows up to which scoring each is as fast as scanning codes."""
 _SHARED = 65_536
 """Rows above which cores share a scan: of fewer, handing them over takes as long as it saves where many ask at once."""
 _MANY_QUERIES = 4
 """Queries from which one matrix product is faster than a scan for each."""
+_TOGETHER = 32
+"""Queries in one matrix product; bounds memory."""
 _CANDIDATES = 16_384
 """Candidates from which scoring every row is as fast."""
-_GROUP = 32
-"""Numbers of which `_at_most_kth` takes the largest."""
+
+_FILE = "vectors.index"
+_FORMAT = 3
+_HEADER = 512
+"""Bytes of a file's manifest."""
+_log = logging.getLogger(__name__)
+
+
+def require_faiss() -> ModuleType:
+    """The faiss module.
+
+    Raises:
+        AtlasError: neither of its wheels is installed.
+    """
+    try:
+        import faiss
+    except ImportError as error:
+        raise AtlasError(
+            "FAISS is not installed; pip install 'voxel-atlas[cpu]', or 'voxel-atlas[gpu]' on a CUDA machine, not both."
+        ) from error
+    module: ModuleType = faiss
+    return module
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The codes of consecutive rows. Never changed once made: FAISS must not add while it searches."""
+
+    codes: Any
+    """faiss.IndexScalarQuantizer of (row - low) / scale, each number from 0 to 1 in 8 bits."""
+    start: int
+    low: Floats
+    scale: Floats
+    error: float
+    """Largest distance of a scaled row to what its code stands for."""
+
+    @classmethod
+    def of(cls, vectors: Floats, start: int, stop: int) -> "_Part":
+        """Code rows start … stop-1."""
+        faiss, rows = require_faiss(), vectors[start:stop]
+        low, dim = rows.min(axis=0), rows.shape[1]
+        scale = rows.max(axis=0) - low
+        scale[scale == 0] = 1
+        # One range for all dimensions, which FAISS scans twice as fast as a range for each: those are in `scale`.
+        codes = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit_uniform, faiss.METRIC_INNER_PRODUCT)
+        codes.train(np.array([[0] * dim, [1] * dim], np.float32))
+        error = 0.0
+        with _in_one_thread():
+            for first in range(0, len(rows), _CODED):
+                scaled = (rows[first : first + _CODED] - low) / scale
+                codes.add(scaled)
+                scaled -= codes.reconstruct_n(first, len(scaled))
+                error = max(error, float(np.vecdot(scaled, scaled).max()) ** 0.5)
+        return cls(codes, start, low, scale, error)
+
+    @property
+    def stop(self) -> int:
+        return self.start + int(self.codes.ntotal)
+
+    def scan(self, query: Floats, wanted: int, mask: Mask | None) -> tuple[Rows, float]:
+        """Allowed rows with the best codes, about so many, and the most that any other allowed row can score."""
+        faiss = require_faiss()
+        n_allowed = n = self.stop - self.start
+        chosen = None
+        if mask is not None:
+            mask = mask[self.start : self.stop]
+            n_allowed = int(np.count_nonzero(mask))
+            if 2 * n_allowed < n:
+                bits = np.packbits(mask, bitorder="little")
+                chosen = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+            else:
+                # Asking of each row whether it is allowed takes longer than throwing out a few afterwards.
+                wanted = wanted * n // n_allowed
+        scaled = query * self.scale
+        with _in_one_thread():
+            products, rows = self.codes.search(scaled[None], min(wanted, n), params=chosen)
+        products, rows = products[0][rows[0] >= 0], rows[0][rows[0] >= 0]
+        others = -np.inf
+        if len(rows) == wanted < n:
+            # The last term is the rounding of float32 sums, of these and of the true scores.
+            length = float(np.linalg.norm(scaled))
+            rounding = 2 * len(query) * 2**-24 * (1 + len(query) ** 0.5 * length)
+            others = float(products[-1]) + float(query @ self.low) + length * self.error + rounding
+        if mask is not None:
+            rows = rows[mask[rows]]
+        return rows + self.start, others
 
 
 class VectorIndex:
     """Unit vectors (n, dim) that are searched exactly. Immutable: `extended` gives a new one that shares the codes."""
 
-    def __init__(
-        self,
-        vectors: Floats,
-        keys: Rows,
-        centre: Floats,
-        segments: Sequence[Segment],
-        room: "_Room | None" = None,
-    ) -> None:
-        self._room = room or _Room(vectors)
-        self.grown = room is not None
-        """Whether rows came after it was built: it answers the same, and a scan visits more segments."""
+    def __init__(self, vectors: Floats, keys: Rows, parts: Sequence[_Part], memory: "_Memory | None" = None) -> None:
         self.vectors = vectors
         """(n, dim), unit or zero; may be a memory map."""
         self.keys = keys
         """(n,) number of each row, by which equal scores are ordered."""
-        self.centre = centre
-        self.segments = tuple(segments)
+        self.parts = tuple(parts)
+        self._memory = memory or _Memory(vectors, len(vectors))
 
     @classmethod
     def build(cls, vectors: Floats, keys: Rows | None = None) -> "VectorIndex":
@@ -71,44 +150,78 @@ class VectorIndex:
             keys: (n,) numbers that order equal scores; None for the row numbers.
         """
         n = len(vectors)
-        centre = np.zeros(vectors.shape[1], np.float32)
-        for start in range(0, n, BLOCK):
-            centre += vectors[start : start + BLOCK].sum(axis=0) / n
-        # One segment for each core, which are scanned at the same time.
+        # One part for each core, which are coded and scanned at the same time.
         cuts = np.linspace(0, n, (n_cores() if n > _SHARED else 1) + 1).astype(int)
-        segments = [encode(vectors, centre, int(a), int(b)) for a, b in pairwise(cuts) if b > a]
-        return cls(vectors, np.arange(n) if keys is None else keys, centre, segments)
+        parts = _pool().map(lambda cut: _Part.of(vectors, *cut), [(a, b) for a, b in pairwise(cuts.tolist()) if b > a])
+        return cls(vectors, np.arange(n) if keys is None else keys, list(parts))
 
     def extended(self, vectors: Floats, keys: Rows) -> "VectorIndex":
         """An index that also has these vectors; this one can go on being searched meanwhile."""
-        room = self._room.with_rows(len(self), vectors)
-        joined, all_keys = room.array[: len(self) + len(vectors)], np.concatenate([self.keys, keys])
-        if not self.segments:
-            return VectorIndex.build(joined, all_keys)
-        segments, start = list(self.segments), len(self)
-        # A small last segment is coded again with what is new, so that a scan visits few; the large ones never are,
+        memory = self._memory.with_rows(len(self), vectors)
+        joined, all_keys = memory.array[: len(self) + len(vectors)], np.concatenate([self.keys, keys])
+        parts, start = list(self.parts), len(self)
+        # A small last part is coded again with what is new, so that a scan visits few; the large ones never are,
         # as that would hold up all searches.
-        if len(segments) > 1 and segments[-1].stop - segments[-1].start < BLOCK:
-            start = segments.pop().start
-        segments.append(encode(joined, self.centre, start, len(joined)))
-        return VectorIndex(joined, all_keys, self.centre, segments, room)
+        if parts and parts[-1].stop - parts[-1].start < _BLOCK:
+            start = parts.pop().start
+        return VectorIndex(joined, all_keys, [*parts, _Part.of(joined, start, len(joined))], memory)
+
+    def save(self, folder: Path, fingerprint: str) -> None:
+        """Write the vectors by ascending key; whoever loads meanwhile finds the ones before or these.
+
+        Args:
+            folder: the index's own folder.
+            fingerprint: of the rows of the database that the vectors were made from.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        ascending = bool((np.diff(self.keys) > 0).all())
+        order = slice(None) if ascending else np.argsort(self.keys)  # a slice copies nothing
+        content = self.keys[order].data, self.vectors[order].data
+        sha256 = hashlib.sha256(content[0])
+        sha256.update(content[1])
+        n, dim = self.vectors.shape
+        manifest = {"format": _FORMAT, "fingerprint": fingerprint, "rows": n, "dim": dim, "sha256": sha256.hexdigest()}
+        header = json.dumps(manifest).encode().ljust(_HEADER)
+        write_atomically(folder / _FILE, lambda file: file.writelines([header, *content]))
+        for path in folder.iterdir():
+            if path.name != _FILE:  # of the formats before
+                path.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, folder: Path, fingerprint: str) -> "VectorIndex | None":
+        """The saved index of that fingerprint; None where there is none, another one, or a damaged one.
+
+        Vectors are mapped into memory and not read, so an index costs its codes' size: a byte a number.
+        """
+        try:
+            whole = np.asarray(np.memmap(folder / _FILE, np.uint8, "r"))
+            manifest, content = json.loads(whole[:_HEADER].tobytes()), whole[_HEADER:]
+            if (manifest["format"], manifest["fingerprint"]) != (_FORMAT, fingerprint):
+                return None
+            if manifest["sha256"] == hashlib.sha256(content.data).hexdigest():
+                n, dim = manifest["rows"], manifest["dim"]
+                return cls.build(content[8 * n :].view(np.float32).reshape(n, dim), content[: 8 * n].view(np.int64))
+            problem = "its checksum is another"
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = str(error)
+        _log.warning("The index in %s cannot be used (%s); it is made again from the database.", folder, problem)
+        return None
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    @property
-    def dim(self) -> int:
-        """Length of the vectors."""
-        return int(self.vectors.shape[1])
-
     def scores(self, query: Floats) -> Floats:
         """Cosine of every vector with one unit query, (n,); each equal, bit for bit, to the one that `search` gives."""
         out = np.empty(len(self), np.float32)
-        blocks = [slice(start, start + BLOCK) for start in range(0, len(self), BLOCK)]
+        blocks = [slice(start, start + _BLOCK) for start in range(0, len(self), _BLOCK)]
         list(_pool().map(lambda block: np.vecdot(self.vectors[block], query, out=out[block]), blocks))
         return out
 
-    def search(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[list[Floats], list[Rows]]:
+    def search(self, queries: Floats, k: int, mask: Mask | None = None) -> tuple[list[Floats], list[Rows]]:
         """The k nearest vectors of each query, best first, equal scores by key.
 
         Args:
@@ -125,7 +238,7 @@ class VectorIndex:
             rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
             found = [self._best(query, rows, k) for query in queries]
         elif len(queries) >= _MANY_QUERIES:
-            found = list((self._multiply_codes if multiplies_bytes() else self._multiply)(queries, k, mask))
+            found = list(self._multiply(queries, k, mask))
         else:
             found = [self._scan(query, k, mask) for query in queries]
         return [scores for scores, _ in found], [rows for _, rows in found]
@@ -142,118 +255,59 @@ class VectorIndex:
         order = np.lexsort((self.keys[rows], -scores))[:k]
         return scores[order], rows[order]
 
-    def _all(self, query: Floats, k: int, mask: NDArray[np.bool_] | None) -> tuple[Floats, Rows]:
-        scores = self.scores(query)
-        rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
-        return self._first(scores[rows], rows, k)
-
-    def _scan(self, query: Floats, k: int, mask: NDArray[np.bool_] | None) -> tuple[Floats, Rows]:
-        digits, steps, misses = digits_of(query[None])
-        step, missed = float(steps[0]), float(misses[0])
-        offset = float(self.centre @ query)
-        length = float(np.linalg.norm(query))
-        slack = 4 * self.dim * 2**-24  # rounding of the float32 sums themselves
-        allowed = [allowing(segment, mask) for segment in self.segments]
+    def _scan(self, query: Floats, k: int, mask: Mask | None) -> tuple[Floats, Rows]:
         wanted = 8 * k + 64
         while wanted <= _CANDIDATES:
-            found = self._scan_each(digits, wanted, allowed)
-            scores, best = self._best(query, np.concatenate([rows for _, rows in found]), k)
-            if all(
-                len(rows) < wanted
-                or offset + segment.scale * step * float(products[-1])
-                < float(scores[-1]) - segment.residual * length - segment.reach * missed - slack
-                for (products, rows), segment in zip(found, self.segments, strict=True)
-            ):
+            scan = functools.partial(_Part.scan, query=query, wanted=wanted, mask=mask)
+            run = map if len(self.parts) == 1 else _pool().map
+            rows, others = zip(*run(scan, self.parts), strict=True)
+            scores, best = self._best(query, np.concatenate(rows), k)
+            if len(best) == k and max(others) < scores[-1]:
                 return scores, best
             wanted *= 4
-        return self._all(query, k, mask)
+        every = self.scores(query)
+        allowed = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
+        return self._first(every[allowed], allowed, k)
 
-    def _scan_each(self, digits: NDArray[np.int8], wanted: int, allowed: Sequence[object]) -> list[tuple[Floats, Rows]]:
-        if len(self.segments) == 1:
-            with _in_one_thread():
-                return [scan(self.segments[0], digits, wanted, allowed[0])]
-        return list(_pool().map(lambda segment, rows: scan(segment, digits, wanted, rows), self.segments, allowed))
-
-    def _multiply_codes(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> Iterator[tuple[Floats, Rows]]:
-        """As `_multiply`, with the codes: processors with instructions for it multiply bytes four times as fast."""
-        from ..backbones.threads import in_threads  # loads torch, and a search for one concept needs none
-
-        digits, steps, missed = digits_of(queries)
-        products = np.empty((len(queries), len(self)), np.float32)
-        in_threads(lambda segment: multiply(segment, digits, products), self.segments)
-        lengths = np.linalg.norm(queries, axis=1)
-        errors = np.max([segment.residual * lengths + segment.reach * missed for segment in self.segments], axis=0)
-        errors += np.float32(4 * self.dim * 2**-24)  # rounding of the float32 sums themselves
-        yield from self._candidates(queries, products, k, mask, steps, queries @ self.centre, errors)
-
-    def _multiply(self, queries: Floats, k: int, mask: NDArray[np.bool_] | None) -> Iterator[tuple[Floats, Rows]]:
-        products = np.empty((len(queries), len(self)), np.float32)
-        for start in range(0, len(self), BLOCK):
-            np.matmul(queries, self.vectors[start : start + BLOCK].T, out=products[:, start : start + BLOCK])
-        one = np.ones(len(queries), np.float32)
-        yield from self._candidates(queries, products, k, mask, one, 0 * one, 4 * self.dim * np.float32(2**-24) * one)
-
-    def _candidates(
-        self,
-        queries: Floats,
-        products: Floats,
-        k: int,
-        mask: NDArray[np.bool_] | None,
-        steps: Floats,
-        offsets: Floats,
-        errors: Floats,
-    ) -> Iterator[tuple[Floats, Rows]]:
-        """The k best of each query, where step * product + offset is a score but for the error."""
-        if mask is not None:
-            np.copyto(products, -np.inf, where=~mask)
-        for query, row, step, offset, error in zip(queries, products, steps, offsets, errors, strict=True):
-            likely = np.flatnonzero(row >= _at_most_kth(row, k))
-            # The k best are at least as good as the k best of any rows.
-            least = np.partition(np.vecdot(self.vectors[likely], query), len(likely) - k)[len(likely) - k]
-            yield self._best(query, np.flatnonzero(row >= (least - offset - error) / step), k)
+    def _multiply(self, queries: Floats, k: int, mask: Mask | None) -> Iterator[tuple[Floats, Rows]]:
+        """The k best of each query by one matrix product, whose rounding differs from that of `scores`."""
+        rounding = 4 * queries.shape[1] * np.float32(2**-24)
+        for start in range(0, len(queries), _TOGETHER):
+            some = queries[start : start + _TOGETHER]
+            products = some @ self.vectors.T
+            if mask is not None:
+                np.copyto(products, -np.inf, where=~mask)
+            for query, row in zip(some, products, strict=True):
+                least = np.partition(row, len(row) - k)[len(row) - k]
+                yield self._best(query, np.flatnonzero(row >= least - rounding), k)
 
 
-class _Room:
+class _Memory:
     """Memory in which vectors grow: an index that is extended leaves the rows of the older one where they are."""
 
-    def __init__(self, array: Floats) -> None:
-        self.array, self._used, self._lock = array, len(array), threading.Lock()
+    def __init__(self, array: Floats, n_used: int) -> None:
+        self.array, self._n_used = array, n_used
 
-    def with_rows(self, n: int, vectors: Floats) -> "_Room":
-        """Room whose rows are the first n of this one and then `vectors`; this one where they fit behind its last."""
-        with self._lock:
-            if n == self._used and n + len(vectors) <= len(self.array):
-                self.array[n : n + len(vectors)] = vectors
-                self._used += len(vectors)
-                return self
-        array = np.empty((2 * (n + len(vectors)), vectors.shape[1]), np.float32)
-        array[:n], array[n : n + len(vectors)] = self.array[:n], vectors
-        room = _Room(array)
-        room._used = n + len(vectors)
-        return room
+    def with_rows(self, n: int, vectors: Floats) -> "_Memory":
+        """Memory whose rows are the first n of this and then `vectors`; this one where they fit behind its last."""
+        stop = n + len(vectors)
+        if n == self._n_used and stop <= len(self.array):
+            self.array[n:stop] = vectors
+            self._n_used = stop
+            return self
+        array = np.empty((2 * stop, vectors.shape[1]), np.float32)
+        array[:n], array[n:stop] = self.array[:n], vectors
+        return _Memory(array, stop)
 
 
 def unit(vectors: Floats) -> Floats:
     """Vectors (n, dim) divided by their lengths, in place; a zero vector stays zero."""
-    for start in range(0, len(vectors), BLOCK):
-        block = vectors[start : start + BLOCK]
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK]
         lengths = np.sqrt(np.vecdot(block, block))
         lengths[lengths == 0] = 1
         block /= lengths[:, None]
     return vectors
-
-
-def _at_most_kth(row: Floats, k: int) -> np.float32:
-    """A number that is not above the k-th largest of a row, and hardly below it where the row is long.
-
-    The k-th largest of the maxima of many groups, as k groups have something that is at least so large.
-    """
-    n_groups = max(len(row) // _GROUP, 1)
-    if n_groups < k:
-        return np.float32(np.partition(row, len(row) - k)[len(row) - k])
-    # Every n_groups-th number is a group, so that the maxima of all are taken side by side.
-    maxima = row[: n_groups * (len(row) // n_groups)].reshape(-1, n_groups).max(axis=0)
-    return np.float32(np.partition(maxima, n_groups - k)[n_groups - k])
 
 
 @contextmanager
@@ -270,5 +324,4 @@ def _in_one_thread() -> Iterator[None]:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    # The segments are what runs side by side here, each in one thread.
-    return ThreadPoolExecutor(n_cores(), "scan", initializer=lambda: require_faiss().omp_set_num_threads(1))
+    return ThreadPoolExecutor(n_cores(), "scan")

@@ -6,7 +6,7 @@ predicted response (Haufe et al. 2014, NeuroImage 87, eq. 6): what the voxel ans
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,7 @@ from ...schemas.errors import StoreError
 from ..backbones.interface import Readout
 from ..store.ledger import Batches, batches_of, fitted_since
 from ..store.store import Store
-from . import saved_index
-from .codes import Floats
-from .index import VectorIndex, unit
+from .index import Floats, VectorIndex, unit
 from .tables.model_row import ModelRow
 
 _BLOCK = 16_384
@@ -65,7 +63,7 @@ class IndexedVoxels:
             present = old.grown(batches, vectors)
         else:
             voxels, hashes = vectors.rows()
-            saved = saved_index.load(folder, _fingerprint(voxels, hashes, batches)) if folder is not None else None
+            saved = VectorIndex.load(folder, _fingerprint(voxels, hashes, batches)) if folder is not None else None
             index = VectorIndex.build(vectors.read(voxels), voxels) if saved is None else saved
             present = cls(index, hashes, batches, saved=saved is not None)
         # Asked for now: the model may have been tested since its row was read.
@@ -86,21 +84,22 @@ class IndexedVoxels:
         return IndexedVoxels(index, hashes, batches, saved=False)
 
     def kept(self, folder: Path | None) -> "IndexedVoxels":
-        """These vectors, written to disk for the next start unless they are there."""
+        """These vectors from a file, where the next start finds them; it is written unless it is there."""
         voxels = self.index.keys
         if folder is None or self.saved or not len(voxels):
             return self
-        index, hashes = self.index, self.hashes
-        if index.grown:
-            order = np.argsort(voxels)
-            # In the order of the voxels, with the mean of them all for its centre.
-            index, hashes = VectorIndex.build(index.vectors[order], voxels[order]), hashes[order]
+        order = np.argsort(voxels)
+        hashes = self.hashes[order]
+        fingerprint = _fingerprint(voxels[order], hashes, self.batches)
         try:
-            saved_index.save(index, folder, _fingerprint(index.keys, hashes, self.batches))
+            self.index.save(folder, fingerprint)
         except OSError as error:
             # An index that is not kept costs time at the next start and changes no answer.
             _log.warning("The index cannot be kept in %s: %s", folder, error)
-        return IndexedVoxels(index, hashes, self.batches, saved=True)
+            return replace(self, saved=True)
+        # From now on the vectors are mapped from the file, in the order of their voxels.
+        index = VectorIndex.load(folder, fingerprint)
+        return replace(self, saved=True) if index is None else replace(self, index=index, hashes=hashes, saved=True)
 
     def vector(self, voxel: int) -> Floats | None:
         """Unit vector of a voxel, (dim,); None where it was not fitted."""

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxel_atlas.atlas.search import codes
 from voxel_atlas.atlas.search import index as index_module
-from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.search.index import VectorIndex, require_faiss, unit
 
 
 def brute_force(vectors, query, k, mask=None):
@@ -64,14 +63,14 @@ def test_a_filter_from_no_row_to_all_is_exact(n_allowed: int) -> None:
     agrees(VectorIndex.build(vectors), vectors[5], 20, mask)
 
 
-def test_segments_that_cores_share_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_that_cores_share_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = random_vectors(3, 20_000, 48)
     whole = VectorIndex.build(vectors)
     monkeypatch.setattr(index_module, "_SHARED", 1_000)
     monkeypatch.setattr(index_module, "n_cores", lambda: 3)
     shared = VectorIndex.build(vectors)
-    assert (len(whole.segments), len(shared.segments)) == (1, 3)
-    threads = codes.require_faiss().omp_get_max_threads()
+    assert (len(whole.parts), len(shared.parts)) == (1, 3)
+    threads = require_faiss().omp_get_max_threads()
     for mask in (None, np.random.default_rng(4).random(len(vectors)) < 0.6):
         agrees(shared, vectors[7], 40, mask)
         for query in vectors[:4]:
@@ -79,7 +78,7 @@ def test_segments_that_cores_share_give_what_one_gives(monkeypatch: pytest.Monke
                 whole.search(query[None], 40, mask), shared.search(query[None], 40, mask), strict=True
             ):
                 np.testing.assert_array_equal(one[0], other[0])
-    assert codes.require_faiss().omp_get_max_threads() == threads
+    assert require_faiss().omp_get_max_threads() == threads
 
 
 @pytest.mark.parametrize("n_queries", [1, 3, 4, 32])
@@ -132,22 +131,17 @@ def test_an_extended_index_answers_like_one_built_at_once() -> None:
     agrees(first, vectors[0], 10)
 
 
-def test_few_rows_are_coded_again_when_an_index_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_rows_are_coded_again_when_an_index_grows() -> None:
     """Coding everything at every batch would make an ingest's readers wait longer with every batch."""
-    vectors, coded = random_vectors(5, 100_000, 8), list[int]()
-
-    def counting(vectors: np.ndarray, centre: np.ndarray, start: int, stop: int) -> codes.Segment:
-        coded.append(stop - start)
-        return codes.encode(vectors, centre, start, stop)
-
+    vectors = random_vectors(5, 100_000, 8)
     growing = VectorIndex.build(vectors[:70_000])
-    monkeypatch.setattr(index_module, "encode", counting)
     for start in range(70_000, 100_000, 1000):
-        growing = growing.extended(vectors[start : start + 1000], np.arange(start, start + 1000))
-        assert [segment.start for segment in growing.segments[1:]] == [s.stop for s in growing.segments[:-1]]
-        assert growing.segments[-1].stop == len(growing)
-    assert max(coded) <= codes.BLOCK + 1000
-    assert len(growing.segments) == index_module.n_cores() + 2
+        before, growing = growing, growing.extended(vectors[start : start + 1000], np.arange(start, start + 1000))
+        n_again = sum(part.stop - part.start for part in growing.parts if part not in before.parts)
+        assert 1000 <= n_again <= index_module._BLOCK + 1000
+        assert [part.start for part in growing.parts[1:]] == [part.stop for part in growing.parts[:-1]]
+        assert growing.parts[-1].stop == len(growing)
+    assert len(growing.parts) == index_module.n_cores() + 2
 
 
 def test_an_empty_index_answers_nothing_and_grows() -> None:
@@ -165,26 +159,32 @@ def test_codes_settle_most_queries_without_scoring_every_row(monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise AssertionError("every row was scored")
 
-    monkeypatch.setattr(index_module.VectorIndex, "_all", refuse)
+    monkeypatch.setattr(VectorIndex, "scores", refuse)
+    mask = np.random.default_rng(10).random(len(index)) < 0.6
     for query in random_vectors(9, 20, 256):
         index.search(query[None], 100)
+        index.search(query[None], 100, mask)
 
 
-def test_spreading_keeps_scalar_products() -> None:
-    vectors = random_vectors(1, 50, 130)
-    np.testing.assert_allclose(codes._spread(vectors) @ codes._spread(vectors).T, vectors @ vectors.T, atol=1e-5)
+def test_where_codes_settle_nothing_every_row_is_scored() -> None:
+    """Vectors so near to each other that their codes are equal, but for one far away that sets the codes' range."""
+    vectors = np.zeros((30_000, 16), np.float32)
+    vectors[:, 0] = 1
+    vectors[:, 1] = np.random.default_rng(0).normal(0, 1e-5, len(vectors))
+    vectors[17] = -vectors[17]
+    vectors[17, 1] = 0.9
+    index = VectorIndex.build(unit(vectors))
+    agrees(index, unit(np.array([[1, 0.5] + [0] * 14], np.float32))[0], 50)
 
 
-@pytest.mark.parametrize("way", ["_multiply", "_multiply_codes"])
 @pytest.mark.parametrize("spread", [1.0, 30.0])
-def test_many_queries_at_once_give_what_each_gives_alone(way: str, spread: float) -> None:
+def test_a_grown_index_answers_many_queries_as_each_alone(spread: float) -> None:
     vectors = random_vectors(5, 20_000, 96, spread=spread)
     index = VectorIndex.build(vectors).extended(random_vectors(6, 900, 96, spread=spread), np.arange(20_000, 20_900))
-    queries = random_vectors(7, 9, 96, spread=spread)
+    queries = random_vectors(7, 70, 96, spread=spread)
     mask = np.random.default_rng(8).random(len(index)) < 0.4
     for allowed in (None, mask):
-        together = list(getattr(index, way)(queries, 50, allowed))
-        for query, (scores, rows) in zip(queries, together, strict=True):
+        for query, scores, rows in zip(queries, *index.search(queries, 50, allowed), strict=True):
             (expected,), (best,) = index.search(query[None], 50, allowed)
             np.testing.assert_array_equal(rows, best)
             np.testing.assert_array_equal(scores, expected)

@@ -1,7 +1,5 @@
-import json
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -9,7 +7,7 @@ import pyarrow as pa
 import pytest
 from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, words_rows
 
-from voxel_atlas.atlas.search import readouts, saved_index
+from voxel_atlas.atlas.search import readouts
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex, unit
 from voxel_atlas.atlas.store.store import Store
@@ -19,7 +17,7 @@ FINGERPRINT = "f" * 64
 
 @pytest.fixture
 def index() -> VectorIndex:
-    """One of two segments, as an ingest's second batch leaves it."""
+    """One of two parts, as an ingest's second batch leaves it."""
     vectors = unit(np.random.default_rng(0).standard_normal((20_000, 32), dtype=np.float32))
     keys = np.arange(20_000) * 3
     return VectorIndex.build(vectors[:12_000], keys[:12_000]).extended(vectors[12_000:], keys[12_000:])
@@ -37,8 +35,8 @@ def answers(index: VectorIndex) -> list[tuple[list[float], list[int]]]:
 
 
 def test_a_saved_index_answers_as_before(index: VectorIndex, tmp_path: Path) -> None:
-    saved_index.save(index, tmp_path, FINGERPRINT)
-    loaded = saved_index.load(tmp_path, FINGERPRINT)
+    index.save(tmp_path, FINGERPRINT)
+    loaded = VectorIndex.load(tmp_path, FINGERPRINT)
     assert loaded is not None
     assert answers(loaded) == answers(index)
     np.testing.assert_array_equal(loaded.keys, index.keys)
@@ -46,78 +44,71 @@ def test_a_saved_index_answers_as_before(index: VectorIndex, tmp_path: Path) -> 
     assert len(grown) == 20_010
 
 
+def test_a_saved_index_is_in_the_order_of_its_keys(index: VectorIndex, tmp_path: Path) -> None:
+    mixed = np.random.default_rng(1).permutation(len(index))
+    VectorIndex.build(index.vectors[mixed], index.keys[mixed]).save(tmp_path, FINGERPRINT)
+    loaded = VectorIndex.load(tmp_path, FINGERPRINT)
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded.keys, index.keys)
+    np.testing.assert_array_equal(loaded.vectors, index.vectors)
+
+
 def test_another_fingerprint_or_no_index_loads_nothing(index: VectorIndex, tmp_path: Path) -> None:
-    assert saved_index.load(tmp_path, FINGERPRINT) is None
-    saved_index.save(index, tmp_path, FINGERPRINT)
-    assert saved_index.load(tmp_path, "e" * 64) is None
+    assert VectorIndex.load(tmp_path, FINGERPRINT) is None
+    index.save(tmp_path, FINGERPRINT)
+    assert VectorIndex.load(tmp_path, "e" * 64) is None
 
 
-def test_one_flipped_bit_anywhere_is_noticed(
-    index: VectorIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    saved_index.save(index, tmp_path, FINGERPRINT)
-    files = sorted(tmp_path.iterdir())
-    assert [path.name.partition("-")[0] for path in files] == [
-        "centre",
-        "codes",
-        "codes",
-        "keys",
-        "manifest.json",
-        "vectors",
-    ]
-    random = np.random.default_rng(1)
-    for path in files:
-        whole = path.read_bytes()
-        for place in random.integers(0, len(whole), 12 if path.name == "manifest.json" else 3):
-            flipped = bytearray(whole)
-            flipped[place] ^= 1 << int(random.integers(8))
-            path.write_bytes(flipped)
-            caplog.clear()
-            assert saved_index.load(tmp_path, FINGERPRINT) is None
-            path.write_bytes(whole)
-    assert saved_index.load(tmp_path, FINGERPRINT) is not None
+def test_one_flipped_bit_anywhere_is_noticed(index: VectorIndex, tmp_path: Path) -> None:
+    index.save(tmp_path, FINGERPRINT)
+    (path,) = tmp_path.iterdir()
+    whole, random = path.read_bytes(), np.random.default_rng(1)
+    in_manifest, later = random.integers(0, 512, 30), random.integers(512, len(whole), 10)
+    for place in (*in_manifest, 512, *later, len(whole) - 1):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(flipped)
+        assert VectorIndex.load(tmp_path, FINGERPRINT) is None
+    path.write_bytes(whole)
+    assert VectorIndex.load(tmp_path, FINGERPRINT) is not None
 
 
 def test_a_truncated_or_missing_file_loads_nothing(index: VectorIndex, tmp_path: Path) -> None:
-    saved_index.save(index, tmp_path, FINGERPRINT)
-    for path in sorted(tmp_path.iterdir()):
-        whole = path.read_bytes()
-        os.truncate(path, len(whole) // 2)
-        assert saved_index.load(tmp_path, FINGERPRINT) is None
-        path.unlink()
-        assert saved_index.load(tmp_path, FINGERPRINT) is None
-        path.write_bytes(whole)
+    index.save(tmp_path, FINGERPRINT)
+    (path,) = tmp_path.iterdir()
+    for size in (path.stat().st_size - 1, path.stat().st_size // 2, 512, 100, 0):
+        os.truncate(path, size)
+        assert VectorIndex.load(tmp_path, FINGERPRINT) is None
+    path.unlink()
+    assert VectorIndex.load(tmp_path, FINGERPRINT) is None
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", "null", '{"sha256": 1}', "\x00", '{"fingerprint": []}'])
-def test_a_manifest_of_nonsense_loads_nothing(tmp_path: Path, manifest: str) -> None:
-    (tmp_path / "manifest.json").write_text(manifest)
-    assert saved_index.load(tmp_path, FINGERPRINT) is None
+def test_a_manifest_of_nonsense_loads_nothing(index: VectorIndex, tmp_path: Path, manifest: str) -> None:
+    index.save(tmp_path, FINGERPRINT)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(manifest.encode().ljust(512) + path.read_bytes()[512:])
+    assert VectorIndex.load(tmp_path, FINGERPRINT) is None
 
 
-@pytest.mark.parametrize("gone", ["vectors", "codes"])
-def test_an_index_that_another_process_replaces_meanwhile_is_none(
-    index: VectorIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+def test_an_index_that_another_process_replaces_goes_on_with_its_own_vectors(
+    index: VectorIndex, tmp_path: Path
 ) -> None:
-    saved_index.save(index, tmp_path, FINGERPRINT)
-    read = saved_index._read
-
-    def late(*given: Any) -> VectorIndex:
-        for path in tmp_path.glob(f"{gone}-*"):
-            path.unlink()
-        return read(*given)
-
-    monkeypatch.setattr(saved_index, "_read", late)
-    assert saved_index.load(tmp_path, FINGERPRINT) is None
+    index.save(tmp_path, FINGERPRINT)
+    loaded = VectorIndex.load(tmp_path, FINGERPRINT)
+    assert loaded is not None
+    VectorIndex.build(-index.vectors, index.keys).save(tmp_path, "e" * 64)
+    assert VectorIndex.load(tmp_path, FINGERPRINT) is None
+    assert answers(loaded) == answers(index)
 
 
-def test_saving_again_leaves_only_the_newest_files(index: VectorIndex, tmp_path: Path) -> None:
-    saved_index.save(index, tmp_path, FINGERPRINT)
-    smaller = VectorIndex.build(index.vectors[:100], index.keys[:100])
-    saved_index.save(smaller, tmp_path, "e" * 64)
-    named = json.loads((tmp_path / "manifest.json").read_text())["files"]
-    assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", *named}
-    loaded = saved_index.load(tmp_path, "e" * 64)
+def test_saving_removes_what_was_kept_in_formats_before(index: VectorIndex, tmp_path: Path) -> None:
+    for name in ("manifest.json", "codes-0-ffff.faiss", "vectors-ffff.npy"):
+        (tmp_path / name).write_bytes(b"old")
+    index.save(tmp_path, FINGERPRINT)
+    VectorIndex.build(index.vectors[:100], index.keys[:100]).save(tmp_path, "e" * 64)
+    assert len(list(tmp_path.iterdir())) == 1
+    loaded = VectorIndex.load(tmp_path, "e" * 64)
     assert loaded is not None
     assert len(loaded) == 100
 
@@ -136,14 +127,13 @@ def test_an_atlas_keeps_its_index_and_loads_it_at_the_next_start(atlas: Atlas, m
 
 def test_an_index_with_a_flipped_bit_is_made_again_and_answers_as_before(atlas: Atlas) -> None:
     first = atlas.model().similar("cake", significant=False)
-    folder = index_folder(atlas, first.model_id)
-    for path in sorted(folder.iterdir()):
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
-        again = Atlas(atlas.store, home=atlas.home)
-        again.text_towers = atlas.text_towers
-        assert again.model().similar("cake", significant=False).frame.equals(first.frame)
-        assert path.read_bytes() == whole
+    (path,) = index_folder(atlas, first.model_id).iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
+    again = Atlas(atlas.store, home=atlas.home)
+    again.text_towers = atlas.text_towers
+    assert again.model().similar("cake", significant=False).frame.equals(first.frame)
+    assert path.read_bytes() == whole
 
 
 def test_an_index_of_other_rows_is_made_again(atlas: Atlas) -> None:
@@ -171,7 +161,7 @@ def test_a_model_that_is_not_finished_keeps_no_index(atlas: Atlas) -> None:
     assert not (atlas.home / "indexes").exists()
     put(atlas.store, {"encoding": rows["encoding"][20:], "significance": rows["significance"]}, key="m2")
     assert atlas.model("m/toy/1").similar("cake", significant=False).total == 30
-    assert (index_folder(atlas, "m/toy/1") / "manifest.json").exists()
+    assert list(index_folder(atlas, "m/toy/1").iterdir())
 
 
 def test_an_index_that_cannot_be_kept_is_told_and_changes_no_answer(
