@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,22 +11,21 @@ from cyclopts import Parameter
 from rich.prompt import Confirm
 
 from .console import FOR_PEOPLE, Output, say, screen
-from .options import AtlasOption, open_atlas, settings_of
+from .options import AtlasOption, FileOption, Switch, open_atlas, open_store, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ...atlas.release.export import AffineOf
     from ...schemas.config import Settings
 
 
 def export(
     *,
-    out: Annotated[Path, Parameter(name=("--output", "-o"))],
+    out: FileOption,
     model: list[str] | None = None,
     concept: list[str] | None = None,
-    tables_only: Annotated[bool, Parameter(negative=())] = False,
+    tables_only: Switch = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -46,7 +46,7 @@ def export(
             models=tuple(model or ()),
             concepts=tuple(concept or ()),
             tables_only=tables_only,
-            affine_of=_affine_of(settings_of(atlas)),
+            affine_of=partial(_affine, settings_of(atlas)),
         )
     output.report(f"wrote {out}", {"folder": str(out)})
 
@@ -58,12 +58,9 @@ def import_(folder: Path, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption 
         folder: A release, as `voxel-atlas export` writes it.
     """
     from ...atlas.release.importing import import_release
-    from ...atlas.store.store import Store
 
-    settings = settings_of(atlas)
-    token = settings.token.get_secret_value()
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    with Store.open(settings.address, token=token, memory_limit=settings.memory_limit) as store:
+    with open_store(settings_of(atlas), create=True) as store:
         models = import_release(store, folder, run_id=run_id)
     said = [f"imported {name}" for name in models] or ["nothing to do: every model of this release was imported before"]
     output.report_each(said, [{"model_id": name} for name in models])
@@ -140,19 +137,15 @@ def _confirmed(question: str) -> bool:
         return False
 
 
-def _affine_of(settings: "Settings") -> "AffineOf":
-    """Where volumes lie in space: what their pycortex transforms to the anatomical surfaces say."""
+def _affine(settings: "Settings", subject: Mapping[str, Any]) -> "NDArray[np.float64] | None":
+    """Where a subject's volumes lie in space: what its pycortex transform to the anatomical surfaces says."""
+    import numpy as np
 
-    def affine(subject: Mapping[str, Any]) -> "NDArray[np.float64] | None":
-        import numpy as np
+    from ...viz.surfaces.surface import load_surface
+    from ..maps.cortex_places import SURFACES
 
-        from ...viz.surfaces.surface import load_surface
-
-        if not subject["surface"] or not subject["transform"]:
-            return None
-        surface = load_surface(
-            subject["surface"], subject["transform"], settings.home / "cache", settings.cortex_filestore
-        )
-        return np.linalg.inv(surface.transform_matrix()).astype(np.float64)
-
-    return affine
+    name, transform = subject["surface"], subject["transform"]
+    if not name or not transform:
+        return None
+    surface = load_surface(name, transform, settings.home / SURFACES, settings.cortex_filestore)
+    return np.linalg.inv(surface.transform_matrix()).astype(np.float64)

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, say
-from .options import AtlasOption, By, ByOption, ModelOption, open_atlas, settings_of
+from .options import AtlasOption, By, ByOption, FileOption, ModelOption, Switch, between, open_atlas, settings_of
 
 surfaces = App(name="surface", help="Bring cortical surfaces of your own into the pycortex store.")
 
@@ -17,10 +16,10 @@ def flatmap(
     concept: str | None = None,
     /,
     *,
-    out: Annotated[Path, Parameter(name=("--output", "-o"))],
+    out: FileOption,
     metric: str | None = None,
     label: str | None = None,
-    label_colours: Annotated[bool, Parameter(negative=())] = False,
+    label_colours: Switch = False,
     own: Annotated[list[Path] | None, Parameter(name="--map")] = None,
     surface: str | None = None,
     transform: str | None = None,
@@ -28,12 +27,12 @@ def flatmap(
     by: ByOption = By.WEIGHTS,
     view: list[str] | None = None,
     kind: str = "inflated",
-    width: Annotated[int, Parameter(validator=Number(gte=64, lte=8192))] = 1024,
+    width: Annotated[int, between(64, 8192)] = 1024,
     colormap: str | None = None,
     limits: Annotated[tuple[float, float] | None, Parameter(name="--range")] = None,
     roi: list[str] | None = None,
     opacity: str | None = None,
-    significant: Annotated[bool, Parameter(negative=())] = False,
+    significant: Switch = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:

@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
-from cyclopts.validators import Number
 
 from ...schemas.config import DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Bars, Output, rate, say
-from .options import AtlasOption, ModelArgument, OnErrorOption, WeightsOption, WorkersOption, settings_of
+from .options import (
+    AtlasOption,
+    ModelArgument,
+    OnErrorOption,
+    WeightsOption,
+    WorkersOption,
+    between,
+    open_store,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from ...atlas.backbones.interface import Backbone
@@ -79,7 +87,6 @@ class Job:
 
 def ingest(job: Job) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
-    from ...atlas.store.store import Store
     from ...ingest.datasets import open_dataset
     from ...ingest.run import ingest as run
     from ...ingest.workers import open_workers
@@ -88,7 +95,7 @@ def ingest(job: Job) -> None:
     with open_workers(job.workers or settings.workers, settings.home) as workers:
         dataset = open_dataset(config, settings.home)
         backbone, label_backbone = _backbones(config, settings, job.weights)
-        with Store.open(settings.address, memory_limit=settings.memory_limit) as store, Bars() as bars:
+        with open_store(settings, create=True) as store, Bars() as bars:
             model_id = run(
                 store,
                 dataset,
@@ -145,16 +152,13 @@ def dissect(
 
     By its own settings, or by others, which make a model of their own; or go on with that.
     """
-    from ...atlas.store.store import Store
     from ...ingest.redissection import dissect as run
     from ...ingest.workers import open_workers
 
     settings = settings_of(atlas)
     with (
         open_workers(workers or settings.workers, settings.home) as pool,
-        Store.open(
-            settings.address, create=False, token=settings.token.get_secret_value(), memory_limit=settings.memory_limit
-        ) as store,
+        open_store(settings) as store,
         Bars() as bars,
     ):
         fitted = _fitted(store, settings, model, weights, labels, scorers)
@@ -182,7 +186,7 @@ def plan(
     labels: LabelChanges = DEFAULT_LABELS,
     scorers: ScorersOption = None,
     weights: WeightsOption = None,
-    sample: Annotated[int, Parameter(validator=Number(gte=0))] = 100,
+    sample: Annotated[int, between(0)] = 100,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -191,12 +195,10 @@ def plan(
     Args:
         sample: Images to look at; 0 for all.
     """
-    from ...atlas.store.store import Store
     from ...ingest.redissection import plan_dissection
 
     settings = settings_of(atlas)
-    token = settings.token.get_secret_value()
-    with Store.open(settings.address, read_only=True, create=False, token=token) as store, Bars() as bars:
+    with open_store(settings, read_only=True) as store, Bars() as bars:
         fitted = _fitted(store, settings, model, weights, labels, scorers)
         planned = plan_dissection(
             store,

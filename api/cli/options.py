@@ -12,6 +12,7 @@ from ...schemas.errors import AtlasError
 
 if TYPE_CHECKING:
     from ...atlas.search.atlas import Atlas
+    from ...atlas.store.store import Store
     from ...schemas.config import Settings
 
 
@@ -30,6 +31,21 @@ def open_atlas(atlas: str) -> "Atlas":
     return Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value())
 
 
+def open_store(
+    settings: "Settings", *, read_only: bool = False, create: bool = False, memory_limit: str = ""
+) -> "Store":
+    """The database of the settings' atlas, for commands that write to it or read a lot."""
+    from ...atlas.store.store import Store
+
+    return Store.open(
+        settings.address,
+        read_only=read_only,
+        create=create,
+        token=settings.token.get_secret_value(),
+        memory_limit=memory_limit or settings.memory_limit,
+    )
+
+
 def _listed(method: str, column: str) -> Callable[[object], list[str]]:
     """What a method of the default atlas lists, for the shell that completes it."""
 
@@ -41,6 +57,11 @@ def _listed(method: str, column: str) -> Callable[[object], list[str]]:
             return []  # a shell that completes has no place for a message
 
     return names
+
+
+def between(least: int, most: int | None = None) -> Parameter:
+    """Numbers that an option takes."""
+    return Parameter(validator=Number(gte=least, lte=most))
 
 
 class By(StrEnum):
@@ -75,4 +96,6 @@ OnErrorOption = Annotated[
     Literal["stop", "skip"],
     Parameter(help="When an image cannot be read or a picture cannot be made: stop, or skip it and say so."),
 ]
-Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+FileOption = Annotated[Path, Parameter(name=("--output", "-o"))]
+Switch = Annotated[bool, Parameter(negative=())]
+"""An option that is on when it is given."""

@@ -4,20 +4,18 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, screen
 from .options import (
     AtlasOption,
     By,
     ByOption,
+    FileOption,
     ModelArgument,
     ModelOption,
-    Positive,
     RoiOption,
     WeightsOption,
+    between,
     open_atlas,
     settings_of,
 )
@@ -32,7 +30,7 @@ def query(
     model: ModelOption = None,
     roi: RoiOption = None,
     by: ByOption = By.WEIGHTS,
-    first: Annotated[int, Parameter(validator=Number(gte=1, lte=100_000))] = 20,
+    first: Annotated[int, between(1, 100_000)] = 20,
     significant: bool = True,
     min_r2: float | None = None,
     output: Output = FOR_PEOPLE,
@@ -64,7 +62,7 @@ def predict(
     *,
     model: ModelOption = None,
     roi: RoiOption = None,
-    first: Positive | None = None,
+    first: Annotated[int, between(1)] | None = None,
     weights: WeightsOption = None,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
@@ -96,10 +94,10 @@ def predict(
 
 def card(
     model: ModelArgument,
-    voxel: Annotated[int, Parameter(validator=Number(gte=0))],
+    voxel: Annotated[int, between(0)],
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    out: FileOption | None = None,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:

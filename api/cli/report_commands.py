@@ -4,11 +4,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
 from .console import FOR_PEOPLE, Bars, Output, say
-from .options import AtlasOption, open_atlas, settings_of
+from .options import AtlasOption, FileOption, between, open_atlas, open_store, settings_of
 
 if TYPE_CHECKING:
     from ...atlas.search.model import Model
@@ -20,11 +17,11 @@ _DUCKDB_MEMORY = "1GB"
 
 def report(
     *models: str,
-    out: Annotated[Path, Parameter(name=("--output", "-o"))] = Path("report"),
+    out: FileOption = Path("report"),
     labels: Path | None = None,
     category: list[str] | None = None,
     concept: list[str] | None = None,
-    sample: Annotated[int, Parameter(validator=Number(gte=10))] = 500,
+    sample: Annotated[int, between(10)] = 500,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -39,17 +36,12 @@ def report(
         sample: Voxels that the learning curve and the shuffled control are fitted on, 10 at least.
     """
     from ...atlas.search.atlas import Atlas
-    from ...atlas.store.store import Store
     from ..report.study import CONCEPTS, Options, Study
     from ..report.write import report as write
 
     settings = settings_of(atlas)
     options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample)
-    token = settings.token.get_secret_value()
-    with (
-        Store.open(settings.address, read_only=True, create=False, token=token, memory_limit=_DUCKDB_MEMORY) as store,
-        Bars() as bars,
-    ):
+    with open_store(settings, read_only=True, memory_limit=_DUCKDB_MEMORY) as store, Bars() as bars:
         study = Study(Atlas(store, home=settings.home), settings, list(models), options, bars)
         write(study, out, _command(study.models, out, options))
     page = out / "index.html"
@@ -61,7 +53,7 @@ def compare(
     b: str,
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    out: FileOption | None = None,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:

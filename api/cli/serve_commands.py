@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from ...schemas.errors import BadInputError, StoreError
 from .console import FOR_PEOPLE, Bars, Output, say, screen
-from .options import AtlasOption, settings_of
+from .options import AtlasOption, between, open_store, settings_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -25,7 +24,7 @@ def demo(
     *,
     port: PortOption = None,
     serve: bool = True,
-    subjects: Annotated[int, Parameter(validator=Number(gte=1, lte=100))] = 1,
+    subjects: Annotated[int, between(1, 100)] = 1,
     atlas: AtlasOption = "",
 ) -> None:
     """Bring a simulated subject with real images and networks into the atlas, then serve it.
@@ -40,10 +39,9 @@ def demo(
         _require_free(settings.host, port)
     _require_writable(settings.home)
 
-    from ...atlas.store.store import Store
     from . import demo as simulated
 
-    with Store.open(settings.address, memory_limit=settings.memory_limit) as store:
+    with open_store(settings, create=True) as store:
         for config in simulated.configs(subjects):
             if not simulated.is_complete(store, config):
                 with Bars() as bars:

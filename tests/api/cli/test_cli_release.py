@@ -8,9 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxel_atlas.api.cli.atlas_commands import _affine_of
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.config import Settings
 
 
 @pytest.fixture
@@ -33,16 +31,13 @@ def test_a_release_goes_out_and_comes_in(run, own, tmp_path):
         assert there.arrow(sql).equals(here.arrow(sql))
 
 
-def test_the_maps_lie_where_the_surfaces_transform_says(run, own, home, tmp_path, monkeypatch):
-    matrix = np.diag([0.5, 0.5, 0.25, 1])
-    surface = type("Surface", (), {"transform_matrix": lambda self: matrix})
+def test_the_maps_lie_where_the_surfaces_transform_says(run, own, tmp_path, monkeypatch):
+    surface = type("Surface", (), {"transform_matrix": lambda self: np.diag([0.5, 0.5, 0.25, 1])})
     monkeypatch.setattr("voxel_atlas.viz.surfaces.surface.load_surface", lambda *_: surface())
-    affine = _affine_of(Settings(home=home))
-    assert np.array_equal(affine({"surface": "S1", "transform": "fullhead"}), np.diag([2, 2, 4, 1]))
-    assert affine({"surface": None, "transform": None}) is None
     assert run("export", "-o", tmp_path / "maps", "--concept", "cake", "--atlas", own)[0] == 0
     (path,) = (tmp_path / "maps").glob("sub-*/func/*_desc-cake_stat-similarity_statmap.nii.gz")
     assert nib.load(path).shape == (10, 10, 6)
+    assert np.array_equal(nib.load(path).affine, np.diag([2, 2, 4, 1]))
 
 
 def test_each_problem_of_a_release_is_a_line(run, own, tmp_path):
