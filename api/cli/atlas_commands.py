@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.prompt import Confirm
 
 from .console import FOR_PEOPLE, Output, say, screen
 from .options import AtlasOption, FileOption, Switch, open_atlas, open_store, settings_of
@@ -131,6 +130,8 @@ def upgrade(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
 
 
 def _confirmed(question: str) -> bool:
+    from rich.prompt import Confirm
+
     try:
         return Confirm.ask(question, console=screen, default=False)
     except EOFError:  # nobody is there to answer

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Group, Parameter
 
@@ -57,10 +57,7 @@ LabelChanges = Annotated[
     LabelConfig, _fields("Labels, where not by the model's settings", _dissect_option), Parameter(show_default=False)
 ]
 DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()
-ScorersOption = Annotated[
-    list[str] | None,
-    Parameter(name="--scorer", help="How labels are scored: eq2 (paper) or released (its code); can be given again."),
-]
+T = TypeVar("T")
 
 
 @Parameter(name="*")
@@ -136,60 +133,70 @@ def check(job: Job) -> None:
     say("Ready to ingest.")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LabelJob:
+    """What `dissect` and `plan` are asked to do with a fitted model."""
+
+    labels: LabelChanges = DEFAULT_LABELS
+    scorers: Annotated[list[str] | None, Parameter(name="--scorer")] = None
+    """How labels are scored: eq2 (paper) or released (its code); can be given again."""
+    weights: WeightsOption = None
+    output: Output = FOR_PEOPLE
+    atlas: AtlasOption = ""
+
+    def config(self, fitted: IngestConfig) -> IngestConfig:
+        """The model's own settings, and the changes to them."""
+        changes = self.labels.model_dump(exclude_unset=True)
+        # Scorers take the place of the model's own, and other methods come beside them.
+        beside = changes.get("methods", ())
+        kept = [f"brainlmm-{name.removeprefix('brainlmm-')}" for name in self.scorers or ()]
+        kept = kept or [method for method in fitted.methods if method not in beside]
+        changes["methods"] = tuple(dict.fromkeys([*kept, *beside]))
+        # A model that was fitted without labels is dissected all the same when one asks for it.
+        voxels = {"dissect": "significant"} if fitted.dissect == "none" else {}
+        return IngestConfig.model_validate({**fitted.model_dump(), **voxels, **changes})
+
+    def run(
+        self, work: Callable[..., T], name: str, store: "Store", settings: Settings, **how: object
+    ) -> tuple[IngestConfig, T]:
+        """Do the work on the model of that name; gives the settings, too."""
+        from ...atlas.search.atlas import Atlas
+
+        model = Atlas(store, home=settings.home).model(name)
+        config = self.config(IngestConfig.model_validate_json(model.config))
+        where = {"home": settings.home, "device": settings.device, "batch_images": settings.batch_images}
+        networks = _backbones(config, settings, self.weights)
+        return config, work(store, _dataset(config, settings), model.model_id, config, *networks, **where, **how)
+
+
+UNCHANGED = LabelJob()
+
+
 def dissect(
     model: ModelArgument,
     /,
     *,
-    labels: LabelChanges = DEFAULT_LABELS,
-    scorers: ScorersOption = None,
-    weights: WeightsOption = None,
+    job: LabelJob = UNCHANGED,
     on_error: OnErrorOption = "stop",
     workers: WorkersOption = "",
-    output: Output = FOR_PEOPLE,
-    atlas: AtlasOption = "",
 ) -> None:
-    """Label the voxels of a fitted model.
-
-    By its own settings, or by others, which make a model of their own; or go on with that.
-    """
-    from ...ingest.redissection import dissect as run
+    """Label the voxels of a fitted model."""
+    from ...ingest.redissection import dissect as work
     from ...ingest.workers import open_workers
 
-    settings = settings_of(atlas)
+    settings = settings_of(job.atlas)
     with (
         open_workers(workers or settings.workers, settings.home) as pool,
         open_store(settings) as store,
         Bars() as bars,
     ):
-        fitted = _fitted(store, settings, model, weights, labels, scorers)
-        model_id = run(
-            store,
-            fitted.dataset,
-            fitted.model_id,
-            fitted.config,
-            fitted.backbone,
-            fitted.label_backbone,
-            home=settings.home,
-            device=settings.device,
-            batch_images=settings.batch_images,
-            progress=bars,
-            skip_bad=on_error == "skip",
-            workers=pool,
-        )
-    output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
+        how = {"progress": bars, "skip_bad": on_error == "skip", "workers": pool}
+        _, model_id = job.run(work, model, store, settings, **how)
+    job.output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
-def plan(
-    model: ModelArgument,
-    /,
-    *,
-    labels: LabelChanges = DEFAULT_LABELS,
-    scorers: ScorersOption = None,
-    weights: WeightsOption = None,
-    sample: Annotated[int, between(0)] = 100,
-    output: Output = FOR_PEOPLE,
-    atlas: AtlasOption = "",
-) -> None:
+def plan(model: ModelArgument, /, *, job: LabelJob = UNCHANGED, sample: Annotated[int, between(0)] = 100) -> None:
     """Say how much there will be to caption and to draw, and how long a dissection takes.
 
     Args:
@@ -197,54 +204,10 @@ def plan(
     """
     from ...ingest.redissection import plan_dissection
 
-    settings = settings_of(atlas)
+    settings = settings_of(job.atlas)
     with open_store(settings, read_only=True) as store, Bars() as bars:
-        fitted = _fitted(store, settings, model, weights, labels, scorers)
-        planned = plan_dissection(
-            store,
-            fitted.dataset,
-            fitted.model_id,
-            fitted.config,
-            fitted.backbone,
-            fitted.label_backbone,
-            home=settings.home,
-            device=settings.device,
-            batch_images=settings.batch_images,
-            progress=bars,
-            n_sample=sample,
-        )
-    _print_plan(fitted.config, planned, output)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A fitted model, and what is needed to label its voxels."""
-
-    model_id: str
-    config: IngestConfig
-    dataset: "Dataset"
-    backbone: "Backbone"
-    label_backbone: "Backbone"
-
-
-def _fitted(
-    store: "Store", settings: Settings, model: str, weights: Path | None, labels: LabelConfig, scorers: list[str] | None
-) -> _Fitted:
-    from ...atlas.search.atlas import Atlas
-
-    fitted = Atlas(store, home=settings.home).model(model)
-    old = IngestConfig.model_validate_json(fitted.config)
-    # A model that was fitted without labels is dissected all the same when one asks for it.
-    voxels = {"dissect": "significant"} if old.dissect == "none" else {}
-    changes = {**voxels, **labels.model_dump(exclude_unset=True)}
-    # Scorers take the place of the model's own, and other methods come beside them.
-    beside = changes.get("methods", ())
-    kept = [f"brainlmm-{name.removeprefix('brainlmm-')}" for name in scorers or ()] or [
-        method for method in old.methods if method not in beside
-    ]
-    changes["methods"] = tuple(dict.fromkeys([*kept, *beside]))
-    config = IngestConfig.model_validate({**old.model_dump(), **changes})
-    return _Fitted(fitted.model_id, config, _dataset(config, settings), *_backbones(config, settings, weights))
+        config, planned = job.run(plan_dissection, model, store, settings, progress=bars, n_sample=sample)
+    _print_plan(config, planned, job.output)
 
 
 def _backbones(config: IngestConfig, settings: Settings, weights: Path | None) -> tuple["Backbone", "Backbone"]:
