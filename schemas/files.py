@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 import os
 import secrets
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from .errors import AtlasError, StoreError
+
+_ADVICE = "make room or give back its rights, then start again: what is done stays"
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -23,12 +25,24 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         StoreError: the disk is full, or the folder is not to be written to.
     """
-    advice = "make room or give back its rights, then start again: what is done stays"
+    with (
+        replacing(path) as temporary,
+        os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+    ):
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path, advice: str = _ADVICE) -> Iterator[Path]:
+    """A temporary name for a file or folder that takes the place of `path` at the end, and is gone after an error.
+
+    Raises:
+        StoreError: the disk is full, or the folder is not to be written to.
+    """
     with explained_os_errors(f"{path} cannot be written", advice), temporary_beside(path) as temporary:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
         sync_folder(path.parent)
 

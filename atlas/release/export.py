@@ -1,8 +1,6 @@
 """Export: an atlas, or some models of it, as a folder of files that other programs open."""
 
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
-from ...schemas.files import sync_folder
+from ...schemas.errors import BadInputError, NotFoundError, StoreError
+from ...schemas.files import replacing
 from ..search.atlas import Atlas
 from ..search.model import Model
 from .documents import write_texts
@@ -96,18 +94,9 @@ def _new_folder(out: Path) -> Iterator[Path]:
     out = out.expanduser().absolute()
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise BadInputError(f"{out} is there already; give a folder that is not.")
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.mkdir(parents=True)
+    with replacing(out, "choose another folder") as temporary:
+        temporary.mkdir()
         yield temporary
-        temporary.rename(out)
-        sync_folder(out.parent)
-    except OSError as error:
-        if isinstance(error, AtlasError):
-            raise
-        raise StoreError(f"{out} cannot be written: {error.strerror or error}; choose another folder.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_maps(atlas: Atlas, model: Model, concepts: Sequence[str], folder: Path, affine_of: AffineOf) -> None:
