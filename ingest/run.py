@@ -6,7 +6,6 @@ that is complete does nothing.
 
 import datetime
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
-from ..schemas.errors import BadInputError, NotFoundError
+from ..schemas.errors import BadInputError
 from .datasets.interface import Dataset
 from .datasets.readable import without_unreadable
+from .datasets.rois import require_rois, voxels_in
 from .dissection.captioners import load_captioner
 from .dissection.generators import load_generator
 from .encoding.memory import bytes_to_fit, require_memory
@@ -145,18 +145,9 @@ def selected_voxels(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]
             f"{dataset.subject.subject_id} has responses to {dataset.stimuli.height} images; at least 20 are needed to "
             "fit and test a model."
         )
-    rois, (kind, _, to_label) = config.rois, config.dissect.partition("=")
-    _require_rois(dataset, [*rois, *(to_label.split(",") if kind == "roi" else ())])
-    voxels = dataset.voxels
-    if rois:
-        inside = dataset.voxel_rois.filter(dataset.voxel_rois["roi"].is_in(rois))
-        voxels = voxels.filter(voxels["voxel"].is_in(inside["voxel"].implode()))
-    if voxels.is_empty():
-        raise BadInputError(f"{dataset.subject.subject_id} has no voxel in {', '.join(rois) or 'its mask'}.")
-    return voxels["voxel"].sort().to_numpy().astype(np.int32)
-
-
-def _require_rois(dataset: Dataset, rois: Sequence[str]) -> None:
-    known = dataset.rois["roi"].to_list()
-    if unknown := [roi for roi in rois if roi not in known]:
-        raise NotFoundError(f"{dataset.subject.subject_id} has no ROI {unknown[0]!r}; it has {', '.join(known)}.")
+    kind, _, to_label = config.dissect.partition("=")
+    require_rois(dataset, to_label.split(",") if kind == "roi" else ())
+    voxels = voxels_in(dataset, config.rois)
+    if not len(voxels):
+        raise BadInputError(f"{dataset.subject.subject_id} has no voxel in {', '.join(config.rois) or 'its mask'}.")
+    return voxels

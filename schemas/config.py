@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .registry import BACKBONES, DATASETS, Registry
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
@@ -20,6 +22,10 @@ Count = Annotated[int, Field(gt=0)]
 def _listed(value: object) -> object:
     """Several values of one environment variable, between commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _names(registry: Registry) -> str:
+    return ", ".join(registry.names)
 
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
@@ -76,7 +82,7 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dataset: Literal["nsd", "nod", "folder", "simulated"] = Field(description="Which reader to use.")
+    dataset: str = Field(description=f"Which reader to use: {_names(DATASETS)}.")
     subject: str = Field(description="The subject, as the data set counts: 5, 01, S1 …")
     root: str = Field("", description="Folder of the data set.")
     rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
@@ -110,13 +116,18 @@ class DataConfig(BaseModel):
     surface: str = Field("", description="pycortex subject whose surfaces show this subject; empty when there is none.")
     transform: str = Field("", description="pycortex transform from the volume to those surfaces.")
 
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, name: str) -> str:
+        return DATASETS.require(name)
+
 
 class FitConfig(BaseModel):
     """How a subject's voxels are fitted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backbone: str = Field("lite", description="Network whose features the model uses.")
+    backbone: str = Field("lite", description=f"Network whose features the model uses: {_names(BACKBONES)}.")
     seed: int = Field(42, description="Seed of the split, of cross-validation and of the bootstrap.")
     test_share: Share = Field(0.15, description="Share of the images that the model is tested on (paper: 15 %).")
     n_alphas: Count = Field(100, description="Ridge penalties that are tried.")

@@ -37,6 +37,16 @@ class Registry:
     def __contains__(self, name: str) -> bool:
         return name in self._own or name in self.names
 
+    def require(self, name: str) -> str:
+        """The name, if somebody has registered it.
+
+        Raises:
+            NotFoundError: nobody has.
+        """
+        if name not in self:
+            raise NotFoundError(f"There is no {self.kind} {name!r}; there are {', '.join(self.names)}.")
+        return name
+
     def __getitem__(self, name: str) -> Any:
         """The class of a name.
 
@@ -50,15 +60,13 @@ class Registry:
             raise BadInputError(f"{packages} both bring a {self.kind} {name!r}; uninstall one of them.")
         if entries:
             return self._imported(entries[0])
-        address = self._own.get(name) or self._other
-        if not address:
-            raise NotFoundError(f"There is no {self.kind} {name!r}; there are {', '.join(self.names)}.")
+        address = self._own.get(name) or self._other or self._own[self.require(name)]
         module, _, attribute = address.partition(":")
         return getattr(import_module(f"..{module}", __package__), attribute)
 
     def _entries(self, name: str | None = None) -> metadata.EntryPoints:
-        found = _entry_points(self.group, tuple(sys.path))
-        return found if name is None else found.select(name=name)
+        of_kind: metadata.EntryPoints = _entry_points(tuple(sys.path)).select(group=self.group)
+        return of_kind if name is None else of_kind.select(name=name)
 
     def _imported(self, entry: metadata.EntryPoint) -> Any:
         try:
@@ -71,9 +79,9 @@ class Registry:
 
 
 @lru_cache
-def _entry_points(group: str, path: tuple[str, ...]) -> metadata.EntryPoints:  # noqa: ARG001 - another path, others
+def _entry_points(path: tuple[str, ...]) -> Any:  # noqa: ARG001 - another path has other packages
     """Kept, since looking through all installed packages takes longer than answering a query."""
-    return metadata.entry_points(group=group)
+    return metadata.entry_points()
 
 
 BACKBONES = Registry(
@@ -89,3 +97,15 @@ BACKBONES = Registry(
     },
 )
 """See atlas.backbones.interface.BackboneClass."""
+
+DATASETS = Registry(
+    "data set",
+    "voxel_atlas.datasets",
+    {
+        "nsd": "ingest.datasets.nsd.nsd:Nsd",
+        "nod": "ingest.datasets.nod.nod:Nod",
+        "folder": "ingest.datasets.folder.folder:Folder",
+        "simulated": "ingest.simulated.subject:Simulated",
+    },
+)
+"""See ingest.datasets.interface.DatasetClass."""

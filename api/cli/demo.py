@@ -8,8 +8,8 @@ from ...ingest.progress import Progress
 from ...ingest.run import ingest
 from ...ingest.simulated.alignment import N_SCENES as N_CALIBRATION
 from ...ingest.simulated.alignment import calibrate
-from ...ingest.simulated.planting import Regions
-from ...ingest.simulated.subject import N_SCENES, N_VOXELS, Simulated
+from ...ingest.simulated.planting import Cortex
+from ...ingest.simulated.subject import N_SCENES, N_VOXELS, WORLD, Simulated, save_world
 from ...schemas.config import IngestConfig, Settings
 from ...viz.surfaces.surface import load_surface, regions
 from ..maps.cortex_places import PAGE_WIDTH, SURFACES
@@ -43,21 +43,25 @@ def subject(
     n_voxels: int = N_VOXELS,
     progress: Progress | None = None,
 ) -> Simulated:
-    """A simulated subject; the scenes, which all of them see, are made the first time."""
+    """A simulated subject; the scenes, which all of them see, are made the first time.
+
+    What it shares with others is left in `home`, where the reader of simulated data finds it.
+    """
     mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, filestore)
-    cortex = Regions(mask=mask, rois=rois, surface=SURFACE, transform=TRANSFORM)
+    cortex = Cortex(mask, rois, SURFACE, TRANSFORM)
+    save_world(home, cortex, n_scenes, n_voxels)
     return Simulated(home, cortex, subject=name, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
 
 
-def is_complete(store: Store, config: IngestConfig = CONFIG) -> bool:
-    """Whether the atlas holds the whole demo of a subject, made by these settings."""
+def is_complete(store: Store, home: Path, config: IngestConfig = CONFIG) -> bool:
+    """Whether the atlas holds the whole demo of a subject, made by these settings, and `home` what its reader needs."""
     finished = store.frame(
         "SELECT DISTINCT m.config FROM model m JOIN run r USING (model_id) "
         "WHERE r.state = 'finished' AND m.subject_id = ?",
         [f"simulated/{config.subject}"],
     )
     unbound = {"data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
-    return any(
+    return (home / WORLD).exists() and any(
         IngestConfig.model_validate_json(known).model_copy(update=unbound) == config for known in finished["config"]
     )
 

@@ -24,7 +24,6 @@ from .options import (
 if TYPE_CHECKING:
     from ...atlas.backbones.interface import Backbone
     from ...atlas.store.store import Store
-    from ...ingest.datasets.interface import Dataset
     from ...ingest.plan import Plan
 
 _CURVE = (
@@ -162,12 +161,15 @@ class LabelJob:
     ) -> tuple[IngestConfig, T]:
         """Do the work on the model of that name; gives the settings, too."""
         from ...atlas.search.atlas import Atlas
+        from ...ingest.datasets import open_dataset
 
         model = Atlas(store, home=settings.home).model(name)
         config = self.config(IngestConfig.model_validate_json(model.config))
         where = {"home": settings.home, "device": settings.device, "batch_images": settings.batch_images}
         networks = _backbones(config, settings, self.weights)
-        return config, work(store, _dataset(config, settings), model.model_id, config, *networks, **where, **how)
+        return config, work(
+            store, open_dataset(config, settings.home), model.model_id, config, *networks, **where, **how
+        )
 
 
 UNCHANGED = LabelJob()
@@ -218,16 +220,6 @@ def _backbones(config: IngestConfig, settings: Settings, weights: Path | None) -
     if config.label_backbone == config.backbone:
         return backbone, backbone
     return backbone, load(config.label_backbone, device=settings.device, home=settings.home)
-
-
-def _dataset(config: IngestConfig, settings: Settings) -> "Dataset":
-    if config.dataset == "simulated":
-        from .demo import subject
-
-        return subject(settings.home, settings.cortex_filestore, name=config.subject)
-    from ...ingest.datasets import open_dataset
-
-    return open_dataset(config, settings.home)
 
 
 def _print_plan(config: IngestConfig, planned: "Plan", output: Output) -> None:

@@ -43,7 +43,7 @@ def demo(
 
     with open_store(settings, create=True) as store:
         for config in simulated.configs(subjects):
-            if not simulated.is_complete(store, config):
+            if not simulated.is_complete(store, settings.home, config):
                 with Bars() as bars:
                     simulated.run(store, settings, bars, config=config)
     url = f"http://{settings.host}:{port}"

@@ -12,11 +12,9 @@ from ...atlas.backbones.interface import Floats
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...ingest.datasets import open_dataset
-from ...ingest.datasets.interface import Dataset
 from ...ingest.progress import Progress
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
-from ..cli import demo
 from ..maps.cortex_places import Places
 from .analysis.label_statistics import first_labels, methods_of
 from .analysis.study_data import Evidence
@@ -101,7 +99,7 @@ class Study:
 
         def make() -> Evidence:
             config = IngestConfig.model_validate_json(model.config)
-            return Evidence.of(model.model_id, config, self._dataset(model, config))
+            return Evidence.of(model.model_id, config, open_dataset(config, self.settings.home))
 
         found: Evidence = self._once("evidence", model, make)
         return found
@@ -120,23 +118,6 @@ class Study:
 
         found: Floats = self._once("features", model, make)
         return found
-
-    def _dataset(self, model: Model, config: IngestConfig) -> Dataset:
-        if config.dataset != "simulated":
-            return open_dataset(config, self.settings.home)
-        n_scenes = model.n_train + model.n_test
-        uri = self.atlas.sql(
-            "SELECT s.uri FROM stimulus s JOIN split p USING (stimulus_id) WHERE p.model_id = ? LIMIT 1",
-            [model.model_id],
-        )["uri"].to_list()
-        # A simulated subject whose pictures are elsewhere would be made again, which takes minutes.
-        if not uri or not Path(uri[0]).exists():
-            raise NotFoundError(
-                f"The pictures of {model.subject_id} are not on this machine; run `voxel-atlas demo` here."
-            )
-        n_voxels = self.atlas.volume(model.subject_id).voxels.size
-        home, filestore = self.settings.home, self.settings.cortex_filestore
-        return demo.subject(home, filestore, name=config.subject, n_scenes=n_scenes, n_voxels=n_voxels)
 
     def _once(self, what: str, model: Model, make: Callable[[], Any]) -> Any:
         key = (what, model.model_id)

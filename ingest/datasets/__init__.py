@@ -3,36 +3,25 @@
 from pathlib import Path
 
 from ...schemas.config import IngestConfig
-from ...schemas.errors import BadInputError
-from .interface import Dataset
-from .inventory import Inventory
+from ...schemas.errors import AtlasError
+from ...schemas.registry import DATASETS
+from .interface import Dataset, DatasetClass
+from .inventory import Inventory, Size, inventory
+
+
+def dataset_class(name: str) -> DatasetClass:
+    """The reader of that name; it brings the libraries of its file formats.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    found: DatasetClass = DATASETS[name]
+    return found
 
 
 def open_dataset(config: IngestConfig, home: Path) -> Dataset:
-    """Open the data set that a configuration names: nsd, nod or folder.
-
-    Args:
-        config: the settings; the reader's class says which of them it uses.
-        home: folder for caches.
-
-    Raises:
-        NotFoundError: A file is missing; the message says which, and what to do.
-        BadInputError: A file is damaged or files disagree; or the data set is simulated, which is not read but made.
-    """
-    # Each reader brings its file formats' libraries, and one run needs one reader.
-    if config.dataset == "nsd":
-        from .nsd.nsd import Nsd
-
-        return Nsd(config, home)
-    if config.dataset == "nod":
-        from .nod.nod import Nod
-
-        return Nod(config)
-    if config.dataset == "folder":
-        from .folder.folder import Folder
-
-        return Folder(config, home)
-    raise BadInputError("A simulated subject has no files to open; `voxel-atlas demo` makes one.")
+    """Open the data set that a configuration names; see `DatasetClass.open`."""
+    return dataset_class(config.dataset).open(config, home)
 
 
 def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventory:
@@ -46,16 +35,11 @@ def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventor
     Raises:
         NotFoundError: There is no such subject, space or session.
     """
-    if config.dataset == "nsd":
-        from .nsd import nsd
-
-        return nsd.check(config, n_features)
-    if config.dataset == "nod":
-        from .nod import nod
-
-        return nod.check(config, n_features)
-    if config.dataset == "folder":
-        from .folder import folder
-
-        return folder.check(config, n_features, home)
-    raise BadInputError("A simulated subject has no files to check; `voxel-atlas demo` makes one.")
+    reader = dataset_class(config.dataset)
+    files = list(reader.files(config))
+    size, problems = None, []
+    try:
+        size = Size.of(reader.open(config, home), config)
+    except AtlasError as error:
+        problems.append(str(error))
+    return inventory(files, size, problems, config, n_features)

@@ -1,11 +1,15 @@
 """What a data set is: images that were seen, voxels, and the voxels' responses to the images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from ...schemas.config import IngestConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Dataset(Protocol):
     """SHA-256 that changes when the images or the responses do."""
     stimuli: pl.DataFrame
     """The images with responses: stimulus_id, dataset, uri, sha256 (see the `stimulus` table)."""
+    n_repeats: NDArray[np.int64]
+    """Trials that show each image, (n_stimuli,)."""
     voxels: pl.DataFrame
     """voxel (0 … n-1), i, j, k, hemisphere, vertex, noise_ceiling (see the `voxel` table)."""
     rois: pl.DataFrame
@@ -45,5 +51,41 @@ class Dataset(Protocol):
         """Responses of the given voxel numbers, (n_stimuli, n_voxels): z-scored betas averaged over repeats.
 
         A column with NaN, or one that does not vary, is a voxel that the fit leaves out and counts.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file or folder that a reader looks for."""
+
+    what: str
+    path: Path
+    needed: bool = True
+    advice: str = ""
+    """What to do where it is needed and not there, for readers that can be opened without it."""
+
+
+class DatasetClass(Protocol):
+    """What a data set's name stands for in the registry: its reader."""
+
+    def open(self, config: IngestConfig, home: Path) -> Dataset:
+        """The subject that a configuration names; what takes minutes to read is read when it is asked for.
+
+        Args:
+            config: the settings; the reader's class says which of them it uses.
+            home: folder for caches.
+
+        Raises:
+            NotFoundError: A file is missing; the message says which, and what to do.
+            BadInputError: A file is damaged, or files disagree.
+        """
+        ...
+
+    def files(self, config: IngestConfig) -> Iterable[Item]:
+        """All that the reader looks for.
+
+        Raises:
+            NotFoundError: There is no such subject, space or session.
         """
         ...

@@ -1,23 +1,16 @@
 """What `voxel-atlas check` says of a data set before anything is fitted: what is there, and how big the job is."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ..encoding.memory import bytes_to_fit, require_memory
-
-
-@dataclass(frozen=True)
-class Item:
-    """A file or folder that a reader looks for."""
-
-    what: str
-    path: Path
-    needed: bool = True
+from .interface import Dataset, Item
+from .rois import voxels_in
+from .trials import TrialDataset
 
 
 @dataclass(frozen=True)
@@ -28,8 +21,19 @@ class Size:
     n_trials: int
     n_voxels: int
     """Voxels of the configuration's ROIs; voxels that turn out NaN or constant are among them."""
-    copied_bytes: int = 0
+    copied_bytes: int
     """Disk for copies of compressed responses that can be read by voxel."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: IngestConfig) -> "Size":
+        """What an open data set holds.
+
+        Raises:
+            NotFoundError: An ROI that the subject has not.
+        """
+        copied = dataset.copied_bytes if isinstance(dataset, TrialDataset) else 0
+        n_repeats = dataset.n_repeats
+        return cls(len(n_repeats), int(n_repeats.sum()), len(voxels_in(dataset, config.rois)), copied)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Inventory:
 
 
 def inventory(
-    items: Iterable[Item], size: Size | None, problems: Iterable[str], config: IngestConfig, n_features: int
+    items: Sequence[Item], size: Size | None, problems: Sequence[str], config: IngestConfig, n_features: int
 ) -> Inventory:
     """Put an inventory together, with what the job takes.
 
@@ -71,25 +75,6 @@ def inventory(
         config: the settings; batch_voxels bounds the memory.
         n_features: features of the backbone.
     """
-    problems = list(problems)
-    ram = None
-    if size is not None:
-        ram = bytes_to_fit(size.n_images, n_features, min(size.n_voxels, config.batch_voxels))
-        try:
-            require_memory(ram)
-        except BadInputError as error:
-            problems.append(str(error))
-    return Inventory(
-        files=_files(items),
-        problems=tuple(problems),
-        size=size,
-        n_batches=None if size is None else -(-size.n_voxels // config.batch_voxels),
-        ram_bytes=ram,
-        disk_bytes=None if size is None else _disk(size, n_features),
-    )
-
-
-def _files(items: Iterable[Item]) -> pl.DataFrame:
     rows = [
         (
             item.what,
@@ -101,9 +86,16 @@ def _files(items: Iterable[Item]) -> pl.DataFrame:
         for item in items
     ]
     schema = {"what": pl.String, "path": pl.String, "found": pl.Boolean, "needed": pl.Boolean, "bytes": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _disk(size: Size, n_features: int) -> int:
-    """Weights of every voxel, features of every image, and copies of compressed responses."""
-    return (size.n_voxels + size.n_images) * n_features * 4 + size.copied_bytes
+    files = pl.DataFrame(rows, schema=schema, orient="row")
+    advice = [f"{item.path}: {item.advice}" for item in items if item.advice and not item.path.exists()]
+    problems = list(dict.fromkeys([*problems, *advice]))
+    if size is None:
+        return Inventory(files, tuple(problems), None, None, None, None)
+    ram = bytes_to_fit(size.n_images, n_features, min(size.n_voxels, config.batch_voxels))
+    try:
+        require_memory(ram)
+    except BadInputError as error:
+        problems.append(str(error))
+    # Weights of every voxel, features of every image, and copies of compressed responses.
+    disk = (size.n_voxels + size.n_images) * n_features * 4 + size.copied_bytes
+    return Inventory(files, tuple(problems), size, -(-size.n_voxels // config.batch_voxels), ram, disk)

@@ -21,7 +21,7 @@ class _Readable:
         self._dataset, self._kept = dataset, kept
         self.subject, self.voxels = dataset.subject, dataset.voxels
         self.rois, self.voxel_rois = dataset.rois, dataset.voxel_rois
-        self.stimuli = dataset.stimuli[kept]
+        self.stimuli, self.n_repeats = dataset.stimuli[kept], dataset.n_repeats[kept]
         names = "\n".join(self.stimuli["stimulus_id"])
         self.fingerprint = hashlib.sha256(f"{dataset.fingerprint} without all but {names}".encode()).hexdigest()
 

@@ -9,12 +9,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...schemas.errors import NotFoundError
+from .interface import Dataset
 
 SELECTIVE = "selective"
 """The ROI that is the union of the category-selective ones (BrainLMM, "selective ROI")."""
 
 
-Source = Literal["localiser", "drawn", "atlas", "user"]
+Source = Literal["localiser", "drawn", "atlas", "user", "simulated"]
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,24 @@ def region_frames(regions: Sequence[Region]) -> tuple[pl.DataFrame, pl.DataFrame
     return rois, pl.concat(members)
 
 
-def selected(regions: Sequence[Region], wanted: Sequence[str], n_voxels: int) -> NDArray[np.bool_]:
-    """Which voxels are in any of the wanted regions, (n_voxels,); all of them where none is wanted.
+def voxels_in(dataset: Dataset, rois: Sequence[str]) -> NDArray[np.int32]:
+    """Numbers of the voxels that are in any of some regions, ascending; all of them where none is named.
 
     Raises:
         NotFoundError: An unknown region; the message lists the known ones.
     """
-    if not wanted:
-        return np.ones(n_voxels, np.bool_)
-    known = {region.roi: region.inside for region in regions if region.inside.any()}
-    if unknown := [roi for roi in wanted if roi not in known]:
-        raise NotFoundError(f"there is no ROI {unknown[0]!r}; this subject has {', '.join(known) or 'none'}.")
-    return np.asarray(np.logical_or.reduce([known[roi] for roi in wanted]))
+    require_rois(dataset, rois)
+    inside = dataset.voxel_rois.filter(pl.col("roi").is_in(list(rois))) if rois else dataset.voxels
+    return inside["voxel"].unique().sort().to_numpy().astype(np.int32)
+
+
+def require_rois(dataset: Dataset, rois: Sequence[str]) -> None:
+    """Refuse regions that a subject has not.
+
+    Raises:
+        NotFoundError: One of them; the message lists the known ones.
+    """
+    known = dataset.rois["roi"].to_list()
+    if unknown := [roi for roi in rois if roi not in known]:
+        has = ", ".join(known) or "none"
+        raise NotFoundError(f"{dataset.subject.subject_id} has no ROI {unknown[0]!r}; it has {has}.")

@@ -2,9 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
+
+from .fingerprint import combined_sha256, file_sha256
+from .image_files import read_picture
+from .interface import Subject
+from .rois import Region, region_frames
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
@@ -23,6 +31,8 @@ class Block:
     """Trials that are z-scored together; none leaves the responses as they are."""
     read: Callable[[Indices], Floats]
     """Single-trial responses of the voxels of these numbers, (n_trials, n_voxels)."""
+    copied_bytes: int = 0
+    """Disk that a copy which can be read by voxel takes."""
 
 
 def zscored(trials: Floats, groups: Sequence[slice | Indices]) -> Floats:
@@ -75,3 +85,67 @@ def repeats(blocks: Sequence[Block], n_images: int) -> NDArray[np.int64]:
     """How many trials show each image, (n_images,)."""
     images = np.concatenate([block.images for block in blocks])
     return np.bincount(images[images != LEFT_OUT], minlength=n_images)
+
+
+class TrialDataset:
+    """What readers of single trials share; see `Dataset`. Images and responses stay on disk until they are asked for.
+
+    Args:
+        subject: Who it is.
+        voxels: See `Dataset`.
+        regions: The subject's regions.
+        blocks: All trials of the subject.
+        images: The images that the trials show, as `image_sha256s` and `image` find them.
+        stimulus_ids: Their ids.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        voxels: pl.DataFrame,
+        regions: Sequence[Region],
+        blocks: Sequence[Block],
+        images: Sequence[Path],
+        stimulus_ids: Sequence[str],
+    ) -> None:
+        self.subject, self.voxels = subject, voxels
+        self.rois, self.voxel_rois = region_frames(regions)
+        self.n_repeats = repeats(blocks, len(images))
+        self._blocks, self._images, self._stimulus_ids = blocks, images, stimulus_ids
+
+    @cached_property
+    def stimuli(self) -> pl.DataFrame:
+        """See `Dataset`."""
+        return pl.DataFrame(
+            {
+                "stimulus_id": self._stimulus_ids,
+                "dataset": [self.subject.dataset] * len(self._stimulus_ids),
+                "uri": [str(path.absolute()) for path in self._images],
+                "sha256": self._image_sha256s(),
+            }
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Dataset`."""
+        return combined_sha256([*self.stimuli["sha256"], *self._trial_sha256s()])
+
+    @property
+    def copied_bytes(self) -> int:
+        """Disk that copies of compressed responses take."""
+        return sum(block.copied_bytes for block in self._blocks)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """See `Dataset`."""
+        return read_picture(self._images[index])
+
+    def responses_of(self, voxels: Indices) -> Floats:
+        """See `Dataset`; only responses of these voxels are read."""
+        return mean_responses(self._blocks, len(self._stimulus_ids), voxels)
+
+    def _image_sha256s(self) -> list[str]:
+        return [file_sha256(path) for path in self._images]
+
+    def _trial_sha256s(self) -> Sequence[str]:
+        """What says that responses, or the images that they belong to, are others."""
+        raise NotImplementedError

@@ -19,7 +19,6 @@ from .volumes import check_length, readable, voxel_frame
 
 _CORTEX = {"CIFTI_STRUCTURE_CORTEX_LEFT": 0, "CIFTI_STRUCTURE_CORTEX_RIGHT": 1}
 _SIDES = np.array(["left", "right"])
-_SHORT = ("lh", "rh")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,28 @@ class Surface:
             noise_ceiling=noise_ceiling,
         )
 
+    def values(self, path: Path) -> Floats:
+        """A FreeSurfer map over both hemispheres at the vertices, (n_voxels,).
+
+        Args:
+            path: The left hemisphere's file, lh.NAME; rh.NAME is beside it.
+
+        Raises:
+            SpaceMismatchError: A hemisphere has another number of vertices.
+        """
+        halves = []
+        for side, expected in zip(("lh", "rh"), self.shape, strict=True):
+            half = path.with_name(f"{side}.{path.name.removeprefix('lh.')}")
+            with readable(half):
+                values = np.asarray(mgh_data(half), np.float32).ravel(order="F")
+            if len(values) != expected:
+                raise SpaceMismatchError(
+                    f"{half}: the map has {len(values)} vertices, the responses have {expected}; use a map of the "
+                    "same surface and hemisphere."
+                )
+            halves.append(values)
+        return np.concatenate(halves)[self.linear]
+
     @classmethod
     def whole(cls, shape: tuple[int, int]) -> "Surface":
         """Every vertex of both hemispheres."""
@@ -69,26 +90,6 @@ def mgh_data(path: Path) -> ArrayProxy:
         data = ArrayProxy(str(path), MGHHeader.from_fileobj(file))
     check_length(path, data)
     return data
-
-
-def freesurfer_values(surface: Surface, folder: Path, name: str) -> Floats:
-    """A FreeSurfer map over both hemispheres, folder/{lh,rh}.name, at the vertices, (n_voxels,).
-
-    Raises:
-        SpaceMismatchError: A hemisphere has another number of vertices.
-    """
-    halves = []
-    for side, expected in zip(_SHORT, surface.shape, strict=True):
-        path = folder / f"{side}.{name}"
-        with readable(path):
-            values = np.asarray(mgh_data(path), np.float32).ravel(order="F")
-        if len(values) != expected:
-            raise SpaceMismatchError(
-                f"{path}: the map has {len(values)} vertices, the responses have {expected}; use a map of the same "
-                "surface and hemisphere."
-            )
-        halves.append(values)
-    return np.concatenate(halves)[surface.linear]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ PREFERRED = {
     "VWFA": "word",
     "FOOD": "food",
 }
-"""ROI → the category that its voxels are tuned to, as localisers define these regions."""
+"""ROI → the category that its voxels are tuned to, as localisers define these cortex."""
 PATCHES = ("VWFA", "FOOD")
 """Regions that S1 has no localiser for: patches beside FFA, simulated."""
 TUNED = tuple(category for category in CATEGORIES if category != "other")
@@ -45,13 +45,19 @@ _GRID = 8
 
 
 @dataclass(frozen=True)
-class Regions:
+class Cortex:
     """Where a cortex's voxels are: the cortical mask, drawn ROIs, and the surface they were drawn on."""
 
     mask: Mask
     rois: Mapping[str, Mask]
     surface: str
     transform: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x)."""
+        z, y, x = self.mask.shape
+        return z, y, x
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,16 @@ class Chosen:
     """Whether it is in that ROI, (n_voxels,)."""
 
 
-def choose_voxels(regions: Regions, n_at_least: int) -> Chosen:
+def choose_voxels(cortex: Cortex, n_at_least: int) -> Chosen:
     """The visual ROIs, the simulated patches, and cortex around them until there are enough voxels."""
-    rois = {name: regions.rois[name] & regions.mask for name in (*EARLY, *PREFERRED) if name in regions.rois}
-    rois |= _patches(regions.mask, rois)
+    rois = {name: cortex.rois[name] & cortex.mask for name in (*EARLY, *PREFERRED) if name in cortex.rois}
+    rois |= _patches(cortex.mask, rois)
     distances = np.stack([ndimage.distance_transform_edt(~roi) for roi in rois.values()])
-    distance = np.where(regions.mask, distances.min(axis=0), np.inf)
-    wanted = min(n_at_least, int(regions.mask.sum()))
+    distance = np.where(cortex.mask, distances.min(axis=0), np.inf)
+    wanted = min(n_at_least, int(cortex.mask.sum()))
     reach = np.sort(distance, axis=None)[wanted - 1]
     cells = np.flatnonzero(distance.ravel() <= reach)
-    number = np.full(regions.mask.size, -1, np.int32)
+    number = np.full(cortex.mask.size, -1, np.int32)
     number[cells] = np.arange(len(cells), dtype=np.int32)
     return Chosen(
         cells=cells,

@@ -5,22 +5,31 @@ never reads and an evaluation does.
 """
 
 import hashlib
-from functools import cached_property
+import json
+from collections.abc import Iterable
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..datasets.interface import Subject
+from ...schemas.config import IngestConfig
+from ...schemas.errors import NotFoundError
+from ...schemas.files import write_atomically
+from ..datasets.interface import Item, Subject
+from ..datasets.rois import Region, region_frames
+from ..datasets.volumes import Volume
 from ..progress import Progress
-from .planting import CONCEPTS, EARLY, PATCHES, PREFERRED, Regions, choose_voxels, patch_contrast, plant, shown
+from .planting import CONCEPTS, EARLY, PATCHES, PREFERRED, Cortex, choose_voxels, patch_contrast, plant, shown
 from .scenes.categories import CATEGORY_OF
-from .scenes.scene_set import read_image, scene_set
+from .scenes.scene_set import is_made, read_image, scene_set
 
 N_SCENES = 2000
 """Pictures that a simulated subject sees: 1,500 to fit and 500 to test."""
 N_VOXELS = 5400
+WORLD = Path("simulated/world.npz")
+"""What the simulated subjects of a home folder share; written by the demo, which has a cortex to draw on."""
 _VERSION = 2
 """Raised when the same seed would give other responses."""
 
@@ -31,7 +40,7 @@ class Simulated:
     def __init__(
         self,
         home: Path,
-        regions: Regions,
+        cortex: Cortex,
         *,
         subject: str = "S1",
         seed: int = 0,
@@ -43,7 +52,7 @@ class Simulated:
 
         Args:
             home: the atlas's home folder, where the scenes are kept.
-            regions: mask, ROIs and surface of the cortex.
+            cortex: where the voxels are.
             subject: the subject's name; together with `seed` it decides tuning and noise.
             seed: another seed is another subject on the same cortex and scenes.
             n_scenes: pictures that the subject sees.
@@ -51,19 +60,19 @@ class Simulated:
             progress: told how the scenes are coming along.
         """
         self._scenes = scene_set(home, "B", n_scenes, 0, progress)
-        self._chosen = choose_voxels(regions, n_voxels)
+        self._chosen = choose_voxels(cortex, n_voxels)
         self._seed = int.from_bytes(hashlib.sha256(f"{subject}/{seed}".encode()).digest()[:8], "big")
         self._planting = plant(self._chosen, np.random.default_rng([self._seed, 0]))
-        shape = regions.mask.shape
+        cells = Volume(cortex.shape, self._chosen.cells)
         self.subject = Subject(
             f"simulated/{subject}",
             "simulated",
             True,
             "volume",
-            regions.surface,
-            regions.transform,
-            (shape[0], shape[1], shape[2]),
-            f"Simulated: responses computed from what is in pictures, on pycortex's {regions.surface}.",
+            cortex.surface,
+            cortex.transform,
+            cells.shape,
+            f"Simulated: responses computed from what is in pictures, on pycortex's {cortex.surface}.",
         )
         digest = hashlib.sha256(f"{_VERSION} {self._seed} {len(self._chosen.cells)}".encode())
         for scene in self._scenes:
@@ -77,8 +86,28 @@ class Simulated:
                 "sha256": [scene.sha256 for scene in self._scenes],
             }
         )
-        self.voxels = self._voxels(shape)
-        self.rois, self.voxel_rois = self._rois()
+        self.n_repeats = np.ones(len(self._scenes), np.int64)
+        self.voxels = cells.frame(self._planting.ceiling.astype(np.float32))
+        self.rois, self.voxel_rois = region_frames([self._region(roi) for roi in self._chosen.rois])
+
+    @classmethod
+    def open(cls, config: IngestConfig, home: Path) -> "Simulated":
+        """See `DatasetClass`: a subject of the demo's, on the cortex and the scenes that the demo has left in `home`.
+
+        Raises:
+            NotFoundError: it has left none.
+        """
+        cortex, n_scenes, n_voxels = load_world(home)
+        if not is_made(home, "B", n_scenes, 0):
+            raise NotFoundError(
+                f"The pictures of simulated/{config.subject} are not on this machine; run `voxel-atlas demo` here."
+            )
+        return cls(home, cortex, subject=config.subject, n_scenes=n_scenes, n_voxels=n_voxels)
+
+    @staticmethod
+    def files(config: IngestConfig) -> Iterable[Item]:  # noqa: ARG004 - the demo's files are its own business
+        """See `DatasetClass`."""
+        return ()
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """See Dataset."""
@@ -120,32 +149,32 @@ class Simulated:
     def _responses(self) -> NDArray[np.float32]:
         return self._planting.measured(self._noise_free, np.random.default_rng([self._seed, 1]))
 
-    def _voxels(self, shape: tuple[int, ...]) -> pl.DataFrame:
-        k, j, i = np.unravel_index(self._chosen.cells, shape)
-        n = len(self._chosen.cells)
-        return pl.DataFrame(
-            {
-                "voxel": np.arange(n, dtype=np.int32),
-                "i": i.astype(np.int32),
-                "j": j.astype(np.int32),
-                "k": k.astype(np.int32),
-                "hemisphere": pl.Series([None] * n, dtype=pl.String),
-                "vertex": pl.Series([None] * n, dtype=pl.Int32),
-                "noise_ceiling": self._planting.ceiling.astype(np.float32),
-            }
-        )
+    def _region(self, roi: str) -> Region:
+        inside = np.zeros(len(self._chosen.cells), np.bool_)
+        inside[self._chosen.rois[roi]] = True
+        if roi in PATCHES:
+            described = f"Simulated patch of cortex beside FFA, tuned to {PREFERRED[roi]}s."
+            return Region(roi, "simulated", described, inside)
+        tuned = "contrast" if roi in EARLY else f"{PREFERRED[roi]}s"
+        return Region(roi, "drawn", f"Drawn on pycortex's S1; its simulated voxels are tuned to {tuned}.", inside)
 
-    def _rois(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        def about(roi: str) -> tuple[str, str, str]:
-            if roi in PATCHES:
-                return roi, "simulated", f"Simulated patch of cortex beside FFA, tuned to {PREFERRED[roi]}s."
-            tuned = "contrast" if roi in EARLY else f"{PREFERRED[roi]}s"
-            return roi, "drawn", f"Drawn on pycortex's S1; its simulated voxels are tuned to {tuned}."
 
-        rois = pl.DataFrame([about(roi) for roi in self._chosen.rois], ["roi", "source", "description"], orient="row")
-        voxel_rois = pl.concat(
-            pl.DataFrame({"voxel": voxels, "roi": roi, "t": pl.Series([None] * len(voxels), dtype=pl.Float32)})
-            for roi, voxels in self._chosen.rois.items()
-            if len(voxels)
-        )
-        return rois, voxel_rois
+def save_world(home: Path, cortex: Cortex, n_scenes: int = N_SCENES, n_voxels: int = N_VOXELS) -> None:
+    """Keep what all simulated subjects of a home folder share, for `Simulated.open`."""
+    about = json.dumps([cortex.surface, cortex.transform, list(cortex.rois), n_scenes, n_voxels])
+    volumes = np.stack([cortex.mask, *cortex.rois.values()])
+    write_atomically(home / WORLD, partial(np.savez_compressed, about=np.array(about), volumes=volumes))
+
+
+def load_world(home: Path) -> tuple[Cortex, int, int]:
+    """The cortex of a home folder's simulated subjects, how many scenes they see, and how many voxels they have.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    if not (home / WORLD).exists():
+        raise NotFoundError(f"{home / WORLD}: there is no simulated cortex here; run `voxel-atlas demo`.")
+    with np.load(home / WORLD) as file:
+        surface, transform, names, n_scenes, n_voxels = json.loads(str(file["about"]))
+        mask, *rois = file["volumes"]
+    return Cortex(mask, dict(zip(names, rois, strict=True)), surface, transform), n_scenes, n_voxels

@@ -17,16 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ....schemas.config import IngestConfig
 from ....schemas.errors import AtlasError, BadInputError, NotFoundError
-from ..fingerprint import combined_sha256, data_sha256, file_sha256
-from ..image_files import read_picture
-from ..interface import Subject
-from ..inventory import Inventory, Item, Size, inventory
-from ..rois import Region, region_frames, selected
-from ..trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
+from ..fingerprint import data_sha256
+from ..interface import Item, Subject
+from ..rois import Region
+from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from .response_files import SUFFIXES, Responses, open_responses
 
 _SCOPES = {"run": ("session", "run"), "session": ("session",)}
@@ -43,7 +40,7 @@ class _Trials(NamedTuple):
     """Rows that are z-scored together."""
 
 
-class Folder:
+class Folder(TrialDataset):
     """Images and responses in a folder of the user's; see `Dataset` and this module's head.
 
     Args:
@@ -58,13 +55,10 @@ class Folder:
 
     def __init__(self, config: IngestConfig, home: Path) -> None:
         root = Path(config.root)
-        path = responses_file(config)
-        self._responses = responses = open_responses(path, home / "cache" / "responses")
-        self._trials = trials = _joined(config, responses.n_rows, path)
-        self._block = Block("responses", trials.images, trials.groups, responses.read)
-        self.n_repeats = repeats([self._block], len(trials.paths))
-        """Trials of each image, (n_stimuli,)."""
-        self.subject = Subject(
+        self._file = responses_file(config)
+        responses = open_responses(self._file, home / "cache" / "responses")
+        trials = _joined(config, responses.n_rows, self._file)
+        subject = Subject(
             subject_id=f"folder/{config.subject}",
             dataset="folder",
             simulated=False,
@@ -72,29 +66,38 @@ class Folder:
             surface=config.surface or None,
             transform=config.transform or None,
             shape=responses.shape,
-            description=f"{config.subject}: images and responses of one's own, {path.name}.",
+            description=f"{config.subject}: images and responses of one's own, {self._file.name}.",
         )
-        self.voxels = responses.frame(_noise_ceiling(root, responses))
-        self.rois, self.voxel_rois = region_frames(_regions(root, responses))
-        digests = [file_sha256(image) for image in trials.paths]
-        self.stimuli = pl.DataFrame(
-            {
-                # The path tells two subjects' images apart, which share a data set's name here.
-                "stimulus_id": [f"folder/{config.subject}/{_relative(image, root)}" for image in trials.paths],
-                "dataset": ["folder"] * len(digests),
-                "uri": [str(image.absolute()) for image in trials.paths],
-                "sha256": digests,
-            }
+        super().__init__(
+            subject,
+            responses.frame(_noise_ceiling(root, responses)),
+            _regions(root, responses),
+            [Block("responses", trials.images, trials.groups, responses.read, responses.copied_bytes)],
+            trials.paths,
+            # The path tells two subjects' images apart, which share a data set's name here.
+            [f"folder/{config.subject}/{_relative(image, root)}" for image in trials.paths],
         )
-        self.fingerprint = combined_sha256([*digests, data_sha256(path), trials.images.tobytes().hex()])
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
-        return read_picture(self._trials.paths[index])
+    @classmethod
+    def open(cls, config: IngestConfig, home: Path) -> "Folder":
+        """See `DatasetClass`."""
+        return cls(config, home)
 
-    def responses_of(self, voxels: Indices) -> Floats:
-        """Responses of voxels, (n_stimuli, n_voxels); see `Dataset`."""
-        return mean_responses([self._block], len(self._trials.paths), voxels)
+    @staticmethod
+    def files(config: IngestConfig) -> Iterable[Item]:
+        """See `DatasetClass`."""
+        root = Path(config.root)
+        yield Item("table of trials", root / config.stimuli)
+        try:
+            yield Item("responses", responses_file(config))
+        except AtlasError:
+            yield Item("responses", root / (config.responses or "responses.npy"))
+        for suffix in SUFFIXES[1:3]:
+            yield Item("mask", root / f"mask{suffix}", needed=False)
+        yield Item("regions", root / "rois", needed=False)
+
+    def _trial_sha256s(self) -> list[str]:
+        return [data_sha256(self._file), self._blocks[0].images.tobytes().hex()]
 
 
 def responses_file(config: IngestConfig) -> Path:
@@ -236,33 +239,3 @@ def _stem(file: Path) -> str:
 
 def _relative(image: Path, root: Path) -> str:
     return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.as_posix()
-
-
-def _items(config: IngestConfig) -> Iterable[Item]:
-    root = Path(config.root)
-    yield Item("table of trials", root / config.stimuli)
-    try:
-        yield Item("responses", responses_file(config))
-    except AtlasError:
-        yield Item("responses", root / (config.responses or "responses.npy"))
-    for suffix in SUFFIXES[1:3]:
-        yield Item("mask", root / f"mask{suffix}", needed=False)
-    yield Item("regions", root / "rois", needed=False)
-
-
-def check(config: IngestConfig, n_features: int, home: Path) -> Inventory:
-    """What is found of a subject, what is missing, and how big the job is; nothing is written."""
-    size, problems = None, []
-    try:
-        path = responses_file(config)
-        responses = open_responses(path, home / "cache" / "responses")
-        trials = _joined(config, responses.n_rows, path)
-        size = Size(
-            n_images=len(trials.paths),
-            n_trials=int(np.sum(trials.images != LEFT_OUT)),
-            n_voxels=int(selected(_regions(Path(config.root), responses), config.rois, responses.n_voxels).sum()),
-            copied_bytes=responses.copied_bytes,
-        )
-    except AtlasError as error:
-        problems.append(str(error))
-    return inventory(_items(config), size, problems, config, n_features)

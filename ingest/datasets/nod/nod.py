@@ -1,21 +1,17 @@
 """Reader of the Natural Object Dataset: 3T responses to 4,120 photographs (Gong et al. 2023, ds004496)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
 from ....schemas.config import IngestConfig
-from ....schemas.errors import AtlasError, BadInputError, NotFoundError
-from ..fingerprint import combined_sha256, data_sha256, file_sha256
-from ..image_files import read_picture
-from ..interface import Subject
-from ..inventory import Inventory, Item, Size, inventory
-from ..rois import SELECTIVE, Region, region_frames, selected, union
-from ..trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
+from ....schemas.errors import BadInputError, NotFoundError
+from ..fingerprint import data_sha256
+from ..interface import Item, Subject
+from ..rois import SELECTIVE, Region, union
+from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from ..vertices import Grayordinates, Surface
 from .nod_runs import Run, results_folder, runs, subject_name
 
@@ -25,73 +21,7 @@ T = 2.3
 """Localiser t that a voxel must exceed (BrainLMM)."""
 
 
-class _Contents:
-    """Voxels, regions and trials of a subject; responses and images stay on disk."""
-
-    def __init__(self, config: IngestConfig) -> None:
-        self.root, self.subject = Path(config.root), subject_name(config.subject)
-        self.runs = self._with_responses(config)
-        images = self._shown(config)
-        self.images = sorted({path for shown in images for path in shown if path})
-        files = [Grayordinates.open(run.betas) for run in self.runs]
-        self.cells = files[0].surface
-        for run, file, shown in zip(self.runs, files, images, strict=True):
-            if file.n_rows != len(shown):
-                raise BadInputError(
-                    f"{run.betas}: {file.n_rows} trials, but {run.labels.name} names {len(shown)} images; get both "
-                    "again."
-                )
-        row = {path: number for number, path in enumerate(self.images)} | {"": LEFT_OUT}
-        trials = [np.array([row[path] for path in shown], np.intp) for shown in images]
-        self.blocks = [
-            self._block(session, [files[n] for n in numbers], [trials[n] for n in numbers], config.zscore)
-            for session, numbers in _by_session(self.runs)
-        ]
-        threshold = T if config.localizer_t is None else config.localizer_t
-        self.regions = list(_regions(localiser_folder(self.root, self.subject), self.cells, threshold))
-
-    def _with_responses(self, config: IngestConfig) -> list[Run]:
-        expected = runs(self.root, self.subject, config.tasks, config.skip_sessions)
-        lost = [path for run in expected for path in (run.betas, run.labels) if not path.exists()]
-        there = [run for run in expected if run.betas.exists() and run.labels.exists()]
-        if lost and not (config.allow_missing and there):
-            raise NotFoundError(
-                f"{lost[0]}: not there (missing files: {len(lost)}, of {len(expected)} runs); get it from ds004496, "
-                "or pass --allow-missing to go on with the other runs."
-            )
-        return there
-
-    def _shown(self, config: IngestConfig) -> list[list[str]]:
-        """The image of each trial of each run, "" where it may be missing and is."""
-        images = [run.images() for run in self.runs]
-        lost = sorted({path for shown in images for path in shown if not (self.root / "stimuli" / path).exists()})
-        if lost and not config.allow_missing:
-            raise NotFoundError(
-                f"{self.root / 'stimuli' / lost[0]}: not there (missing images: {len(lost)}); get the stimuli from "
-                "ds004496, or pass --allow-missing to leave their trials out."
-            )
-        gone = set(lost)
-        return [["" if path in gone else path for path in shown] for shown in images]
-
-    def _block(self, session: str, files: list[Grayordinates], images: list[Indices], zscore: str) -> Block:
-        stops = np.cumsum([len(shown) for shown in images])
-        by_run = tuple(slice(stop - len(shown), stop) for shown, stop in zip(images, stops, strict=True))
-        groups = {"auto": by_run, "run": by_run, "session": (slice(None),), "none": ()}[zscore]
-        # Each file's own axis says which of its columns a vertex is.
-        readers = [file.reader(self.cells) for file in files]
-        return Block(
-            session, np.concatenate(images), groups, lambda voxels: np.concatenate([read(voxels) for read in readers])
-        )
-
-    def size(self, rois: tuple[str, ...]) -> Size:
-        return Size(
-            n_images=len(self.images),
-            n_trials=sum(int(np.sum(block.images != LEFT_OUT)) for block in self.blocks),
-            n_voxels=int(selected(self.regions, rois, len(self.cells)).sum()),
-        )
-
-
-class Nod:
+class Nod(TrialDataset):
     """Images and responses of one NOD subject; see `Dataset`.
 
     Args:
@@ -104,47 +34,105 @@ class Nod:
     """
 
     def __init__(self, config: IngestConfig) -> None:
-        self._contents = contents = _Contents(config)
-        self.n_repeats = repeats(contents.blocks, len(contents.images))
-        """Trials of each image, (n_stimuli,)."""
-        self.subject = Subject(
-            subject_id=f"nod/{contents.subject}",
+        root, name = Path(config.root), subject_name(config.subject)
+        self._runs = _runs_with_responses(root, name, config)
+        names = _images_of_trials(root / "stimuli", self._runs, allow_missing=config.allow_missing)
+        images = sorted({path for of_run in names for path in of_run if path})
+        files = [Grayordinates.open(run.betas) for run in self._runs]
+        self._cells = cells = files[0].surface
+        for run, file, of_run in zip(self._runs, files, names, strict=True):
+            if file.n_rows != len(of_run):
+                raise BadInputError(
+                    f"{run.betas}: {file.n_rows} trials, but {run.labels.name} names {len(of_run)} images; get both "
+                    "again."
+                )
+        row = {path: number for number, path in enumerate(images)} | {"": LEFT_OUT}
+        trials = [np.array([row[path] for path in of_run], np.intp) for of_run in names]
+        blocks = [
+            _block(session, cells, [files[n] for n in numbers], [trials[n] for n in numbers], config.zscore)
+            for session, numbers in _by_session(self._runs)
+        ]
+        self._localiser = localiser_folder(root, name)
+        threshold = T if config.localizer_t is None else config.localizer_t
+        subject = Subject(
+            subject_id=f"nod/{name}",
             dataset="nod",
             simulated=False,
             space="surface",
             surface=config.surface or None,
             transform=None,
-            shape=contents.cells.shape,
-            description=f"Natural Object Dataset, {contents.subject}, fs_LR 32k, {' and '.join(config.tasks)}, "
-            f"{len(contents.runs)} runs.",
+            shape=cells.shape,
+            description=f"Natural Object Dataset, {name}, fs_LR 32k, {' and '.join(config.tasks)}, "
+            f"{len(self._runs)} runs.",
         )
-        self.voxels = contents.cells.frame()
-        self.rois, self.voxel_rois = region_frames(contents.regions)
-        self._paths = [contents.root / "stimuli" / path for path in contents.images]
-        digests = [file_sha256(path) for path in self._paths]
-        self.stimuli = pl.DataFrame(
-            {
-                "stimulus_id": [f"nod/{PurePosixPath(path).with_suffix('')}" for path in contents.images],
-                "dataset": ["nod"] * len(digests),
-                "uri": [str(path.absolute()) for path in self._paths],
-                "sha256": digests,
-            }
+        super().__init__(
+            subject,
+            cells.frame(),
+            list(_regions(self._localiser, cells, threshold)),
+            blocks,
+            [root / "stimuli" / path for path in images],
+            [f"nod/{PurePosixPath(path).with_suffix('')}" for path in images],
         )
-        responses = [data_sha256(path) for run in contents.runs for path in (run.betas, run.labels)]
-        self.fingerprint = combined_sha256([*digests, *responses])
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
-        return read_picture(self._paths[index])
+    @classmethod
+    def open(cls, config: IngestConfig, home: Path) -> "Nod":  # noqa: ARG003 - nothing is copied
+        """See `DatasetClass`."""
+        return cls(config)
 
-    def responses_of(self, voxels: Indices) -> Floats:
-        """Responses of voxels, (n_stimuli, n_voxels); see `Dataset`."""
-        return mean_responses(self._contents.blocks, len(self._contents.images), voxels)
+    @staticmethod
+    def files(config: IngestConfig) -> Iterable[Item]:
+        """See `DatasetClass`."""
+        root, subject = Path(config.root), subject_name(config.subject)
+        for run in runs(root, subject, config.tasks, config.skip_sessions):
+            for what, path in (("events", run.events), ("betas", run.betas), ("names of images", run.labels)):
+                yield Item(f"{what} of {run.session} run {run.number}", path, needed=not config.allow_missing)
+        for path in localiser_files(root, subject):
+            yield Item("localiser", path, needed=False)
+        yield Item("images", root / "stimuli")
 
     def localisers(self) -> dict[str, Floats]:
         """Localiser contrast → t of every vertex, (n_voxels,), for those whose maps are there."""
-        folder = localiser_folder(self._contents.root, self._contents.subject)
-        return _contrasts(folder / f"{folder.name}_beta.dscalar.nii", self._contents.cells)
+        return _contrasts(self._localiser / f"{self._localiser.name}_beta.dscalar.nii", self._cells)
+
+    def _trial_sha256s(self) -> list[str]:
+        return [data_sha256(path) for run in self._runs for path in (run.betas, run.labels)]
+
+
+def _runs_with_responses(root: Path, subject: str, config: IngestConfig) -> list[Run]:
+    expected = runs(root, subject, config.tasks, config.skip_sessions)
+    lost = [path for run in expected for path in (run.betas, run.labels) if not path.exists()]
+    there = [run for run in expected if run.betas.exists() and run.labels.exists()]
+    if lost and not (config.allow_missing and there):
+        raise NotFoundError(
+            f"{lost[0]}: not there (missing files: {len(lost)}, of {len(expected)} runs); get it from ds004496, "
+            "or pass --allow-missing to go on with the other runs."
+        )
+    return there
+
+
+def _images_of_trials(folder: Path, runs_: Sequence[Run], *, allow_missing: bool) -> list[list[str]]:
+    """The image of each trial of each run, "" where it may be missing and is."""
+    images = [run.images() for run in runs_]
+    lost = {path for of_run in images for path in of_run if not (folder / path).exists()}
+    if lost and not allow_missing:
+        raise NotFoundError(
+            f"{folder / min(lost)}: not there (missing images: {len(lost)}); get the stimuli from ds004496, or pass "
+            "--allow-missing to leave their trials out."
+        )
+    return [["" if path in lost else path for path in of_run] for of_run in images]
+
+
+def _block(
+    session: str, cells: Surface, files: Sequence[Grayordinates], images: Sequence[Indices], zscore: str
+) -> Block:
+    stops = np.cumsum([len(of_run) for of_run in images])
+    by_run = tuple(slice(stop - len(of_run), stop) for of_run, stop in zip(images, stops, strict=True))
+    groups = {"auto": by_run, "run": by_run, "session": (slice(None),), "none": ()}[zscore]
+    # Each file's own axis says which of its columns a vertex is.
+    readers = [file.reader(cells) for file in files]
+    return Block(
+        session, np.concatenate(images), groups, lambda voxels: np.concatenate([read(voxels) for read in readers])
+    )
 
 
 def localiser_folder(root: Path, subject: str) -> Path:
@@ -204,27 +192,6 @@ def _contrasts(path: Path, cells: Surface) -> dict[str, Floats]:
     return {name.split()[0].capitalize(): t for name, t in zip(names, maps, strict=False) if name.strip()}
 
 
-def _by_session(runs_: list[Run]) -> Iterator[tuple[str, list[int]]]:
+def _by_session(runs_: Sequence[Run]) -> Iterator[tuple[str, list[int]]]:
     for session, numbers in groupby(range(len(runs_)), key=lambda number: runs_[number].session):
         yield session, list(numbers)
-
-
-def _items(config: IngestConfig) -> Iterable[Item]:
-    root, subject = Path(config.root), subject_name(config.subject)
-    for run in runs(root, subject, config.tasks, config.skip_sessions):
-        for what, path in (("events", run.events), ("betas", run.betas), ("names of images", run.labels)):
-            yield Item(f"{what} of {run.session} run {run.number}", path, needed=not config.allow_missing)
-    for path in localiser_files(root, subject):
-        yield Item("localiser", path, needed=False)
-    yield Item("images", root / "stimuli")
-
-
-def check(config: IngestConfig, n_features: int) -> Inventory:
-    """What is found of a subject, what is missing, and how big the job is; nothing is written."""
-    items = list(_items(config))
-    size, problems = None, []
-    try:
-        size = _Contents(config).size(config.rois)
-    except AtlasError as error:
-        problems.append(str(error))
-    return inventory(items, size, problems, config, n_features)

@@ -92,6 +92,11 @@ def session_reader(files: list[Path], cells: Volume | Surface, session: int, cac
     return lambda voxels: read(voxels) / _PER_PERCENT
 
 
+def copied_bytes(files: list[Path], cells: Volume | Surface) -> int:
+    """Disk that a copy of a session takes which can be read by voxel; 0 where the session itself can."""
+    return len(cells) * TRIALS * 2 if files[0].suffix == ".gz" else 0
+
+
 def _volume_betas(path: Path, volume: Volume, voxels: Indices, session: int) -> Floats:
     """Rows of voxels that are neighbours along x are one read: a chunk of the file is one voxel's trials."""
     values = np.empty((TRIALS, len(voxels)), np.float32)

@@ -13,22 +13,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....schemas.config import IngestConfig
-from ....schemas.errors import AtlasError, BadInputError, NotFoundError
+from ....schemas.errors import BadInputError, NotFoundError
 from ....schemas.files import write_atomically
 from ...encoding.noise_ceiling import noise_ceiling
-from ..fingerprint import combined_sha256, data_sha256
-from ..interface import Subject
-from ..inventory import Inventory, Item, Size, inventory
-from ..rois import region_frames, selected
-from ..trials import LEFT_OUT, Block, Floats, Indices, mean_responses, repeats
+from ..fingerprint import data_sha256
+from ..interface import Item, Subject
+from ..trials import Block, Floats, TrialDataset, repeats
 from ..volumes import readable
-from .betas import SPACES, cells_shape, session_files, session_reader
+from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
 from .design import DESIGN, SESSIONS, TABLE, TRIALS, coco_images, run_slices, trial_images
 from .nsd_rois import LOCALISERS, regions
-from .subject_maps import Maps, SurfaceMaps, VolumeMaps
+from .subject_maps import SubjectMaps
 
 STIMULI = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
-_SKIP = "download it from NSD, or pass --skip-session {0} or --allow-missing"
+_NO_IMAGES = "the images are not there; download nsd_stimuli.hdf5 from NSD."
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,6 @@ class _Layout:
         numbers = [n for n in range(1, SESSIONS[subject - 1] + 1) if n not in skipped]
         return cls(root, subject, space, betas, {n: session_files(betas, space, n) for n in numbers})
 
-    @property
-    def ncsnr(self) -> list[Path]:
-        names = ["ncsnr.nii.gz"] if self.space.startswith("func") else ["lh.ncsnr.mgh", "rh.ncsnr.mgh"]
-        return [self.betas / name for name in names]
-
     def found_sessions(self, *, allow_missing: bool) -> dict[int, list[Path]]:
         """The sessions whose files are there.
 
@@ -80,61 +73,14 @@ class _Layout:
             )
         if lost and not allow_missing:
             number, path = lost[0]
-            raise NotFoundError(f"{path}: not there (missing sessions: {len(lost)}); {_SKIP.format(number)}.")
+            raise NotFoundError(
+                f"{path}: not there (missing sessions: {len(lost)}); download it from NSD, or pass --skip-session "
+                f"{number} or --allow-missing."
+            )
         return {n: files for n, files in self.sessions.items() if not missing[n]}
 
-    def items(self, config: IngestConfig) -> Iterable[Item]:
-        """Everything that the reader looks for."""
-        one_of_two = [path for path in (DESIGN, TABLE) if (self.root / path).exists()]
-        for path in (DESIGN, TABLE):
-            yield Item("image of each trial", self.root / path, needed=not one_of_two and path == DESIGN)
-        yield Item("images", self.root / STIMULI)
-        for number, files in self.sessions.items():
-            for path in files:
-                yield Item(f"betas of session {number}", path, needed=not config.allow_missing)
-        for path in self.ncsnr:
-            yield Item("noise ceiling", path, needed=False)
-        if config.food:
-            yield Item("food region", Path(config.food))
 
-
-class _Contents:
-    """Voxels, regions and trials of a subject; responses and images stay on disk."""
-
-    def __init__(self, layout: _Layout, config: IngestConfig, cache: Path) -> None:
-        self.layout = layout
-        self.sessions = layout.found_sessions(allow_missing=config.allow_missing)
-        first = next(iter(self.sessions))
-        kind = VolumeMaps if layout.space.startswith("func") else SurfaceMaps
-        shape = cells_shape(self.sessions[first], first)
-        self.maps: Maps = kind(layout.root, layout.subject, layout.space, layout.betas, shape)
-        self.cells = self.maps.cells
-        self.regions = regions(self.maps, config.localizer_t, Path(config.food) if config.food else None)
-        shown = trial_images(layout.root, layout.subject).reshape(-1, TRIALS)
-        numbers = list(self.sessions)
-        self.nsd_ids, images = np.unique(shown[np.array(numbers) - 1], return_inverse=True)
-        groups = {"auto": (slice(None),), "session": (slice(None),), "run": run_slices(), "none": ()}[config.zscore]
-        self.blocks = [
-            Block(f"session {n}", row, groups, session_reader(self.sessions[n], self.cells, n, cache))
-            for n, row in zip(numbers, images.reshape(-1, TRIALS).astype(np.intp), strict=True)
-        ]
-
-    def ceiling(self) -> Floats | None:
-        """Noise ceiling of every voxel, or None where the data set's ncsnr is not there."""
-        ncsnr = self.maps.ncsnr()
-        return None if ncsnr is None else noise_ceiling(ncsnr, repeats(self.blocks, len(self.nsd_ids)))
-
-    def size(self, rois: tuple[str, ...]) -> Size:
-        compressed = sum(files[0].suffix == ".gz" for files in self.sessions.values())
-        return Size(
-            n_images=len(self.nsd_ids),
-            n_trials=sum(int(np.sum(block.images != LEFT_OUT)) for block in self.blocks),
-            n_voxels=int(selected(self.regions, rois, len(self.cells)).sum()),
-            copied_bytes=compressed * len(self.cells) * TRIALS * 2,
-        )
-
-
-class Nsd:
+class Nsd(TrialDataset):
     """Images and responses of one NSD subject; see `Dataset`.
 
     Args:
@@ -149,86 +95,96 @@ class Nsd:
 
     def __init__(self, config: IngestConfig, home: Path) -> None:
         layout = _Layout.of(config)
-        self._contents = contents = _Contents(layout, config, home / "cache" / "betas")
-        self._images, self._table = layout.root / STIMULI, layout.root / TABLE
-        if not self._images.exists():
-            raise NotFoundError(f"{self._images}: the images are not there; download nsd_stimuli.hdf5 from NSD.")
-        self.n_repeats = repeats(contents.blocks, len(contents.nsd_ids))
-        """Trials of each image, (n_stimuli,)."""
+        self._sessions = layout.found_sessions(allow_missing=config.allow_missing)
+        numbers = list(self._sessions)
+        shape = cells_shape(self._sessions[numbers[0]], numbers[0])
+        self._maps = maps = SubjectMaps(layout.root, layout.subject, layout.space, layout.betas, shape)
+        food = Path(config.food) if config.food else None
+        regions_ = regions(maps, config.localizer_t, food)
+        shown = trial_images(layout.root, layout.subject).reshape(-1, TRIALS)[np.array(numbers) - 1]
+        self._nsd_ids, images = np.unique(shown, return_inverse=True)
+        self._cache, self._bricks, self._table = home / "cache", layout.root / STIMULI, layout.root / TABLE
+        whole = (slice(None),)
+        groups = {"auto": whole, "session": whole, "run": run_slices(), "none": ()}[config.zscore]
+        blocks = [
+            Block(
+                f"session {n}",
+                row,
+                groups,
+                session_reader(self._sessions[n], maps.cells, n, self._cache / "betas"),
+                copied_bytes(self._sessions[n], maps.cells),
+            )
+            for n, row in zip(numbers, images.reshape(-1, TRIALS).astype(np.intp), strict=True)
+        ]
+        if not self._bricks.exists():
+            raise NotFoundError(f"{self._bricks}: {_NO_IMAGES}")
+        ncsnr = maps.ncsnr()
+        ceiling = None if ncsnr is None else noise_ceiling(ncsnr, repeats(blocks, len(self._nsd_ids)))
         suffix = "" if layout.space == "func1pt8mm" else f"-{layout.space}"
-        self.subject = Subject(
+        subject = Subject(
             subject_id=f"nsd/subj{layout.subject:02d}{suffix}",
             dataset="nsd",
             simulated=False,
             space="volume" if layout.space.startswith("func") else "surface",
             surface=config.surface or None,
             transform=config.transform or None,
-            shape=contents.cells.shape,
+            shape=maps.cells.shape,
             description=f"Natural Scenes Dataset, subject {layout.subject}, {layout.space}, {config.betas}, "
-            f"{len(contents.sessions)} sessions.",
+            f"{len(numbers)} sessions.",
         )
-        self.voxels = contents.cells.frame(contents.ceiling())
-        self.rois, self.voxel_rois = region_frames(contents.regions)
-        images_sha256 = data_sha256(self._images)
-        digests = self._digests(home / "cache" / f"nsd-stimuli-{images_sha256[:16]}.parquet")
-        self.stimuli = pl.DataFrame(
-            {
-                "stimulus_id": [f"nsd/{number}" for number in contents.nsd_ids],
-                "dataset": ["nsd"] * len(contents.nsd_ids),
-                "uri": [f"{self._images.absolute()}#{number}" for number in contents.nsd_ids],
-                "sha256": digests,
-            }
-        )
-        betas = [data_sha256(path) for files in contents.sessions.values() for path in files]
-        shown = hashlib.sha256(np.concatenate([block.images for block in contents.blocks]).tobytes()).hexdigest()
-        self.fingerprint = combined_sha256([*digests, *betas, shown])
+        paths = [Path(f"{self._bricks}#{number}") for number in self._nsd_ids]
+        ids = [f"nsd/{number}" for number in self._nsd_ids]
+        super().__init__(subject, maps.cells.frame(ceiling), regions_, blocks, paths, ids)
+
+    @classmethod
+    def open(cls, config: IngestConfig, home: Path) -> "Nsd":
+        """See `DatasetClass`."""
+        return cls(config, home)
+
+    @staticmethod
+    def files(config: IngestConfig) -> Iterable[Item]:
+        """See `DatasetClass`."""
+        layout = _Layout.of(config)
+        one_of_two = [path for path in (DESIGN, TABLE) if (layout.root / path).exists()]
+        for path in (DESIGN, TABLE):
+            yield Item("image of each trial", layout.root / path, needed=not one_of_two and path == DESIGN)
+        yield Item("images", layout.root / STIMULI, advice=_NO_IMAGES)
+        for number, files in layout.sessions.items():
+            for path in files:
+                yield Item(f"betas of session {number}", path, needed=not config.allow_missing)
+        for name in ("ncsnr.nii.gz",) if layout.space.startswith("func") else ("lh.ncsnr.mgh", "rh.ncsnr.mgh"):
+            yield Item("noise ceiling", layout.betas / name, needed=False)
+        if config.food:
+            yield Item("food region", Path(config.food))
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """The image of row `index` of `stimuli`, RGB, (425, 425, 3)."""
-        with _bricks(self._images) as bricks:
-            return np.asarray(bricks["imgBrick"][int(self._contents.nsd_ids[index])])
-
-    def responses_of(self, voxels: Indices) -> Floats:
-        """Responses of voxels, (n_stimuli, n_voxels), of which only theirs are read; see `Dataset`."""
-        return mean_responses(self._contents.blocks, len(self._contents.nsd_ids), voxels)
+        with readable(self._bricks), h5py.File(self._bricks) as file:
+            return np.asarray(file["imgBrick"][int(self._nsd_ids[index])])
 
     def localisers(self) -> dict[str, Floats]:
         """Localiser contrast → t of every voxel, (n_voxels,), for those whose maps are there."""
-        maps = {name: self._contents.maps.localiser(name) for name in LOCALISERS.values()}
+        maps = {name: self._maps.localiser(name) for name in LOCALISERS.values()}
         return {name: t for name, t in maps.items() if t is not None}
 
     def coco_names(self) -> pl.DataFrame:
         """The COCO image that each image was cut from: stimulus_id, image (COCO's file name without its ending)."""
-        images = coco_images(self._table, self._contents.nsd_ids)
-        return self.stimuli.select("stimulus_id", images)
+        return self.stimuli.select("stimulus_id", coco_images(self._table, self._nsd_ids))
 
-    def _digests(self, path: Path) -> list[str]:
+    def _image_sha256s(self) -> list[str]:
         """SHA-256 of the pixels of each image; kept in a file, since it takes gigabytes of reading to know them."""
-        ids = self._contents.nsd_ids
+        path = self._cache / f"nsd-stimuli-{data_sha256(self._bricks)[:16]}.parquet"
         known = dict(pl.read_parquet(path).iter_rows()) if path.exists() else {}
-        if new := [int(number) for number in ids if number not in known]:
-            with _bricks(self._images) as bricks:
-                pixels = bricks["imgBrick"]
+        if new := [int(number) for number in self._nsd_ids if number not in known]:
+            with readable(self._bricks), h5py.File(self._bricks) as file:
+                pixels = file["imgBrick"]
                 known |= {number: hashlib.sha256(pixels[number].tobytes()).hexdigest() for number in new}
             encoded = io.BytesIO()
             pl.DataFrame({"nsd_id": list(known), "sha256": list(known.values())}).write_parquet(encoded)
             write_atomically(path, lambda file: file.write(encoded.getvalue()))
-        return [known[int(number)] for number in ids]
+        return [known[int(number)] for number in self._nsd_ids]
 
-
-def _bricks(path: Path) -> h5py.File:
-    with readable(path):
-        return h5py.File(path)
-
-
-def check(config: IngestConfig, n_features: int) -> Inventory:
-    """What is found of a subject, what is missing, and how big the job is; nothing is written."""
-    layout = _Layout.of(config)
-    size, problems = None, []
-    try:
-        size = _Contents(layout, config, Path()).size(config.rois)
-    except AtlasError as error:
-        problems.append(str(error))
-    if not (layout.root / STIMULI).exists():
-        problems.append(f"{layout.root / STIMULI}: the images are not there; download nsd_stimuli.hdf5 from NSD.")
-    return inventory(layout.items(config), size, problems, config, n_features)
+    def _trial_sha256s(self) -> list[str]:
+        betas = [data_sha256(path) for files in self._sessions.values() for path in files]
+        images = np.concatenate([block.images for block in self._blocks])
+        return [*betas, hashlib.sha256(images.tobytes()).hexdigest()]

@@ -10,14 +10,14 @@ from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ..rois import SELECTIVE, Region, Source, union
 from ..vertices import Surface
 from ..volumes import Volume, readable
-from .subject_maps import NAMES, Maps
+from .subject_maps import NAMES, SubjectMaps
 
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}
 """Label file → category of the localiser contrast that its labels were drawn on."""
 _DRAWN = ("prf-visualrois", "nsdgeneral")
 
 
-def regions(maps: Maps, threshold: float | None, food: Path | None) -> list[Region]:
+def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> list[Region]:
     """All regions of a subject.
 
     They are every label; unions of parts, as FFA of FFA-1 and FFA-2; every label file as a whole; and `selective`, the
@@ -51,7 +51,7 @@ def regions(maps: Maps, threshold: float | None, food: Path | None) -> list[Regi
     return found
 
 
-def _labelled(maps: Maps, name: str, threshold: float | None) -> list[Region]:
+def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Region]:
     values = maps.labels(name)
     t = maps.localiser(LOCALISERS[name]) if name in LOCALISERS else None
     if name in LOCALISERS and t is None and threshold is not None:

@@ -51,8 +51,8 @@ def scene_set(home: Path, half: Half, n: int, seed: int, progress: Progress | No
         seed: another seed is another set.
         progress: told how many are made.
     """
-    folder = home / "scenes"
-    manifest = folder / f"{half}-{n}-{seed}-v{_VERSION}.json"
+    manifest = _manifest(home, half, n, seed)
+    folder = manifest.parent
     if not manifest.exists():
         _make(folder, manifest, home, half, n, seed, progress or Silent())
     entries = json.loads(manifest.read_text(encoding="utf-8"))
@@ -64,6 +64,15 @@ def scene_set(home: Path, half: Half, n: int, seed: int, progress: Progress | No
         )
         for entry in entries
     ]
+
+
+def is_made(home: Path, half: Half, n: int, seed: int) -> bool:
+    """Whether such a set is there."""
+    return _manifest(home, half, n, seed).exists()
+
+
+def _manifest(home: Path, half: Half, n: int, seed: int) -> Path:
+    return home / "scenes" / f"{half}-{n}-{seed}-v{_VERSION}.json"
 
 
 def _make(folder: Path, manifest: Path, home: Path, half: Half, n: int, seed: int, progress: Progress) -> None:

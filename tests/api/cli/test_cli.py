@@ -111,7 +111,7 @@ def test_demo_brings_in_as_many_subjects_as_were_asked_for_and_none_again(run, m
         brought.append(config.subject)
 
     monkeypatch.setattr("voxel_atlas.api.cli.demo.run", note)
-    monkeypatch.setattr("voxel_atlas.api.cli.demo.is_complete", lambda store, config: config.subject == "S2")
+    monkeypatch.setattr("voxel_atlas.api.cli.demo.is_complete", lambda store, home, config: config.subject == "S2")
     status, _, said = run("demo", "--no-serve", "--subjects", "3", "--atlas", tmp_path / "atlas.duckdb")
     assert status == 0
     assert brought == ["S1", "S3"]

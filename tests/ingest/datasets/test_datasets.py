@@ -1,8 +1,10 @@
 """What the readers share: z-scoring, averaging over repeats, fingerprints, pictures and regions."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.stats
 from hypothesis import given
@@ -11,10 +13,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from voxel_atlas.ingest.datasets import check_dataset, open_dataset
 from voxel_atlas.ingest.datasets.fingerprint import data_sha256, file_sha256
 from voxel_atlas.ingest.datasets.image_files import read_picture
-from voxel_atlas.ingest.datasets.rois import Region, region_frames, selected, union
+from voxel_atlas.ingest.datasets.rois import Region, region_frames, union, voxels_in
 from voxel_atlas.ingest.datasets.trials import LEFT_OUT, Block, mean_responses, repeats, zscored
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
@@ -150,17 +151,23 @@ def test_a_union_keeps_a_t_that_all_share() -> None:
     assert union("AC", [first, region("C", True, False, False)], "").t is None
 
 
-def test_wanted_regions_select_their_voxels() -> None:
-    regions = [region("A", True, False, False), region("B", False, True, False)]
-    assert selected(regions, ("A", "B"), 3).tolist() == [True, True, False]
-    assert selected(regions, (), 3).all()
-    with pytest.raises(NotFoundError, match="there is no ROI 'C'; this subject has A, B"):
-        selected(regions, ("A", "C"), 3)
+class Regional:
+    """A subject of three voxels and two regions."""
+
+    subject = SimpleNamespace(subject_id="toy/1")
+    voxels = pl.DataFrame({"voxel": pl.Series([0, 1, 2], dtype=pl.Int32)})
+    rois, voxel_rois = region_frames([region("A", True, False, False), region("B", True, True, False)])
 
 
-def test_a_simulated_subject_is_not_read(tmp_path: Path) -> None:
-    config = IngestConfig(dataset="simulated", subject="S1")
-    with pytest.raises(BadInputError, match="no files to open"):
-        open_dataset(config, tmp_path)
-    with pytest.raises(BadInputError, match="no files to check"):
-        check_dataset(config, tmp_path, 512)
+def test_wanted_regions_select_their_voxels_each_once() -> None:
+    dataset = Regional()
+    assert voxels_in(dataset, ("A", "B")).tolist() == [0, 1]
+    assert voxels_in(dataset, ("A",)).tolist() == [0]
+    assert voxels_in(dataset, ()).tolist() == [0, 1, 2]
+    with pytest.raises(NotFoundError, match="toy/1 has no ROI 'C'; it has A, B"):
+        voxels_in(dataset, ("A", "C"))
+
+
+def test_an_unknown_data_set_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(NotFoundError, match="There is no data set 'nsdd'; there are nsd, nod, folder, simulated"):
+        IngestConfig(dataset="nsdd", subject="1")

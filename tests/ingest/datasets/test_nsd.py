@@ -488,7 +488,7 @@ def test_a_region_of_another_shape_is_refused(tree: Tree, home: Path) -> None:
         ({"space": "mni"}, "NSD has no space 'mni'; its betas are in func1pt8mm, func1mm, nativesurface, fsaverage"),
         ({"skip_sessions": ("31",)}, "subject 4 has sessions 1 … 30, and 31 is none of them"),
         ({"root": "/nowhere"}, "no session of betas is there; pass the folder that has nsddata_betas/ as --root"),
-        ({"rois": ("FFB",)}, "there is no ROI 'FFB'; this subject has "),
+        ({"rois": ("FFB",)}, "nsd/subj04 has no ROI 'FFB'; it has "),
     ],
 )
 def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: str, written: Tree, home: Path) -> None:

@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 from voxel_atlas.ingest.encoding.metrics import r2
 from voxel_atlas.ingest.encoding.noise_ceiling import noise_ceiling, r2_of_ceiling
 from voxel_atlas.ingest.encoding.ridge import Ridge
-from voxel_atlas.ingest.simulated.planting import CONCEPTS, EARLY, Regions, choose_voxels, plant
+from voxel_atlas.ingest.simulated.planting import CONCEPTS, EARLY, Cortex, choose_voxels, plant
 from voxel_atlas.schemas.errors import BadInputError
 
 
@@ -49,7 +49,7 @@ def test_the_explained_share_of_simulated_voxels_is_recovered() -> None:
     rois = {name: np.zeros_like(mask) for name in names}
     for column, roi in enumerate(rois.values()):
         roi[2:4, 10:20, 4 * column : 4 * column + 3] = True
-    planting = plant(choose_voxels(Regions(mask, rois, "toy", "toy"), 600), rng)
+    planting = plant(choose_voxels(Cortex(mask, rois, "toy", "toy"), 600), rng)
     n_train, n_test = 3_000, 3_000
     contents = rng.random((n_train + n_test, len(CONCEPTS))) * (rng.random((n_train + n_test, len(CONCEPTS))) < 0.3)
     contrast = rng.random((n_train + n_test, 64))

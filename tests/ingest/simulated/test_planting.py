@@ -7,7 +7,7 @@ from voxel_atlas.ingest.simulated.planting import (
     CONCEPTS,
     EARLY,
     PREFERRED,
-    Regions,
+    Cortex,
     choose_voxels,
     patch_contrast,
     plant,
@@ -17,7 +17,7 @@ from voxel_atlas.ingest.simulated.scenes.categories import CATEGORY_OF
 
 
 @pytest.fixture(scope="module")
-def regions() -> Regions:
+def cortex() -> Cortex:
     """A block of cortex with one cube for each ROI."""
     mask = np.ones((12, 40, 40), bool)
     rois = {}
@@ -26,12 +26,12 @@ def regions() -> Regions:
         y, x = divmod(number, 3)
         roi[4:8, 4 + 12 * y : 8 + 12 * y, 4 + 12 * x : 8 + 12 * x] = True
         rois[name] = roi
-    return Regions(mask, rois, "toy", "toy")
+    return Cortex(mask, rois, "toy", "toy")
 
 
 @pytest.fixture(scope="module")
-def chosen(regions):
-    return choose_voxels(regions, 2500)
+def chosen(cortex):
+    return choose_voxels(cortex, 2500)
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def planting(chosen):
     return plant(chosen, np.random.default_rng(0))
 
 
-def test_all_region_voxels_are_chosen_and_cortex_around_them(regions, chosen):
+def test_all_region_voxels_are_chosen_and_cortex_around_them(cortex, chosen):
     assert len(chosen.cells) >= 2500
-    for name, roi in regions.rois.items():
+    for name, roi in cortex.rois.items():
         assert set(np.flatnonzero(roi)) == set(chosen.cells[chosen.rois[name]])
 
 
-def test_simulated_patches_lie_beside_ffa_and_in_no_other_region(regions, chosen):
-    drawn = np.any(list(regions.rois.values()), axis=0).ravel()
+def test_simulated_patches_lie_beside_ffa_and_in_no_other_region(cortex, chosen):
+    drawn = np.any(list(cortex.rois.values()), axis=0).ravel()
     for patch in ("VWFA", "FOOD"):
         assert len(chosen.rois[patch])
         assert not drawn[chosen.cells[chosen.rois[patch]]].any()

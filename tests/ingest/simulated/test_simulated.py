@@ -8,16 +8,19 @@ import polars as pl
 import pytest
 from scene_pictures import toy_pictures
 
-from voxel_atlas.ingest.simulated.planting import EARLY, PREFERRED, Regions
+from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.simulated.planting import EARLY, PREFERRED, Cortex
 from voxel_atlas.ingest.simulated.scenes import scene_set
 from voxel_atlas.ingest.simulated.scenes.categories import CATEGORY_OF
-from voxel_atlas.ingest.simulated.subject import Simulated
+from voxel_atlas.ingest.simulated.subject import Simulated, save_world
+from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import NotFoundError
 
 N_SCENES, N_VOXELS = 120, 700
 
 
 @pytest.fixture(scope="module")
-def regions() -> Regions:
+def cortex() -> Cortex:
     mask = np.zeros((10, 30, 30), bool)
     mask[1:9, 2:28, 2:28] = True
     rois = {}
@@ -26,7 +29,7 @@ def regions() -> Regions:
         roi = np.zeros_like(mask)
         roi[3:6, 3 + 8 * y : 6 + 8 * y, 3 + 8 * x : 6 + 8 * x] = True
         rois[name] = roi
-    return Regions(mask, rois, "toy", "toy")
+    return Cortex(mask, rois, "toy", "toy")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +38,10 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def make(regions, home):
+def make(cortex, home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())
-        yield lambda **changes: Simulated(home, regions, n_scenes=N_SCENES, n_voxels=N_VOXELS, **changes)
+        yield lambda **changes: Simulated(home, cortex, n_scenes=N_SCENES, n_voxels=N_VOXELS, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +68,14 @@ def test_stimuli_are_files_named_by_their_content(subject):
     assert subject.image(3).shape == (256, 256, 3)
 
 
-def test_voxels_lie_in_the_cortex_and_their_regions(subject, regions):
+def test_voxels_lie_in_the_cortex_and_their_regions(subject, cortex):
     i, j, k = (subject.voxels[axis].to_numpy() for axis in "ijk")
     assert subject.voxels.height >= N_VOXELS
-    assert regions.mask[k, j, i].all()
+    assert cortex.mask[k, j, i].all()
     assert subject.voxels["voxel"].to_list() == list(range(subject.voxels.height))
     of_ffa = subject.voxel_rois.filter(pl.col("roi") == "FFA")["voxel"].to_numpy()
-    assert regions.rois["FFA"][k[of_ffa], j[of_ffa], i[of_ffa]].all()
-    assert len(of_ffa) == regions.rois["FFA"].sum()
+    assert cortex.rois["FFA"][k[of_ffa], j[of_ffa], i[of_ffa]].all()
+    assert len(of_ffa) == cortex.rois["FFA"].sum()
 
 
 def test_responses_are_the_noise_free_ones_with_noise(subject):
@@ -122,3 +125,29 @@ def test_the_same_seed_is_the_same_subject_and_another_is_not(subject, make):
     np.testing.assert_array_equal(again.responses_of(all_voxels(again)), subject.responses_of(all_voxels(subject)))
     assert other.fingerprint != subject.fingerprint
     assert not other.planting().equals(subject.planting())
+
+
+def test_a_subject_is_opened_by_its_name_as_any_other(subject, cortex, home):
+    config = IngestConfig(dataset="simulated", subject="S1")
+    save_world(home, cortex, N_SCENES, N_VOXELS)
+    opened = open_dataset(config, home)
+    assert opened.fingerprint == subject.fingerprint
+    assert opened.subject == subject.subject
+    for name in ("stimuli", "voxels", "rois", "voxel_rois"):
+        assert getattr(opened, name).equals(getattr(subject, name)), name
+    np.testing.assert_array_equal(opened.responses_of(all_voxels(opened)), subject.responses_of(all_voxels(subject)))
+    found = check_dataset(config.model_copy(update={"rois": ("FFA",)}), home, 384)
+    assert found.ready
+    assert (found.size.n_images, found.size.n_trials) == (N_SCENES, N_SCENES)
+    assert found.size.n_voxels == subject.voxel_rois.filter(pl.col("roi") == "FFA").height
+
+
+def test_without_the_demos_files_a_subject_is_one_sentence(cortex, tmp_path):
+    config = IngestConfig(dataset="simulated", subject="S1")
+    with pytest.raises(NotFoundError, match="there is no simulated cortex here; run `voxel-atlas demo`"):
+        open_dataset(config, tmp_path)
+    save_world(tmp_path, cortex, N_SCENES, N_VOXELS)
+    with pytest.raises(NotFoundError, match="pictures of simulated/S1 are not on this machine; run `voxel-atlas demo`"):
+        open_dataset(config, tmp_path)
+    assert not check_dataset(config, tmp_path, 384).ready
+    assert not (tmp_path / "scenes").exists()
