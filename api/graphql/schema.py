@@ -10,7 +10,6 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from .error_codes import CodedErrors, SocketsSubscribe
-from .execution import Execution
 from .query import Query
 from .query_limits import MAX_KEPT, MAX_TOKENS, RULES
 from .types.progress_subscription import Subscription
@@ -65,7 +64,6 @@ def _is_kept(document: str | None) -> bool:
 schema = QuietSchema(
     query=Query,
     subscription=Subscription,
-    execution_context_class=Execution,
     # Nothing is guessed for a client that errs: each wrong name would cost a comparison with every right one.
     config=StrawberryConfig(disable_field_suggestions=True),
     extensions=[
