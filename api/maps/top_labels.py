@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...atlas.backbones.feature_cache import FeatureCache
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
+from ...atlas.search.tables.label_table import label_vectors
 from ...schemas.errors import BadInputError
 from ...viz.render.label_colours import LabelColours, kept, label_colours
 from ...viz.render.legend import Names
@@ -118,25 +119,14 @@ def colour_map(atlas: Atlas, model: str | None, home: Path, method: str | None =
         raise BadInputError(
             f"The ingest of {owner.model_id} has not finished; its labels get their colours when all are known."
         )
-    labels, vectors = _embedded(atlas, owner)
+    words, vectors = label_vectors(atlas.store, owner.label_backbone, owner.model_id)
+    if words.is_empty():
+        raise BadInputError(f"{owner.model_id} has no labels, so there is nothing to colour.")
+    labels = words["label"].to_list()
     # Models of one name in two atlases of one home have different labels, and so different files.
     state = hashlib.sha256("\n".join(labels).encode()).hexdigest()[:12]
     path = home / FOLDER / f"{quote(owner.model_id, safe='')}-{state}.npz"
     return ColourMap(top, kept(path, lambda: label_colours(_images(atlas, owner, home), labels, vectors)))
-
-
-def _embedded(atlas: Atlas, model: Model) -> tuple[list[str], NDArray[np.float32]]:
-    """All labels of a model and their embeddings, (n, dim)."""
-    values = [model.label_backbone, model.model_id]
-    sql = (
-        " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = ? AND label_id IN "
-        "(SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY l.lemma"
-    )
-    labels: list[str] = atlas.store.frame("SELECT l.lemma" + sql, values)["lemma"].to_list()
-    if not labels:
-        raise BadInputError(f"{model.model_id} has no labels, so there is nothing to colour.")
-    dim = int(atlas.store.frame("SELECT max(len(e.vector)) AS n" + sql.partition(" ORDER")[0], values)["n"][0])
-    return labels, atlas.store.vectors("SELECT e.vector" + sql, values, dim)
 
 
 def _images(atlas: Atlas, model: Model, home: Path) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from ...ingest.progress import Progress
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
 from ..maps.cortex_places import Places
-from .analysis.label_statistics import first_labels, methods_of
+from .analysis.label_statistics import first_labels
 from .analysis.study_data import Evidence
 
 CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
@@ -85,7 +85,7 @@ class Study:
         Raises:
             NotFoundError: none has.
         """
-        methods = methods_of(self.atlas, model.model_id)
+        methods = model.methods()
         if not methods:
             raise NotFoundError(f"{model.model_id} has no labelled voxel.")
         return methods

@@ -313,12 +313,15 @@ class Model(ModelRow):
         configured: list[str] = self.settings.get("methods") or ["brainlmm-eq2"]
         if method is None or method in configured:
             return method or configured[0]
-        sql = "SELECT DISTINCT method FROM label_score WHERE model_id = ? ORDER BY method"
-        known = self.tables.store.arrow(sql, [self.model_id])["method"].to_pylist()
-        if method not in known:
-            known = ", ".join(known or configured)
-            raise BadInputError(f"{self.model_id} has no labels by {method!r}; it has {known}.")
+        if method not in (known := self.methods()):
+            listed = ", ".join(known or configured)
+            raise BadInputError(f"{self.model_id} has no labels by {method!r}; it has {listed}.")
         return method
+
+    def methods(self) -> list[str]:
+        """The methods that have labelled its voxels, by name."""
+        sql = "SELECT DISTINCT method FROM label_score WHERE model_id = ? ORDER BY method"
+        return list(self.tables.store.frame(sql, [self.model_id])["method"])
 
     def readout(self, readout: str | None = None) -> Readout:
         """Which vector of a voxel is meant: the one that the backbone prefers by default.

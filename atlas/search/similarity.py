@@ -17,11 +17,10 @@ Candidates = IndexedVoxels | LabelMixture
 
 
 @dataclass(frozen=True, eq=False)
-class VoxelHits:
-    """Voxels, best first, and how they were found."""
+class Similarities:
+    """Similarities of voxels, and how they were computed."""
 
     frame: pl.DataFrame
-    """similarity, and what `Model.voxels` gives: model_id, subject_id, simulated, voxel, rois, r2, r, q …"""
     model_id: str
     by: By
     readout: Readout | None
@@ -29,21 +28,18 @@ class VoxelHits:
     method: str | None
     """Which labels were compared; None by weights."""
     generation: int
-    total: int
-    """Voxels that pass the filters, on all pages."""
+
+
+class ConceptMap(Similarities):
+    """Every voxel of a model, by voxel: voxel, similarity."""
 
 
 @dataclass(frozen=True, eq=False)
-class ConceptMap:
-    """The similarity of every voxel of a model, and how it was computed."""
+class VoxelHits(Similarities):
+    """Voxels, best first: similarity, and what `Model.voxels` gives, as voxel, rois, r2 and q."""
 
-    frame: pl.DataFrame
-    """voxel, similarity; by voxel."""
-    model_id: str
-    by: By
-    readout: Readout | None
-    method: str | None
-    generation: int
+    total: int
+    """Voxels that pass the filters, on all pages."""
 
 
 @dataclass(frozen=True, eq=False)

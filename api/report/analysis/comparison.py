@@ -11,7 +11,7 @@ import polars as pl
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
 from ....schemas.errors import BadInputError, NotFoundError
-from .label_statistics import embedded_labels, first_labels, label_cosines, label_spread, methods_of
+from .label_statistics import embedded_labels, first_labels, label_cosines, label_spread
 from .statistics import FEWEST_PAIRS, interval, paired_tests
 
 FEWEST_SUBJECTS = 5
@@ -42,7 +42,7 @@ def find_sides(atlas: Atlas, text: str) -> dict[str, Side]:
         NotFoundError: no finished model fits; the message lists what there is.
     """
     models = [atlas.model(each) for each in atlas.models().filter(pl.col("finished"))["model_id"]]
-    methods = {model.model_id: methods_of(atlas, model.model_id) for model in models}
+    methods = {model.model_id: model.methods() for model in models}
     every = sorted({method for known in methods.values() for method in known})
     name, _, method = ("", "", text) if text in every else text.partition(":")
     found: dict[str, Side] = {}

@@ -9,17 +9,12 @@ from numpy.typing import NDArray
 from ....atlas.backbones.interface import Floats
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
+from ....atlas.search.tables.label_table import label_vectors
 from ....schemas.errors import BadInputError, NotFoundError
 
 SHARE = 0.8
 """Of the probability that a voxel's labels must reach."""
 _BLOCK = 16_384
-
-
-def methods_of(atlas: Atlas, model_id: str) -> list[str]:
-    """Methods that have labelled a model's voxels, by name."""
-    sql = "SELECT DISTINCT method FROM label_score WHERE model_id = ? ORDER BY method"
-    return list(atlas.store.frame(sql, [model_id])["method"])
 
 
 def first_labels(atlas: Atlas, model_id: str) -> pl.DataFrame:
@@ -34,13 +29,11 @@ def embedded_labels(atlas: Atlas, backbone: str) -> tuple[list[str], Floats]:
     Raises:
         NotFoundError: none has.
     """
-    sql = " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = ? ORDER BY l.lemma"
-    named = atlas.store.frame("SELECT l.lemma, len(e.vector) AS dim" + sql, [backbone])
-    if named.is_empty():
+    words, vectors = label_vectors(atlas.store, backbone)
+    if words.is_empty():
         raise NotFoundError(f"No label has a vector in the space of {backbone}; ingest with it as label backbone.")
-    vectors = atlas.store.vectors("SELECT e.vector" + sql, [backbone], int(named["dim"][0]))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
-    return named["lemma"].to_list(), vectors
+    return words["label"].to_list(), vectors
 
 
 def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
@@ -51,7 +44,7 @@ def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
 
     Args:
         atlas: the atlas.
-        model: a row of `Atlas.models`.
+        model: a model of it.
         readout: weights, as in the paper, or pattern.
 
     Returns:

@@ -93,17 +93,9 @@ class LabelTable:
         if not 0 <= voxel < len(self._offsets) - 1:
             return []
         span = slice(self._offsets[voxel], self._offsets[voxel + 1])
-        return [
-            ScoredLabel(self._labels[word], rank, score, probability)
-            for word, rank, score, probability in zip(
-                self._word[span].tolist(),
-                self._rank[span].tolist(),
-                self._score[span].tolist(),
-                self._probability[span].tolist(),
-                strict=True,
-            )
-            if rank <= first
-        ]
+        columns = (self._word, self._rank, self._score, self._probability)
+        rows = zip(*(column[span].tolist() for column in columns), strict=True)
+        return [ScoredLabel(self._labels[word], rank, *scores) for word, rank, *scores in rows if rank <= first]
 
     def frame(self, voxels: NDArray[np.int64], first: int) -> pl.DataFrame:
         """Labels of some voxels: voxel, rank, label, score, probability; by voxel and rank."""
@@ -139,10 +131,10 @@ class LabelTable:
     def first_labels(self, voxels: NDArray[np.int64]) -> pl.DataFrame:
         """The commonest first labels of some voxels (figure 3 of the paper): label, n_voxels, share of the labelled."""
         voxel, word = self._first
-        found = word[np.isin(voxel, voxels)]
-        counted = np.bincount(found, minlength=len(self.words))
+        first = word[np.isin(voxel, voxels)]
+        counted = np.bincount(first, minlength=len(self.words))
         frame = self.words.select("label", pl.Series("n_voxels", counted, pl.Int64)).filter(pl.col("n_voxels") > 0)
-        shared = frame.with_columns(share=pl.col("n_voxels") / max(1, len(found)))
+        shared = frame.with_columns(share=pl.col("n_voxels") / max(1, len(first)))
         return shared.sort(["n_voxels", "label"], descending=[True, False])
 
     def regions(self, label: str, regions: Mapping[str, NDArray[np.int64]]) -> pl.DataFrame:
@@ -170,11 +162,7 @@ class LabelTable:
 
     def _number(self, label: str) -> int:
         """Row of a word; one that no row has where there is no such word."""
-        return self._numbers.get(label, -1)
-
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {label: number for number, label in enumerate(self._labels)}
+        return self._labels.index(label) if label in self._labels else -1
 
 
 class LabelMixture:
@@ -190,9 +178,8 @@ class LabelMixture:
     def load(cls, store: Store, model: ModelRow, method: str, old: "LabelMixture | None") -> "LabelMixture":
         """The present labels of a model; the old ones where nothing has changed."""
         backbone = model.label_backbone
-        sql = "SELECT count(*) AS n, coalesce(any_value(len(vector)), 0) AS dim FROM label_embedding WHERE backbone = ?"
-        ((n_embedded, dim),) = store.frame(sql, [backbone]).rows()
-        fingerprint = (batches_of(store, model.model_id, model.subject_id), n_embedded)
+        n_embedded = store.arrow("SELECT count(*) AS n FROM label_embedding WHERE backbone = ?", [backbone])["n"][0]
+        fingerprint = (batches_of(store, model.model_id, model.subject_id), n_embedded.as_py())
         if old is not None and old.fingerprint == fingerprint:
             return old
         scores = store.arrow(
@@ -200,13 +187,10 @@ class LabelMixture:
             [model.model_id, method],
         )
         labels = scores["label_id"].to_numpy()
-        ids, vectors = np.empty(0, np.int64), np.empty((0, dim), np.float32)
-        if n_embedded and len(labels):
-            ids, vectors = store.keyed_vectors(
-                "SELECT label_id, vector FROM label_embedding WHERE backbone = ? ORDER BY label_id", [backbone], dim
-            )
-            wanted = np.isin(ids, labels)
-            ids, vectors = ids[wanted], vectors[wanted]
+        words, vectors = label_vectors(store, backbone)
+        order = words["label_id"].arg_sort().to_numpy()
+        order = order[np.isin(words["label_id"].to_numpy()[order], labels)]
+        ids, vectors = words["label_id"].to_numpy()[order], vectors[order]
         # Labels without a vector yet do not count; the others share out their probability.
         known = np.isin(labels, ids)
         columns = np.searchsorted(ids, labels[known])
@@ -242,12 +226,31 @@ class LabelIndex(NamedTuple):
     @classmethod
     def load(cls, store: Store, backbone: str, old: "LabelIndex | None") -> "LabelIndex":
         """All labels that have a vector; the old ones where there are no others."""
-        sql = " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = ? ORDER BY label_id"
-        labels: list[str] = store.arrow("SELECT l.lemma" + sql, [backbone])["lemma"].to_pylist()
-        if old is not None and old.labels == labels:
+        names = "SELECT l.lemma FROM label_embedding JOIN label l USING (label_id) WHERE backbone = ? ORDER BY l.lemma"
+        if old is not None and old.labels == store.arrow(names, [backbone])["lemma"].to_pylist():
             return old
-        dim = store.arrow("SELECT max(len(e.vector)) AS n" + sql.partition(" ORDER")[0], [backbone])["n"][0]
-        return cls(labels, VectorIndex.build(store.vectors("SELECT e.vector" + sql, [backbone], dim.as_py() or 0)))
+        words, vectors = label_vectors(store, backbone)
+        return cls(words["label"].to_list(), VectorIndex.build(vectors, words["label_id"].to_numpy()))
+
+
+def label_vectors(store: Store, backbone: str, model_id: str | None = None) -> tuple[pl.DataFrame, Floats]:
+    """The labels that have a vector of a backbone's text tower, by name: label, label_id; and the vectors, (n, dim).
+
+    Args:
+        store: the atlas.
+        backbone: name.
+        model_id: only labels of this model's voxels.
+    """
+    sql = (
+        " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = $backbone AND "
+        "($model::VARCHAR IS NULL OR label_id IN (SELECT label_id FROM label_score WHERE model_id = $model)) "
+        "ORDER BY l.lemma, label_id"
+    )
+    values = {"backbone": backbone, "model": model_id}
+    words = store.frame("SELECT l.lemma AS label, label_id, len(e.vector) AS dim" + sql, values)
+    if words.is_empty():
+        return words.drop("dim"), np.empty((0, 0), np.float32)
+    return words.drop("dim"), store.vectors("SELECT e.vector" + sql, values, words["dim"][0])
 
 
 def compared_labels(store: Store, model: ModelRow, method_a: str, method_b: str) -> pl.DataFrame:

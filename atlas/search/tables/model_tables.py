@@ -1,6 +1,7 @@
 """All that is kept in memory of one model, each made when it is first asked for and again when the atlas has grown."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,19 +33,15 @@ class ModelTables:
 
     def voxels(self) -> VoxelTable:
         """All fitted voxels."""
-
-        def make(old: VoxelTable | None) -> VoxelTable:
-            return VoxelTable.load(self.store, self.model, old)
-
-        return self.derived.get(("voxels", self.model.model_id), make)[0]
+        load = partial(VoxelTable.load, self.store, self.model)
+        table: VoxelTable = self.derived.get(("voxels", self.model.model_id), load)[0]
+        return table
 
     def labels(self, method: str) -> tuple[LabelTable, int]:
         """All labels by a method."""
-
-        def make(old: LabelTable | None) -> LabelTable:
-            return LabelTable.load(self.store, self.model, method, old)
-
-        return self.derived.get(("labels", self.model.model_id, method), make)
+        return self.derived.get(
+            ("labels", self.model.model_id, method), partial(LabelTable.load, self.store, self.model, method)
+        )
 
     def label_counts(self, method: str, generation: int | None = None) -> tuple[pl.DataFrame, int]:
         """All words by how many voxels have them, as they were at a generation; None for the present one.
@@ -65,25 +62,21 @@ class ModelTables:
     def label_index(self) -> LabelIndex:
         """All labels of the atlas that have a vector of the model's label backbone."""
         backbone = self.model.label_backbone
-
-        def make(old: LabelIndex | None) -> LabelIndex:
-            return LabelIndex.load(self.store, backbone, old)
-
-        return self.derived.get(("label index", backbone), make)[0]
+        index: LabelIndex = self.derived.get(("label index", backbone), partial(LabelIndex.load, self.store, backbone))[
+            0
+        ]
+        return index
 
     def indexed(self, readout: Readout, generation: int | None = None) -> tuple[IndexedVoxels, int]:
         """The voxels' vectors; of the newest generation where that is known."""
-
-        def make(old: IndexedVoxels | None) -> IndexedVoxels:
-            folder = self.indexes / quote(self.model.model_id, safe="") / readout
-            return IndexedVoxels.load(self.store, self.model, readout, folder, old)
-
-        return self.derived.get(("index", self.model.model_id, readout), make, generation)
+        folder = self.indexes / quote(self.model.model_id, safe="") / readout
+        load = partial(IndexedVoxels.load, self.store, self.model, readout, folder)
+        return self.derived.get(("index", self.model.model_id, readout), load, generation)
 
     def mixture(self, method: str, generation: int) -> tuple[LabelMixture, int]:
         """The voxels as mixtures of their labels by a method."""
-
-        def make(old: LabelMixture | None) -> LabelMixture:
-            return LabelMixture.load(self.store, self.model, method, old)
-
-        return self.derived.get(("mixture", self.model.model_id, method), make, generation)
+        return self.derived.get(
+            ("mixture", self.model.model_id, method),
+            partial(LabelMixture.load, self.store, self.model, method),
+            generation,
+        )

@@ -43,7 +43,7 @@ class VoxelTable:
         self.rois: dict[str, NDArray[np.bool_]] = dict(zip(names, self._inside, strict=True))
         """Region → (n_voxels,) whether each voxel lies in it."""
         # Made once: every answer takes some rows of it.
-        self._told = frame.select(
+        self._described = frame.select(
             pl.lit(model.model_id).alias("model_id"),
             pl.lit(model.subject_id).alias("subject_id"),
             pl.lit(model.simulated).alias("simulated"),
@@ -107,8 +107,8 @@ class VoxelTable:
         """Row of each voxel, (n,); -1 for one that was not fitted."""
         rows = np.searchsorted(self.voxels, voxels)
         rows[rows == len(self.voxels)] = 0
-        found = self.voxels[rows] == voxels if len(self.voxels) else np.zeros(len(voxels), bool)
-        return np.where(found, rows, -1)
+        fitted = self.voxels[rows] == voxels if len(self.voxels) else np.zeros(len(voxels), bool)
+        return np.where(fitted, rows, -1)
 
     def among(
         self, voxels: NDArray[np.int64], rois: Sequence[str] = (), *, significant: bool, min_r2: float | None = None
@@ -143,7 +143,7 @@ class VoxelTable:
         inside = self._inside[:, rows].T
         ends = np.cumsum(np.count_nonzero(inside, axis=1))
         regions = pa.LargeListArray.from_arrays(np.append(0, ends), self._names.take(pa.array(np.nonzero(inside)[1])))
-        return self._told[rows].insert_column(4, pl.Series("rois", regions, pl.List(pl.String)))
+        return self._described[rows].insert_column(4, pl.Series("rois", regions, pl.List(pl.String)))
 
 
 class _Aligned(NamedTuple):
