@@ -62,10 +62,9 @@ T = TypeVar("T")
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What `ingest` and `check` are asked to do, so that one command line serves both."""
+    """What `ingest` and `check` are asked to do with data, so that one command line serves both."""
 
     config: Annotated[Path | None, Parameter(help="YAML file with settings; options go before it.")] = None
-    data: DataOptions
     fit: FitOptions = DEFAULT_FIT
     labels: LabelOptions = DEFAULT_LABELS
     weights: WeightsOption = None
@@ -76,18 +75,21 @@ class Job:
     output: Output = FOR_PEOPLE
     atlas: AtlasOption = ""
 
-    def settings(self) -> IngestConfig:
+    def settings(self, data: DataConfig) -> IngestConfig:
         """All that the results will depend on."""
-        return IngestConfig(**dict(self.data), **dict(self.fit), **dict(self.labels))
+        return IngestConfig(**dict(data), **dict(self.fit), **dict(self.labels))
 
 
-def ingest(job: Job) -> None:
+AS_ALWAYS = Job()
+
+
+def ingest(*, data: DataOptions, job: Job = AS_ALWAYS) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
     from ...ingest.datasets import open_dataset
     from ...ingest.run import ingest as run
     from ...ingest.workers import open_workers
 
-    config, settings, output = job.settings(), settings_of(job.atlas), job.output
+    config, settings, output = job.settings(data), settings_of(job.atlas), job.output
     with open_workers(job.workers or settings.workers, settings.home) as workers:
         dataset = open_dataset(config, settings.home)
         backbone, label_backbone = _backbones(config, settings, job.weights)
@@ -113,12 +115,12 @@ def ingest(job: Job) -> None:
     output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
-def check(job: Job) -> None:
+def check(*, data: DataOptions, job: Job = AS_ALWAYS) -> None:
     """List what is found of a data set, what is missing, and how big the job is."""
     from ...atlas.backbones import backbone_class
     from ...ingest.datasets import check_dataset
 
-    config = job.settings()
+    config = job.settings(data)
     contents = check_dataset(config, settings_of(job.atlas).home, backbone_class(config.backbone).dim)
     job.output.show(contents.files.filter(~contents.files["found"] | contents.files["needed"]))
     if contents.size is not None:

@@ -28,14 +28,15 @@ def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
 
     file = options["config"].tokens[-1]
     for name, value in _settings(Path(file.value)).items():
-        token = Token(keyword=name, value=str(value), source=file.value)
+        token = Token(keyword=str(name), value=str(value), source=file.value)
+        is_field = name in IngestConfig.model_fields
         if name not in options:
-            if name in IngestConfig.model_fields:  # of a configuration as it is stored: filled in anew from the data
+            if is_field:  # of a configuration as it is stored: filled in anew from the data
                 continue
             raise UnknownOptionError(token=token, argument_collection=arguments)
-        if options[name].tokens:
+        if options[name].tokens or (value is None and not is_field):
             continue
-        if name in IngestConfig.model_fields:  # as YAML has it, so that 05 is not taken for subject 5
+        if is_field:  # as YAML has it, so that 05 is not taken for subject 5
             if options[name].token_count()[1] and not isinstance(value, list):
                 raise BadInputError(f"{file.value}: {name} takes a list; write {name}: [{value}] for one.")
             token = token.evolve(implicit_value=value)

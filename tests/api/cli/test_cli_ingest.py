@@ -194,3 +194,31 @@ def test_wrong_settings_are_one_sentence(ingest, options, said):
     assert said in message
     assert message.startswith("voxel-atlas: ")
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dataset: folder\nsubject: 05", "setting subject: Input should be a valid string"),
+        ("subjct: me", 'Unknown option: "subjct" from job.yaml. Did you mean --subject?'),
+        ("1: 2", 'Unknown option: "1" from job.yaml'),
+        ("rois: FFA", "job.yaml: rois takes a list; write rois: [FFA] for one"),
+        ("dataset: folder\nsubject: me\nrois: [1]", "setting rois.0: Input should be a valid string"),
+        ("concepts: words.txt", "concepts takes a list"),
+        ("dataset: folder\nsubject: me\nseed: null", "setting seed: Input should be a valid integer"),
+        ("dataset: folder\nsubject: me\nroot: {a: 1}", "setting root: Input should be a valid string"),
+        ("dataset: folder\nsubject: me\nlearning_curve: perhaps", "learning_curve from job.yaml"),
+        ("dataset: folder", "parameter --subject requires an argument"),
+        ("- folder", "must hold settings"),
+        ("", "must hold settings"),
+        ("[", "cannot be read as YAML"),
+    ],
+)
+def test_what_a_yaml_file_cannot_hold_is_one_sentence(run, tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text(text)
+    status, printed, message = run("check", "--config", "job.yaml")
+    assert (status, printed) == (2, "")
+    assert said in message
+    assert message.startswith("voxel-atlas: ")
+    assert message.count("\n") == 1

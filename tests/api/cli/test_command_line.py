@@ -71,6 +71,7 @@ def test_the_version_is_the_packages(run: Run) -> None:
         ("query cake kitchen", "kitchen"),
         ("query", "CONCEPT"),
         ("token male me", 'Did you mean "make"?'),
+        ("ingest", "--dataset"),
         ("ingest --dataset nsd", "--subject"),
         ("ingest --dataset nds --subject 5", "setting dataset: Input should be"),
         ("ingest --dataset nsd --subject 5 --data-sha256 0", "--data-sha256"),
