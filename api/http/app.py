@@ -25,6 +25,7 @@ from ...viz.render.colormaps import colours
 from ...viz.surfaces.surface import load_surface
 from ..maps.cortex_places import LoadSurface, Places
 from ..maps.outlines import outlines
+from ..maps.picture_files import PictureFiles
 from ..maps.pictures import Pictures
 from ..maps.thumbnails import thumbnail
 from ..maps.top_labels import colour_map, top_labels
@@ -37,7 +38,6 @@ from .access.tokens import Tokens
 from .assets import Assets
 from .frames import Frames
 from .graphql_endpoint import Endpoint
-from .picture_files import PictureFiles
 from .responses import Content, error_response, failure, pack
 from .telemetry import Metrics, Observer
 from .thread_pools import Workers

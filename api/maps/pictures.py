@@ -10,10 +10,10 @@ from cachetools import LRUCache
 
 from ...schemas.errors import NotFoundError
 from ...viz.render.picture import RENDERER_VERSION
-from ..http.picture_files import PictureFiles
 from ..http.responses import IMMUTABLE, Content
 from .cortex_places import Places
 from .drawing import MEDIA_TYPES, Look, draw, height, on_cells
+from .picture_files import PictureFiles
 from .top_labels import ColourMap
 from .value_maps import ValueMap
 

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import NotFoundError
-from .locked_files import locked, replacing
+from ...schemas.files import replacing
+from .locked_files import locked
 
 SIDES = ("lh", "rh")
 _CURVATURE_SMOOTHING = 20.0

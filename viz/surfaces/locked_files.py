@@ -1,7 +1,5 @@
-"""Files that are built once and kept: written whole or not at all, and by one process at a time."""
+"""Arrays that are built once and kept in a file, by one process at a time."""
 
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +10,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from ...schemas.files import replacing
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -19,18 +19,6 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         yield
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved there when the block ends well and removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield folder / path.name
-        (folder / path.name).replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def cached(path: Path, build: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ...schemas.files import replacing
 from . import filestore as stores
 from . import projection, unfold
-from .locked_files import cached, replacing
+from .locked_files import cached
 from .pixel_map import PixelMap, View, check_width
 from .raster import Mesh, between
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ...schemas.files import replacing
 from . import filestore as stores
-from .locked_files import locked, replacing
+from .locked_files import locked
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxel_atlas.viz.surfaces.locked_files import cached, replacing
+from voxel_atlas.viz.surfaces.locked_files import cached
 
 
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
@@ -32,17 +32,3 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         cached(tmp_path / "a.npz", lambda: {"x": np.ones(1 // 0)})
     assert [path.name for path in tmp_path.iterdir()] == [".a.npz.lock"]
-
-
-def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("old", encoding="utf-8")
-
-    def fail() -> None:
-        with replacing(path) as temporary:
-            temporary.write_text("half", encoding="utf-8")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    assert [(file.name, file.read_text(encoding="utf-8")) for file in tmp_path.iterdir()] == [("a.txt", "old")]

@@ -1,17 +1,22 @@
 """Rendered pictures on disk: those that nobody has asked for longest make room for new ones."""
 
+import hashlib
 import logging
 import os
 import threading
 from pathlib import Path
 
-from ...viz.surfaces.locked_files import replacing
+from ...schemas.errors import StoreError
+from ...schemas.files import replacing
 
 _log = logging.getLogger(__name__)
 
 
 class PictureFiles:
-    """A folder of pictures with a limit to its size. Threads may share it."""
+    """A folder of pictures with a limit to its size. Threads may share it.
+
+    A file is the SHA-256 of a picture and then the picture, so that a damaged one is never shown.
+    """
 
     def __init__(self, folder: Path, limit: int) -> None:
         """Look at a folder.
@@ -25,39 +30,39 @@ class PictureFiles:
         self._total = sum(size for _, size, _ in self._listed())
 
     def get(self, name: str) -> bytes | None:
-        """A picture, which now is the one that was asked for last; None when it is not kept."""
+        """A picture, which now is the one that was asked for last; None when it is not kept or damaged."""
         path = self._folder / name
         try:
-            body = path.read_bytes()
+            stored = path.read_bytes()
             os.utime(path)
         except OSError:
             return None
-        return body
+        body = stored[32:]
+        return body if hashlib.sha256(body).digest() == stored[:32] else None
 
     def put(self, name: str, body: bytes) -> None:
         """Keep a picture; on a disk that is full or not ours it is only drawn again."""
-        path = self._folder / name
+        stored = hashlib.sha256(body).digest() + body
         try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(body)
-        except OSError as error:
-            _log.warning("%s cannot be kept: %s", path, error)
+            with replacing(self._folder / name) as temporary:
+                temporary.write_bytes(stored)
+        except StoreError as error:
+            _log.warning("%s", error)
             return
         with self._lock:
-            self._total += len(body)
+            self._total += len(stored)
             if self._total > self._limit:
                 self._prune()
 
     def _prune(self) -> None:
         """Remove the pictures that nobody has asked for longest, until a tenth of the limit is free."""
         kept = sorted(self._listed())
-        total = sum(size for _, size, _ in kept)
+        self._total = sum(size for _, size, _ in kept)
         for _, size, path in kept:
-            if total <= self._limit * 0.9:
+            if self._total <= self._limit * 0.9:
                 break
             path.unlink(missing_ok=True)
-            total -= size
-        self._total = total
+            self._total -= size
 
     def _listed(self) -> list[tuple[int, int, Path]]:
         """When each picture was asked for last, its bytes and its path."""
