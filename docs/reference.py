@@ -54,7 +54,7 @@ def tables_page() -> str:
                 "|---|---|---|",
             ]
         else:
-            kind = row["type"] + (", may be NULL" if row["nullable"] == "true" else "")
+            kind = row["type"] + (", may be NULL" if row["nullable"] == "True" else "")
             lines.append(f"| `{row['column']}` | {kind} | {_cell(row['description'])} |")
     lines += ["\n## Views and macros\n", "| name | what it gives |", "|---|---|"]
     with duckdb.connect() as connection:

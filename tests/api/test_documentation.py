@@ -114,18 +114,19 @@ def test_the_reference_names_every_table_view_and_column():
     with duckdb.connect() as connection:
         connection.execute(DDL)
         tables = connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() c WHERE NOT internal"
+            "SELECT table_name, column_name, is_nullable FROM duckdb_columns() c WHERE NOT internal"
         ).fetchall()
         views = {
             name for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
         }
     assert views
-    for table, column in tables:
+    for table, column, nullable in tables:
         if table in views:
             assert f"| `{table}` |" in page
         else:
             section = page.partition(f"\n## {table}\n")[2].partition("\n## ")[0]
-            assert f"| `{column}` |" in section, f"{table}.{column}"
+            (row,) = [line for line in section.splitlines() if line.startswith(f"| `{column}` |")]
+            assert ("may be NULL" in row) == nullable, f"{table}.{column}"
 
 
 def test_the_reference_names_every_option_of_the_command_line():
