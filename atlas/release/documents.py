@@ -9,66 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...schemas.tables import DDL, FORMAT_VERSION
 from ..search.tables.model_row import ModelRow
 from .verify import DESCRIPTION
 
-CITATION = """\
-cff-version: 1.2.0
-message: If you use this release, please cite Voxel Atlas and the paper whose method it implements.
-title: Voxel Atlas
-type: software
-version: {version}
-license: MIT
-authors:
-  - name: The Voxel Atlas authors
-references:
-  - type: conference-paper
-    title: "BrainLMM: A Label-Free Framework for Mapping Multi-Semantic Representation in the Human Visual Cortex"
-    year: 2026
-    conference:
-      name: AAAI Conference on Artificial Intelligence
-    authors:
-      - name: The authors of BrainLMM
-"""
-
-_NSD_NOTE = """\
-## Access agreement
-
-{subjects}: the numbers in this release are derived from the Natural Scenes Dataset (NSD). Who receives NSD data agrees
-to its terms of use first (https://naturalscenesdataset.org), and those terms govern what is derived from them too: read
-them before you pass this release on, send others to the data set for the data itself, and cite Allen et al., Nature
-Neuroscience 25, 116-126 (2022).
-"""
-
-_MAPS = """\
-## Maps
-
-`sub-*/func/` holds maps by model: R² on the test images (`stat-r2`), the noise ceiling (`stat-noiseceiling`), the
-similarity to each chosen concept (`desc-*_stat-similarity`) and each voxel's first label (`*_dseg`, whose indices the
-`.tsv` beside it names; 0 is none). A `.json` of the same name says what a map is. Outside the fitted voxels maps of
-numbers hold NaN. Volumes are NIfTI; surfaces are GIFTI, a file a hemisphere, and CIFTI, a file for all maps of a kind.
-"""
-
-_OPEN = """\
-## Open it
-
-```sql
--- DuckDB
-SELECT model_id, method, lemma, count(*) AS n_voxels
-FROM 'tables/label_score.parquet' JOIN 'tables/label.parquet' USING (label_id)
-WHERE rank = 1 GROUP BY ALL ORDER BY n_voxels DESC;
-```
-```python
-polars.read_parquet("tables/encoding.parquet")  # or pandas.read_parquet
-nibabel.load("sub-.../func/..._statmap.nii.gz")
-```
-
-`data_dictionary.tsv` explains every column. `sha256sum -c SHA256SUMS` or `voxel-atlas verify DIR` checks the files, and
-`voxel-atlas import DIR` brings them into an atlas. The images that the subjects saw are not part of the release:
-`stimulus` says which they were.
-"""
+_TEMPLATES = Environment(
+    loader=PackageLoader(__package__, ""),
+    autoescape=False,  # noqa: S701 - Markdown and YAML
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
 
 
 def write_texts(
@@ -89,9 +42,10 @@ def write_texts(
         maps: whether there are maps.
     """
     version = importlib.metadata.version("voxel-atlas")
+    readme = _TEMPLATES.get_template("readme.md.jinja")
     texts = {
-        "README.md": _readme(models, subjects, n_rows, maps=maps),
-        "CITATION.cff": CITATION.format(version=version),
+        "README.md": readme.render(version=version, models=models, subjects=subjects, n_rows=n_rows, maps=maps),
+        "CITATION.cff": _TEMPLATES.get_template("citation.cff.jinja").render(version=version),
         "data_dictionary.tsv": data_dictionary(),
         DESCRIPTION: _description(models, subjects, n_rows, version),
     }
@@ -116,29 +70,6 @@ def data_dictionary() -> str:
             ).fetchall()
         )
     return text.getvalue()
-
-
-def _readme(
-    models: Sequence[ModelRow],
-    subjects: Sequence[Mapping[str, Any]],
-    n_rows: Mapping[str, int],
-    *,
-    maps: bool,
-) -> str:
-    kinds = {True: "**simulated**: its responses were computed and not measured", False: "measured"}
-    parts = [
-        "# A release of a voxel atlas\n",
-        "Encoding models of visual cortex and the words that label its voxels, written by "
-        f"[Voxel Atlas](CITATION.cff) {importlib.metadata.version('voxel-atlas')}.\n",
-        "## Subjects\n",
-        "".join(f"- `{s['subject_id']}`: {kinds[s['simulated']]}. {s['description']}\n" for s in subjects),
-        "## Models\n",
-        "".join(f"- `{m.model_id}`: {m.n_voxels:,} voxels, {m.n_significant:,} significant\n" for m in models),
-    ]
-    if from_nsd := [s["subject_id"] for s in subjects if s["dataset"] == "nsd"]:
-        parts.append(_NSD_NOTE.format(subjects=", ".join(from_nsd)))
-    parts += ["## Tables\n", "".join(f"- `tables/{name}.parquet`: {n:,} rows\n" for name, n in n_rows.items())]
-    return "\n".join([*parts, *([_MAPS] if maps else []), _OPEN])
 
 
 def _description(

@@ -24,7 +24,6 @@ from toy_atlas import (
     subject_rows,
 )
 
-from voxel_atlas.atlas.release.documents import CITATION
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.verify import problems
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -166,9 +165,10 @@ def test_what_is_derived_from_nsd_names_its_access_agreement(store: Store, tmp_p
     assert "terms of use" in (release / "README.md").read_text()
 
 
-def test_the_citation_names_the_references_of_the_project() -> None:
+def test_the_citation_names_the_references_of_the_project(release: Path) -> None:
     project = (Path(__file__).parents[3] / "CITATION.cff").read_text()
-    assert CITATION.partition("references:")[2] == project.partition("references:")[2]
+    citation = (release / "CITATION.cff").read_text()
+    assert citation.partition("references:")[2] == project.partition("references:")[2] != ""
 
 
 def test_sha256sum_agrees_with_the_checksums(release: Path) -> None:
