@@ -15,7 +15,7 @@ from ...schemas.files import replacing
 from ..search.atlas import Atlas
 from ..search.model import Model
 from .documents import write_texts
-from .map_files import LabelMap, ValueMap, entity, subject_entity, write_maps
+from .map_files import VoxelMap, entity, subject_entity, write_maps
 from .parquet_files import read_rows, write_tables
 from .verify import write_sums
 
@@ -110,8 +110,7 @@ def _write_maps(atlas: Atlas, model: Model, concepts: Sequence[str], folder: Pat
         folder / subject / "func",
         f"{subject}_model-{short}",
         volume,
-        [*_metrics(model), *(_similarity(model, concept) for concept in dict.fromkeys(concepts))],
-        list(_first_labels(atlas, model)),
+        [*_metrics(model), *(_similarity(model, c) for c in dict.fromkeys(concepts)), *_first_labels(atlas, model)],
         affine_of(volume.subject) if volume.subject["space"] == "volume" else None,
     )
 
@@ -120,39 +119,37 @@ def _about(model: Model) -> Mapping[str, Any]:
     return {"Model": model.model_id, "Subject": model.subject_id, "Simulated": model.simulated}
 
 
-def _metrics(model: Model) -> Iterator[ValueMap]:
+def _metrics(model: Model) -> Iterator[VoxelMap]:
     for metric, name, title in (
         ("r2", "stat-r2", "R2 on the test images"),
         ("noise_ceiling", "stat-noiseceiling", "noise ceiling, as share of the variance"),
     ):
         frame = model.metric_map(metric)
         if frame["value"].null_count() < frame.height:
-            yield _value_map(name, title, frame, "value", {**_about(model), "Units": "1"})
+            yield _numbers(name, title, frame, {**_about(model), "Units": "1"})
 
 
-def _similarity(model: Model, concept: str) -> ValueMap:
+def _similarity(model: Model, concept: str) -> VoxelMap:
     # A network without a text tower knows words only by the labels of its voxels.
     found = model.map(concept, by="weights" if model.has_text else "labels")
     how = {"Concept": concept, "ComparedBy": found.by, "Readout": found.readout, "Method": found.method}
     sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value is not None}}
-    title = f"similarity to {concept.strip()}"
-    return _value_map(f"desc-{entity(concept.strip())}_stat-similarity", title, found.frame, "similarity", sidecar)
+    name = f"desc-{entity(concept.strip())}_stat-similarity"
+    return _numbers(name, f"similarity to {concept.strip()}", found.frame.rename({"similarity": "value"}), sidecar)
 
 
-def _value_map(name: str, title: str, frame: pl.DataFrame, column: str, sidecar: Mapping[str, Any]) -> ValueMap:
-    values = frame[column].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    return ValueMap(name, title, frame["voxel"].cast(pl.Int32).to_numpy(), values, sidecar)
+def _numbers(name: str, title: str, frame: pl.DataFrame, sidecar: Mapping[str, Any]) -> VoxelMap:
+    values = frame["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    return VoxelMap(name, title, frame["voxel"].cast(pl.Int32).to_numpy(), values, sidecar)
 
 
-def _first_labels(atlas: Atlas, model: Model) -> Iterator[LabelMap]:
+def _first_labels(atlas: Atlas, model: Model) -> Iterator[VoxelMap]:
     found = atlas.store.frame(
         "SELECT method, voxel, label FROM top_label WHERE model_id = ? ORDER BY method, voxel", [model.model_id]
     )
     for (method,), rows in found.group_by("method", maintain_order=True):
-        names = rows["label"].unique().sort().to_list()
-        number = {name: index for index, name in enumerate(names, 1)}
-        values = np.array([number[label] for label in rows["label"]], np.int32)
-        voxels = rows["voxel"].to_numpy().astype(np.int32)
-        sidecar = {**_about(model), "Method": method}
+        words, indices = np.unique(rows["label"].to_numpy(), return_inverse=True)
         name = f"desc-{re.sub('[^A-Za-z0-9]', '', str(method))}toplabel"
-        yield LabelMap(name, f"first label by {method}", voxels, values, names, sidecar)
+        title, sidecar = f"first label by {method}", {**_about(model), "Method": method}
+        values = (indices + 1).astype(np.int32)
+        yield VoxelMap(name, title, rows["voxel"].cast(pl.Int32).to_numpy(), values, sidecar, words.tolist())
