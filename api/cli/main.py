@@ -84,8 +84,12 @@ def main() -> None:
     Statuses: 0 done, 1 not done because the user said no, or a fault of ours with its traceback, 2 something that the
     user can act on, 130 stopped by Ctrl-C.
     """
+    words = sys.argv[1:]
     try:
-        app(sys.argv[1:])
+        app(words)
+        _, apps, rest = app.parse_commands(words)
+        if apps[-1].default_command is None and not rest:  # help was shown since no command was named
+            sys.exit(2)
     except KeyboardInterrupt:
         screen.print("\nStopped; nothing is lost, the same command goes on from here.")
         sys.exit(130)

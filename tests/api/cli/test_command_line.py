@@ -45,6 +45,12 @@ def test_help_names_every_command(run: Run) -> None:
     assert {command.split()[0] for command in COMMANDS} <= set(printed.split())
 
 
+@pytest.mark.parametrize("line", ["", "token", "surface"])
+def test_no_command_is_answered_with_the_help_and_status_2(run: Run, line: str) -> None:
+    status, printed, error = run(*line.split())
+    assert (status, printed, error) == (2, run(*line.split(), "--help")[1], "")
+
+
 def test_help_tells_defaults_and_choices(run: Run) -> None:
     _, printed, _ = run("query", "--help")
     assert "[choices: weights, labels] [default: weights]" in printed
@@ -73,7 +79,8 @@ def test_the_version_is_the_packages(run: Run) -> None:
         ("token male me", 'Did you mean "make"?'),
         ("ingest", "--dataset"),
         ("ingest --dataset nsd", "--subject"),
-        ("ingest --dataset nds --subject 5", "setting dataset: Input should be"),
+        ("ingest --dataset nds --subject 5", "there are nsd, nod, folder, simulated"),
+        ("ingest --dataset nsd --subject 5 --zscore trial", "setting zscore: Input should be 'auto'"),
         ("ingest --dataset nsd --subject 5 --data-sha256 0", "--data-sha256"),
     ],
 )  # fmt: skip
