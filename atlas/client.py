@@ -21,7 +21,7 @@ from PIL import Image as Pictures
 from ..schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
 from .search.atlas import Atlas
 from .search.model import Model
-from .search.tables.model_row import ModelRow, find_row
+from .search.tables.model_row import ModelRow, full_id
 
 ATLAS_QUESTIONS: Mapping[str, Callable[..., Any]] = {
     question.__name__: question for question in (Atlas.subjects, Atlas.rois, Atlas.models, Atlas.runs, Atlas.stages)
@@ -101,7 +101,9 @@ class RemoteAtlas:
 
     def model(self, model_id: str | None = None) -> "RemoteModel":
         """As `Atlas.model`."""
-        return RemoteModel(**find_row(self.models(), model_id, self.address), atlas=self)
+        models = self.models()
+        wanted = full_id(models["model_id"].to_list(), model_id, self.address)
+        return RemoteModel(**models.row(by_predicate=pl.col("model_id") == wanted, named=True), atlas=self)
 
     def ask(self, question: Callable[..., Any], *values: Any, model: str | None = None, **named: Any) -> Any:
         """Have the server call a method, and give what that gives.

@@ -17,6 +17,7 @@ from .options import (
     WeightsOption,
     between,
     open_atlas,
+    open_store,
     settings_of,
 )
 
@@ -74,14 +75,13 @@ def predict(
         first: How many voxels, the strongest first; none: 20 in a table, else all.
     """
     from ...atlas.backbones import load
-    from ...atlas.search.concepts import TextTowers
+    from ...atlas.search.atlas import Atlas
     from ...ingest.datasets.image_files import read_picture
 
     settings = settings_of(atlas)
     pixels = read_picture(image)
-    with open_atlas(atlas) as opened:
-        loader = partial(load, weights=weights, device=settings.device)
-        opened.text_towers = TextTowers(opened.store, settings.home, loader)
+    loader = partial(load, weights=weights, device=settings.device)
+    with Atlas(open_store(settings, read_only=True), home=settings.home, load_backbone=loader) as opened:
         owner = opened.model(model)
         frame = owner.predict(pixels, rois=tuple(roi or ()))
         strongest = frame.sort("response", "voxel", descending=[True, False])

@@ -1,10 +1,10 @@
 """An open atlas: its subjects, regions, models, runs and stages."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from ...schemas.config import Settings
 from ...schemas.errors import NotFoundError
+from ..backbones import load
+from ..backbones.interface import Backbone
 from ..store.links import Parameters
 from ..store.store import Store
 from .concepts import TextTowers
 from .model import Model
 from .tables.derived import DerivedValues, Fresh
-from .tables.model_row import MODELS, ModelRow, find_row
+from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
 
 
@@ -35,6 +37,13 @@ class Volume:
     """Voxels of the volume, or vertices of both hemispheres."""
 
 
+class _Models(NamedTuple):
+    """The models of a generation."""
+
+    frame: pl.DataFrame
+    by_id: Mapping[str, Model]
+
+
 class Atlas:
     """An open atlas. Its methods answer with Polars frames, and may be called from several threads at once.
 
@@ -42,7 +51,14 @@ class Atlas:
     ...     atlas.model().similar("cake", first=5).frame
     """
 
-    def __init__(self, store: Store, *, home: Path | None = None, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        home: Path | None = None,
+        patience: float = 0.0,
+        load_backbone: Callable[..., Backbone] = load,
+    ) -> None:
         """Look at a store.
 
         Args:
@@ -50,12 +66,13 @@ class Atlas:
             home: folder of weights and indexes; None for the one of the settings.
             patience: seconds for which an answer may lag behind the newest batch, so that no question waits for what
                 is derived from it; 0 always answers from the newest.
+            load_backbone: gives the network of a name, with `home`, as `backbones.load` does.
         """
         self.store = store
         self.home = home if home is not None else Settings().home
-        self.text_towers = TextTowers(store, self.home)
-        self._models = Fresh[pl.DataFrame](lambda _: store.frame(MODELS))
+        self.text_towers = TextTowers(store, self.home, load_backbone)
         self._derived = DerivedValues(store, patience)
+        self._models = Fresh(self._load_models)
 
     @classmethod
     def open(cls, address: str, *, home: Path | None = None, token: str = "", patience: float = 0.0) -> Self:
@@ -132,7 +149,7 @@ class Atlas:
         config_sha256, label_backbone, dim, has_text, n_train, n_test, n_voxels (fitted), n_dropped, n_significant,
         tested (whether significance is known), state (of the last run), finished, recorded_at.
         """
-        return self._models.get(self.generation())[0]
+        return self._models.get(self.generation())[0].frame
 
     def model(self, model_id: str | None = None) -> Model:
         """A model, to be asked. It stays valid while the atlas grows, and its counts are those of now.
@@ -143,11 +160,8 @@ class Atlas:
         Raises:
             NotFoundError: no such model; the message lists those that there are.
         """
-        row = find_row(self.models(), model_id, self.store.address)
-        # Two atlases of one home may hold models of one name.
-        indexes = self.home / "indexes" / hashlib.sha256(self.store.address.encode()).hexdigest()[:12]
-        tables = ModelTables(ModelRow(**row), self._derived, indexes)
-        return Model(**row, tables=tables, text_towers=self.text_towers)
+        models = self._models.get(self.generation())[0].by_id
+        return models[full_id(list(models), model_id, self.store.address)]
 
     def runs(self) -> pl.DataFrame:
         """What became of each ingest, the latest first: the last row of the `run` table for each run."""
@@ -188,6 +202,20 @@ class Atlas:
             right = (voxels["hemisphere"] == "right").to_numpy()
             cells, n_cells = voxels["vertex"].to_numpy().astype(np.int64) + right * shape[0], sum(shape)
         return Volume(subject, voxels["voxel"].to_numpy().astype(np.int32), cells, n_cells)
+
+    def _load_models(self, _: "_Models | None") -> "_Models":
+        # Two atlases of one home may hold models of one name.
+        indexes = self.home / "indexes" / hashlib.sha256(self.store.address.encode()).hexdigest()[:12]
+        frame = self.store.frame(MODELS)
+        by_id = {
+            row["model_id"]: Model(
+                **row,
+                tables=ModelTables(ModelRow(**row), self._derived, indexes),
+                text_towers=self.text_towers,
+            )
+            for row in frame.iter_rows(named=True)
+        }
+        return _Models(frame, by_id)
 
     def _subject(self, subject_id: str) -> Mapping[str, Any]:
         rows = self.store.arrow("SELECT * FROM subject ORDER BY subject_id").to_pylist()

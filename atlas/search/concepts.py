@@ -10,7 +10,6 @@ import numpy as np
 
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
-from ..backbones import load
 from ..backbones.interface import Backbone, Floats, Image
 from ..store.store import Store
 from .tables.model_row import ModelRow
@@ -52,7 +51,7 @@ def parse_concept(concept: str) -> list[Term]:
 class TextTowers:
     """The backbones that concepts and pictures are embedded by; each is loaded when it is first needed, once."""
 
-    def __init__(self, store: Store, home: Path, loader: Callable[..., Backbone] = load) -> None:
+    def __init__(self, store: Store, home: Path, loader: Callable[..., Backbone]) -> None:
         self._store, self._home, self._loader = store, home, loader
         self._loaded: dict[str, Backbone] = {}
         self._lock = threading.Lock()

@@ -30,7 +30,6 @@ from toy_atlas import (
 
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.tables import label_id
 
@@ -102,9 +101,7 @@ def toy() -> Toy:
 def atlas(store: Store, tmp_path: Path, toy: Toy) -> Atlas:
     """Subject simulated/S1 with 120 voxels and model simulated/S1/toy/aaaaaa."""
     fill_first(store)
-    opened = Atlas(store, home=tmp_path / "home")
-    opened.text_towers = TextTowers(store, tmp_path, lambda name, home: toy)
-    return opened
+    return Atlas(store, home=tmp_path / "home", load_backbone=lambda name, home: toy)
 
 
 def fill_first(store: Store) -> None:
@@ -189,8 +186,7 @@ def written_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Store.open(str(folder / "atlas.duckdb")) as store:
         fill_first(store)
         fill_second(store)
-        atlas = Atlas(store, home=folder)
-        atlas.text_towers = TextTowers(store, folder, lambda name, home: Toy())
+        atlas = Atlas(store, home=folder, load_backbone=lambda name, home: Toy())
         return export(atlas, folder / "release", concepts=["cake", "cake - face"], affine_of=lambda _: AFFINE)
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import polars as pl
-
 from ....schemas.errors import NotFoundError
 
 MODELS = """
@@ -79,26 +77,23 @@ class ModelRow:
         return parsed
 
 
-def find_row(models: pl.DataFrame, model_id: str | None, address: str) -> Mapping[str, Any]:
-    """The row of `Atlas.models` that is meant.
+def full_id(ids: Sequence[str], model_id: str | None, address: str) -> str:
+    """The id of the model that is meant.
 
     Args:
-        models: all of them.
+        ids: those of all models, as `Atlas.models` orders them.
         model_id: the id, or its beginning or end where only one model has it; None for the newest finished model.
         address: of the atlas, for the message.
 
     Raises:
         NotFoundError: no such model; the message lists those that there are.
     """
-    ids: list[str] = models["model_id"].to_list()
     if not ids:
         raise NotFoundError(f"{address} holds no model yet; `voxel-atlas ingest` makes one.")
-    if model_id is None:
-        return models.row(0, named=True)
-    matching = [known for known in ids if known == model_id] or [
-        known for known in ids if model_id and (known.startswith(model_id) or known.endswith(model_id))
-    ]
+    if model_id is None or model_id in ids:
+        return model_id or ids[0]
+    matching = [known for known in ids if model_id and (known.startswith(model_id) or known.endswith(model_id))]
     if len(matching) != 1:
         problem = "no model" if not matching else "more than one model"
         raise NotFoundError(f"There is {problem} {model_id!r}; there are {', '.join(matching or ids)}.")
-    return models.row(ids.index(matching[0]), named=True)
+    return matching[0]

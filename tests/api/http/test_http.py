@@ -16,7 +16,6 @@ from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.responses import Content
 from voxel_atlas.api.http.thread_pools import Workers
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.search.readouts import IndexedVoxels
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -278,9 +277,11 @@ def test_a_server_is_ready_before_its_text_towers_are_and_answers_for_labels(
     atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    towers = TextTowers(atlas.store, atlas.home, lambda name, home: gate.wait(20) and atlas.text_towers.backbone(name))
-    waiting = Atlas(atlas.store, home=atlas.home)
-    waiting.text_towers = towers
+    waiting = Atlas(
+        atlas.store,
+        home=atlas.home,
+        load_backbone=lambda name, home: gate.wait(20) and atlas.text_towers.backbone(name),
+    )
     with serve(create_app(waiting, settings, load=surfaces)) as own:
         while own.client.get("/readyz").status_code == 503:
             time.sleep(0.02)

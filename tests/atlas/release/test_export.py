@@ -24,10 +24,10 @@ from toy_atlas import (
     subject_rows,
 )
 
+from voxel_atlas.atlas.backbones.interface import Backbone
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.verify import problems
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError
 from voxel_atlas.schemas.tables import DDL, table_schemas
@@ -193,11 +193,12 @@ def test_an_export_of_one_model_holds_nothing_of_others(both: Atlas, tmp_path: P
 
 
 def test_an_export_that_fails_leaves_nothing(both: Atlas, tmp_path: Path) -> None:
-    both.text_towers = TextTowers(
-        both.store, tmp_path, lambda name, home: (_ for _ in ()).throw(NotFoundError("no tower"))
-    )
+    def refuse(name: str, home: Path) -> Backbone:
+        raise NotFoundError("no tower")
+
+    towerless = Atlas(both.store, home=tmp_path, load_backbone=refuse)
     with pytest.raises(NotFoundError, match="no tower"):
-        export(both, tmp_path / "out" / "release", concepts=["unheard"])
+        export(towerless, tmp_path / "out" / "release", concepts=["unheard"])
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -20,7 +20,6 @@ from toy_atlas import (
 )
 
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.store.store import Store
 
 MODEL = "simulated/S1/toy/aaaaaa"
@@ -40,8 +39,7 @@ def test_a_committed_batch_is_found_by_the_next_question(atlas: Atlas) -> None:
 
 
 def test_a_model_that_is_still_fitted_answers_with_what_is_there(store: Store, tmp_path: Path, toy: Toy) -> None:
-    atlas = Atlas(store, home=tmp_path)
-    atlas.text_towers = TextTowers(store, tmp_path, lambda name, home: toy)
+    atlas = Atlas(store, home=tmp_path, load_backbone=lambda name, home: toy)
     rows = model_rows("s/m/1", "s", random_weights(30))
     put(store, subject_rows("s", 30), {"model": rows["model"]}, run_rows("s/m/1", "started"), key="model")
     assert atlas.model().similar("cake").total == 0
@@ -87,7 +85,6 @@ def test_questions_go_on_in_threads_while_batches_come(atlas: Atlas) -> None:
 
 def test_patience_answers_from_before_and_then_from_now(atlas: Atlas, tmp_path: Path) -> None:
     patient = Atlas(atlas.store, home=tmp_path, patience=1)
-    patient.text_towers = atlas.text_towers
     assert patient.model().similar("cake", significant=False).total == 120
     rows = model_rows(MODEL, "simulated/S1", random_weights(130))
     put(atlas.store, {"encoding": rows["encoding"][120:]}, key="more")
@@ -128,7 +125,6 @@ def test_a_growing_model_is_as_one_that_was_read_at_once(any_store: Store, tmp_p
     first = {"encoding": rows["encoding"][:120], "model": rows["model"]}
     put(any_store, subject_rows("simulated/S1", 120), first, words_rows(), run_rows(MODEL), key="first")
     growing, whole = (Atlas(any_store, home=tmp_path / name) for name in ("growing", "whole"))
-    growing.text_towers = whole.text_towers = TextTowers(any_store, tmp_path, lambda name, home: toy)
     for start, stop in ((300, 350), (350, 400), (120, 300)):
         growing.model().similar("cake", significant=False)
         put(any_store, {"encoding": rows["encoding"][start:stop]}, key=str(start))

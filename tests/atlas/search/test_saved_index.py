@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, words_rows
 
-from voxel_atlas.atlas.search import readouts
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex, unit
 from voxel_atlas.atlas.store.store import Store
@@ -116,12 +115,11 @@ def test_saving_removes_what_was_kept_in_formats_before(index: VectorIndex, tmp_
 def test_an_atlas_keeps_its_index_and_loads_it_at_the_next_start(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
     first = atlas.model().similar("cake", significant=False)
     again = Atlas(atlas.store, home=atlas.home)
-    again.text_towers = atlas.text_towers
 
     def refuse(*_: object) -> None:
         raise AssertionError("the index was built anew")
 
-    monkeypatch.setattr(readouts._Vectors, "read", refuse)
+    monkeypatch.setattr(atlas.store, "keyed_vectors", refuse)
     assert again.model().similar("cake", significant=False).frame.equals(first.frame)
 
 
@@ -131,7 +129,6 @@ def test_an_index_with_a_flipped_bit_is_made_again_and_answers_as_before(atlas: 
     whole = path.read_bytes()
     path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
     again = Atlas(atlas.store, home=atlas.home)
-    again.text_towers = atlas.text_towers
     assert again.model().similar("cake", significant=False).frame.equals(first.frame)
     assert path.read_bytes() == whole
 
@@ -141,10 +138,8 @@ def test_an_index_of_other_rows_is_made_again(atlas: Atlas) -> None:
     rows = model_rows("simulated/S1/toy/aaaaaa", "simulated/S1", random_weights(125))
     put(atlas.store, {"encoding": rows["encoding"][120:]}, key="more")
     again = Atlas(atlas.store, home=atlas.home)
-    again.text_towers = atlas.text_towers
     assert again.model().similar("cake", significant=False).total == 125
     third = Atlas(atlas.store, home=atlas.home)
-    third.text_towers = atlas.text_towers
     assert third.model().similar("cake", significant=False).total == 125
     assert first.total == 120
 
@@ -170,7 +165,6 @@ def test_an_index_that_cannot_be_kept_is_told_and_changes_no_answer(
     expected = atlas.model().similar("cake").frame
     (tmp_path / "file").touch()
     homeless = Atlas(atlas.store, home=tmp_path / "file")
-    homeless.text_towers = atlas.text_towers
     assert homeless.model().similar("cake").frame.equals(expected)
     assert "cannot be kept" in caplog.text
 
