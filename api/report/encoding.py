@@ -11,7 +11,7 @@ from . import figures
 from .analysis.refit import learning_curve, sampled, shuffled_control
 from .analysis.statistics import interval
 from .cortex import bare_map
-from .section import Section, Shown, about_simulated
+from .section import Section, Shown, about_simulated, grouped
 from .study import Study
 
 
@@ -57,16 +57,15 @@ def encoding(study: Study) -> Section:
 def controls(study: Study) -> Section:
     """What the pipeline finds where there is nothing: shuffled responses."""
     section = Section("controls", "Controls")
-    frames = []
-    for model in study.models:
-        with section.may_lack():
-            voxels = _sample(study, model, significant=False)
-            features = study.features(model)
-            frame = shuffled_control(study.evidence(model), features, voxels)
-            frames.append(frame.insert_column(0, pl.Series("model_id", [model.model_id] * frame.height)))
-    if not frames:
+
+    def fitted_again(model: Model) -> pl.DataFrame:
+        voxels = _sample(study, model, significant=False)
+        features = study.features(model)
+        return shuffled_control(study.evidence(model), features, voxels)
+
+    found = section.gather(study.models, fitted_again)
+    if found.is_empty():
         return section
-    found = pl.concat(frames)
     section.tables["control_shuffled_responses"] = found
     counted = found.group_by("model_id", "responses", maintain_order=True).agg(
         pl.len().alias("n"),
@@ -80,15 +79,9 @@ def controls(study: Study) -> Section:
         "images, each voxel's by a permutation of its own. Of the shuffled ones, at most 5 % may have p < 0.05."
     )
     section.shown.append(Shown("Measured and shuffled responses, fitted and tested in the same way.", counted))
-    panels = {
-        str(model_id): {
-            str(kind): rows["r"].to_numpy() for (kind,), rows in part.group_by("responses", maintain_order=True)
-        }
-        for (model_id,), part in found.group_by("model_id", maintain_order=True)
-    }
     section.draw(
         "control_shuffled",
-        figures.histograms(panels, quantity="Pearson r on test images"),
+        figures.histograms(grouped(found, "model_id", "responses", "r"), quantity="Pearson r on test images"),
         "Prediction of measured and of shuffled responses by the same network. n: voxels of the sample.",
     )
     return section
@@ -148,14 +141,9 @@ def _sample(study: Study, model: Model, *, significant: bool) -> NDArray[np.int3
 
 
 def _curves(section: Section, study: Study) -> None:
-    frames = []
-    for model in study.models:
-        with section.may_lack():
-            frame = _curve(study, model)
-            frames.append(frame.insert_column(0, pl.Series("model_id", [model.model_id] * frame.height)))
-    if not frames:
+    found = section.gather(study.models, lambda model: _curve(study, model))
+    if found.is_empty():
         return
-    found = pl.concat(frames)
     section.tables["learning_curve"] = found
     rows = []
     for (model_id, n_train), point in found.group_by("model_id", "n_train", maintain_order=True):

@@ -199,9 +199,7 @@ def ranked_bars(panels: Mapping[str, Sequence[tuple[str, float]]], *, quantity: 
     return figure
 
 
-def points(
-    groups: Sequence[str], series: Mapping[str, Mapping[str, Sequence[float]]], *, quantity: str, one: str
-) -> "Figure":
+def points(groups: Sequence[str], series: Mapping[str, Mapping[str, Floats]], *, quantity: str, one: str) -> "Figure":
     """One point a subject and the mean as a bar, in groups (the paper's Fig. 5).
 
     Args:
@@ -216,7 +214,7 @@ def points(
         for place, (name, values) in enumerate(series.items()):
             colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
             at = np.arange(len(groups)) - 0.4 + step * (place + 0.5)
-            found = [np.asarray(values.get(group, ()), float) for group in groups]
+            found = [values.get(group, np.empty(0)) for group in groups]
             means = [part.mean() if len(part) else np.nan for part in found]
             axis.bar(at, means, step * 0.85, color=colour, alpha=0.45, label=name)
             for x, part in zip(at, found, strict=True):

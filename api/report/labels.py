@@ -6,11 +6,12 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from ...atlas.search.model import Model
 from ...schemas.errors import NotFoundError
 from . import figures
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
 from .analysis.statistics import FEWEST_PAIRS, holm, paired_tests
-from .section import Section, Shown
+from .section import Section, Shown, grouped
 from .study import Study
 
 EVERYWHERE = "all"
@@ -31,23 +32,17 @@ ABOUT_TESTS = (
 def figure_2(study: Study) -> Section:
     """How near the first label of each voxel is to its weights, per region and method."""
     section = Section("fig2", "Labels and weights (Fig. 2)")
-    frames = []
-    for model in study.models:
-        with section.may_lack():
-            study.methods(model)
-            for readout in READOUTS:
-                found = label_cosines(study.atlas, model, readout)
-                frames.append(
-                    found.select(
-                        pl.lit(model.model_id).alias("model_id"),
-                        pl.lit(model.subject_id).alias("subject_id"),
-                        pl.lit(readout).alias("readout"),
-                        pl.all(),
-                    )
-                )
-    if not frames:
+
+    def cosines_of(model: Model) -> pl.DataFrame:
+        study.methods(model)
+        return pl.concat(
+            label_cosines(study.atlas, model, readout).select(pl.lit(readout).alias("readout"), pl.all())
+            for readout in READOUTS
+        )
+
+    cosines = section.gather(study.models, cosines_of, by=("model_id", "subject_id"))
+    if cosines.is_empty():
         return section
-    cosines = pl.concat(frames)
     section.tables["fig2_cosines"] = cosines
     section.paragraphs.append(
         "The cosine of each voxel's first label with its ridge weights (the paper's measure) and with its pattern "
@@ -137,21 +132,20 @@ def figure_3(study: Study) -> Section:
 def meanings(study: Study) -> Section:
     """How many labels voxels need, how even they are, and what regions share."""
     section = Section("meanings", "How many meanings a voxel has")
-    frames = []
-    for model in study.models:
-        with section.may_lack():
-            # A method at a time: all labels of all voxels are the atlas's longest table.
-            for method in study.methods(model):
-                scores = study.atlas.store.frame(
-                    "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?",
-                    [model.model_id, method],
-                )
-                named = {"model_id": model.model_id, "subject_id": model.subject_id, "method": method}
-                constants = [pl.lit(value).alias(name) for name, value in named.items()]
-                frames.append(label_spread(scores).select(*constants, pl.all()))
-    if not frames:
+
+    def spread_of(model: Model) -> pl.DataFrame:
+        # A method at a time: all labels of all voxels are the atlas's longest table.
+        sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
+        return pl.concat(
+            label_spread(study.atlas.store.frame(sql, [model.model_id, method])).select(
+                pl.lit(method).alias("method"), pl.all()
+            )
+            for method in study.methods(model)
+        )
+
+    spread = section.gather(study.models, spread_of, by=("model_id", "subject_id"))
+    if spread.is_empty():
         return section
-    spread = pl.concat(frames)
     section.tables["meanings"] = spread
     by_region = _in_regions(spread, study.members)
     summary = by_region.group_by("model_id", "method", "roi", maintain_order=True).agg(
@@ -169,15 +163,9 @@ def meanings(study: Study) -> Section:
     )
     section.shown.append(Shown("Labels per voxel, by region. n: labelled voxels.", summary))
     for column, quantity in (("needed", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
-        groups = {
-            str(roi): {
-                str(method): part[column].to_numpy() for (method,), part in rows.group_by("method", maintain_order=True)
-            }
-            for (roi,), rows in by_region.group_by("roi", maintain_order=True)
-        }
         section.draw(
             f"meanings_{column}",
-            figures.boxes(groups, quantity=quantity),
+            figures.boxes(grouped(by_region, "roi", "method", column), quantity=quantity),
             f"{quantity[0].upper()}{quantity[1:]}, per region; boxes as in Fig. 2, of {_subjects(study)}.",
         )
     with section.may_lack():

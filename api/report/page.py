@@ -3,7 +3,6 @@
 import base64
 import datetime
 import math
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...schemas.errors import BadInputError, StoreError
+from ...schemas.errors import BadInputError
+from ...schemas.files import explained_os_errors, temporary_beside
 from .section import Section
 
 PAGE = "index.html"
@@ -110,14 +110,9 @@ def _replaced(out: Path) -> Iterator[Path]:
     out = out.expanduser().absolute()
     if out.exists() and not (out.is_dir() and ((out / PAGE).exists() or not any(out.iterdir()))):
         raise BadInputError(f"{out} is there and is no report; give a folder that is not there.")
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.mkdir(parents=True)
+    with explained_os_errors(f"{out} cannot be written", "choose another folder"), temporary_beside(out) as temporary:
+        temporary.mkdir()
         yield temporary
         if out.exists():
             shutil.rmtree(out)
         temporary.rename(out)
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written: {error.strerror or error}; choose another folder.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

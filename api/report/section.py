@@ -1,11 +1,13 @@
 """What a report is made of: sections with figures, tables that are shown, and the tables behind them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ...atlas.search.model import Model
 from ...schemas.errors import AtlasError
@@ -58,6 +60,30 @@ class Section:
             sentence = str(error)
             if sentence not in self.absent:
                 self.absent.append(sentence)
+
+    def gather(
+        self, models: Iterable[Model], rows: Callable[[Model], pl.DataFrame], *, by: Sequence[str] = ("model_id",)
+    ) -> pl.DataFrame:
+        """Rows of each model that lacks nothing for them, below each other; empty where all lack something.
+
+        Args:
+            models: the models, in their order.
+            rows: makes those of one.
+            by: attributes of the model that become the first columns.
+        """
+        frames = []
+        for model in models:
+            with self.may_lack():
+                frames.append(rows(model).select(*(pl.lit(getattr(model, name)).alias(name) for name in by), pl.all()))
+        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
+
+
+def grouped(frame: pl.DataFrame, outer: str, inner: str, column: str) -> dict[str, dict[str, NDArray[np.floating]]]:
+    """Value of `outer` → value of `inner` → the rows' values in `column`, as figures take them; in the rows' order."""
+    return {
+        str(name): {str(part): rows[column].to_numpy() for (part,), rows in whole.group_by(inner, maintain_order=True)}
+        for (name,), whole in frame.group_by(outer, maintain_order=True)
+    }
 
 
 def about_simulated(model: Model) -> str:

@@ -8,7 +8,7 @@ from . import figures
 from .analysis.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
 from .labels import ABOUT_TESTS
 from .page import write
-from .section import Section, Shown
+from .section import Section, Shown, grouped
 
 
 def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, command: str) -> None:
@@ -35,13 +35,10 @@ def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, 
         n = len(comparison.subjects)
         section.absent.append(f"An interval over subjects needs {FEWEST_SUBJECTS} of them; the two have {n} in common.")
     for number, ((quantity,), part) in enumerate(comparison.voxels.group_by("quantity", maintain_order=True), 1):
-        groups = {
-            str(subject): {a: rows["a"].to_numpy(), b: rows["b"].to_numpy()}
-            for (subject,), rows in part.group_by("subject_id", maintain_order=True)
-        }
+        sides = part.unpivot(["a", "b"], index="subject_id").with_columns(pl.col("variable").replace({"a": a, "b": b}))
         section.draw(
             f"comparison_{number}",
-            figures.boxes(groups, quantity=str(quantity), group="subject"),
+            figures.boxes(grouped(sides, "subject_id", "variable", "value"), quantity=str(quantity), group="subject"),
             f"{quantity}: quartiles over the voxels that both have, whiskers: 5th and 95th percentile. Below each "
             "subject its voxels.",
         )

@@ -13,7 +13,7 @@ from .analysis.measured_truth import localiser_truth, response_truth, shown_by
 from .analysis.recovery import concept_recovery, planted
 from .analysis.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
 from .labels import ABOUT_TESTS, TEST_COLUMNS
-from .section import Section, Shown
+from .section import Section, Shown, grouped
 from .study import Study
 
 WEIGHTS = "weights"
@@ -24,13 +24,9 @@ _KEYS = ("model_id", "subject_id", "category", "voxel", "truth")
 def figure_5(study: Study) -> Section:
     """How far maps of categories agree with measured responses to them."""
     section = Section("fig5", "Concept maps and ground truth (Fig. 5)")
-    frames = []
-    for model in study.models:
-        with section.may_lack():
-            frames.append(_with_truth(section, study, model))
-    if not frames:
+    maps = section.gather(study.models, lambda model: _with_truth(section, study, model), by=("model_id", "subject_id"))
+    if maps.is_empty():
         return section
-    maps = pl.concat(frames, how="diagonal")
     section.tables["fig5_maps"] = maps
     found, differences = correlated(maps)
     section.tables["fig5_correlations"] = found
@@ -42,19 +38,12 @@ def figure_5(study: Study) -> Section:
             found.drop("subject_id"),
         )
     )
-    series = {
-        str(method): {
-            str(category): part["pearson"].to_list()
-            for (category,), part in rows.group_by("category", maintain_order=True)
-        }
-        for (method,), rows in found.group_by("method", maintain_order=True)
-    }
     n_voxels = found.group_by("subject_id", maintain_order=True).agg(pl.col("n").max())["n"]
     section.draw(
         "fig5",
         figures.points(
             found["category"].unique(maintain_order=True).to_list(),
-            series,
+            grouped(found, "method", "category", "pearson"),
             quantity="Pearson r over voxels",
             one="category",
         ),
@@ -74,22 +63,21 @@ def figure_5(study: Study) -> Section:
 def recovery(study: Study) -> Section:
     """What is found of what was planted."""
     section = Section("recovery", "Recovery of what was planted")
-    frames = []
-    for model in study.models:
-        with section.may_lack():
-            tuned = planted(study.atlas, model.subject_id)
-            categories = study.options.categories or tuple(tuned["category"].unique().sort())
-            maps = pl.concat(
-                _maps(study, model, category)
-                .unpivot(index="voxel", variable_name="method", value_name="similarity")
-                .with_columns(pl.lit(category).alias("category"))
-                for category in categories
-            )
-            found = concept_recovery(maps, tuned)
-            frames.append(found.select(pl.lit(model.model_id).alias("model_id"), pl.all()))
-    if not frames:
+
+    def recovered(model: Model) -> pl.DataFrame:
+        tuned = planted(study.atlas, model.subject_id)
+        categories = study.options.categories or tuple(tuned["category"].unique().sort())
+        maps = pl.concat(
+            _maps(study, model, category)
+            .unpivot(index="voxel", variable_name="method", value_name="similarity")
+            .with_columns(pl.lit(category).alias("category"))
+            for category in categories
+        )
+        return concept_recovery(maps, tuned)
+
+    found = section.gather(study.models, recovered)
+    if found.is_empty():
         return section
-    found = pl.concat(frames)
     section.tables["recovery"] = found
     section.paragraphs.append(
         "Area under the ROC curve: the chance that a voxel that was planted with the category scores above one that "
@@ -98,14 +86,9 @@ def recovery(study: Study) -> Section:
     section.shown.append(Shown("Recovery of planted categories, over labelled voxels.", found))
     # As in Fig. 5, so that a method has one colour in both.
     in_order = found.sort(pl.col("method") != WEIGHTS, maintain_order=True)
-    series = {
-        str(method): {str(c): rows["auc"].to_list() for (c,), rows in part.group_by("category", maintain_order=True)}
-        for (method,), part in in_order.group_by("method", maintain_order=True)
-    }
-    control = found.filter(pl.col("method") == found["method"][0])
-    series["shuffled planting"] = {
-        str(c): rows["auc_shuffled"].to_list() for (c,), rows in control.group_by("category", maintain_order=True)
-    }
+    series = grouped(in_order, "method", "category", "auc")
+    control = found.filter(pl.col("method") == found["method"][0]).with_columns(method=pl.lit("shuffled planting"))
+    series |= grouped(control, "method", "category", "auc_shuffled")
     section.draw(
         "recovery",
         figures.points(found["category"].unique(maintain_order=True).to_list(), series, quantity="AUC", one="category"),
@@ -179,13 +162,7 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
         if not study.options.categories or category in study.options.categories:
             maps = _maps(study, model, str(category)).join(true.select("voxel", "truth"), on="voxel")
             parts.append(
-                maps.select(
-                    pl.lit(model.model_id).alias("model_id"),
-                    pl.lit(model.subject_id).alias("subject_id"),
-                    pl.lit(category).alias("category"),
-                    *("voxel", "truth"),
-                    pl.exclude("voxel", "truth"),
-                )
+                maps.select(pl.lit(category).alias("category"), "voxel", "truth", pl.exclude("voxel", "truth"))
             )
     if not parts:
         raise BadInputError("None of the categories asked for has a ground truth.")

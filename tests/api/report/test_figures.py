@@ -50,7 +50,7 @@ DRAWN: dict[str, Callable[[], Figure]] = {
     ),
     "points": lambda: figures.points(
         ["body", "face", "food", "place", "word"],
-        {m: {c: RNG.uniform(-0.2, 0.9, 8).tolist() for c in ("body", "face", "food", "place")} for m in METHODS},
+        {m: {c: RNG.uniform(-0.2, 0.9, 8) for c in ("body", "face", "food", "place")} for m in METHODS},
         quantity="Pearson r over voxels",
         one="category",
     ),
