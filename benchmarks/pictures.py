@@ -8,6 +8,7 @@ and with --quick, it is left out.
 """
 
 import argparse
+import gzip
 import io
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import figures
-from voxel_atlas.api.maps import page_geometry as page
+from voxel_atlas.api.maps import page_geometry
+from voxel_atlas.api.maps.subject_cortex import SubjectCortex
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.viz.render import png, vector
 from voxel_atlas.viz.render.colormaps import Scale, fit_scale
@@ -62,7 +64,9 @@ def main() -> None:
         svg_s, svg = figures.timed(lambda: vector.render(full, pixels, "svg"), 3)
         view = surface.view(WIDTH)
         inflated_s, _ = figures.timed(lambda: png.render(scaled(some, **text), view), 5)
-        page_bytes = len(page.pixel_map_bytes(surface, WIDTH, np.flatnonzero(visual)))
+        page_bytes = len(
+            gzip.compress(page_geometry.pixel_map(SubjectCortex("S1", surface, np.flatnonzero(visual), {}), WIDTH), 6)
+        )
         pycortex_s, agreement = _against_pycortex(surface, cache, values)
         thick_s, thick_agreement = _against_pycortex(surface, cache, values, depths=32)
 

@@ -143,7 +143,7 @@ def _affine(settings: "Settings", subject: Mapping[str, Any]) -> "NDArray[np.flo
     import numpy as np
 
     from ...viz.surfaces.surface import load_surface
-    from ..maps.cortex_places import SURFACES
+    from ..maps.subject_cortex import SURFACES
 
     name, transform = subject["surface"], subject["transform"]
     if not name or not transform:

@@ -12,7 +12,7 @@ from ...ingest.simulated.planting import Cortex
 from ...ingest.simulated.subject import N_SCENES, N_VOXELS, WORLD, Simulated, save_world
 from ...schemas.config import IngestConfig, Settings
 from ...viz.surfaces.surface import load_surface, regions
-from ..maps.cortex_places import PAGE_WIDTH, SURFACES
+from ..maps.subject_cortex import PAGE_WIDTH, SURFACES
 
 SURFACE, TRANSFORM = "S1", "fullhead"
 

@@ -58,34 +58,35 @@ def flatmap(
         significant: Show only significant voxels.
     """
     from ...viz.surfaces.surface import load_surface
-    from ..maps.cortex_places import SURFACES, Places
-    from ..maps.drawing import Look, draw, on_cells, own_map
+    from ..maps.rendering import RenderOptions, render, user_picture
+    from ..maps.subject_cortex import SURFACES, CortexCache
     from ..maps.top_labels import colour_map
     from ..maps.value_maps import MapRequest, value_map
 
     if sum(map(bool, (concept, metric, label, label_colours, own))) != 1:
         raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
     views = None if not view else () if view == ["all"] else tuple(view)
-    look = Look(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
+    options = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
     settings = settings_of(atlas)
     lo, hi = limits or (None, None)
     if own and surface:
         drawn_on = load_surface(surface, transform, settings.home / SURFACES, settings.cortex_filestore)
-        picture = draw(own_map(own, drawn_on, colormap or "auto", lo, hi), drawn_on, look)
+        drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
+        file = render(drawn, drawn_on, options)
     else:
         with open_atlas(atlas) as opened:
-            place = Places(opened, settings).of_model(model)
+            cortex = CortexCache(opened, settings).of(opened.model(model).subject_id)
             if own:
-                cells = own_map(own, place.surface, colormap or "auto", lo, hi)
+                drawn = user_picture(own, cortex.surface, colormap or "auto", lo, hi)
             elif label_colours:
                 coloured = colour_map(opened, model, settings.home)
                 say(f"trustworthiness of the colours: {coloured.colours.trustworthiness:.3f}")
-                cells = on_cells(coloured, place)
+                drawn = coloured.picture(cortex)
             else:
                 request = MapRequest(concept, metric, label, model, by, None, colormap, lo, hi, significant, opacity)
-                cells = on_cells(value_map(opened, request), place)
-            picture = draw(cells, place.surface, look, place)
-    output.write(out, picture, width=width)
+                drawn = value_map(opened, request).picture(cortex)
+            file = render(drawn, cortex.surface, options, cortex)
+    output.write(out, file, width=width)
 
 
 @surfaces.command
@@ -98,7 +99,7 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
         gifti: KIND=LEFT.surf.gii,RIGHT.surf.gii for each of wm, pia, inflated and flat; fs_LR for one.
     """
     from ...viz.surfaces import surface_import
-    from ..maps.cortex_places import SURFACES
+    from ..maps.subject_cortex import SURFACES
 
     if (freesurfer is None) == (not gifti):
         raise BadInputError("Give either --freesurfer FOLDER or --gifti KIND=LEFT,RIGHT to say what is imported.")

@@ -17,7 +17,7 @@ from .request_context import Info
 from .types.comparisons import CompareResult, PredictResult, compare, predict
 from .types.enums import By, Method, Metric, PictureFormat, Readout
 from .types.fields import field
-from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, look
+from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
 from .types.voxels import First, Voxel, VoxelConnection, one_voxel
@@ -320,7 +320,8 @@ class Query:
             alpha=opacity.value if opacity else None,
         )
         shown = value_map(info.context.atlas, request)
-        return Flatmap.of(shown, info.context.pictures.ask(shown, look(width, format, rois, views, focus, mark)))
+        options = render_options(width, format, rois, views, focus, mark)
+        return Flatmap.of(shown, info.context.pictures.address(shown, options))
 
     @field("Every voxel in the colour of its first label: near in meaning, near in colour (figure 4 of the paper).")
     def label_colours(
@@ -341,9 +342,9 @@ class Query:
     ) -> LabelColours:
         """A picture of labels. The first one of a model takes about a minute."""
         # First, since what cannot be drawn need not be worked out.
-        looked = look(width, format, rois, views, focus, mark)
+        options = render_options(width, format, rois, views, focus, mark)
         shown = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
-        return LabelColours.of(shown, info.context.pictures.ask(shown, looked))
+        return LabelColours.of(shown, info.context.pictures.address(shown, options))
 
     @field("The ingests, the latest first.")
     def runs(self, info: Info, first: First = 20) -> list[Run]:

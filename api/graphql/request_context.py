@@ -7,7 +7,7 @@ import strawberry
 from starlette.requests import HTTPConnection
 
 from ...atlas.search.atlas import Atlas
-from ..maps.pictures import Pictures
+from ..maps.picture_cache import PictureCache
 from .loaders import Loaders
 from .watch import Watch
 
@@ -17,7 +17,7 @@ class Context:
     """Lives for one HTTP request or one socket. Resolvers run in a worker thread and may call the atlas directly."""
 
     atlas: Atlas
-    pictures: Pictures
+    pictures: PictureCache
     request: HTTPConnection
     loaders: Loaders
     watch: Watch

@@ -4,11 +4,13 @@ import asyncio
 import functools
 import logging
 import math
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray  # noqa: TC002  used in an annotation that is read at run time
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,10 +25,12 @@ from ...schemas.config import Settings
 from ...schemas.errors import AtlasError, BadInputError
 from ...viz.render.colormaps import colours
 from ...viz.surfaces.surface import load_surface
-from ..maps.cortex_places import LoadSurface, Places
-from ..maps.outlines import outlines
+from ..maps import packed_arrays, page_geometry
+from ..maps.packed_arrays import pack
+from ..maps.picture_cache import PictureCache
 from ..maps.picture_files import PictureFiles
-from ..maps.pictures import Pictures
+from ..maps.rendering import MEDIA_TYPES
+from ..maps.subject_cortex import CortexCache, LoadSurface
 from ..maps.thumbnails import thumbnail
 from ..maps.top_labels import colour_map, top_labels
 from ..maps.value_maps import MapRequest, value_map
@@ -38,13 +42,15 @@ from .access.tokens import Tokens
 from .assets import Assets
 from .frames import Frames
 from .graphql_endpoint import Endpoint
-from .responses import Content, error_response, failure, pack
+from .responses import IMMUTABLE, Content, error_response, failure
 from .telemetry import Metrics, Observer
 from .thread_pools import Workers
 
 QUERY_THREADS, WAITING_QUERIES = min(4, max(2, n_cores())), 200
 """Python runs in one thread at a time: more of them than cores only take it from each other."""
 PICTURE_THREADS, WAITING_PICTURES = 2, 30
+KEPT_BYTES = 128 * 2**20
+"""Rendered pictures, pixel maps and meshes that are held in memory."""
 AGAIN_S = 1.0
 """Seconds between attempts to load an atlas that does not answer."""
 
@@ -62,10 +68,15 @@ Door = Callable[[Request], Awaitable[Response]]
 class Doors:
     """Everything that is not GraphQL. A door's work runs in a thread; the event loop only hands it over."""
 
-    def __init__(self, atlas: Atlas, places: Places, pictures: Pictures, assets: Assets, metrics: Metrics) -> None:
-        self.atlas, self.places, self.pictures, self.assets, self.metrics = atlas, places, pictures, assets, metrics
+    def __init__(
+        self, atlas: Atlas, cortices: CortexCache, pictures: PictureCache, assets: Assets, metrics: Metrics
+    ) -> None:
+        self.atlas, self.cortices, self.pictures, self.assets, self.metrics = atlas, cortices, pictures, assets, metrics
         self.queries = Workers("queries", QUERY_THREADS, WAITING_QUERIES)
         self.drawing = Workers("pictures", PICTURE_THREADS, WAITING_PICTURES)
+        # One that alone is larger than all that may be kept counts as all.
+        self._kept: LRUCache[str, Content] = LRUCache(KEPT_BYTES, lambda content: min(content.nbytes, KEPT_BYTES))
+        self._lock = threading.Lock()
         self.warm = False
         """Whether what is derived from the database is loaded."""
         self.reads_words = False
@@ -81,28 +92,56 @@ class Doors:
 
     def flatmap(self, request: Request) -> Content:
         """A picture by its hash."""
-        return self.pictures.fetch(request.path_params["sha256"], request.path_params["suffix"])
+        sha256, suffix = (str(request.path_params[name]) for name in ("sha256", "suffix"))
+
+        def drawn() -> Content:
+            body = self.pictures.fetch(sha256, suffix)
+            return Content(body, MEDIA_TYPES[suffix], IMMUTABLE, compressible=suffix == "svg")
+
+        return self._prepared(f"{sha256}.{suffix}", drawn)
 
     def pixel_map(self, request: Request) -> Content:
         """Which voxel each pixel of a subject's flat map shows."""
-        return self.places.of_subject(request.path_params["subject"]).page_map
+        return self._pixel_map(request.path_params["subject"])
+
+    def _pixel_map(self, subject_id: str) -> Content:
+        cortex = self.cortices.of(subject_id)
+        return self._prepared(
+            f"{subject_id} flat", lambda: Content(page_geometry.pixel_map(cortex), packed_arrays.MEDIA_TYPE)
+        )
 
     def mesh(self, request: Request) -> Content:
         """A subject's surface in 3-D, and which voxel each of its vertices shows."""
-        return self.places.of_subject(request.path_params["subject"]).mesh(request.path_params["kind"])
+        subject_id, kind = (request.path_params[name] for name in ("subject", "kind"))
+        cortex = self.cortices.of(subject_id)
+        return self._prepared(
+            f"{subject_id} mesh {kind}", lambda: Content(page_geometry.mesh(cortex, kind), packed_arrays.MEDIA_TYPE)
+        )
 
     def outlines(self, request: Request) -> Content:
         """A subject's ROIs: paths, places of their names, voxels."""
-        return outlines(self.atlas, self.places.of_subject(request.path_params["subject"]))
+        regions = page_geometry.regions(self.atlas, self.cortices.of(request.path_params["subject"]))
+        return Content(regions, "application/json").prepare()
 
     def stimulus(self, request: Request) -> Content:
         """An image that subjects saw, made small."""
-        return thumbnail(self.atlas, request.path_params["stimulus"], request.query_params.get("box", ""))
+        picture = thumbnail(self.atlas, request.path_params["stimulus"], request.query_params.get("box", ""))
+        return Content(picture, "image/jpeg", IMMUTABLE, compressible=False)
+
+    def _prepared(self, name: str, make: Callable[[], Content]) -> Content:
+        """What stays as it is once it was made, hashed and compressed."""
+        with self._lock:
+            content = self._kept.get(name)
+        if content is None:
+            content = make().prepare()
+            with self._lock:
+                self._kept[name] = content
+        return content
 
     def values(self, request: Request) -> Content:
         """One value per voxel and the colours for them."""
         shown = value_map(self.atlas, map_request(request))
-        place = self.places.of_model(shown.model.model_id)
+        cortex = self.cortices.of(shown.model.subject_id)
         header = {
             "model": shown.model.model_id,
             "subject": shown.model.subject_id,
@@ -116,19 +155,19 @@ class Doors:
             "hi": shown.scale.vmax,
         }
         arrays: dict[str, NDArray[Any]] = {
-            "value": place.by_number(shown.voxels, shown.values),
+            "value": cortex.by_number(shown.voxels, shown.values),
             "colour": colours(shown.scale.colormap).ravel().astype(np.uint8),
         }
         if shown.alpha is not None:
-            arrays["alpha"] = place.by_number(shown.voxels, shown.alpha)
+            arrays["alpha"] = cortex.by_number(shown.voxels, shown.alpha)
         # Floats hardly compress, and compressing them would cost more than sending them.
-        return Content(pack(header, arrays), "application/octet-stream", compressible=False)
+        return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
     def top_labels(self, request: Request) -> Content:
         """The first label of every voxel, as a number in a list of labels; -1 for none."""
         model, method = (request.query_params.get(name) for name in ("model", "method"))
         top = top_labels(self.atlas, model, method)
-        label = np.full(self.places.of_model(top.model.model_id).n_voxels, -1, np.int32)
+        label = np.full(self.cortices.of(top.model.subject_id).n_voxels, -1, np.int32)
         label[top.voxels] = top.label
         header = {
             "model": top.model.model_id,
@@ -137,7 +176,7 @@ class Doors:
             "counts": top.counts,
             "generation": top.generation,
         }
-        return Content(pack(header, {"label": label}), "application/octet-stream").prepare()
+        return Content(pack(header, {"label": label}), packed_arrays.MEDIA_TYPE).prepare()
 
     def label_colours(self, request: Request) -> Content:
         """A colour for each label of `top_labels`, by meaning."""
@@ -151,7 +190,7 @@ class Doors:
             "trustworthiness": trust if math.isfinite(trust) else None,
         }
         rgb = np.rint(shown.colours.of(shown.top.labels) * 255).astype(np.uint8)
-        return Content(pack(header, {"rgb": rgb.ravel()}), "application/octet-stream").prepare()
+        return Content(pack(header, {"rgb": rgb.ravel()}), packed_arrays.MEDIA_TYPE).prepare()
 
     def ready(self, _: Request) -> dict[str, Any] | Response:
         """Whether the database answers, and what is kept in memory belongs to its newest state; raises if not."""
@@ -201,7 +240,7 @@ class Doors:
     def _load_maps(self) -> None:
         for subject_id in self.atlas.subjects()["subject_id"]:
             with suppress(AtlasError):
-                _ = self.places.of_subject(subject_id).page_map
+                self._pixel_map(subject_id)
 
     def _load_indexes(self) -> None:
         for model_id in self.atlas.models()["model_id"]:
@@ -267,9 +306,9 @@ def create_app(
     tokens, rates = Tokens(settings.home, settings.token.get_secret_value()), Rates(settings.rate_limit)
     check_binding(settings, tokens)
     metrics, assets = Metrics(), Assets()
-    places = Places(atlas, settings, load)
+    cortices = CortexCache(atlas, settings, load)
     files = PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6)
-    doors = Doors(atlas, places, Pictures(places, files), assets, metrics)
+    doors = Doors(atlas, cortices, PictureCache(cortices, files), assets, metrics)
     keys = Keys(tokens, atlas.store)
     graphql = Endpoint(atlas, doors.pictures, doors.queries, assets, metrics)
 

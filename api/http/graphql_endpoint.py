@@ -22,7 +22,7 @@ from ..graphql.loaders import Loaders
 from ..graphql.request_context import Context
 from ..graphql.schema import schema
 from ..graphql.watch import Watch
-from ..maps.pictures import Pictures
+from ..maps.picture_cache import PictureCache
 from .assets import BUILD, Assets
 from .responses import error_response, failure
 from .telemetry import Metrics
@@ -41,7 +41,9 @@ INTRODUCTION = timedelta(seconds=10)
 class Endpoint(GraphQL[Context, None]):
     """Executes every query in a worker thread, so that none can hold up the event loop."""
 
-    def __init__(self, atlas: Atlas, pictures: Pictures, workers: Workers, assets: Assets, metrics: Metrics) -> None:
+    def __init__(
+        self, atlas: Atlas, pictures: PictureCache, workers: Workers, assets: Assets, metrics: Metrics
+    ) -> None:
         super().__init__(
             schema,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],

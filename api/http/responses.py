@@ -1,4 +1,4 @@
-"""What every door answers with: one shape for errors, one container for arrays, and cacheable bytes."""
+"""What every door answers with: one shape for errors, and cacheable bytes."""
 
 import gzip
 import hashlib
@@ -6,10 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -46,12 +43,6 @@ class Content:
     media_type: str
     cache_control: str = REVALIDATE
     compressible: bool = True
-    zipped: bytes | None = None
-
-    @classmethod
-    def unzipped(cls, zipped: bytes, media_type: str) -> "Content":
-        """Content that comes compressed already."""
-        return cls(gzip.decompress(zipped), media_type, zipped=zipped).prepare()
 
     @cached_property
     def digest(self) -> str:
@@ -61,7 +52,12 @@ class Content:
     @cached_property
     def compressed(self) -> bytes:
         """The bytes through gzip, the same in every run."""
-        return self.zipped or gzip.compress(self.body, 6, mtime=0)
+        return gzip.compress(self.body, 6, mtime=0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds in memory once it is prepared."""
+        return len(self.body) + (len(self.compressed) if self.compressible else 0)
 
     def prepare(self) -> "Content":
         """Hash and compress now, in the thread that calls."""
@@ -80,20 +76,6 @@ class Content:
         if zipped:
             headers["content-encoding"] = "gzip"
         return Response(self.compressed if zipped else self.body, 200, headers, self.media_type)
-
-
-def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays for the page: the header's length (uint32), the header as JSON, then each array, all little-endian.
-
-    The header's `arrays` says name, dtype and length of each; every part starts at a multiple of 4 bytes.
-    """
-    described = [{"name": name, "dtype": array.dtype.name, "length": int(array.size)} for name, array in arrays.items()]
-    text = json.dumps({**header, "arrays": described}, allow_nan=False).encode()
-    parts = [text + b" " * (-len(text) % 4)]
-    for array in arrays.values():
-        data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-        parts.append(data + b"\0" * (-len(data) % 4))
-    return len(parts[0]).to_bytes(4, "little") + b"".join(parts)
 
 
 def _matches(given: str, etag: str) -> bool:

@@ -1,116 +1,109 @@
-"""What the explorer page paints with: the pixel map, ROI outlines and meshes, small and in fixed binary layouts.
+"""What the explorer page paints with: the pixel map, meshes and regions of a subject, made small."""
 
-All numbers are little-endian. Every answer is gzip with no date in it, so that equal content has equal bytes.
-"""
-
-import gzip
-import struct
+import json
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...schemas.errors import BadInputError
+from ...atlas.search.atlas import Atlas
 from ...viz.render import palette
 from ...viz.render.overlay import label_places
-from ...viz.surfaces.pixel_map import Outlines
-from ...viz.surfaces.surface import Surface
+from .packed_arrays import pack
+from .subject_cortex import PAGE_WIDTH, SubjectCortex
 
 EMPTY, OUTSIDE = -1, -2
-"""In place of a row: cortex that shows no cell that was asked for, and no cortex."""
+"""In place of a voxel: cortex that shows none of the subject's voxels, and no cortex."""
 
 _STEPS = 65535
+_DRAWN = {"source": "drawn", "description": "", "voxels": []}
+"""What is known of a region that is drawn on the surface, and not in the atlas."""
 
 
-def pixel_map_bytes(surface: Surface, width: int, cells: NDArray[np.integer]) -> bytes:
-    """The flat map as rows of the page's own values.
+def pixel_map(cortex: SubjectCortex, width: int = PAGE_WIDTH) -> bytes:
+    """The flat map of the page as packed arrays.
 
-    Layout: uint32 width, height; int32[h · w] row in `cells` of what the pixel shows, or EMPTY or OUTSIDE;
-    uint8[h · w] curvature from sulcus (0) to gyrus (255), in as few steps as the pictures show.
-
-    Args:
-        surface: The subject.
-        width: Pixels.
-        cells: (n,) cells (positions in the volume, or vertices) in the order of the values that the page gets.
+    Header: width, height. Arrays: voxel, int32[h · w], the number of the voxel that each pixel shows, or EMPTY or
+    OUTSIDE; curvature, uint8[h · w] from sulcus (0) to gyrus (255), in as few steps as the pictures show.
 
     Raises:
-        BadInputError: A cell is not on this surface.
         NotFoundError: The subject has no flat map.
     """
-    pixels = surface.pixel_map(width)
-    rows = np.where(pixels.inside, _rows(surface, cells)[pixels.index], OUTSIDE).astype("<i4")
-    header = struct.pack("<II", pixels.width, pixels.height)
+    pixels = cortex.pixels(width)
+    voxel = np.where(pixels.inside, _voxels(cortex)[pixels.index], np.int32(OUTSIDE))
     steps = (palette.shades(pixels.curvature) - palette.FIRST_SHADE) * (255 / (palette.SHADES - 1))
-    return _gzip(header + rows.tobytes() + steps.astype(np.uint8).tobytes())
+    size = {"width": pixels.width, "height": pixels.height}
+    return pack(size, {"voxel": voxel, "curvature": steps.astype(np.uint8)})
 
 
-def outlines_json(outlines: Outlines, shape: tuple[int, int]) -> dict[str, dict[str, list[list[float]]]]:
-    """ROI name → `paths`, each x, y, x, y …, and `names`, the places of its name; fractions of width and height.
+def mesh(cortex: SubjectCortex, kind: str) -> bytes:
+    """One kind of surface of both hemispheres, left vertices first, for a 3-D view, as packed arrays.
 
-    Args:
-        outlines: From `Surface.roi_outlines`.
-        shape: (height, width) of the flat map, so that names do not overlap at about this size.
-    """
-    height, width = shape
-    found: dict[str, dict[str, list[list[float]]]] = {
-        name: {"paths": [np.round(path.astype(float), 5).ravel().tolist() for path in paths], "names": []}
-        for name, paths in outlines.items()
-    }
-    for name, x, y in label_places(outlines, shape, 12 * width / 1024):
-        found[name]["names"].append([round(x / width, 5), round(y / height, 5)])
-    return found
-
-
-def mesh_bytes(surface: Surface, kind: str, cells: NDArray[np.integer]) -> bytes:
-    """One kind of surface of both hemispheres, for a 3-D view.
-
-    Layout: uint32 n_left, n_vertices, n_faces, 0; float32 low[3], step[3] (position = low + step · number, mm: x right,
-    y anterior, z superior); uint16[n_vertices · 3] positions; uint8[n_vertices] curvature, then zeros up to a multiple
-    of 4; int32[n_vertices] row in `cells` of what the vertex shows, or EMPTY; uint32[n_faces · 3] corners.
+    Header: n_left (vertices), low[3], step[3]. Arrays: position, uint16[n · 3] (low + step · number is in mm: x right,
+    y anterior, z superior); curvature, uint8[n]; voxel, int32[n], the number of the voxel that each vertex shows, or
+    EMPTY; corner, uint32[n_faces · 3].
 
     Args:
-        surface: The subject.
+        cortex: The subject.
         kind: inflated, pia, wm, fiducial or flat.
-        cells: As for `pixel_map_bytes`.
 
     Raises:
-        BadInputError: A cell is not on this surface.
         NotFoundError: No such kind of surface.
     """
-    mesh = surface.mesh(kind)
-    used = mesh.points[np.unique(mesh.faces)]
+    surface = cortex.surface
+    shape = surface.mesh(kind)
+    used = shape.points[np.unique(shape.faces)]
     low, high = used.min(0), used.max(0)
     step = np.maximum(high - low, 1e-6) / _STEPS
-    positions = np.rint((mesh.points - low) / step).clip(0, _STEPS).astype("<u2")
-    curvature = surface.vertex_curvature()
-    header = struct.pack("<IIII", surface.n_vertices[0], len(mesh.points), len(mesh.faces), 0)
-    return _gzip(
-        b"".join(
-            (
-                header,
-                low.astype("<f4").tobytes(),
-                step.astype("<f4").tobytes(),
-                positions.tobytes(),
-                b"\0" * (-positions.nbytes % 4),
-                curvature.tobytes(),
-                b"\0" * (-len(curvature) % 4),
-                _rows(surface, cells)[surface.vertex_cells()].astype("<i4").tobytes(),
-                mesh.faces.astype("<u4").tobytes(),
-            )
-        )
+    header = {
+        "n_left": surface.n_vertices[0],
+        "low": low.astype(np.float32).tolist(),
+        "step": step.astype(np.float32).tolist(),
+    }
+    arrays = {
+        "position": np.rint((shape.points - low) / step).clip(0, _STEPS).astype(np.uint16),
+        "curvature": surface.vertex_curvature(),
+        "voxel": _voxels(cortex)[surface.vertex_cells()],
+        "corner": shape.faces.astype(np.uint32),
+    }
+    return pack(header, arrays)
+
+
+def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:
+    """Every ROI of a subject that is drawn on its surface or has voxels, as JSON.
+
+    Paths are x, y, x, y …; they and the places of names are fractions of the flat map's width and height from its top
+    left corner.
+    """
+    known = atlas.sql(
+        "SELECT r.roi, r.source, r.description, list(v.voxel ORDER BY v.voxel) FILTER (v.voxel IS NOT NULL) AS voxels "
+        "FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE r.subject_id = ? GROUP BY ALL",
+        [cortex.subject_id],
     )
+    stored = {row["roi"]: row for row in known.iter_rows(named=True)}
+    surface = cortex.surface
+    # A subject without a flat map has regions all the same; its page shows them in 3-D.
+    outlines, (height, width) = (cortex.outlines, cortex.pixels(PAGE_WIDTH).shape) if surface.has_flat else ({}, (1, 1))
+    places: dict[str, list[list[float]]] = {name: [] for name in outlines}
+    for name, x, y in label_places(outlines, (height, width), 12 * width / 1024):
+        places[name].append([round(x / width, 5), round(y / height, 5)])
+    rois = [
+        {
+            "name": name,
+            "source": row["source"],
+            "description": row["description"],
+            "voxels": row["voxels"] or [],
+            "paths": [np.round(path.astype(float), 5).ravel().tolist() for path in outlines.get(name, ())],
+            "names": places.get(name, []),
+        }
+        for name, row in ((name, stored.get(name, _DRAWN)) for name in sorted({*stored, *outlines}))
+    ]
+    solid = sorted(surface.kinds - {"flat"}, key=lambda kind: (kind != "inflated", kind))
+    answer = {"subject": cortex.subject_id, "flat": surface.has_flat, "surfaces": solid, "rois": rois}
+    return json.dumps(answer, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _rows(surface: Surface, cells: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Cell → its row in `cells`, or EMPTY; one more entry at the end, so that cell -1 is EMPTY, too."""
-    cells = np.asarray(cells, np.int64)
-    if cells.ndim != 1 or (len(cells) and not (cells.min() >= 0 and cells.max() < surface.n_cells)):
-        raise BadInputError(
-            f"Cells of surface {surface.name!r} are numbers from 0 to {surface.n_cells - 1} in one row."
-        )
-    rows = np.full(surface.n_cells + 1, EMPTY, np.int32)
-    rows[cells] = np.arange(len(cells), dtype=np.int32)
-    return rows
-
-
-def _gzip(content: bytes) -> bytes:
-    return gzip.compress(content, compresslevel=6, mtime=0)
+def _voxels(cortex: SubjectCortex) -> NDArray[np.int32]:
+    """The number of the voxel that each cell is, or EMPTY; one more entry at the end, so that cell -1 is EMPTY, too."""
+    voxels = np.full(cortex.surface.n_cells + 1, EMPTY, np.int32)
+    voxels[cortex.cells] = np.arange(cortex.n_voxels, dtype=np.int32)
+    return voxels

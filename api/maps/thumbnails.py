@@ -9,13 +9,12 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from ...atlas.search.atlas import Atlas
 from ...schemas.errors import BadInputError, NotFoundError
-from ..http.responses import IMMUTABLE, Content
 
 LONGEST_SIDE = 512
 """Pixels of a picture's longer side on the page."""
 
 
-def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> Content:
+def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> bytes:
     """A small JPEG of a stimulus.
 
     Args:
@@ -24,7 +23,7 @@ def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> Content:
         box: A crop to draw a frame around: "left,top,right,bottom" in pixels of the original; empty for none.
 
     Raises:
-        BadInputError: The box is none.
+        BadInputError: The box is not four whole numbers.
         NotFoundError: The atlas names no such image, or its file is not on this machine.
     """
     edges = _edges(box) if box else None
@@ -38,7 +37,7 @@ def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> Content:
         _frame(image, [edge / scale for edge in edges])
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=85)
-    return Content(encoded.getvalue(), "image/jpeg", IMMUTABLE, compressible=False)
+    return encoded.getvalue()
 
 
 def _edges(box: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,10 @@ from ...atlas.search.tables.label_table import label_vectors
 from ...schemas.errors import BadInputError
 from ...viz.render.label_colours import LabelColours, kept, label_colours
 from ...viz.render.legend import Names
+from ...viz.render.picture import Picture
+from .subject_cortex import SubjectCortex
 from .thumbnails import open_stimulus
+from .value_maps import about
 
 FOLDER = "colours"
 """Folder of the models' colours, relative to the home folder."""
@@ -64,19 +68,29 @@ class ColourMap:
         return self.top.model
 
     @property
+    def voxels(self) -> NDArray[np.int32]:
+        """(n,) numbers of the voxels that have a label."""
+        return self.top.voxels
+
+    @property
     def canonical(self) -> str:
         """All that the colours of a picture depend on, as text: what its address is the hash of."""
         return json.dumps(["labels", self.model.model_id, self.top.method, self.top.generation])
-
-    @property
-    def rgb(self) -> NDArray[np.float32]:
-        """(n, 3), a colour for each of `top.voxels`."""
-        return self.colours.of(self.top.labels)[self.top.label]
 
     @cached_property
     def legend(self) -> Names:
         """The commonest first labels in their colours."""
         return self.colours.legend(self.top.labels[:LEGEND])
+
+    def picture(self, cortex: SubjectCortex, focus: Sequence[int] | None = None) -> Picture:
+        """The colours on the subject's surface; voxels out of focus are pale."""
+        return Picture(
+            cortex.on_surface(self.voxels, self.colours.of(self.top.labels)[self.top.label]),
+            alpha=cortex.opacity(self.voxels, None, focus),
+            title="First labels, coloured by meaning",
+            note=f"trustworthiness {self.colours.trustworthiness:.2f}, {about(self.model)}",
+            legend=self.legend,
+        )
 
 
 def top_labels(atlas: Atlas, model: str | None, method: str | None = None) -> TopLabels:

@@ -1,6 +1,7 @@
 """Maps: one value per voxel for a concept, a metric or a label, with the colours that suit it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError
 from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
+from ...viz.render.picture import Picture
+from .subject_cortex import SubjectCortex
 
 SIGNIFICANT = 0.05
 """The false discovery rate at which a voxel counts as significant (paper: 0.05)."""
@@ -66,6 +69,22 @@ class ValueMap:
         """All that the colours of a picture depend on, as text: what its address is the hash of."""
         parts = {**asdict(self.request), "model": self.model.model_id, "readout": self.readout}
         return json.dumps({**parts, "generation": self.generation}, sort_keys=True)
+
+    def picture(self, cortex: SubjectCortex, focus: Sequence[int] | None = None) -> Picture:
+        """The map on its subject's surface; voxels out of focus are pale."""
+        return Picture(
+            cortex.on_surface(self.voxels, self.values),
+            self.scale,
+            cortex.opacity(self.voxels, self.alpha, focus),
+            title=self.title,
+            unit=self.unit,
+            note=about(self.model),
+        )
+
+
+def about(model: Model) -> str:
+    """What a picture says of the model that it shows."""
+    return f"{model.model_id}{' (simulated)' if model.simulated else ''}"
 
 
 def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:

@@ -89,7 +89,7 @@ def _tile(atlas: Atlas, image: dict[str, object]) -> Tile:
     box = ",".join(map(str, image["box"])) if isinstance(image["box"], list) else ""
     picture = None
     try:
-        with Image.open(io.BytesIO(thumbnail(atlas, str(image["stimulus_id"]), box).body)) as opened:
+        with Image.open(io.BytesIO(thumbnail(atlas, str(image["stimulus_id"]), box))) as opened:
             picture = np.asarray(opened.convert("RGB"))
     except NotFoundError:  # an atlas travels without its images
         pass

@@ -7,8 +7,7 @@ import polars as pl
 from ...atlas.search.model import Model
 from ...viz.render import png
 from ...viz.surfaces.pixel_map import Outlines
-from ..maps.cortex_places import Place
-from ..maps.drawing import on_cells
+from ..maps.subject_cortex import SubjectCortex
 from ..maps.top_labels import colour_map
 from ..maps.value_maps import MapRequest, ValueMap, value_map
 from . import figures
@@ -24,21 +23,21 @@ def figure_4(study: Study) -> Section:
     tables: list[pl.DataFrame] = []
     for number, model in enumerate(study.models, 1):
         with section.may_lack():
-            place = study.places.of_model(model.model_id)
+            cortex = study.cortices.of(model.subject_id)
             with section.may_lack():
-                _colours(section, study, model, place, number)
-            tables.append(_concepts(section, study, model, place, number))
+                _colours(section, study, model, cortex, number)
+            tables.append(_concepts(section, study, model, cortex, number))
     if tables:
         section.tables["fig4_concept_maps"] = pl.concat(tables)
     return section
 
 
-def _colours(section: Section, study: Study, model: Model, place: Place, number: int) -> None:
+def _colours(section: Section, study: Study, model: Model, cortex: SubjectCortex, number: int) -> None:
     method = study.methods(model)[0]
     shown = colour_map(study.atlas, model.model_id, study.settings.home, method)
-    picture = replace(on_cells(shown, place), title="", note="")
-    flat = png.render(replace(picture, outlines=_lines(place)), place.pixels(WIDTH))
-    solid = png.render(replace(picture, legend=()), place.surface.view(WIDTH))
+    picture = replace(shown.picture(cortex), title="", note="")
+    flat = png.render(replace(picture, outlines=_lines(cortex)), cortex.pixels(WIDTH))
+    solid = png.render(replace(picture, legend=()), cortex.surface.view(WIDTH))
     section.draw(
         f"fig4_colours_{number}",
         figures.pictures({f"{model.model_id}, {method}": flat, "inflated": solid}, scales={}),
@@ -58,7 +57,7 @@ def _colours(section: Section, study: Study, model: Model, place: Place, number:
     )
 
 
-def _concepts(section: Section, study: Study, model: Model, place: Place, number: int) -> pl.DataFrame:
+def _concepts(section: Section, study: Study, model: Model, cortex: SubjectCortex, number: int) -> pl.DataFrame:
     by = "weights" if model.has_text else "labels"
     frames, flat, scales = [], dict[str, bytes](), {}
     for concept in study.options.concepts:
@@ -69,7 +68,7 @@ def _concepts(section: Section, study: Study, model: Model, place: Place, number
             )
         )
         scales[concept] = shown.scale, f"similarity to {concept} (cosine)"
-        flat[concept] = bare_map(shown, place, names=False)
+        flat[concept] = bare_map(shown, cortex, names=False)
     section.draw(
         f"fig4_concepts_{number}",
         figures.pictures(flat, scales=scales, columns=2),
@@ -79,11 +78,11 @@ def _concepts(section: Section, study: Study, model: Model, place: Place, number
     return pl.concat(frames)
 
 
-def bare_map(shown: ValueMap, place: Place, *, names: bool = True) -> bytes:
+def bare_map(shown: ValueMap, cortex: SubjectCortex, *, names: bool = True) -> bytes:
     """A flat map with the regions that the subject has in the atlas, and without title and colour bar, as PNG."""
-    picture = replace(on_cells(shown, place), title="", unit="", outlines=_lines(place), names=names)
-    return png.render(picture, place.pixels(WIDTH))
+    picture = replace(shown.picture(cortex), title="", unit="", outlines=_lines(cortex), names=names)
+    return png.render(picture, cortex.pixels(WIDTH))
 
 
-def _lines(place: Place) -> Outlines:
-    return {name: paths for name, paths in place.outlines.items() if name in place.rois}
+def _lines(cortex: SubjectCortex) -> Outlines:
+    return {name: paths for name, paths in cortex.outlines.items() if name in cortex.rois}

@@ -122,11 +122,11 @@ def _ceilings(section: Section, study: Study, frames: list[pl.DataFrame]) -> Non
 
 
 def _map(section: Section, study: Study, model: Model, number: int) -> None:
-    place = study.places.of_model(model.model_id)
+    cortex = study.cortices.of(model.subject_id)
     shown = value_map(study.atlas, MapRequest(metric="r2", model=model.model_id, lo=0.0))
     section.draw(
         f"encoding_map_{number}",
-        figures.pictures({model.model_id: bare_map(shown, place)}, scales={model.model_id: (shown.scale, shown.unit)}),
+        figures.pictures({model.model_id: bare_map(shown, cortex)}, scales={model.model_id: (shown.scale, shown.unit)}),
         f"R² on the flattened cortex of {model.subject_id}; n = {len(shown.voxels):,} voxels. Lines: regions."
         f"{about_simulated(model)}",
     )

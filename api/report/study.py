@@ -15,7 +15,7 @@ from ...ingest.datasets import open_dataset
 from ...ingest.progress import Progress
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
-from ..maps.cortex_places import Places
+from ..maps.subject_cortex import CortexCache
 from .analysis.label_statistics import first_labels
 from .analysis.study_data import Evidence
 
@@ -58,7 +58,7 @@ class Study:
         self.atlas, self.settings, self.options, self.progress = atlas, settings, options, progress
         chosen = [atlas.model(name) for name in models] or newest_of_each_subject(atlas)
         self.models: list[Model] = list({model.model_id: model for model in chosen}.values())
-        self.places = Places(atlas, settings)
+        self.cortices = CortexCache(atlas, settings)
         self._kept: dict[tuple[str, str], object] = {}
 
     @cached_property

@@ -74,7 +74,7 @@ export async function getJson(path, signal) {
 const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
 
 /**
- * Reads what api/answers.py packs: length of the header, header, arrays.
+ * Reads packed arrays (api/maps/packed_arrays.py): length of the header, header, arrays.
  * @param {string} path
  * @param {AbortSignal} [signal]
  * @returns {Promise<{header: any, arrays: Record<string, any>}>}
@@ -97,41 +97,23 @@ export async function getArrays(path, signal) {
 }
 
 /**
- * Reads what viz/page.py packs: which voxel each pixel shows (−1 cortex without one, −2 no cortex), and the curvature.
+ * Which voxel each pixel of the flat map shows (−1 cortex without one, −2 no cortex), and the curvature.
  * @param {string} path
  */
 export async function getPixelMap(path) {
-  const response = await reach(path, {});
-  if (!response.ok) await fail(response);
-  const buffer = await response.arrayBuffer();
-  const [width, height] = new Uint32Array(buffer, 0, 2);
-  const pixels = width * height;
-  return { width, height, voxelAt: new Int32Array(buffer, 8, pixels), curvature: new Uint8Array(buffer, 8 + 4 * pixels, pixels) };
+  const { header, arrays } = await getArrays(path);
+  return { width: header.width, height: header.height, voxelAt: arrays.voxel, curvature: arrays.curvature };
 }
 
 /**
- * Reads what viz/page.py packs of a surface: both hemispheres, left vertices first.
+ * Both hemispheres of a surface, left vertices first.
  * @param {string} path
  */
 export async function getMesh(path) {
-  const response = await reach(path, {});
-  if (!response.ok) await fail(response);
-  const buffer = await response.arrayBuffer();
-  const [nLeft, nVertices, nFaces] = new Uint32Array(buffer, 0, 4);
-  const low = new Float32Array(buffer, 16, 3);
-  const step = new Float32Array(buffer, 28, 3);
-  let offset = 40;
-  const take = (/** @type {number} */ bytes) => {
-    const at = offset;
-    offset += Math.ceil(bytes / 4) * 4;
-    return at;
-  };
-  const steps = new Uint16Array(buffer, take(6 * nVertices), 3 * nVertices);
-  const curvature = new Uint8Array(buffer, take(nVertices), nVertices);
-  const voxelOf = new Int32Array(buffer, take(4 * nVertices), nVertices);
-  const faces = new Uint32Array(buffer, take(12 * nFaces), 3 * nFaces);
-  const points = Float32Array.from(steps, (number, at) => low[at % 3] + step[at % 3] * number);
-  return { nLeft, points, curvature, voxelOf, faces };
+  const { header, arrays } = await getArrays(path);
+  const { n_left: nLeft, low, step } = header;
+  const points = Float32Array.from(arrays.position, (number, at) => low[at % 3] + step[at % 3] * number);
+  return { nLeft, points, curvature: arrays.curvature, voxelOf: arrays.voxel, faces: arrays.corner };
 }
 
 /**

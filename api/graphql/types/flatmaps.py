@@ -6,8 +6,8 @@ from typing import Annotated
 import strawberry
 
 from ....schemas.errors import BadInputError
-from ...maps.drawing import Look
-from ...maps.pictures import Picture
+from ...maps.picture_cache import PictureAddress
+from ...maps.rendering import RenderOptions
 from ...maps.top_labels import ColourMap
 from ...maps.value_maps import ValueMap
 from .enums import PictureFormat, View
@@ -31,6 +31,11 @@ Focus = Annotated[
 Mark = Annotated[
     int | None, strawberry.argument(description="Number of a voxel that gets a ring on the flat map; null for none.")
 ]
+
+
+def url_of(address: PictureAddress) -> str:
+    """Path on this server."""
+    return f"/flatmaps/{address.sha256}.{address.suffix}"
 
 
 @strawberry.type(description="A picture of a map on the flattened cortex.")
@@ -59,13 +64,13 @@ class Flatmap:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, shown: ValueMap, picture: Picture) -> "Flatmap":
+    def of(cls, shown: ValueMap, address: PictureAddress) -> "Flatmap":
         """A picture that was given an address."""
         return cls(
-            url=picture.url,
-            sha256=picture.sha256,
-            width=picture.width,
-            height=picture.height,
+            url=url_of(address),
+            sha256=address.sha256,
+            width=address.width,
+            height=address.height,
             title=shown.title,
             unit=shown.unit,
             colormap=shown.scale.colormap,
@@ -81,7 +86,7 @@ class Flatmap:
         )
 
 
-@strawberry.type(description="A label and its colour in a picture.")
+@strawberry.type(description="A label and its colour in a address.")
 class LegendEntry:
     """One name of a legend."""
 
@@ -112,13 +117,13 @@ class LabelColours:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, shown: ColourMap, picture: Picture) -> "LabelColours":
+    def of(cls, shown: ColourMap, address: PictureAddress) -> "LabelColours":
         """A picture that was given an address."""
         entries = zip(shown.legend, shown.top.counts, strict=False)
         return cls(
-            url=picture.url,
-            width=picture.width,
-            height=picture.height,
+            url=url_of(address),
+            width=address.width,
+            height=address.height,
             legend=[
                 LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
                 for (text, rgb), count in entries
@@ -133,14 +138,14 @@ class LabelColours:
         )
 
 
-def look(
+def render_options(
     width: int,
     form: PictureFormat,
     rois: Sequence[str] | None,
     views: Sequence[View] | None,
     focus: Sequence[int] | None,
     mark: int | None,
-) -> Look:
+) -> RenderOptions:
     """What a query says about how a picture looks.
 
     Raises:
@@ -148,7 +153,7 @@ def look(
     """
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise BadInputError(f"width is {width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")
-    return Look(
+    return RenderOptions(
         width=width,
         suffix=form.value,
         rois=None if rois is None else tuple(sorted(rois)),

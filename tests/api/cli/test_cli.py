@@ -174,8 +174,8 @@ def test_a_setting_that_makes_no_sense_is_one_sentence(run, monkeypatch):
     ],
 )
 def test_json_and_csv_hold_the_same(run, monkeypatch, tmp_path, surfaces, arguments, key):
-    monkeypatch.setattr("voxel_atlas.api.maps.cortex_places.load_surface", surfaces)
-    monkeypatch.setattr("voxel_atlas.api.maps.cortex_places.Places.__init__.__defaults__", (surfaces,))
+    monkeypatch.setattr("voxel_atlas.api.maps.subject_cortex.load_surface", surfaces)
+    monkeypatch.setattr("voxel_atlas.api.maps.subject_cortex.CortexCache.__init__.__defaults__", (surfaces,))
     given = [str(tmp_path / "cake.png") if part == "OUT.png" else part for part in arguments]
     status, text, _ = run(*given, "--json")
     assert status == 0

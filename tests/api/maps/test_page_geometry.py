@@ -1,79 +1,110 @@
-import gzip
+"""What the page gets of a subject's cortex, read back as the page reads it."""
+
 import json
-import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from voxel_atlas.api.maps import page_geometry as page
+from voxel_atlas.api.maps import page_geometry
+from voxel_atlas.api.maps.page_geometry import EMPTY, OUTSIDE
+from voxel_atlas.api.maps.subject_cortex import CortexCache, SubjectCortex
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 from voxel_atlas.viz.surfaces.surface import Surface
 
 
-def test_the_page_gets_the_pixel_map_in_rows_of_its_own_values(toy: Surface) -> None:
-    pixels = toy.pixel_map(200)
+def unpacked(packed: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    at = 4 + int.from_bytes(packed[:4], "little")
+    header, arrays = json.loads(packed[4:at]), {}
+    for part in header.pop("arrays"):
+        kind = np.dtype(part["dtype"]).newbyteorder("<")
+        arrays[part["name"]] = np.frombuffer(packed, kind, part["length"], at)
+        at += -(-part["length"] * kind.itemsize // 4) * 4
+    assert at == len(packed)
+    return header, arrays
+
+
+def cortex_of(surface: Surface, cells: Any) -> SubjectCortex:
+    return SubjectCortex("toy", surface, np.asarray(cells, np.int64), {})
+
+
+def test_the_page_gets_the_pixel_map_in_numbers_of_voxels(toy: Surface) -> None:
+    pixels = toy.pixel_map(1024).at(200)
     cells = np.random.default_rng(0).permutation(pixels.cells)[:40]
-    raw = gzip.decompress(page.pixel_map_bytes(toy, 200, cells))
-    assert struct.unpack_from("<II", raw) == (200, pixels.height)
-    n = pixels.index.size
-    assert len(raw) == 8 + 5 * n
-    rows = np.frombuffer(raw, "<i4", n, 8).reshape(pixels.shape)
-    assert np.array_equal(cells[rows[rows >= 0]], pixels.index[rows >= 0])
-    assert np.array_equal(rows == page.OUTSIDE, ~pixels.inside)
-    assert np.array_equal(rows == page.EMPTY, pixels.inside & ~np.isin(pixels.index, cells))
-    curvature = np.frombuffer(raw, np.uint8, n, 8 + 4 * n).reshape(pixels.shape)
+    packed = page_geometry.pixel_map(cortex_of(toy, cells), 200)
+    header, arrays = unpacked(packed)
+    assert header == {"width": 200, "height": pixels.height}
+    assert len(packed) <= 5 * pixels.index.size + 180
+    voxel, curvature = (arrays[name].reshape(pixels.shape) for name in ("voxel", "curvature"))
+    assert np.array_equal(cells[voxel[voxel >= 0]], pixels.index[voxel >= 0])
+    assert np.array_equal(voxel == OUTSIDE, ~pixels.inside)
+    assert np.array_equal(voxel == EMPTY, pixels.inside & ~np.isin(pixels.index, cells))
     assert len(np.unique(curvature)) <= 7
     inside = pixels.inside
     assert (np.abs(curvature[inside].astype(int) - pixels.curvature[inside]) <= 255 / 6).all()
 
 
 def test_equal_content_has_equal_bytes(toy: Surface) -> None:
-    assert page.pixel_map_bytes(toy, 200, np.arange(5)) == page.pixel_map_bytes(toy, 200, np.arange(5))
+    one, other = (page_geometry.pixel_map(cortex_of(toy, np.arange(5)), 200) for _ in range(2))
+    assert one == other
 
 
-def test_outlines_are_strict_json(toy: Surface) -> None:
+def test_regions_have_paths_names_and_voxels(atlas: Atlas, settings: Settings, toy: Surface) -> None:
+    cortex = CortexCache(atlas, settings, lambda *_: toy).of("simulated/T1")
+    answer = json.loads(page_geometry.regions(atlas, cortex))
     outlines = toy.roi_outlines()
-    found = json.loads(json.dumps(page.outlines_json(outlines, (300, 600)), allow_nan=False))
-    assert set(found) == set(outlines)
-    for name, drawn in found.items():
-        assert np.allclose(np.reshape(drawn["paths"][0], (-1, 2)), outlines[name][0], atol=1e-5)
-        ((x, y),) = drawn["names"]
-        assert outlines[name][0][:, 0].min() < x < outlines[name][0][:, 0].max()
-        assert outlines[name][0][:, 1].min() < y < outlines[name][0][:, 1].max()
+    assert [roi["name"] for roi in answer["rois"]] == sorted(outlines)
+    for roi in answer["rois"]:
+        outline = outlines[roi["name"]][0]
+        assert np.allclose(np.reshape(roi["paths"][0], (-1, 2)), outline, atol=1e-5)
+        ((x, y),) = roi["names"]
+        assert outline[:, 0].min() < x < outline[:, 0].max()
+        assert outline[:, 1].min() < y < outline[:, 1].max()
+        assert len(roi["voxels"]) == 60
 
 
 @pytest.mark.parametrize("kind", ["inflated", "fiducial"])
 def test_meshes_are_read_back_to_a_step(toy: Surface, kind: str) -> None:
     mesh, cells = toy.mesh(kind), toy.pixel_map(200).cells
-    raw = gzip.decompress(page.mesh_bytes(toy, kind, cells))
-    n_left, n_vertices, n_faces, zero = struct.unpack_from("<IIII", raw)
-    assert (n_left, n_vertices, n_faces, zero) == (600, 1200, len(mesh.faces), 0)
-    low, step = np.frombuffer(raw, "<f4", 6, 16).reshape(2, 3).astype(float)
-    at = 40
-    positions = np.frombuffer(raw, "<u2", n_vertices * 3, at).reshape(-1, 3)
-    at += -(-n_vertices * 6 // 4) * 4
-    curvature = np.frombuffer(raw, np.uint8, n_vertices, at)
-    at += -(-n_vertices // 4) * 4
-    rows = np.frombuffer(raw, "<i4", n_vertices, at)
-    faces = np.frombuffer(raw, "<u4", n_faces * 3, at + 4 * n_vertices).reshape(-1, 3)
-    assert at + 4 * n_vertices + 12 * n_faces == len(raw)
+    packed = page_geometry.mesh(cortex_of(toy, cells), kind)
+    header, arrays = unpacked(packed)
+    assert header["n_left"] == 600
+    assert len(packed) <= 11 * len(mesh.points) + 12 * len(mesh.faces) + 400
+    low, step = np.array(header["low"]), np.array(header["step"])
     used = np.unique(mesh.faces)
-    assert np.abs(low + step * positions[used] - mesh.points[used]).max() <= step.max() * 0.51 + 1e-4
-    assert np.array_equal(curvature, toy.vertex_curvature())
-    assert np.array_equal(faces, mesh.faces)
-    there = rows >= 0
+    position = low + step * arrays["position"].reshape(-1, 3)
+    assert np.abs(position[used] - mesh.points[used]).max() <= step.max() * 0.51 + 1e-4
+    assert np.array_equal(arrays["curvature"], toy.vertex_curvature())
+    assert np.array_equal(arrays["corner"].reshape(-1, 3), mesh.faces)
+    there = arrays["voxel"] >= 0
     assert there.any()
-    assert np.array_equal(cells[rows[there]], toy.vertex_cells()[there])
+    assert np.array_equal(cells[arrays["voxel"][there]], toy.vertex_cells()[there])
 
 
-def test_cells_that_are_not_there_are_refused(toy: Surface) -> None:
-    for cells in ([-1], [toy.n_cells], [[0, 1]]):
-        with pytest.raises(BadInputError, match=str(toy.n_cells - 1)):
-            page.pixel_map_bytes(toy, 200, np.array(cells))
+def test_a_kind_of_surface_that_is_not_there_is_refused(toy: Surface) -> None:
     with pytest.raises(NotFoundError, match="thin"):
-        page.mesh_bytes(toy, "thin", np.arange(3))
+        page_geometry.mesh(cortex_of(toy, np.arange(3)), "thin")
 
 
-def test_no_cells_make_an_empty_map(toy: Surface) -> None:
-    raw = gzip.decompress(page.pixel_map_bytes(toy, 200, np.zeros(0, int)))
-    assert set(np.frombuffer(raw, "<i4", toy.pixel_map(200).index.size, 8)) == {page.EMPTY, page.OUTSIDE}
+def test_voxels_outside_of_the_surface_are_refused(
+    tmp_path: Path, fill_atlas: Callable[..., str], toy: Surface
+) -> None:
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        fill_atlas(store, tmp_path / "stimuli")
+        store.change([("UPDATE voxel SET k = 60 WHERE voxel = 299", [])])
+        with (
+            Atlas(store, home=tmp_path) as opened,
+            pytest.raises(BadInputError, match=r"outside of surface 'toy'.*599"),
+        ):
+            CortexCache(opened, Settings(home=tmp_path), lambda *_: toy).of("simulated/T1")
+
+
+def test_no_voxels_make_an_empty_map(toy: Surface) -> None:
+    _, arrays = unpacked(page_geometry.pixel_map(cortex_of(toy, []), 200))
+    assert set(arrays["voxel"].tolist()) == {EMPTY, OUTSIDE}

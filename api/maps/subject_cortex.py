@@ -1,11 +1,10 @@
 """Where voxels are on the cortex: the surfaces of each subject as the page and the pictures need them."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,34 +15,38 @@ from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...viz.render.contours import contours
 from ...viz.surfaces.pixel_map import Outlines, PixelMap
 from ...viz.surfaces.surface import Surface, load_surface
-from ..http.responses import Content
-from . import page_geometry as page
 
+Floats = NDArray[np.float32]
 SURFACES = "surfaces"
 """Folder of the cached maps of surfaces, relative to the home folder."""
 PAGE_WIDTH = 1024
 """Pixels across the flat map that the page paints."""
 BUILT_WIDTHS = (1024, 2048, 4096)
-"""Widths that pixel maps are built for."""
-
-KEPT_WIDTH = 2048
-"""Pixel maps up to this width stay in memory; one of 4,096 has 100 MB and is read when it is asked for."""
+"""Widths that pixel maps and views are built for."""
+_PALE = np.float32(0.25)
+"""Opacity of what is out of focus; the page's."""
 
 LoadSurface = Callable[[str, str | None, Path, Path | None], Surface]
 
 
+def built_width(width: int) -> int:
+    """The width that is built for a picture of this one, which is made from the nearest pixels.
+
+    Building takes seconds, so a client that asks for every width there is must not make us build them all.
+    """
+    return next((built for built in BUILT_WIDTHS if built >= width), BUILT_WIDTHS[-1])
+
+
 @dataclass(frozen=True, eq=False)
-class Place:
+class SubjectCortex:
     """One subject's voxels on its surface."""
 
-    subject: Mapping[str, Any]
+    subject_id: str
     surface: Surface
     cells: NDArray[np.int64]
     """(n_voxels,) the cell of the surface's volume (or the vertex) that each voxel is, by voxel number."""
     rois: Mapping[str, NDArray[np.bool_]]
     """ROI → (n_cells,) bool, which cells its voxels are."""
-    _pixels: dict[int, PixelMap] = field(default_factory=dict, init=False)
-    _meshes: dict[str, Content] = field(default_factory=dict, init=False)
 
     @property
     def n_voxels(self) -> int:
@@ -60,33 +63,34 @@ class Place:
             raise NotFoundError(f"There is no voxel {voxel}; the subject has {self.n_voxels}, numbered from 0.")
         return int(self.cells[voxel])
 
-    def on_surface(self, voxels: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values of voxels as values of the surface's cells, (n_cells,) float32; NaN where there is no voxel."""
-        painted = np.full(self.surface.n_cells, np.nan, np.float32)
+    def on_surface(self, voxels: NDArray[np.int32], values: Floats) -> Floats:
+        """Values of voxels, (n,) or (n, 3), as values of the surface's cells; NaN where there is no voxel."""
+        painted = np.full((self.surface.n_cells, *values.shape[1:]), np.nan, np.float32)
         painted[self.cells[voxels]] = values
         return painted
 
-    def by_number(self, voxels: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def opacity(self, voxels: NDArray[np.int32], alpha: Floats | None, focus: Sequence[int] | None) -> Floats | None:
+        """Opacities of the surface's cells, (n_cells,), from those of voxels; the ones out of focus are pale.
+
+        Args:
+            voxels: (n,) voxel numbers.
+            alpha: (n,) 0 to 1; None where all are opaque.
+            focus: Voxels that stand out; None where none does.
+        """
+        if focus is not None:
+            share = np.where(np.isin(voxels, focus), np.float32(1), _PALE)
+            alpha = share if alpha is None else share * alpha
+        return None if alpha is None else self.on_surface(voxels, alpha)
+
+    def by_number(self, voxels: NDArray[np.int32], values: Floats) -> Floats:
         """Values as the page wants them, (n_voxels,) float32: position = voxel's number; NaN for none."""
         slots = np.full(self.n_voxels, np.nan, np.float32)
         slots[voxels] = values
         return slots
 
     def pixels(self, width: int) -> PixelMap:
-        """The pixel map of a picture of this width, made from the nearest larger one of those that are built.
-
-        Building one takes seconds, so a client that asks for every width there is must not make us build them all.
-        """
-        built = next((size for size in BUILT_WIDTHS if size >= width), BUILT_WIDTHS[-1])
-        pixels = self._pixels.get(built) or self.surface.pixel_map(built)
-        if built <= KEPT_WIDTH:
-            self._pixels[built] = pixels
-        return pixels.at(width)
-
-    @cached_property
-    def page_map(self) -> Content:
-        """Which voxel each pixel of the page's flat map shows; see `viz.page.pixel_map_bytes` for the layout."""
-        return Content.unzipped(page.pixel_map_bytes(self.surface, PAGE_WIDTH, self.cells), "application/octet-stream")
+        """The pixel map of a flat map of this width."""
+        return self.surface.pixel_map(built_width(width)).at(width)
 
     @cached_property
     def outlines(self) -> Outlines:
@@ -102,38 +106,23 @@ class Place:
     @cached_property
     def vertex_rois(self) -> Mapping[str, NDArray[np.bool_]]:
         """ROI → (n_vertices,) bool, for views of the folded or inflated cortex."""
-        shown = self.surface.vertex_cells()
-        return {name: np.append(members, False)[shown] for name, members in self.rois.items()}
-
-    def mesh(self, kind: str) -> Content:
-        """One kind of surface for the page's 3-D view; see `viz.page.mesh_bytes` for the layout.
-
-        Raises:
-            NotFoundError: The subject has no such surface.
-        """
-        if kind not in self._meshes:
-            packed = page.mesh_bytes(self.surface, kind, self.cells)
-            self._meshes[kind] = Content.unzipped(packed, "application/octet-stream")
-        return self._meshes[kind]
+        cells = self.surface.vertex_cells()
+        return {name: np.append(members, False)[cells] for name, members in self.rois.items()}
 
 
-class Places:
-    """The places of all subjects, each worked out once."""
+class CortexCache:
+    """The cortex of each subject, worked out once."""
 
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
         self._atlas = atlas
         self._cache = settings.home / SURFACES
         self._filestore = settings.cortex_filestore
         self._load = load
-        self._known: dict[str, Place] = {}
+        self._known: dict[str, SubjectCortex] = {}
         self._lock = threading.Lock()
 
-    def of_model(self, model: str | None) -> Place:
-        """The place of a model's subject."""
-        return self.of_subject(self._atlas.model(model).subject_id)
-
-    def of_subject(self, subject_id: str) -> Place:
-        """The place of a subject.
+    def of(self, subject_id: str) -> SubjectCortex:
+        """The cortex of a subject.
 
         Raises:
             NotFoundError: There is no such subject, or it has no surface.
@@ -145,7 +134,7 @@ class Places:
                 self._known[subject_id] = self._find(subject_id)
             return self._known[subject_id]
 
-    def _find(self, subject_id: str) -> Place:
+    def _find(self, subject_id: str) -> SubjectCortex:
         volume = self._atlas.volume(subject_id)
         subject = volume.subject
         if not subject["surface"]:
@@ -156,9 +145,14 @@ class Places:
                 f"Subject {subject_id!r} has a volume of {tuple(subject['shape'])}, but surface {subject['surface']!r} "
                 f"with transform {subject['transform']!r} has {surface.n_cells} cells; ingest it with its transform."
             )
+        if ((volume.cells < 0) | (volume.cells >= surface.n_cells)).any():
+            raise BadInputError(
+                f"Subject {subject_id!r} has voxels outside of surface {surface.name!r}, whose cells are 0 "
+                f"to {surface.n_cells - 1}; ingest it again."
+            )
         if not np.array_equal(volume.voxels, np.arange(len(volume.voxels))):
             raise BadInputError(f"Subject {subject_id!r} does not number its voxels 0, 1, 2 …; ingest it again.")
-        return Place(subject, surface, volume.cells, self._rois(subject_id, volume.cells, surface.n_cells))
+        return SubjectCortex(subject_id, surface, volume.cells, self._rois(subject_id, volume.cells, surface.n_cells))
 
     def _rois(self, subject_id: str, cells: NDArray[np.int64], n_cells: int) -> dict[str, NDArray[np.bool_]]:
         frame = self._atlas.store.frame("SELECT roi, voxel FROM voxel_roi WHERE subject_id = ?", [subject_id])

@@ -1,6 +1,7 @@
 """Pictures as the API and the command line make them: flat or seen from several sides, values or colours."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import voxel_atlas.api.maps.top_labels as colours_module
-from voxel_atlas.api.maps.cortex_places import Places
+from voxel_atlas.api.maps.subject_cortex import CortexCache
 from voxel_atlas.api.maps.top_labels import colour_map, top_labels
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.viz.render.label_colours import LabelColours
@@ -146,8 +147,9 @@ def test_the_page_gets_first_labels_and_meshes(server: Any) -> None:
     assert server.client.get("/toplabels?method=smell").status_code == 400
     assert server.client.get("/toplabels?model=none").status_code == 404
     mesh = server.client.get("/meshes/simulated/T1/inflated.bin").content
-    n_left, n_vertices, n_faces, _ = np.frombuffer(mesh[:16], "<u4")
-    assert (n_left, n_vertices, n_faces) == (600, 1200, 2280)
+    header = json.loads(mesh[4 : 4 + int.from_bytes(mesh[:4], "little")])
+    lengths = {array["name"]: array["length"] for array in header["arrays"]}
+    assert (header["n_left"], lengths["curvature"], lengths["corner"]) == (600, 1200, 3 * 2280)
     assert server.client.get("/meshes/simulated/T1/pia.bin").status_code == 404
 
 
@@ -165,7 +167,7 @@ def test_the_page_gets_first_labels_and_meshes(server: Any) -> None:
 def test_the_command_line_draws_every_kind_of_map(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: Any, arguments: Any, size: int | None
 ) -> None:
-    monkeypatch.setattr(Places.__init__, "__defaults__", (surfaces,))
+    monkeypatch.setattr(CortexCache.__init__, "__defaults__", (surfaces,))
     status, _, said = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
     assert status == 0, said
     assert Image.open(io.BytesIO((tmp_path / "map.png").read_bytes())).width == (size or 1024)
