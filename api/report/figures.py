@@ -84,13 +84,12 @@ def saved(figure: "Figure") -> Drawing:
     return Drawing(files["png"], files["svg"], figure.get_figwidth())
 
 
-def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str, unit: str = "voxels") -> "Figure":
+def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str) -> "Figure":
     """Histograms of some groups on one axis, a panel for each entry.
 
     Args:
         panels: panel → group → values; NaN counts for nothing.
         quantity: what the values are, with their unit.
-        unit: what is counted.
     """
     with _style():
         figure, axes = _grid(len(panels), columns=2, height=2.1)
@@ -103,20 +102,20 @@ def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str, uni
                 inside = np.clip(drawn[np.isfinite(drawn)], edges[0], edges[-1])
                 axis.hist(inside, edges, color=colour, alpha=0.35, label=_counted(group, len(inside)))
                 axis.hist(inside, edges, color=colour, histtype="step", linewidth=1)
-            axis.set(xlabel=quantity, ylabel=unit)
+            axis.set(xlabel=quantity, ylabel="voxels")
             axis.set_title(name, pad=20)
             _legend_above(axis, len(groups))
     return figure
 
 
-def against(panels: Mapping[str, tuple[Floats, Floats]], *, x: str, y: str, identity: bool = True) -> "Figure":
-    """One quantity against another, a panel for each entry: points, or from 4,000 on how many there are."""
+def against(panels: Mapping[str, tuple[Floats, Floats]], *, x: str, y: str) -> "Figure":
+    """One quantity against another, and a line where they are equal: points, or from 4,000 on how many there are."""
     with _style():
         figure, axes = _grid(len(panels), columns=2, height=2.7)
         for axis, (name, (across, up)) in zip(axes, panels.items(), strict=True):
             there = np.isfinite(across) & np.isfinite(up)
             across, up = across[there], up[there]
-            if identity and len(across):
+            if len(across):
                 axis.axline((0, 0), slope=1, color=INK, linewidth=0.7, linestyle="--", zorder=3)
             if len(across) > _MANY:
                 drawn = axis.hexbin(across, up, gridsize=45, bins="log", cmap="cividis", linewidths=0.1, mincnt=1)
@@ -129,15 +128,13 @@ def against(panels: Mapping[str, tuple[Floats, Floats]], *, x: str, y: str, iden
     return figure
 
 
-def curves(series: Mapping[str, Sequence[Floats]], *, x: str, y: str, reference: float | None = None) -> "Figure":
+def curves(series: Mapping[str, Sequence[Floats]], *, x: str, y: str) -> "Figure":
     """Lines with intervals: series → (x, y, lower end, upper end of the interval)."""
     with _style():
         figure, (axis,) = _grid(1, columns=1, height=2.3)
         for colour, marker, (name, (across, middle, low, high)) in zip(cycle(COLOURS), cycle(MARKERS), series.items()):
             axis.fill_between(across, low, high, color=colour, alpha=0.2, linewidth=0)
             axis.plot(across, middle, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
-        if reference is not None:
-            axis.axhline(reference, color=GREY, linewidth=0.7, linestyle="--")
         axis.set(xlabel=x, ylabel=y)
         axis.legend(loc="best")
     return figure

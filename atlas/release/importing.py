@@ -24,14 +24,8 @@ STAGE = "import"
 _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
 
-_AGREED: dict[str, Sequence[str]] = {
-    "stimulus": ["sha256"],
-    "caption": ["text"],
-    "label": ["lemma"],
-    "label_embedding": ["vector"],
-    "synthetic_image": ["seed", "sha256"],
-}
-"""Tables that models share → what two atlases must agree on. Paths may differ."""
+_MAY_DIFFER = {"uri", "dataset"}
+"""Columns of tables that models share in which two atlases need not agree."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
         for tables in _OF_SUBJECT
         if not _has_subject(store, release, subject, tables)
     ]
-    shared = {name: _new_rows(store, release, name) for name in _AGREED}
+    shared = {name: _new_rows(store, release, name) for name in SHARED}
     for subject, tables in missing:
         rows = {name: release.rows(name, "subject_id", subject) for name in tables}
         rows["ledger"] = release.ledger(
@@ -152,8 +146,8 @@ def _has_subject(store: Store, release: _Release, subject: str, tables: Sequence
 
 def _new_rows(store: Store, release: _Release, name: str) -> pa.Table:
     """Rows of a table that the atlas has not; an error where it has others by the same key."""
-    keys, agreed = SHARED[name], _AGREED[name]
-    rows = release.rows(name)
+    keys, rows = SHARED[name], release.rows(name)
+    agreed = [column for column in rows.column_names if column not in {*keys, *_MAY_DIFFER}]
     columns = ", ".join([*keys, *agreed])
     theirs = _keyed(rows.select([*keys, *agreed]), keys).with_row_index("row")
     ours = _keyed(store.arrow(f"SELECT {columns}, TRUE AS known FROM {name}"), keys)  # noqa: S608 - one of our tables

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...schemas.tables import table_schemas
+from ...schemas.tables import model_tables, table_schemas
 from ..store.content import conform
 from ..store.store import Store
 
@@ -21,7 +21,7 @@ _MODELS = "WHERE list_contains($models::VARCHAR[], model_id)"
 _LABELS = f"WHERE label_id IN (SELECT label_id FROM label_score {_MODELS})"  # noqa: S608 - constants
 _SEEN = f"SELECT stimulus_id FROM split {_MODELS} UNION ALL SELECT stimulus_id FROM top_image {_MODELS}"  # noqa: S608
 _REGIONS = f"SELECT stimulus_id, box FROM top_image {_MODELS}"  # noqa: S608
-_TOWERS = f"SELECT label_backbone FROM model {_MODELS}"  # noqa: S608
+_LABEL_BACKBONES = f"SELECT label_backbone FROM model {_MODELS}"  # noqa: S608
 
 _OF_SUBJECTS = "stage IN ('subject', 'planting') AND list_contains($subjects::VARCHAR[], batch_key)"
 _OF_RUNS = f"stage = 'run' AND run_id IN (SELECT run_id FROM run {_MODELS})"  # noqa: S608
@@ -31,26 +31,19 @@ _OF_MODELS = (
 )
 
 _ROWS = {
-    "atlas_format": "FROM atlas_format",
-    "subject": f"FROM subject {_SUBJECTS} ORDER BY subject_id",
-    "roi": f"FROM roi {_SUBJECTS} ORDER BY subject_id, roi",
-    "voxel": f"FROM voxel {_SUBJECTS} ORDER BY subject_id, voxel",
-    "voxel_roi": f"FROM voxel_roi {_SUBJECTS} ORDER BY subject_id, voxel, roi",
-    "stimulus": f"FROM stimulus WHERE stimulus_id IN ({_SEEN}) ORDER BY stimulus_id",
-    "caption": f"FROM caption WHERE (stimulus_id, box) IN ({_REGIONS}) ORDER BY stimulus_id, box, captioner",
-    "model": f"FROM model {_MODELS} ORDER BY model_id",
-    "split": f"FROM split {_MODELS} ORDER BY model_id, stimulus_id",
-    "dropped": f"FROM dropped {_MODELS} ORDER BY model_id, voxel",
-    "significance": f"FROM significance {_MODELS} ORDER BY model_id, voxel",
-    "label": f"FROM label {_LABELS} ORDER BY label_id",
-    "label_embedding": f"FROM label_embedding {_LABELS} AND backbone IN ({_TOWERS}) ORDER BY label_id, backbone",
-    "synthetic_image": f"FROM synthetic_image {_LABELS} ORDER BY label_id, generator, ordinal",
-    "planting": f"FROM planting {_SUBJECTS} ORDER BY subject_id, voxel, concept",
-    "run": f"FROM run {_MODELS} ORDER BY recorded_at, run_id, state",
+    "atlas_format": "",
+    "stimulus": f"WHERE stimulus_id IN ({_SEEN})",
+    "caption": f"WHERE (stimulus_id, box) IN ({_REGIONS})",
+    "label": _LABELS,
+    "label_embedding": f"{_LABELS} AND backbone IN ({_LABEL_BACKBONES})",
+    "synthetic_image": _LABELS,
     # Who has these rows knows the batches they came in: an ingest of an imported model finds it complete.
-    "ledger": f"FROM ledger WHERE ({_OF_SUBJECTS}) OR ({_OF_RUNS}) OR ({_OF_MODELS}) ORDER BY stage, batch_key",
+    "ledger": f"WHERE ({_OF_SUBJECTS}) OR ({_OF_RUNS}) OR ({_OF_MODELS})",
 }
-"""Table → which of its rows belong to $models and their $subjects, in an order that only the rows decide."""
+"""Table → which of its rows belong to $models and their $subjects; in others it is those that name one of them."""
+
+_ORDER = {"run": "recorded_at, run_id, state", "ledger": "stage, batch_key"}
+"""Table → what orders its rows; others are ordered by all their columns in turn. The rows alone decide the order."""
 
 _BY_VOXEL = {
     "encoding": "",
@@ -87,7 +80,8 @@ def parquet_name(table: str) -> str:
 
 def read_rows(store: Store, name: str, models: Sequence[str], subjects: Sequence[str]) -> pa.Table:
     """Rows of a table about some models and their subjects, in the order in which a release has them."""
-    sql = _ROWS[name]
+    where = _ROWS.get(name, _MODELS if name in model_tables() else _SUBJECTS)
+    sql = f"FROM {name} {where} ORDER BY {_ORDER.get(name, 'ALL')}"
     given = {"models": list(models), "subjects": list(subjects)}
     return store.arrow(sql, {key: value for key, value in given.items() if f"${key}" in sql})
 

@@ -13,7 +13,6 @@ from ...schemas.errors import BadInputError, NotFoundError, StoreError
 from ...schemas.files import sync_folder, temporary_beside
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, model_tables, table_schemas
 from .address import CONFIG, Address, explained, first_line, read_format
-from .links import Parameters
 from .store import Store
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]
@@ -49,32 +48,22 @@ def remove_model(address: str, model_id: str) -> int:
         known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
         if model_id not in known:
             raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
-        n_rows = sum(_count(store, name, model_id) for name in model_tables())
-        store.change(_removal(model_id, n_rows))
+        counts = " UNION ALL ".join(f"SELECT count(*) AS n FROM {name} WHERE model_id = $id" for name in model_tables())  # noqa: S608 - our tables
+        n_rows = int(store.arrow(f"SELECT sum(n)::BIGINT AS n FROM ({counts})", {"id": model_id})["n"][0].as_py())  # noqa: S608
+        now = datetime.now(UTC)
+        removal = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        store.change(
+            [
+                *((f"DELETE FROM {name} WHERE model_id = ?", [model_id]) for name in model_tables()),  # noqa: S608
+                (
+                    "UPDATE ledger SET stage = 'removed', batch_key = ? || '/' || stage || '/' || batch_key "
+                    "WHERE stage NOT IN ('removed', 'rm') AND (batch_key = ? OR starts_with(batch_key, ?))",
+                    [removal, model_id, f"{model_id}/"],
+                ),
+                ("INSERT INTO ledger VALUES (?, 'rm', ?, '', ?, ?)", [removal, f"{model_id}/{removal}", n_rows, now]),
+            ]
+        )
     return n_rows
-
-
-def _count(store: Store, name: str, model_id: str) -> int:
-    sql = f"SELECT count(*) AS n FROM {name} WHERE model_id = ?"  # noqa: S608 - constants
-    return int(store.arrow(sql, [model_id])["n"][0].as_py())
-
-
-def _removal(model_id: str, n_rows: int) -> list[tuple[str, Parameters]]:
-    now = datetime.now(UTC)
-    removal = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    deletions = [f"DELETE FROM {name} WHERE model_id = ?" for name in model_tables()]  # noqa: S608 - constants
-    return [
-        *((sql, [model_id]) for sql in deletions),
-        (
-            "UPDATE ledger SET stage = 'removed', batch_key = ? || '/' || stage || '/' || batch_key "
-            "WHERE stage NOT IN ('removed', 'rm') AND (batch_key = ? OR starts_with(batch_key, ?))",
-            [removal, model_id, f"{model_id}/"],
-        ),
-        (
-            "INSERT INTO ledger VALUES (?, 'rm', ?, '', ?, ?)",
-            [removal, f"{model_id}/{removal}", n_rows, now],
-        ),
-    ]
 
 
 @dataclass(frozen=True)
