@@ -52,7 +52,7 @@ Floats = NDArray[np.float32]
 _SERVER = """
 import sys
 from voxel_atlas.atlas.store.store import Store
-with Store.open(sys.argv[1]) as store, store.offered():
+with Store.open(sys.argv[1]) as store, store.served():
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -206,7 +206,7 @@ def serving(folder: Path, n: int, seconds: float) -> dict[str, float]:
         began = time.perf_counter()
         with serving_atlas.serving(folder, towers=False):
             ready = time.perf_counter() - began
-    with Store.open(str(path)) as store, store.offered():
+    with Store.open(str(path)) as store, store.served():
         row = store.arrow("SELECT * REPLACE (? AS model_id) FROM model WHERE model_id = ?", [GROWING, model])
         store.append({"model": row}, run_id="r", stage="model", key=GROWING)
         return {"ready_s": ready, **_reading(store, folder, model, word, seconds)}

@@ -62,7 +62,7 @@ def serve(settings: Settings, port: int) -> None:
     )
     # uvicorn stops at a signal and then raises it again, which would end the process before the atlas is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Atlas(store, home=settings.home, patience=PATIENCE_S) as atlas, store.offered():
+    with Atlas(store, home=settings.home, patience=PATIENCE_S) as atlas, store.served():
         uvicorn.run(
             create_app(atlas, settings, loaded=settle),
             host=settings.host,

@@ -21,7 +21,7 @@ from .links import Parameters, Result, Transaction, retried
 from .writers import writing
 
 _DROPPED = (*UNREACHABLE, "Invalid connection id")
-"""Signs of a server that drops its connections or has dropped them, which it does when an ingester died (`served`)."""
+"""Signs of a server that drops its connections or has dropped them, which it does when an ingester died (`serving`)."""
 _PATIENCE_S = 2.0
 """How long that may take."""
 

@@ -1,4 +1,4 @@
-"""Offering an atlas file to other processes while this one has it open, and finding such an offer.
+"""Offering an atlas file to other processes while this one has it open, and finding who does.
 
 DuckDB lets one process write a file. The server that has it open offers it over Quack on the loopback address, and says
 so in a file beside the atlas that only its owner can read.
@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Offer:
-    """Where a served atlas can be reached."""
+class QuackServer:
+    """A process that serves an atlas file: where it can be reached, and with what token."""
 
     pid: int
     port: int
@@ -39,31 +39,31 @@ class Offer:
         return f"quack:localhost:{self.port}"
 
 
-def advertisement(path: Path) -> Path:
+def server_file(path: Path) -> Path:
     """The file in which a server of the atlas at `path` says where it is."""
     return path.with_name(f"{path.name}.server")
 
 
-def find(path: Path) -> Offer | None:
-    """The offer of the server of an atlas file; None where there is none, or its process has ended."""
+def find_server(path: Path) -> QuackServer | None:
+    """The process that serves an atlas file; None where none does, or it has ended."""
     try:
-        offer = Offer(**json.loads(advertisement(path).read_text(encoding="utf-8")))
-        os.kill(offer.pid, 0)
+        server = QuackServer(**json.loads(server_file(path).read_text(encoding="utf-8")))
+        os.kill(server.pid, 0)
     except (FileNotFoundError, ProcessLookupError):
         return None
     except PermissionError:
         return None  # another user's server, whose token is not for us
     except (ValueError, TypeError) as error:
-        _log.warning("%s cannot be read (%s); it is ignored.", advertisement(path), error)
+        _log.warning("%s cannot be read (%s); it is ignored.", server_file(path), error)
         return None
-    return offer
+    return server
 
 
 def attach_statement(address: str) -> str:
     """SQL that attaches an atlas in a person's duckdb shell: through its server where there is one.
 
     Raises:
-        BadInputError: the address is none.
+        BadInputError: it is not the address of an atlas.
     """
     parsed = Address.parse(address)
     if parsed.kind == "ducklake":
@@ -71,11 +71,11 @@ def attach_statement(address: str) -> str:
         return (
             f"INSTALL ducklake; LOAD ducklake; ATTACH 'ducklake:{parsed.target}' AS atlas (READ_ONLY{data}); USE atlas;"
         )
-    offer = find(Path(parsed.target)) if parsed.kind == "file" else None
-    if parsed.kind == "file" and offer is None:
+    server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
+    if parsed.kind == "file" and server is None:
         path = parsed.target.replace("'", "''")
         return f"ATTACH '{path}' AS atlas (READ_ONLY); USE atlas;"
-    target, token = (offer.target, offer.token) if offer else (parsed.target, "TOKEN")
+    target, token = (server.target, server.token) if server else (parsed.target, "TOKEN")
     return (
         f"INSTALL quack; LOAD quack; ATTACH '{target}' AS atlas (TOKEN '{token}'); USE atlas;\n"
         "-- joins and macros run at the server: "
@@ -84,7 +84,7 @@ def attach_statement(address: str) -> str:
 
 
 @contextmanager
-def offered(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Offer]:
+def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackServer]:
     """Serve an open atlas file to the processes of this user until the block ends.
 
     Args:
@@ -96,9 +96,9 @@ def offered(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Offer
     """
     cursor = connection.cursor()
     load_extensions(cursor, "httpfs", "quack")
-    offer = Offer(os.getpid(), _free_port(), secrets.token_urlsafe(48))
-    start = f"CALL quack_serve('{offer.target}', token => '{offer.token}')"
-    stop = f"CALL quack_stop('{offer.target}')"
+    server = QuackServer(os.getpid(), _free_port(), secrets.token_urlsafe(48))
+    start = f"CALL quack_serve('{server.target}', token => '{server.token}')"
+    stop = f"CALL quack_stop('{server.target}')"
 
     def drop_connections() -> None:
         # A dead client's transaction never ends by itself, and while it is open nothing can be checkpointed.
@@ -115,12 +115,12 @@ def offered(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Offer
     cursor.execute(start)
     sweeper = threading.Thread(target=sweep, name="voxel-atlas-sweep", daemon=True)
     try:
-        write_atomically(advertisement(path), lambda file: file.write(json.dumps(asdict(offer)).encode()))
+        write_atomically(server_file(path), lambda file: file.write(json.dumps(asdict(server)).encode()))
         sweeper.start()
-        yield offer
+        yield server
     finally:
-        if find(path) == offer:
-            advertisement(path).unlink(missing_ok=True)
+        if find_server(path) == server:
+            server_file(path).unlink(missing_ok=True)
         ended.set()
         if sweeper.is_alive():
             sweeper.join()

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
 from ...schemas.tables import table_schemas
-from . import serving as served
 from .address import ALIAS, Address, connect_file, explained, require_format
 from .content import conform, content_sha256
 from .lake import connect_lake, only_writer
 from .links import Link, Local, Parameters, Result, Transaction, retried
 from .quack import Quack
+from .serving import QuackServer, find_server, serve
 from .shared_rows import without_known
 
 _PATIENCE_S = 60.0
@@ -67,7 +67,7 @@ class Store:
             shared: False refuses a file that another process serves.
 
         Raises:
-            BadInputError: the address is none.
+            BadInputError: it is not the address of an atlas.
             NotFoundError: there is no atlas, and none was to be made.
             StoreLockedError: another process has the file.
             StoreError: what is there is no atlas of this format, or cannot be opened.
@@ -232,7 +232,7 @@ class Store:
                 transaction.execute(sql, parameters)
 
     @contextmanager
-    def offered(self) -> Iterator[served.Offer | None]:
+    def served(self) -> Iterator[QuackServer | None]:
         """Let other processes of this user reach the atlas through this one until the block ends.
 
         Gives None for an atlas that they can reach themselves: one that is open for reading only, a DuckLake, or one
@@ -241,8 +241,8 @@ class Store:
         if self.read_only or self._address.kind != "file" or not isinstance(self._link, Local):
             yield None
             return
-        with explained(self.address), served.offered(self._link.connection, Path(self._address.target)) as offer:
-            yield offer
+        with explained(self.address), serve(self._link.connection, Path(self._address.target)) as server:
+            yield server
 
     def _read(self, work: Callable[[Transaction], Result]) -> Result:
         try:
@@ -263,14 +263,14 @@ def _link_to_file(address: Address, connect: Callable[[], duckdb.DuckDBPyConnect
     try:
         return Local(connect)
     except StoreLockedError:
-        offer = served.find(Path(address.target))
-        if offer is None or offer.pid == os.getpid():
+        server = find_server(Path(address.target))
+        if server is None or server.pid == os.getpid():
             raise
         if not shared:
             raise StoreLockedError(
-                f"{address.text} is being served by process {offer.pid} already; use that server, or stop it first."
+                f"{address.text} is being served by process {server.pid} already; use that server, or stop it first."
             ) from None
-    return _link_to_server(address.text, offer.target, offer.token)
+    return _link_to_server(address.text, server.target, server.token)
 
 
 def _link_to_server(name: str, target: str, token: str) -> Link:

@@ -13,7 +13,7 @@ KINDS = ("file", "served", "ducklake-sqlite", "ducklake-postgres")
 _SERVER = """
 import sys
 from voxel_atlas.atlas.store.store import Store
-with Store.open(sys.argv[1]) as store, store.offered():
+with Store.open(sys.argv[1]) as store, store.served():
     print("ready", flush=True)
     sys.stdin.read()
 """

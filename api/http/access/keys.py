@@ -5,8 +5,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from ....atlas.store import serving as served
 from ....atlas.store.address import Address
+from ....atlas.store.serving import find_server
 from ....atlas.store.store import Store
 from ....schemas.errors import NotFoundError
 from .tokens import Scope, Tokens
@@ -21,10 +21,10 @@ class Keys:
     def quack(self, _: Request) -> dict[str, Any]:
         """Where other processes of this machine reach the served atlas to write, and with what token."""
         parsed = Address.parse(self._store.address)
-        offer = served.find(Path(parsed.target)) if parsed.kind == "file" else None
-        if offer is None:
+        server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
+        if server is None:
             raise NotFoundError("This server offers its atlas to no other process.")
-        return {"address": offer.target, "token": offer.token}
+        return {"address": server.target, "token": server.token}
 
     def listed(self, _: Request) -> dict[str, Any]:
         """Every token's name, scope and time of making."""

@@ -54,10 +54,10 @@ def opened(
     """The small atlas as a file, over Quack and over HTTP."""
     copy = tmp_path_factory.mktemp("served") / "atlas.duckdb"
     copy.write_bytes((home / "atlas.duckdb").read_bytes())
-    with Store.open(str(copy)) as store, store.offered() as offer:
-        assert offer is not None
+    with Store.open(str(copy)) as store, store.served() as quack_server:
+        assert quack_server is not None
         with (
-            package.open(f"quack:localhost:{offer.port}", home=home, token=offer.token) as quack,
+            package.open(f"quack:localhost:{quack_server.port}", home=home, token=quack_server.token) as quack,
             package.open(server.url) as http,
         ):
             yield {"file": atlas, "quack": quack, "http": http}

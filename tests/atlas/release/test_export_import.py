@@ -243,7 +243,7 @@ def test_a_copied_release_is_as_good(release: Path, other: Store, tmp_path: Path
 _SERVES = """
 import sys
 from voxel_atlas.atlas.store.store import Store
-with Store.open(sys.argv[1]) as store, store.offered():
+with Store.open(sys.argv[1]) as store, store.served():
     print("open", flush=True)
     sys.stdin.read()
 """

@@ -139,7 +139,7 @@ _HOLD = """
 import contextlib, sys
 from voxel_atlas.atlas.store.store import Store
 with Store.open(sys.argv[1], read_only=sys.argv[2] == "reads") as store:
-    with store.offered() if sys.argv[2] == "serves" else contextlib.nullcontext():
+    with store.served() if sys.argv[2] == "serves" else contextlib.nullcontext():
         print("open", flush=True)
         sys.stdin.read()
 """

@@ -17,7 +17,7 @@ import pytest
 from addresses import server
 from batches import append, encoding, labels
 
-from voxel_atlas.atlas.store import serving as served
+from voxel_atlas.atlas.store import serving
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, StoreError, StoreLockedError
 
@@ -122,7 +122,7 @@ def batches(store: Store) -> int:
 
 
 def test_an_ingester_that_is_killed_at_any_step_loses_and_doubles_nothing(address: str) -> None:
-    with Store.open(address) as store, store.offered():
+    with Store.open(address) as store, store.served():
         done = 0
         # Two inserts a batch: its rows, and its ledger row.
         for step, last in (("before insert", 2), ("after insert", 3), ("before commit", 2), ("after commit", 3)):
@@ -138,7 +138,7 @@ def test_an_ingester_that_is_killed_at_any_step_loses_and_doubles_nothing(addres
 
 
 def test_a_dead_ingesters_transaction_is_dropped_and_others_go_on(address: str) -> None:
-    with Store.open(address) as store, store.offered():
+    with Store.open(address) as store, store.served():
         with client(address) as reader:
             assert reader() == "0"
             with ingester(address, "after insert", 1) as process:
@@ -155,21 +155,21 @@ def test_a_dead_ingesters_transaction_is_dropped_and_others_go_on(address: str) 
 def test_who_opens_the_atlas_while_the_server_drops_its_connections_reads_it(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served, "_SWEEP_S", 0.01)
+    monkeypatch.setattr(serving, "_SWEEP_S", 0.01)
     ended = threading.Event()
 
     def ingesters_die() -> None:
         while not ended.wait(0.2):
             Path(f"{address}.writer").touch()
 
-    with Store.open(address) as store, store.offered() as offer:
-        assert offer is not None
+    with Store.open(address) as store, store.served() as quack_server:
+        assert quack_server is not None
         thread = threading.Thread(target=ingesters_die)
         thread.start()
         try:
             # Opening is a dozen requests over some 100 ms, and drops come now between these two of them, now those.
             for _ in range(40):
-                with Store.open(offer.target, token=offer.token, read_only=True) as reader:
+                with Store.open(quack_server.target, token=quack_server.token, read_only=True) as reader:
                     assert reader.frame("SELECT count(*) AS n FROM label")["n"].item() == 0
         finally:
             ended.set()
@@ -178,17 +178,17 @@ def test_who_opens_the_atlas_while_the_server_drops_its_connections_reads_it(
 
 @pytest.mark.parametrize("acknowledged", [0, 2, 4])
 def test_a_server_that_is_killed_loses_no_acknowledged_batch(address: str, acknowledged: int) -> None:
-    with server(address) as serving:
-        process = ingester(address)
-        assert process.stdout is not None
+    with server(address) as process:
+        ingest = ingester(address)
+        assert ingest.stdout is not None
         for _ in range(1 + acknowledged):
-            process.stdout.readline()
-        serving.kill()
-        rest, errors = process.communicate()
-        if process.returncode:
+            ingest.stdout.readline()
+        process.kill()
+        rest, errors = ingest.communicate()
+        if ingest.returncode:
             assert "StoreError" in errors.strip().splitlines()[-1]
     seen = acknowledged + len(rest.split())
-    with Store.open(address) as store, store.offered():
+    with Store.open(address) as store, store.served():
         assert batches(store) in (seen, seen + 1)  # a batch can be in though its acknowledgement was not seen
         with ingester(address) as resumed:
             resumed.communicate()
@@ -196,43 +196,43 @@ def test_a_server_that_is_killed_loses_no_acknowledged_batch(address: str, ackno
 
 
 def test_the_offer_is_for_its_owner_only_and_goes_with_the_server(address: str) -> None:
-    advertisement = served.advertisement(Path(address))
-    with Store.open(address) as store, store.offered() as offer:
-        assert offer is not None
-        assert stat.S_IMODE(advertisement.stat().st_mode) == 0o600
-        assert len(offer.token) >= 48
-        assert served.find(Path(address)) == offer
-        assert offer.token in served.attach_statement(address)
-    assert not advertisement.exists()
+    file = serving.server_file(Path(address))
+    with Store.open(address) as store, store.served() as quack_server:
+        assert quack_server is not None
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert len(quack_server.token) >= 48
+        assert serving.find_server(Path(address)) == quack_server
+        assert quack_server.token in serving.attach_statement(address)
+    assert not file.exists()
 
 
 def test_an_offer_of_a_dead_process_is_ignored_and_replaced(address: str) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    advertisement = served.advertisement(Path(address))
-    advertisement.write_text(json.dumps({"pid": dead.pid, "port": 1, "token": "x"}))
-    assert served.find(Path(address)) is None
-    with Store.open(address) as store, store.offered() as offer:
-        assert served.find(Path(address)) == offer
+    file = serving.server_file(Path(address))
+    file.write_text(json.dumps({"pid": dead.pid, "port": 1, "token": "x"}))
+    assert serving.find_server(Path(address)) is None
+    with Store.open(address) as store, store.served() as quack_server:
+        assert serving.find_server(Path(address)) == quack_server
 
 
 def test_what_is_wrong_with_a_served_atlas_is_one_sentence(address: str) -> None:
-    with server(address) as serving:
-        offer = served.find(Path(address))
-        assert offer is not None
-        assert offer.pid == serving.pid
-        with pytest.raises(StoreLockedError, match=f"being served by process {serving.pid} already"):
+    with server(address) as process:
+        quack_server = serving.find_server(Path(address))
+        assert quack_server is not None
+        assert quack_server.pid == process.pid
+        with pytest.raises(StoreLockedError, match=f"being served by process {process.pid} already"):
             Store.open(address, shared=False)
         with pytest.raises(StoreError, match="does not accept this token"):
-            Store.open(offer.target, token="wrong token")
+            Store.open(quack_server.target, token="wrong token")
         with pytest.raises(BadInputError, match="needs a token"):
-            Store.open(offer.target)
-        with Store.open(offer.target, token=offer.token) as client:
+            Store.open(quack_server.target)
+        with Store.open(quack_server.target, token=quack_server.token) as client:
             append(client, encoding(np.ones((3, 4), np.float32)))
             assert client.arrow("FROM top_label").num_rows == 0
             assert client.arrow("FROM roi_labels(?)", ["FFA"]).num_rows == 0
-            serving.kill()
-            serving.wait()
+            process.kill()
+            process.wait()
             with pytest.raises(StoreError, match="its server is gone; start `voxel-atlas serve` again") as gone:
                 client.generation()
             assert "\n" not in str(gone.value)
@@ -242,5 +242,5 @@ def test_what_is_wrong_with_a_served_atlas_is_one_sentence(address: str) -> None
 
 def test_an_atlas_that_is_read_only_is_not_offered(address: str) -> None:
     Store.open(address).close()
-    with Store.open(address, read_only=True) as store, store.offered() as offer:
-        assert offer is None
+    with Store.open(address, read_only=True) as store, store.served() as quack_server:
+        assert quack_server is None
