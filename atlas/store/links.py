@@ -1,4 +1,4 @@
-"""How statements reach an atlas, and the link to a database of this process; `atlas.quack` has the one to a server."""
+"""How statements reach an atlas, and the link to a database of this process; `quack` has the one to a server."""
 
 import math
 import threading
@@ -15,7 +15,6 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 Result = TypeVar("Result")
 
-_PAUSE_S = 0.05
 _ROWS_PER_CHUNK = 2048
 """DuckDB's own: a third faster than rows in one piece on two cores."""
 
@@ -126,7 +125,9 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) ->
         connection.unregister("new_rows")
 
 
-def retried(work: Callable[[], Result], again: Callable[[duckdb.Error], bool], patience_s: float) -> Result:
+def retried(
+    work: Callable[[], Result], again: Callable[[duckdb.Error], bool], patience_s: float, pause_s: float = 0.0
+) -> Result:
     """What `work` gives, which is called again while it fails as `again` says, for so long after it first did."""
     deadline = math.inf
     while True:
@@ -136,4 +137,4 @@ def retried(work: Callable[[], Result], again: Callable[[duckdb.Error], bool], p
             deadline = min(deadline, time.monotonic() + patience_s)
             if not again(error) or time.monotonic() > deadline:
                 raise
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)

@@ -151,7 +151,7 @@ class _Session(Transaction):
 
     def _attach(self) -> None:
         # An attachment is several requests, and the drop may come between any two of them.
-        retried(lambda: self.cursor.execute(self._attachment), _is_drop, _PATIENCE_S)
+        retried(lambda: self.cursor.execute(self._attachment), _is_drop, _PATIENCE_S, 0.05)
 
 
 def _is_drop(error: duckdb.Error) -> bool:

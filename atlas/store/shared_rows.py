@@ -20,7 +20,7 @@ def without_known(transaction: Transaction, name: str, rows: pa.Table) -> pa.Tab
     Args:
         transaction: the one that will add them.
         name: a table of the atlas.
-        rows: its new rows, as `atlas.content.conform` gives them.
+        rows: its new rows, as `content.conform` gives them.
     """
     keys = SHARED.get(name)
     if keys is None or not rows.num_rows:

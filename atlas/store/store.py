@@ -96,7 +96,7 @@ class Store:
             run_id: the run that made it.
             stage: the stage that made it.
             key: the batch; (stage, key) is unique. It is the id of the model or subject whose rows these are, or begins
-                with the model's and a slash: `atlas.batches` tells by it what a batch changes.
+                with the model's and a slash: `ledger` tells by it what a batch changes.
 
         Returns:
             True when the batch is in the atlas now and was not before; False when it was there with the same content.
@@ -110,7 +110,7 @@ class Store:
         content = content_sha256(rows)
         try:
             return retried(
-                lambda: self._append(rows, content, run_id=run_id, stage=stage, key=key), _is_conflict, _PATIENCE_S
+                lambda: self._append(rows, content, run_id=run_id, stage=stage, key=key), _is_conflict, _PATIENCE_S, 0.1
             )
         except duckdb.TransactionException as error:
             if not _is_conflict(error):
