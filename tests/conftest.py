@@ -18,6 +18,9 @@ settings.register_profile(
 settings.load_profile("patient")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# What is printed is as wide as each test says; readline hands the width of pytest's own terminal on to its workers.
+for variable in ("COLUMNS", "LINES"):
+    os.environ.pop(variable, None)
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "dist", "site", "docs", "screenshots", "*.egg-info")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -289,8 +289,8 @@ class Server:
     url: str
     app: Starlette
     client: httpx.Client
-    token: str = ""
-    loop: list[asyncio.AbstractEventLoop] = field(default_factory=list)
+    thread: threading.Thread
+    """The one of its event loop."""
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The whole answer to a GraphQL query."""
@@ -328,11 +328,11 @@ def serving(app: Starlette, token: str = "", port: int = 0) -> Iterator[Server]:
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        with httpx.Client(base_url=url, timeout=30, headers=headers) as client:
-            yield Server(url, app, client, token)
+        with httpx.Client(base_url=url, timeout=120, headers=headers) as client:
+            yield Server(url, app, client, thread)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         listening.close()
         assert not thread.is_alive()
 

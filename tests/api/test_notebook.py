@@ -15,7 +15,7 @@ def test_the_notebook_runs_on_a_served_atlas(server: Any, monkeypatch: pytest.Mo
     monkeypatch.setenv("VOXEL_ATLAS_ATLAS", server.url)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    executed = NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    executed = NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     shown = ["".join(str(output.get("data", output.get("text", ""))) for output in cell.outputs) for cell in code]
     assert all(shown[:-1])

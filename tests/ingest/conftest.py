@@ -1,7 +1,7 @@
 """BLIP and Stable Diffusion as a user has them on disk: the true classes, with tiny random weights."""
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,14 @@ def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def use_threads() -> Iterator[Callable[[int], None]]:
+    """Sets on how many threads torch works until the test ends."""
+    threads = torch.get_num_threads()
+    yield torch.set_num_threads
     torch.set_num_threads(threads)
 
 

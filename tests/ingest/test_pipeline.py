@@ -139,7 +139,7 @@ def test_ingests_of_one_subject_at_the_same_time_bring_what_they_share_once(tmp_
     for each in changes:
         run(tmp_path / "one after the other", **each)
     # Neither writes what they share before both have looked whether it is there.
-    both_looked = {stage: threading.Barrier(2, timeout=60) for stage in SHARED_STAGES}
+    both_looked = {stage: threading.Barrier(2, timeout=300) for stage in SHARED_STAGES}
     append, waited = Store.append, set()
 
     def append_together(store, batch, *, run_id, stage, key):

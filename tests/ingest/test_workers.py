@@ -4,10 +4,11 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 
 import dask
 import dask_jobqueue  # noqa: F401 - brings the defaults of its settings
@@ -155,9 +156,14 @@ def test_a_queue_without_a_job_is_waited_for_and_told(
         with open_workers(address, tmp_path) as workers:
             assert isinstance(workers, Cluster)
             waiting = Cluster(workers._client, "slurm:1", tmp_path, 0.3, queued=True)
-            Timer(1.0, running.scale, [1]).start()
+
+            def start_once_told() -> None:
+                while "slurm:1 has had no job for 0 s; `squeue` says why" not in caplog.text:
+                    time.sleep(0.02)
+                running.scale(1)
+
+            Thread(target=start_once_told).start()
             assert next(waiting.map(plus, 1, [1]))() == 2
-    assert "slurm:1 has had no job for 0 s; `squeue` says why" in caplog.text
 
 
 def test_a_scheduler_that_goes_is_named(tmp_path: Path) -> None:

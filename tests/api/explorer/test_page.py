@@ -187,7 +187,7 @@ def test_a_person_can_switch_to_dark(visit: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_screen_readers(visit: Any, path: str, scheme: str) -> None:
     page = visit(scheme=scheme).open(path)
-    page.wait_for_timeout(300)
+    page.wait_for_load_state("networkidle")
     page.evaluate("document.querySelectorAll('details').forEach((menu) => { menu.open = true; })")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run().then((result) => result.violations)")
@@ -205,3 +205,13 @@ def test_graphiql_works_offline(visit: Any) -> None:
     page.click(".graphiql-execute-button")
     page.wait_for_function("() => document.querySelector('.result-window')?.textContent.includes('similarity')")
     view.shoot("graphiql")
+
+
+def test_the_page_is_small_before_the_3d_view(visit: Any) -> None:
+    page = visit().open("/?concept=cake&voxel=200")
+    page.wait_for_load_state("networkidle")
+    size = page.evaluate(
+        "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".reduce((sum, one) => sum + one.encodedBodySize, 0) / 1024"
+    )
+    assert 50 < size <= 400

@@ -141,8 +141,9 @@ def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Any) -> None:
     assert "three.js" not in str(page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)"))
     page.click("#view-3d")
     page.wait_for_function("() => performance.getEntriesByName('painted-3d').length")
+    painted = page.evaluate("performance.getEntriesByName('painted-3d').length")
     page.select_option("#side", "left")
-    page.wait_for_timeout(300)
+    page.wait_for_function("(n) => performance.getEntriesByName('painted-3d').length > n", arg=painted)
     box = page.locator("#solid").bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*middle)

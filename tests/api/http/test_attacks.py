@@ -1,38 +1,39 @@
 """Known attacks on GraphQL servers, one test for each class, on a live server: refused at once, and it goes on."""
 
-import asyncio
+import gc
 import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
+from graphql import DocumentNode
 from hostile import texts
 from hypothesis import example, given, settings
-from strawberry.extensions import ParserCache, ValidationCache
+from toy_network import Toy
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from voxel_atlas.api.graphql.watch import INTERVAL_S
 from voxel_atlas.api.http import graphql_endpoint as endpoint
 from voxel_atlas.api.http.access.guard import MAX_BODY
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.logs import JsonLines
+from voxel_atlas.api.maps.picture_cache import PictureCache
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 FOLLOW = json.dumps(
     {"id": "1", "type": "subscribe", "payload": {"query": "subscription { ingestProgress { generation } }"}}
 )
-PATIENCE_S = 20.0  # a busy machine takes seconds, and an attack that gets through for ever
+PATIENCE_S = 120  # for what comes on a busy machine, too
 PROTOCOL: Any = ["graphql-transport-ws"]
 
 
@@ -45,9 +46,7 @@ def alive(server: Any) -> Iterator[None]:
 
 def refused(server: Any, query: str, code: str, words: str) -> None:
     """A query is refused before it runs, with a code and a sentence."""
-    began = time.perf_counter()
     response = server.client.post("/graphql", json={"query": query})
-    assert time.perf_counter() - began < PATIENCE_S
     error = response.json()["errors"][0]
     assert error["extensions"]["code"] == code
     assert words in error["message"]
@@ -134,9 +133,8 @@ def test_introspection_cost(server: Any) -> None:
 def test_field_suggestions(server: Any) -> None:
     error = server.client.post("/graphql", json={"query": "{ similarVoxel atla { formt } }"}).json()["errors"]
     assert all("Did you mean" not in one["message"] for one in error)
-    began = time.perf_counter()
-    server.client.post("/graphql", json={"query": "{ " + " ".join(f"wrong{n}" for n in range(900)) + " }"})
-    assert time.perf_counter() - began < PATIENCE_S
+    wrong = " ".join(f"wrong{n}" for n in range(900))
+    assert server.client.post("/graphql", json={"query": f"{{ {wrong} }}"}).json()["errors"]
 
 
 @pytest.mark.parametrize(
@@ -168,18 +166,17 @@ def test_oversized_bodies(server: Any) -> None:
 
 
 def test_documents_that_would_fill_the_memory(server: Any) -> None:
-    caches = (ParserCache().cached_parse_document, ValidationCache().cached_validate_document)
+    def kept(marker: str, documents: Iterable[str]) -> int:
+        """How many of the documents are in memory when all have been answered."""
+        for document in documents:
+            assert server.client.post("/graphql", json={"query": document}).status_code == 200
+        gc.collect()
+        nodes = [thing for thing in gc.get_objects() if type(thing) is DocumentNode and thing.loc]
+        return sum(marker in node.loc.source.body for node in nodes)
 
-    def kept(concept: str) -> list[int]:
-        """How many documents are in each cache after one question."""
-        for cache in caches:
-            cache.cache_clear()
-        query = f'{{ similarVoxels(concept: "{concept}") {{ totalCount }} }}'
-        assert server.client.post("/graphql", json={"query": query}).status_code == 200
-        return [cache.cache_info().currsize for cache in caches]
-
-    assert kept("cake") == [1, 1]
-    assert kept("x" * 2**20) == [0, 0]
+    padding = "," * 2**20
+    assert kept("long", (f"{{ long{n}: atlas {{ format }} }}{padding}" for n in range(3))) == 0
+    assert 0 < kept("short", (f"{{ short{n}: atlas {{ format }} }}" for n in range(300))) < 300
 
 
 @pytest.mark.parametrize("first", [101, 10**6, 2**31 - 1])
@@ -197,25 +194,22 @@ def test_subscribers_that_do_not_read(
     tmp_path: Path, serve: Any, surfaces: Any, toy_rows: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, Atlas(store, home=tmp_path) as atlas:
-        toy_rows(store, range(4))
-        app = create_app(atlas, Settings(home=tmp_path), load=surfaces)
-        with serve(app) as server:
+        stages, looks = atlas.stages, []
+        monkeypatch.setattr(atlas, "stages", lambda: looks.append(1) or stages())
+        with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as server, ExitStack() as sockets:
             url = server.url.replace("http", "ws") + "/graphql"
-            with ExitStack() as sockets:
-                for _ in range(20):
-                    socket = sockets.enter_context(connect(url, subprotocols=PROTOCOL, proxy=None))
-                    socket.send('{"type": "connection_init"}')
-                    socket.send(FOLLOW)
-                reads = []
-                original = atlas.store.generation
-                monkeypatch.setattr(atlas.store, "generation", lambda: reads.append(1) or original())
-                began = time.monotonic()
-                for n in range(1, 13):
-                    toy_rows(store, range(4 * n, 4 * n + 4))
-                    assert server.client.get("/healthz").status_code == 200
-                    time.sleep(0.1)
-                # One look a second serves all of them, however many there are.
-                assert len(reads) <= 2 + (time.monotonic() - began) / INTERVAL_S
+            for _ in range(20):
+                socket = sockets.enter_context(connect(url, subprotocols=PROTOCOL, proxy=None))
+                socket.send('{"type": "connection_init"}')
+                socket.send(FOLLOW)
+            for n in range(5):
+                if n:
+                    toy_rows(store, range(4 * n - 4, 4 * n))
+                assert server.client.get("/healthz").status_code == 200
+                while len(looks) <= n:
+                    time.sleep(0.02)
+            # One look at each state of the ledger serves all of them, however many there are.
+            assert len(looks) == 5
 
 
 def test_sockets_without_end(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +230,7 @@ def test_sockets_without_end(server: Any, monkeypatch: pytest.MonkeyPatch) -> No
 def test_sockets_without_the_subprotocol(server: Any, subprotocols: Any) -> None:
     with connect(server.url.replace("http", "ws") + "/graphql", subprotocols=subprotocols, proxy=None) as socket:
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=20)
+            socket.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4406
 
@@ -245,7 +239,7 @@ def test_sockets_without_introduction(server: Any) -> None:
     with connect(server.url.replace("http", "ws") + "/graphql", subprotocols=PROTOCOL, proxy=None) as socket:
         socket.send(FOLLOW)
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=20)
+            socket.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4401
 
@@ -298,46 +292,30 @@ def test_what_is_asked_cannot_forge_a_line_of_the_log() -> None:
     assert json.loads(line)["path"] == "/a\r\nb\u2028\x1b[31m"
 
 
-def test_the_event_loop_is_never_held_up(server: Any) -> None:
-    # Work on the loop would hold it up each time; a busy machine does not.
-    assert any(held_up(server) < 0.05 for _ in range(10))
+def test_no_work_is_done_in_the_thread_of_the_event_loop(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: dict[str, set[int | None]] = {}
 
+    def note(kind: type, name: str) -> None:
+        original, seen = getattr(kind, name), threads.setdefault(f"{kind.__name__}.{name}", set())
 
-def held_up(server: Any) -> float:
-    """Seconds that the server's loop is late at most while threads ask heavy questions, less how late a watchdog is."""
-    ended = threading.Event()
-    queries = (
-        """{ similarVoxels(concept: "cake", first: 100) { edges { node {
-          labels { text } topImages { url } neighbours { voxel } } } } }""",
-        '{ flatmap(concept: "cake - face", width: 2000) { url } rois { topLabels { text } } }',
-        "{ labels(first: 100) { edges { node { neighbours { text } byRoi { roi } } } } }",
-    )
+        def noted(*given: Any, **named: Any) -> Any:
+            seen.add(threading.get_ident())
+            return original(*given, **named)
 
-    def press(number: int) -> None:
-        with httpx.Client(base_url=server.url, timeout=30) as client:
-            while not ended.is_set():
-                answer = client.post("/graphql", json={"query": queries[number % len(queries)]}).json()
-                if "flatmap" in answer["data"]:
-                    assert client.get(answer["data"]["flatmap"]["url"]).status_code == 200
+        monkeypatch.setattr(kind, name, noted)
 
-    late: list[float] = []
-
-    async def watch() -> None:
-        while not ended.is_set():
-            began = time.perf_counter()
-            await asyncio.sleep(0.02)
-            late.append(time.perf_counter() - began - 0.02)
-
-    threads = [threading.Thread(target=press, args=(n,)) for n in range(3)]
-    watchdog = threading.Thread(target=lambda: asyncio.run(watch()))
-    server.client.get("/metrics")  # forgets what was before
-    for thread in (*threads, watchdog):
-        thread.start()
-    time.sleep(2)
-    text = server.client.get("/metrics").text
-    ended.set()
-    for thread in (*threads, watchdog):
-        thread.join()
-    delay = next(line for line in text.splitlines() if line.startswith("voxel_atlas_event_loop_delay_seconds "))
-    # The watchdog's loop is in the same process: what makes both late is the machine or the interpreter's lock.
-    return float(delay.split()[1]) - max(late)
+    subject = "simulated/T1"
+    for kind, name in ((Store, "arrow"), (Toy, "text"), (VectorIndex, "search"), (PictureCache, "fetch")):
+        note(kind, name)
+    picture = server.data('{ flatmap(concept: "never asked before") { url } }')["flatmap"]["url"]
+    for path in (
+        picture, "/values?concept=nor this", "/values?metric=r2", f"/outlines/{subject}.json", "/toplabels",
+        f"/pixelmaps/{subject}.bin", "/stimuli/toy/0/3",
+        '/graphql?query={similarVoxels(concept:"or this",first:9){edges{node{labels{text} neighbours{voxel}}}}}',
+        "/graphql?query={labels(first:9){edges{node{neighbours{text} byRoi{roi}}}} rois{topLabels{text}}}",
+    ):  # fmt: skip
+        assert server.client.get(path).status_code == 200, path
+    assert server.client.post("/frames/labels", json={"search": "a"}).status_code == 200
+    for work, seen in threads.items():
+        assert seen, work
+        assert server.thread.ident not in seen, work

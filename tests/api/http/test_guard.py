@@ -87,11 +87,11 @@ def test_without_the_token_nothing_is_told(
     atlas: Any, home: Path, serve: Any, surfaces: Any, authorization: str
 ) -> None:
     app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
+    headers = {"authorization": authorization} if authorization else {}
     with serve(app) as server:
         for path in ("/", "/graphql", "/metrics", "/values?concept=cake"):
-            response = httpx.get(server.url + path, headers={"authorization": authorization} if authorization else {})
-            assert response.status_code == 401, path
-        assert httpx.get(server.url + "/healthz").status_code == 200
+            assert server.client.get(path, headers=headers).status_code == 401, path
+        assert server.client.get("/healthz").status_code == 200
 
 
 def test_with_the_token_everything_works_under_any_name(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
@@ -100,7 +100,7 @@ def test_with_the_token_everything_works_under_any_name(atlas: Any, home: Path, 
         response = server.client.get("/graphql?query={atlas{format}}", headers={"host": "atlas.lab.example"})
         assert response.json() == {"data": {"atlas": {"format": FORMAT_VERSION}}}
         cookies = {"voxel_atlas_token": "wrong"}
-        assert httpx.get(server.url + "/", cookies=cookies).status_code == 401
+        assert httpx.get(server.url + "/", cookies=cookies, timeout=120).status_code == 401
 
 
 def test_the_token_is_not_kept_in_clear(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_token_is_not_kept_in_clear(tmp_path: Path) -> None:
 
 def test_a_person_shows_the_token_once(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
     app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
-    with serve(app) as server, httpx.Client(base_url=server.url) as client:
+    with serve(app) as server, httpx.Client(base_url=server.url, timeout=120) as client:
         sent = client.get("/", headers={"sec-fetch-mode": "navigate", "sec-fetch-site": "none"})
         assert (sent.status_code, sent.headers["location"]) == (303, "/login")
         assert "<form" in client.get("/login").text

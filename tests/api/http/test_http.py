@@ -195,10 +195,10 @@ def test_a_server_with_a_full_queue_says_when_to_come_back(
     monkeypatch.setattr("voxel_atlas.api.http.app.WAITING_PICTURES", 1)
     monkeypatch.setattr("voxel_atlas.api.http.app.PICTURE_THREADS", 1)
     monkeypatch.setattr(
-        "voxel_atlas.api.maps.picture_cache.PictureCache.fetch", lambda *_: b"" if gate.wait(20) else None
+        "voxel_atlas.api.maps.picture_cache.PictureCache.fetch", lambda *_: b"" if gate.wait(120) else None
     )
     with serve(create_app(atlas, settings, load=surfaces)) as own:
-        address, patience = own.url + "/flatmaps/a.png", {"timeout": 60}
+        address, patience = own.url + "/flatmaps/a.png", {"timeout": 240}
         threads = [threading.Thread(target=httpx.get, args=(address,), kwargs=patience) for _ in range(2)]
         for thread in threads:
             thread.start()
@@ -242,7 +242,7 @@ def test_readiness_compares_generations(
             load = IndexedVoxels.load
 
             def slow(*given: Any, **named: Any) -> Any:
-                assert gate.wait(20)
+                assert gate.wait(120)
                 return load(*given, **named)
 
             with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as own:
@@ -264,7 +264,7 @@ def test_readiness_compares_generations(
 
 def test_a_server_is_not_ready_while_it_loads(atlas: Any, settings: Settings, serve: Any, surfaces: Any) -> None:
     gate = threading.Event()
-    with serve(create_app(atlas, settings, load=surfaces, loaded=lambda: gate.wait(20))) as own:
+    with serve(create_app(atlas, settings, load=surfaces, loaded=lambda: gate.wait(120))) as own:
         response = own.client.get("/readyz")
         assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (503, "NOT_READY")
         assert own.client.get("/healthz").status_code == 200
@@ -280,7 +280,7 @@ def test_a_server_is_ready_before_its_text_towers_are_and_answers_for_labels(
     waiting = Atlas(
         atlas.store,
         home=atlas.home,
-        load_backbone=lambda name, home: gate.wait(20) and atlas.text_towers.backbone(name),
+        load_backbone=lambda name, home: gate.wait(120) and atlas.text_towers.backbone(name),
     )
     with serve(create_app(waiting, settings, load=surfaces)) as own:
         while own.client.get("/readyz").status_code == 503:

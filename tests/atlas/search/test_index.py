@@ -35,7 +35,7 @@ def agrees(index: VectorIndex, query: np.ndarray, k: int, mask: np.ndarray | Non
     assert (np.diff(scores) <= 0).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     dim=st.sampled_from([3, 8, 130, 384]),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_atlas import (
     DIM,
@@ -57,7 +57,7 @@ def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
     }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rois=st.lists(st.sampled_from(["FFA", "PPA", "empty"]), max_size=2),
     significant=st.booleans(),

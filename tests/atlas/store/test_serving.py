@@ -102,7 +102,7 @@ def client(address: str) -> Iterator[Callable[[], str]]:
         process.communicate()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

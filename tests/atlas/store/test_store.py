@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from batches import append, encoding, labels
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxel_atlas.atlas.store import links
@@ -140,7 +140,7 @@ HOSTILE = ["'; DROP TABLE label; --", '"', "'", "$1", "?", "\\", "{}", "%s", "a'
 
 
 @pytest.mark.parametrize("kind", ["file", "served"], indirect=True)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_hostile_text_is_data_and_never_sql(store: Store, kind: str, data: st.DataObject) -> None:
     lemma, key, stage, run = (data.draw(st.one_of(st.text(), st.sampled_from(HOSTILE))) for _ in range(4))
@@ -211,7 +211,7 @@ def test_rows_that_models_share_are_added_by_the_first_who_brings_them(store: St
 
 def test_two_programs_that_append_at_once_add_each_batch_and_each_shared_row_once(store: Store, kind: str) -> None:
     n = 6
-    together = threading.Barrier(2, timeout=60)
+    together = threading.Barrier(2, timeout=300)
     added: list[bool] = []
 
     def ingest(name: str, own: Store) -> None:

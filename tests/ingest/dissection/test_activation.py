@@ -1,7 +1,7 @@
 """Top images against a full sort, and maps against one voxel and one image at a time."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tiny import TinyBackbone, picture
@@ -17,7 +17,6 @@ from voxel_atlas.ingest.dissection.activation import by_image, image_maps, top_i
     k=st.integers(1, 12),
     chunk=st.sampled_from([4, 200, 10**6]),
 )
-@settings(deadline=None)
 def test_top_images_equal_a_full_stable_sort_for_any_chunk(
     data: st.DataObject, n: int, m: int, k: int, chunk: int
 ) -> None:
@@ -43,7 +42,6 @@ def test_top_images_equal_a_full_stable_sort_for_any_chunk(
 
 
 @given(top=hnp.arrays(np.int32, st.tuples(st.integers(0, 6), st.integers(1, 4)), elements=st.integers(0, 5)))
-@settings(deadline=None)
 def test_by_image_gives_every_voxel_back_once_for_each_of_its_images(top: np.ndarray) -> None:
     groups = list(by_image(top))
     assert [image for image, _ in groups] == sorted(set(top.ravel().tolist()))

@@ -36,7 +36,7 @@ def literal(top: np.ndarray, image_text: np.ndarray, prior_weight: float = 1.0) 
     k=st.sampled_from([2, 7, 100, 130]),
     scale=st.sampled_from([1, 30]),
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_values_equal_the_formula(seed: int, n_voxels: int, k: int, scale: int) -> None:
     rng = np.random.default_rng(seed)
     image_text = (scale * rng.normal(size=(140, 4))).astype(np.float32)

@@ -45,7 +45,6 @@ def smooth_maps(n: int, shape: tuple[int, int]) -> list[np.ndarray]:
 
 
 @given(counts=hnp.arrays(np.int64, 256, elements=st.integers(0, 50), fill=st.just(0)))
-@settings(deadline=None)
 def test_otsu_maximises_eq_1(counts: np.ndarray) -> None:
     assume((counts > 0).sum() > 1)
     levels = np.repeat(np.arange(256), counts).astype(float)
@@ -106,7 +105,6 @@ def test_a_part_in_the_hole_of_another_has_no_box() -> None:
 
 
 @given(value=st.floats(-(2.0**100), 2.0**100, width=32), shape=st.tuples(st.integers(1, 8), st.integers(1, 8)))
-@settings(deadline=None)
 def test_a_constant_map_has_no_crops(value: float, shape: tuple[int, int]) -> None:
     assert crop_boxes(np.full(shape, value, np.float32), (0, 0, 50, 40), CropRules(), (50, 40)) == []
 
@@ -119,7 +117,7 @@ def test_a_map_that_is_not_finite_has_no_crops(value: float) -> None:
 
 
 @given(activation_map=MAPS, rules=RULES, data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_crops_keep_the_rules(activation_map: np.ndarray, rules: CropRules, data: st.DataObject) -> None:
     width, height = data.draw(st.integers(8, 700)), data.draw(st.integers(8, 700))
     short = min(width, height)
@@ -141,7 +139,6 @@ def test_crops_keep_the_rules(activation_map: np.ndarray, rules: CropRules, data
 
 
 @given(activation_map=MAPS, rules=RULES)
-@settings(deadline=None)
 def test_no_box_is_left_out_that_the_rules_allow(activation_map: np.ndarray, rules: CropRules) -> None:
     seen = (0, 0, SIDE, SIDE)
     everything = crop_boxes(activation_map, seen, CropRules(10**6, 1.0, 1.1, rules.grid), (SIDE, SIDE))
@@ -154,7 +151,6 @@ def test_no_box_is_left_out_that_the_rules_allow(activation_map: np.ndarray, rul
 
 
 @given(grid=st.integers(1, 12), activation_map=MAPS)
-@settings(deadline=None)
 def test_a_grid_puts_all_edges_on_its_lines(grid: int, activation_map: np.ndarray) -> None:
     side = grid * 20
     for box in crop_boxes(activation_map, (0, 0, side, side), CropRules(9, 0.9, 0.99, grid), (side, side)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from literal_scores import literal_scores
 
@@ -61,7 +61,6 @@ def check(
 @given(
     case=cases(), best=st.integers(1, 6), temperature=st.sampled_from([0.05, 1.0]), block=st.sampled_from([1, 2, 512])
 )
-@settings(deadline=None)
 def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperature: float, block: int) -> None:
     kept, scoring._BLOCK = scoring._BLOCK, block
     try:
@@ -79,7 +78,6 @@ def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperatu
 
 
 @given(case=cases())
-@settings(deadline=None)
 def test_released_equals_a_literal_loop(case: dict[str, object]) -> None:
     rng = case["rng"]
     similarity = Similarity(
@@ -162,7 +160,6 @@ def test_one_product_with_the_probe_mean_is_the_mean_cosine_over_all_pairs() -> 
 
 
 @given(values=st.lists(st.integers(0, 4), min_size=1, max_size=12))
-@settings(deadline=None)
 def test_mean_ranks_share_ties(values: list[int]) -> None:
     literal = [sum(o < v for o in values) + (sum(o == v for o in values) + 1) / 2 for v in values]
     assert mean_ranks(np.array([values, values[::-1]], float)).tolist() == [literal, literal[::-1]]

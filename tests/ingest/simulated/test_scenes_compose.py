@@ -21,7 +21,7 @@ def scene(seed: int):
     return compose(choose(PICTURES.cutouts, rng), rng)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000))
 def test_boxes_lie_in_the_scene_and_areas_are_shares_of_it(seed):
     made = scene(seed)

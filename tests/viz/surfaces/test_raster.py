@@ -23,7 +23,7 @@ def brute_force(points: np.ndarray, faces: np.ndarray, depth: np.ndarray, shape:
     return nearest
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
 def test_the_nearest_triangle_is_found_at_each_pixel(seed: int, n_faces: int) -> None:
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_atlas import METHOD, VOLUME, WORDS, label_rows, model_rows, put, random_weights, subject_rows, words_rows
 
@@ -33,7 +33,7 @@ def empty_model(store: Store) -> Model:
     return Atlas(store).model(VOLUME)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(labels=labelled, first=st.integers(1, 6), region=st.sets(st.integers(0, 20)))
 def test_every_answer_is_that_of_sql(
     tmp_path: Path, labels: dict[int, list[str]], first: int, region: set[int]
