@@ -85,7 +85,7 @@ def test_deep_nesting(server: Any) -> None:
 
 
 def test_deeply_nested_input(server: Any) -> None:
-    refused(server, "{ rois(subject: " + "[" * 900 + "]" * 900 + ") { name } }", "INVALID_QUERY", "")
+    refused(server, "{ rois(subject: " + "[" * 900 + "]" * 900 + ") { name } }", "INVALID_QUERY", "nested too deeply")
 
 
 def test_cost_of_nested_lists(server: Any) -> None:
@@ -107,11 +107,17 @@ def test_batching(server: Any) -> None:
     assert "one operation" in response.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("query", ["mutation { x }", "subscription { ingestProgress { generation } }"])
-def test_get_changes_nothing(server: Any, query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("mutation { x }", 400, "BAD_REQUEST"),
+        ("subscription { ingestProgress { generation } }", 200, "BAD_INPUT"),
+    ],
+)
+def test_get_changes_nothing(server: Any, query: str, status: int, code: str) -> None:
     response = server.client.get("/graphql", params={"query": query})
-    assert response.status_code in {200, 400}
-    assert response.json()["errors"][0]["extensions"]["code"] in {"BAD_REQUEST", "BAD_INPUT", "INVALID_QUERY"}
+    assert response.status_code == status
+    assert response.json()["errors"][0]["extensions"]["code"] == code
 
 
 def test_cross_site_requests(server: Any) -> None:
@@ -137,23 +143,15 @@ def test_field_suggestions(server: Any) -> None:
     assert server.client.post("/graphql", json={"query": f"{{ {wrong} }}"}).json()["errors"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"query":' + b'"' + b"{" * 100_000 + b'"}',
-        b'{"query": {}}',
-        b"NaN",
-        b"1e999",
-    ],
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"query": {}}', b"NaN", b"1e999"])
 def test_malformed_bodies(server: Any, body: bytes) -> None:
     response = server.client.post("/graphql", content=body, headers={"content-type": "application/json"})
-    assert response.status_code in {200, 400}
-    assert response.json()["errors"][0]["extensions"]["code"] in {"BAD_REQUEST", "INVALID_QUERY"}
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+def test_documents_of_brackets(server: Any) -> None:
+    refused(server, "{" * 100_000, "INVALID_QUERY", "Syntax Error")
 
 
 def test_oversized_bodies(server: Any) -> None:
@@ -161,8 +159,7 @@ def test_oversized_bodies(server: Any) -> None:
         "/graphql", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"}
     )
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
-    sent = server.client.post("/graphql?" + "a" * 60_000, json={})
-    assert sent.status_code in {200, 400, 414, 431}
+    assert server.client.post("/graphql?" + "a" * 60_000, json={}).status_code == 400
 
 
 def test_documents_that_would_fill_the_memory(server: Any) -> None:
