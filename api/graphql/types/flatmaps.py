@@ -86,7 +86,7 @@ class Flatmap:
         )
 
 
-@strawberry.type(description="A label and its colour in a address.")
+@strawberry.type(description="A label and its colour in a picture.")
 class LegendEntry:
     """One name of a legend."""
 
