@@ -80,10 +80,10 @@ class Job:
         return IngestConfig(**dict(data), **dict(self.fit), **dict(self.labels))
 
 
-AS_ALWAYS = Job()
+DEFAULT_JOB = Job()
 
 
-def ingest(*, data: DataOptions, job: Job = AS_ALWAYS) -> None:
+def ingest(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
     from ...ingest.datasets import open_dataset
     from ...ingest.run import ingest as run
@@ -115,7 +115,7 @@ def ingest(*, data: DataOptions, job: Job = AS_ALWAYS) -> None:
     output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
-def check(*, data: DataOptions, job: Job = AS_ALWAYS) -> None:
+def check(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
     """List what is found of a data set, what is missing, and how big the job is."""
     from ...atlas.backbones import backbone_class
     from ...ingest.datasets import check_dataset
@@ -174,14 +174,14 @@ class LabelJob:
         )
 
 
-UNCHANGED = LabelJob()
+DEFAULT_LABEL_JOB = LabelJob()
 
 
 def dissect(
     model: ModelArgument,
     /,
     *,
-    job: LabelJob = UNCHANGED,
+    job: LabelJob = DEFAULT_LABEL_JOB,
     on_error: OnErrorOption = "stop",
     workers: WorkersOption = "",
 ) -> None:
@@ -200,7 +200,9 @@ def dissect(
     job.output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
-def plan(model: ModelArgument, /, *, job: LabelJob = UNCHANGED, sample: Annotated[int, between(0)] = 100) -> None:
+def plan(
+    model: ModelArgument, /, *, job: LabelJob = DEFAULT_LABEL_JOB, sample: Annotated[int, between(0)] = 100
+) -> None:
     """Say how much there will be to caption and to draw, and how long a dissection takes.
 
     Args:
