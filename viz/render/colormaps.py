@@ -37,11 +37,6 @@ class Scale:
     vmin: float
     vmax: float
 
-    @property
-    def diverging(self) -> bool:
-        """Whether the middle of the colormap is neutral."""
-        return self.colormap in DIVERGING
-
     def positions(self, values: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
         """Place of each value among `n` ≤ 256 colours; values beyond the range, also infinite ones, at its ends.
 

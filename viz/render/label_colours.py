@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +28,14 @@ class LabelColours:
 
     Attributes:
         labels: The labels.
-        coordinates: (n, 3) float32, where UMAP put them.
         rgb: (n, 3) float32, red, green and blue, 0 to 1.
-        trustworthiness: 0 to 1: how far neighbours in colour are neighbours in embedding (Venna & Kaski 2001), over
-            `n_neighbours` of them; about 0.5 is chance, and NaN stands for fewer than 3 labels.
-        n_neighbours: Neighbours that UMAP and the trustworthiness look at.
+        trustworthiness: 0 to 1: how far neighbours in colour are neighbours in embedding (Venna & Kaski 2001), over as
+            many of them as UMAP looked at; about 0.5 is chance, and NaN stands for fewer than 3 labels.
     """
 
     labels: tuple[str, ...]
-    coordinates: Floats
     rgb: Floats
     trustworthiness: float
-    n_neighbours: int
 
     def of(self, wanted: Sequence[str | None]) -> Floats:
         """The colours of these labels, (n, 3) float32; NaN for None.
@@ -96,32 +91,14 @@ def label_colours(images: Floats, labels: Sequence[str], vectors: Floats, *, see
         fitted = UMAP(
             n_components=3, n_neighbors=n_neighbours, metric="cosine", init="pca", random_state=seed, n_jobs=1
         ).fit(_centred(images))
-        coordinates = np.asarray(fitted.transform(_centred(vectors)), np.float32)
-    rgb = _to_rgb(coordinates)
-    return LabelColours(tuple(labels), coordinates, rgb, _trust(vectors, rgb, n_neighbours), n_neighbours)
+        rgb = _to_rgb(np.asarray(fitted.transform(_centred(vectors)), np.float32))
+    return LabelColours(tuple(labels), rgb, _trust(vectors, rgb, n_neighbours))
 
 
 def kept(path: Path, fit: Callable[[], LabelColours]) -> LabelColours:
     """The colours in the file `path`, fitted first when it is not there: labels keep the colours that they once got."""
-
-    def build() -> dict[str, NDArray[Any]]:
-        made = fit()
-        return {
-            "labels": np.array(made.labels),
-            "coordinates": made.coordinates,
-            "rgb": made.rgb,
-            "trustworthiness": np.array(made.trustworthiness),
-            "n_neighbours": np.array(made.n_neighbours),
-        }
-
-    arrays = cached(path, build)
-    return LabelColours(
-        labels=tuple(arrays["labels"].tolist()),
-        coordinates=arrays["coordinates"],
-        rgb=arrays["rgb"],
-        trustworthiness=float(arrays["trustworthiness"]),
-        n_neighbours=int(arrays["n_neighbours"]),
-    )
+    arrays = cached(path, lambda: {name: np.array(value) for name, value in vars(fit()).items()})
+    return LabelColours(tuple(arrays["labels"].tolist()), arrays["rgb"], float(arrays["trustworthiness"]))
 
 
 def _centred(vectors: Floats) -> Floats:

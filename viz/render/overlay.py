@@ -1,12 +1,11 @@
 """ROI outlines and names as pixels: white lines with a dark halo, seen on every colour. Drawn once, then reused."""
 
-import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
 import cv2
 import numpy as np
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely import Polygon  # type: ignore[import-untyped]
@@ -23,7 +22,6 @@ _LEAST_ROOM = 0.45  # of a name's width that its ROI must be wide
 _NEAR = 3.0  # widths of a name within which it does not stand twice in a hemisphere
 _BESIDE = tuple((aside, up) for up in (0, -0.8, 0.8, -1.3, 1.3) for aside in (0, -0.7, 0.7))
 """Where a name may stand, nearest first: half widths to the right and sizes below the middle of its ROI."""
-_MOST_KEPT = 16
 _SMALLEST = 0.75  # of their size in a picture of 1,024: names are no smaller in smaller ones
 _FRACTION_BITS = 4  # of a pixel, in the corners of lines
 _FRACTION = 2**_FRACTION_BITS
@@ -48,23 +46,33 @@ class Overlay:
     dark: NDArray[np.float32]
 
 
-_kept: OrderedDict[tuple[object, ...], Overlay] = OrderedDict()
-_kept_lock = Lock()
+def _content(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -> tuple[object, ...]:
+    """All that an overlay depends on: outlines are equal when their names and paths are."""
+    return shape, names, *((name, *(path.tobytes() for path in paths)) for name, paths in outlines.items())
 
 
+@cached(LRUCache(16), _content, Lock())
 def overlay(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -> Overlay:
     """Draw the outlines, and the ROIs' names where there is room, for a picture of this shape (h, w)."""
-    key = (shape, names, _digest(outlines))
-    with _kept_lock:
-        if key in _kept:
-            _kept.move_to_end(key)
-            return _kept[key]
-    drawn = _draw(outlines, shape, names)
-    with _kept_lock:
-        _kept[key] = drawn
-        while len(_kept) > _MOST_KEPT:
-            _kept.popitem(last=False)
-    return drawn
+    height, width = shape
+    oversampling = max(1, min(3, 6144 // width))
+    unit = oversampling * max(width / 1024, 0.5)
+    size = (width * oversampling, height * oversampling)
+    core, halo = (np.zeros(size[::-1], np.uint8) for _ in range(2))
+    scale = np.array(size) * _FRACTION
+    lines = [np.rint(path * scale).astype(np.int32) for paths in outlines.values() for path in paths if len(path) > 1]
+    for drawn, thickness in ((halo, _LINE + 2 * _HALO), (core, _LINE)):
+        cv2.polylines(drawn, lines, True, 255, max(1, round(thickness * unit)), shift=_FRACTION_BITS)
+    letters, shadow = Image.fromarray(core), Image.fromarray(halo)
+    if names:
+        text = _TEXT * oversampling * max(width / 1024, _SMALLEST)
+        for name, x, y in label_places(outlines, (size[1], size[0]), text):
+            name = fitted(name, text, size[0] * _WIDEST_NAME, bold=True)
+            for image, stroke in ((shadow, round(1.6 * _HALO * unit)), (letters, 0)):
+                ImageDraw.Draw(image).text((x, y), name, 255, font(text), "mm", stroke_width=stroke)
+    white, dark = (np.asarray(image.reduce(oversampling), np.float32) / np.float32(255) for image in (letters, shadow))
+    rows, columns = np.nonzero((white > 0.02) | (dark > 0.02))
+    return Overlay(shape, rows, columns, white[rows, columns], np.float32(0.6) * dark[rows, columns])
 
 
 def label_places(outlines: Outlines, shape: tuple[int, int], size: float) -> list[tuple[str, float, float]]:
@@ -102,36 +110,5 @@ def label_places(outlines: Outlines, shape: tuple[int, int], size: float) -> lis
     return places
 
 
-def _draw(outlines: Outlines, shape: tuple[int, int], names: bool) -> Overlay:
-    height, width = shape
-    oversampling = max(1, min(3, 6144 // width))
-    unit = oversampling * max(width / 1024, 0.5)
-    size = (width * oversampling, height * oversampling)
-    core, halo = (np.zeros(size[::-1], np.uint8) for _ in range(2))
-    scale = np.array(size) * _FRACTION
-    lines = [np.rint(path * scale).astype(np.int32) for paths in outlines.values() for path in paths if len(path) > 1]
-    for drawn, thickness in ((halo, _LINE + 2 * _HALO), (core, _LINE)):
-        cv2.polylines(drawn, lines, True, 255, max(1, round(thickness * unit)), shift=_FRACTION_BITS)
-    letters, shadow = Image.fromarray(core), Image.fromarray(halo)
-    if names:
-        text = _TEXT * oversampling * max(width / 1024, _SMALLEST)
-        for name, x, y in label_places(outlines, (size[1], size[0]), text):
-            name = fitted(name, text, size[0] * _WIDEST_NAME, bold=True)
-            for image, stroke in ((shadow, round(1.6 * _HALO * unit)), (letters, 0)):
-                ImageDraw.Draw(image).text((x, y), name, 255, font(text), "mm", stroke_width=stroke)
-    white, dark = (np.asarray(image.reduce(oversampling), np.float32) / np.float32(255) for image in (letters, shadow))
-    rows, columns = np.nonzero((white > 0.02) | (dark > 0.02))
-    return Overlay(shape, rows, columns, white[rows, columns], np.float32(0.6) * dark[rows, columns])
-
-
 def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _digest(outlines: Outlines) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, paths in outlines.items():
-        digest.update(name.encode())
-        for path in paths:
-            digest.update(np.ascontiguousarray(path, np.float32).tobytes())
-    return digest.digest()

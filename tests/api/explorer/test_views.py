@@ -26,7 +26,7 @@ def quick_colours(images: Any, labels: Sequence[str], vectors: Any) -> LabelColo
     """In place of UMAP, which takes half a minute to compile and is tested in tests/viz/test_colours.py."""
     assert len(images) == 12
     rgb = np.random.default_rng(0).random((len(labels), 3)).astype(np.float32)
-    return LabelColours(tuple(labels), vectors[:, :3], rgb, 0.87, 5)
+    return LabelColours(tuple(labels), rgb, 0.87)
 
 
 @pytest.fixture

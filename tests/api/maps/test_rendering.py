@@ -28,7 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def fit(images: Any, labels: Sequence[str], vectors: Any) -> LabelColours:
         fits.append(len(images))
         rgb = np.random.default_rng(len(fits)).random((len(labels), 3)).astype(np.float32)
-        return LabelColours(tuple(labels), vectors[:, :3], rgb, 0.9, 5)
+        return LabelColours(tuple(labels), rgb, 0.9)
 
     monkeypatch.setattr(colours_module, "label_colours", fit)
     return fits

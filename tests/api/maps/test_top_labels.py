@@ -18,7 +18,7 @@ def test_an_image_that_the_ingest_has_encoded_is_not_read_again(
 
     def without_umap(images: np.ndarray, labels: list[str], vectors: np.ndarray) -> LabelColours:
         fitted_on.append(images.shape)
-        return LabelColours(tuple(labels), vectors[:, :3], vectors[:, :3], 0.9, 5)
+        return LabelColours(tuple(labels), vectors[:, :3], 0.9)
 
     monkeypatch.setattr(top_labels, "label_colours", without_umap)
     with tiny_networks():

@@ -10,7 +10,7 @@ from voxel_atlas.viz.render.label_colours import LabelColours, kept, label_colou
 @pytest.fixture
 def three() -> LabelColours:
     rgb = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    return LabelColours(("cake", "dog", "house"), rgb, rgb, 1.0, 2)
+    return LabelColours(("cake", "dog", "house"), rgb, 1.0)
 
 
 def test_labels_get_their_colours(three: LabelColours) -> None:
@@ -48,7 +48,7 @@ def test_colours_that_were_fitted_once_are_kept(three: LabelColours, tmp_path: P
     for found in (first, again):
         assert found.labels == three.labels
         assert np.array_equal(found.rgb, three.rgb)
-        assert (found.trustworthiness, found.n_neighbours) == (1.0, 2)
+        assert found.trustworthiness == 1.0
 
 
 @pytest.mark.slow

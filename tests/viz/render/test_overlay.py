@@ -39,11 +39,9 @@ def test_names_stay_in_the_picture() -> None:
         assert x - font(12).getlength(name) / 2 >= 0
 
 
-def test_an_overlay_is_drawn_once() -> None:
+def test_names_may_be_left_out() -> None:
     outlines = crowd()
-    assert overlay(outlines, SHAPE) is overlay({name: list(paths) for name, paths in outlines.items()}, SHAPE)
-    assert overlay(outlines, SHAPE) is not overlay(outlines, SHAPE, names=False)
-    assert overlay(outlines, SHAPE) is not overlay(outlines, (200, 400))
+    assert len(overlay(outlines, SHAPE).rows) > len(overlay(outlines, SHAPE, names=False).rows) > 0
 
 
 def test_nothing_to_draw_touches_no_pixel() -> None:
