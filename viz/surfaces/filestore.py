@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from ...schemas.errors import NotFoundError
 from ...schemas.files import replacing
 from .locked_files import locked
 
+Hemisphere = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""Points (n, 3) in mm, and triangles (m, 3)."""
 SIDES = ("lh", "rh")
 _CURVATURE_SMOOTHING = 20.0
 _CURVATURE_LIMIT = 0.5  # per mm; pycortex draws curvature between minus and plus this
@@ -158,29 +160,36 @@ def kinds(subject: Path) -> set[str]:
     return found | {"fiducial"} if {"pia", "wm"} <= found else found
 
 
+def write_surfaces(subject: Path, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]], cache: Path) -> None:
+    """Write a new subject without transforms, whole or not at all: kind → left and right (points, faces)."""
+    cortex = pycortex(cache)
+    with replacing(subject) as temporary:
+        for part in ("surfaces", "transforms"):
+            (temporary / part).mkdir(parents=True)
+        for kind, pair in meshes.items():
+            for side, (points, faces) in zip(SIDES, pair, strict=True):
+                file = temporary / "surfaces" / f"{kind}_{side}.gii"
+                cortex.formats.write_gii(str(file), points.astype(np.float32), faces.astype(np.int32))
+
+
 def _make_fsaverage5(cache: Path) -> None:
     """Write nilearn's fsaverage5 as a pycortex subject, once."""
     folder = cache / "subjects" / "fsaverage5"
     with locked(folder):
         if (folder / "surfaces").is_dir():
             return
-        cortex = pycortex(cache)
         from nilearn.datasets import fetch_surf_fsaverage
         from nilearn.surface import load_surf_mesh
 
         files = fetch_surf_fsaverage("fsaverage5")
-        with replacing(folder) as temporary:
-            for name in ("surfaces", "transforms"):
-                (temporary / name).mkdir(parents=True)
-            for kind, source in {"wm": "white", "pia": "pial", "inflated": "infl", "flat": "flat"}.items():
-                for side, word in zip(SIDES, ("left", "right"), strict=True):
-                    mesh = load_surf_mesh(files[f"{source}_{word}"])
-                    points = np.array(mesh.coordinates, np.float32)
-                    if kind == "flat":
-                        points[:, 2] = 0
-                    cortex.formats.write_gii(
-                        str(temporary / "surfaces" / f"{kind}_{side}.gii"), points, np.array(mesh.faces, np.int32)
-                    )
+
+        def hemisphere(source: str, side: str) -> Hemisphere:
+            mesh = load_surf_mesh(files[f"{source}_{side}"])
+            return np.array(mesh.coordinates) * ((1, 1, 0) if source == "flat" else 1), np.array(mesh.faces)
+
+        sources = {"wm": "white", "pia": "pial", "inflated": "infl", "flat": "flat"}
+        meshes = {kind: (hemisphere(source, "left"), hemisphere(source, "right")) for kind, source in sources.items()}
+        write_surfaces(folder, meshes, cache)
 
 
 @contextlib.contextmanager

@@ -68,6 +68,11 @@ class PixelMap:
         """Height in pixels."""
         return self.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
+
     @cached_property
     def cells(self) -> NDArray[np.intp]:
         """The cells that some pixel shows, in order, (n,): what a page needs values of."""

@@ -41,18 +41,19 @@ def rasterise(
     low = np.maximum(np.ceil(corners.min(1) - _TOLERANCE), 0).astype(np.int64)
     high = np.minimum(np.floor(corners.max(1) + _TOLERANCE), (width - 1, height - 1)).astype(np.int64)
     size = np.maximum(high - low + 1, 0)
-    n_candidates = size[:, 0] * size[:, 1]
-    candidates = np.flatnonzero(n_candidates)
-    ends = np.cumsum(n_candidates[candidates])
+    n_candidates = size.prod(1)
+    cuts = np.searchsorted(np.cumsum(n_candidates), np.arange(_MOST_CANDIDATES, n_candidates.sum(), _MOST_CANDIDATES))
     owner = np.full(height * width, -1, np.intp)
     best = np.full(height * width, np.inf)
     weights = np.zeros((height * width, 3))
-    start = 0
-    while start < len(candidates):
-        done = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + _MOST_CANDIDATES, "right")))
-        _chunk(candidates[start:stop], corners, low, size, n_candidates, width, faces, depth, (owner, best, weights))
-        start = stop
+    for chosen in np.split(np.arange(len(faces)), cuts):
+        triangle, x, y, share = _covered(chosen, corners, low, size)
+        pixel = y * width + x
+        distance = np.zeros(len(pixel)) if depth is None else (share * depth[faces[triangle]]).sum(1)
+        # The farthest first, so that the nearest is what remains; of equals the first triangle.
+        order = np.lexsort((-triangle, -distance))
+        order = order[distance[order] < best[pixel[order]]]
+        owner[pixel[order]], best[pixel[order]], weights[pixel[order]] = triangle[order], distance[order], share[order]
     pixels = np.flatnonzero(owner >= 0)
     return pixels, owner[pixels], weights[pixels]
 
@@ -63,23 +64,15 @@ def between(points: Points, corners: NDArray[np.integer], weights: Points) -> Po
     return found
 
 
-def _chunk(
-    chosen: NDArray[np.intp],
-    corners: Points,
-    low: NDArray[np.int64],
-    size: NDArray[np.int64],
-    n_candidates: NDArray[np.int64],
-    width: int,
-    faces: Faces,
-    depth: NDArray[np.float64] | None,
-    buffers: tuple[NDArray[np.intp], NDArray[np.float64], Points],
-) -> None:
-    owner, best, weights = buffers
-    count = n_candidates[chosen]
+def _covered(
+    chosen: NDArray[np.intp], corners: Points, low: NDArray[np.int64], size: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64], Points]:
+    """Triangle, column and row of each pixel that lies in some of the triangles, and its weights in it."""
+    count = size[chosen].prod(1)
     triangle = np.repeat(chosen, count)
     step = np.arange(len(triangle)) - np.repeat(np.cumsum(count) - count, count)
-    x = low[triangle, 0] + step % size[triangle, 0]
-    y = low[triangle, 1] + step // size[triangle, 0]
+    row, column = np.divmod(step, size[triangle, 0])
+    x, y = low[triangle, 0] + column, low[triangle, 1] + row
     first, second, third = (corners[:, corner] for corner in range(3))
     edge_1, edge_2 = second - first, third - first
     area = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0]
@@ -88,11 +81,5 @@ def _chunk(
         w1 = (dx * edge_2[triangle, 1] - dy * edge_2[triangle, 0]) / area[triangle]
         w2 = (dy * edge_1[triangle, 0] - dx * edge_1[triangle, 1]) / area[triangle]
         inside = (w1 >= -_TOLERANCE) & (w2 >= -_TOLERANCE) & (w1 + w2 <= 1 + _TOLERANCE)
-    triangle, w1, w2 = triangle[inside], w1[inside], w2[inside]
-    pixel = y[inside] * width + x[inside]
-    share = np.column_stack([1 - w1 - w2, w1, w2])
-    distance = np.zeros(len(pixel)) if depth is None else (share * depth[faces[triangle]]).sum(1)
-    # The farthest first, so that the nearest is what remains; of equals the first triangle.
-    order = np.lexsort((-triangle, -distance))
-    order = order[distance[order] < best[pixel[order]]]
-    owner[pixel[order]], best[pixel[order]], weights[pixel[order]] = triangle[order], distance[order], share[order]
+    w1, w2 = w1[inside], w2[inside]
+    return triangle[inside], x[inside], y[inside], np.column_stack([1 - w1 - w2, w1, w2])

@@ -29,14 +29,8 @@ def from_register(register: Path, reference: Path) -> Matrix:
         NotFoundError: A file is not there.
         BadInputError: The file is not a register.dat.
     """
-    lines = [line.split() for line in _text(register).splitlines()]
-    rows = [line for line in lines if len(line) == 4]
-    try:
-        to_functional = np.array(rows, float)
-    except ValueError:
-        to_functional = np.zeros(0)
-    if to_functional.shape != (4, 4):
-        raise BadInputError(f"{register.name} is no register.dat: it has not four lines of four numbers.")
+    rows = [line for line in _words(register) if len(line) == 4]
+    to_functional = _matrix(rows, f"{register.name} is no register.dat: it has not four lines of four numbers.")
     image = _image(reference)
     matrix: Matrix = np.linalg.inv(tkregister(image.shape, _sizes(image))) @ to_functional
     return matrix
@@ -69,14 +63,7 @@ def read_matrix(file: Path) -> Matrix:
         NotFoundError: The file is not there.
         BadInputError: It holds something else.
     """
-    rows = [line.split() for line in _text(file).splitlines() if line.strip()]
-    try:
-        matrix = np.array(rows, float)
-    except ValueError:
-        matrix = np.zeros(0)
-    if matrix.shape != (4, 4):
-        raise BadInputError(f"{file.name} does not hold four lines of four numbers.")
-    return matrix
+    return _matrix(_words(file), f"{file.name} does not hold four lines of four numbers.")
 
 
 def tkregister(shape: tuple[int, ...], sizes: NDArray[np.float64]) -> Matrix:
@@ -104,10 +91,21 @@ def _image(file: Path) -> nib.spatialimages.SpatialImage:
         raise BadInputError(f"{file.name} is not an image that can be read ({error}).") from error
 
 
-def _text(file: Path) -> str:
+def _words(file: Path) -> list[list[str]]:
+    """The words of each line that has some."""
     if not file.exists():
         raise NotFoundError(f"There is no file {file}.")
     try:
-        return file.read_text(encoding="utf-8")
+        return [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise BadInputError(f"{file.name} is not a text file.") from None
+
+
+def _matrix(rows: list[list[str]], otherwise: str) -> Matrix:
+    try:
+        matrix = np.array(rows, float)
+    except ValueError:
+        matrix = np.zeros(0)
+    if matrix.shape != (4, 4):
+        raise BadInputError(otherwise)
+    return matrix

@@ -8,12 +8,14 @@ counted left hemisphere first, as in pycortex.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from cachetools import LRUCache
+from cachetools import cached as memoised
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
@@ -24,8 +26,9 @@ from .locked_files import cached
 from .pixel_map import PixelMap, View, check_width
 from .raster import Mesh, between
 
-_KEPT_WIDTH = 2048
-"""Pixel maps up to this width stay in memory; one of 4,096 takes 150 MB and is read again when it is asked for."""
+_KEPT_BYTES = 256 * 2**20
+"""Pixel maps and views that stay in memory; what was used least is read again when it is asked for."""
+_kept = memoised(LRUCache(_KEPT_BYTES, lambda pixels: min(pixels.nbytes, _KEPT_BYTES)), lock=Lock())
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Surface:
             raise BadInputError(f"The mean over {depths} depths was asked for; take 1 to 128.")
         if depths > 1 and self.transform is not None:
             return _thick_pixels(self, width, depths)
-        return _kept_pixels(self, width) if width <= _KEPT_WIDTH else _flat_pixels(self, width)
+        return _flat_pixels(self, width)
 
     def view(self, width: int = 1024, kind: str = "inflated", views: Sequence[str] = projection.DEFAULT_VIEWS) -> View:
         """Which cell each pixel of a picture of both hemispheres from some sides shows, all at one scale.
@@ -109,7 +112,7 @@ class Surface:
                 f"Subject {self.name!r} has no {kind!r} surface to look at from all sides; it has "
                 f"{', '.join(sorted(self.kinds - {'flat'}))}."
             )
-        return _kept_view(self, width, kind, tuple(dict.fromkeys(views)))
+        return _view(self, width, kind, tuple(dict.fromkeys(views)))
 
     def vertex_curvature(self) -> NDArray[np.uint8]:
         """Mean curvature of each vertex, (n_vertices,) uint8, from sulcus (0) to gyrus (255)."""
@@ -257,21 +260,17 @@ def regions(
     return volumes["cortex"].reshape(shape), rois
 
 
-@lru_cache(maxsize=6)
-def _kept_pixels(surface: Surface, width: int) -> PixelMap:
-    return _flat_pixels(surface, width)
-
-
+@_kept
 def _flat_pixels(surface: Surface, width: int) -> PixelMap:
     path = surface.folder / f"pixels-{surface.transform or 'vertices'}-{width}.npz"
     arrays = cached(
         path,
         lambda: unfold.pixel_map(surface.flat_layout(), surface.vertex_curvature(), width, surface.voxels_between()),
     )
-    return PixelMap(arrays["index"], arrays["curvature"], arrays["inside"], surface.n_cells)
+    return PixelMap(**arrays, n_cells=surface.n_cells)
 
 
-@lru_cache(maxsize=2)
+@_kept
 def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
     from scipy.sparse import csr_array
 
@@ -290,8 +289,8 @@ def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
     return PixelMap(index, one.curvature, one.inside, n_pixels, mix=mix)
 
 
-@lru_cache(maxsize=6)
-def _kept_view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) -> View:
+@_kept
+def _view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) -> View:
     path = surface.folder / f"view-{kind}-{'-'.join(views)}-{surface.transform or 'vertices'}-{width}.npz"
 
     def build() -> dict[str, NDArray[Any]]:
@@ -300,15 +299,8 @@ def _kept_view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) 
 
     arrays = cached(path, build)
     captions = zip(arrays["captions"].tolist(), arrays["caption_x"].tolist(), arrays["caption_y"].tolist(), strict=True)
-    return View(
-        index=arrays["index"],
-        curvature=arrays["curvature"],
-        inside=arrays["vertex"] >= 0,
-        n_cells=surface.n_cells,
-        light=arrays["light"],
-        vertex=arrays["vertex"],
-        captions=tuple(captions),
-    )
+    shown = {name: arrays[name] for name in ("index", "curvature", "light", "vertex")}
+    return View(**shown, inside=arrays["vertex"] >= 0, n_cells=surface.n_cells, captions=tuple(captions))
 
 
 def _shapes(subject: Path, folder: Path) -> dict[str, list[int]]:

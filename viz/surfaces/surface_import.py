@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
 from . import filestore as stores
+from .filestore import Hemisphere
 from .locked_files import locked
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]
-Hemisphere = tuple[Points, Faces]
 
 FREESURFER = {"wm": "{side}.smoothwm", "pia": "{side}.pial", "inflated": "{side}.inflated"}
 """Kind of surface → file in FreeSurfer's surf folder. `white` is taken where there is no smoothwm."""
@@ -110,17 +110,10 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
         meshes = {**meshes, "flat": (left, right)}
     check_meshes(meshes)
     target = filestore / name
-    cortex = stores.pycortex(cache)
     with locked(target):
         if target.exists():
             raise BadInputError(f"There is a subject {name!r} in {filestore} already; take another name or remove it.")
-        with replacing(target) as temporary:
-            for part in ("surfaces", "transforms"):
-                (temporary / part).mkdir(parents=True)
-            for kind, pair in meshes.items():
-                for side, (points, faces) in zip(stores.SIDES, pair, strict=True):
-                    file = temporary / "surfaces" / f"{kind}_{side}.gii"
-                    cortex.formats.write_gii(str(file), points.astype(np.float32), faces.astype(np.int32))
+        stores.write_surfaces(target, meshes, cache)
     return target
 
 

@@ -18,6 +18,7 @@ Side = Literal["left", "right"]
 
 _TOLERANCE = 0.1
 """Distance in voxels by which corners of a volume may miss those of the transform's reference image."""
+_STRUCTURE = "AnatomicalStructurePrimary"
 _SIDE_IN_NAME = {
     "left": re.compile(r"(^|[._-])(lh|left|l|hemi-l)([._-]|$)", re.IGNORECASE),
     "right": re.compile(r"(^|[._-])(rh|right|r|hemi-r)([._-]|$)", re.IGNORECASE),
@@ -114,14 +115,8 @@ def _volume(image: Any, file: Path, surface: Surface) -> Floats:
 def _hemisphere(image: Any, file: Path, side: Side) -> Floats:
     if isinstance(image, nib.GiftiImage):
         arrays = image.darrays
-        structure = (image.meta or {}).get("AnatomicalStructurePrimary") or next(
-            (
-                array.meta["AnatomicalStructurePrimary"]
-                for array in arrays
-                if "AnatomicalStructurePrimary" in array.meta
-            ),
-            "",
-        )
+        metas = [image.meta or {}, *(array.meta for array in arrays)]
+        structure = next((meta[_STRUCTURE] for meta in metas if _STRUCTURE in meta), "")
         values = [np.asarray(array.data, np.float32) for array in arrays]
     else:
         structure, values = "", [np.asarray(image.dataobj, np.float32).squeeze()]
