@@ -319,9 +319,9 @@ class Query:
             significant=significant,
             alpha=opacity.value if opacity else None,
         )
-        shown = value_map(info.context.atlas, request)
+        values = value_map(info.context.atlas, request)
         options = render_options(width, format, rois, views, focus, mark)
-        return Flatmap.of(shown, info.context.pictures.address(shown, options))
+        return Flatmap.of(values, info.context.pictures.address(values, options))
 
     @field("Every voxel in the colour of its first label: near in meaning, near in colour (figure 4 of the paper).")
     def label_colours(
@@ -343,8 +343,8 @@ class Query:
         """A picture of labels. The first one of a model takes about a minute."""
         # First, since what cannot be drawn need not be worked out.
         options = render_options(width, format, rois, views, focus, mark)
-        shown = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
-        return LabelColours.of(shown, info.context.pictures.address(shown, options))
+        coloured = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
+        return LabelColours.of(coloured, info.context.pictures.address(coloured, options))
 
     @field("The ingests, the latest first.")
     def runs(self, info: Info, first: First = 20) -> list[Run]:

@@ -140,26 +140,26 @@ class Doors:
 
     def values(self, request: Request) -> Content:
         """One value per voxel and the colours for them."""
-        shown = value_map(self.atlas, map_request(request))
-        cortex = self.cortices.of(shown.model.subject_id)
+        mapped = value_map(self.atlas, map_request(request))
+        cortex = self.cortices.of(mapped.model.subject_id)
         header = {
-            "model": shown.model.model_id,
-            "subject": shown.model.subject_id,
-            "simulated": shown.model.simulated,
-            "title": shown.title,
-            "unit": shown.unit,
-            "readout": shown.readout,
-            "generation": shown.generation,
-            "colormap": shown.scale.colormap,
-            "lo": shown.scale.vmin,
-            "hi": shown.scale.vmax,
+            "model": mapped.model.model_id,
+            "subject": mapped.model.subject_id,
+            "simulated": mapped.model.simulated,
+            "title": mapped.title,
+            "unit": mapped.unit,
+            "readout": mapped.readout,
+            "generation": mapped.generation,
+            "colormap": mapped.scale.colormap,
+            "lo": mapped.scale.vmin,
+            "hi": mapped.scale.vmax,
         }
         arrays: dict[str, NDArray[Any]] = {
-            "value": cortex.by_number(shown.voxels, shown.values),
-            "colour": colours(shown.scale.colormap).ravel().astype(np.uint8),
+            "value": cortex.by_number(mapped.voxels, mapped.values),
+            "colour": colours(mapped.scale.colormap).ravel().astype(np.uint8),
         }
-        if shown.alpha is not None:
-            arrays["alpha"] = cortex.by_number(shown.voxels, shown.alpha)
+        if mapped.alpha is not None:
+            arrays["alpha"] = cortex.by_number(mapped.voxels, mapped.alpha)
         # Floats hardly compress, and compressing them would cost more than sending them.
         return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
@@ -181,15 +181,15 @@ class Doors:
     def label_colours(self, request: Request) -> Content:
         """A colour for each label of `top_labels`, by meaning."""
         model, method = (request.query_params.get(name) for name in ("model", "method"))
-        shown = colour_map(self.atlas, model, self.atlas.home, method)
-        trust = shown.colours.trustworthiness
+        coloured = colour_map(self.atlas, model, self.atlas.home, method)
+        trust = coloured.colours.trustworthiness
         header = {
-            "model": shown.model.model_id,
-            "labels": shown.top.labels,
-            "legend": [text for text, _ in shown.legend],
+            "model": coloured.model.model_id,
+            "labels": coloured.top.labels,
+            "legend": [text for text, _ in coloured.legend],
             "trustworthiness": trust if math.isfinite(trust) else None,
         }
-        rgb = np.rint(shown.colours.of(shown.top.labels) * 255).astype(np.uint8)
+        rgb = np.rint(coloured.colours.of(coloured.top.labels) * 255).astype(np.uint8)
         return Content(pack(header, {"rgb": rgb.ravel()}), packed_arrays.MEDIA_TYPE).prepare()
 
     def ready(self, _: Request) -> dict[str, Any] | Response:

@@ -66,12 +66,12 @@ class PictureFiles:
 
     def _listed(self) -> list[tuple[int, int, Path]]:
         """When each picture was asked for last, its bytes and its path."""
-        found = []
+        listed = []
         for path in self._folder.glob("*.*"):
             try:
                 about = path.stat()
             except FileNotFoundError:
                 continue  # another server of this folder was faster
             if path.is_file():
-                found.append((about.st_mtime_ns, about.st_size, path))
-        return found
+                listed.append((about.st_mtime_ns, about.st_size, path))
+        return listed

@@ -34,8 +34,8 @@ def figure_4(study: Study) -> Section:
 
 def _colours(section: Section, study: Study, model: Model, cortex: SubjectCortex, number: int) -> None:
     method = study.methods(model)[0]
-    shown = colour_map(study.atlas, model.model_id, study.settings.home, method)
-    picture = replace(shown.picture(cortex), title="", note="")
+    coloured = colour_map(study.atlas, model.model_id, study.settings.home, method)
+    picture = replace(coloured.picture(cortex), title="", note="")
     flat = png.render(replace(picture, outlines=_lines(cortex)), cortex.pixels(WIDTH))
     solid = png.render(replace(picture, legend=()), cortex.surface.view(WIDTH))
     section.draw(
@@ -43,15 +43,15 @@ def _colours(section: Section, study: Study, model: Model, cortex: SubjectCortex
         figures.pictures({f"{model.model_id}, {method}": flat, "inflated": solid}, scales={}),
         f"Fig. 4: each voxel in the colour of its first label by {method}; labels near in meaning have near colours "
         f"(UMAP of {model.label_backbone}'s space in three dimensions, trustworthiness "
-        f"{shown.colours.trustworthiness:.2f}). Named: the {len(shown.legend)} commonest labels. "
-        f"n = {len(shown.top.voxels):,} voxels.{about_simulated(model)}",
+        f"{coloured.colours.trustworthiness:.2f}). Named: the {len(coloured.legend)} commonest labels. "
+        f"n = {len(coloured.top.voxels):,} voxels.{about_simulated(model)}",
     )
-    rgb = shown.colours.of(shown.top.labels)
+    rgb = coloured.colours.of(coloured.top.labels)
     section.tables[f"fig4_colours_{number}"] = pl.DataFrame(
         {
             "model_id": [model.model_id] * len(rgb),
-            "label": shown.top.labels,
-            "n_voxels": shown.top.counts,
+            "label": coloured.top.labels,
+            "n_voxels": coloured.top.counts,
             **{name: rgb[:, part] for part, name in enumerate(("red", "green", "blue"))},
         }
     )
@@ -61,14 +61,14 @@ def _concepts(section: Section, study: Study, model: Model, cortex: SubjectCorte
     by = "weights" if model.has_text else "labels"
     frames, flat, scales = [], dict[str, bytes](), {}
     for concept in study.options.concepts:
-        shown = value_map(study.atlas, MapRequest(concept=concept, model=model.model_id, by=by))
+        similarity = value_map(study.atlas, MapRequest(concept=concept, model=model.model_id, by=by))
         frames.append(
-            pl.DataFrame({"voxel": shown.voxels, "similarity": shown.values}).select(
+            pl.DataFrame({"voxel": similarity.voxels, "similarity": similarity.values}).select(
                 pl.lit(model.model_id).alias("model_id"), pl.lit(concept).alias("concept"), "voxel", "similarity"
             )
         )
-        scales[concept] = shown.scale, f"similarity to {concept} (cosine)"
-        flat[concept] = bare_map(shown, cortex, names=False)
+        scales[concept] = similarity.scale, f"similarity to {concept} (cosine)"
+        flat[concept] = bare_map(similarity, cortex, names=False)
     section.draw(
         f"fig4_concepts_{number}",
         figures.pictures(flat, scales=scales, columns=2),
@@ -78,9 +78,9 @@ def _concepts(section: Section, study: Study, model: Model, cortex: SubjectCorte
     return pl.concat(frames)
 
 
-def bare_map(shown: ValueMap, cortex: SubjectCortex, *, names: bool = True) -> bytes:
+def bare_map(values: ValueMap, cortex: SubjectCortex, *, names: bool = True) -> bytes:
     """A flat map with the regions that the subject has in the atlas, and without title and colour bar, as PNG."""
-    picture = replace(shown.picture(cortex), title="", unit="", outlines=_lines(cortex), names=names)
+    picture = replace(values.picture(cortex), title="", unit="", outlines=_lines(cortex), names=names)
     return png.render(picture, cortex.pixels(WIDTH))
 
 

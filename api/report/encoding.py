@@ -123,11 +123,11 @@ def _ceilings(section: Section, study: Study, frames: list[pl.DataFrame]) -> Non
 
 def _map(section: Section, study: Study, model: Model, number: int) -> None:
     cortex = study.cortices.of(model.subject_id)
-    shown = value_map(study.atlas, MapRequest(metric="r2", model=model.model_id, lo=0.0))
+    r2 = value_map(study.atlas, MapRequest(metric="r2", model=model.model_id, lo=0.0))
     section.draw(
         f"encoding_map_{number}",
-        figures.pictures({model.model_id: bare_map(shown, cortex)}, scales={model.model_id: (shown.scale, shown.unit)}),
-        f"R² on the flattened cortex of {model.subject_id}; n = {len(shown.voxels):,} voxels. Lines: regions."
+        figures.pictures({model.model_id: bare_map(r2, cortex)}, scales={model.model_id: (r2.scale, r2.unit)}),
+        f"R² on the flattened cortex of {model.subject_id}; n = {len(r2.voxels):,} voxels. Lines: regions."
         f"{about_simulated(model)}",
     )
 

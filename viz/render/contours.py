@@ -15,40 +15,40 @@ _SMOOTHING = 1 / 400
 """Standard deviation of the blur that rounds the corners of voxels, in picture widths."""
 
 
-def contours(shown: NDArray[np.integer], regions: Mapping[str, NDArray[np.bool_]]) -> Outlines:
+def contours(index: NDArray[np.integer], regions: Mapping[str, NDArray[np.bool_]]) -> Outlines:
     """Draw regions around what a picture shows of them.
 
     Args:
-        shown: (h, w) the cell or vertex that each pixel shows, -1 for none.
+        index: (h, w) the cell or vertex that each pixel shows, -1 for none.
         regions: Region → (n,) bool, which cells or vertices belong to it.
     """
     import cv2
 
-    height, width = shown.shape
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    height, width = index.shape
+    outlines: dict[str, list[NDArray[np.float32]]] = {}
     for name, members in regions.items():
-        inside = np.append(members, False)[shown].astype(np.float32)
+        inside = np.append(members, False)[index].astype(np.float32)
         rounded = (cv2.GaussianBlur(inside, (0, 0), width * _SMOOTHING) > 0.5).astype(np.uint8)
         lines, _ = cv2.findContours(rounded, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         areas = [cv2.contourArea(line) for line in lines]
         least = max(_SMALLEST, _SLIVER * max(areas, default=0))
         paths = [line[:, 0] for line, area in zip(lines, areas, strict=True) if area > least]
         if paths:
-            found[name] = [((path + 0.5) / (width, height)).astype(np.float32) for path in paths]
-    return found
+            outlines[name] = [((path + 0.5) / (width, height)).astype(np.float32) for path in paths]
+    return outlines
 
 
-def rings(shown: NDArray[np.integer], cell: int) -> list[NDArray[np.float32]]:
+def rings(index: NDArray[np.integer], cell: int) -> list[NDArray[np.float32]]:
     """Circles around every patch that shows a cell (a fold can show one twice), as paths of `Outlines`.
 
     Args:
-        shown: (h, w) the cell that each pixel shows.
+        index: (h, w) the cell that each pixel shows.
         cell: The one that is marked.
     """
     import cv2
 
-    height, width = shown.shape
-    _, _, _, middles = cv2.connectedComponentsWithStats((shown == cell).astype(np.uint8))
+    height, width = index.shape
+    _, _, _, middles = cv2.connectedComponentsWithStats((index == cell).astype(np.uint8))
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     circle = _RING * width * np.stack([np.cos(angles), np.sin(angles)], 1)
     return [((middle + 0.5 + circle) / (width, height)).astype(np.float32) for middle in middles[1:]]

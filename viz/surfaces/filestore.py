@@ -156,8 +156,8 @@ def kinds(subject: Path) -> set[str]:
     left, right = (
         {path.name.rsplit("_", 1)[0] for path in (subject / "surfaces").glob(f"*_{side}.*")} for side in SIDES
     )
-    found = left & right
-    return found | {"fiducial"} if {"pia", "wm"} <= found else found
+    both = left & right
+    return both | {"fiducial"} if {"pia", "wm"} <= both else both
 
 
 def write_surfaces(subject: Path, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]], cache: Path) -> None:

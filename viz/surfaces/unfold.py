@@ -127,11 +127,11 @@ def members(layout: Arrays, outlines: Outlines, cells: NDArray[np.int32]) -> Arr
 
     used = layout["used"]
     places = layout["picture"][used] * (1, -1) + (0, 1)
-    found: Arrays = {}
+    arrays: Arrays = {}
     for name, paths in outlines.items():
         inside = cells[used[np.any([Polyline(path).contains_points(places) for path in paths], axis=0)]]
-        found[f"roi:{name}"] = np.unique(inside[inside >= 0])
-    return found
+        arrays[f"roi:{name}"] = np.unique(inside[inside >= 0])
+    return arrays
 
 
 def _shape(layout: Arrays, width: int) -> tuple[int, int]:

@@ -64,25 +64,25 @@ class Flatmap:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, shown: ValueMap, address: PictureAddress) -> "Flatmap":
+    def of(cls, values: ValueMap, address: PictureAddress) -> "Flatmap":
         """A picture that was given an address."""
         return cls(
             url=url_of(address),
             sha256=address.sha256,
             width=address.width,
             height=address.height,
-            title=shown.title,
-            unit=shown.unit,
-            colormap=shown.scale.colormap,
-            lo=shown.scale.vmin,
-            hi=shown.scale.vmax,
-            n_values=len(shown.voxels),
-            model_id=shown.model.model_id,
-            subject_id=shown.model.subject_id,
-            simulated=shown.model.simulated,
-            readout=shown.readout,
-            method=shown.method,
-            generation=shown.generation,
+            title=values.title,
+            unit=values.unit,
+            colormap=values.scale.colormap,
+            lo=values.scale.vmin,
+            hi=values.scale.vmax,
+            n_values=len(values.voxels),
+            model_id=values.model.model_id,
+            subject_id=values.model.subject_id,
+            simulated=values.model.simulated,
+            readout=values.readout,
+            method=values.method,
+            generation=values.generation,
         )
 
 
@@ -117,9 +117,9 @@ class LabelColours:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, shown: ColourMap, address: PictureAddress) -> "LabelColours":
+    def of(cls, coloured: ColourMap, address: PictureAddress) -> "LabelColours":
         """A picture that was given an address."""
-        entries = zip(shown.legend, shown.top.counts, strict=False)
+        entries = zip(coloured.legend, coloured.top.counts, strict=False)
         return cls(
             url=url_of(address),
             width=address.width,
@@ -128,13 +128,13 @@ class LabelColours:
                 LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
                 for (text, rgb), count in entries
             ],
-            trustworthiness=finite(shown.colours.trustworthiness),
-            n_voxels=len(shown.top.voxels),
-            model_id=shown.model.model_id,
-            subject_id=shown.model.subject_id,
-            simulated=shown.model.simulated,
-            method=shown.top.method,
-            generation=shown.top.generation,
+            trustworthiness=finite(coloured.colours.trustworthiness),
+            n_voxels=len(coloured.top.voxels),
+            model_id=coloured.model.model_id,
+            subject_id=coloured.model.subject_id,
+            simulated=coloured.model.simulated,
+            method=coloured.top.method,
+            generation=coloured.top.generation,
         )
 
 
