@@ -1,7 +1,7 @@
 """Import: a release's models into an atlas, exactly once."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,9 @@ STAGE = "import"
 
 _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
+
+_STAGE, _KEY = pc.field("stage"), pc.field("batch_key")
+"""Columns of the ledger."""
 
 _MAY_DIFFER = {"uri", "dataset"}
 """Columns of tables that models share in which two atlases need not agree."""
@@ -48,16 +51,9 @@ class _Release:
         """Key of a batch: what it is about, and the checksum of the checksums."""
         return f"{name}/{hashlib.sha256((self.folder / SUMS).read_bytes()).hexdigest()[:16]}"
 
-    def rows(self, table: str, column: str | None = None, value: str = "") -> pa.Table:
-        """Rows of a table, or those of them with a value in a column."""
-        filters = None if column is None else pc.field(column) == value
-        return conform(table, pq.read_table(self.folder / parquet_name(table), filters=filters))
-
-    def ledger(self, wanted: Callable[[str, str, str], bool]) -> pa.Table:
-        """Rows of the ledger of which (stage, batch_key, run_id) is wanted."""
-        rows = self.rows("ledger")
-        parts = zip(*(rows[name].to_pylist() for name in ("stage", "batch_key", "run_id")), strict=True)
-        return rows.filter(pa.array([wanted(*part) for part in parts], pa.bool_()))
+    def rows(self, table: str, wanted: pc.Expression | None = None) -> pa.Table:
+        """Rows of a table, or those of them that are wanted."""
+        return conform(table, pq.read_table(self.folder / parquet_name(table), filters=wanted))
 
 
 def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
@@ -95,10 +91,8 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
     ]
     shared = {name: _new_rows(store, release, name) for name in SHARED}
     for subject, tables in missing:
-        rows = {name: release.rows(name, "subject_id", subject) for name in tables}
-        rows["ledger"] = release.ledger(
-            lambda stage, key, _, wanted=(tables[0], subject): (stage, key) == wanted  # type: ignore[misc]
-        )
+        rows = {name: release.rows(name, pc.field("subject_id") == subject) for name in tables}
+        rows["ledger"] = release.rows("ledger", (tables[0] == _STAGE) & (subject == _KEY))
         store.append(rows, run_id=run_id, stage=STAGE, key=release.key(f"{tables[0]}/{subject}"))
     if any(rows.num_rows for rows in shared.values()):
         # Which rows are new depends on the atlas, so the key says which atlas it was.
@@ -109,13 +103,10 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
 
 
 def _model_rows(release: _Release, model: str) -> dict[str, pa.Table]:
-    rows = {name: release.rows(name, "model_id", model) for name in model_tables()}
-    runs = set(rows["run"]["run_id"].to_pylist())
-
-    def about_model(stage: str, key: str, run_id: str) -> bool:
-        return run_id in runs if stage == "run" else f"{key}/".startswith(f"{model}/")
-
-    return {**rows, "ledger": release.ledger(about_model)}
+    rows = {name: release.rows(name, pc.field("model_id") == model) for name in model_tables()}
+    of_runs = (_STAGE == "run") & pc.field("run_id").isin(rows["run"]["run_id"].unique())
+    of_model = (_STAGE != "run") & ((model == _KEY) | pc.starts_with(_KEY, f"{model}/"))
+    return {**rows, "ledger": release.rows("ledger", of_runs | of_model)}
 
 
 def _require_absent(store: Store, models: Sequence[str]) -> None:
@@ -129,7 +120,7 @@ def _require_absent(store: Store, models: Sequence[str]) -> None:
 
 def _has_subject(store: Store, release: _Release, subject: str, tables: Sequence[str]) -> bool:
     """Whether the atlas has what these tables say of a subject; a release that says nothing asks for nothing."""
-    theirs = {name: release.rows(name, "subject_id", subject) for name in tables}
+    theirs = {name: release.rows(name, pc.field("subject_id") == subject) for name in tables}
     ours = {name: conform(name, read_rows(store, name, [], [subject])) for name in tables}
     if not theirs[tables[0]].num_rows:
         return True
