@@ -1,5 +1,7 @@
 """Section on the encoding models: R² against its ceiling, histograms, maps, learning curve, shuffled control."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -18,26 +20,21 @@ from .study import Study
 def encoding(study: Study) -> Section:
     """How well voxels are predicted."""
     section = Section("encoding", "Encoding models")
-    frames = []
-    for model in study.models:
-        frame = study.atlas.store.frame(
-            "SELECT model_id, subject_id, voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, alpha "
-            "FROM voxel_quality WHERE model_id = ? ORDER BY voxel",
-            [model.model_id],
-        )
-        frames.append(frame)
-    quality = pl.concat(frames)
+    sql = (
+        "SELECT model_id, subject_id, voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, alpha "
+        "FROM voxel_quality WHERE model_id = ? ORDER BY voxel"
+    )
+    frames = {model.model_id: study.atlas.store.frame(sql, [model.model_id]) for model in study.models}
+    quality = pl.concat(frames.values())
     section.tables["encoding"] = quality
     section.shown.append(Shown("Scores on the test images, over fitted voxels.", _summary(quality)))
+    significant = pl.col("significant").fill_null(value=False)
     panels = {
-        model.model_id: {
-            name: rows["r2"].to_numpy()
-            for name, rows in (
-                ("significant", frame.filter(pl.col("significant"))),
-                ("others", frame.filter(~pl.col("significant").fill_null(value=False))),
-            )
+        model_id: {
+            "significant": frame.filter(significant)["r2"].to_numpy(),
+            "others": frame.filter(~significant)["r2"].to_numpy(),
         }
-        for model, frame in zip(study.models, frames, strict=True)
+        for model_id, frame in frames.items()
     }
     section.draw(
         "encoding_r2",
@@ -45,7 +42,7 @@ def encoding(study: Study) -> Section:
         f"R² on the test images. n: voxels. {_sizes(study)} The outermost 0.1 % at either end share the last bar.",
     )
     with section.may_lack():
-        _ceilings(section, study, frames)
+        _ceilings(section, frames)
     for number, model in enumerate(study.models, 1):
         with section.may_lack():
             _map(section, study, model, number)
@@ -104,15 +101,15 @@ def _sizes(study: Study) -> str:
     return f"{' or '.join(sorted(counts))} test images."
 
 
-def _ceilings(section: Section, study: Study, frames: list[pl.DataFrame]) -> None:
-    known = {
-        model.model_id: frame.drop_nulls("noise_ceiling")
-        for model, frame in zip(study.models, frames, strict=True)
-        if frame["noise_ceiling"].drop_nulls().len()
+def _ceilings(section: Section, frames: Mapping[str, pl.DataFrame]) -> None:
+    known = {model_id: frame.drop_nulls("noise_ceiling") for model_id, frame in frames.items()}
+    pairs = {
+        model_id: (frame["noise_ceiling"].to_numpy(), frame["r2"].to_numpy())
+        for model_id, frame in known.items()
+        if not frame.is_empty()
     }
-    if not known:
+    if not pairs:
         raise NotFoundError("No subject has a noise ceiling, so R² is not shown against it.")
-    pairs = {name: (frame["noise_ceiling"].to_numpy(), frame["r2"].to_numpy()) for name, frame in known.items()}
     section.draw(
         "encoding_ceiling",
         figures.against(pairs, x="noise ceiling (share of variance)", y="R² on test images"),

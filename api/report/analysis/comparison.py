@@ -1,7 +1,7 @@
 """Two models, methods, captioners or generators side by side: what differs, by how much, with intervals."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ class Side:
     model: Model
     method: str | None
     """Whose labels; None where the model has none."""
+
+    def is_same(self, other: "Side") -> bool:
+        """Whether nothing can differ."""
+        return (self.model.model_id, self.method) == (other.model.model_id, other.method)
 
 
 def find_sides(atlas: Atlas, text: str) -> dict[str, Side]:
@@ -95,9 +99,7 @@ class Comparison:
             return over_voxels
         over_subjects = paired_tests(several, by, "a", "b").drop("p_holm")
         if len(self.subjects) < FEWEST_SUBJECTS:
-            over_subjects = over_subjects.with_columns(
-                pl.lit(float("nan")).alias("low"), pl.lit(float("nan")).alias("high")
-            )
+            over_subjects = over_subjects.with_columns(low=pl.lit(float("nan")), high=pl.lit(float("nan")))
         return pl.concat([over_voxels, over_subjects]).sort("quantity", maintain_order=True)
 
 
@@ -116,16 +118,12 @@ def compare(atlas: Atlas, text_a: str, text_b: str) -> Comparison:
             "compared within a subject, so name two sides of the same one."
         )
     a, b = ({subject: sides[subject] for subject in common} for sides in (all_a, all_b))
-    if all(_key(a[subject]) == _key(b[subject]) for subject in common):
+    if all(a[subject].is_same(b[subject]) for subject in common):
         raise BadInputError(f"{text_a!r} and {text_b!r} are the same model and method; name two that differ.")
     parts = [_compared(atlas, subject, a[subject], b[subject]) for subject in common]
     settings = pl.concat([_settings(subject, a[subject], b[subject]) for subject in common])
     agreement = [row for subject in common if (row := _agreement(atlas, subject, a[subject], b[subject]))]
     return Comparison(a, b, settings, pl.concat(parts), pl.DataFrame(agreement))
-
-
-def _key(side: Side) -> tuple[str, str | None]:
-    return side.model.model_id, side.method
 
 
 def _settings(subject: str, a: Side, b: Side) -> pl.DataFrame:
@@ -139,34 +137,31 @@ def _settings(subject: str, a: Side, b: Side) -> pl.DataFrame:
 
 
 def _compared(atlas: Atlas, subject: str, a: Side, b: Side) -> pl.DataFrame:
-    sides = []
-    for side, name in ((a, "a"), (b, "b")):
-        parts = [
-            part.select("voxel", pl.lit(quantity).alias("quantity"), "value") for quantity, part in _values(atlas, side)
-        ]
-        sides.append(pl.concat(parts).rename({"value": name}))
-    joined = sides[0].join(sides[1], on=["quantity", "voxel"]).filter(pl.col("a").is_finite() & pl.col("b").is_finite())
+    one, other = (_values(atlas, side) for side in (a, b))
+    joined = one.join(other.rename({"a": "b"}), on=["quantity", "voxel"])
+    joined = joined.filter(pl.col("a").is_finite() & pl.col("b").is_finite())
     if a.model.model_id == b.model.model_id:
         # One model encodes as itself: only what is said of its labels can differ.
         joined = joined.filter(~pl.col("quantity").is_in(["R²", "r"]))
     return joined.select(pl.lit(subject).alias("subject_id"), "quantity", "voxel", "a", "b").sort("quantity", "voxel")
 
 
-def _values(atlas: Atlas, side: Side) -> Iterable[tuple[str, pl.DataFrame]]:
-    """Quantity → voxel, value (float64)."""
-    for metric, name in (("r2", "R²"), ("r", "r")):
-        yield name, side.model.metric_map(metric).with_columns(pl.col("value").cast(pl.Float64))
-    if side.method is None:
-        return
-    own = pl.col("method") == side.method
-    if side.model.has_text:
-        cosines = label_cosines(atlas, side.model, "weights").filter(own)
-        yield "cosine of label and weights", cosines.select("voxel", pl.col("cosine").cast(pl.Float64).alias("value"))
-    sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
-    scores = atlas.store.frame(sql, [side.model.model_id, side.method])
-    spread = label_spread(scores)
-    for column, name in (("needed", "labels for 80 % of probability"), ("entropy", "entropy (bits)")):
-        yield name, spread.select("voxel", pl.col(column).cast(pl.Float64).alias("value"))
+def _values(atlas: Atlas, side: Side) -> pl.DataFrame:
+    """quantity, voxel, a: all that can be compared of one side."""
+    model = side.model
+    parts = {"R²": model.metric_map("r2"), "r": model.metric_map("r")}
+    if side.method is not None and model.has_text:
+        cosines = label_cosines(atlas, model, "weights").filter(pl.col("method") == side.method)
+        parts["cosine of label and weights"] = cosines.select("voxel", pl.col("cosine").alias("value"))
+    if side.method is not None:
+        sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
+        spread = label_spread(atlas.store.frame(sql, [model.model_id, side.method]))
+        parts["labels for 80 % of probability"] = spread.select("voxel", pl.col("needed").alias("value"))
+        parts["entropy (bits)"] = spread.select("voxel", pl.col("entropy").alias("value"))
+    return pl.concat(
+        part.select(pl.lit(quantity).alias("quantity"), "voxel", pl.col("value").cast(pl.Float64).alias("a"))
+        for quantity, part in parts.items()
+    )
 
 
 def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, Any] | None:
