@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
+from asgi_correlation_id import CorrelationIdMiddleware
 from cachetools import LRUCache
 from numpy.typing import NDArray  # noqa: TC002  used in an annotation that is read at run time
 from starlette.applications import Starlette
@@ -348,6 +349,7 @@ def create_app(
         routes=routes,
         lifespan=lifespan,
         middleware=[
+            Middleware(CorrelationIdMiddleware),
             Middleware(Observer, metrics=metrics),
             Middleware(Cors, origins=settings.cors_origins),
             Middleware(Guard, tokens=tokens, rates=rates, origins=settings.cors_origins),

@@ -1,45 +1,35 @@
-"""Log lines as JSON, one a line, each with the id of the request that it belongs to."""
+"""What the server logs: JSON, one object a line, each with the id of the request that it belongs to."""
 
-import json
-import logging
 import logging.config
-from datetime import UTC, datetime
-from typing import Any
 
-from . import request_id
-
-
-class JsonLines(logging.Formatter):
-    """What a log collector reads. A line break in a message cannot forge a line: JSON escapes it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One record as one line."""
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "request": getattr(record, "request", request_id.current.get()),
-            "message": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+_NAMES = {"levelname": "level", "name": "logger", "correlation_id": "request", "exc_info": "exception"}
 
 
 def configure(level: str) -> None:
-    """Send everything that is logged to standard error as JSON.
+    """Send everything that is logged to standard error as JSON, in which no message can forge a line.
 
     Args:
         level: debug, info (a line for each request), warning or error.
     """
+    json_lines = {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "fmt": ["levelname", "name", "correlation_id", "message"],
+        "rename_fields": _NAMES,
+        "timestamp": "time",
+    }
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"json": {"()": JsonLines}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "filters": {"request": {"()": "asgi_correlation_id.CorrelationIdFilter", "default_value": ""}},
+            "formatters": {"json": json_lines},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["request"]}},
             "root": {"handlers": ["stderr"], "level": "WARNING"},
-            "loggers": {"voxel_atlas": {"level": level.upper()}, "uvicorn": {"level": level.upper()}},
+            "loggers": {
+                "voxel_atlas": {"level": level.upper()},
+                "uvicorn": {"level": level.upper()},
+                # It warns of every client whose id is of another form; such a request gets a new one.
+                "asgi_correlation_id": {"level": "ERROR"},
+            },
         }
     )

@@ -5,10 +5,7 @@ import logging
 import time
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from .request_id import new_request_id
 
 log = logging.getLogger("voxel_atlas.access")
 
@@ -67,7 +64,7 @@ class Metrics:
 
 
 class Observer:
-    """ASGI middleware: an id, a duration and a log line for every request."""
+    """ASGI middleware: a duration and a log line for every request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -79,14 +76,12 @@ class Observer:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        identity = new_request_id()
         status = 500 if scope["type"] == "http" else 101
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = identity
             await send(message)
 
         try:
@@ -97,12 +92,11 @@ class Observer:
             operation = scope.get("state", {}).get("operation", "other")
             if scope["type"] == "http":
                 self._metrics.requests.labels(operation, str(status)).observe(seconds)
-            line = {
-                "request": identity,
+            fields = {
                 "method": scope.get("method", "SOCKET"),
                 "path": scope["path"],
                 "operation": operation,
                 "status": status,
                 "ms": round(seconds * 1000, 2),
             }
-            log.info("%s %s", operation, status, extra={"fields": line})
+            log.info("%s %s", operation, status, extra=fields)

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,6 @@ from voxel_atlas.api.http import graphql_endpoint as endpoint
 from voxel_atlas.api.http.access.guard import MAX_BODY
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.http.logs import JsonLines
 from voxel_atlas.api.maps.picture_cache import PictureCache
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex
@@ -278,15 +276,6 @@ def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> Non
             assert response.headers["location"].startswith(f"{server.url}/frames/")
         else:
             assert response.status_code == 200 or len(response.json()["errors"]) == 1
-
-
-def test_what_is_asked_cannot_forge_a_line_of_the_log() -> None:
-    record = logging.LogRecord("voxel_atlas", logging.INFO, "", 0, "%s", ('x"\n{"level": "error"}',), None)
-    record.fields = {"path": "/a\r\nb\u2028\x1b[31m"}
-    line = JsonLines().format(record)
-    assert line.isascii()
-    assert not set(line) & {"\n", "\r", "\x1b"}
-    assert json.loads(line)["path"] == "/a\r\nb\u2028\x1b[31m"
 
 
 def test_no_work_is_done_in_the_thread_of_the_event_loop(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

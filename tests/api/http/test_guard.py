@@ -65,7 +65,7 @@ def test_every_answer_forbids_other_hosts(server: Any) -> None:
         assert "default-src 'self'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
-        assert len(headers["x-request-id"]) == 16
+        assert len(headers["x-request-id"]) == 32
 
 
 def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -103,6 +104,25 @@ def test_sigterm_lets_requests_end_logs_them_and_closes_the_atlas(own: Path, por
     assert sum(line.get("operation") == "graphql:similarVoxels" for line in lines) == 8
     assert not list(own.glob("*.wal"))
     assert not list(own.glob("*.server"))
+
+
+def test_what_is_asked_cannot_forge_a_line_of_the_log(own: Path, port: int) -> None:
+    forged = '/a\r\n{"level": "error"}\u2028\x1b[31m'
+    of_proxy, of_stranger = "5f" * 16, 'x", "level": "error'
+    with serving(own, port, VOXEL_ATLAS_LOG_LEVEL="info") as process:
+        answers = [
+            httpx.get(f"http://127.0.0.1:{port}{quote(forged)}", headers={"x-request-id": identity})
+            for identity in (of_proxy, of_stranger)
+        ]
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    identities = [answer.headers["x-request-id"] for answer in answers]
+    assert identities[0] == of_proxy
+    assert len(identities[1]) == 32
+    assert said.isascii()
+    assert "\x1b" not in said
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [line["path"] for line in lines if line["request"] in identities] == [forged, forged]
 
 
 def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: int, toy_rows: Any) -> None:
