@@ -3,6 +3,7 @@
 Weights are taken from the hub's cache, from OpenAI's, or from a file; nothing is ever downloaded here.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image
 from .positions import centre_crop, weighted
-from .prompts import prompted
 from .weights import check_sha256, fingerprint, given_file, load_into, read_state
 
 _TEXTS_AT_ONCE = 256
+_WORDS = 3
+_PHRASE = re.compile(r"(an?|the|one|two|three|some|many|my|this|these|photos?|pictures?|images?)\b", re.IGNORECASE)
 
 
 class OpenClip:
@@ -106,6 +108,19 @@ class OpenClip:
         )
 
 
+def prompted(text: str) -> str:
+    """The caption that stands for a concept: "a photo of a dog" for "dog", "a photo of an apple" for "apple".
+
+    What is a caption already stays as it is: a text of more than three words, or one that begins with an article, a
+    number or "photo of".
+    """
+    text = " ".join(text.split())
+    if not text or len(text.split()) > _WORDS or _PHRASE.match(text):
+        return text
+    article = "an" if text[0].lower() in "aeiou" else "a"
+    return f"a photo of {article} {text}"
+
+
 def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str) -> OpenClip:
     """Make a CLIP network.
 
@@ -121,7 +136,7 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         BadInputError: The file is damaged, or holds another network.
     """
     config = open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag)
-    path = given_file(weights) or _cached(name, config)
+    path = given_file(weights) or _cached(name, config.get("hf_hub", "").strip("/"), str(config.get("url", "")))
     settings = open_clip.get_model_config(architecture)
     # create_model would do, but it warns of random weights, which are replaced in the next lines.
     model = (open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP)(**settings)
@@ -134,13 +149,12 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
     return OpenClip(name, model, preprocess, open_clip.get_tokenizer(architecture), resolve_device(device))
 
 
-def _cached(name: str, config: dict[str, Any]) -> Path:
-    repository, url = config.get("hf_hub", "").strip("/"), config.get("url", "")
+def _cached(name: str, repository: str, url: str) -> Path:
     for file in (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME):
         if repository and isinstance(found := try_to_load_from_cache(repository, file), str):
             return Path(found)
     # OpenAI's addresses hold the SHA-256 of the file: …/models/<sha256>/RN50.pt
-    *_, sha256, file = ["", *str(url).split("/")]
+    *_, sha256, file = ["", *url.split("/")]
     published = len(sha256) == 64
     original = Path.home() / ".cache" / "clip" / file
     if published and original.exists():

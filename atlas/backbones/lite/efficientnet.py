@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..batching import ShrinkingBatches
 from ..cores import n_cores
 from ..interface import Image
-from ..shrinking import ShrinkingBatches
 from ..threads import in_threads
 
 SIDE = 224

@@ -7,9 +7,8 @@ import pytest
 import torch
 from PIL import Image as PILImage
 
-from voxel_atlas.atlas.backbones.batching import Batches
+from voxel_atlas.atlas.backbones.batching import Batches, ShrinkingBatches
 from voxel_atlas.atlas.backbones.lite.efficientnet import ImageTower
-from voxel_atlas.atlas.backbones.shrinking import ShrinkingBatches
 from voxel_atlas.schemas.errors import BadInputError
 
 

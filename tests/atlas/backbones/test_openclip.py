@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.backbones.checkpoints import Checkpoint
 from voxel_atlas.atlas.backbones.interface import Backbone, Image
-from voxel_atlas.atlas.backbones.openclip import OpenClip
-from voxel_atlas.atlas.backbones.prompts import prompted
+from voxel_atlas.atlas.backbones.openclip import OpenClip, prompted
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
 ARCHITECTURES = {"clip-rn50": "RN50-quickgelu", "clip-vit-b32": "ViT-B-32-quickgelu"}
