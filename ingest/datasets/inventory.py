@@ -52,16 +52,6 @@ class Inventory:
     disk_bytes: int | None
     """Disk that the atlas and the caches grow by, estimated."""
 
-    @property
-    def ready(self) -> bool:
-        """Whether an ingest can start."""
-        return not self.problems
-
-    @property
-    def missing(self) -> pl.DataFrame:
-        """The rows of `files` that are needed and not there."""
-        return self.files.filter(~pl.col("found") & pl.col("needed"))
-
 
 def inventory(
     items: Sequence[Item], size: Size | None, problems: Sequence[str], config: IngestConfig, n_features: int

@@ -29,10 +29,3 @@ def noise_ceiling(ncsnr: NDArray[np.floating], repeats: NDArray[np.integer]) -> 
     signal = np.square(ncsnr, dtype=np.float64)
     ceiling: NDArray[np.float32] = (signal / (signal + np.mean(1.0 / repeats))).astype(np.float32)
     return ceiling
-
-
-def r2_of_ceiling(r2: NDArray[np.floating], ceiling: NDArray[np.floating]) -> NDArray[np.float64]:
-    """R² as a share of the noise ceiling, (n_voxels,); NaN where the ceiling is 0 or unknown."""
-    share = np.full(np.shape(r2), np.nan)
-    np.divide(r2, ceiling, out=share, where=ceiling > 0)
-    return share

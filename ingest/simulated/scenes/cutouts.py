@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
-from .categories import CATEGORY_OF
-
 RGBA = NDArray[np.uint8]
 """A picture with opacity, (height, width, 4)."""
 Source = Path | bytes | Callable[[np.random.Generator], RGBA]
@@ -40,11 +38,6 @@ class CutOut:
     def half(self) -> Half:
         """The half that it belongs to, for ever."""
         return half_of(self.name)
-
-    @property
-    def category(self) -> str:
-        """Category of its concept."""
-        return CATEGORY_OF[self.concept]
 
     def picture(self, rng: np.random.Generator) -> RGBA:
         """One of its pictures, cut to what is not transparent, at most 192 pixels wide or high."""

@@ -341,12 +341,12 @@ def test_the_fingerprint_changes_with_images_responses_and_their_join(root: Path
 def test_the_check_says_what_is_there_and_how_big_the_job_is(root: Path, home: Path) -> None:
     write_nifti(root / "responses.nii.gz", series())
     found = check_dataset(config(root), home, 512)
-    assert found.ready
+    assert not found.problems
     assert (found.size.n_images, found.size.n_trials, found.size.n_voxels) == (N_IMAGES, N_TRIALS, 23)
     assert found.size.copied_bytes == 23 * N_TRIALS * 2
     assert not home.exists()
     (root / "stimuli.csv").unlink()
     found = check_dataset(config(root), home, 512)
     assert found.size is None
-    assert found.missing["what"].to_list() == ["table of trials"]
+    assert found.files.filter(found=False, needed=True)["what"].to_list() == ["table of trials"]
     assert "stimuli.csv: there is no such table" in found.problems[0]

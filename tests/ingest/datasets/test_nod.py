@@ -331,9 +331,11 @@ def test_a_missing_run_is_named_and_may_be_allowed(tree: Tree, tmp_path: Path) -
     found = Nod(tree.config(allow_missing=True))
     np.testing.assert_allclose(found.responses_of(np.arange(0, N)), tree.expected(kept)[1], atol=1e-6)
     inventory = check_dataset(tree.config(), tmp_path, 512)
-    assert [Path(name).name for name in inventory.missing["path"]] == [f"{path.name}_beta.dscalar.nii"]
+    assert [Path(name).name for name in inventory.files.filter(found=False, needed=True)["path"]] == [
+        f"{path.name}_beta.dscalar.nii"
+    ]
     assert "run-2_beta.dscalar.nii" in inventory.problems[0]
-    assert check_dataset(tree.config(allow_missing=True), tmp_path, 512).ready
+    assert not check_dataset(tree.config(allow_missing=True), tmp_path, 512).problems
 
 
 def test_a_missing_image_is_named_and_may_be_allowed(tree: Tree) -> None:
@@ -363,7 +365,7 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: s
 
 def test_the_check_says_how_big_the_job_is(tree: Tree, tmp_path: Path) -> None:
     found = check_dataset(tree.config(rois=("selective",), batch_voxels=2), tmp_path, 512)
-    assert found.ready
+    assert not found.problems
     assert (found.size.n_images, found.size.n_trials, found.size.n_voxels, found.n_batches) == (23, 33, 3, 2)
 
 

@@ -501,8 +501,8 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: s
 
 def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: Path) -> None:
     found = check_dataset(tree.config(rois=("selective",), batch_voxels=4), home, 512)
-    assert found.ready
-    assert found.missing.is_empty()
+    assert not found.problems
+    assert found.files.filter(found=False, needed=True).is_empty()
     assert (found.size.n_images, found.size.n_trials, found.size.n_voxels) == (N_SHOWN, 22_500, 6)
     assert found.n_batches == 2
     assert found.disk_bytes == (6 + N_SHOWN) * 512 * 4
@@ -511,8 +511,11 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
     (tree.sessions / "betas_session07.hdf5").unlink()
     (tree.root / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5").unlink()
     found = check_dataset(tree.config(), home, 512)
-    assert not found.ready
-    assert {Path(path).name for path in found.missing["path"]} == {"betas_session07.hdf5", "nsd_stimuli.hdf5"}
+    assert found.problems
+    assert {Path(path).name for path in found.files.filter(found=False, needed=True)["path"]} == {
+        "betas_session07.hdf5",
+        "nsd_stimuli.hdf5",
+    }
     assert [("betas_session07" in problem, "nsd_stimuli" in problem) for problem in found.problems] == [
         (True, False),
         (False, True),

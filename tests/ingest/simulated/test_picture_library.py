@@ -144,5 +144,5 @@ def test_what_is_missing_is_said_in_one_sentence(nothing_installed, font, tmp_pa
     assert "tuxpaint-stamps-default" in found.note
     assert found.note.count(".") == 1
     assert {path.stem for path in found.photographs} == {"brick", "grass", "gravel"}
-    assert {cutout.category for cutout in found.cutouts} <= set(CATEGORY_OF.values())
+    assert {CATEGORY_OF[cutout.concept] for cutout in found.cutouts} <= set(CATEGORY_OF.values())
     assert pictures.read_photograph(found.photographs[0]).shape[2] == 3

@@ -65,7 +65,7 @@ def test_a_thing_behind_another_has_less_area():
 
 def test_planted_categories_come_about_equally_often():
     rng = np.random.default_rng(0)
-    counts = Counter(cutout.category for _ in range(1500) for cutout in choose(PICTURES.cutouts, rng))
+    counts = Counter(CATEGORY_OF[cutout.concept] for _ in range(1500) for cutout in choose(PICTURES.cutouts, rng))
     assert set(counts) == set(CATEGORIES)
     assert max(counts.values()) < 2 * min(counts.values())
 

@@ -137,7 +137,7 @@ def test_a_subject_is_opened_by_its_name_as_any_other(subject, cortex, home):
         assert getattr(opened, name).equals(getattr(subject, name)), name
     np.testing.assert_array_equal(opened.responses_of(all_voxels(opened)), subject.responses_of(all_voxels(subject)))
     found = check_dataset(config.model_copy(update={"rois": ("FFA",)}), home, 384)
-    assert found.ready
+    assert not found.problems
     assert (found.size.n_images, found.size.n_trials) == (N_SCENES, N_SCENES)
     assert found.size.n_voxels == subject.voxel_rois.filter(pl.col("roi") == "FFA").height
 
@@ -149,5 +149,5 @@ def test_without_the_demos_files_a_subject_is_one_sentence(cortex, tmp_path):
     save_world(tmp_path, cortex, N_SCENES, N_VOXELS)
     with pytest.raises(NotFoundError, match="pictures of simulated/S1 are not on this machine; run `voxel-atlas demo`"):
         open_dataset(config, tmp_path)
-    assert not check_dataset(config, tmp_path, 384).ready
+    assert check_dataset(config, tmp_path, 384).problems
     assert not (tmp_path / "scenes").exists()
