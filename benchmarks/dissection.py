@@ -35,8 +35,7 @@ from voxel_atlas.atlas.backbones.lite import minilm as sentences
 from voxel_atlas.atlas.backbones.lite.lite import sentence_weights
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest import run as pipeline
-from voxel_atlas.ingest.dissection.captioners import load_captioner
-from voxel_atlas.ingest.dissection.generators import load_generator
+from voxel_atlas.ingest.dissection import load_captioner, load_generator
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
 from voxel_atlas.ingest.progress import Advance
 from voxel_atlas.ingest.simulated.alignment import calibrate
@@ -159,9 +158,9 @@ class Dissected:
             self.backbone = Counted(load("lite", home=scratch))
             self.watch = Stopwatch(self.backbone)
             with Store.open(str(scratch / "atlas.duckdb")) as store:
-                self.model_id = pipeline.ingest(
-                    store, dataset, config, self.backbone, self.backbone, home=scratch, progress=self.watch
-                )
+                parts = pipeline.open_parts(config, home=scratch, dataset=dataset, backbone=self.backbone)
+                making = pipeline.Pipeline(store=store, home=scratch, progress=self.watch)
+                self.model_id = making.ingest(config, parts)
                 self._store = store
                 self.labels = self._read("SELECT voxel, label, score, probability FROM voxel_label")
                 self.fitted = self._read("SELECT voxel, weights, bias FROM encoding ORDER BY voxel")
@@ -189,8 +188,8 @@ def speed(home: Path, n_voxels: int, n_slow: int, rois: Sequence[str]) -> dict[s
         )
         networks = dissection_by_voxel.Networks(
             ours.backbone,
-            load_captioner("lite", ours.backbone, scratch, "cpu"),
-            load_generator("collage", scratch, "cpu", ours.backbone),
+            load_captioner("lite", loaded=(ours.backbone,), home=scratch, device="cpu"),
+            load_generator("collage", loaded=(ours.backbone,), home=scratch, device="cpu"),
             NounExtractor(),
         )
         ours.backbone.n_images = 0

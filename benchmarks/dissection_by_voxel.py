@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image
-from voxel_atlas.ingest.dissection.captioners import Captioner
 from voxel_atlas.ingest.dissection.crops import SIDE, CropRules, cut
-from voxel_atlas.ingest.dissection.generators import Generator, seed_of
+from voxel_atlas.ingest.dissection.interface import Captioner, Generator, seed_of
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
 from voxel_atlas.schemas.config import IngestConfig
 
@@ -71,7 +70,7 @@ def dissect(
         if label not in networks.drawn:
             name = networks.generator.name
             seeds = [seed_of(label, name, ordinal) for ordinal in range(config.images_per_label)]
-            networks.drawn[label] = networks.generator.generate(label, seeds)
+            networks.drawn[label] = networks.generator.generate([(label, seeds)])[0]
         if pictures := networks.drawn[label]:
             responses[label] = [response(backbone.features([picture])[0]) for picture in pictures]
     return eq2(responses, config.best_ranked, config.temperature)

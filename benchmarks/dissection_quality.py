@@ -23,7 +23,7 @@ from voxel_atlas.api.report.analysis.study_data import Evidence
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import redissection
+from voxel_atlas.ingest.run import Pipeline, open_parts
 from voxel_atlas.ingest.simulated.wordnet import WordNet
 from voxel_atlas.schemas.config import IngestConfig
 
@@ -68,9 +68,8 @@ class Laboratory:
         """The id of the model that has the labels by these settings."""
         config = IngestConfig.model_validate({**self.config.model_dump(), **changes})
         with Store.open(str(self.atlas)) as store:
-            return redissection.dissect(
-                store, self.dataset, self.source, config, self.lite, self.lite, home=self.home, device="cpu"
-            )
+            parts = open_parts(config, home=self.home, device="cpu", dataset=self.dataset, backbone=self.lite)
+            return Pipeline(store=store, home=self.home, device="cpu").dissect(self.source, config, parts)
 
     @contextmanager
     def found(self, model_id: str) -> Iterator[Found]:

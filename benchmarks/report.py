@@ -31,13 +31,11 @@ import figures
 from voxel_atlas.api.cli import demo
 from voxel_atlas.api.report.analysis.label_statistics import embedded_labels, first_labels
 from voxel_atlas.api.report.analysis.statistics import paired
-from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Floats
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.model import Model
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest.datasets import open_dataset
-from voxel_atlas.ingest.run import ingest
+from voxel_atlas.ingest.run import Pipeline, open_parts
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.viz.surfaces.surface import load_surface
 
@@ -126,9 +124,8 @@ def fill_large(home: Path, demo_home: Path, folder: Path) -> str:
         concepts=("face",),
         batch_voxels=_BLOCK,
     )
-    lite = load("lite", home=home)
     with Store.open(str(home / "atlas.duckdb")) as store:
-        model_id = ingest(store, open_dataset(config, home), config, lite, lite, home=home)
+        model_id = Pipeline(store=store, home=home).ingest(config, open_parts(config, home=home))
         _append_labels(store, demo_home, model_id, left + right)
     return model_id
 

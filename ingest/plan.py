@@ -4,6 +4,7 @@ Which images voxels want follows from the fit. How many crops, captions and word
 images and scaled up; with all of them the numbers are those of the dissection.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +18,13 @@ from numpy.typing import NDArray
 from ..atlas.backbones.interface import Floats
 from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
-from .dissection.captioners import Captioner
-from .dissection.generators import Generator, seed_of
+from .dissection.interface import Captioner, Generator, seed_of
 from .dissection.nouns import NounExtractor
-from .dissection.vocabulary import by_mention, grown, shortened
-from .labelling import voxels_to_label
+from .dissection.vocabulary import by_mention, shortened
 from .stages.candidates import Region, find_candidates
 from .stages.context import Context, ranges
 from .stages.describe import LazyCrops
-from .stages.fitted_voxels import fitted
+from .stages.voxel_batches import fitted, voxels_to_label
 
 LIMITS = (1, 2, 5, 10, 20, 50)
 """Values of min_voxels_per_label whose effect is shown."""
@@ -142,8 +141,7 @@ def plan(context: Context, features: Floats, captioner: Captioner, generator: Ge
 
 def _wanted(context: Context, features: Floats, voxels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Rows of the different images that some of the voxels want."""
-    found = fitted(context, voxels)
-    return np.unique(top_images(features, found.weights, found.bias, found.feature_mean, context.config.top_images)[0])
+    return np.unique(top_images(features, fitted(context, voxels), context.config.top_images)[0])
 
 
 def _look(
@@ -198,6 +196,22 @@ def _vocabulary(
     return remaining
 
 
+def grown(n_all: float, half: tuple[float, float], seen: tuple[float, float]) -> float:
+    """How many different words `n_all` captions have, by Heaps' law V = K · n**β (Heaps 1978) through two points.
+
+    Args:
+        n_all: Captions.
+        half: Captions of a part of the sample, and different words in them.
+        seen: Captions of the whole sample, and different words in them.
+    """
+    (n_half, v_half), (n_seen, v_seen) = half, seen
+    if not v_seen or n_all <= n_seen:
+        return v_seen
+    # A word that the part lacks altogether says nothing of how they grow, beyond that they do.
+    exponent = math.log(v_seen / max(v_half, 0.5)) / math.log(n_seen / n_half) if 0 < n_half < n_seen else 1.0
+    return float(v_seen * (n_all / n_seen) ** min(max(exponent, 0.0), 1.0))
+
+
 def _n_labels(
     config: IngestConfig, found: _Found, nouns: Mapping[int, Sequence[str]], limits: Sequence[int]
 ) -> list[int]:
@@ -220,7 +234,7 @@ def _share_drawn(context: Context, generator: Generator, labels: Sequence[str]) 
 
 def _pictures_per_second(context: Context, generator: Generator, labels: Sequence[str]) -> float:
     for label in labels:
-        seconds, first = _timed(partial(generator.generate, label, [seed_of(label, generator.name, 0)]))
+        seconds, (first,) = _timed(partial(generator.generate, [(label, [seed_of(label, generator.name, 0)])]))
         if first is not None:
             break
     else:
@@ -229,7 +243,7 @@ def _pictures_per_second(context: Context, generator: Generator, labels: Sequenc
         return 1 / seconds
     ordinals = range(context.config.images_per_label)
     requests = [(name, [seed_of(name, generator.name, i) for i in ordinals]) for name in labels[:_LABELS_TO_TIME]]
-    seconds, drawn = _timed(lambda: generator.generate_batch(requests))
+    seconds, drawn = _timed(lambda: generator.generate(requests))
     return max(1, sum(len(pictures or ()) for pictures in drawn)) / seconds
 
 

@@ -1,153 +1,237 @@
-"""The stages of an ingest, in order: encode → fit → describe → nouns → generate → score → embed labels.
+"""Bringing models into an atlas: fitting a subject's voxels and labelling them, anew or going on with it.
 
-Every stage appends batches that the ledger knows, so an ingest that was stopped anywhere goes on where it was, and one
-that is complete does nothing.
+encode → fit → describe → nouns → generate → score → embed labels: every stage appends batches that the ledger knows, so
+a run that was stopped anywhere goes on where it was, and one that is complete does nothing.
 """
 
 import datetime
 import secrets
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..atlas.backbones import load
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
+from .datasets import open_dataset
 from .datasets.interface import Dataset
 from .datasets.readable import without_unreadable
-from .datasets.rois import require_rois, voxels_in
-from .dissection.captioners import load_captioner
-from .dissection.generators import load_generator
+from .dissection import load_captioner, load_generator
+from .dissection.interface import Captioner, Generator
 from .encoding.memory import bytes_to_fit, require_memory
-from .labelling import Networks, brainlmm_methods, label_voxels, require_sense
+from .plan import Plan, plan
 from .progress import Progress, Silent
-from .run_log import only_one, recorded
 from .stages.append_subject import append_subject
 from .stages.context import Context
 from .stages.encode import encode
-from .stages.fit import fit
-from .stages.fit_learning_curve import append_learning_curve
-from .workers import Here, Workers
+from .stages.fit import append_learning_curve, fit
+from .stages.inherit import inherit_fit, inherit_top_images
+from .stages.label import label_voxels, require_sense, scorers_of
+from .stages.run_record import only_one, recorded
+from .stages.voxel_batches import voxels_to_fit, voxels_to_label
+from .workers import InProcess, WorkerPool
 
 
-def ingest(
-    store: Store,
-    dataset: Dataset,
+@dataclass(frozen=True)
+class Parts:
+    """What a model is made with; see `open_parts`."""
+
+    dataset: Dataset
+    backbone: Backbone
+    label_backbone: Backbone
+    """Its text tower embeds the labels."""
+    captioner: Captioner | None = None
+    generator: Generator | None = None
+    """Both None where no method of scoring needs them."""
+
+
+def open_parts(
     config: IngestConfig,
-    backbone: Backbone,
-    label_backbone: Backbone,
     *,
     home: Path,
     device: str = "auto",
-    batch_images: int = 16,
-    learning_curve: bool = False,
-    progress: Progress | None = None,
-    skip_bad: bool = False,
-    workers: Workers | None = None,
-) -> str:
-    """Bring one model of one subject into the atlas, or go on with it.
+    weights: Path | None = None,
+    dataset: Dataset | None = None,
+    backbone: Backbone | None = None,
+    label_backbone: Backbone | None = None,
+    captioner: Captioner | None = None,
+    generator: Generator | None = None,
+) -> Parts:
+    """Open or load by their names in the settings what is not given; what is missing is not to be missed after hours.
 
     Args:
-        store: the atlas.
-        dataset: images and responses of the subject.
-        config: the settings; the fingerprints of data and network are filled in here.
+        config: the settings.
+        home: the atlas's home folder.
+        device: where networks run: auto, cpu, cuda, cuda:1 …
+        weights: file of the backbone's weights; None takes those that it finds by itself.
+        dataset: the subject.
         backbone: the network whose features the model uses.
         label_backbone: the network whose text tower embeds the labels.
-        home: folder for features, generated pictures and weights.
-        device: where networks run.
-        batch_images: images that a network sees at once.
-        learning_curve: also fit every voxel on fewer images; a model that is complete gets it added.
-        progress: told what happens.
-        skip_bad: go on without images that cannot be read and labels that cannot be drawn; they stop the run otherwise.
-        workers: where the costly batches are worked on; None for this process.
-
-    Returns:
-        The model's id.
+        captioner: captions images and crops.
+        generator: draws labels.
 
     Raises:
-        BadInputError: the data set has too few images, or no voxel; settings that label nothing; an unreadable image;
-            too little memory.
+        BadInputError: settings that label nothing; files of the data set that are damaged or disagree.
+        NotFoundError: a name that nobody has registered, or a file of the data set.
+        MissingWeightsError: weights are not on this machine.
+    """
+    dataset = dataset or open_dataset(config, home)
+    backbone = backbone or load(config.backbone, weights=weights, home=home, device=device)
+    if label_backbone is None:
+        same = config.label_backbone == config.backbone
+        label_backbone = backbone if same else load(config.label_backbone, home=home, device=device)
+    require_sense(config, label_backbone)
+    if not any(scorer.from_candidates for scorer in scorers_of(config).values()):
+        return Parts(dataset, backbone, label_backbone)
+    loaded = backbone, label_backbone
+    captioner = captioner or load_captioner(config.captioner, loaded=loaded, home=home, device=device)
+    generator = generator or load_generator(config.generator, loaded=loaded, home=home, device=device)
+    return Parts(dataset, backbone, label_backbone, captioner, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """Where models are made: the atlas that they go to, and what the work may use.
+
+    Methods raise, beside what is said there:
+        BadInputError: too few images, or no voxel; an unreadable image; too little memory.
         NotFoundError: an ROI that the subject has not.
-        MissingWeightsError: weights of the captioner or the generator are not on this machine.
         LedgerConflictError: the atlas says something else of the subject or of an image.
-        StoreLockedError: another process ingests the same model.
+        StoreLockedError: another process works on the same model.
         StoreError: the atlas or a picture cannot be written.
         WorkersError: no worker is left.
     """
-    require_sense(config, label_backbone)
-    progress = progress or Silent()
-    if skip_bad:
-        dataset = without_unreadable(dataset, progress)
-    found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-    config = config.model_copy(update={"data_sha256": dataset.fingerprint, **found})
-    voxels = selected_voxels(dataset, config)
-    require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
-    context = Context(
-        store=store,
-        dataset=dataset,
-        backbone=backbone,
-        config=config,
-        home=home,
-        run_id=new_run_id(),
-        model_id=model_id_of(dataset, config),
-        progress=progress,
-        device=device,
-        batch_images=batch_images,
-        skip_bad=skip_bad,
-        workers=workers or Here(),
-    )
-    networks = load_networks(context, label_backbone)
-    with only_one(home, context.model_id), recorded(context):
-        append_subject(context)
-        features = encode(context)
-        fit(context, features, voxels)
-        if learning_curve:
-            append_learning_curve(context, features)
-        label_voxels(context, features, networks)
-    return context.model_id
+
+    store: Store
+    home: Path
+    """Folder for features, generated pictures and weights."""
+    device: str = "auto"
+    """Where networks run."""
+    batch_images: int = 16
+    """Images that a network sees at once."""
+    progress: Progress = field(default_factory=Silent)
+    workers: WorkerPool = field(default_factory=InProcess)
+    """Where the costly batches are worked on."""
+    skip_bad: bool = False
+    """Go on without images that cannot be read and labels that cannot be drawn; they stop the run otherwise."""
+
+    def ingest(self, config: IngestConfig, parts: Parts, *, learning_curve: bool = False) -> str:
+        """Bring one model of one subject into the atlas, or go on with it.
+
+        Args:
+            config: the settings; the fingerprints of data and network are filled in here.
+            parts: as `open_parts` gives them.
+            learning_curve: also fit every voxel on fewer images; a model that is complete gets it added.
+
+        Returns:
+            The model's id.
+        """
+        if self.skip_bad:
+            parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
+        dataset, backbone = parts.dataset, parts.backbone
+        found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+        config = config.model_copy(update={"data_sha256": dataset.fingerprint, **found})
+        voxels = voxels_to_fit(dataset, config)
+        require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
+        context = self._context(parts, config, _model_id(dataset, config))
+        with only_one(self.home, context.model_id), recorded(context):
+            append_subject(context)
+            features = encode(context)
+            fit(context, features, voxels)
+            if learning_curve:
+                append_learning_curve(context, features)
+            label_voxels(context, features)
+        return context.model_id
+
+    def dissect(self, source: str, config: IngestConfig, parts: Parts) -> str:
+        """Label the voxels of a fitted model with settings of one's own, or go on with that.
+
+        Other settings than the model's make a model of their own, which takes over the fit, and what else they leave as
+        it was.
+
+        Args:
+            source: the model's id.
+            config: the model's settings, of which those of the dissection may be changed.
+            parts: as for `ingest`.
+
+        Returns:
+            The id of the model that has the labels: `source`, or the new one.
+
+        Raises:
+            BadInputError: the data or the network are not those that the model was fitted with; the model is not fitted
+                to the end, or came with a release.
+        """
+        old = self._require_fitted(source, parts)
+        voxels = voxels_to_fit(parts.dataset, config)
+        # Older versions had fewer settings, so that equal settings may have another hash now.
+        model_id = source if config == old else _model_id(parts.dataset, config)
+        context = self._context(parts, config, model_id)
+        with only_one(self.home, model_id), recorded(context):
+            if model_id != source:
+                inherit_fit(context, source, voxels)
+                inherit_top_images(context, source, old, voxels_to_label(context))
+            label_voxels(context, encode(context))
+        return model_id
+
+    def plan(self, source: str, config: IngestConfig, parts: Parts, *, n_sample: int = 100) -> Plan:
+        """What `dissect` with the same arguments would cost; nothing is stored but features of images.
+
+        Args:
+            source: the model's id.
+            config: the settings of the dissection.
+            parts: as for `ingest`.
+            n_sample: images that the numbers are estimated from; 0 for all, which makes them exact.
+
+        Raises:
+            BadInputError: no method captions or draws; and as for `dissect`.
+        """
+        self._require_fitted(source, parts)
+        voxels_to_fit(parts.dataset, config)
+        context = self._context(parts, config, source)
+        if context.captioner is None or context.generator is None:
+            raise BadInputError(
+                f"{', '.join(config.methods)} captions and draws nothing, so that there is nothing to plan."
+            )
+        return plan(context, encode(context), context.captioner, context.generator, n_sample)
+
+    def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
+        run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"  # ids sort by time
+        return Context(**vars(self), **vars(parts), config=config, model_id=model_id, run_id=run_id)
+
+    def _require_fitted(self, model_id: str, parts: Parts) -> IngestConfig:
+        """The settings of a model, if it is fitted to the end, on this data and with this network.
+
+        Raises:
+            BadInputError: it is not.
+        """
+        row = self.store.arrow(
+            "SELECT config, len(feature_mean) AS dim, EXISTS (FROM significance s WHERE s.model_id = m.model_id) AS "
+            "tested, EXISTS (FROM ledger WHERE stage = 'model' AND batch_key = m.model_id) AS ours FROM model m "
+            "WHERE model_id = ?",
+            [model_id],
+        ).to_pylist()[0]
+        config, backbone = IngestConfig.model_validate_json(row["config"]), parts.backbone
+        if not row["ours"]:
+            raise BadInputError(
+                f"{model_id} came with a release, which its labels are part of; ingest its data to label it."
+            )
+        if not row["tested"]:
+            raise BadInputError(f"{model_id} is not fitted to the end; let `voxel-atlas ingest` go on with it first.")
+        if backbone.dim != row["dim"]:
+            raise BadInputError(
+                f"{model_id} has weights in {row['dim']} dimensions and {backbone.name} has {backbone.dim}; pass the "
+                "--weights that it was fitted with."
+            )
+        if backbone.fingerprint != config.backbone_sha256:
+            raise BadInputError(
+                f"{model_id} was fitted with other weights of {backbone.name} than these; pass the --weights of then."
+            )
+        if parts.dataset.fingerprint != config.data_sha256:
+            raise BadInputError(f"The data of {model_id} have changed since it was fitted; ingest them as a new model.")
+        return config
 
 
-def load_networks(context: Context, label_backbone: Backbone) -> Networks:
-    """Captioner and generator, before any work: what is missing should not be missed after hours.
-
-    Raises:
-        MissingWeightsError: the weights of one are not on this machine.
-    """
-    if context.config.dissect == "none" or not brainlmm_methods(context.config):
-        return Networks(label_backbone, None, None)
-    config, home, device = context.config, context.home, context.device
-    lite = next((loaded for loaded in (context.backbone, label_backbone) if loaded.name == "lite"), None)
-    captioner = load_captioner(config.captioner, context.backbone, home, device, lite)
-    return Networks(label_backbone, captioner, load_generator(config.generator, home, device, lite))
-
-
-def new_run_id() -> str:
-    """An id that sorts by time."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def model_id_of(dataset: Dataset, config: IngestConfig) -> str:
+def _model_id(dataset: Dataset, config: IngestConfig) -> str:
     """The id of the model that these settings make; they name the fingerprints of data and network."""
     return f"{dataset.subject.subject_id}/{config.backbone}/{config.sha256[:6]}"
-
-
-def selected_voxels(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]:
-    """Numbers of the voxels to fit, ascending.
-
-    Raises:
-        BadInputError: there are too few images, or no voxels.
-        NotFoundError: an ROI that the subject has not.
-    """
-    if dataset.stimuli.height < 20:
-        raise BadInputError(
-            f"{dataset.subject.subject_id} has responses to {dataset.stimuli.height} images; at least 20 are needed to "
-            "fit and test a model."
-        )
-    kind, _, to_label = config.dissect.partition("=")
-    require_rois(dataset, to_label.split(",") if kind == "roi" else ())
-    voxels = voxels_in(dataset, config.rois)
-    if not len(voxels):
-        raise BadInputError(f"{dataset.subject.subject_id} has no voxel in {', '.join(config.rois) or 'its mask'}.")
-    return voxels

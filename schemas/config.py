@@ -13,7 +13,7 @@ import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .registry import BACKBONES, DATASETS, Registry
+from .registry import BACKBONES, CAPTIONERS, DATASETS, GENERATORS, SCORERS, Registry
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
@@ -171,15 +171,20 @@ class LabelConfig(BaseModel):
         description="Snap crops to a grid of so many cells a side, so that voxels share them; 0 for exact.",
     )
     n_captions: Count = Field(10, description="Top images and crops per voxel that are captioned (paper: 10).")
-    captioner: str = Field("lite", description="lite, blip, or a Hugging Face image-to-text model id.")
+    captioner: str = Field(
+        "lite", description=f"{_names(CAPTIONERS)}, or the id or folder of a Hugging Face image-to-text model."
+    )
     min_voxels_per_label: Count = Field(1, description="Candidate labels of fewer voxels are not scored.")
     labels_per_voxel: Count = Field(15, description="Labels per voxel at most, those named by most captions first.")
-    generator: str = Field("collage", description="collage, sd15, or a Hugging Face text-to-image model id.")
+    generator: str = Field(
+        "collage", description=f"{_names(GENERATORS)}, or the id or folder of a Hugging Face text-to-image model."
+    )
     images_per_label: Count = Field(10, description="Generated images per label (paper: 10).")
     best_ranked: Count = Field(5, description="Best-ranked images of a label that eq2 averages over (paper: 5).")
     temperature: float = Field(0.05, gt=0, description="Temperature of the softmax over a voxel's scaled scores.")
-    methods: tuple[Literal["brainlmm-eq2", "brainlmm-released", "clip-msm"], ...] = Field(
-        ("brainlmm-eq2",), description="Scores that are computed; the first is the one that is shown by default."
+    methods: tuple[str, ...] = Field(
+        ("brainlmm-eq2",),
+        description=f"Scores that are computed; the first is the one that is shown by default: {_names(SCORERS)}.",
     )
     similarity_backbone: str = Field(
         "",
@@ -189,6 +194,11 @@ class LabelConfig(BaseModel):
     concepts: tuple[str, ...] = Field(
         (), description="clip-msm: the fixed list of concepts that it chooses from; as an option, a file of one a line."
     )
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(SCORERS.require, names))
 
 
 class IngestConfig(LabelConfig, FitConfig, DataConfig):

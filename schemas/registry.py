@@ -109,3 +109,30 @@ DATASETS = Registry(
     },
 )
 """See ingest.datasets.interface.DatasetClass."""
+
+CAPTIONERS = Registry(
+    "captioner",
+    "voxel_atlas.captioners",
+    {"lite": "ingest.simulated.lite_captioner:LiteCaptioner", "blip": "ingest.dissection.blip:BlipCaptioner"},
+    other="ingest.dissection.blip:BlipCaptioner",
+)
+"""See ingest.dissection.interface.CaptionerClass; any other name is a Hugging Face model id, or a model's folder."""
+
+GENERATORS = Registry(
+    "generator",
+    "voxel_atlas.generators",
+    {"collage": "ingest.simulated.collage:CollageGenerator", "sd15": "ingest.dissection.diffusion:DiffusionGenerator"},
+    other="ingest.dissection.diffusion:DiffusionGenerator",
+)
+"""See ingest.dissection.interface.GeneratorClass; any other name is a Hugging Face model id, or a pipeline's folder."""
+
+SCORERS = Registry(
+    "method",
+    "voxel_atlas.scorers",
+    {
+        "brainlmm-eq2": "ingest.dissection.brainlmm:Eq2Scorer",
+        "brainlmm-released": "ingest.dissection.brainlmm:ReleasedScorer",
+        "clip-msm": "ingest.dissection.clip_msm:ClipMsmScorer",
+    },
+)
+"""See ingest.dissection.interface.ScorerClass."""

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from ...atlas.backbones import load
 from ...atlas.store.store import Store
 from ...ingest.progress import Progress
-from ...ingest.run import ingest
+from ...ingest.run import Pipeline, open_parts
 from ...ingest.simulated.alignment import N_SCENES as N_CALIBRATION
 from ...ingest.simulated.alignment import calibrate
 from ...ingest.simulated.planting import Cortex
@@ -86,18 +85,15 @@ def run(
         n_voxels=n_voxels,
         progress=progress,
     )
-    backbone = load(config.backbone, device=settings.device, home=settings.home)
-    model_id = ingest(
-        store,
-        dataset,
-        config,
-        backbone,
-        backbone,
+    pipeline = Pipeline(
+        store=store,
         home=settings.home,
         device=settings.device,
         batch_images=settings.batch_images,
         progress=progress,
     )
+    parts = open_parts(config, home=settings.home, device=settings.device, dataset=dataset)
+    model_id = pipeline.ingest(config, parts)
     append_planting(store, dataset, model_id)
     # Cut the flat map now: the first visitor of the page would wait for it.
     with progress.stage("flat map", 1) as advance:

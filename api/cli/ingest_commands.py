@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -22,9 +22,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ...atlas.backbones.interface import Backbone
     from ...atlas.store.store import Store
     from ...ingest.plan import Plan
+    from ...ingest.run import Parts, Pipeline
 
 _CURVE = (
     "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "
@@ -56,7 +56,6 @@ LabelChanges = Annotated[
     LabelConfig, _fields("Labels, where not by the model's settings", _dissect_option), Parameter(show_default=False)
 ]
 DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()
-T = TypeVar("T")
 
 
 @Parameter(name="*")
@@ -85,29 +84,14 @@ DEFAULT_JOB = Job()
 
 def ingest(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
-    from ...ingest.datasets import open_dataset
-    from ...ingest.run import ingest as run
     from ...ingest.workers import open_workers
 
     config, settings, output = job.settings(data), settings_of(job.atlas), job.output
     with open_workers(job.workers or settings.workers, settings.home) as workers:
-        dataset = open_dataset(config, settings.home)
-        backbone, label_backbone = _backbones(config, settings, job.weights)
+        parts = _parts(config, settings, job.weights)
         with open_store(settings, create=True) as store, Bars() as bars:
-            model_id = run(
-                store,
-                dataset,
-                config,
-                backbone,
-                label_backbone,
-                home=settings.home,
-                device=settings.device,
-                batch_images=settings.batch_images,
-                learning_curve=job.learning_curve,
-                progress=bars,
-                skip_bad=job.on_error == "skip",
-                workers=workers,
-            )
+            pipeline = _pipeline(settings, store=store, progress=bars, workers=workers, skip_bad=job.on_error == "skip")
+            model_id = pipeline.ingest(config, parts, learning_curve=job.learning_curve)
             curve = store.frame(_CURVE, [model_id])
     if job.learning_curve:
         output.show(curve)
@@ -158,20 +142,13 @@ class LabelJob:
         voxels = {"dissect": "significant"} if fitted.dissect == "none" else {}
         return IngestConfig.model_validate({**fitted.model_dump(), **voxels, **changes})
 
-    def run(
-        self, work: Callable[..., T], name: str, store: "Store", settings: Settings, **how: object
-    ) -> tuple[IngestConfig, T]:
-        """Do the work on the model of that name; gives the settings, too."""
+    def model(self, name: str, store: "Store", settings: Settings) -> tuple[str, IngestConfig, "Parts"]:
+        """Id of the model of that name, the settings to label it by, and what they name."""
         from ...atlas.search.atlas import Atlas
-        from ...ingest.datasets import open_dataset
 
         model = Atlas(store, home=settings.home).model(name)
         config = self.config(IngestConfig.model_validate_json(model.config))
-        where = {"home": settings.home, "device": settings.device, "batch_images": settings.batch_images}
-        networks = _backbones(config, settings, self.weights)
-        return config, work(
-            store, open_dataset(config, settings.home), model.model_id, config, *networks, **where, **how
-        )
+        return model.model_id, config, _parts(config, settings, self.weights)
 
 
 DEFAULT_LABEL_JOB = LabelJob()
@@ -186,7 +163,6 @@ def dissect(
     workers: WorkersOption = "",
 ) -> None:
     """Label the voxels of a fitted model."""
-    from ...ingest.redissection import dissect as work
     from ...ingest.workers import open_workers
 
     settings = settings_of(job.atlas)
@@ -195,8 +171,8 @@ def dissect(
         open_store(settings) as store,
         Bars() as bars,
     ):
-        how = {"progress": bars, "skip_bad": on_error == "skip", "workers": pool}
-        _, model_id = job.run(work, model, store, settings, **how)
+        pipeline = _pipeline(settings, store=store, progress=bars, workers=pool, skip_bad=on_error == "skip")
+        model_id = pipeline.dissect(*job.model(model, store, settings))
     job.output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
@@ -208,22 +184,25 @@ def plan(
     Args:
         sample: Images to look at; 0 for all.
     """
-    from ...ingest.redissection import plan_dissection
-
     settings = settings_of(job.atlas)
     with open_store(settings, read_only=True) as store, Bars() as bars:
-        config, planned = job.run(plan_dissection, model, store, settings, progress=bars, n_sample=sample)
+        model_id, config, parts = job.model(model, store, settings)
+        planned = _pipeline(settings, store=store, progress=bars).plan(model_id, config, parts, n_sample=sample)
     _print_plan(config, planned, job.output)
 
 
-def _backbones(config: IngestConfig, settings: Settings, weights: Path | None) -> tuple["Backbone", "Backbone"]:
-    """The network that images go through, and the one whose text tower embeds labels."""
-    from ...atlas.backbones import load
+def _pipeline(settings: Settings, **how: Any) -> "Pipeline":
+    """Where models are made, by the settings; `how` is the rest."""
+    from ...ingest.run import Pipeline
 
-    backbone = load(config.backbone, weights=weights, device=settings.device, home=settings.home)
-    if config.label_backbone == config.backbone:
-        return backbone, backbone
-    return backbone, load(config.label_backbone, device=settings.device, home=settings.home)
+    return Pipeline(home=settings.home, device=settings.device, batch_images=settings.batch_images, **how)
+
+
+def _parts(config: IngestConfig, settings: Settings, weights: Path | None) -> "Parts":
+    """Data set and networks by their names in the settings."""
+    from ...ingest.run import open_parts
+
+    return open_parts(config, home=settings.home, device=settings.device, weights=weights)
 
 
 def _print_plan(config: IngestConfig, planned: "Plan", output: Output) -> None:

@@ -1,1 +1,32 @@
 """Describe-and-Dissect: from a voxel's weights to words that describe what it answers to."""
+
+from pathlib import Path
+
+from ...atlas.backbones.interface import Backbone
+from ...atlas.backbones.reloading import reloadable
+from ...schemas.registry import CAPTIONERS, GENERATORS, SCORERS
+from .interface import Captioner, CaptionerClass, Generator, GeneratorClass, ScorerClass
+
+
+@reloadable
+def load_captioner(name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str = "auto") -> Captioner:
+    """The captioner of a name, or of a Hugging Face image-to-text model id or folder; see `CaptionerClass.load`."""
+    captioner: CaptionerClass = CAPTIONERS[name]
+    return captioner.load(name, loaded=loaded, home=home, device=device)
+
+
+@reloadable
+def load_generator(name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str = "auto") -> Generator:
+    """The generator of a name, or of a Hugging Face text-to-image model id or folder; see `CaptionerClass.load`."""
+    generator: GeneratorClass = GENERATORS[name]
+    return generator.load(name, loaded=loaded, home=home, device=device)
+
+
+def scorer_class(method: str) -> ScorerClass:
+    """What a method of scoring needs, and how to make it.
+
+    Raises:
+        NotFoundError: There is no such method.
+    """
+    scorer: ScorerClass = SCORERS[method]
+    return scorer

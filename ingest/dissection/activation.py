@@ -16,24 +16,38 @@ Group = tuple[int, NDArray[np.intp]]
 """An image's index, and the rows of the voxels that want it."""
 
 
-def top_images(
-    features: Floats, weights: Floats, bias: Floats, mean: Floats, k: int
-) -> tuple[NDArray[np.int32], Floats]:
+@dataclass(frozen=True)
+class FittedVoxels:
+    """Voxels with their models: METHOD §1."""
+
+    weights: Floats
+    """Ridge weights, (n_voxels, dim) float32, in z-scored beta per feature unit."""
+    bias: Floats
+    """Mean training responses, (n_voxels,) float32."""
+    feature_mean: Floats
+    """Mean of the training features, (dim,) float32."""
+
+    def respond(self, features: Floats, rows: NDArray[np.intp] | slice = slice(None)) -> Floats:
+        """Predicted responses: features (dim,) -> (n_rows,), features (n, dim) -> (n, n_rows)."""
+        responses = (features - self.feature_mean) @ self.weights[rows].T + self.bias[rows]
+        return np.asarray(responses, np.float32)
+
+
+def top_images(features: Floats, voxels: FittedVoxels, k: int) -> tuple[NDArray[np.int32], Floats]:
     """Find the k images that each voxel's model answers to most (METHOD §2, step 1).
 
     Voxels are taken in chunks, so that memory does not grow with their number. Equal responses go by image index.
 
     Args:
         features: Pooled features of the images, (n_images, dim) float32.
-        weights: Ridge weights, (n_voxels, dim) float32, in z-scored beta per feature unit.
-        bias: Mean training responses, (n_voxels,) float32.
-        mean: Mean of the training features, (dim,) float32.
+        voxels: The voxels.
         k: Images per voxel; all of them where there are fewer.
 
     Returns:
         Indices (n_voxels, k) int32, and responses (x - mean) · w + bias, (n_voxels, k) float32 in z-scored beta;
         strongest first.
     """
+    weights, bias, mean = voxels.weights, voxels.bias, voxels.feature_mean
     n_images, n_voxels = len(features), len(weights)
     k = min(k, n_images)
     indices = np.empty((n_voxels, k), np.int32)

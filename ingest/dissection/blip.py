@@ -7,10 +7,10 @@ import torch
 from huggingface_hub import snapshot_download
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from ...atlas.backbones.batching import ShrinkingBatches
 from ...atlas.backbones.device import resolve_device
-from ...atlas.backbones.interface import Floats, Image
-from ...atlas.backbones.shrinking import ShrinkingBatches
-from .captioners import settings_name
+from ...atlas.backbones.interface import Backbone, Floats, Image
+from .interface import settings_name
 from .pretrained import load_pretrained
 
 MODELS = {"blip": "Salesforce/blip-image-captioning-base"}
@@ -51,6 +51,11 @@ class BlipCaptioner:
         settings = {"revision": revision, "dtype": str(self._dtype), "max_new_tokens": max_new_tokens}
         self.name = settings_name(Path(name).name, settings)
         self._batches = ShrinkingBatches(self._describe, batch_size or (64 if on_gpu else 8), "captioning")
+
+    @classmethod
+    def load(cls, name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str) -> "BlipCaptioner":  # noqa: ARG003
+        """See `CaptionerClass`; its weights live in the hub's cache."""
+        return cls(name, device)
 
     def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:  # noqa: ARG002 - looks itself
         """See Captioner."""

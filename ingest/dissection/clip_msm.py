@@ -1,13 +1,18 @@
 """CLIP-MSM (AAAI 2025): labels from a fixed list of concepts by soft WPMI, the baseline beside BrainLMM (METHOD §3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from ...atlas.backbones.interface import Floats
+from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.tables import label_id
+from .activation import top_images
+from .interface import Batch, Material, Scores
 
 TOP_K = 100
 """Images per voxel that count."""
@@ -32,10 +37,7 @@ class ClipMsm:
     def __init__(self, image_text: Floats, prior_weight: float = 1.0) -> None:
         if image_text.ndim != 2 or not image_text.shape[1]:
             raise BadInputError("CLIP-MSM needs at least one concept; give a file with one concept a line.")
-        logits = image_text.astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        self._share = logits / logits.sum(axis=1, keepdims=True)
+        self._share: NDArray[np.float64] = softmax(image_text.astype(np.float64), axis=1)
         self._prior_weight = prior_weight
         self._log_total = np.full(image_text.shape[1], -np.inf)
         self._n_voxels = 0
@@ -84,6 +86,50 @@ class ClipMsm:
             yield total + np.log(product)
 
 
+class ClipMsmScorer:
+    """The best concepts of the configured list: rank 1 is the hard label, `score` the soft WPMI; see `Scorer`.
+
+    Of each voxel the best `labels_per_voxel` concepts are kept; `probability` is the soft label, a softmax over the
+    whole list. Images and concepts are compared by their cosine in the space of the labels' backbone.
+    """
+
+    from_candidates = False
+
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
+        if material.space is None or material.images is None:
+            raise BadInputError("CLIP-MSM needs the images in the space of the labels' backbone.")
+        concepts, images = material.config.concepts, material.images
+        unit = images / np.linalg.norm(images, axis=1, keepdims=True).clip(1e-12)
+        self._wpmi = ClipMsm(unit @ material.space.text(concepts).T)
+        self._ids = np.array([label_id(concept) for concept in concepts], np.int64)
+        self._n_kept = material.config.labels_per_voxel
+        self._top: dict[Batch, NDArray[np.int32]] = {}
+        # The prior is a mean over all voxels, so that every batch is looked at before the first is scored.
+        for batch in batches:
+            self._top[batch], _ = top_images(material.features, batch.read(), TOP_K)
+            self._wpmi.count(self._top[batch])
+
+    @staticmethod
+    def space(config: IngestConfig) -> str:
+        """See `ScorerClass`."""
+        return config.label_backbone
+
+    def score(self, batch: Batch) -> Scores:
+        """See `Scorer`; equal concepts are ranked as on the list."""
+        values = self._wpmi.values(self._top[batch])
+        order = np.argsort(-values, axis=1, kind="stable")[:, : self._n_kept]
+        voxel, rank = np.indices(order.shape)
+        soft = softmax(values.astype(np.float64), axis=1).astype(np.float32)
+        score, probability = (np.take_along_axis(array, order, axis=1).ravel() for array in (values, soft))
+        return Scores(
+            voxel.ravel(),
+            self._ids[order].ravel(),
+            score.astype(np.float64),
+            (rank.ravel() + 1).astype(np.int32),
+            probability,
+        )
+
+
 def read_concepts(path: Path) -> tuple[str, ...]:
     """The concepts of a file, one a line: in lower case, each once, in their order.
 
@@ -101,26 +147,3 @@ def read_concepts(path: Path) -> tuple[str, ...]:
     if not concepts:
         raise BadInputError(f"{path} names no concept; write one a line.")
     return concepts
-
-
-def clip_msm(top: NDArray[np.int32], image_text: Floats, prior_weight: float = 1.0) -> Floats:
-    """Soft WPMI of all voxels at once; see `ClipMsm`, which takes them in batches.
-
-    Returns:
-        (n_voxels, n_concepts) float32.
-    """
-    method = ClipMsm(image_text, prior_weight)
-    method.count(top)
-    return method.values(top)
-
-
-def soft(values: Floats) -> Floats:
-    """CLIP-MSM's soft labels: softmax over the concepts, (n_voxels, n_concepts) float32."""
-    shares: NDArray[np.float64] = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares.astype(np.float32)
-
-
-def hard(values: Floats) -> NDArray[np.int64]:
-    """CLIP-MSM's hard label: the best concept of each voxel, the first where several are equal, (n_voxels,)."""
-    return np.asarray(values.argmax(axis=1), np.int64)

@@ -13,12 +13,11 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 
+from ...atlas.backbones.batching import ShrinkingBatches
 from ...atlas.backbones.device import resolve_device
-from ...atlas.backbones.interface import Image
-from ...atlas.backbones.shrinking import ShrinkingBatches
+from ...atlas.backbones.interface import Backbone, Image
 from ...schemas.errors import BadInputError
-from .captioners import settings_name
-from .generators import drawable
+from .interface import drawable, settings_name
 from .pretrained import load_pretrained
 
 MODELS = {"sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
@@ -91,11 +90,12 @@ class DiffusionGenerator:
         self.name = settings_name(Path(name).name, settings)
         self._batches = ShrinkingBatches(self._draw, batch_size or (32 if on_gpu else 2), "drawing")
 
-    def generate(self, label: str, seeds: Sequence[int]) -> list[Image] | None:
-        """See Generator."""
-        return self.generate_batch([(label, seeds)])[0]
+    @classmethod
+    def load(cls, name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str) -> "DiffusionGenerator":  # noqa: ARG003
+        """See `GeneratorClass`; its weights live in the hub's cache."""
+        return cls(name, device)
 
-    def generate_batch(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[Image] | None]:
+    def generate(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[Image] | None]:
         """See Generator; all pictures of all labels go through the network in common batches."""
         wishes = [(drawable(label), seed) for label, seeds in requests for seed in seeds]
         pictures: list[Image | None] = [None] * len(wishes)

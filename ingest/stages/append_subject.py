@@ -28,7 +28,7 @@ def append_subject(context: Context) -> None:
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
     batch = {"subject": pa.Table.from_pylist([subject]), **described}
     try:
-        context.store.append(batch, run_id=context.run_id, stage="subject", key=subject_id)
+        context.append(batch, "subject", subject_id)
     except LedgerConflictError as error:
         raise LedgerConflictError(_other_subject(context, subject_id)) from error
     _append_stimuli(context)
@@ -40,7 +40,7 @@ def _append_stimuli(context: Context) -> None:
     if (new := _unknown_stimuli(context)).is_empty():
         return
     key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
-    context.store.append({"stimulus": new.to_arrow()}, run_id=context.run_id, stage="stimuli", key=key)
+    context.append({"stimulus": new.to_arrow()}, "stimuli", key)
     # Another ingest may have brought images of the same names since we looked.
     _unknown_stimuli(context)
 

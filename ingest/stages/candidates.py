@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Box, Floats
 from ...schemas.errors import BadInputError, NotFoundError
-from ..dissection.activation import Group, ImageMaps, by_image, image_maps, top_images
+from ..dissection.activation import FittedVoxels, Group, ImageMaps, by_image, image_maps, top_images
 from ..dissection.crops import CropRules, crop_boxes, cut
-from .context import Bench, Context, grouped
-from .fitted_voxels import FittedVoxels
+from .context import BatchContext, Context, grouped
 
 _WHOLE: tuple[int, ...] = ()
 
@@ -81,7 +80,7 @@ def find_candidates(
         The images, in the order of their rows, and then the crops.
     """
     config = context.config
-    top, _ = top_images(features, voxels.weights, voxels.bias, voxels.feature_mean, config.top_images)
+    top, _ = top_images(features, voxels, config.top_images)
     found = Candidates()
     for image, rows in by_image(top):
         found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
@@ -91,7 +90,7 @@ def find_candidates(
     groups = [(image, rows) for image, rows in by_image(top) if only is None or image in only]
     batches = list(grouped(groups, context.batch_images))
     with context.progress.stage("map and crop", len(groups)) as advance:
-        cropped = context.workers.map(_cropped, _Cropping(context.bench, voxels), batches)
+        cropped = context.workers.map(_cropped, (context.for_workers, voxels), batches)
         for batch, of_batch in zip(batches, cropped, strict=True):
             for (image, rows), crops in zip(batch, of_batch(), strict=True):
                 if isinstance(crops, BadInputError | NotFoundError):
@@ -105,33 +104,26 @@ def find_candidates(
     return found
 
 
-@dataclass(frozen=True)
-class _Cropping:
-    """What cropping a batch of images takes."""
-
-    bench: Bench
-    voxels: FittedVoxels
-    """Those whose rows the groups name."""
-
-
-def _cropped(cropping: _Cropping, groups: Sequence[Group]) -> list[list[_Crop] | BadInputError | NotFoundError]:
+def _cropped(
+    given: tuple[BatchContext, FittedVoxels], groups: Sequence[Group]
+) -> list[list[_Crop] | BadInputError | NotFoundError]:
     """The crops of some images; for one that cannot be read, why."""
-    bench, voxels = cropping.bench, cropping.voxels
+    context, voxels = given
     images, errors = {}, {}
     for image, _ in groups:
         try:
-            images[image] = bench.image(image)
+            images[image] = context.image(image)
         except (BadInputError, NotFoundError) as error:
             errors[image] = error
     readable = [(image, rows) for image, rows in groups if image in images]
     crops: dict[int, list[_Crop]] = {image: [] for image, _ in readable}
     wanted = (
         (maps.index, maps.image, box, rows)
-        for maps in image_maps(bench.backbone, images.pop, readable, voxels.weights, bench.batch_images)
-        for box, rows in _boxes(maps, bench.backbone, CropRules.of(bench.config))
+        for maps in image_maps(context.backbone, images.pop, readable, voxels.weights, context.batch_images)
+        for box, rows in _boxes(maps, context.backbone, CropRules.of(context.config))
     )
-    for group in grouped(wanted, bench.batch_images):
-        encoded = bench.backbone.features([cut(pixels, box) for _, pixels, box, _ in group])
+    for group in grouped(wanted, context.batch_images):
+        encoded = context.backbone.features([cut(pixels, box) for _, pixels, box, _ in group])
         for feature, (image, _, box, rows) in zip(encoded, group, strict=True):
             crops[image].append(((image, box), feature, rows, voxels.respond(feature, rows)))
     return [errors[image] if image in errors else crops[image] for image, _ in groups]

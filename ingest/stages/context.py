@@ -1,25 +1,29 @@
 """What every stage of one ingest shares."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
+
 from ...atlas.backbones.interface import Backbone, Image
 from ...atlas.store.store import Store
 from ...schemas.config import IngestConfig
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError
 from ..datasets.interface import Dataset
-from ..progress import Progress
-from ..workers import Here, Workers
+from ..dissection.interface import Captioner, Generator
+from ..progress import Progress, Silent
+from ..workers import InProcess, WorkerPool
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class BatchContext:
     """What work on a batch needs, wherever it is done: other processes get a copy."""
 
     dataset: Dataset
@@ -51,13 +55,18 @@ class Bench:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context(Bench):
+class Context(BatchContext):
     """One ingest: what goes in, where it goes, and who works on it."""
 
     store: Store
     run_id: str
-    progress: Progress
-    workers: Workers = field(default_factory=Here)
+    label_backbone: Backbone
+    """Its text tower embeds the labels."""
+    captioner: Captioner | None = None
+    generator: Generator | None = None
+    """Both None where no method of scoring needs them."""
+    progress: Progress = field(default_factory=Silent)
+    workers: WorkerPool = field(default_factory=InProcess)
     """Where the costly batches are worked on."""
     skip_bad: bool = False
     """Whether what cannot be done is skipped, with a note; it stops the run otherwise."""
@@ -65,9 +74,13 @@ class Context(Bench):
     """What was skipped so far."""
 
     @property
-    def bench(self) -> Bench:
+    def for_workers(self) -> BatchContext:
         """The part that other processes can have."""
-        return Bench(**{part.name: getattr(self, part.name) for part in fields(Bench)})
+        return BatchContext(**{part.name: getattr(self, part.name) for part in fields(BatchContext)})
+
+    def append(self, batch: Mapping[str, pa.Table], stage: str, key: str) -> bool:
+        """Append rows to the atlas in this run; see `Store.append`."""
+        return self.store.append(batch, run_id=self.run_id, stage=stage, key=key)
 
     @contextmanager
     def skipping(self, what: str) -> Iterator[None]:
@@ -94,3 +107,8 @@ def grouped(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group
+
+
+def hash_of(content: bytes) -> str:
+    """Sixteen digits that name content in the key of a batch."""
+    return hashlib.sha256(content).hexdigest()[:16]

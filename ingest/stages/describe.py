@@ -1,8 +1,6 @@
 """Stage `describe`: a voxel's most driving images and crops, and captions of them (METHOD §2, steps 1 and 2)."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
@@ -11,11 +9,11 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Floats, Image
 from ...schemas.errors import BadInputError
-from ..dissection.captioners import Captioner
 from ..dissection.crops import cut
+from ..dissection.interface import Captioner
 from .candidates import Region, find_candidates
-from .context import Bench, Context, grouped, ranges
-from .fitted_voxels import fitted
+from .context import BatchContext, Context, grouped, hash_of, ranges
+from .voxel_batches import fitted
 
 _CAPTIONS_PER_COMMIT = 512
 _CAPTIONS_TO_SKIP = 16
@@ -42,7 +40,7 @@ def describe(context: Context, features: Floats, voxels: NDArray[np.int32], capt
             _describe_block(context, features, voxels[start:stop], captioner, key)
             late[start:stop] = False
     if late.any():
-        key = f"{context.model_id}/late/{hashlib.sha256(voxels[late].tobytes()).hexdigest()[:16]}"
+        key = f"{context.model_id}/late/{hash_of(voxels[late].tobytes())}"
         if key not in done:
             _describe_block(context, features, voxels[late], captioner, key)
     _caption_the_rest(context, captioner)
@@ -66,7 +64,7 @@ def _describe_block(
         "box": [list(candidates.regions[i][1]) for i in region],
         "response": response,
     }
-    context.store.append({"top_image": pa.table(top)}, run_id=context.run_id, stage="describe", key=key)
+    context.append({"top_image": pa.table(top)}, "describe", key)
 
 
 def _caption(
@@ -83,7 +81,7 @@ def _caption(
         ([regions[i] for i in group], None if features is None else np.stack([features[i] for i in group]))
         for group in groups
     )
-    captioned = context.workers.map(_captioned, _Captioning(context.bench, captioner), seen)
+    captioned = context.workers.map(_captioned, (context.for_workers, captioner), seen)
     with context.progress.stage("caption", len(new)) as advance:
         for group, texts in zip(groups, captioned, strict=True):
             with context.skipping(f"{len(group)} captions"):
@@ -91,19 +89,10 @@ def _caption(
             advance(len(group))
 
 
-@dataclass(frozen=True)
-class _Captioning:
-    """What captioning some regions takes."""
-
-    bench: Bench
-    captioner: Captioner
-
-
-def _captioned(captioning: _Captioning, seen: tuple[list[Region], Floats | None]) -> list[str]:
+def _captioned(given: tuple[BatchContext, Captioner], seen: tuple[list[Region], Floats | None]) -> list[str]:
     """A caption of each region; its features are given where they are known."""
-    regions, features = seen
-    captioner = captioning.captioner
-    texts = captioner.caption(LazyCrops(captioning.bench, regions), features)
+    (context, captioner), (regions, features) = given, seen
+    texts = captioner.caption(LazyCrops(context, regions), features)
     if len(texts) != len(regions):
         raise BadInputError(f"The captioner {captioner.name} gave {len(texts)} captions of {len(regions)} images.")
     return texts
@@ -113,8 +102,8 @@ def _append_captions(context: Context, captioner: str, regions: Sequence[Region]
     stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
     ids, boxes = [stimulus_ids[image] for image, _ in regions], [list(box) for _, box in regions]
     batch = {"stimulus_id": ids, "box": boxes, "captioner": [captioner] * len(ids), "text": list(texts)}
-    key = f"{captioner}/{hashlib.sha256(repr((ids, boxes)).encode()).hexdigest()[:16]}"
-    context.store.append({"caption": pa.table(batch)}, run_id=context.run_id, stage="caption", key=key)
+    key = f"{captioner}/{hash_of(repr((ids, boxes)).encode())}"
+    context.append({"caption": pa.table(batch)}, "caption", key)
 
 
 def _caption_the_rest(context: Context, captioner: Captioner) -> None:
@@ -132,8 +121,8 @@ def _caption_the_rest(context: Context, captioner: Captioner) -> None:
 class LazyCrops(Sequence[Image]):
     """Pixels of regions, read when they are looked at: a captioner that works on features reads none."""
 
-    def __init__(self, bench: Bench, regions: Sequence[Region]) -> None:
-        self._bench, self._regions = bench, regions
+    def __init__(self, context: BatchContext, regions: Sequence[Region]) -> None:
+        self._context, self._regions = context, regions
 
     def __len__(self) -> int:
         return len(self._regions)
@@ -144,7 +133,7 @@ class LazyCrops(Sequence[Image]):
     def __getitem__(self, index: slice) -> "LazyCrops": ...
     def __getitem__(self, index: int | slice) -> "Image | LazyCrops":
         if isinstance(index, slice):
-            return LazyCrops(self._bench, self._regions[index])
+            return LazyCrops(self._context, self._regions[index])
         image, box = self._regions[index]
-        picture = self._bench.image(image)
+        picture = self._context.image(image)
         return cut(picture, (box[0], box[1], box[2], box[3])) if box else picture

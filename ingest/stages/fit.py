@@ -1,4 +1,4 @@
-"""Stages `fit` and `significance`: one ridge regression per voxel, its quality, and false discovery rates."""
+"""Stages `fit`, `significance` and `learning_curve`: one ridge regression per voxel, and how well it predicts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Floats
-from ...atlas.store.store import Store
+from ..encoding.learning_curve import LearningCurve
 from ..encoding.metrics import drop_reasons, pearson, r2
 from ..encoding.ridge import Ridge
 from ..encoding.significance import benjamini_hochberg, p_values
 from ..encoding.split import Indices, split_by
-from .context import Bench, Context
-from .voxel_batches import append_batches
+from .context import BatchContext, Context
+from .voxel_batches import append_batches, fitted_numbers
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
@@ -30,15 +30,23 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
     config = context.config
     train, test = split_by(config, len(features))
     _append_model(context, features[train], train, test, len(voxels))
-    fitting = _Fitting(context.bench, features, train, test)
+    fitting = _Fitting(context.for_workers, features)
     append_batches(context, "fit", "fit voxels", voxels, _fitted, fitting)
     _append_significance(context)
 
 
-def significant_voxels(store: Store, model_id: str, fdr: float) -> NDArray[np.int32]:
-    """Numbers of the voxels whose false discovery rate is at most `fdr`, ascending."""
-    sql = "SELECT voxel FROM significance WHERE model_id = ? AND q <= ? ORDER BY voxel"
-    return np.asarray(store.arrow(sql, [model_id, fdr])["voxel"].to_numpy(), np.int32)
+def append_learning_curve(context: Context, features: Floats) -> None:
+    """Append `learning_curve` rows of every fitted voxel of the model; split, penalties and seed are the model's.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+
+    Raises:
+        BadInputError: the first blocks have too few images to choose a penalty.
+    """
+    fitting = _Fitting(context.for_workers, features)
+    append_batches(context, "learning_curve", "learning curve", fitted_numbers(context), _scored, fitting)
 
 
 def _append_model(context: Context, train_features: Floats, train: Indices, test: Indices, n_voxels: int) -> None:
@@ -66,29 +74,44 @@ def _append_model(context: Context, train_features: Floats, train: Indices, test
         }
     )
     batch = {"model": pa.Table.from_pylist([model]), "split": parts}
-    context.store.append(batch, run_id=context.run_id, stage="model", key=context.model_id)
+    context.append(batch, "model", context.model_id)
 
 
 @dataclass(frozen=True)
 class _Fitting:
-    """What fitting a batch of voxels takes."""
+    """What fitting a batch of voxels takes. Decompositions take seconds: they are made where the first batch is."""
 
-    bench: Bench
+    context: BatchContext
     features: Floats
     """Of all images, (n_stimuli, dim)."""
-    train: Indices
-    test: Indices
+
+    @cached_property
+    def split(self) -> tuple[Indices, Indices]:
+        """Training and test images."""
+        return split_by(self.context.config, len(self.features))
 
     @cached_property
     def ridge(self) -> Ridge:
-        """Its decompositions take seconds: made where and when the first batch needs them."""
-        return Ridge.from_config(self.features[self.train], self.bench.config, device=resolve_device(self.bench.device))
+        """On all training images."""
+        return Ridge.from_config(self.features[self.split[0]], self.context.config, self._device)
+
+    @cached_property
+    def curve(self) -> LearningCurve:
+        """On ever more of them."""
+        return LearningCurve(self.features, self.context.config, device=self._device)
+
+    @property
+    def _device(self) -> str:
+        return resolve_device(self.context.device)
+
+    def responses(self, voxels: NDArray[np.int32]) -> Floats:
+        """Responses to all images, (n_stimuli, n_voxels)."""
+        return self.context.dataset.responses_of(voxels.astype(np.intp))
 
 
 def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
     """Rows of `encoding` and `dropped` of some voxels."""
-    bench, train, test = fitting.bench, fitting.train, fitting.test
-    responses = bench.dataset.responses_of(voxels.astype(np.intp))
+    context, (train, test), responses = fitting.context, fitting.split, fitting.responses(voxels)
     # A response that is constant over the training or over the test images has no fit or no correlation.
     train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
     reasons = np.where(train_reasons != "", train_reasons, test_reasons)
@@ -98,24 +121,39 @@ def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Tab
     return {
         "encoding": pa.table(
             {
-                "model_id": pa.repeat(bench.model_id, int(good.sum())),
+                "model_id": pa.repeat(context.model_id, int(good.sum())),
                 "voxel": voxels[good],
                 "weights": list_column(fitted.weights),
                 "bias": fitted.bias,
                 "alpha": fitted.alpha,
                 "r2": r2(measured, predicted),
                 "r": pearson(measured, predicted),
-                "p": p_values(bench.config, measured, predicted),
+                "p": p_values(context.config, measured, predicted),
             }
         ),
         "dropped": pa.table(
             {
-                "model_id": pa.repeat(bench.model_id, int((~good).sum())),
+                "model_id": pa.repeat(context.model_id, int((~good).sum())),
                 "voxel": voxels[~good],
                 "reason": reasons[~good].tolist(),
             }
         ),
     }
+
+
+def _scored(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
+    """Rows of `learning_curve`: one for each voxel and each point, the points of a voxel together."""
+    curve = fitting.curve
+    scores = curve.fit(fitting.responses(voxels))
+    columns = {
+        "model_id": pa.repeat(fitting.context.model_id, scores.r2.size),
+        "voxel": np.repeat(voxels, len(curve.n_blocks)),
+        "n_blocks": np.tile(curve.n_blocks, len(voxels)),
+        "n_train": np.tile(curve.n_train, len(voxels)),
+        "r2": scores.r2.T.ravel(),
+        "r": scores.r.T.ravel(),
+    }
+    return {"learning_curve": pa.table(columns)}
 
 
 def _append_significance(context: Context) -> None:
@@ -129,7 +167,7 @@ def _append_significance(context: Context) -> None:
             "q": benjamini_hochberg(fitted["p"].to_numpy()),
         }
     )
-    context.store.append({"significance": batch}, run_id=context.run_id, stage="significance", key=context.model_id)
+    context.append({"significance": batch}, "significance", context.model_id)
     dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
     if n := dropped["n"][0].as_py():
         context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")

@@ -20,11 +20,10 @@ from ...atlas.backbones.threads import in_threads
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.files import write_atomically
 from ...schemas.tables import label_id
-from ..dissection.generators import Generator, seed_of
+from ..dissection.interface import Generator, Pictures, seed_of
 from ..dissection.nouns import NounExtractor
-from ..dissection.scoring import Pictures
 from ..dissection.vocabulary import Labels, by_mention, shortened
-from .context import Bench, Context, grouped
+from .context import BatchContext, Context, grouped
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""
@@ -89,7 +88,7 @@ def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:
         and wish.key not in done
     ]
     groups = list(grouped(wishes, 1 if context.skip_bad else _LABELS_AT_ONCE))
-    drawn = context.workers.map(_drawn, _Drawing(generator, context.home / "synthetic"), groups)
+    drawn = context.workers.map(_drawn, (generator, context.home / "synthetic"), groups)
     skipped: set[str] = set()
     with context.progress.stage("generate", len(wanted)) as advance:
         advance(len(wanted) - len(wishes))
@@ -118,7 +117,7 @@ def encode_pictures(context: Context, drawn: Drawn, *spaces: Backbone) -> list[P
     ids: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     features = [[np.empty((0, space.dim), np.float32)] for space in spaces]
     labels = drawn.pictures.partition_by("label_id", maintain_order=True)
-    encoded = context.workers.map(_encoded, _Encoding(context.bench, spaces), labels)
+    encoded = context.workers.map(_encoded, (context.for_workers, spaces), labels)
     with context.progress.stage("encode pictures", drawn.pictures.height) as advance:
         for rows, found in zip(labels, encoded, strict=True):
             label = rows["lemma"][0]
@@ -134,19 +133,11 @@ def encode_pictures(context: Context, drawn: Drawn, *spaces: Backbone) -> list[P
     return [Pictures(label, np.concatenate(of_space)) for of_space in features]
 
 
-@dataclass(frozen=True)
-class _Encoding:
-    """What encoding the pictures of a label takes."""
-
-    bench: Bench
-    spaces: Sequence[Backbone]
-
-
-def _encoded(encoding: _Encoding, rows: pl.DataFrame) -> list[Floats]:
+def _encoded(given: tuple[BatchContext, Sequence[Backbone]], rows: pl.DataFrame) -> list[Floats]:
     """Features of the pictures of one label in each space."""
-    bench = encoding.bench
+    context, spaces = given
     read, sha256s = _reader(rows["lemma"][0], rows["uri"].to_list()), rows["sha256"].to_list()
-    return [FeatureCache(bench.home, space, bench.batch_images).get(sha256s, read) for space in encoding.spaces]
+    return [FeatureCache(context.home, space, context.batch_images).get(sha256s, read) for space in spaces]
 
 
 @dataclass(frozen=True)
@@ -172,19 +163,11 @@ _Files = list[tuple[str, str]]
 """(path, SHA-256) of each picture."""
 
 
-@dataclass(frozen=True)
-class _Drawing:
-    """What drawing takes."""
-
-    generator: Generator
-    folder: Path
-
-
-def _drawn(drawing: _Drawing, wishes: Sequence[_Wish]) -> list[_Files | None]:
+def _drawn(given: tuple[Generator, Path], wishes: Sequence[_Wish]) -> list[_Files | None]:
     """Draw some labels and keep the pictures; None for a label that cannot be drawn."""
-    drawn = drawing.generator.generate_batch([(wish.label, wish.seeds) for wish in wishes])
-    save = partial(_save, drawing.folder)
-    return [None if images is None else in_threads(save, images) for images in drawn]
+    generator, folder = given
+    drawn = generator.generate([(wish.label, wish.seeds) for wish in wishes])
+    return [None if images is None else in_threads(partial(_save, folder), images) for images in drawn]
 
 
 def _append_pictures(context: Context, wish: _Wish, files: _Files | None) -> None:
@@ -203,7 +186,7 @@ def _append_pictures(context: Context, wish: _Wish, files: _Files | None) -> Non
         )
     # Where another machine has drawn the label meanwhile, its pictures are used.
     with suppress(LedgerConflictError):
-        context.store.append(batch, run_id=context.run_id, stage="generate", key=wish.key)
+        context.append(batch, "generate", wish.key)
 
 
 def _save(folder: Path, image: Image) -> tuple[str, str]:

@@ -40,15 +40,15 @@ def inherit_fit(context: Context, source: str, voxels: NDArray[np.int32]) -> Non
         "label_backbone": context.config.label_backbone,
     }
     split = _copied(context, "split", source)
-    _append(context, {"model": pa.Table.from_pylist([model]), "split": split}, "model", context.model_id)
+    context.append({"model": pa.Table.from_pylist([model]), "split": split}, "model", context.model_id)
     done = context.store.committed("fit")
     with context.progress.stage("copy the fit", len(voxels)) as advance:
         for start, stop in ranges(len(voxels), context.config.batch_voxels):
             if (key := f"{context.model_id}/{start}") not in done:
                 batch = {table: _copied(context, table, source, voxels[start:stop]) for table in _OF_FIT}
-                _append(context, batch, "fit", key)
+                context.append(batch, "fit", key)
             advance(stop - start)
-    _append(context, {"significance": _copied(context, "significance", source)}, "significance", context.model_id)
+    context.append({"significance": _copied(context, "significance", source)}, "significance", context.model_id)
 
 
 def inherit_top_images(context: Context, source: str, old: IngestConfig, voxels: NDArray[np.int32]) -> None:
@@ -65,11 +65,7 @@ def inherit_top_images(context: Context, source: str, old: IngestConfig, voxels:
     done = context.store.committed("describe")
     for start, stop in ranges(len(voxels), context.config.block_voxels):
         if f"{source}/{start}" in done and (key := f"{context.model_id}/{start}") not in done:
-            _append(context, {"top_image": _copied(context, "top_image", source, voxels[start:stop])}, "describe", key)
-
-
-def _append(context: Context, batch: dict[str, pa.Table], stage: str, key: str) -> None:
-    context.store.append(batch, run_id=context.run_id, stage=stage, key=key)
+            context.append({"top_image": _copied(context, "top_image", source, voxels[start:stop])}, "describe", key)
 
 
 def _copied(context: Context, table: str, source: str, voxels: NDArray[np.int32] | None = None) -> pa.Table:

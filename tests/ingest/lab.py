@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pytest
 from PIL import Image
 from plugin_package import installed
-from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture, tiny_config
+from tiny import picture, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import run as pipeline
-from voxel_atlas.ingest.datasets import open_dataset
+from voxel_atlas.ingest.run import Pipeline
 
 COLOURS = ("rose", "leaf", "lake", "lemon")
 N_IMAGES, N_VOXELS = 240, 48
@@ -22,15 +20,12 @@ N_IMAGES, N_VOXELS = 240, 48
 
 @contextmanager
 def tiny_networks() -> Iterator[None]:
-    """Makes the program know the tiny network, captioner and generator."""
+    """Makes the program know the tiny network."""
     parts = {"voxel_atlas.backbones": {"tiny": "tiny:TinyBackbone"}}
     with (
         tempfile.TemporaryDirectory() as folder,
         installed(Path(folder), "tiny", parts),
-        pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-        patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
         yield
 
 
@@ -55,7 +50,6 @@ def write_subject(root: Path, seed: int) -> None:
 def fill_lab(home: Path, subjects: int, **changes: object) -> list[str]:
     """Ingest the subjects; gives the models' ids. Run it within `tiny_networks`."""
     models = []
-    network = TinyBackbone()
     with Store.open(str(home / "atlas.duckdb")) as store:
         for number in range(1, subjects + 1):
             root = home / f"subject-{number}"
@@ -69,8 +63,8 @@ def fill_lab(home: Path, subjects: int, **changes: object) -> list[str]:
                 "concepts": (*COLOURS, "cup"),
             }
             config = tiny_config(**{**settings, **changes})
-            dataset = open_dataset(config, home)
-            models.append(pipeline.ingest(store, dataset, config, network, network, home=home))
+            parts = tiny_parts(config, home, dataset=None)
+            models.append(Pipeline(store=store, home=home).ingest(config, parts))
     tables = [pl.read_csv(home / f"subject-{number}" / "labels.csv") for number in range(1, subjects + 1)]
     pl.concat(tables).write_csv(home / "labels.csv")
     return models

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import polars as pl
-from tiny import TinyBackbone, TinyDataset, tiny_config
+from tiny import tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import run as pipeline
+from voxel_atlas.ingest.run import Pipeline
 
 
 def ingest(home: Path, **changes) -> str:
-    backbone = TinyBackbone()
+    config = tiny_config(**changes)
     with Store.open(str(home / "atlas.duckdb")) as store:
-        return pipeline.ingest(store, TinyDataset(), tiny_config(**changes), backbone, backbone, home=home)
+        return Pipeline(store=store, home=home).ingest(config, tiny_parts(config, home))
 
 
 def rows(home: Path, table: str, model_id: str) -> pl.DataFrame:

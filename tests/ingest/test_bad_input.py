@@ -4,11 +4,10 @@ import errno
 from pathlib import Path
 
 import pytest
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import redissection
-from voxel_atlas.ingest import run as pipeline
+from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.ingest.stages import generate
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError, StoreError
 
@@ -39,37 +38,25 @@ class Images(TinyDataset):
         return super().image(index)
 
 
-@pytest.fixture
-def networks(monkeypatch):
-    """Captioner and generator of the next run; a test may change them."""
-    used = {"captioner": TinyCaptioner(), "generator": TinyGenerator()}
-    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: used["captioner"])
-    monkeypatch.setattr(pipeline, "load_generator", lambda *_: used["generator"])
-    return used
-
-
-def run(home: Path, dataset: TinyDataset | None = None, *, skip_bad: bool = False, **changes) -> list[str]:
-    """Ingest; gives the notes."""
-    backbone, notes = TinyBackbone(), Notes()
+def run(home: Path, *, skip_bad: bool = False, parts: dict[str, object] | None = None, **changes) -> list[str]:
+    """Ingest with the tiny parts, or with others; gives the notes."""
+    notes, config = Notes(), tiny_config(**changes)
     with Store.open(str(home / "atlas.duckdb")) as store:
-        pipeline.ingest(
-            store, dataset or TinyDataset(), tiny_config(**changes), backbone, backbone,
-            home=home, progress=notes, skip_bad=skip_bad,
-        )  # fmt: skip
+        making = Pipeline(store=store, home=home, progress=notes, skip_bad=skip_bad)
+        making.ingest(config, tiny_parts(config, home, **(parts or {})))
     return notes.notes
 
 
-def redissect(home: Path, dataset: TinyDataset, *, skip_bad: bool, **changes) -> list[str]:
-    backbone, notes = TinyBackbone(), Notes()
+def redissect(home: Path, *, skip_bad: bool, **parts: object) -> list[str]:
+    notes = Notes()
     with Store.open(str(home / "atlas.duckdb")) as store:
         source = store.frame('SELECT model_id FROM model ORDER BY config LIKE \'%"dissect":"none"%\' DESC')["model_id"][
             0
         ]
-        found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-        config = tiny_config(data_sha256=dataset.fingerprint, **found, **changes)
-        redissection.dissect(
-            store, dataset, source, config, backbone, backbone, home=home, progress=notes, skip_bad=skip_bad
-        )  # fmt: skip
+        network = {"backbone_sha256": TinyBackbone.fingerprint, "preprocessing": TinyBackbone.preprocessing}
+        config = tiny_config(data_sha256=TinyDataset.fingerprint, **network)
+        making = Pipeline(store=store, home=home, progress=notes, skip_bad=skip_bad)
+        making.dissect(source, config, tiny_parts(config, home, **parts))
     return notes.notes
 
 
@@ -87,11 +74,8 @@ def n_labelled(home: Path) -> int:
 def undisturbed(tmp_path_factory):
     """What a run in which nothing is bad ends with."""
     home = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-        patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
-        run(home, dissect="none")
-        redissect(home, TinyDataset(), skip_bad=False)
+    run(home, dissect="none")
+    redissect(home, skip_bad=False)
     return digest(home)
 
 
@@ -105,32 +89,29 @@ def top_image(home: Path) -> int:
 def wanted(tmp_path_factory):
     """An image that some voxel wants."""
     home = tmp_path_factory.mktemp("wanted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-        patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
-        run(home)
+    run(home)
     return top_image(home)
 
 
-def test_an_unreadable_image_stops_an_ingest_with_its_name(tmp_path, networks):
+def test_an_unreadable_image_stops_an_ingest_with_its_name(tmp_path):
     dataset = Images()
     dataset.bad = frozenset({7})
     with pytest.raises(
         BadInputError, match=r"image tiny/07 \(tiny/07\) cannot be read: cannot identify .* put the file"
     ):
-        run(tmp_path, dataset)
+        run(tmp_path, parts={"dataset": dataset})
     assert last_run(tmp_path)[0] == "failed"
     dataset.bad = frozenset()
-    run(tmp_path, dataset)
+    run(tmp_path, parts={"dataset": dataset})
     assert last_run(tmp_path)[0] == "finished"
 
 
-def test_an_ingest_that_skips_leaves_unreadable_images_out_of_the_data(tmp_path, networks):
+def test_an_ingest_that_skips_leaves_unreadable_images_out_of_the_data(tmp_path):
     dataset = Images()
     dataset.bad = frozenset({7, 50})
-    notes = run(tmp_path, dataset, skip_bad=True)
+    notes = run(tmp_path, parts={"dataset": dataset}, skip_bad=True)
     assert [note[:20] for note in notes if "Left out" in note] == ["Left out tiny/07: ca", "Left out tiny/50: ca"]
-    run(tmp_path, TinyDataset(), skip_bad=True)
+    run(tmp_path, skip_bad=True)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         models = store.frame("SELECT n_train + n_test AS n FROM model ORDER BY n")["n"].to_list()
     assert models == [78, 80]
@@ -138,97 +119,90 @@ def test_an_ingest_that_skips_leaves_unreadable_images_out_of_the_data(tmp_path,
 
 
 def test_an_image_that_is_lost_after_the_fit_stops_the_dissection_or_costs_the_voxels_that_want_it(
-    tmp_path, networks, undisturbed, wanted
+    tmp_path, undisturbed, wanted
 ):
     dataset = Images()
-    run(tmp_path, dataset, dissect="none")
+    run(tmp_path, parts={"dataset": dataset}, dissect="none")
     dataset.bad = frozenset({wanted})
     with pytest.raises(BadInputError, match=f"image tiny/{wanted:02} .* cannot be read"):
-        redissect(tmp_path, dataset, skip_bad=False)
-    notes = redissect(tmp_path, dataset, skip_bad=True)
+        redissect(tmp_path, skip_bad=False, dataset=dataset)
+    notes = redissect(tmp_path, skip_bad=True, dataset=dataset)
     assert any(note.startswith("Skipped ") and f"want image {wanted}" in note for note in notes)
     assert last_run(tmp_path)[1].endswith("skipped; the same command tries them again")
     some = n_labelled(tmp_path)
     dataset.bad = frozenset()
-    redissect(tmp_path, dataset, skip_bad=True)
+    redissect(tmp_path, skip_bad=True, dataset=dataset)
     assert 0 < some < n_labelled(tmp_path)
     assert last_run(tmp_path) == ("finished", "")
     assert digest(tmp_path) == undisturbed
 
 
-def test_captions_that_cannot_be_made_keep_their_voxels_back_until_they_can(tmp_path, networks, undisturbed):
+def test_captions_that_cannot_be_made_keep_their_voxels_back_until_they_can(tmp_path, undisturbed):
     class Failing(TinyCaptioner):
         def caption(self, images, features=None):
             if any(picture.mean() > 107 for picture in images):
                 raise BadInputError("no memory for captioning a single item")
             return super().caption(images, features)
 
-    networks["captioner"] = Failing()
     run(tmp_path, dissect="none")
     with pytest.raises(BadInputError, match="no memory for captioning"):
-        redissect(tmp_path, TinyDataset(), skip_bad=False)
-    assert any("captions" in note for note in redissect(tmp_path, TinyDataset(), skip_bad=True))
-    networks["captioner"] = TinyCaptioner()
-    redissect(tmp_path, TinyDataset(), skip_bad=False)
+        redissect(tmp_path, skip_bad=False, captioner=Failing())
+    assert any("captions" in note for note in redissect(tmp_path, skip_bad=True, captioner=Failing()))
+    redissect(tmp_path, skip_bad=False)
     assert digest(tmp_path) == undisturbed
 
 
-def test_a_captioner_that_gives_too_few_captions_is_refused(tmp_path, networks):
+def test_a_captioner_that_gives_too_few_captions_is_refused(tmp_path):
     class Short(TinyCaptioner):
         def caption(self, images, features=None):
             return super().caption(images, features)[1:]
 
-    networks["captioner"] = Short()
     with pytest.raises(BadInputError, match=r"The captioner tiny@1 gave \d+ captions of \d+ images"):
-        run(tmp_path)
+        run(tmp_path, parts={"captioner": Short()})
 
 
 @pytest.mark.parametrize("caption", ["", "   ", "running quickly", "a photo of a picture"])
-def test_captions_without_a_noun_leave_voxels_without_labels_and_say_so(tmp_path, networks, caption):
+def test_captions_without_a_noun_leave_voxels_without_labels_and_say_so(tmp_path, caption):
     class Mute(TinyCaptioner):
         def caption(self, images, features=None):
             return [caption] * len(images)
 
-    networks["captioner"] = Mute()
-    notes = run(tmp_path)
+    notes = run(tmp_path, parts={"captioner": Mute()})
     assert any("voxels have no label: tiny@1 names no thing in their images" in note for note in notes)
     assert last_run(tmp_path) == ("finished", "")
     assert n_labelled(tmp_path) == 0
 
 
-def test_a_label_that_the_generator_refuses_is_not_scored_and_the_others_are(tmp_path, networks):
+def test_a_label_that_the_generator_refuses_is_not_scored_and_the_others_are(tmp_path):
     class Refusing(TinyGenerator):
-        def generate(self, label, seeds):
-            return None if label == "rose" else super().generate(label, seeds)
+        def draw(self, label, seeds):
+            return None if label == "rose" else super().draw(label, seeds)
 
-    networks["generator"] = Refusing()
-    notes = run(tmp_path)
+    notes = run(tmp_path, parts={"generator": Refusing()})
     assert any("1 labels are not scored: tiny@1 has no picture of rose" in note for note in notes)
     assert n_labelled(tmp_path) > 0
 
 
-def test_a_label_that_cannot_be_drawn_stops_the_run_or_keeps_its_voxels_back(tmp_path, networks, undisturbed):
+def test_a_label_that_cannot_be_drawn_stops_the_run_or_keeps_its_voxels_back(tmp_path, undisturbed):
     class Failing(TinyGenerator):
-        def generate(self, label, seeds):
+        def draw(self, label, seeds):
             if label == "rose":
                 raise BadInputError("A label to draw is empty; leave it out of the vocabulary.")
-            return super().generate(label, seeds)
+            return super().draw(label, seeds)
 
-    networks["generator"] = Failing()
     run(tmp_path, dissect="none")
     with pytest.raises(BadInputError, match="label to draw is empty"):
-        redissect(tmp_path, TinyDataset(), skip_bad=False)
-    notes = redissect(tmp_path, TinyDataset(), skip_bad=True)
+        redissect(tmp_path, skip_bad=False, generator=Failing())
+    notes = redissect(tmp_path, skip_bad=True, generator=Failing())
     assert any(note.startswith("Skipped the pictures of 'rose': A label to draw is empty") for note in notes)
     some = n_labelled(tmp_path)
-    networks["generator"] = TinyGenerator()
-    redissect(tmp_path, TinyDataset(), skip_bad=False)
+    redissect(tmp_path, skip_bad=False)
     assert some < n_labelled(tmp_path)
     assert digest(tmp_path) == undisturbed
 
 
 def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_nothing(
-    tmp_path, networks, undisturbed, monkeypatch
+    tmp_path, undisturbed, monkeypatch
 ):
     run(tmp_path, dissect="none")
     room = 12  # a picture is flushed, and so is its folder
@@ -242,17 +216,17 @@ def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_
     with monkeypatch.context() as patch:
         patch.setattr("voxel_atlas.schemas.files.os.fsync", full)
         with pytest.raises(StoreError, match=r"\.png cannot be written: No space left on device; make room"):
-            redissect(tmp_path, TinyDataset(), skip_bad=True)
+            redissect(tmp_path, skip_bad=True)
     assert last_run(tmp_path)[0] == "failed"
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         uris = store.frame("SELECT uri FROM synthetic_image")["uri"].to_list()
     assert len(uris) == 4  # one label whole, and nothing of the second
     assert all(Path(uri).exists() for uri in uris)
-    redissect(tmp_path, TinyDataset(), skip_bad=False)
+    redissect(tmp_path, skip_bad=False)
     assert digest(tmp_path) == undisturbed
 
 
-def test_a_damaged_picture_of_a_label_is_named(tmp_path, networks, monkeypatch):
+def test_a_damaged_picture_of_a_label_is_named(tmp_path, monkeypatch):
     append, damaged = generate._append_pictures, []
 
     def append_and_damage(*arguments):
@@ -271,6 +245,6 @@ def test_missing_weights_are_said_before_any_work(tmp_path):
     for setting in ("captioner", "generator"):
         other = {"generator": str(tmp_path)} if setting == "captioner" else {"captioner": str(tmp_path)}
         with pytest.raises(MissingWeightsError, match=r"hf download|folder"):
-            run(tmp_path, **{setting: "no-such/model", **other})
+            run(tmp_path, parts={"captioner": None, "generator": None}, **{setting: "no-such/model", **other})
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         assert not store.frame("FROM ledger").height

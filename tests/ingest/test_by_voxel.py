@@ -4,11 +4,11 @@ import dissection_by_voxel
 import numpy as np
 import polars as pl
 import pytest
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
+from voxel_atlas.ingest.run import Pipeline
 
 
 class Naming(TinyCaptioner):
@@ -23,13 +23,11 @@ class Naming(TinyCaptioner):
 @pytest.mark.parametrize(
     "changes", [{}, {"crops_per_image": 4, "crop_grid": 4}, {"labels_per_voxel": 2, "n_captions": 6}]
 )
-def test_labels_and_scores_equal_those_of_the_usual_way(tmp_path, monkeypatch, changes):
-    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: Naming())
-    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
+def test_labels_and_scores_equal_those_of_the_usual_way(tmp_path, changes):
     backbone, dataset = TinyBackbone(), TinyDataset()
     config = tiny_config(dissect="all", **changes)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
-        pipeline.ingest(store, dataset, config, backbone, backbone, home=tmp_path)
+        Pipeline(store=store, home=tmp_path).ingest(config, tiny_parts(config, tmp_path, captioner=Naming()))
         fitted = store.frame("SELECT voxel, weights, bias FROM encoding ORDER BY voxel")
         mean = np.array(store.frame("SELECT feature_mean FROM model")["feature_mean"][0], np.float32)
         labels = store.frame("SELECT voxel, label, score, probability FROM voxel_label")

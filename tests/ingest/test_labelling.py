@@ -8,12 +8,11 @@ import polars as pl
 import pytest
 from labelled import ingest, rows
 from literal_scores import literal_scores
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, picture, tiny_config
+from tiny import TinyBackbone, TinyDataset, digest, picture, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import redissection
-from voxel_atlas.ingest import run as pipeline
+from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
@@ -21,18 +20,12 @@ EVERY_METHOD = ("brainlmm-eq2", "brainlmm-released", "clip-msm")
 CONCEPTS = ("rose", "leaf", "truck")
 
 
-@pytest.fixture(autouse=True)
-def tiny_networks(monkeypatch):
-    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
-
-
 def dissect(home: Path, source: str, *, backbone: TinyBackbone | None = None, **changes) -> str:
-    backbone = backbone or TinyBackbone()
     with Store.open(str(home / "atlas.duckdb")) as store:
         config = json.loads(store.frame("SELECT config FROM model WHERE model_id = ?", [source])["config"][0])
         config = IngestConfig.model_validate({**config, **changes})
-        return redissection.dissect(store, TinyDataset(), source, config, backbone, backbone, home=home)
+        parts = tiny_parts(config, home, backbone=backbone or TinyBackbone())
+        return Pipeline(store=store, home=home).dissect(source, config, parts)
 
 
 def test_every_method_goes_into_the_same_tables_and_can_be_compared(tmp_path):
@@ -207,8 +200,5 @@ def test_a_label_backbone_without_words_is_refused(tmp_path):
     class Wordless(TinyBackbone):
         has_text = False
 
-    with (
-        Store.open(str(tmp_path / "atlas.duckdb")) as store,
-        pytest.raises(BadInputError, match="no text tower to embed"),
-    ):
-        pipeline.ingest(store, TinyDataset(), tiny_config(), TinyBackbone(), Wordless(), home=tmp_path)
+    with pytest.raises(BadInputError, match="no text tower to embed"):
+        tiny_parts(tiny_config(), tmp_path, label_backbone=Wordless())

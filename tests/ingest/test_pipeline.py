@@ -11,27 +11,22 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
-from tiny import CONTENT_TABLES, TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
+from tiny import CONTENT_TABLES, TinyDataset, digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import labelling
-from voxel_atlas.ingest import run as pipeline
+from voxel_atlas.ingest.run import Pipeline
+from voxel_atlas.ingest.stages import label
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, NotFoundError
 
 
-@pytest.fixture
-def tiny_networks(monkeypatch):
-    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
-
-
 def run(home: Path, *, dataset: TinyDataset | None = None, learning_curve: bool = False, **changes) -> str:
-    backbone, dataset, config = TinyBackbone(), dataset or TinyDataset(), tiny_config(**changes)
+    config = tiny_config(**changes)
+    parts = tiny_parts(config, home, dataset=dataset or TinyDataset())
     with Store.open(str(home / "atlas.duckdb")) as store:
-        return pipeline.ingest(store, dataset, config, backbone, backbone, home=home, learning_curve=learning_curve)
+        return Pipeline(store=store, home=home).ingest(config, parts, learning_curve=learning_curve)
 
 
-def test_ingest_fills_every_table(tmp_path, tiny_networks):
+def test_ingest_fills_every_table(tmp_path):
     model_id = run(tmp_path)
     assert model_id.startswith("tiny/1/tiny/")
     counts = {table: int(count.split()[0]) for table, count in digest(tmp_path).items()}
@@ -40,7 +35,7 @@ def test_ingest_fills_every_table(tmp_path, tiny_networks):
     assert all(counts[table] for table in CONTENT_TABLES)
 
 
-def test_top_label_names_what_the_voxel_answers_to(tmp_path, tiny_networks):
+def test_top_label_names_what_the_voxel_answers_to(tmp_path):
     run(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         labels = store.frame("SELECT voxel, label FROM top_label ORDER BY voxel")
@@ -50,40 +45,40 @@ def test_top_label_names_what_the_voxel_answers_to(tmp_path, tiny_networks):
     assert right / labels.height >= 0.8
 
 
-def test_second_ingest_changes_nothing(tmp_path, tiny_networks):
+def test_second_ingest_changes_nothing(tmp_path):
     run(tmp_path)
     before = digest(tmp_path)
     run(tmp_path)
     assert digest(tmp_path) == before
 
 
-def test_other_settings_are_another_model(tmp_path, tiny_networks):
+def test_other_settings_are_another_model(tmp_path):
     first, second = run(tmp_path), run(tmp_path, n_captions=4)
     assert first != second
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         assert store.frame("SELECT count(*) AS n FROM encoding")["n"][0] == 20
 
 
-def test_unknown_roi_is_refused_with_the_known_ones(tmp_path, tiny_networks):
+def test_unknown_roi_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(NotFoundError, match="has no ROI 'FFA'; it has even, odd"):
         run(tmp_path, rois=("FFA",))
 
 
-def test_a_method_that_is_not_computed_is_refused_before_any_work(tmp_path, tiny_networks):
+def test_a_method_that_is_not_computed_is_refused_before_any_work(tmp_path):
     with pytest.raises(BadInputError, match="clip-msm"):
         run(tmp_path, methods=("brainlmm-eq2", "clip-msm"))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         assert not store.frame("SELECT * FROM ledger").height
 
 
-def test_only_voxels_of_the_rois_are_fitted(tmp_path, tiny_networks):
+def test_only_voxels_of_the_rois_are_fitted(tmp_path):
     run(tmp_path, rois=("even",))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         voxels = store.frame("SELECT voxel FROM encoding UNION SELECT voxel FROM dropped")["voxel"]
     assert set(voxels) == set(range(0, 12, 2))
 
 
-def test_subject_without_voxels_is_refused(tmp_path, tiny_networks, monkeypatch):
+def test_subject_without_voxels_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(TinyDataset, "voxels", property(lambda self: self._voxels().clear()), raising=False)
     with pytest.raises(BadInputError, match="has no voxel"):
         run(tmp_path)
@@ -110,11 +105,11 @@ def test_an_ingest_killed_at_every_step_goes_on_to_the_tables_of_an_undisturbed_
     assert {"within Local.close", "before PosixPath.replace", "after Local.commit"} <= set(found["steps"])
 
 
-def test_run_table_tells_how_an_ingest_ended(tmp_path, tiny_networks, monkeypatch):
+def test_run_table_tells_how_an_ingest_ended(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(labelling, "describe", interrupt)
+    monkeypatch.setattr(label, "describe", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
@@ -122,7 +117,7 @@ def test_run_table_tells_how_an_ingest_ended(tmp_path, tiny_networks, monkeypatc
     assert states.to_list() == ["started", "interrupted"]
 
 
-def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path, tiny_networks):
+def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path):
     run(tmp_path)
     run(tmp_path, n_captions=4)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
@@ -134,7 +129,7 @@ def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path, tiny_networks):
 SHARED_STAGES = ("subject", "stimuli", "caption", "generate", "concepts", "embed")
 
 
-def test_ingests_of_one_subject_at_the_same_time_bring_what_they_share_once(tmp_path, tiny_networks, monkeypatch):
+def test_ingests_of_one_subject_at_the_same_time_bring_what_they_share_once(tmp_path, monkeypatch):
     changes = [{"methods": ("brainlmm-eq2", "clip-msm"), "concepts": ("rose", "fir"), "n_captions": n} for n in (4, 6)]
     for each in changes:
         run(tmp_path / "one after the other", **each)
@@ -149,20 +144,18 @@ def test_ingests_of_one_subject_at_the_same_time_bring_what_they_share_once(tmp_
         return append(store, batch, run_id=run_id, stage=stage, key=key)
 
     monkeypatch.setattr(Store, "append", append_together)
-    backbone, home = TinyBackbone(), tmp_path / "at once"
+    home, configs = tmp_path / "at once", [tiny_config(**each) for each in changes]
     with Store.open(str(home / "atlas.duckdb")) as store, ThreadPoolExecutor(2) as threads:
         ingests = [
-            threads.submit(
-                pipeline.ingest, store, TinyDataset(), tiny_config(**each), backbone, backbone, home=home / str(number)
-            )
-            for number, each in enumerate(changes)
+            threads.submit(Pipeline(store=store, home=home / str(n)).ingest, config, tiny_parts(config, home))
+            for n, config in enumerate(configs)
         ]
         assert len({ingest.result() for ingest in ingests}) == 2
     assert len(waited) == 2 * len(SHARED_STAGES)
     assert digest(home) == digest(tmp_path / "one after the other")
 
 
-def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_scores(tmp_path, tiny_networks):
+def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_scores(tmp_path):
     model_id = run(tmp_path)
     before = digest(tmp_path)
     assert run(tmp_path, learning_curve=True) == model_id
@@ -178,7 +171,7 @@ def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_score
         assert store.frame("FROM learning_curve ORDER BY voxel, n_blocks").equals(curve)
 
 
-def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them(tmp_path, tiny_networks):
+def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them(tmp_path):
     run(tmp_path)
     before, moved = digest(tmp_path), TinyDataset()
     moved.voxel_rois = moved.voxel_rois.head(5)
@@ -187,7 +180,7 @@ def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them
     assert digest(tmp_path) == before
 
 
-def test_another_image_of_the_same_name_is_refused(tmp_path, tiny_networks):
+def test_another_image_of_the_same_name_is_refused(tmp_path):
     run(tmp_path)
     before, other = digest(tmp_path), TinyDataset()
     other.stimuli = other.stimuli.with_columns(pl.col("sha256").str.to_uppercase())
@@ -196,7 +189,7 @@ def test_another_image_of_the_same_name_is_refused(tmp_path, tiny_networks):
     assert digest(tmp_path) == before
 
 
-def test_too_little_memory_is_refused_before_any_work(tmp_path, tiny_networks, monkeypatch):
+def test_too_little_memory_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
     with pytest.raises(BadInputError, match="GiB are free; pass a smaller --batch-voxels"):
         run(tmp_path)

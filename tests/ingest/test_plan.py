@@ -4,32 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from labelled import ingest, rows
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator
+from tiny import tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import redissection
-from voxel_atlas.ingest import run as pipeline
-from voxel_atlas.ingest.dissection.vocabulary import grown, shortened
-from voxel_atlas.ingest.plan import Plan
+from voxel_atlas.ingest.dissection.vocabulary import shortened
+from voxel_atlas.ingest.plan import Plan, grown
+from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError
 
 
-@pytest.fixture(autouse=True)
-def tiny_networks(monkeypatch):
-    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
-
-
 def planned(home, model_id, n_sample=0, **changes) -> Plan:
-    backbone = TinyBackbone()
     with Store.open(str(home / "atlas.duckdb")) as store:
         before = store.generation()
         text = store.frame("SELECT config FROM model WHERE model_id = ?", [model_id])["config"][0]
         config = IngestConfig.model_validate({**IngestConfig.model_validate_json(text).model_dump(), **changes})
-        found = redissection.plan_dissection(
-            store, TinyDataset(), model_id, config, backbone, backbone, home=home, n_sample=n_sample
-        )
+        found = Pipeline(store=store, home=home).plan(model_id, config, tiny_parts(config, home), n_sample=n_sample)
         assert store.generation() == before, "a plan stores nothing"
     return found
 

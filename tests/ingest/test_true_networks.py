@@ -15,8 +15,8 @@ from tiny import TinyDataset, digest, tiny_config
 
 from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.ingest.dissection.blip import BlipCaptioner
+from voxel_atlas.ingest.run import Pipeline, open_parts
 
 pytestmark = [
     # diffusers 0.42 takes the square root of a tensor through numpy, which torch 2.14 warns of.
@@ -65,7 +65,8 @@ def test_an_ingest_labels_voxels_by_every_method_and_goes_on_where_it_was(
 
     def ingest() -> str:
         with Store.open(str(tmp_path / "atlas.duckdb")) as store:
-            return pipeline.ingest(store, dataset, config, backbone, backbone, home=tmp_path, device="cpu")
+            parts = open_parts(config, home=tmp_path, device="cpu", dataset=dataset, backbone=backbone)
+            return Pipeline(store=store, home=tmp_path, device="cpu").ingest(config, parts)
 
     model_id = ingest()
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:

@@ -15,13 +15,14 @@ import dask_jobqueue  # noqa: F401 - brings the defaults of its settings
 import pytest
 from chores import end, plus
 from distributed import LocalCluster
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
+from tiny import digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import cluster as clusters
-from voxel_atlas.ingest import run as pipeline
-from voxel_atlas.ingest.cluster import Cluster
-from voxel_atlas.ingest.workers import Here, Workers, open_workers
+from voxel_atlas.ingest.progress import Progress, Silent
+from voxel_atlas.ingest.run import Pipeline
+from voxel_atlas.ingest.workers import InProcess, WorkerPool, open_workers
+from voxel_atlas.ingest.workers import cluster as clusters
+from voxel_atlas.ingest.workers.cluster import Cluster
 from voxel_atlas.schemas.errors import BadInputError, StoreError, WorkersError
 
 
@@ -36,12 +37,6 @@ def cluster(home: Path) -> Iterator[Cluster]:
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), open_workers("dask:2", home) as workers:
         assert isinstance(workers, Cluster)
         yield workers
-
-
-@pytest.fixture(autouse=True)
-def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-    monkeypatch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
 
 
 class During:
@@ -63,28 +58,17 @@ class During:
         pass
 
 
-def ingested(home: Path, workers: Workers, progress: During | None = None) -> dict[str, str]:
+def ingested(home: Path, workers: WorkerPool, progress: Progress | None = None) -> dict[str, str]:
+    config = tiny_config()
     with Store.open(str(home / "atlas.duckdb")) as store:
-        pipeline.ingest(
-            store,
-            TinyDataset(),
-            tiny_config(),
-            TinyBackbone(),
-            TinyBackbone(),
-            home=home,
-            learning_curve=True,
-            workers=workers,
-            progress=progress,
-        )
+        making = Pipeline(store=store, home=home, workers=workers, progress=progress or Silent())
+        making.ingest(config, tiny_parts(config, home), learning_curve=True)
     return digest(home)
 
 
 @pytest.fixture(scope="module")
 def of_one_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-        patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
-        return ingested(tmp_path_factory.mktemp("one"), Here())
+    return ingested(tmp_path_factory.mktemp("one"), InProcess())
 
 
 def test_two_processes_give_the_tables_of_one(cluster: Cluster, of_one_process: dict[str, str], tmp_path: Path) -> None:
@@ -196,13 +180,13 @@ def test_an_address_of_no_workers_is_refused(address: str, tmp_path: Path) -> No
 
 def test_no_address_is_this_process(tmp_path: Path) -> None:
     with open_workers("", tmp_path) as workers:
-        assert isinstance(workers, Here)
+        assert isinstance(workers, InProcess)
         assert [result() for result in workers.map(plus, 1, [1, 2])] == [2, 3]
 
 
 def test_dask_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "voxel_atlas.ingest.cluster")
-    monkeypatch.delattr("voxel_atlas.ingest.cluster")
+    monkeypatch.delitem(sys.modules, clusters.__name__)
+    monkeypatch.delattr("voxel_atlas.ingest.workers.cluster")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(BadInputError, match=r"needs distributed, .*pip install 'voxel-atlas\[cluster\]'"),

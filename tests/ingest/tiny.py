@@ -9,6 +9,7 @@ import polars as pl
 
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets.interface import Subject
+from voxel_atlas.ingest.run import Parts, open_parts
 from voxel_atlas.schemas.config import IngestConfig
 
 _RGB = {"rose": (230, 40, 60), "leaf": (40, 200, 60), "lake": (40, 70, 230), "lemon": (230, 220, 40)}
@@ -64,6 +65,10 @@ class TinyCaptioner:
 
     name = "tiny@1"
 
+    @classmethod
+    def load(cls, name: str, **_: object) -> "TinyCaptioner":
+        return cls()
+
     def caption(self, images: Sequence[np.ndarray], features: np.ndarray | None = None) -> list[str]:
         rows = TinyBackbone().features(list(images)) if features is None else features
         return [f"a photo of a {list(_RGB)[int(row.argmax())]}" for row in rows]
@@ -74,10 +79,14 @@ class TinyGenerator:
 
     name = "tiny@1"
 
-    def generate_batch(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[np.ndarray] | None]:
-        return [self.generate(label, seeds) for label, seeds in requests]
+    @classmethod
+    def load(cls, name: str, **_: object) -> "TinyGenerator":
+        return cls()
 
-    def generate(self, label: str, seeds: Sequence[int]) -> list[np.ndarray] | None:
+    def generate(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[np.ndarray] | None]:
+        return [self.draw(label, seeds) for label, seeds in requests]
+
+    def draw(self, label: str, seeds: Sequence[int]) -> list[np.ndarray] | None:
         return [picture(label, seed) for seed in seeds] if label in _RGB else None
 
 
@@ -87,6 +96,7 @@ class TinyDataset:
     COLOURS = tuple(_RGB)
     subject = Subject("tiny/1", "tiny", True, "volume", None, None, (1, 3, 4), "A tiny simulated subject.")
     fingerprint = hashlib.sha256(b"tiny data").hexdigest()
+    n_repeats = np.ones(80, np.int64)
 
     def __init__(self) -> None:
         self._colours = [self.COLOURS[i] for i in np.random.default_rng(0).integers(0, 4, 80)]
@@ -142,6 +152,17 @@ def tiny_config(**changes: object) -> IngestConfig:
         "test_share": 0.25,
     }
     return IngestConfig.model_validate({**settings, **changes})
+
+
+def tiny_parts(config: IngestConfig, home: Path, **parts: object) -> Parts:
+    """The tiny parts, some of which a test may give or have opened by their names (None)."""
+    tiny = {
+        "dataset": TinyDataset(),
+        "backbone": TinyBackbone(),
+        "captioner": TinyCaptioner(),
+        "generator": TinyGenerator(),
+    }
+    return open_parts(config, home=home, **{**tiny, **parts})
 
 
 CONTENT_TABLES = (

@@ -16,12 +16,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from tiny import TinyCaptioner, TinyGenerator, digest
+from tiny import digest
 from tiny_kills import forked, run
 
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.ingest import run as pipeline
 from voxel_atlas.schemas.errors import AtlasError
 
 _EXTRA = 3 << 20
@@ -60,8 +59,6 @@ def ballast(disk: Path, room: int) -> Path:
 def main() -> None:
     """Try each size and report."""
     disk, n_sizes, own = Path(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3
-    pipeline.load_captioner = lambda *_, **__: TinyCaptioner()
-    pipeline.load_generator = lambda *_, **__: TinyGenerator()
     whole = disk / "whole"
     assert forked(confined, whole, None) == (0, "")
     expected, needed = forked(digest, whole)[1], used(whole) + _EXTRA

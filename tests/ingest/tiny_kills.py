@@ -17,13 +17,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config
+from tiny import digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.search import readouts
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.links import Local
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import run as pipeline
+from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.tables import table_schemas
 
 _NOT_OF_BATCHES = {"atlas_format", "ledger"}
@@ -75,9 +75,9 @@ def run(home: Path, last: int | None) -> list[str]:
     steps.around(type(home), "replace")
     steps.within(Local, "close", 0.001 * ((last or 0) % 5))
     home.mkdir(parents=True, exist_ok=True)
-    backbone = TinyBackbone()
+    config = tiny_config()
     with Store.open(str(home / "atlas.duckdb")) as store:
-        pipeline.ingest(store, TinyDataset(), tiny_config(), backbone, backbone, home=home)
+        Pipeline(store=store, home=home).ingest(config, tiny_parts(config, home))
         atlas = Atlas(store, home=home)
         readouts.IndexedVoxels.load(store, atlas.model(None), "weights", home / "index", None)
     return steps.names
@@ -113,8 +113,6 @@ def main() -> None:
     """Kill at every step (or every STRIDE-th from FIRST_STEP on) and report."""
     folder = Path(sys.argv[1])
     first, stride = (int(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else (1, 1)
-    pipeline.load_captioner = lambda *_, **__: TinyCaptioner()
-    pipeline.load_generator = lambda *_, **__: TinyGenerator()
     status, steps = forked(run, folder / "undisturbed", None)
     assert status == 0
     assert isinstance(steps, list)

@@ -9,12 +9,10 @@ import polars as pl
 import pytest
 from PIL import Image
 from plugin_package import installed
-from tiny import TinyBackbone, TinyCaptioner, TinyGenerator, picture
+from tiny import picture
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest import redissection
-from voxel_atlas.ingest import run as pipeline
-from voxel_atlas.ingest.datasets.folder.folder import Folder
+from voxel_atlas.ingest.run import Pipeline, open_parts
 from voxel_atlas.schemas.config import IngestConfig
 
 COLOURS = ("rose", "leaf", "lake", "lemon")
@@ -23,11 +21,13 @@ N_IMAGES, N_VOXELS = 60, 12
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_networks(tmp_path_factory):
-    """Makes the registry know the tiny network, and gives ingests the tiny captioner and generator."""
-    parts = {"voxel_atlas.backbones": {"tiny": "tiny:TinyBackbone"}}
-    with installed(tmp_path_factory.mktemp("tiny"), "tiny", parts), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "load_captioner", lambda *_: TinyCaptioner())
-        patch.setattr(pipeline, "load_generator", lambda *_: TinyGenerator())
+    """Makes the registries know the tiny network, captioner and generator."""
+    parts = {
+        "voxel_atlas.backbones": {"tiny": "tiny:TinyBackbone"},
+        "voxel_atlas.captioners": {"tiny": "tiny:TinyCaptioner"},
+        "voxel_atlas.generators": {"tiny": "tiny:TinyGenerator"},
+    }
+    with installed(tmp_path_factory.mktemp("tiny"), "tiny", parts):
         yield
 
 
@@ -45,16 +45,16 @@ def filled(tmp_path_factory):
     np.save(root / "responses.npy", responses)
     config = IngestConfig(
         dataset="folder", subject="me", root=str(root), backbone="tiny", label_backbone="tiny", dissect="none",
-        n_bootstrap=100, images_per_label=4,
+        n_bootstrap=100, images_per_label=4, captioner="tiny", generator="tiny",
     )  # fmt: skip
-    network, home = TinyBackbone(), folder / "home"
+    home = folder / "home"
     with Store.open(str(folder / "a.duckdb")) as store:
-        fitted = pipeline.ingest(store, Folder(config, home), config, network, network, home=home)
+        fitted = Pipeline(store=store, home=home).ingest(config, open_parts(config, home=home))
         config = IngestConfig.model_validate_json(store.frame("SELECT config FROM model")["config"][0])
     shutil.copy(folder / "a.duckdb", folder / "fitted.duckdb")
     config = config.model_copy(update={"dissect": "all"})
     with Store.open(str(folder / "a.duckdb")) as store:
-        labelled = redissection.dissect(store, Folder(config, home), fitted, config, network, network, home=home)
+        labelled = Pipeline(store=store, home=home).dissect(fitted, config, open_parts(config, home=home))
     return folder, fitted, labelled
 
 
@@ -184,7 +184,7 @@ def test_bad_input_is_one_sentence_and_status_2(command, filled, tmp_path):
         ("dissect", ("--concepts", tmp_path / "none.txt"), "is not there; --concepts takes a file"),
         ("dissect", ("--concepts", empty), "names no concept"),
         ("dissect", ("--method", "clip-msm"), "pass --concepts FILE"),
-        ("dissect", ("--scorer", "guess"), "methods"),
+        ("dissect", ("--scorer", "guess"), "There is no method 'brainlmm-guess'; there are brainlmm-eq2"),
         ("dissect", ("--voxels", "roi=FFA"), "has no ROI 'FFA'"),
         ("dissect", ("--voxels", "some"), "dissect"),
         ("dissect", ("--on-error", "ignore"), 'for --on-error. Choose from: "stop", "skip"'),

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from tiny import TinyBackbone, picture
 
 from voxel_atlas.ingest.dissection import activation
-from voxel_atlas.ingest.dissection.activation import by_image, image_maps, top_images
+from voxel_atlas.ingest.dissection.activation import FittedVoxels, by_image, image_maps, top_images
 
 
 @given(
@@ -30,7 +30,7 @@ def test_top_images_equal_a_full_stable_sort_for_any_chunk(
     )
     kept, activation._CHUNK_BYTES = activation._CHUNK_BYTES, chunk
     try:
-        indices, values = top_images(features, weights, bias, mean, k)
+        indices, values = top_images(features, FittedVoxels(weights, bias, mean), k)
     finally:
         activation._CHUNK_BYTES = kept
     assert (indices.dtype, values.dtype) == (np.int32, np.float32)

@@ -11,9 +11,10 @@ from transformers import (
     BlipProcessor,
 )
 
+from voxel_atlas.ingest.dissection import load_captioner
 from voxel_atlas.ingest.dissection.blip import BlipCaptioner
-from voxel_atlas.ingest.dissection.captioners import LiteCaptioner, load_captioner
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
+from voxel_atlas.ingest.simulated.lite_captioner import LiteCaptioner
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,7 +62,7 @@ def test_missing_blip_weights_name_the_two_ways_to_get_them(tmp_path: Path) -> N
     with pytest.raises(
         MissingWeightsError, match=r"hf download Salesforce/blip-image-captioning-base.*or give the path"
     ):
-        load_captioner("blip", None, tmp_path, "cpu")
+        load_captioner("blip", loaded=(), home=tmp_path, device="cpu")
 
 
 def test_a_folder_with_part_of_a_model_is_missing_weights(blip_folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Generators: the true StableDiffusionPipeline with tiny random weights from disk, and collages."""
+"""Generators: the true StableDiffusionPipeline with tiny random weights from disk."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
+from voxel_atlas.ingest.dissection import load_generator
 from voxel_atlas.ingest.dissection.diffusion import DiffusionGenerator
-from voxel_atlas.ingest.dissection.generators import CollageGenerator, load_generator, seed_of
+from voxel_atlas.ingest.dissection.interface import seed_of
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
 # diffusers 0.42 takes the square root of a tensor through numpy, which torch 2.14 warns of.
@@ -25,7 +26,7 @@ def generator(folder: Path, query: str = "?steps=3", batch_size: int = 3) -> Dif
 
 def test_pictures_are_rgb_of_the_pipelines_size_and_differ_by_seed_and_label(pipeline_folder: Path) -> None:
     draw = generator(pipeline_folder)
-    cake, dog = draw.generate("cake", [1, 2]), draw.generate("dog", [1])
+    cake, dog = draw.generate([("cake", [1, 2])])[0], draw.generate([("dog", [1])])[0]
     assert [picture.shape for picture in cake] == [(16, 16, 3)] * 2
     assert all(picture.dtype == np.uint8 for picture in cake)
     assert (cake[0] != cake[1]).any()
@@ -34,8 +35,8 @@ def test_pictures_are_rgb_of_the_pipelines_size_and_differ_by_seed_and_label(pip
 
 def test_a_picture_depends_on_its_label_and_seed_only(pipeline_folder: Path) -> None:
     requests = [("cake", [11, 12]), ("hot dog", []), ("dog", [13]), ("tree", [14, 15])]
-    together = generator(pipeline_folder, batch_size=4).generate_batch(requests)
-    alone = [generator(pipeline_folder, batch_size=1).generate(label, seeds) for label, seeds in requests]
+    together = generator(pipeline_folder, batch_size=4).generate(requests)
+    alone = [generator(pipeline_folder, batch_size=1).generate([(label, seeds)])[0] for label, seeds in requests]
     assert [len(pictures) for pictures in together] == [2, 0, 1, 2]
     for one, other in zip(together, alone, strict=True):
         for picture, again in zip(one, other, strict=True):
@@ -52,7 +53,7 @@ def test_a_picture_equals_the_pipelines_own(pipeline_folder: Path) -> None:
     literal = pipeline(
         "One realistic image of cake", num_inference_steps=50, generator=torch.Generator().manual_seed(seed)
     ).images[0]
-    drawn = generator(pipeline_folder, query="").generate("cake", [seed])[0]
+    drawn = generator(pipeline_folder, query="").generate([("cake", [seed])])[0][0]
     assert np.abs(np.asarray(literal).astype(int) - drawn).max() <= 1
 
 
@@ -75,7 +76,7 @@ def test_a_distilled_pipeline_takes_few_steps_and_keeps_its_sampler(pipeline_fol
     calls = []
     step = draw._pipeline.scheduler.step
     draw._pipeline.scheduler.step = lambda *arguments, **named: calls.append(1) or step(*arguments, **named)
-    draw.generate("cake", [1])
+    draw.generate([("cake", [1])])[0]
     assert len(calls) == 4
     assert isinstance(draw._pipeline.scheduler, DDIMScheduler)
 
@@ -84,7 +85,7 @@ def test_a_newer_pipeline_keeps_its_own_sampler_and_steps(newer_pipeline_folder:
     draw = DiffusionGenerator(str(newer_pipeline_folder), device="cpu", batch_size=2)
     steps, step = [], draw._pipeline.scheduler.step
     draw._pipeline.scheduler.step = lambda *arguments, **named: steps.append(1) or step(*arguments, **named)
-    cake, dog = draw.generate_batch([("cake", [1, 2]), ("dog", [1])])
+    cake, dog = draw.generate([("cake", [1, 2]), ("dog", [1])])
     assert isinstance(draw._pipeline, StableDiffusionXLPipeline)
     assert isinstance(draw._pipeline.scheduler, EulerDiscreteScheduler)
     assert len(steps) == 2 * 50  # two batches of the pipeline's own 50 steps
@@ -96,13 +97,13 @@ def test_a_newer_pipeline_keeps_its_own_sampler_and_steps(newer_pipeline_folder:
     steps.clear()
     fast_step = fast._pipeline.scheduler.step
     fast._pipeline.scheduler.step = lambda *arguments, **named: steps.append(1) or fast_step(*arguments, **named)
-    fast.generate("cake", [1])
+    fast.generate([("cake", [1])])[0]
     assert len(steps) == 4
     assert fast.name.startswith("tiny-xl-lightning@")
 
 
 def test_a_size_that_is_asked_for_is_drawn(pipeline_folder: Path) -> None:
-    assert generator(pipeline_folder, "?steps=2&size=32").generate("cake", [1])[0].shape == (32, 32, 3)
+    assert generator(pipeline_folder, "?steps=2&size=32").generate([("cake", [1])])[0][0].shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize("query", ["?steps=many", "?colour=3", "?steps", "?"])
@@ -116,7 +117,7 @@ def test_settings_that_make_no_sense_are_refused(pipeline_folder: Path, query: s
 
 def test_an_empty_label_is_refused(pipeline_folder: Path) -> None:
     with pytest.raises(BadInputError, match="label to draw is empty"):
-        generator(pipeline_folder).generate(" ", [1])
+        generator(pipeline_folder).generate([(" ", [1])])[0]
 
 
 def test_blackened_pictures_are_drawn_from_the_next_seed_and_then_refused(
@@ -135,15 +136,15 @@ def test_blackened_pictures_are_drawn_from_the_next_seed_and_then_refused(
         return output
 
     monkeypatch.setattr(draw._pipeline.__class__, "__call__", blackening)
-    cake, weapon = draw.generate_batch([("cake", [6, 7]), ("weapon", [30])])
+    cake, weapon = draw.generate([("cake", [6, 7]), ("weapon", [30])])
     assert weapon is None
     assert tried == [[6, 7, 30], [8, 31], [32], [33]]
-    np.testing.assert_array_equal(cake[1], draw.generate("cake", [8])[0])
+    np.testing.assert_array_equal(cake[1], draw.generate([("cake", [8])])[0][0])
 
 
 def test_missing_diffusion_weights_name_the_two_ways_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError, match=r"hf download stable-diffusion-v1-5/.* or give the path"):
-        load_generator("sd15", tmp_path, "cpu")
+        load_generator("sd15", loaded=(), home=tmp_path, device="cpu")
 
 
 def test_a_folder_with_part_of_a_pipeline_is_missing_weights(pipeline_folder: Path, tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_out_of_memory_while_drawing_changes_no_picture(
     pipeline_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     draw = generator(pipeline_folder, batch_size=8)
-    expected = draw.generate("cake", range(5))
+    expected = draw.generate([("cake", range(5))])[0]
     true_draw = draw._pipeline.__class__.__call__
 
     def small(self: StableDiffusionPipeline, **named: object) -> object:
@@ -166,7 +167,7 @@ def test_out_of_memory_while_drawing_changes_no_picture(
         return true_draw(self, **named)
 
     monkeypatch.setattr(draw._pipeline.__class__, "__call__", small)
-    for picture, again in zip(draw.generate("cake", range(5)), expected, strict=True):
+    for picture, again in zip(draw.generate([("cake", range(5))])[0], expected, strict=True):
         assert np.abs(picture.astype(int) - again).max() <= 1
     assert caplog.messages == ["Out of GPU memory while drawing: going on with batches of 2."]
 
@@ -176,25 +177,3 @@ def test_seeds_differ_by_label_generator_and_ordinal_and_by_nothing_else() -> No
     assert len(seeds) == 4
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert seed_of("cake", "sd15@0a1b2c", 3) == 3768527487295857956
-
-
-class Maker:
-    """Cut-outs of cakes only."""
-
-    fingerprint = "1" * 64
-
-    def collages(self, requests: list[tuple[str, list[int]]]) -> list[list[np.ndarray] | None]:
-        return [
-            [np.full((2, 2, 3), seed, np.uint8) for seed in seeds] if label == "cake" else None
-            for label, seeds in requests
-        ]
-
-
-def test_collages_are_the_makers_and_a_label_without_cut_outs_has_none() -> None:
-    collage = CollageGenerator(Maker())
-    cake, unicorn = collage.generate_batch([("cake", [1, 2]), ("unicorn", [3, 4])])
-    assert [picture.flat[0] for picture in cake] == [1, 2]
-    assert unicorn is None
-    assert collage.name.startswith("collage@")
-    with pytest.raises(BadInputError, match="label to draw is empty"):
-        collage.generate("", [1])

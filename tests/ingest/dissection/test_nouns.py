@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
-from voxel_atlas.ingest.dissection.phrases import is_fixed_phrase
+from voxel_atlas.ingest.dissection.word_lists import is_fixed_phrase
 
 CAPTIONS = Path(__file__).parent / "data" / "captions.tsv"
 

@@ -1,6 +1,7 @@
 """Sets of scenes on disk, collages for words, and the calibration that is made of them."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +10,14 @@ from scene_pictures import toy_pictures
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.lite.lite import ALIGNMENT, is_current
 from voxel_atlas.ingest.simulated.alignment import _ridge, _without, calibrate
-from voxel_atlas.ingest.simulated.scenes import scene_maker as maker
+from voxel_atlas.ingest.simulated.collage import CollageGenerator
 from voxel_atlas.ingest.simulated.scenes import scene_set
-from voxel_atlas.ingest.simulated.scenes.scene_maker import SceneMaker
+from voxel_atlas.schemas.errors import BadInputError
 
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
     monkeypatch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())
-    monkeypatch.setattr(maker, "load_pictures", lambda *_: toy_pictures())
 
 
 def test_pictures_are_named_by_their_content(tmp_path):
@@ -75,17 +75,25 @@ class _Letters:
 
 
 @pytest.fixture
-def scene_maker(tmp_path, monkeypatch):
-    monkeypatch.setattr(maker, "load", lambda *_, **__: _Letters())
-    return SceneMaker(tmp_path)
+def collages():
+    return CollageGenerator(toy_pictures(), _Letters())
 
 
-def test_collages_are_one_for_each_seed_and_the_same_for_the_same(scene_maker):
-    (first, second), nothing = scene_maker.collages([("dessert number", [7, 8]), ("zzz", [1])])
-    (again,) = scene_maker.collages([("dessert number", [8])])
+def test_collages_are_one_for_each_seed_and_the_same_for_the_same(collages):
+    (first, second), nothing = collages.generate([("dessert number", [7, 8]), ("zzz", [1])])
+    (again,) = collages.generate([("dessert number", [8])])
     assert nothing is None, "no cut-out is near to this word"
     assert not (first == second).all()
     assert (again[0] == second).all()
+
+
+def test_an_empty_label_is_refused_and_the_name_tells_the_cut_outs(collages):
+    with pytest.raises(BadInputError, match="label to draw is empty"):
+        collages.generate([("", [1])])
+    assert collages.name == CollageGenerator(toy_pictures(), _Letters()).name
+    assert collages.name.startswith("collage@")
+    fewer = replace(toy_pictures(), cutouts=toy_pictures().cutouts[1:])
+    assert collages.name != CollageGenerator(fewer, _Letters()).name
 
 
 def test_calibration_is_made_once_and_lite_loads_it(tmp_path):

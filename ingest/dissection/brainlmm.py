@@ -1,29 +1,26 @@
-"""How well a label describes a voxel: the ranks of its generated images among those of all the voxel's labels."""
+"""How well a label describes a voxel: the ranks of its generated images among those of all the voxel's labels.
 
+METHOD §2, step 3, as the paper has it and as the released code does.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
+from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
+from ...schemas.tables import label_id
+from .activation import FittedVoxels, top_images
+from .interface import Batch, Material, Pictures, Scores
 
-Method = Literal["brainlmm-eq2", "brainlmm-released"]
 _TOP = 10
 """The released scorer looks at the images of a label that are among so many best of the voxel."""
 _BLOCK = 512
 """Voxels that are ranked at once."""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The generated images of all labels. A label may have fewer than the others, or none."""
-
-    label: NDArray[np.int64]
-    """Which label each picture shows, (n_pictures,), ascending."""
-    features: Floats
-    """The model's features of the pictures, (n_pictures, dim) float32."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +44,52 @@ class Similarity:
         return cls(probe_mean(images, top), _unit(pictures))
 
 
-@dataclass(frozen=True)
-class Scores:
-    """One row for each voxel and label, in the order of voxel and rank."""
+class Eq2Scorer:
+    """The paper's score, Eq. 2; see `score`."""
 
-    voxel: NDArray[np.int64]
-    """Row of the weights."""
-    label: NDArray[np.int64]
-    score: NDArray[np.float64]
-    """Raw score of the method; higher is better."""
-    rank: NDArray[np.int32]
-    """Place among the voxel's labels, from 1; equal scores by label."""
-    probability: Floats
-    """Softmax of the scaled scores over the voxel's labels."""
+    from_candidates = True
+
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:  # noqa: ARG002 - each stands for itself
+        self._material = material
+
+    @staticmethod
+    def space(config: IngestConfig) -> str:  # noqa: ARG004 - the model's own features do
+        """See `ScorerClass`."""
+        return ""
+
+    def score(self, batch: Batch) -> Scores:
+        """See `Scorer`."""
+        material, voxels, labels = self._material, batch.read(), batch.labels
+        if material.pictures is None or labels is None:
+            raise BadInputError("BrainLMM scores candidate labels by pictures of them, and there are none.")
+        return score(
+            voxels.weights,
+            np.repeat(np.arange(len(labels)), [len(of_voxel) for of_voxel in labels]),
+            np.array([label_id(label) for of_voxel in labels for label in of_voxel], np.int64),
+            material.pictures,
+            best_ranked=material.config.best_ranked,
+            temperature=material.config.temperature,
+            similarity=self._similarity(voxels),
+        )
+
+    def _similarity(self, voxels: FittedVoxels) -> Similarity | None:  # noqa: ARG002 - of no voxel
+        return None
+
+
+class ReleasedScorer(Eq2Scorer):
+    """The released code's score; see `score`."""
+
+    @staticmethod
+    def space(config: IngestConfig) -> str:
+        """See `ScorerClass`."""
+        return config.similarity_backbone or config.label_backbone
+
+    def _similarity(self, voxels: FittedVoxels) -> Similarity:
+        material = self._material
+        if material.images is None or material.pictures_in_space is None:
+            raise BadInputError("The scorer brainlmm-released needs images and pictures in its space.")
+        top, _ = top_images(material.features, voxels, material.config.top_images)
+        return Similarity.of(material.images, top, material.pictures_in_space)
 
 
 def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
@@ -86,7 +116,6 @@ def score(
     label: NDArray[np.int64],
     pictures: Pictures,
     *,
-    method: Method = "brainlmm-eq2",
     best_ranked: int = 5,
     temperature: float = 0.05,
     similarity: Similarity | None = None,
@@ -109,22 +138,16 @@ def score(
         voxel: Row of the weights of each candidate, (n_pairs,).
         label: The candidate, (n_pairs,); each pair of voxel and label once.
         pictures: The generated images of the labels.
-        method: Which score.
         best_ranked: a, the pictures of a label that count.
         temperature: Of the softmax, above 0.
-        similarity: What brainlmm-released compares images by.
+        similarity: What brainlmm-released compares images by; None for brainlmm-eq2.
 
     Returns:
         Scores of all candidates that have pictures.
 
     Raises:
-        BadInputError: An unknown method, brainlmm-released without `similarity`, or pictures that are not in the order
-            of their labels.
+        BadInputError: Pictures that are not in the order of their labels.
     """
-    if method not in get_args(Method):
-        raise BadInputError(f"There is no scorer {method!r}; there are {', '.join(get_args(Method))}.")
-    if method == "brainlmm-released" and similarity is None:
-        raise BadInputError("The scorer brainlmm-released needs the images' CLIP vectors; pass `similarity`.")
     if np.any(np.diff(pictures.label) < 0):
         raise BadInputError("The generated pictures are not in the order of their labels; sort them by label.")
     first = np.searchsorted(pictures.label, label, "left")
@@ -141,7 +164,7 @@ def score(
             continue
         block = _Block.of(voxel[rows], values[rows])
         mean_square = block.mean_square_rank(best_ranked)
-        if similarity is None or method == "brainlmm-eq2":
+        if similarity is None:
             raw[rows] = -mean_square[block.place]
             scaled[rows] = raw[rows] / block.n_pictures[block.place[0]] ** 2
         else:
@@ -191,7 +214,7 @@ class _Block:
         padded[row, column] = values
         flat = padded.reshape(len(voxels), -1)
         exists = flat > -np.inf
-        ranks = np.where(exists, mean_ranks(-flat), np.inf).reshape(padded.shape)
+        ranks = np.where(exists, rankdata(-flat, axis=1), np.inf).reshape(padded.shape)
         return cls(voxels, (row, column), ranks, n_labels, exists.sum(axis=1))
 
     def mean_square_rank(self, best: int) -> NDArray[np.float64]:
@@ -207,7 +230,7 @@ class _Block:
     ) -> NDArray[np.float64]:
         """The product c · w of each pair."""
         row, column = self.place
-        position = mean_ranks(mean_square)[row, column] - 1
+        position = rankdata(mean_square, axis=1)[row, column] - 1
         best = self.ranks[row, column] <= _TOP
         cosines = np.zeros(best.shape)
         pair, picture = np.nonzero(best)
@@ -217,29 +240,6 @@ class _Block:
         w = np.where(sizes > 0, cosines.sum(axis=1) / np.maximum(sizes, 1), -1.0)
         released: NDArray[np.float64] = (self.n_labels[row] - position) * w
         return released
-
-
-def mean_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Ranks within each row, from 1 for the smallest, ties by their mean rank.
-
-    Args:
-        values: (rows, n).
-
-    Returns:
-        (rows, n) float64.
-    """
-    order = np.argsort(values, axis=1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=1)
-    place = np.broadcast_to(np.arange(1, values.shape[1] + 1), values.shape)
-    starts = np.ones(values.shape, bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    ends = np.ones(values.shape, bool)
-    ends[:, :-1] = starts[:, 1:]
-    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
-    last = np.minimum.accumulate(np.where(ends, place, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, (first + last) / 2, axis=1)
-    return ranks
 
 
 def _ranked(

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from literal_scores import literal_scores
 
-from voxel_atlas.ingest.dissection import scoring
-from voxel_atlas.ingest.dissection.scoring import Pictures, Scores, Similarity, mean_ranks, probe_mean, score
+from voxel_atlas.ingest.dissection import brainlmm
+from voxel_atlas.ingest.dissection.brainlmm import Similarity, probe_mean, score
+from voxel_atlas.ingest.dissection.interface import Pictures, Scores
 from voxel_atlas.schemas.errors import BadInputError
 
 
@@ -62,7 +63,7 @@ def check(
     case=cases(), best=st.integers(1, 6), temperature=st.sampled_from([0.05, 1.0]), block=st.sampled_from([1, 2, 512])
 )
 def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperature: float, block: int) -> None:
-    kept, scoring._BLOCK = scoring._BLOCK, block
+    kept, brainlmm._BLOCK = brainlmm._BLOCK, block
     try:
         scores = score(
             case["weights"],
@@ -73,7 +74,7 @@ def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperatu
             temperature=temperature,
         )
     finally:
-        scoring._BLOCK = kept
+        brainlmm._BLOCK = kept
     check(scores, case, best, temperature, None)
 
 
@@ -84,9 +85,7 @@ def test_released_equals_a_literal_loop(case: dict[str, object]) -> None:
         rng.normal(size=(5, 8)).astype(np.float32), rng.normal(size=(len(case["of"]), 8)).astype(np.float32)
     )
     pictures = Pictures(case["of"], case["features"])
-    scores = score(
-        case["weights"], case["voxel"], case["label"], pictures, method="brainlmm-released", similarity=similarity
-    )
+    scores = score(case["weights"], case["voxel"], case["label"], pictures, similarity=similarity)
     check(scores, case, 5, 0.05, similarity)
 
 
@@ -124,24 +123,6 @@ def test_the_stronger_label_wins_whatever_the_bias() -> None:
     assert scores.probability.sum() == pytest.approx(1)
 
 
-def test_the_released_scorer_needs_similarity() -> None:
-    pictures = Pictures(np.zeros(1, np.int64), np.ones((1, 1), np.float32))
-    with pytest.raises(BadInputError, match="needs the images' CLIP vectors"):
-        score(
-            np.ones((1, 1), np.float32),
-            np.zeros(1, np.int64),
-            np.zeros(1, np.int64),
-            pictures,
-            method="brainlmm-released",
-        )
-
-
-def test_an_unknown_scorer_is_refused() -> None:
-    pictures = Pictures(np.zeros(1, np.int64), np.ones((1, 1), np.float32))
-    with pytest.raises(BadInputError, match="no scorer 'clip-msm'; there are brainlmm-eq2, brainlmm-released"):
-        score(np.ones((1, 1), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), pictures, method="clip-msm")
-
-
 def test_pictures_out_of_order_are_refused() -> None:
     pictures = Pictures(np.array([1, 0]), np.ones((2, 1), np.float32))
     with pytest.raises(BadInputError, match="not in the order of their labels"):
@@ -157,9 +138,3 @@ def test_one_product_with_the_probe_mean_is_the_mean_cosine_over_all_pairs() -> 
     np.testing.assert_allclose(
         mean, [np.mean([cosine[i] for i in (0, 3, 5)]), np.mean([cosine[8], cosine[1]])], atol=1e-6
     )
-
-
-@given(values=st.lists(st.integers(0, 4), min_size=1, max_size=12))
-def test_mean_ranks_share_ties(values: list[int]) -> None:
-    literal = [sum(o < v for o in values) + (sum(o == v for o in values) + 1) / 2 for v in values]
-    assert mean_ranks(np.array([values, values[::-1]], float)).tolist() == [literal, literal[::-1]]

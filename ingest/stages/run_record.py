@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from ..schemas.errors import StoreLockedError
-from .stages.context import Context
+from ...schemas.errors import StoreLockedError
+from .context import Context
 
 
 @contextmanager
@@ -59,5 +59,4 @@ def _append(context: Context, state: str, message: str) -> None:
         "recorded_at": datetime.datetime.now(datetime.UTC),
         "message": message,
     }
-    key = f"{context.run_id}/{state}"
-    context.store.append({"run": pa.Table.from_pylist([row])}, run_id=context.run_id, stage="run", key=key)
+    context.append({"run": pa.Table.from_pylist([row])}, "run", f"{context.run_id}/{state}")

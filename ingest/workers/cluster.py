@@ -23,8 +23,8 @@ import cloudpickle
 import dask
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
 
-from ..schemas.errors import BadInputError, StoreError, WorkersError
-from ..schemas.files import write_atomically
+from ...schemas.errors import BadInputError, StoreError, WorkersError
+from ...schemas.files import write_atomically
 
 _Given = TypeVar("_Given")
 _Item = TypeVar("_Item")
@@ -47,7 +47,7 @@ _one_at_a_time = threading.Lock()
 
 
 class Cluster:
-    """See ingest.workers.Workers.
+    """See ingest.workers.WorkerPool.
 
     Args:
         client: of the scheduler.
@@ -67,7 +67,7 @@ class Cluster:
     def map(
         self, work: Callable[[_Given, _Item], _Result], given: _Given, items: Iterable[_Item]
     ) -> Iterator[Callable[[], _Result]]:
-        """See Workers."""
+        """See WorkerPool."""
         remaining, sent = iter(items), deque[Future]()
         path = self._folder / f"{secrets.token_hex(8)}.pickle"
         try:

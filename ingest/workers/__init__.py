@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from ..schemas.errors import BadInputError
+from ...schemas.errors import BadInputError
 
 _Given = TypeVar("_Given")
 _Item = TypeVar("_Item")
@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 _ADDRESS = re.compile(r"(?P<scheduler>dask://[^\s/]+:\d{1,5})|dask:(?P<processes>[1-9]\d*)|slurm(:(?P<jobs>[1-9]\d*))?")
 
 
-class Workers(Protocol):
+class WorkerPool(Protocol):
     """One process or many; rows do not depend on which."""
 
     def map(
@@ -34,19 +34,19 @@ class Workers(Protocol):
         ...
 
 
-class Here:
+class InProcess:
     """This process; each item is worked on when its result is asked for."""
 
     def map(
         self, work: Callable[[_Given, _Item], _Result], given: _Given, items: Iterable[_Item]
     ) -> Iterator[Callable[[], _Result]]:
-        """See Workers."""
+        """See WorkerPool."""
         for item in items:
             yield partial(work, given, item)
 
 
 @contextmanager
-def open_workers(address: str, home: Path) -> Iterator[Workers]:
+def open_workers(address: str, home: Path) -> Iterator[WorkerPool]:
     """The workers of an address until the block ends.
 
     Args:
@@ -59,7 +59,7 @@ def open_workers(address: str, home: Path) -> Iterator[Workers]:
         WorkersError: nothing answers at the address.
     """
     if not address:
-        yield Here()
+        yield InProcess()
         return
     match = _ADDRESS.fullmatch(address)
     if match is None:

@@ -1,0 +1,58 @@
+"""Pictures of a word, where no diffusion model is at hand: scenes of the A-half cut-outs that are described like it."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...atlas.backbones.interface import Backbone, Floats, Image
+from ..dissection.interface import drawable, settings_name
+from .lite_captioner import lite_among
+from .scenes.compose import compose
+from .scenes.picture_library import Pictures, load_pictures
+
+NEAR = 0.5
+"""Cosine of a word and a description from which on a cut-out may stand for the word."""
+N_NEAREST = 6
+"""Cut-outs at most that a word's collages are made of."""
+_BELOW_BEST = 0.12
+"""Cut-outs that are less near than the nearest one by more are not used."""
+
+
+class CollageGenerator:
+    """Makes pictures for words from the calibration half; nothing that a simulated subject saw is in them.
+
+    Args:
+        pictures: What collages are made of.
+        tower: The network that compares words with the cut-outs' descriptions.
+    """
+
+    def __init__(self, pictures: Pictures, tower: Backbone) -> None:
+        self._cutouts, self._photographs = pictures.of_half("A"), pictures.photographs
+        self._tower = tower
+        self._descriptions = tower.text([cutout.description for cutout in self._cutouts])
+        names = "\n".join(cutout.name for cutout in self._cutouts)
+        made_of = hashlib.sha256(f"{names} {NEAR} {N_NEAREST} {tower.fingerprint}".encode()).hexdigest()
+        self.name = settings_name("collage", {"pictures": made_of})
+
+    @classmethod
+    def load(cls, name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str) -> "CollageGenerator":  # noqa: ARG003
+        """See `GeneratorClass`: with the pictures of Debian's packages and the network lite."""
+        return cls(load_pictures(home), lite_among(loaded, home, "cpu"))
+
+    def generate(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[Image] | None]:
+        """See Generator; None where no cut-out is near the label."""
+        vectors = self._tower.text([drawable(label) for label, _ in requests])
+        return [self._of_word(vector, seeds) for vector, (_, seeds) in zip(vectors, requests, strict=True)]
+
+    def _of_word(self, vector: Floats, seeds: Sequence[int]) -> list[Image] | None:
+        nearness = self._descriptions @ vector
+        order = np.argsort(-nearness, kind="stable")[:N_NEAREST]
+        near = [int(i) for i in order if nearness[i] >= max(NEAR, nearness[order[0]] - _BELOW_BEST)]
+        return [self._collage(near, seed) for seed in seeds] if near else None
+
+    def _collage(self, near: Sequence[int], seed: int) -> Image:
+        rng = np.random.default_rng(seed)
+        things = [self._cutouts[near[int(rng.integers(len(near)))]] for _ in range(1 + int(rng.integers(2)))]
+        return compose(things, rng, self._photographs).image

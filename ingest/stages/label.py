@@ -1,0 +1,99 @@
+"""From fitted voxels to labels: the stages of dissection, in order."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ...atlas.backbones import load
+from ...atlas.backbones.interface import Backbone, Floats
+from ...schemas.config import IngestConfig
+from ...schemas.errors import BadInputError
+from ...schemas.registry import SCORERS
+from ..dissection import scorer_class
+from ..dissection.interface import Material, ScorerClass
+from .context import Context
+from .describe import describe
+from .encode import encode
+from .generate import candidate_labels, encode_pictures, generate
+from .score import append_concepts, embed_labels, score
+from .voxel_batches import voxels_to_label
+
+
+def scorers_of(config: IngestConfig) -> dict[str, ScorerClass]:
+    """The configuration's methods, in the order of the registry; none where nothing is to be labelled.
+
+    Raises:
+        NotFoundError: there is no such method.
+    """
+    methods = sorted(config.methods, key=[*SCORERS.names, *config.methods].index)
+    return {} if config.dissect == "none" else {method: scorer_class(method) for method in methods}
+
+
+def require_sense(config: IngestConfig, label_backbone: Backbone) -> None:
+    """Refuse settings by which no voxel could be labelled, before any work.
+
+    Raises:
+        BadInputError: a method lacks its list of concepts, or labels cannot be embedded.
+        NotFoundError: there is no such method.
+    """
+    scorers = scorers_of(config)
+    if unlisted := [method for method, scorer in scorers.items() if not scorer.from_candidates and not config.concepts]:
+        raise BadInputError(
+            f"{unlisted[0]} chooses from a fixed list of concepts, and none is given; pass --concepts FILE with one a "
+            "line."
+        )
+    if scorers and not label_backbone.has_text:
+        raise BadInputError(
+            f"{label_backbone.name} has no text tower to embed labels; pass --label-backbone lite, clip-rn50 or "
+            "clip-vit-b32."
+        )
+
+
+def label_voxels(context: Context, features: Floats) -> None:
+    """Label the voxels that the configuration asks for, by every method that it names.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+    """
+    config, scorers = context.config, scorers_of(context.config)
+    if not scorers:
+        return
+    voxels = voxels_to_label(context)
+    if not len(voxels):
+        context.progress.note(f"{context.model_id}: no voxel is {config.dissect}, so none is labelled.")
+        return
+    spaces = _spaces(context, scorers)
+    labels, names, pictures = None, set[str](), {}
+    if context.captioner and context.generator:
+        describe(context, features, voxels, context.captioner)
+        labels = candidate_labels(context, context.captioner.name)
+        drawn = generate(context, labels, context.generator)
+        names |= {label for candidates in labels.values() for label in candidates}
+        wanted = {space.name: space for method, space in spaces.items() if scorers[method].from_candidates}
+        encoded = encode_pictures(context, drawn, context.backbone, *wanted.values())
+        pictures = dict(zip(["", *wanted], encoded, strict=True))
+        labels = {voxel: own for voxel, own in labels.items() if drawn.missing.isdisjoint(own)}
+    for method, scorer in scorers.items():
+        material = Material(config, features)
+        if space := spaces.get(method):
+            material = replace(material, space=space, images=encode(replace(context, backbone=space)))
+        if scorer.from_candidates:
+            in_space = pictures[space.name].features if space else None
+            material = replace(material, pictures=pictures[""], pictures_in_space=in_space)
+        else:
+            append_concepts(context)
+            names |= set(config.concepts)
+        score(context, method, material, voxels, labels if scorer.from_candidates else None)
+    embed_labels(context, sorted(names), context.label_backbone)
+
+
+def _spaces(context: Context, scorers: Mapping[str, ScorerClass]) -> dict[str, Backbone]:
+    """Method → the network in whose space it compares images, for those that name one; each is loaded once."""
+    loaded = {backbone.name: backbone for backbone in (context.backbone, context.label_backbone)}
+    spaces = {}
+    for method, scorer in scorers.items():
+        if name := scorer.space(context.config):
+            if name not in loaded:
+                loaded[name] = load(name, device=context.device, home=context.home)
+            spaces[method] = loaded[name]
+    return spaces
