@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.threads import in_threads
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
@@ -98,8 +99,7 @@ class Ridge:
     ) -> None:
         self.alphas = np.sort(np.asarray(alphas, dtype=np.float64))
         _check(features, self.alphas, validation)
-        found = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(found if device == "auto" else device)
+        self.device = torch.device(resolve_device(device))
         self.feature_mean: NDArray[np.float64] = features.mean(axis=0, dtype=np.float64)
         rows, rows_mean, lift = features, self.feature_mean, None
         if features.shape[1] > features.shape[0]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import stdtr
+from scipy.stats import false_discovery_control
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
@@ -102,10 +103,7 @@ def benjamini_hochberg(p: NDArray[np.floating]) -> NDArray[np.float64]:
     p = np.asarray(p, dtype=np.float64)
     if not np.all((p >= 0) & (p <= 1)):
         raise BadInputError("p values must lie between 0 and 1, and some do not; drop the voxels without a p first.")
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * (len(p) / np.arange(1, len(p) + 1))
-    q = np.empty_like(p)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    q: NDArray[np.float64] = false_discovery_control(p)
     return q
 
 

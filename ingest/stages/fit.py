@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Floats
 from ..encoding.learning_curve import LearningCurve
 from ..encoding.metrics import drop_reasons, pearson, r2
@@ -93,16 +92,12 @@ class _Fitting:
     @cached_property
     def ridge(self) -> Ridge:
         """On all training images."""
-        return Ridge.from_config(self.features[self.split[0]], self.context.config, self._device)
+        return Ridge.from_config(self.features[self.split[0]], self.context.config, self.context.device)
 
     @cached_property
     def curve(self) -> LearningCurve:
         """On ever more of them."""
-        return LearningCurve(self.features, self.context.config, device=self._device)
-
-    @property
-    def _device(self) -> str:
-        return resolve_device(self.context.device)
+        return LearningCurve(self.features, self.context.config, device=self.context.device)
 
     def responses(self, voxels: NDArray[np.int32]) -> Floats:
         """Responses to all images, (n_stimuli, n_voxels)."""

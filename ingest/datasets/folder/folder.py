@@ -20,6 +20,7 @@ import polars as pl
 
 from ....schemas.config import IngestConfig
 from ....schemas.errors import AtlasError, BadInputError, NotFoundError
+from ..csv_tables import read_table
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import Region
@@ -148,12 +149,8 @@ def _read_table(path: Path, n_rows: int, responses: Path, *, allow_missing: bool
     """The table with `image` as text and `row` as integers, each row of the responses at most once."""
     if not path.exists():
         raise NotFoundError(f"{path}: there is no such table; --stimuli names the CSV file within --root.")
-    try:
-        table = pl.read_csv(path, schema_overrides={"image": pl.String, "row": pl.Int64, "repeat": pl.Int64})
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(
-            f"{path}: not a readable CSV table ({str(error).splitlines()[0]}); write it again."
-        ) from None
+    types = {"image": pl.String, "row": pl.Int64, "repeat": pl.Int64}
+    table = read_table(path, "CSV table", "write it again", schema_overrides=types)
     if "image" not in table.columns or table["image"].null_count():
         raise BadInputError(f"{path}: every row needs the path of an image in a column named image.")
     if "row" not in table.columns:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from ....schemas.errors import BadInputError, SpaceMismatchError
+from ..csv_tables import read_table
 from ..trials import Floats, Indices
 from ..vertices import Grayordinates
 from ..volumes import Volume, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
@@ -96,12 +97,7 @@ def _places(path: Path, n_voxels: int) -> pl.DataFrame:
     """Places of the voxels of an array: i, j, k or hemisphere, vertex; no columns where there is no table."""
     if not path.exists():
         return pl.DataFrame()
-    try:
-        table = pl.read_csv(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(
-            f"{path}: not a readable CSV table ({str(error).splitlines()[0]}); write it again."
-        ) from None
+    table = read_table(path, "CSV table", "write it again")
     columns = next(
         (names for names in (["i", "j", "k"], ["hemisphere", "vertex"]) if set(names) <= set(table.columns)), None
     )

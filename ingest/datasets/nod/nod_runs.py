@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import polars as pl
-
 from ....schemas.errors import BadInputError, NotFoundError
+from ..csv_tables import read_table
 
 _COLUMN = {"imagenet": "stim_file", "coco": "condition"}
 """Column of events.tsv that holds the path of an image under stimuli/; n/a for fixation."""
@@ -129,9 +128,6 @@ def events_images(path: Path, task: str) -> list[str]:
         BadInputError: The file is no table with the task's column.
     """
     column = _COLUMN[task]
-    try:
-        shown = pl.read_csv(path, separator="\t", columns=[column], infer_schema=False, null_values="n/a")[column]
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInputError(f"{path}: not an events table with the column {column} ({reason}); get it again.") from None
-    return shown.drop_nulls().to_list()
+    how = {"separator": "\t", "columns": [column], "infer_schema": False, "null_values": "n/a"}
+    images = read_table(path, f"events table with the column {column}", "get it again", **how)[column]
+    return images.drop_nulls().to_list()

@@ -3,6 +3,7 @@
 Everything is 1-based in nsd_expdesign.mat; nsdId in nsd_stim_info_merged.csv, and everywhere here, is 0-based.
 """
 
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError, NotFoundError
+from ..csv_tables import read_table
 
 SESSIONS = (40, 40, 32, 30, 40, 32, 40, 30)
 """Sessions of subjects 1 … 8; 40 were planned for everyone, and the design lists all of them."""
@@ -25,6 +27,7 @@ DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
 TABLE = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
 
 NsdIds = NDArray[np.int32]
+_stimulus_table = partial(read_table, what="stimulus table", advice="download it from NSD again")
 
 
 def run_slices() -> tuple[slice, ...]:
@@ -82,11 +85,7 @@ def images_of_table(path: Path, subject: int) -> NsdIds:
     They cover 40 planned sessions: trials beyond those that the subject did are left out.
     """
     columns = [f"subject{subject}_rep{repeat}" for repeat in range(3)]
-    try:
-        table = pl.read_csv(path, columns=["nsdId", *columns])
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInputError(f"{path}: no readable stimulus table ({reason}); download it from NSD again.") from None
+    table = _stimulus_table(path, columns=["nsdId", *columns])
     shown = table.unpivot(columns, index="nsdId", value_name="trial").filter(pl.col("trial") > 0)
     n = TRIALS * SESSIONS[subject - 1]
     done = shown.filter(pl.col("trial") <= n)
@@ -104,11 +103,7 @@ def coco_images(path: Path, nsd_ids: NsdIds) -> pl.Series:
     Raises:
         BadInputError: the table cannot be read, or lacks an image.
     """
-    try:
-        table = pl.read_csv(path, columns=["nsdId", "cocoId"], schema_overrides={"cocoId": pl.Int64})
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInputError(f"{path}: no readable stimulus table ({reason}); download it from NSD again.") from None
+    table = _stimulus_table(path, columns=["nsdId", "cocoId"], schema_overrides={"cocoId": pl.Int64})
     names = pl.DataFrame({"nsdId": nsd_ids.astype(np.int64)}).join(table, on="nsdId", how="left", maintain_order="left")
     if names["cocoId"].null_count():
         raise BadInputError(

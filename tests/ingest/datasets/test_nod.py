@@ -308,7 +308,7 @@ def spoil(tree: Tree, what: str) -> None:
         ("too few betas", BadInputError, r"run-10_beta.dscalar.nii: 5 trials, but .*_label.txt names 6 images"),
         ("cut", BadInputError, r"run-10_beta.dscalar.nii: a damaged or cut file"),
         ("cut at the end", BadInputError, r"run-10_beta.dscalar.nii: a damaged or cut file .*bytes"),
-        ("no table", BadInputError, r"run-02_events.tsv: not an events table with the column condition"),
+        ("no table", BadInputError, r"run-02_events.tsv: not a readable events table with the column condition"),
         ("no cifti", BadInputError, r"run-10_beta.dscalar.nii: "),
         ("other surface", SpaceMismatchError, r"run-10_beta.dscalar.nii: surfaces of \(12, 0\) vertices, but"),
     ],
