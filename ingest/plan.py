@@ -72,7 +72,7 @@ class Plan:
 
 
 @dataclass
-class _Found:
+class _Sampled:
     """What voxels are captioned by: whole images, and the crops of the images that were looked at."""
 
     regions: list[Region]
@@ -101,26 +101,26 @@ def plan(context: Context, features: Floats, captioner: Captioner, generator: Ge
     images = np.unique(np.concatenate([np.empty(0, np.int32), *wanted]))
     looked_at = np.random.default_rng(0).permutation(images)[: n_sample or len(images)]
     scale = len(images) / max(1, len(looked_at))
-    cropping_s, found = _timed(lambda: _look(context, features, blocks, set(looked_at.tolist()), scale))
+    cropping_s, sampled = _timed(lambda: _sample(context, features, blocks, set(looked_at.tolist()), scale))
     maps = Job(
         "images mapped and cropped",
         sum(map(len, wanted)),
         per_second=sum(int(np.isin(of_block, looked_at).sum()) for of_block in wanted)
         / max(cropping_s - choosing_s, 1e-3),
     )
-    crops = Job("different crops", round(found.n_crops * scale))
+    crops = Job("different crops", round(sampled.n_crops * scale))
 
     described = _described(context, captioner)
-    stands_for = {region: scale if region[1] else 1.0 for region in found.regions}
+    stands_for = {region: scale if region[1] else 1.0 for region in sampled.regions}
     total, n_done = sum(stands_for.values()), sum(stands_for[region] for region in described & stands_for.keys())
     chosen = set(looked_at.tolist())
-    sample = [place for place, (image, _) in enumerate(found.regions) if image in chosen]
-    captioning_s, texts = _timed(lambda: _captions(context, captioner, found, sample))
+    sample = [place for place, (image, _) in enumerate(sampled.regions) if image in chosen]
+    captioning_s, texts = _timed(lambda: _captions(context, captioner, sampled, sample))
     captions = Job("captions", round(total), round(n_done), len(sample) / max(captioning_s, 1e-9))
     nouns = dict(zip(sample, NounExtractor().nouns(texts), strict=True))
 
     limits = sorted({*LIMITS, config.min_voxels_per_label})
-    labels = _vocabulary(config, found, nouns, limits, captions.number)
+    labels = _vocabulary(config, sampled, nouns, limits, captions.number)
     n_pictures = labels[config.min_voxels_per_label] * config.images_per_label
     named = by_mention(list(nouns.values()))
     jobs = (
@@ -144,9 +144,9 @@ def _wanted(context: Context, features: Floats, voxels: NDArray[np.int32]) -> ND
     return np.unique(top_images(features, fitted(context, voxels), context.config.top_images)[0])
 
 
-def _look(
+def _sample(
     context: Context, features: Floats, blocks: Sequence[NDArray[np.int32]], images: set[int], scale: float
-) -> _Found:
+) -> _Sampled:
     """What the dissection finds, with the crops of some images standing for those of all."""
     places: dict[Region, int] = {}
     kept: list[Floats] = []
@@ -160,7 +160,7 @@ def _look(
                 kept.append(candidates.features[place])
         voxel.append(block[rows])
         region.append(np.array([places[candidates.regions[place]] for place in local], np.intp))
-    return _Found(list(places), kept, np.concatenate(voxel), np.concatenate(region), len(crops))
+    return _Sampled(list(places), kept, np.concatenate(voxel), np.concatenate(region), len(crops))
 
 
 def _described(context: Context, captioner: Captioner) -> set[Region]:
@@ -170,27 +170,27 @@ def _described(context: Context, captioner: Captioner) -> set[Region]:
     return {(place[row["stimulus_id"]], tuple(row["box"])) for row in rows if row["stimulus_id"] in place}
 
 
-def _captions(context: Context, captioner: Captioner, found: _Found, places: Sequence[int]) -> list[str]:
+def _captions(context: Context, captioner: Captioner, sampled: _Sampled, places: Sequence[int]) -> list[str]:
     if not places:
         return []
-    regions = [found.regions[place] for place in places]
-    return captioner.caption(LazyCrops(context, regions), np.stack([found.features[place] for place in places]))
+    regions = [sampled.regions[place] for place in places]
+    return captioner.caption(LazyCrops(context, regions), np.stack([sampled.features[place] for place in places]))
 
 
 def _vocabulary(
-    config: IngestConfig, found: _Found, nouns: Mapping[int, Sequence[str]], limits: Sequence[int], n_captions: int
+    config: IngestConfig, sampled: _Sampled, nouns: Mapping[int, Sequence[str]], limits: Sequence[int], n_captions: int
 ) -> dict[int, int]:
     """How many labels will remain for each limit of voxels per label, see `candidate_labels`.
 
     Vocabularies grow with the captions: how fast is seen from halves of the sample's images.
     """
-    rng, images = np.random.default_rng(0), sorted({found.regions[place][0] for place in nouns})
+    rng, images = np.random.default_rng(0), sorted({sampled.regions[place][0] for place in nouns})
     halves = [set(rng.permutation(images)[: len(images) // 2].tolist()) for _ in range(_HALVES)]
-    parts = [{place: own for place, own in nouns.items() if found.regions[place][0] in half} for half in halves]
-    counted = np.mean([_n_labels(config, found, part, limits) for part in parts], axis=0)
+    parts = [{place: own for place, own in nouns.items() if sampled.regions[place][0] in half} for half in halves]
+    counted = np.mean([_n_labels(config, sampled, part, limits) for part in parts], axis=0)
     n_half = float(np.mean([len(part) for part in parts]))
     fewest, remaining = float("inf"), dict[int, int]()
-    for limit, half, seen in zip(limits, counted, _n_labels(config, found, nouns, limits), strict=True):
+    for limit, half, seen in zip(limits, counted, _n_labels(config, sampled, nouns, limits), strict=True):
         fewest = min(fewest, grown(n_captions, (n_half, half), (len(nouns), seen)))
         remaining[limit] = round(fewest)
     return remaining
@@ -213,11 +213,11 @@ def grown(n_all: float, half: tuple[float, float], seen: tuple[float, float]) ->
 
 
 def _n_labels(
-    config: IngestConfig, found: _Found, nouns: Mapping[int, Sequence[str]], limits: Sequence[int]
+    config: IngestConfig, sampled: _Sampled, nouns: Mapping[int, Sequence[str]], limits: Sequence[int]
 ) -> list[int]:
     """How many different labels voxels have by these captions, for each limit."""
     mentions = defaultdict[int, list[Sequence[str]]](list)
-    for voxel, region in zip(found.voxel.tolist(), found.region.tolist(), strict=True):
+    for voxel, region in zip(sampled.voxel.tolist(), sampled.region.tolist(), strict=True):
         if region in nouns:
             mentions[voxel].append(nouns[region])
     named = {voxel: by_mention(of_voxel) for voxel, of_voxel in mentions.items()}

@@ -130,8 +130,8 @@ class Pipeline:
         if self.skip_bad:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
         dataset, backbone = parts.dataset, parts.backbone
-        found = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-        config = config.model_copy(update={"data_sha256": dataset.fingerprint, **found})
+        network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+        config = config.model_copy(update={"data_sha256": dataset.fingerprint, **network})
         voxels = voxels_to_fit(dataset, config)
         require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
         context = self._context(parts, config, _model_id(dataset, config))

@@ -13,8 +13,8 @@ def backbone_class(name: str) -> BackboneClass:
     Raises:
         NotFoundError: no backbone of that name.
     """
-    found: BackboneClass = BACKBONES[name]
-    return found
+    backbone: BackboneClass = BACKBONES[name]
+    return backbone
 
 
 def default_readout(name: str) -> Readout:

@@ -151,8 +151,8 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
 
 def _cached(name: str, repository: str, url: str) -> Path:
     for file in (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME):
-        if repository and isinstance(found := try_to_load_from_cache(repository, file), str):
-            return Path(found)
+        if repository and isinstance(cached := try_to_load_from_cache(repository, file), str):
+            return Path(cached)
     # OpenAI's addresses hold the SHA-256 of the file: …/models/<sha256>/RN50.pt
     *_, sha256, file = ["", *url.split("/")]
     published = len(sha256) == 64

@@ -27,10 +27,10 @@ def check_sha256(path: Path, expected: str) -> None:
         BadInputError: It does not.
     """
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(expected):
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if not actual.startswith(expected):
         raise BadInputError(
-            f"{path}: SHA-256 {found[:16]}…, {expected[:16]}… expected; delete the file and fetch it again."
+            f"{path}: SHA-256 {actual[:16]}…, {expected[:16]}… expected; delete the file and fetch it again."
         )
 
 

@@ -15,8 +15,8 @@ def dataset_class(name: str) -> DatasetClass:
     Raises:
         NotFoundError: There is none.
     """
-    found: DatasetClass = DATASETS[name]
-    return found
+    reader: DatasetClass = DATASETS[name]
+    return reader
 
 
 def open_dataset(config: IngestConfig, home: Path) -> Dataset:

@@ -159,14 +159,14 @@ class Grayordinates:
 
     def read(self, columns: Indices) -> Floats:
         """Values of all rows at columns of the file, (n_rows, n); NaN for column −1."""
-        found = columns >= 0
+        known = columns >= 0
         values = np.full((self.n_rows, len(columns)), np.nan, np.float32)
-        if found.any():
+        if known.any():
             # A grayordinate's values lie together in the file: the range that holds the wanted ones is one read.
-            first, last = int(columns[found].min()), int(columns[found].max())
+            first, last = int(columns[known].min()), int(columns[known].max())
             with readable(self.path):
                 block = np.asarray(self._data[:, first : last + 1], np.float32)
-            values[:, found] = block[:, columns[found] - first]
+            values[:, known] = block[:, columns[known] - first]
         return values
 
     def reader(self, surface: Surface) -> Callable[[Indices], Floats]:

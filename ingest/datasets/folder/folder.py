@@ -114,14 +114,14 @@ def responses_file(config: IngestConfig) -> Path:
         if not path.exists():
             raise NotFoundError(f"{path}: there is no such file of responses; --responses names it within --root.")
         return path
-    found = [root / f"responses{suffix}" for suffix in SUFFIXES if (root / f"responses{suffix}").exists()]
-    if not found:
+    files = [root / f"responses{suffix}" for suffix in SUFFIXES if (root / f"responses{suffix}").exists()]
+    if not files:
         raise NotFoundError(
             f"{root}: no responses.npy, .nii, .nii.gz or .dscalar.nii is there; --responses names another."
         )
-    if len(found) > 1:
-        raise BadInputError(f"{root}: both {found[0].name} and {found[1].name} are there; say which by --responses.")
-    return found[0]
+    if len(files) > 1:
+        raise BadInputError(f"{root}: both {files[0].name} and {files[1].name} are there; say which by --responses.")
+    return files[0]
 
 
 def _joined(config: IngestConfig, n_rows: int, responses: Path) -> _Trials:

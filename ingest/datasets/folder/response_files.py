@@ -68,12 +68,12 @@ def _array(path: Path) -> Responses:
 
     def values(file: Path) -> Floats:
         with readable(file):
-            found = np.load(file) if file.suffix == ".npy" else np.empty(0)
-        if found.shape != (n_voxels,):
+            loaded = np.load(file) if file.suffix == ".npy" else np.empty(0)
+        if loaded.shape != (n_voxels,):
             raise SpaceMismatchError(
                 f"{file}: .npy of shape ({n_voxels},) expected, a value for each voxel of {path.name}."
             )
-        return found.astype(np.float32)
+        return loaded.astype(np.float32)
 
     places = _places(path.with_name("voxels.csv"), n_voxels)
     surface = "vertex" in places.columns

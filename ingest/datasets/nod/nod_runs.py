@@ -36,26 +36,26 @@ class Run:
         Raises:
             BadInputError: A file is malformed, or names an image that the other does not.
         """
-        shown: dict[str, str] = {}
+        path_of: dict[str, str] = {}
         for path in events_images(self.events, self.task):
-            if shown.setdefault(PurePosixPath(path).name, path) != path:
+            if path_of.setdefault(PurePosixPath(path).name, path) != path:
                 raise BadInputError(f"{self.events}: two images are named {PurePosixPath(path).name}; get it again.")
         try:
             lines = self.labels.read_text(encoding="utf-8").split()
         except UnicodeDecodeError:
             raise BadInputError(f"{self.labels}: not a text file of image names; get it again.") from None
         names = [PurePosixPath(line).name for line in lines]
-        if unknown := [name for name in names if name not in shown]:
+        if unknown := [name for name in names if name not in path_of]:
             raise BadInputError(
                 f"{self.labels}: {len(unknown)} of its {len(names)} images, {unknown[0]} first, are not in "
                 f"{self.events.name}; get both from the same version of the data set."
             )
-        if len(set(names)) < len(names) or len(names) < len(shown):
+        if len(set(names)) < len(names) or len(names) < len(path_of):
             raise BadInputError(
                 f"{self.labels}: {len(names)} names of {len(set(names))} images, and {self.events.name} shows "
-                f"{len(shown)}; get both from the same version of the data set."
+                f"{len(path_of)}; get both from the same version of the data set."
             )
-        return [shown[name] for name in names]
+        return [path_of[name] for name in names]
 
 
 def subject_name(subject: str) -> str:
@@ -89,14 +89,14 @@ def runs(root: Path, subject: str, tasks: tuple[str, ...], skip_sessions: tuple[
     Raises:
         NotFoundError: There is no such run, or no such session to skip.
     """
-    found = list(_found(root, subject, tasks))
-    sessions = {run.session for run in found}
+    every = list(_found(root, subject, tasks))
+    sessions = {run.session for run in every}
     skipped = {session.removeprefix("ses-") for session in skip_sessions}
     if unknown := skipped - sessions:
         raise NotFoundError(
             f"--skip-session {min(unknown)}: {subject} has the sessions {', '.join(sorted(sessions)) or 'none'}."
         )
-    kept = sorted(run for run in found if run.session not in skipped)
+    kept = sorted(run for run in every if run.session not in skipped)
     if not kept:
         raise NotFoundError(
             f"{root / subject}: no events.tsv of {' or '.join(tasks)} is there; pass the folder of ds004496 as --root."

@@ -45,21 +45,21 @@ def trial_images(root: Path, subject: int) -> NsdIds:
         NotFoundError: Neither file is there.
         BadInputError: A file has another layout, or the two disagree.
     """
-    found = [
+    readings = [
         read(root / path, subject)
         for path, read in ((DESIGN, images_of_design), (TABLE, images_of_table))
         if (root / path).exists()
     ]
-    if not found:
+    if not readings:
         raise NotFoundError(
             f"{root / DESIGN}: not there, and neither is {TABLE.name}; download one of the two from NSD."
         )
-    if len(found) == 2 and (differing := np.flatnonzero(found[0] != found[1])).size:
+    if len(readings) == 2 and (differing := np.flatnonzero(readings[0] != readings[1])).size:
         raise BadInputError(
             f"{root / DESIGN} and {TABLE.name} name different images for trial {differing[0] + 1} of subject "
             f"{subject}; get both from the same release."
         )
-    return found[0]
+    return readings[0]
 
 
 def images_of_design(path: Path, subject: int) -> NsdIds:
@@ -86,9 +86,9 @@ def images_of_table(path: Path, subject: int) -> NsdIds:
     """
     columns = [f"subject{subject}_rep{repeat}" for repeat in range(3)]
     table = _stimulus_table(path, columns=["nsdId", *columns])
-    shown = table.unpivot(columns, index="nsdId", value_name="trial").filter(pl.col("trial") > 0)
+    trials = table.unpivot(columns, index="nsdId", value_name="trial").filter(pl.col("trial") > 0)
     n = TRIALS * SESSIONS[subject - 1]
-    done = shown.filter(pl.col("trial") <= n)
+    done = trials.filter(pl.col("trial") <= n)
     if done["trial"].n_unique() != done.height or done.height != n:
         raise BadInputError(
             f"{path}: {done.height} trials of subject {subject} have an image, {n} are expected, each once; download "

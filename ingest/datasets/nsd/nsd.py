@@ -101,8 +101,8 @@ class Nsd(TrialDataset):
         self._maps = maps = SubjectMaps(layout.root, layout.subject, layout.space, layout.betas, shape)
         food = Path(config.food) if config.food else None
         regions_ = regions(maps, config.localizer_t, food)
-        shown = trial_images(layout.root, layout.subject).reshape(-1, TRIALS)[np.array(numbers) - 1]
-        self._nsd_ids, images = np.unique(shown, return_inverse=True)
+        of_trials = trial_images(layout.root, layout.subject).reshape(-1, TRIALS)[np.array(numbers) - 1]
+        self._nsd_ids, images = np.unique(of_trials, return_inverse=True)
         self._cache, self._bricks, self._table = home / "cache", layout.root / STIMULI, layout.root / TABLE
         whole = (slice(None),)
         groups = {"auto": whole, "session": whole, "run": run_slices(), "none": ()}[config.zscore]

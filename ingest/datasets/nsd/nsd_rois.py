@@ -32,23 +32,23 @@ def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> li
         NotFoundError: A threshold is given and a localiser map is missing, or there is no `food`.
         BadInputError: Labels without a name, or no food region that makes sense.
     """
-    found: list[Region] = []
+    every: list[Region] = []
     selective: list[Region] = []
     for name in maps.label_files():
         parts = _labelled(maps, name, threshold)
-        found += parts
+        every += parts
         if name in LOCALISERS or name in _DRAWN:
-            found += _unions(parts, {region.roi for region in found})
+            every += _unions(parts, {region.roi for region in every})
         if parts and name not in {part.roi for part in parts}:
-            found.append(union(name, parts, f"every label of {name}"))
+            every.append(union(name, parts, f"every label of {name}"))
         if name in LOCALISERS:
             selective += parts
     if food is not None:
         selective.append(food_region(maps.cells, food))
-        found.append(selective[-1])
+        every.append(selective[-1])
     if selective:
-        found.append(union(SELECTIVE, selective, "union of " + ", ".join(dict.fromkeys(r.roi for r in selective))))
-    return found
+        every.append(union(SELECTIVE, selective, "union of " + ", ".join(dict.fromkeys(r.roi for r in selective))))
+    return every
 
 
 def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Region]:
@@ -62,7 +62,7 @@ def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Reg
     names = _names(maps.ctab(name), name, {int(v) for v in np.unique(values[values > 0])})
     # Atlases share names among themselves and with the subject's own regions: HCP_MMP1:V1, streams:early.
     prefix = "" if name in LOCALISERS or name in _DRAWN else f"{name}:"
-    found = []
+    labelled = []
     for number, roi in names.items():
         inside, described = values == number, f"label {number} of {name}"
         if t is not None:
@@ -71,8 +71,8 @@ def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Reg
         elif name in LOCALISERS:
             described += ", as drawn at localiser t > 0"
         source: Source = "localiser" if name in LOCALISERS else "drawn" if name in _DRAWN else "atlas"
-        found.append(Region(prefix + roi, source, described, inside, t))
-    return found
+        labelled.append(Region(prefix + roi, source, described, inside, t))
+    return labelled
 
 
 def _names(ctab: Path, name: str, used: set[int]) -> dict[int, str]:

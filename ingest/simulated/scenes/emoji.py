@@ -84,8 +84,8 @@ def _listed(names: Path) -> Iterator[tuple[list[int], str, str]]:
     for line in names.read_text(encoding="utf-8").splitlines():
         if line.startswith("# subgroup: "):
             subgroup = line.removeprefix("# subgroup: ").replace(" ", "")
-        elif found := _LINE.match(line):
-            yield [int(code, 16) for code in found[1].split()], found[2], subgroup
+        elif match := _LINE.match(line):
+            yield [int(code, 16) for code in match[1].split()], match[2], subgroup
 
 
 def _from_python() -> Iterator[tuple[list[int], str, str]]:

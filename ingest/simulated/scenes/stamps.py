@@ -30,5 +30,5 @@ def _description(path: Path, concept: str) -> str:
         return {"hand": "hand sign", "letter": "letter", "number": "number"}[concept]
     text = path.with_suffix(".txt")
     first = text.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip() if text.exists() else ""
-    found = _PLAIN.match(first)
-    return found[1].lower() if found else re.sub(r"[\d_]+", " ", path.stem).strip().lower()
+    match = _PLAIN.match(first)
+    return match[1].lower() if match else re.sub(r"[\d_]+", " ", path.stem).strip().lower()
