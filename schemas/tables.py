@@ -1,6 +1,7 @@
 """The atlas's tables: the statements that make them, and their rows as Arrow has them."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -13,6 +14,9 @@ FORMAT_VERSION = 2
 
 DDL = files(__package__).joinpath("tables.sql").read_text(encoding="utf-8")
 """The statements that make an empty atlas; each can be run again without harm."""
+
+TABLES = tuple(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", DDL))
+"""Names of the tables, in their order."""
 
 COMMENTS = files(__package__).joinpath("comments.sql").read_text(encoding="utf-8")
 """Further comments, on macros and on columns of views, for databases that are not a DuckLake; run after the DDL."""

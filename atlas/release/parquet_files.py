@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...schemas.tables import model_tables, table_schemas
+from ...schemas.tables import TABLES, model_tables, table_schemas
 from ..store.content import conform
 from ..store.store import Store
 
@@ -67,10 +67,7 @@ def write_tables(store: Store, models: Sequence[str], subjects: Sequence[str], f
         The number of rows of every table.
     """
     (folder / FOLDER).mkdir()
-    return {
-        name: _write(folder / parquet_name(name), name, _batches(store, name, models, subjects))
-        for name in table_schemas()
-    }
+    return {name: _write(folder / parquet_name(name), name, _batches(store, name, models, subjects)) for name in TABLES}
 
 
 def parquet_name(table: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...schemas.errors import BadInputError, NotFoundError
-from ...schemas.tables import FORMAT_VERSION, table_schemas
+from ...schemas.tables import FORMAT_VERSION, TABLES, table_schemas
 from .parquet_files import parquet_name
 
 SUMS = "SHA256SUMS"
@@ -66,7 +66,7 @@ def problems(folder: Path) -> list[str]:
         found += _format_problems(folder)
     elif DESCRIPTION not in sums:
         found.append(f"{DESCRIPTION} is not there, so this is not a release of an atlas.")
-    for name in table_schemas():
+    for name in TABLES:
         path = parquet_name(name)
         if path in sound:
             found += _table_problems(folder / path, name)

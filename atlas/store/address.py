@@ -13,7 +13,7 @@ import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
 from ...schemas.files import explained_os_errors, temporary_beside
-from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, table_schemas
+from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
 
 ALIAS = "atlas"
 """Name under which a served atlas or a DuckLake is attached."""
@@ -172,7 +172,7 @@ def require_format(execute: Execute, name: str) -> None:
     version = read_format(execute, name)
     if version < FORMAT_VERSION:
         raise StoreError(f"{name} has the older format {version}; run `voxel-atlas upgrade` first.")
-    if missing := sorted(table_schemas().keys() - _tables(execute)):
+    if missing := sorted(set(TABLES) - _tables(execute)):
         raise StoreError(f"{name} lacks the table {missing[0]}, so it was damaged; restore a copy of it.")
 
 

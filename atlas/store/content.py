@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...schemas.errors import BadInputError
-from ...schemas.tables import table_schemas
+from ...schemas.tables import TABLES, table_schemas
 
 
 def conform(name: str, table: pa.Table) -> pa.Table:
@@ -23,7 +23,7 @@ def conform(name: str, table: pa.Table) -> pa.Table:
     """
     schema = table_schemas().get(name)
     if schema is None:
-        raise BadInputError(f"The atlas has no table {name!r}; it has {', '.join(table_schemas())}.")
+        raise BadInputError(f"The atlas has no table {name!r}; it has {', '.join(TABLES)}.")
     missing, surplus = set(schema.names) - set(table.column_names), set(table.column_names) - set(schema.names)
     if missing or surplus or len(table.column_names) != len(schema):
         raise BadInputError(

@@ -11,7 +11,7 @@ import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError
 from ...schemas.files import sync_folder, temporary_beside
-from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, model_tables, table_schemas
+from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES, model_tables
 from .address import CONFIG, Address, explained, first_line, read_format
 from .store import Store
 
@@ -171,7 +171,7 @@ def _flush(path: Path) -> None:
 
 
 def _require_same_counts(connection: duckdb.DuckDBPyConnection, address: str) -> None:
-    for name in table_schemas():
+    for name in TABLES:
         counts = f"SELECT (SELECT count(*) FROM old.{name}), (SELECT count(*) FROM new.{name})"  # noqa: S608 - constants
         old, new = connection.execute(counts).fetchall()[0]
         if old != new:
@@ -186,8 +186,8 @@ def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
     )
     with duckdb.connect() as fresh:
         fresh.execute(DDL)
-        expected = fresh.execute(columns, [list(table_schemas())]).fetchall()
-    found = connection.execute(columns, [list(table_schemas())]).fetchall()
+        expected = fresh.execute(columns, [TABLES]).fetchall()
+    found = connection.execute(columns, [TABLES]).fetchall()
     if found != expected:
         wrong = next(iter(sorted(set(expected) ^ set(found))))
         raise duckdb.DataError(f"table {wrong[0]}, column {wrong[1]} is not as format {FORMAT_VERSION} has it")
