@@ -13,7 +13,6 @@ from ...atlas.store.address import Address
 from ...atlas.store.store import Store
 from ...schemas.config import Settings
 from . import logs
-from .allocator import keep_memory_flat
 from .app import create_app
 from .protocol import BoundedHttp
 
@@ -50,7 +49,6 @@ def serve(settings: Settings, port: int) -> None:
     Meanwhile other processes of this user read and write the same atlas through this one.
     """
     logs.configure(settings.log_level)
-    keep_memory_flat()
     sys.setswitchinterval(SWITCH_S)
     store = Store.open(
         settings.address,
