@@ -13,7 +13,7 @@ from . import figures
 from .analysis.refit import learning_curve, sampled, shuffled_control
 from .analysis.statistics import interval
 from .cortex import bare_map
-from .section import Section, Shown, about_simulated, grouped
+from .section import Section, about_simulated, grouped
 from .study import Study
 
 
@@ -27,7 +27,7 @@ def encoding(study: Study) -> Section:
     frames = {model.model_id: study.atlas.store.frame(sql, [model.model_id]) for model in study.models}
     quality = pl.concat(frames.values())
     section.tables["encoding"] = quality
-    section.shown.append(Shown("Scores on the test images, over fitted voxels.", _summary(quality)))
+    section.show("Scores on the test images, over fitted voxels.", _summary(quality))
     significant = pl.col("significant").fill_null(value=False)
     panels = {
         model_id: {
@@ -60,11 +60,11 @@ def controls(study: Study) -> Section:
         features = study.features(model)
         return shuffled_control(study.evidence(model), features, voxels)
 
-    found = section.gather(study.models, fitted_again)
-    if found.is_empty():
+    scores = section.gather(study.models, fitted_again)
+    if scores.is_empty():
         return section
-    section.tables["control_shuffled_responses"] = found
-    counted = found.group_by("model_id", "responses", maintain_order=True).agg(
+    section.tables["control_shuffled_responses"] = scores
+    counted = scores.group_by("model_id", "responses", maintain_order=True).agg(
         pl.len().alias("n"),
         pl.col("r").median().alias("median r"),
         pl.col("r2").median().alias("median R²"),
@@ -75,10 +75,10 @@ def controls(study: Study) -> Section:
         "A sample of voxels was fitted again, to the measured responses and to responses that were permuted over the "
         "images, each voxel's by a permutation of its own. Of the shuffled ones, at most 5 % may have p < 0.05."
     )
-    section.shown.append(Shown("Measured and shuffled responses, fitted and tested in the same way.", counted))
+    section.show("Measured and shuffled responses, fitted and tested in the same way.", counted)
     section.draw(
         "control_shuffled",
-        figures.histograms(grouped(found, "model_id", "responses", "r"), quantity="Pearson r on test images"),
+        figures.histograms(grouped(scores, "model_id", "responses", "r"), quantity="Pearson r on test images"),
         "Prediction of measured and of shuffled responses by the same network. n: voxels of the sample.",
     )
     return section
@@ -138,12 +138,12 @@ def _sample(study: Study, model: Model, *, significant: bool) -> NDArray[np.int3
 
 
 def _curves(section: Section, study: Study) -> None:
-    found = section.gather(study.models, lambda model: _curve(study, model))
-    if found.is_empty():
+    curves = section.gather(study.models, lambda model: _curve(study, model))
+    if curves.is_empty():
         return
-    section.tables["learning_curve"] = found
+    section.tables["learning_curve"] = curves
     rows = []
-    for (model_id, n_train), point in found.group_by("model_id", "n_train", maintain_order=True):
+    for (model_id, n_train), point in curves.group_by("model_id", "n_train", maintain_order=True):
         low, high = interval(point["r2"].to_numpy())
         mean = {"n": point.height, "mean_r2": point["r2"].mean(), "low": low, "high": high}
         rows.append({"model_id": model_id, "n_train": n_train, **mean})

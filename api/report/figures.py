@@ -211,10 +211,10 @@ def points(groups: Sequence[str], series: Mapping[str, Mapping[str, Floats]], *,
         for place, (name, values) in enumerate(series.items()):
             colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
             at = np.arange(len(groups)) - 0.4 + step * (place + 0.5)
-            found = [values.get(group, np.empty(0)) for group in groups]
-            means = [part.mean() if len(part) else np.nan for part in found]
+            of_groups = [values.get(group, np.empty(0)) for group in groups]
+            means = [part.mean() if len(part) else np.nan for part in of_groups]
             axis.bar(at, means, step * 0.85, color=colour, alpha=0.45, label=name)
-            for x, part in zip(at, found, strict=True):
+            for x, part in zip(at, of_groups, strict=True):
                 spread = np.linspace(-0.25, 0.25, len(part)) * step if len(part) > 1 else np.zeros(len(part))
                 axis.scatter(
                     x + spread, part, s=13, marker=marker, color=colour, edgecolors=INK, linewidths=0.4, zorder=3

@@ -11,7 +11,7 @@ from ...schemas.errors import NotFoundError
 from . import figures
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
 from .analysis.statistics import FEWEST_PAIRS, holm, paired_tests
-from .section import Section, Shown, grouped
+from .section import Section, grouped
 from .study import Study
 
 EVERYWHERE = "all"
@@ -75,9 +75,7 @@ def figure_2(study: Study) -> Section:
     over_voxels = pl.concat(tests).with_columns(_holm())
     section.tables["fig2_tests_over_voxels"] = over_voxels
     section.paragraphs.append(ABOUT_TESTS)
-    section.shown.append(
-        Shown("Fig. 2 tested over voxels: method a against b.", over_voxels.select(*by, *TEST_COLUMNS))
-    )
+    section.show("Fig. 2 tested over voxels: method a against b.", over_voxels.select(*by, *TEST_COLUMNS))
     _over_subjects(section, pl.concat(means), by[1:])
     return section
 
@@ -90,7 +88,7 @@ def _over_subjects(section: Section, means: pl.DataFrame, by: list[str]) -> None
     over_subjects = paired_tests(means, by, "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
     section.tables["fig2_subject_means"] = means
     section.tables["fig2_tests_over_subjects"] = over_subjects
-    section.shown.append(Shown("Fig. 2 tested over subjects' means.", over_subjects.select(*by, *TEST_COLUMNS)))
+    section.show("Fig. 2 tested over subjects' means.", over_subjects.select(*by, *TEST_COLUMNS))
 
 
 def _holm() -> pl.Expr:
@@ -161,7 +159,7 @@ def meanings(study: Study) -> Section:
         "distribution. Both depend on the temperature of the softmax, which is the same for all voxels of a model, and "
         "on the labels that were stored, whose probabilities are scaled to sum to 1."
     )
-    section.shown.append(Shown("Labels per voxel, by region. n: labelled voxels.", summary))
+    section.show("Labels per voxel, by region. n: labelled voxels.", summary)
     for column, quantity in (("needed", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
         section.draw(
             f"meanings_{column}",

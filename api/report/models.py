@@ -7,7 +7,7 @@ import shlex
 
 import polars as pl
 
-from .section import Section, Shown
+from .section import Section
 from .study import Study
 
 _PACKAGES = ("voxel-atlas", "numpy", "scipy", "torch", "polars", "duckdb", "umap-learn", "matplotlib", "pycortex")
@@ -46,10 +46,10 @@ def data_and_models(study: Study) -> Section:
     turned = models.drop("model_id").transpose(
         include_header=True, header_name="", column_names=models["model_id"].to_list()
     )
-    section.shown.append(Shown("Models of this report. Significant: false discovery rate at most 0.05.", turned))
+    section.show("Models of this report. Significant: false discovery rate at most 0.05.", turned)
     if dropped:
         section.tables["dropped"] = pl.DataFrame(dropped)
-        section.shown.append(Shown("Voxels that were not fitted, by reason.", section.tables["dropped"]))
+        section.show("Voxels that were not fitted, by reason.", section.tables["dropped"])
     else:
         section.paragraphs.append("No voxel was dropped.")
     if simulated := [model.subject_id for model in study.models if model.simulated]:
@@ -63,7 +63,7 @@ def data_and_models(study: Study) -> Section:
     if regions.is_empty():
         section.absent.append("The subjects have no regions of interest, so figures by region show all voxels as one.")
     else:
-        section.shown.append(Shown("Regions of interest and their voxels.", _by_subject(regions)))
+        section.show("Regions of interest and their voxels.", _by_subject(regions))
     return section
 
 
@@ -101,12 +101,10 @@ def provenance(study: Study, command: list[str]) -> Section:
     section.paragraphs.append("The command that makes this report again, on the same atlas:")
     section.paragraphs.append(f"$ {shlex.join(command)}")
     pivoted = section.tables["settings"].pivot("model_id", index="setting", values="value").sort("setting")
-    section.shown += [
-        Shown("Every setting of the models, and the hash of all of them.", pivoted),
-        Shown("Runs that filled the atlas.", runs.with_columns(pl.selectors.datetime().dt.strftime("%F %T"))),
-        Shown(
-            "Batches of the atlas by stage; the checksum is over the batches' own, in the order of their keys.", ledger
-        ),
-        Shown("Versions of the programs that wrote this report.", versions),
-    ]
+    section.show("Every setting of the models, and the hash of all of them.", pivoted)
+    section.show("Runs that filled the atlas.", runs.with_columns(pl.selectors.datetime().dt.strftime("%F %T")))
+    section.show(
+        "Batches of the atlas by stage; the checksum is over the batches' own, in the order of their keys.", ledger
+    )
+    section.show("Versions of the programs that wrote this report.", versions)
     return section

@@ -43,9 +43,9 @@ def write(out: Path, title: str, sections: Iterable[Section]) -> None:
     with _replaced(out) as folder:
         written = []
         for section in sections:
-            for picture in section.pictures:
-                _put(folder / "figures" / f"{picture.name}.png", picture.drawing.png)
-                _put(folder / "figures" / f"{picture.name}.svg", picture.drawing.svg)
+            for figure in section.page_figures:
+                _put(folder / "figures" / f"{figure.name}.png", figure.drawing.png)
+                _put(folder / "figures" / f"{figure.name}.svg", figure.drawing.svg)
             for name, frame in section.tables.items():
                 path = folder / "tables" / name
                 path.parent.mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PageFigure:
     """A figure of the page; `name` is also its files'."""
 
     name: str
@@ -27,7 +27,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageTable:
     """A table of the page."""
 
     caption: str
@@ -41,15 +41,19 @@ class Section:
     key: str
     title: str
     paragraphs: list[str] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
-    shown: list[Shown] = field(default_factory=list)
+    page_figures: list[PageFigure] = field(default_factory=list)
+    page_tables: list[PageTable] = field(default_factory=list)
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     """Name of the file → the rows behind figures and statements."""
     absent: list[str] = field(default_factory=list)
 
     def draw(self, name: str, figure: "Figure", caption: str) -> None:
         """Add a figure."""
-        self.pictures.append(Picture(name, caption, saved(figure)))
+        self.page_figures.append(PageFigure(name, caption, saved(figure)))
+
+    def show(self, caption: str, frame: pl.DataFrame) -> None:
+        """Add a table to the page."""
+        self.page_tables.append(PageTable(caption, frame))
 
     @contextmanager
     def may_lack(self) -> Iterator[None]:

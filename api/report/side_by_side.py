@@ -8,7 +8,7 @@ from . import figures
 from .analysis.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
 from .labels import ABOUT_TESTS
 from .page import write
-from .section import Section, Shown, grouped
+from .section import Section, grouped
 
 
 def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, command: str) -> None:
@@ -23,13 +23,13 @@ def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, 
         "tests": tests,
         "agreement": comparison.agreement,
     }
-    section.shown.append(Shown("Settings that differ.", comparison.settings))
-    section.shown.append(Shown("Differences a - b: over voxels within each subject, and over subjects.", tests))
+    section.show("Settings that differ.", comparison.settings)
+    section.show("Differences a - b: over voxels within each subject, and over subjects.", tests)
     if comparison.agreement.is_empty():
         section.absent.append("One side has no labels, so first labels are not compared.")
     else:
-        section.shown.append(
-            Shown("First labels: share that is the same, and mean cosine with its 95 % interval.", comparison.agreement)
+        section.show(
+            "First labels: share that is the same, and mean cosine with its 95 % interval.", comparison.agreement
         )
     if len(comparison.subjects) < FEWEST_SUBJECTS:
         n = len(comparison.subjects)

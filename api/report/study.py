@@ -101,8 +101,8 @@ class Study:
             config = IngestConfig.model_validate_json(model.config)
             return Evidence.of(model.model_id, config, open_dataset(config, self.settings.home))
 
-        found: Evidence = self._once("evidence", model, make)
-        return found
+        evidence: Evidence = self._once("evidence", model, make)
+        return evidence
 
     def features(self, model: Model) -> Floats:
         """Features of all images of a model's subject by its backbone, (n_images, dim).
@@ -116,8 +116,8 @@ class Study:
             backbone = self.atlas.text_towers.backbone(model.backbone)
             return evidence.features(backbone, self.settings.home, self.settings.batch_images)
 
-        found: Floats = self._once("features", model, make)
-        return found
+        features: Floats = self._once("features", model, make)
+        return features
 
     def _once(self, what: str, model: Model, make: Callable[[], Any]) -> Any:
         key = (what, model.model_id)
@@ -126,7 +126,7 @@ class Study:
                 self._kept[key] = make()
             except AtlasError as error:
                 self._kept[key] = error
-        found = self._kept[key]
-        if isinstance(found, AtlasError):
-            raise found
-        return found
+        kept = self._kept[key]
+        if isinstance(kept, AtlasError):
+            raise kept
+        return kept

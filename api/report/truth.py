@@ -13,7 +13,7 @@ from .analysis.measured_truth import localiser_truth, response_truth, shown_by
 from .analysis.recovery import concept_recovery, planted
 from .analysis.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
 from .labels import ABOUT_TESTS, TEST_COLUMNS
-from .section import Section, Shown, grouped
+from .section import Section, grouped
 from .study import Study
 
 WEIGHTS = "weights"
@@ -28,22 +28,20 @@ def figure_5(study: Study) -> Section:
     if maps.is_empty():
         return section
     section.tables["fig5_maps"] = maps
-    found, differences = correlated(maps)
-    section.tables["fig5_correlations"] = found
-    section.shown.append(
-        Shown(
-            "Fig. 5: Pearson correlation over voxels of each map with the ground truth, with its 95 % interval over "
-            "voxels (bootstrap; from 2,000 voxels on normal; neighbours are not independent, so that it is too "
-            "narrow).",
-            found.drop("subject_id"),
-        )
+    pearsons, differences = correlated(maps)
+    section.tables["fig5_correlations"] = pearsons
+    section.show(
+        "Fig. 5: Pearson correlation over voxels of each map with the ground truth, with its 95 % interval over "
+        "voxels (bootstrap; from 2,000 voxels on normal; neighbours are not independent, so that it is too "
+        "narrow).",
+        pearsons.drop("subject_id"),
     )
-    n_voxels = found.group_by("subject_id", maintain_order=True).agg(pl.col("n").max())["n"]
+    n_voxels = pearsons.group_by("subject_id", maintain_order=True).agg(pl.col("n").max())["n"]
     section.draw(
         "fig5",
         figures.points(
-            found["category"].unique(maintain_order=True).to_list(),
-            grouped(found, "method", "category", "pearson"),
+            pearsons["category"].unique(maintain_order=True).to_list(),
+            grouped(pearsons, "method", "category", "pearson"),
             quantity="Pearson r over voxels",
             one="category",
         ),
@@ -53,10 +51,8 @@ def figure_5(study: Study) -> Section:
     )
     if not differences.is_empty():
         section.tables["fig5_differences"] = differences
-        section.shown.append(
-            Shown("Differences of two methods' correlations, a - b, with intervals as above.", differences)
-        )
-        _over_subjects(section, found)
+        section.show("Differences of two methods' correlations, a - b, with intervals as above.", differences)
+        _over_subjects(section, pearsons)
     return section
 
 
@@ -75,23 +71,23 @@ def recovery(study: Study) -> Section:
         )
         return concept_recovery(maps, tuned)
 
-    found = section.gather(study.models, recovered)
-    if found.is_empty():
+    areas = section.gather(study.models, recovered)
+    if areas.is_empty():
         return section
-    section.tables["recovery"] = found
+    section.tables["recovery"] = areas
     section.paragraphs.append(
         "Area under the ROC curve: the chance that a voxel that was planted with the category scores above one that "
         "was not, by the category's map; 0.5 is chance. The control gives each voxel the planting of another."
     )
-    section.shown.append(Shown("Recovery of planted categories, over labelled voxels.", found))
+    section.show("Recovery of planted categories, over labelled voxels.", areas)
     # As in Fig. 5, so that a method has one colour in both.
-    in_order = found.sort(pl.col("method") != WEIGHTS, maintain_order=True)
+    in_order = areas.sort(pl.col("method") != WEIGHTS, maintain_order=True)
     series = grouped(in_order, "method", "category", "auc")
-    control = found.filter(pl.col("method") == found["method"][0]).with_columns(method=pl.lit("shuffled planting"))
+    control = areas.filter(pl.col("method") == areas["method"][0]).with_columns(method=pl.lit("shuffled planting"))
     series |= grouped(control, "method", "category", "auc_shuffled")
     section.draw(
         "recovery",
-        figures.points(found["category"].unique(maintain_order=True).to_list(), series, quantity="AUC", one="category"),
+        figures.points(areas["category"].unique(maintain_order=True).to_list(), series, quantity="AUC", one="category"),
         "Recovery of planted categories; a point is a model. n: see the table.",
     )
     return section
@@ -113,14 +109,14 @@ def correlated(maps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         whole = part.filter(pl.all_horizontal(pl.col("truth", *methods).is_finite()))
         named = {"model_id": model_id, "category": category, "n": whole.height}
         values, truth = whole.select(methods).to_numpy().astype(np.float64), whole["truth"].to_numpy()
-        found, (lows, highs), (lows_apart, highs_apart) = _with_intervals(values, truth)
+        r, (lows, highs), (lows_apart, highs_apart) = _with_intervals(values, truth)
         for place, method in enumerate(methods):
             low, high = lows[place], highs[place]
-            one = {"subject_id": subject_id, "method": method, "pearson": found[place], "low": low, "high": high}
+            one = {"subject_id": subject_id, "method": method, "pearson": r[place], "low": low, "high": high}
             rows.append({**named, **one})
         for a, b in combinations(range(len(methods)), 2):
             low, high = lows_apart[a, b], highs_apart[a, b]
-            pair = {"a": methods[a], "b": methods[b], "difference": found[a] - found[b], "low": low, "high": high}
+            pair = {"a": methods[a], "b": methods[b], "difference": r[a] - r[b], "low": low, "high": high}
             differences.append({**named, **pair})
     order = ["model_id", "subject_id", "category", "method", "n", "pearson", "low", "high"]
     return pl.DataFrame(rows).select(order), pl.DataFrame(differences)
@@ -184,10 +180,10 @@ def _maps(study: Study, model: Model, category: str) -> pl.DataFrame:
     return joined
 
 
-def _over_subjects(section: Section, found: pl.DataFrame) -> None:
-    methods = found["method"].unique(maintain_order=True).to_list()
+def _over_subjects(section: Section, pearsons: pl.DataFrame) -> None:
+    methods = pearsons["method"].unique(maintain_order=True).to_list()
     # Several models of a subject are one unit.
-    wide = found.pivot(
+    wide = pearsons.pivot(
         "method", index=["subject_id", "category"], values="pearson", aggregate_function="mean", maintain_order=True
     )
     n_subjects = wide["subject_id"].n_unique()
@@ -211,6 +207,4 @@ def _over_subjects(section: Section, found: pl.DataFrame) -> None:
     section.tables["fig5_subjects"] = units
     section.tables["fig5_tests_over_subjects"] = tests
     section.paragraphs.append(ABOUT_TESTS)
-    section.shown.append(
-        Shown("Fig. 5 tested over subjects: method a against b.", tests.select("a", "b", "category", *TEST_COLUMNS))
-    )
+    section.show("Fig. 5 tested over subjects: method a against b.", tests.select("a", "b", "category", *TEST_COLUMNS))

@@ -131,11 +131,11 @@ def _metrics(model: Model) -> Iterator[VoxelMap]:
 
 def _similarity(model: Model, concept: str) -> VoxelMap:
     # A network without a text tower knows words only by the labels of its voxels.
-    found = model.map(concept, by="weights" if model.has_text else "labels")
-    how = {"Concept": concept, "ComparedBy": found.by, "Readout": found.readout, "Method": found.method}
+    answer = model.map(concept, by="weights" if model.has_text else "labels")
+    how = {"Concept": concept, "ComparedBy": answer.by, "Readout": answer.readout, "Method": answer.method}
     sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value is not None}}
     name = f"desc-{entity(concept.strip())}_stat-similarity"
-    return _numbers(name, f"similarity to {concept.strip()}", found.frame.rename({"similarity": "value"}), sidecar)
+    return _numbers(name, f"similarity to {concept.strip()}", answer.frame.rename({"similarity": "value"}), sidecar)
 
 
 def _numbers(name: str, title: str, frame: pl.DataFrame, sidecar: Mapping[str, Any]) -> VoxelMap:
@@ -144,10 +144,10 @@ def _numbers(name: str, title: str, frame: pl.DataFrame, sidecar: Mapping[str, A
 
 
 def _first_labels(atlas: Atlas, model: Model) -> Iterator[VoxelMap]:
-    found = atlas.store.frame(
+    labels = atlas.store.frame(
         "SELECT method, voxel, label FROM top_label WHERE model_id = ? ORDER BY method, voxel", [model.model_id]
     )
-    for (method,), rows in found.group_by("method", maintain_order=True):
+    for (method,), rows in labels.group_by("method", maintain_order=True):
         words, indices = np.unique(rows["label"].to_numpy(), return_inverse=True)
         name = f"desc-{re.sub('[^A-Za-z0-9]', '', str(method))}toplabel"
         title, sidecar = f"first label by {method}", {**_about(model), "Method": method}

@@ -1,7 +1,7 @@
 """Import: a release's models into an atlas, exactly once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ class _Release:
     folder: Path
 
     @cached_property
-    def contents(self) -> dict[str, Any]:
+    def contents(self) -> Mapping[str, Any]:
         return description(self.folder)
 
     @property
@@ -75,9 +75,9 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
         BadInputError: the release is damaged, or of another format.
         LedgerConflictError: the atlas has one of its models, or something else by one of its names.
     """
-    if found := problems(folder):
-        more = f" (and {len(found) - 1} more; `voxel-atlas verify` lists them)" if len(found) > 1 else ""
-        raise BadInputError(f"{folder}: {found[0].rstrip('.')}{more}.")
+    if wrong := problems(folder):
+        more = f" (and {len(wrong) - 1} more; `voxel-atlas verify` lists them)" if len(wrong) > 1 else ""
+        raise BadInputError(f"{folder}: {wrong[0].rstrip('.')}{more}.")
     release = _Release(folder)
     done = store.committed(STAGE)
     new = [model for model in release.models if release.key(model) not in done]

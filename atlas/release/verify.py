@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,28 +56,28 @@ def problems(folder: Path) -> list[str]:
     """
     sums = read_sums(folder)
     present = set(_files(folder))
-    found = [f"{path} is missing; copy the release again." for path in sorted(sums.keys() - present)]
-    found += [f"{path} is not in {SUMS}; it does not belong to the release." for path in sorted(present - sums.keys())]
+    wrong = [f"{path} is missing; copy the release again." for path in sorted(sums.keys() - present)]
+    wrong += [f"{path} is not in {SUMS}; it does not belong to the release." for path in sorted(present - sums.keys())]
     changed = {path for path in sorted(sums.keys() & present) if _sha256(folder / path) != sums[path]}
-    found += [f"{path} has changed since it was written; copy the release again." for path in sorted(changed)]
+    wrong += [f"{path} has changed since it was written; copy the release again." for path in sorted(changed)]
     # What a damaged file says of itself means nothing.
     sound = (present & sums.keys()) - changed
     if DESCRIPTION in sound:
-        found += _format_problems(folder)
+        wrong += _format_problems(folder)
     elif DESCRIPTION not in sums:
-        found.append(f"{DESCRIPTION} is not there, so this is not a release of an atlas.")
+        wrong.append(f"{DESCRIPTION} is not there, so this is not a release of an atlas.")
     for name in TABLES:
         path = parquet_name(name)
         if path in sound:
-            found += _table_problems(folder / path, name)
+            wrong += _table_problems(folder / path, name)
         elif path not in sums:
-            found.append(f"{path} is not there, so the release lacks the table {name}.")
-    return found
+            wrong.append(f"{path} is not there, so the release lacks the table {name}.")
+    return wrong
 
 
-def description(folder: Path) -> dict[str, Any]:
+def description(folder: Path) -> Mapping[str, Any]:
     """What the release says of itself for programs: the part `VoxelAtlas` of its description."""
-    content: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["VoxelAtlas"]
+    content: Mapping[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["VoxelAtlas"]
     return content
 
 

@@ -222,8 +222,8 @@ def explained(name: str) -> Iterator[None]:
 
 def _explain(message: str, name: str) -> StoreError:
     if "Conflicting lock" in message or "Could not set lock" in message:
-        found = re.search(r"PID (\d+)", message)
-        holder = f"process {found[1]}" if found else "another process"
+        pid = re.search(r"PID (\d+)", message)
+        holder = f"process {pid[1]}" if pid else "another process"
         return StoreLockedError(
             f"{name} is open in {holder}; stop it, or use its server's address (quack:HOST:PORT) instead of the file."
         )

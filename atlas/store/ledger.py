@@ -20,13 +20,13 @@ def batches_of(store: Store, model_id: str, subject_id: str, *stages: str) -> Ba
         stages: only of these; of all where none is named.
     """
     # An import's key is what it brings and then a checksum, as `voxel/nsd/subj05/0123…`.
-    found = store.arrow(
+    entries = store.arrow(
         "SELECT stage, content_sha256 FROM ledger WHERE (batch_key IN ($model, $subject) "
         "OR starts_with(batch_key, $model || '/') OR stage = 'import' AND contains(batch_key, '/' || $subject || '/')) "
         "AND (len($stages::VARCHAR[]) = 0 OR list_contains($stages::VARCHAR[], stage))",
         {"model": model_id, "subject": subject_id, "stages": list(stages)},
     )
-    return frozenset(zip(found["stage"].to_pylist(), found["content_sha256"].to_pylist(), strict=True))
+    return frozenset(zip(entries["stage"].to_pylist(), entries["content_sha256"].to_pylist(), strict=True))
 
 
 def fitted_since(store: Store, model_id: str, known: NDArray[np.int64]) -> NDArray[np.int64]:

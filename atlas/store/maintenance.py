@@ -128,14 +128,14 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
     if not path.is_file():
         raise NotFoundError(f"There is no atlas at {path}.")
     with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
-        found = read_format(connection.execute, address)
-        if found == FORMAT_VERSION:
-            return found, found
-        if missing := [version for version in range(found, FORMAT_VERSION) if version not in steps]:
-            raise StoreError(f"{address} has format {found}, and nothing upgrades format {missing[0]}; ingest it anew.")
+        old = read_format(connection.execute, address)
+        if old == FORMAT_VERSION:
+            return old, old
+        if missing := [version for version in range(old, FORMAT_VERSION) if version not in steps]:
+            raise StoreError(f"{address} has format {old}, and nothing upgrades format {missing[0]}; ingest it anew.")
         connection.begin()
         try:
-            for version in range(found, FORMAT_VERSION):
+            for version in range(old, FORMAT_VERSION):
                 steps[version](connection)
             connection.execute(DDL)
             connection.execute(COMMENTS)
@@ -143,15 +143,15 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
             connection.execute("UPDATE atlas_format SET version = ?", [FORMAT_VERSION])
             # What was derived from the atlas before is out of date: its generation must grow.
             now = datetime.now(UTC)
-            entry = [f"{now:%Y%m%dT%H%M%S}", "upgrade", f"{found}-{FORMAT_VERSION}", "", 0, now]
+            entry = [f"{now:%Y%m%dT%H%M%S}", "upgrade", f"{old}-{FORMAT_VERSION}", "", 0, now]
             connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", entry)
             connection.commit()
         except duckdb.Error as error:
             connection.rollback()
             raise StoreError(
-                f"{address} cannot be upgraded from format {found} and is as it was: {first_line(error)}."
+                f"{address} cannot be upgraded from format {old} and is as it was: {first_line(error)}."
             ) from error
-    return found, FORMAT_VERSION
+    return old, FORMAT_VERSION
 
 
 def _file(address: str, what: str) -> Path:
@@ -187,7 +187,7 @@ def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
     with duckdb.connect() as fresh:
         fresh.execute(DDL)
         expected = fresh.execute(columns, [TABLES]).fetchall()
-    found = connection.execute(columns, [TABLES]).fetchall()
-    if found != expected:
-        wrong = next(iter(sorted(set(expected) ^ set(found))))
+    present = connection.execute(columns, [TABLES]).fetchall()
+    if present != expected:
+        wrong = next(iter(sorted(set(expected) ^ set(present))))
         raise duckdb.DataError(f"table {wrong[0]}, column {wrong[1]} is not as format {FORMAT_VERSION} has it")

@@ -159,12 +159,10 @@ def _is_drop(error: duckdb.Error) -> bool:
 
 
 def _path(transaction: Transaction) -> str:
-    found = transaction.execute(
-        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
-    ).fetchone()
-    if not found or not found[0]:
+    row = transaction.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()").fetchone()
+    if not row or not row[0]:
         raise StoreError("The server serves no file; give the address of a served atlas.")
-    return str(found[0])
+    return str(row[0])
 
 
 def _arguments(parameters: Sequence[object] | Mapping[str, object]) -> str:

@@ -28,11 +28,11 @@ def writing(path: Path) -> Iterator[None]:
             f"Another process has been writing one batch to {path} for {_WAIT_S:.0f} s; stop it, then start again."
         ) from None
     try:
-        found = mark.exists()  # of a dead writer: the server clears it, not the next writer
+        marked = mark.exists()  # of a dead writer: the server clears it, not the next writer
         mark.touch()
         yield
     finally:
-        if not found:
+        if not marked:
             mark.unlink(missing_ok=True)
         lock.release()
 

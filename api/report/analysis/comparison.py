@@ -49,18 +49,18 @@ def find_sides(atlas: Atlas, text: str) -> dict[str, Side]:
     methods = {model.model_id: model.methods() for model in models}
     every = sorted({method for known in methods.values() for method in known})
     name, _, method = ("", "", text) if text in every else text.partition(":")
-    found: dict[str, Side] = {}
+    sides: dict[str, Side] = {}
     for model in models:  # the newest first
         known = methods[model.model_id]
         if _fits(model, name) and (not method or method in known):
             first = method or next((m for m in model.settings.get("methods", ()) if m in known), None)
-            found.setdefault(model.subject_id, Side(model, first))
-    if not found:
+            sides.setdefault(model.subject_id, Side(model, first))
+    if not sides:
         ids = ", ".join(model.model_id for model in models) or "none"
         raise NotFoundError(
             f"Nothing is named {text!r}; there are models {ids} and methods {', '.join(every) or 'none'}."
         )
-    return found
+    return sides
 
 
 def _fits(model: Model, name: str) -> bool:
@@ -174,8 +174,8 @@ def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, Any
         return None
     names, vectors = embedded_labels(atlas, a.model.label_backbone)
     rows = pl.DataFrame({"label": names, "row": np.arange(len(names))})
-    found = both.join(rows, on="label").join(rows.rename({"label": "label_b", "row": "row_b"}), on="label_b")
-    similarity = np.einsum("nd,nd->n", vectors[found["row"].to_numpy()], vectors[found["row_b"].to_numpy()])
+    embedded = both.join(rows, on="label").join(rows.rename({"label": "label_b", "row": "row_b"}), on="label_b")
+    similarity = np.einsum("nd,nd->n", vectors[embedded["row"].to_numpy()], vectors[embedded["row_b"].to_numpy()])
     low, high = interval(similarity)
     same = (both["label"] == both["label_b"]).sum() / both.height
     mean = float(similarity.mean()) if len(similarity) else float("nan")

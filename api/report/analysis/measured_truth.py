@@ -139,12 +139,12 @@ def shown_by(dataset: object, labels: Path | None, stimuli: pl.DataFrame) -> pl.
         keys = [dataset.coco_names().select("stimulus_id", pl.col("image").alias("key"))]
     keyed = pl.concat(keys)
     stems = rows.with_columns(pl.col("image").str.split("/").list.last().str.split(".").list.first().alias("stem"))
-    found = pl.concat(
+    matched = pl.concat(
         [stems.select("category", pl.col(key).alias("key")).join(keyed, on="key") for key in ("image", "stem")]
     )
-    if found.is_empty():
+    if matched.is_empty():
         raise NotFoundError(f"{labels.name} names no image of this subject; name them by stimulus_id or by file name.")
-    return found.select("stimulus_id", "category").unique().sort("stimulus_id", "category")
+    return matched.select("stimulus_id", "category").unique().sort("stimulus_id", "category")
 
 
 def _from_csv(path: Path) -> pl.DataFrame:

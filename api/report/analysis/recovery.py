@@ -15,10 +15,10 @@ def planted(atlas: Atlas, subject_id: str) -> pl.DataFrame:
         NotFoundError: nothing was planted, since the subject is not simulated.
     """
     sql = "SELECT DISTINCT voxel, category FROM planting WHERE subject_id = ? AND category <> 'contrast' ORDER BY ALL"
-    found = atlas.store.frame(sql, [subject_id])
-    if found.is_empty():
+    tuned = atlas.store.frame(sql, [subject_id])
+    if tuned.is_empty():
         raise NotFoundError(f"{subject_id} is not simulated, so nothing was planted that could be found again.")
-    return found
+    return tuned
 
 
 def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> pl.DataFrame:

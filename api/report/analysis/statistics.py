@@ -166,9 +166,9 @@ def correlations(values: Floats, truth: Floats) -> NDArray[np.float64]:
     centred = values - values.mean(axis=0)
     aim = truth - truth.mean()
     lengths = np.sqrt(np.einsum("ij,ij->j", centred, centred) * (aim @ aim))
-    found = np.full(values.shape[1], np.nan)
-    np.divide(aim @ centred, lengths, out=found, where=lengths > 0)
-    return found
+    r = np.full(values.shape[1], np.nan)
+    np.divide(aim @ centred, lengths, out=r, where=lengths > 0)
+    return r
 
 
 def correlation_intervals(values: Floats, truth: Floats, *, seed: int = 0) -> tuple[Floats, Floats]:
@@ -190,19 +190,19 @@ def correlation_intervals(values: Floats, truth: Floats, *, seed: int = 0) -> tu
         drawn = resampled_correlations(values, truth, seed=seed)
         apart = drawn[:, :, None] - drawn[:, None, :]
         return np.quantile(drawn, [0.025, 0.975], axis=0), np.quantile(apart, [0.025, 0.975], axis=0)
-    found = correlations(values, truth)
+    estimates = correlations(values, truth)
     aim = _standardised(truth)
     influence = np.empty(values.shape, np.float64)
-    for column, r in enumerate(found):
+    for column, r in enumerate(estimates):
         own = _standardised(values[:, column])
         influence[:, column] = own * aim - r / 2 * (own**2 + aim**2)
     covariance = influence.T @ influence / len(values) ** 2
     variance = np.diagonal(covariance)
-    apart = found[:, None] - found
+    apart = estimates[:, None] - estimates
     reach = stats.norm.ppf(0.975) * np.sqrt(variance)
     # Rounding can leave less than nothing of what two equal columns differ by.
     reach_apart = stats.norm.ppf(0.975) * np.sqrt((variance[:, None] + variance - 2 * covariance).clip(0))
-    return np.stack([found - reach, found + reach]), np.stack([apart - reach_apart, apart + reach_apart])
+    return np.stack([estimates - reach, estimates + reach]), np.stack([apart - reach_apart, apart + reach_apart])
 
 
 def _standardised(values: Floats) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.report.analysis.comparison import Comparison, Side
 from voxel_atlas.api.report.analysis.statistics import interval
 from voxel_atlas.api.report.page import cell, write
-from voxel_atlas.api.report.section import Section, Shown
+from voxel_atlas.api.report.section import Section
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError
@@ -306,7 +306,8 @@ def test_a_folder_that_is_no_report_is_not_replaced(tmp_path):
 
 
 def test_a_report_is_replaced_by_the_next_one_and_words_are_never_markup(tmp_path):
-    hostile = Section("x", "<b>X</b>", ["<script>alert(1)</script>"], shown=[Shown("c", pl.DataFrame({"a<": ["<i>"]}))])
+    hostile = Section("x", "<b>X</b>", ["<script>alert(1)</script>"])
+    hostile.show("c", pl.DataFrame({"a<": ["<i>"]}))
     write(tmp_path / "out", "first", [Section("old", "Old", tables={"old": pl.DataFrame({"a": [1]})})])
     write(tmp_path / "out", "<second>", [hostile])
     html = (tmp_path / "out" / "index.html").read_text()
