@@ -24,10 +24,13 @@ from sklearn.datasets import load_sample_images
 
 import figures
 from voxel_atlas.api.cli import demo
-from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones import default_readout, load
 from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.backbones.interface import Backbone
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.baseline import Vocabulary
+from voxel_atlas.atlas.search.evidence import FeatureSpectrum
+from voxel_atlas.atlas.search.readouts import EXPONENTS
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.split import split_by
@@ -167,7 +170,7 @@ class Found:
     def concept_auc(
         self, lite: Backbone, weights: NDArray[np.float32], features: NDArray[np.float32], *, significant: bool = True
     ) -> dict[str, float]:
-        """Mean AUC over its queries of each category, with the readout that `similarVoxels` uses for lite.
+        """Mean AUC over its queries of each category, with the readout and the baseline that `similarVoxels` uses.
 
         Args:
             lite: The backbone.
@@ -176,15 +179,18 @@ class Found:
             significant: Over significant voxels, those that `similarVoxels` answers with; otherwise over all.
         """
         chosen = self.significant if significant else np.ones_like(self.significant)
-        patterns = weights[chosen] @ np.cov(features[self.train], rowvar=False)
-        patterns /= np.linalg.norm(patterns, axis=1, keepdims=True).clip(1e-12)
+        spectrum = FeatureSpectrum.of(np.cov(features[self.train], rowvar=False), len(self.train))
+        readouts = weights[chosen] @ spectrum.power(EXPONENTS[default_readout(lite.name)])
+        readouts /= np.linalg.norm(readouts, axis=1, keepdims=True).clip(1e-12)
+        vocabulary = Vocabulary.of(lite)
+        concepts = {category: vocabulary.centred(lite.text(queries)) for category, queries in QUERIES.items()}
 
         def has(category: str) -> NDArray[np.bool_]:
             return np.array([category in self.planted[int(voxel)] for voxel in self.voxels[chosen]])
 
         return {
-            category: float(np.mean([auc(patterns @ lite.text([query])[0], has(category)) for query in queries]))
-            for category, queries in QUERIES.items()
+            category: float(np.mean([auc(readouts @ query, has(category)) for query in vectors]))
+            for category, vectors in concepts.items()
         }
 
     def hits(self, wordnet: WordNet, first: int, *, moved: bool) -> float:

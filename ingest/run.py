@@ -22,13 +22,13 @@ from .dissection.interface import Captioner, Generator
 from .encoding.memory import bytes_to_fit, require_memory
 from .plan import Plan, plan
 from .progress import Progress, Silent
+from .run_record import only_one, recorded
 from .stages.append_subject import append_subject
 from .stages.context import Context
 from .stages.encode import encode
 from .stages.fit import append_learning_curve, fit
 from .stages.inherit import inherit_fit, inherit_top_images
 from .stages.label import label_voxels, require_sense, scorers_of
-from .stages.run_record import only_one, recorded
 from .stages.voxel_batches import voxels_to_fit, voxels_to_label
 from .workers import InProcess, WorkerPool
 

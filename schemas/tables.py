@@ -9,7 +9,7 @@ from importlib.resources import files
 import duckdb
 import pyarrow as pa
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Format of the tables that this version reads and writes."""
 
 DDL = files(__package__).joinpath("tables.sql").read_text(encoding="utf-8")
@@ -26,6 +26,8 @@ SHARED = {
     "caption": ("stimulus_id", "box", "captioner"),
     "label": ("label_id",),
     "label_embedding": ("label_id", "backbone"),
+    "baseline": ("backbone",),
+    "vocabulary": ("backbone", "word"),
     "synthetic_image": ("label_id", "generator", "ordinal"),
 }
 """Tables that models share → the columns that name a row. A row by a name that is there already is not added again."""

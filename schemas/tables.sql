@@ -88,7 +88,7 @@ COMMENT ON COLUMN split.part IS 'train or test.';
 
 CREATE TABLE IF NOT EXISTS encoding (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, weights FLOAT[] NOT NULL, bias FLOAT NOT NULL, alpha DOUBLE NOT NULL,
-  r2 FLOAT NOT NULL, r FLOAT NOT NULL, p FLOAT NOT NULL);
+  r2 FLOAT NOT NULL, r FLOAT NOT NULL, p FLOAT NOT NULL, residual_variance FLOAT);
 COMMENT ON TABLE encoding IS 'A fitted voxel: its weights and how well it predicts the test images.';
 COMMENT ON COLUMN encoding.model_id IS 'The model.';
 COMMENT ON COLUMN encoding.voxel IS 'The voxel.';
@@ -98,6 +98,39 @@ COMMENT ON COLUMN encoding.alpha IS 'Ridge penalty chosen for this voxel.';
 COMMENT ON COLUMN encoding.r2 IS 'Coefficient of determination on the test images, at most 1; below 0 is worse than the mean.';
 COMMENT ON COLUMN encoding.r IS 'Pearson correlation of predicted and measured test responses, -1 to 1.';
 COMMENT ON COLUMN encoding.p IS 'Share of bootstrap resamples of the test images in which r2 is below 0, or, where the model''s setting significance is correlation, one-sided p of r; 0 to 1.';
+COMMENT ON COLUMN encoding.residual_variance IS 'Variance of the noise in the training responses, RSS/(n - 1 - degrees of freedom), which z and q of concepts take; NULL for backbones without a text tower, for fits through every response, and for models of before format 3.';
+
+CREATE TABLE IF NOT EXISTS baseline (
+  backbone VARCHAR NOT NULL, vocabulary_sha256 VARCHAR NOT NULL, n_words INTEGER NOT NULL, vector FLOAT[] NOT NULL);
+COMMENT ON TABLE baseline IS 'What a concept is a contrast to: the mean of the unit text vectors of a fixed list of nouns, per text tower.';
+COMMENT ON COLUMN baseline.backbone IS 'The text tower.';
+COMMENT ON COLUMN baseline.vocabulary_sha256 IS 'SHA-256 of the list of nouns and of their vectors.';
+COMMENT ON COLUMN baseline.n_words IS 'Nouns in the list.';
+COMMENT ON COLUMN baseline.vector IS 'Their mean unit vector; it is taken off every concept.';
+
+CREATE TABLE IF NOT EXISTS vocabulary (backbone VARCHAR NOT NULL, word VARCHAR NOT NULL, vector FLOAT[] NOT NULL);
+COMMENT ON TABLE vocabulary IS 'The list of nouns that concepts are held against.';
+COMMENT ON COLUMN vocabulary.backbone IS 'The text tower.';
+COMMENT ON COLUMN vocabulary.word IS 'The noun.';
+COMMENT ON COLUMN vocabulary.vector IS 'Its unit vector, not centred.';
+
+CREATE TABLE IF NOT EXISTS readout_norm (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, readout VARCHAR NOT NULL, norm DOUBLE NOT NULL, q95 FLOAT NOT NULL);
+COMMENT ON TABLE readout_norm IS 'Lengths of the vectors that concepts are compared with, C^k . weights, with C the covariance of the training features.';
+COMMENT ON COLUMN readout_norm.model_id IS 'The model.';
+COMMENT ON COLUMN readout_norm.voxel IS 'The voxel.';
+COMMENT ON COLUMN readout_norm.readout IS 'weights (k = 0), half (k = 1/2) or pattern (k = 1).';
+COMMENT ON COLUMN readout_norm.norm IS 'Length of the vector.';
+COMMENT ON COLUMN readout_norm.q95 IS 'The .95 quantile of the vocabulary''s similarities to this voxel; a concept above it is specific.';
+
+CREATE TABLE IF NOT EXISTS concept_query (
+  model_id VARCHAR NOT NULL, readout VARCHAR NOT NULL, word VARCHAR NOT NULL, vector FLOAT[] NOT NULL, length DOUBLE NOT NULL);
+COMMENT ON TABLE concept_query IS 'Words ready to be compared in SQL: similarity = list_inner_product(weights, vector) / norm.';
+COMMENT ON COLUMN concept_query.model_id IS 'The model.';
+COMMENT ON COLUMN concept_query.readout IS 'weights, half or pattern.';
+COMMENT ON COLUMN concept_query.word IS 'A label of the model, or a noun of the vocabulary.';
+COMMENT ON COLUMN concept_query.vector IS 'C^k . q, with q the direction of the word''s unit vector less the baseline.';
+COMMENT ON COLUMN concept_query.length IS 'Length of that difference; sums and differences of words weigh similarities by it.';
 
 CREATE TABLE IF NOT EXISTS dropped (model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, reason VARCHAR NOT NULL);
 COMMENT ON TABLE dropped IS 'Voxels that were not fitted.';
@@ -220,23 +253,26 @@ CREATE OR REPLACE MACRO roi_labels(wanted) AS TABLE
        JOIN voxel_roi vr ON vr.subject_id = m.subject_id AND vr.voxel = t.voxel
   WHERE vr.roi = wanted GROUP BY ALL ORDER BY n_voxels DESC, label;
 
--- The cosine of a word's vector with every fitted voxel's weights, for words that are labels: their vectors are in the
--- atlas. Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` is the parameter.
-CREATE OR REPLACE MACRO concept_map(concept, model := '') AS TABLE
+-- The similarity of a word to every fitted voxel, as every other door gives it, for labels and words of the vocabulary.
+-- Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` and `readout` are the parameters.
+CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS TABLE
   WITH wanted AS (SELECT CASE
-    WHEN NOT EXISTS (FROM "model" m JOIN label_embedding l USING (backbone) WHERE starts_with(m.model_id, model)) THEN
-      error('No model "' || model || '" has a text tower and labels; FROM model lists the models.')::BIGINT
-    ELSE coalesce((SELECT any_value(label_id) FROM label WHERE lemma = lower(trim(concept))),
-      error('"' || concept || '" is not a label; SQL compares the words that FROM label lists, `voxel-atlas query` any.')
-      ::BIGINT) END AS label_id)
-  SELECT e.model_id, m.subject_id, e.voxel, list_cosine_similarity(e.weights, l.vector) AS similarity
-  FROM wanted JOIN label_embedding l USING (label_id) JOIN "model" m USING (backbone) JOIN encoding e USING (model_id)
-  WHERE starts_with(m.model_id, model);
+    WHEN NOT EXISTS (FROM concept_query c WHERE starts_with(c.model_id, model)) THEN
+      error('No model "' || model || '" has a text tower and words to compare; FROM model lists the models.')::VARCHAR
+    WHEN NOT EXISTS (FROM concept_query c WHERE c.readout = readout) THEN
+      error('A voxel is read out by weights, half or pattern, not by "' || readout || '".')::VARCHAR
+    WHEN NOT EXISTS (FROM concept_query c WHERE c.word = lower(trim(concept))) THEN
+      error('"' || concept || '" is no label and not in the vocabulary; SQL compares the words of concept_query, `voxel-atlas query` any.')::VARCHAR
+    ELSE lower(trim(concept)) END AS word)
+  SELECT e.model_id, m.subject_id, e.voxel, list_inner_product(e.weights::DOUBLE[], c.vector::DOUBLE[]) / n.norm AS similarity, c.length
+  FROM wanted JOIN concept_query c USING (word) JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
+       JOIN readout_norm n USING (model_id, voxel, readout)
+  WHERE starts_with(m.model_id, model) AND c.readout = readout;
 
-CREATE OR REPLACE MACRO voxels_like(concept, model := '') AS TABLE
+CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half') AS TABLE
   SELECT c.*, e.r2, e.r, s.q,
     coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
               WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
-  FROM concept_map(concept, model := model) c JOIN encoding e USING (model_id, voxel)
+  FROM concept_map(concept, model := model, readout := readout) c JOIN encoding e USING (model_id, voxel)
        JOIN significance s USING (model_id, voxel)
   WHERE s.q <= 0.05 ORDER BY c.similarity DESC, c.model_id, c.voxel;

@@ -7,7 +7,19 @@ from cyclopts import App, Parameter
 
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, say
-from .options import AtlasOption, By, ByOption, FileOption, ModelOption, Switch, between, open_atlas, settings_of
+from .options import (
+    AtlasOption,
+    BaselineOption,
+    By,
+    ByOption,
+    FileOption,
+    ModelOption,
+    ReadoutOption,
+    Switch,
+    between,
+    open_atlas,
+    settings_of,
+)
 
 surfaces = App(name="surface", help="Bring cortical surfaces of your own into the pycortex store.")
 
@@ -25,6 +37,8 @@ def flatmap(
     transform: str | None = None,
     model: ModelOption = None,
     by: ByOption = By.WEIGHTS,
+    readout: ReadoutOption = None,
+    baseline: BaselineOption = "vocabulary",
     view: list[str] | None = None,
     kind: str = "inflated",
     width: Annotated[int, between(64, 8192)] = 1024,
@@ -41,7 +55,7 @@ def flatmap(
     Args:
         concept: Text, for example "cake" or "cake - kitchen".
         out: File to write: .png, .svg or .pdf.
-        metric: Instead of a concept: r2, r, q, noise_ceiling or r2_of_ceiling.
+        metric: Instead of a concept: r2, r, q, noise_ceiling or r2_of_ceiling. With a concept: z.
         label: Instead of a concept: the probability of this label.
         label_colours: Instead of a concept: first labels, coloured by meaning.
         own: Instead of a concept: your NIfTI or CIFTI file, or left and right GIFTI or MGH.
@@ -63,7 +77,8 @@ def flatmap(
     from ..maps.top_labels import colour_map
     from ..maps.value_maps import MapRequest, value_map
 
-    if sum(map(bool, (concept, metric, label, label_colours, own))) != 1:
+    of_concept = concept and metric == "z"
+    if sum(map(bool, (concept, None if of_concept else metric, label, label_colours, own))) != 1:
         raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
     views = None if not view else () if view == ["all"] else tuple(view)
     options = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
@@ -83,7 +98,20 @@ def flatmap(
                 say(f"trustworthiness of the colours: {coloured.colours.trustworthiness:.3f}")
                 drawn = coloured.picture(cortex)
             else:
-                request = MapRequest(concept, metric, label, model, by, None, colormap, lo, hi, significant, opacity)
+                request = MapRequest(
+                    concept=concept,
+                    metric=metric,
+                    label=label,
+                    model=model,
+                    by=by,
+                    readout=readout,
+                    baseline=baseline,
+                    colormap=colormap,
+                    lo=lo,
+                    hi=hi,
+                    significant=significant,
+                    alpha=opacity,
+                )
                 drawn = value_map(opened, request).picture(cortex)
             file = render(drawn, cortex.surface, options, cortex)
     output.write(out, file, width=width)

@@ -87,6 +87,14 @@ RoiOption = Annotated[
     list[str] | None, Parameter(help="Only voxels of this ROI; can be given again.", completer=_listed("rois", "roi"))
 ]
 ByOption = Annotated[By, Parameter(help="Compare with the voxels' weights or with their labels.")]
+ReadoutOption = Annotated[
+    Literal["weights", "half", "pattern"] | None,
+    Parameter(help="Which vector of a voxel: ridge weights (paper), half or pattern; none: the backbone's own."),
+]
+BaselineOption = Annotated[
+    Literal["vocabulary", "none"],
+    Parameter(help="What a concept is a contrast to: the mean of many nouns, or nothing (paper)."),
+]
 WeightsOption = Annotated[Path | None, Parameter(help="File of the backbone's weights; none: the library's own cache.")]
 WorkersOption = Annotated[
     str,

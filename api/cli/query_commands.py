@@ -8,11 +8,13 @@ from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, screen
 from .options import (
     AtlasOption,
+    BaselineOption,
     By,
     ByOption,
     FileOption,
     ModelArgument,
     ModelOption,
+    ReadoutOption,
     RoiOption,
     WeightsOption,
     between,
@@ -31,9 +33,14 @@ def query(
     model: ModelOption = None,
     roi: RoiOption = None,
     by: ByOption = By.WEIGHTS,
+    readout: ReadoutOption = None,
+    baseline: BaselineOption = "vocabulary",
     first: Annotated[int, between(1, 100_000)] = 20,
     significant: bool = True,
     min_r2: float | None = None,
+    min_z: float | None = None,
+    max_q: float | None = None,
+    specific: bool = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -44,17 +51,33 @@ def query(
         first: How many voxels, 1 to 100,000.
         significant: Only voxels whose encoding model is significant.
         min_r2: Only voxels that are predicted at least so well.
+        min_z: Only voxels whose similarity is at least so many standard errors from no association.
+        max_q: Only voxels with at most this false discovery rate of the association, 0 to 1.
+        specific: Only voxels to which the concept is specific: max-q 0.05, and more similar than 95 % of many nouns.
     """
     import polars as pl
 
     with open_atlas(atlas) as opened:
         owner = opened.model(model)
-        hits = owner.similar(concept, rois=tuple(roi or ()), by=by, first=first, significant=significant, min_r2=min_r2)
+        hits = owner.similar(
+            concept,
+            rois=tuple(roi or ()),
+            by=by,
+            readout=readout,
+            baseline=baseline,
+            first=first,
+            significant=significant,
+            min_r2=min_r2,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+        )
         labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
     frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
-    output.show(frame.select("subject_id", "voxel", "rois", "similarity", "r2", "labels"))
-    screen.print(f"{hits.model_id} · by {hits.by}, {hits.readout}{_SIMULATED if frame['simulated'].any() else ''}")
+    output.show(frame.select("subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"))
+    how = f"{hits.readout}, baseline {hits.baseline}" if hits.by == "weights" else str(hits.method)
+    screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
 
 
 def predict(

@@ -15,7 +15,7 @@ from ..maps.value_maps import MapRequest, value_map
 from .cursors import Cursor, page_size, question
 from .request_context import Info
 from .types.comparisons import CompareResult, PredictResult, compare, predict
-from .types.enums import By, Method, Metric, PictureFormat, Readout
+from .types.enums import Baseline, By, Method, Metric, PictureFormat, Readout
 from .types.fields import field
 from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
@@ -144,23 +144,34 @@ class Query:
         readout: Annotated[
             Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
         ] = None,
+        baseline: Annotated[
+            Baseline, strawberry.argument(description="What the concept is a contrast to.")
+        ] = Baseline.VOCABULARY,
+        min_z: Annotated[
+            float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
+        ] = None,
+        max_q: Annotated[
+            float | None,
+            strawberry.argument(description="Only voxels with at most this false discovery rate of the association."),
+        ] = None,
+        specific: Annotated[
+            bool, strawberry.argument(description="Only voxels to which the concept is specific.")
+        ] = False,
         first: First = 20,
         after: After = None,
     ) -> VoxelConnection:
         """The main question."""
-        asked = question(
-            concept, image, voxel, model, models, rois, significant, min_r2, by.value, readout and readout.value
-        )
+        limits = {"significant": significant, "min_r2": min_r2, "min_z": min_z, "max_q": max_q, "specific": specific}
+        how = {"by": by.value, "readout": readout.value if readout else None, "baseline": baseline.value}
+        asked = question(concept, image, voxel, model, models, rois, *limits.values(), *how.values())
         cursor = Cursor.decode(after, asked) if after else None
         wanted: dict[str, Any] = {
             "concept": concept,
             "image": decode_image(image) if image else None,
             "voxel": voxel,
             "rois": rois or (),
-            "significant": significant,
-            "min_r2": min_r2,
-            "by": by.value,
-            "readout": readout.value if readout else None,
+            **limits,
+            **how,
             "first": page_size(first) + 1,
         }
         atlas = info.context.atlas
@@ -191,6 +202,7 @@ class Query:
             simulated=any(owner.simulated for owner in owners),
             by=By(hits.by),
             readout=Readout(hits.readout) if hits.readout else None,
+            baseline=Baseline(hits.baseline) if hits.baseline else None,
             method=hits.method,
             generation=hits.generation,
         )
@@ -268,7 +280,7 @@ class Query:
         """A label by its text."""
         return one_label(info, text, model)
 
-    @field("A picture of the cortex; give exactly one of concept, metric and label.")
+    @field("A picture of the cortex; give exactly one of concept, metric and label, or metric Z and a concept.")
     def flatmap(
         self,
         info: Info,
@@ -280,6 +292,9 @@ class Query:
         readout: Annotated[
             Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
         ] = None,
+        baseline: Annotated[
+            Baseline, strawberry.argument(description="What the concept is a contrast to.")
+        ] = Baseline.VOCABULARY,
         colormap: Annotated[
             str | None, strawberry.argument(description="matplotlib's name; chosen for the quantity by default.")
         ] = None,
@@ -313,6 +328,7 @@ class Query:
             model=model,
             by=by.value,
             readout=readout.value if readout else None,
+            baseline=baseline.value,
             colormap=colormap,
             lo=lo,
             hi=hi,

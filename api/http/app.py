@@ -150,6 +150,7 @@ class Doors:
             "title": mapped.title,
             "unit": mapped.unit,
             "readout": mapped.readout,
+            "baseline": mapped.request.baseline if mapped.readout else None,
             "generation": mapped.generation,
             "colormap": mapped.scale.colormap,
             "lo": mapped.scale.vmin,

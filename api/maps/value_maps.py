@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.concepts import parse_concept
 from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError
 from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
@@ -21,7 +22,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class MapRequest:
-    """What is to be shown; exactly one of concept, metric and label is given."""
+    """What is to be shown: exactly one of concept, metric and label; or a concept's z, with both."""
 
     concept: str | None = None
     metric: str | None = None
@@ -29,6 +30,7 @@ class MapRequest:
     model: str | None = None
     by: str = "weights"
     readout: str | None = None
+    baseline: str = "vocabulary"
     colormap: str | None = None
     lo: float | None = None
     hi: float | None = None
@@ -40,7 +42,7 @@ class MapRequest:
     def __post_init__(self) -> None:
         """Checks that it is clear what is asked for."""
         given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
-        if len(given) != 1:
+        if (self.metric == "z" and given != ["concept", "metric"]) or (self.metric != "z" and len(given) != 1):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
 
 
@@ -98,10 +100,17 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     generation = atlas.generation()
     readout = method = None
     if request.concept:
-        hits = model.map(request.concept, by=request.by, readout=request.readout)
-        frame, column, quantity = hits.frame, "similarity", "contrast" if " - " in request.concept else "similarity"
-        title, unit, readout = request.concept.strip(), "cosine similarity", hits.readout
-        method = hits.method
+        hits = model.map(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
+        frame, title, readout, method = hits.frame, request.concept.strip(), hits.readout, hits.method
+        column, unit = "similarity", "cosine similarity"
+        quantity = "contrast" if len(parse_concept(request.concept)) > 1 else "similarity"
+        if request.metric:
+            column, quantity, unit = "z", "contrast", "z of the similarity"
+            if frame["z"].null_count() == len(frame):
+                raise BadInputError(
+                    f"{model.model_id} has no z by {hits.by}: it takes the residual variance of each voxel, which an "
+                    "ingest by this version stores."
+                )
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"

@@ -3,7 +3,7 @@
 import { find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask } from "./server.js";
-import { asked, metricOf } from "./shown.js";
+import { asked, metricOf, readoutOf } from "./shown.js";
 
 /**
  * @typedef {object} Sources
@@ -62,12 +62,13 @@ function pictureQuery({ state, shown, focus }, format) {
     `format: ${format}`,
   ];
   if (metric === "labels") return { text: `${head}{ labelColours(${shared.join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`, given };
-  const { by, readout } = asked(state);
+  const { by, readout, baseline } = asked(state);
   const scale = shown()?.scale;
   const parts = [
     metric ? `metric: ${metric.toUpperCase()}` : `concept: ${quoted(state.concept)}`,
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
+    ...(baseline ? [`baseline: ${baseline.toUpperCase()}`] : []),
     ...(state.significant ? ["significant: true"] : []),
     ...(state.opacity ? ["opacity: R2"] : []),
     ...(scale ? [`range: [${scale.lo}, ${scale.hi}]`] : []),
@@ -128,13 +129,14 @@ function sql(state) {
   const model = literal(state.model);
   if (metric === "labels") return `SELECT voxel, label, probability FROM top_label WHERE model_id = ${model} ORDER BY voxel;\n`;
   if (metric) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
-  const note = "-- Cosine with the ridge weights. The page uses the model's own readout, unless `weights` is chosen there.\n-- SQL knows the words that are labels: FROM label lists them.\n";
+  const note = "-- SQL knows labels and the nouns of the vocabulary, always against its mean: FROM concept_query lists them.\n";
+  const readout = literal(readoutOf(state) || "half");
   const words = state.concept.split(/\s([+-])\s/).map((word) => word.trim());
-  if (words.length === 1) return `${note}FROM voxels_like(${literal(words[0])}, model := ${model});\n`;
-  const map = (/** @type {string} */ word) => `concept_map(${literal(word)}, model := ${model})`;
-  // The cosine with a difference of unit vectors is the difference of the cosines, but for one factor for all voxels.
+  if (words.length === 1) return `${note}FROM voxels_like(${literal(words[0])}, model := ${model}, readout := ${readout});\n`;
+  const map = (/** @type {string} */ word) => `concept_map(${literal(word)}, model := ${model}, readout := ${readout})`;
+  // The cosine with a difference of words is that of the cosines, weighed by lengths, but for one factor for all voxels.
   const terms = words.filter((_, at) => at % 2 === 0);
-  const sum = terms.map((_, at) => `${at ? `${words[2 * at - 1]} ` : ""}t${at}.similarity`).join(" ");
+  const sum = terms.map((_, at) => `${at ? `${words[2 * at - 1]} ` : ""}t${at}.length * t${at}.similarity`).join(" ");
   const joins = terms.map((word, at) => `${at ? "  JOIN " : ""}${map(word)} t${at}${at ? " USING (model_id, voxel)" : ""}`).join("\n");
   return `${note}SELECT voxel, ${sum} AS contrast\nFROM ${joins}\nORDER BY contrast DESC;\n`;
 }

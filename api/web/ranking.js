@@ -2,11 +2,12 @@
 // @ts-check
 import { figure, find, make, say } from "./dom.js";
 import { ask } from "./server.js";
+import { readoutOf } from "./shown.js";
 
-export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, first: 20) {
-    totalCount by readout simulated
-    edges { node { voxel similarity rois r2 labels(first: 3) { text probability } } }
+export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!) {
+  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, first: 20) {
+    totalCount by readout baseline simulated
+    edges { node { voxel similarity specific rois r2 labels(first: 3) { text probability } } }
   }
 }`;
 
@@ -20,7 +21,8 @@ export function variables(state) {
     model: state.model || null,
     rois: state.rois.length ? state.rois : null,
     by: state.compare === "labels" ? "LABELS" : "WEIGHTS",
-    readout: state.compare === "weights" || state.compare === "pattern" ? state.compare.toUpperCase() : null,
+    readout: readoutOf(state).toUpperCase() || null,
+    baseline: state.compare === "paper" ? "NONE" : "VOCABULARY",
   };
 }
 

@@ -138,13 +138,23 @@ export function asked(state) {
   return {
     ...(metric ? { metric } : { concept: state.concept }),
     ...(!metric && state.compare === "labels" && { by: "labels" }),
-    ...(!metric && ["weights", "pattern"].includes(state.compare) && { readout: state.compare }),
+    ...(!metric && readoutOf(state) && { readout: readoutOf(state) }),
+    ...(!metric && state.compare === "paper" && { baseline: "none" }),
     ...(state.model && { model: state.model }),
     ...(state.lo !== null && { lo: String(state.lo) }),
     ...(state.hi !== null && { hi: String(state.hi) }),
     ...(state.significant && { significant: "1" }),
     ...(state.opacity && { alpha: "r2" }),
   };
+}
+
+/**
+ * The readout that was chosen; empty for the model's own.
+ * @param {import("./state.js").State} state
+ */
+export function readoutOf(state) {
+  if (state.compare === "paper") return "weights";
+  return ["weights", "half", "pattern"].includes(state.compare) ? state.compare : "";
 }
 
 /**

@@ -6,7 +6,7 @@
  * @property {string} concept
  * @property {string} metric a quantity, or "labels", shown instead of the concept's similarity
  * @property {string} model
- * @property {string} compare what a concept is compared with: weights, pattern or labels; empty for the model's own way
+ * @property {string} compare what a concept is compared with: weights, half, pattern, paper or labels; empty for the model's own way
  * @property {number | null} lo value of the first colour
  * @property {number | null} hi value of the last colour
  * @property {boolean} significant whether only significant voxels are painted
@@ -21,7 +21,7 @@
  */
 
 const METRICS = ["r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "labels"];
-const COMPARED = ["weights", "pattern", "labels"];
+const COMPARED = ["half", "pattern", "weights", "paper", "labels"];
 const MOST_DISCS = 300;
 
 /** @returns {State} */

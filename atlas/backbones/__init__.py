@@ -18,11 +18,11 @@ def backbone_class(name: str) -> BackboneClass:
 
 
 def default_readout(name: str) -> Readout:
-    """What a model's voxels are compared by unless one says otherwise; weights for a backbone that is not known here.
+    """What a model's voxels are compared by unless one says otherwise; half for a backbone that is not known here.
 
     A model that came with a release may have a backbone of a package that is not installed.
     """
-    return backbone_class(name).default_readout if name in BACKBONES else "weights"
+    return backbone_class(name).default_readout if name in BACKBONES else "half"
 
 
 @reloadable

@@ -18,7 +18,7 @@ class Checkpoint:
     tag: str
     """The library's name of the weights."""
     dim: int
-    default_readout: Readout = "weights"
+    default_readout: Readout = "half"
 
     def load(self, name: str, *, weights: Path | None, device: str, home: Path) -> Backbone:  # noqa: ARG002
         """See `BackboneClass`; nothing is kept in `home`, since these weights live in their libraries' caches."""

@@ -12,8 +12,9 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels of the original image, right and bottom excluded."""
-Readout = Literal["weights", "pattern"]
-"""Which vector of a voxel concepts are compared with: its weights, or feature covariance times weights."""
+Readout = Literal["weights", "half", "pattern"]
+"""Which vector of a voxel concepts are compared with: Cᵏ times its ridge weights, with C the covariance of the features
+and k = 0, ½ or 1. Weights are the paper's, patterns those of Haufe et al. (2014)."""
 
 
 class Backbone(Protocol):
@@ -61,7 +62,7 @@ class BackboneClass(Protocol):
     dim: int
     """Number of features."""
     default_readout: Readout
-    """What voxels are compared by unless one says otherwise: pattern where the fit of weights is ill conditioned."""
+    """What voxels are compared by unless one says otherwise."""
 
     def load(self, name: str, *, weights: Path | None, device: str, home: Path) -> Backbone:
         """Make the network; see `atlas.backbones.load`."""

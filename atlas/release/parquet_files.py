@@ -21,12 +21,14 @@ _MODELS = "WHERE list_contains($models::VARCHAR[], model_id)"
 _LABELS = f"WHERE label_id IN (SELECT label_id FROM label_score {_MODELS})"  # noqa: S608 - constants
 _SEEN = f"SELECT stimulus_id FROM split {_MODELS} UNION ALL SELECT stimulus_id FROM top_image {_MODELS}"  # noqa: S608
 _REGIONS = f"SELECT stimulus_id, box FROM top_image {_MODELS}"  # noqa: S608
+_BACKBONES = f"SELECT backbone FROM model {_MODELS}"  # noqa: S608
 _LABEL_BACKBONES = f"SELECT label_backbone FROM model {_MODELS}"  # noqa: S608
 
 _OF_SUBJECTS = "stage IN ('subject', 'planting') AND list_contains($subjects::VARCHAR[], batch_key)"
 _OF_RUNS = f"stage = 'run' AND run_id IN (SELECT run_id FROM run {_MODELS})"  # noqa: S608
 _OF_MODELS = (
-    "stage IN ('model', 'fit', 'significance', 'learning_curve', 'describe', 'score') AND EXISTS (SELECT 1 "
+    "stage IN ('model', 'fit', 'significance', 'queries', 'readouts', 'learning_curve', 'describe', 'score') AND "
+    "EXISTS (SELECT 1 "
     "FROM (SELECT unnest($models::VARCHAR[]) AS id) WHERE batch_key = id OR starts_with(batch_key, id || '/'))"
 )
 
@@ -35,6 +37,8 @@ _ROWS = {
     "stimulus": f"WHERE stimulus_id IN ({_SEEN})",
     "caption": f"WHERE (stimulus_id, box) IN ({_REGIONS})",
     "label": _LABELS,
+    "baseline": f"WHERE backbone IN ({_BACKBONES})",
+    "vocabulary": f"WHERE backbone IN ({_BACKBONES})",
     "label_embedding": f"{_LABELS} AND backbone IN ({_LABEL_BACKBONES})",
     "synthetic_image": _LABELS,
     # Who has these rows knows the batches they came in: an ingest of an imported model finds it complete.
@@ -47,6 +51,7 @@ _ORDER = {"run": "recorded_at, run_id, state", "ledger": "stage, batch_key"}
 
 _BY_VOXEL = {
     "encoding": "",
+    "readout_norm": ", readout",
     "learning_curve": ", n_blocks",
     "top_image": ", rank",
     "label_score": ", method, rank, label_id",

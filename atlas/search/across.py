@@ -31,7 +31,8 @@ def similar_voxels(
         models: they must be comparable; one that is given twice counts once.
         first: how many voxels, over all models.
         after: the last voxel of the page before.
-        **question: concept, image, rois, significant, min_r2, by and readout, as `Model.similar` takes them.
+        **question: concept, image, rois, significant, min_r2, by, readout, baseline, min_z, max_q and specific, as
+            `Model.similar` takes them.
 
     Returns:
         The voxels by descending similarity, equal ones by model and number. `model_id` names the models, between
@@ -62,6 +63,7 @@ def similar_voxels(
         model_id=", ".join(names),
         by=pages[0].by,
         readout=pages[0].readout,
+        baseline=pages[0].baseline,
         method=pages[0].method,
         generation=min(page.generation for page in pages),
         total=sum(page.total for page in pages),

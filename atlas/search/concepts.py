@@ -1,10 +1,14 @@
-"""Concepts: words, and sums and differences of words, as unit vectors of a text tower's space."""
+"""Concepts: words, and sums and differences of words, as unit vectors of a text tower's space (METHOD §6.1).
+
+Text vectors share a large mean, so that a cosine with them ranks voxels by something that is the same for every word. A
+concept is therefore a contrast: the sum of its terms' unit vectors less as many times the mean of a vocabulary.
+"""
 
 import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,9 +16,12 @@ from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..backbones.interface import Backbone, Floats, Image
 from ..store.store import Store
+from .baseline import Vocabulary
 from .tables.model_row import ModelRow
 
 MAX_LETTERS = 200
+Baseline = Literal["vocabulary", "none"]
+"""What a concept is a contrast to."""
 
 
 class Term(NamedTuple):
@@ -25,7 +32,7 @@ class Term(NamedTuple):
 
 
 def parse_concept(concept: str) -> list[Term]:
-    """The terms of a concept: "cake - kitchen + dog" is cake, less kitchen, and dog. Signs stand between spaces.
+    """The terms of a concept: "cake - kitchen + dog" is cake, less kitchen, and dog. A sign stands after a space.
 
     Raises:
         BadInputError: it is empty, longer than 200 characters, or a sign has no word on one of its sides.
@@ -38,13 +45,13 @@ def parse_concept(concept: str) -> list[Term]:
     terms: list[Term] = []
     sign, phrase = 1, list[str]()
     for word in [*words, "+"]:
-        if word not in ("+", "-"):
+        if word[0] not in "+-":
             phrase.append(word)
             continue
-        if not phrase:
-            raise BadInputError(f"{concept!r}: a + or - needs a word on both of its sides.")
+        if not phrase or phrase[-1][-1] in "+-":
+            raise BadInputError(f"{concept!r}: a + or - needs a word on both of its sides, and a space before it.")
         terms.append(Term(sign, " ".join(phrase)))
-        sign, phrase = (1 if word == "+" else -1), []
+        sign, phrase = (1 if word[0] == "+" else -1), [word[1:]] if word[1:] else []
     return terms
 
 
@@ -56,6 +63,7 @@ class TextTowers:
         self._loaded: dict[str, Backbone] = {}
         self._lock = threading.Lock()
         self._word = functools.lru_cache(maxsize=8192)(self._embed)
+        self._vocabularies: dict[str, Vocabulary] = {}
 
     def backbone(self, name: str) -> Backbone:
         """The backbone of that name.
@@ -69,17 +77,35 @@ class TextTowers:
                 self._loaded[name] = self._loader(name, home=self._home)
             return self._loaded[name]
 
-    def concept(self, backbone: str, concept: str) -> Floats:
+    def vocabulary(self, backbone: str) -> Vocabulary:
+        """The nouns that concepts are held against: those in the atlas, or else the fixed list.
+
+        Raises:
+            BadInputError: the atlas's list has been changed.
+        """
+        # Not under the lock of the backbones: words whose vectors are stored need not wait for one that loads.
+        known = self._vocabularies.get(backbone) or Vocabulary.stored(self._store, backbone)
+        return self._vocabularies.setdefault(backbone, known or Vocabulary.of(self.backbone(backbone)))
+
+    def concept(self, backbone: str, concept: str, baseline: Baseline = "vocabulary") -> Floats:
         """Unit vector of a concept in the space of a backbone's text tower, (dim,).
+
+        Args:
+            backbone: its name.
+            concept: see `parse_concept`.
+            baseline: vocabulary takes its mean off every term; none is the paper's way.
 
         Raises:
             BadInputError: the concept makes no sense, or the backbone has no text tower.
         """
-        total: Floats = np.sum([sign * self._word(backbone, text) for sign, text in parse_concept(concept)], axis=0)
+        terms = parse_concept(concept)
+        total = np.sum([sign * self._word(backbone, text).astype(np.float64) for sign, text in terms], axis=0)
+        if baseline == "vocabulary" and (balance := sum(sign for sign, _ in terms)):
+            total -= balance * self.vocabulary(backbone).baseline
         length = float(np.linalg.norm(total))
         if length < 1e-3:
             raise BadInputError(f"{concept!r} adds up to nothing; take away something else than what was added.")
-        return total / np.float32(length)
+        return np.asarray(total / length, np.float32)
 
     def centred(self, model: ModelRow, image: Image) -> Floats:
         """Features of an image by a model's backbone, less the mean of its training images', (dim,).

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ...schemas.errors import BadInputError, NotFoundError
 from ..backbones import default_readout
 from ..backbones.interface import Floats, Image, Readout
-from .concepts import TextTowers
-from .similarity import By, Candidates, ConceptMap, Query, VoxelHits
+from .concepts import Baseline, TextTowers
+from .readouts import EXPONENTS
+from .similarity import Compared, ConceptMap, Query, VoxelHits
 from .tables.label_table import LabelHits, LabelTable, compared_labels
 from .tables.model_row import ModelRow
 from .tables.model_tables import ModelTables
@@ -54,6 +55,10 @@ class Model(ModelRow):
         min_r2: float | None = None,
         by: str = "weights",
         readout: str | None = None,
+        baseline: str = "vocabulary",
+        min_z: float | None = None,
+        max_q: float | None = None,
+        specific: bool = False,
         first: int = 20,
         after: tuple[float, int] | None = None,
     ) -> VoxelHits:
@@ -64,11 +69,15 @@ class Model(ModelRow):
             image: RGB, (height, width, 3).
             voxel: a voxel of the same model.
             rois: only voxels in at least one of these regions.
-            significant: only voxels with q at most 0.05.
+            significant: only voxels whose encoding model is significant, with q at most 0.05.
             min_r2: only voxels with at least this R² on the test images.
             by: weights (cosine with the voxel's readout vector) or labels (mean cosine with its labels, weighted by
                 their probabilities).
-            readout: weights or pattern; None for the backbone's own.
+            readout: weights (the paper's), half or pattern; None for the backbone's own.
+            baseline: vocabulary makes a concept a contrast to the mean of many nouns; none is the paper's way.
+            min_z: only voxels at least so many standard errors from no association.
+            max_q: only voxels with at most this false discovery rate of the association.
+            specific: only voxels to which the concept is specific, see `Evidence`.
             first: how many voxels.
             after: (similarity, voxel) of the last voxel of the page before.
 
@@ -80,26 +89,37 @@ class Model(ModelRow):
             BadInputError: a question that makes no sense for this model.
             NotFoundError: no such region or voxel.
         """
-        query = self._query(concept, image, voxel, by, readout)
+        query = self._query(Compared(concept, image, voxel), by, readout, baseline)
         table = self.tables.voxels()
         rows, mask = table.among(query.candidates.voxels, rois, significant=significant, min_r2=min_r2)
+        evidence = query.evidence()
+        if min_z is not None or max_q is not None or specific:
+            mask = mask & evidence.passes(min_z, max_q, specific=specific)
         scores, best = query.nearest(mask, _limited(first), after)
         frame = table.describe(rows[best])
-        frame.insert_column(frame.columns.index("voxel") + 1, pl.Series("similarity", scores, pl.Float32))
-        total = int(np.count_nonzero(mask))
-        return VoxelHits(frame, self.model_id, query.by, query.readout, query.method, query.generation, total)
+        place = frame.columns.index("voxel") + 1
+        columns = evidence.columns(best) | {"percentile": query.percentiles(best, scores)}
+        for name, column in reversed(({"similarity": pl.Series(scores, dtype=pl.Float32)} | columns).items()):
+            frame.insert_column(place, column.alias(name))
+        return VoxelHits(frame, self.model_id, total=int(np.count_nonzero(mask)), **query.told)
 
     def map(
-        self, concept: str, *, by: str = "weights", readout: str | None = None, method: str | None = None
+        self,
+        concept: str,
+        *,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+        method: str | None = None,
     ) -> ConceptMap:
-        """The similarity of every voxel to a concept: voxel, similarity; arguments as in `similar`.
+        """The similarity of every voxel to a concept: voxel, similarity, z, concept_q, specific; as in `similar`.
 
         `method` says whose labels are compared, where it is by labels; None for the model's first method.
         """
-        query = self._query(concept, None, None, by, readout, method)
-        voxels = query.candidates.voxels.astype(np.int32)
-        frame = pl.DataFrame({"voxel": voxels, "similarity": query.scores()}).sort("voxel")
-        return ConceptMap(frame, self.model_id, query.by, query.readout, query.method, query.generation)
+        query = self._query(Compared(concept), by, readout, baseline, method)
+        columns = {"voxel": query.candidates.voxels.astype(np.int32), "similarity": query.scores}
+        frame = pl.DataFrame({**columns, **query.evidence().columns()}).sort("voxel")
+        return ConceptMap(frame, self.model_id, **query.told)
 
     def neighbours(self, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
         """The voxels whose vectors point the same way as each of some voxels', which are searched together.
@@ -128,7 +148,7 @@ class Model(ModelRow):
         """What concepts are compared with: voxels (n,) and their unit vectors (n, dim), which are not to be changed.
 
         Args:
-            readout: weights or pattern; None for the backbone's own.
+            readout: weights, half or pattern; None for the backbone's own.
         """
         index = self.tables.indexed(self.readout(readout))[0].index
         return index.keys, index.vectors
@@ -330,10 +350,10 @@ class Model(ModelRow):
             BadInputError: there is no such readout, or the model has not what it is worked out from.
         """
         chosen = readout or (default_readout(self.backbone) if self.has_text else "weights")
-        if chosen not in ("weights", "pattern"):
-            raise BadInputError(f"A voxel is read out by weights or by its pattern, not by {chosen!r}.")
-        if chosen == "pattern" and not self.has_text:
-            raise BadInputError(f"{self.model_id} has no feature covariance, so it has no patterns; use weights.")
+        if chosen not in EXPONENTS:
+            raise BadInputError(f"A voxel is read out by {', '.join(EXPONENTS)}, not by {chosen!r}.")
+        if chosen != "weights" and not self.has_text:
+            raise BadInputError(f"{self.model_id} has no feature covariance, so it has only weights; use those.")
         return cast("Readout", chosen)
 
     def label_table(self, method: str | None = None) -> LabelTable:
@@ -342,41 +362,18 @@ class Model(ModelRow):
 
     def _query(
         self,
-        concept: str | None,
-        image: Image | None,
-        voxel: int | None,
+        compared: Compared,
         by: str,
         readout: str | None,
+        baseline: str,
         method: str | None = None,
     ) -> Query:
-        if sum(part is not None for part in (concept, image, voxel)) != 1:
-            raise BadInputError("Give exactly one of concept, image and voxel to say what voxels are compared with.")
-        generation = self.tables.derived.generation()
-        candidates: Candidates
-        if by == "labels":
-            method, chosen, space = self.method(method), None, self.label_backbone
-            candidates, generation = self.tables.mixture(method, generation)
-        elif by != "weights":
+        if by not in ("weights", "labels"):
             raise BadInputError(f"Voxels are compared by weights or by labels, not by {by!r}.")
-        elif concept is not None and not self.has_text:
-            raise BadInputError(
-                f"{self.model_id} uses {self.backbone}, which has no text tower; compare a concept by labels instead."
-            )
-        else:
-            method, chosen, space = None, self.readout(readout), self.backbone
-            candidates, generation = self.tables.indexed(chosen, generation)
-        if concept is not None:
-            vector: Floats | None = self.text_towers.concept(space, concept)
-        elif image is not None:
-            if space != self.backbone:
-                raise BadInputError(f"{self.model_id} labels voxels by {space}; compare an image by weights instead.")
-            centred = self.text_towers.centred(self, image)
-            vector = centred / np.float32(np.linalg.norm(centred) or 1)
-        else:
-            vector = candidates.vector(cast("int", voxel))
-        if vector is None:
-            raise NotFoundError(f"{self.model_id} has no voxel {voxel} to compare with.")
-        return Query(cast("By", by), chosen, method, vector, candidates, generation)
+        if baseline not in ("vocabulary", "none"):
+            raise BadInputError(f"A concept is held against the vocabulary or none, not against {baseline!r}.")
+        chosen, scorer = (self.readout(readout), None) if by == "weights" else (None, self.method(method))
+        return Query.of(self, self.tables, self.text_towers, compared, chosen, scorer, cast("Baseline", baseline))
 
     def _no_label(self, lemma: str) -> NotFoundError:
         near = self.tables.store.arrow(

@@ -1,11 +1,13 @@
 """The vector of each voxel that concepts are compared with, indexed for searching.
 
-`weights` are the ridge weights themselves, as in the paper. `pattern` is the covariance of the features with the
-predicted response (Haufe et al. 2014, NeuroImage 87, eq. 6): what the voxel answers to rather than how it is read out.
+`weights` are the ridge weights w themselves, as in the paper. `pattern`, C·w with C the covariance of the features, is
+their covariance with the predicted response (Haufe et al. 2014, NeuroImage 87, eq. 6): what the voxel answers to rather
+than how it is read out. `half`, C^½·w, lies between them and finds more than either (docs/method.md).
 """
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from ...schemas.errors import StoreError
 from ..backbones.interface import Readout
 from ..store.ledger import Batches, batches_of, fitted_since
 from ..store.store import Store
+from .evidence import FeatureSpectrum
 from .index import Floats, VectorIndex, unit
 from .tables.model_row import ModelRow
 
+EXPONENTS: Mapping[Readout, float] = {"weights": 0.0, "half": 0.5, "pattern": 1.0}
+"""Readout → the power of the covariance."""
 _BLOCK = 16_384
 _log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ class IndexedVoxels:
         Args:
             store: the atlas.
             model: whose vectors.
-            readout: weights or pattern.
+            readout: weights, half or pattern.
             folder: where the index is kept between runs.
             old: what was loaded before.
         """
@@ -110,12 +115,18 @@ def _unit_vectors(store: Store, model: ModelRow, readout: Readout, voxels: NDArr
         vectors = vectors[order[wanted]]
     if len(vectors) != len(voxels):
         raise StoreError(f"{model.model_id} was removed while it was read; ask again.")
-    if readout == "pattern":
-        sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-        covariance = store.vectors(sql, [model.model_id], dim * dim)[0].reshape(dim, dim)
+    if readout != "weights":
+        turn = model_spectrum(store, model).power(EXPONENTS[readout])
         for start in range(0, len(vectors), _BLOCK):
-            vectors[start : start + _BLOCK] = vectors[start : start + _BLOCK] @ covariance
+            vectors[start : start + _BLOCK] = vectors[start : start + _BLOCK].astype(np.float64) @ turn
     return unit(vectors)
+
+
+def model_spectrum(store: Store, model: ModelRow) -> FeatureSpectrum:
+    """Eigenvectors and eigenvalues of the covariance of a model's training features; it has a text tower."""
+    sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
+    covariance = store.vectors(sql, [model.model_id], model.dim**2)[0].reshape(model.dim, model.dim)
+    return FeatureSpectrum.of(covariance, model.n_train)
 
 
 def _fingerprint(voxels: NDArray[np.int64], batches: Batches) -> str:

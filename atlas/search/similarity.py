@@ -1,15 +1,23 @@
 """What a question compares voxels with, and the voxels that are nearest to it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, NamedTuple, TypedDict, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..backbones.interface import Floats, Readout
+from ...schemas.errors import BadInputError, NotFoundError
+from ..backbones.interface import Floats, Image, Readout
+from .baseline import Vocabulary
+from .concepts import Baseline, TextTowers, parse_concept
+from .evidence import Evidence
 from .readouts import IndexedVoxels
 from .tables.label_table import LabelMixture
+from .tables.model_row import ModelRow
+from .tables.model_tables import ModelTables
+from .tables.readout_table import ReadoutTable
 
 By = Literal["weights", "labels"]
 Candidates = IndexedVoxels | LabelMixture
@@ -25,38 +33,146 @@ class Similarities:
     by: By
     readout: Readout | None
     """Which vector of a voxel was compared; None by labels."""
+    baseline: Baseline | None
+    """What the concept is a contrast to; None for a picture or a voxel."""
     method: str | None
     """Which labels were compared; None by weights."""
     generation: int
 
 
 class ConceptMap(Similarities):
-    """Every voxel of a model, by voxel: voxel, similarity."""
+    """Every voxel of a model, by voxel: voxel, similarity, z, concept_q, specific."""
 
 
 @dataclass(frozen=True, eq=False)
 class VoxelHits(Similarities):
-    """Voxels, best first: similarity, and what `Model.voxels` gives, as voxel, rois, r2 and q."""
+    """Voxels, best first: similarity, z, concept_q, specific, percentile, and what `Model.voxels` gives."""
 
     total: int
     """Voxels that pass the filters, on all pages."""
+
+
+class Compared(NamedTuple):
+    """What voxels are compared with: one of these."""
+
+    concept: str | None = None
+    image: Image | None = None
+    voxel: int | None = None
+
+
+class Told(TypedDict):
+    """What an answer says of how it was made."""
+
+    by: By
+    readout: Readout | None
+    baseline: Baseline | None
+    method: str | None
+    generation: int
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
     """A question that was understood: what is compared, with what."""
 
-    by: By
-    readout: Readout | None
-    method: str | None
+    told: Told
     vector: Floats
     """(dim,), unit."""
     candidates: Candidates
-    generation: int
+    readouts: ReadoutTable | None
+    """What evidence comes from; None where there is none, by labels and for a voxel."""
+    vocabulary: Vocabulary | None
+    """Nouns that the concept can be held against; None for sums and differences, pictures and uncentred concepts."""
 
+    @classmethod
+    def of(
+        cls,
+        model: ModelRow,
+        tables: ModelTables,
+        towers: TextTowers,
+        compared: Compared,
+        readout: Readout | None,
+        method: str | None,
+        baseline: Baseline,
+    ) -> "Query":
+        """Understand a question to a model.
+
+        Args:
+            model: which.
+            tables: its tables.
+            towers: what words and pictures are embedded by.
+            compared: what voxels are compared with.
+            readout: which vector of theirs; None by labels.
+            method: whose labels; None by weights.
+            baseline: what a concept is a contrast to.
+
+        Raises:
+            BadInputError: a question that makes no sense for this model.
+            NotFoundError: no such voxel.
+        """
+        concept, image, voxel = compared
+        if sum(part is not None for part in compared) != 1:
+            raise BadInputError("Give exactly one of concept, image and voxel to say what voxels are compared with.")
+        if readout is not None and concept is not None and not model.has_text:
+            raise BadInputError(
+                f"{model.model_id} uses {model.backbone}, which has no text tower; compare a concept by labels instead."
+            )
+        generation = tables.derived.generation()
+        candidates: Candidates
+        if readout is None:
+            space = model.label_backbone
+            mixture, generation = tables.mixture(str(method), generation)
+            centred = concept is not None and baseline == "vocabulary"
+            candidates = mixture.centred(towers.vocabulary(space)) if centred else mixture
+        else:
+            space = model.backbone
+            candidates, generation = tables.indexed(readout, generation)
+        vector: Floats | None
+        if concept is not None:
+            vector = towers.concept(space, concept, baseline)
+        elif image is not None:
+            if space != model.backbone:
+                raise BadInputError(f"{model.model_id} labels voxels by {space}; compare an image by weights instead.")
+            features = towers.centred(model, image)
+            vector = features / np.float32(np.linalg.norm(features) or 1)
+        else:
+            vector = candidates.vector(cast("int", voxel))
+        if vector is None:
+            raise NotFoundError(f"{model.model_id} has no voxel {voxel} to compare with.")
+        one_concept = concept is not None and len(parse_concept(concept)) == 1 and baseline == "vocabulary"
+        told: Told = {
+            "by": "labels" if readout is None else "weights",
+            "readout": readout,
+            "baseline": baseline if concept is not None else None,
+            "method": method,
+            "generation": generation,
+        }
+        return cls(
+            told,
+            vector,
+            candidates,
+            tables.readout(readout) if readout is not None and voxel is None and model.has_text else None,
+            towers.vocabulary(space) if readout is not None and one_concept else None,
+        )
+
+    @cached_property
     def scores(self) -> Floats:
         """Similarity of every candidate, (n,)."""
         return self.candidates.scores(self.vector)
+
+    def evidence(self) -> Evidence:
+        """How sure the similarity of every candidate is."""
+        if self.readouts is None:
+            unknown = np.full(len(self.candidates.voxels), np.nan)
+            return Evidence(unknown, unknown, None)
+        against = self.vocabulary is not None
+        return self.readouts.evidence(self.vector, self.candidates.voxels, self.scores, against_vocabulary=against)
+
+    def percentiles(self, rows: NDArray[np.int64], similarity: Floats) -> pl.Series:
+        """Share of the vocabulary's nouns that are less similar to some candidates than the concept is, 0 to 1."""
+        if self.vocabulary is None or not isinstance(self.candidates, IndexedVoxels):
+            return pl.Series([None] * len(rows), dtype=pl.Float64)
+        nouns = self.vocabulary.centred(self.vocabulary.vectors)
+        return pl.Series((self.candidates.index.vectors[rows] @ nouns.T < similarity[:, None]).mean(axis=1))
 
     def nearest(
         self, mask: NDArray[np.bool_], k: int, after: tuple[float, int] | None
@@ -71,7 +187,7 @@ class Query:
         if isinstance(self.candidates, IndexedVoxels) and after is None:
             (best_scores,), (best_rows,) = self.candidates.index.search(self.vector[None], k, mask)
             return best_scores, best_rows
-        scores, voxels = self.scores(), self.candidates.voxels
+        scores, voxels = self.scores, self.candidates.voxels
         if after is not None:
             last = np.float32(after[0])
             mask = mask & ((scores < last) | ((scores == last) & (voxels > after[1])))

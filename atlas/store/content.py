@@ -14,6 +14,8 @@ from ...schemas.tables import TABLES, table_schemas
 def conform(name: str, table: pa.Table) -> pa.Table:
     """A table in the atlas's schema for it: columns in order, types cast, without chunks.
 
+    A column that may be NULL and is not given is NULL: releases of older formats lack some.
+
     Args:
         name: a table of the atlas.
         table: its new rows; columns in any order, any types that cast without loss.
@@ -24,6 +26,9 @@ def conform(name: str, table: pa.Table) -> pa.Table:
     schema = table_schemas().get(name)
     if schema is None:
         raise BadInputError(f"The atlas has no table {name!r}; it has {', '.join(TABLES)}.")
+    for field in schema:
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     missing, surplus = set(schema.names) - set(table.column_names), set(table.column_names) - set(schema.names)
     if missing or surplus or len(table.column_names) != len(schema):
         raise BadInputError(

@@ -17,10 +17,15 @@ from .store import Store
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]
 
-STEPS: Mapping[int, Step] = {1: lambda _: None}
+
+def _with_residual_variance(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE encoding ADD COLUMN IF NOT EXISTS residual_variance FLOAT")
+
+
+STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance}
 """Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
 
-2 has the table `learning_curve`.
+2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance.
 """
 
 

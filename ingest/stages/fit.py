@@ -14,8 +14,9 @@ from ..encoding.metrics import drop_reasons, pearson, r2
 from ..encoding.ridge import Ridge
 from ..encoding.significance import benjamini_hochberg, p_values
 from ..encoding.split import Indices, split_by
+from .concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 from .context import BatchContext, Context
-from .voxel_batches import append_batches, fitted_numbers
+from .voxel_batches import append_batches, fitted_numbers, list_column
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
@@ -28,10 +29,17 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
     """
     config = context.config
     train, test = split_by(config, len(features))
-    _append_model(context, features[train], train, test, len(voxels))
-    fitting = _Fitting(context.for_workers, features)
+    concepts = None
+    if context.backbone.has_text:
+        covariance = np.cov(features[train], rowvar=False).astype(np.float32)
+        concepts = ConceptSpace(append_vocabulary(context), covariance, len(train))
+    _append_model(context, features[train], concepts, train, test, len(voxels))
+    fitting = _Fitting(context.for_workers, features, concepts)
     append_batches(context, "fit", "fit voxels", voxels, _fitted, fitting)
     _append_significance(context)
+    if concepts is not None:
+        append_missing_norms(context, concepts)
+        append_queries(context, concepts.vocabulary.words)
 
 
 def append_learning_curve(context: Context, features: Floats) -> None:
@@ -48,9 +56,15 @@ def append_learning_curve(context: Context, features: Floats) -> None:
     append_batches(context, "learning_curve", "learning curve", fitted_numbers(context), _scored, fitting)
 
 
-def _append_model(context: Context, train_features: Floats, train: Indices, test: Indices, n_voxels: int) -> None:
-    config, backbone = context.config, context.backbone
-    covariance = np.cov(train_features, rowvar=False).astype(np.float32) if backbone.has_text else None
+def _append_model(
+    context: Context,
+    train_features: Floats,
+    concepts: ConceptSpace | None,
+    train: Indices,
+    test: Indices,
+    n_voxels: int,
+) -> None:
+    config = context.config
     model = {
         "model_id": context.model_id,
         "subject_id": context.dataset.subject.subject_id,
@@ -58,7 +72,7 @@ def _append_model(context: Context, train_features: Floats, train: Indices, test
         "config": config.canonical_json(),
         "config_sha256": config.sha256,
         "feature_mean": train_features.mean(axis=0, dtype=np.float64).astype(np.float32),
-        "feature_covariance": None if covariance is None else covariance.ravel(),
+        "feature_covariance": None if concepts is None else concepts.covariance.ravel(),
         "label_backbone": config.label_backbone,
         "n_train": len(train),
         "n_test": len(test),
@@ -83,6 +97,8 @@ class _Fitting:
     context: BatchContext
     features: Floats
     """Of all images, (n_stimuli, dim)."""
+    concepts: ConceptSpace | None = None
+    """What is kept of voxels for concepts; None for a backbone without a text tower, and for a learning curve."""
 
     @cached_property
     def split(self) -> tuple[Indices, Indices]:
@@ -105,7 +121,7 @@ class _Fitting:
 
 
 def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
-    """Rows of `encoding` and `dropped` of some voxels."""
+    """Rows of `encoding`, `dropped` and `readout_norm` of some voxels."""
     context, (train, test), responses = fitting.context, fitting.split, fitting.responses(voxels)
     # A response that is constant over the training or over the test images has no fit or no correlation.
     train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
@@ -113,7 +129,7 @@ def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Tab
     good = reasons == ""
     fitted = fitting.ridge.fit(responses[train][:, good])
     predicted, measured = fitted.predict(fitting.features[test]), responses[test][:, good]
-    return {
+    rows = {
         "encoding": pa.table(
             {
                 "model_id": pa.repeat(context.model_id, int(good.sum())),
@@ -134,6 +150,11 @@ def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Tab
             }
         ),
     }
+    if fitting.concepts is not None:
+        noise = fitting.concepts.residual_variance(fitted, responses[train][:, good])
+        rows["encoding"] = rows["encoding"].append_column("residual_variance", pa.array(noise, from_pandas=True))
+        rows["readout_norm"] = fitting.concepts.norms(context.model_id, voxels[good], fitted.weights)
+    return rows
 
 
 def _scored(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
@@ -166,10 +187,3 @@ def _append_significance(context: Context) -> None:
     dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
     if n := dropped["n"][0].as_py():
         context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")
-
-
-def list_column(rows: Floats) -> pa.ListArray:
-    """A matrix (n, d) as an Arrow column of n lists, without copying a value."""
-    n, width = rows.shape
-    offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, np.int32)
-    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(rows, np.float32).ravel())

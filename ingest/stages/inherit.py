@@ -5,6 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...schemas.config import IngestConfig
+from .concept_queries import append_queries, append_vocabulary
 from .context import Context, ranges
 
 _DESCRIBED_BY = (
@@ -21,7 +22,7 @@ _DESCRIBED_BY = (
 """Settings that top images and crops depend on; captions are kept by image and box, whatever the model."""
 
 
-_OF_FIT = ("encoding", "dropped")
+_OF_FIT = ("encoding", "dropped", "readout_norm")
 
 
 def inherit_fit(context: Context, source: str, voxels: NDArray[np.int32]) -> None:
@@ -49,6 +50,8 @@ def inherit_fit(context: Context, source: str, voxels: NDArray[np.int32]) -> Non
                 context.append(batch, "fit", key)
             advance(stop - start)
     context.append({"significance": _copied(context, "significance", source)}, "significance", context.model_id)
+    if context.backbone.has_text:
+        append_queries(context, append_vocabulary(context).words)
 
 
 def inherit_top_images(context: Context, source: str, old: IngestConfig, voxels: NDArray[np.int32]) -> None:

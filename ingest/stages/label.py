@@ -10,6 +10,7 @@ from ...schemas.errors import BadInputError
 from ...schemas.registry import SCORERS
 from ..dissection import scorer_class
 from ..dissection.interface import Material, ScorerClass
+from .concept_queries import append_queries
 from .context import Context
 from .describe import describe
 from .encode import encode
@@ -85,6 +86,8 @@ def label_voxels(context: Context, features: Floats) -> None:
             names |= set(config.concepts)
         score(context, method, material, voxels, labels if scorer.from_candidates else None)
     embed_labels(context, sorted(names), context.label_backbone)
+    if context.label_backbone.name == context.backbone.name:
+        append_queries(context, sorted(names))
 
 
 def _spaces(context: Context, scorers: Mapping[str, ScorerClass]) -> dict[str, Backbone]:

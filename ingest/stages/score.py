@@ -14,8 +14,7 @@ from ..dissection import scorer_class
 from ..dissection.interface import Batch, Material, Scorer
 from ..dissection.vocabulary import Labels
 from .context import Context, grouped, hash_of, ranges
-from .fit import list_column
-from .voxel_batches import fitted
+from .voxel_batches import fitted, list_column
 
 
 def score(
@@ -44,7 +43,7 @@ def score(
     if all(key in done or not len(batch) for key, batch in batches.items()):
         return
     prepared = {key: _batch(context, numbers, labels) for key, numbers in batches.items() if len(numbers)}
-    with context.progress.stage(method, len(voxels)) as advance:
+    with context.progress.stage("score", len(voxels)) as advance:
         scorer = scorer_class(method)(material, list(prepared.values()))
         for key, batch in prepared.items():
             if key not in done:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ...atlas.backbones.interface import Floats
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ..datasets.interface import Dataset
@@ -104,3 +105,10 @@ def append_batches(
         for (key, batch), rows in zip(missing.items(), made, strict=True):
             context.append(rows(), stage, key)
             advance(len(batch))
+
+
+def list_column(rows: Floats) -> pa.ListArray:
+    """A matrix (n, d) as an Arrow column of n lists, without copying a value."""
+    n, width = rows.shape
+    offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, np.int32)
+    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(rows, np.float32).ravel())

@@ -27,6 +27,7 @@ from toy_network import DIM, TOPICS, text_vector
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.baseline import Vocabulary, nouns, unit_rows
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import label_id
@@ -93,6 +94,25 @@ class ToySurface(Surface):
         return np.diag([9 / 120, 9 / 60, 5 / 60, 1.0]) @ np.array(
             [[1.0, 0, 0, 60], [0, 1, 0, 30], [0, 0, 1, 30], [0, 0, 0, 1]]
         )
+
+
+def toy_vocabulary() -> Vocabulary:
+    """The nouns that concepts are held against, in the toy's space."""
+    return Vocabulary(nouns(), unit_rows(np.stack([text_vector(noun) for noun in nouns()]).astype(np.float32)))
+
+
+def vocabulary_rows(vocabulary: Vocabulary) -> dict[str, list[dict[str, Any]]]:
+    baseline = {
+        "backbone": "toy",
+        "vocabulary_sha256": vocabulary.sha256,
+        "n_words": len(vocabulary.words),
+        "vector": vocabulary.baseline.tolist(),
+    }
+    named = zip(vocabulary.words, vocabulary.vectors.tolist(), strict=True)
+    return {
+        "baseline": [baseline],
+        "vocabulary": [{"backbone": "toy", "word": word, "vector": vector} for word, vector in named],
+    }
 
 
 def toy_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None) -> Surface:
@@ -179,7 +199,8 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
         "dropped": [{"model_id": model_id, "voxel": v, "reason": "it does not vary"} for v in (300, 301)],
         "encoding": [
             {"model_id": model_id, "voxel": v, "weights": weights[v].tolist(), "bias": 0.0, "alpha": 1.0,
-             "r2": float(ceiling[v] * 0.8), "r": float(np.sqrt(ceiling[v] * 0.8)), "p": float(q[v] / 2)}
+             "r2": float(ceiling[v] * 0.8), "r": float(np.sqrt(ceiling[v] * 0.8)), "p": float(q[v] / 2),
+             "residual_variance": float(1 - ceiling[v] * 0.8)}
             for v in voxel.tolist()
         ],
         "significance": [{"model_id": model_id, "voxel": v, "q": float(q[v])} for v in voxel.tolist()],
@@ -191,11 +212,27 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
         "label_score": scores,
         "run": [{**run, "state": "started", "recorded_at": now}],
     }  # fmt: skip
+    vocabulary = toy_vocabulary()
+    contrasts = {word: text_vector(word) - vocabulary.baseline for word in sorted({*names, *nouns()})}
+    held_against = vocabulary.centred(vocabulary.vectors)
+    # The features' covariance is the identity, so that all readouts are the weights.
+    for readout in ("weights", "half", "pattern"):
+        batch.setdefault("readout_norm", []).extend(
+            {"model_id": model_id, "voxel": v, "readout": readout, "norm": float(np.linalg.norm(weights[v])),
+             "q95": float(np.quantile(held_against @ weights[v] / np.linalg.norm(weights[v]), 0.95))}
+            for v in voxel.tolist()
+        )  # fmt: skip
+        batch.setdefault("concept_query", []).extend(
+            {"model_id": model_id, "readout": readout, "word": word, "length": float(np.linalg.norm(contrast)),
+             "vector": (contrast / np.linalg.norm(contrast)).tolist()}
+            for word, contrast in contrasts.items()
+        )  # fmt: skip
     if seed == 0:
         batch["label"] = [{"label_id": label_id(word), "lemma": word} for word in names]
         batch["label_embedding"] = [
             {"label_id": label_id(word), "backbone": "toy", "vector": text_vector(word).tolist()} for word in names
         ]
+        batch |= vocabulary_rows(vocabulary)
     if finished:
         batch["run"].append({**run, "state": "finished", "recorded_at": now})
     tables = {name: pa.Table.from_pylist(rows) for name, rows in batch.items()}
@@ -216,6 +253,7 @@ def grow(store: Store, voxels: range) -> None:
     words = [{"label_id": label_id(word), "lemma": word} for word in LABELS]
     vectors = [{"label_id": label_id(word), "backbone": "toy", "vector": text_vector(word).tolist()} for word in LABELS]
     once = {"subject": [about], "model": [model], "label": words, "label_embedding": vectors}
+    once |= vocabulary_rows(toy_vocabulary())
     tables: dict[str, list[dict[str, Any]]] = once if voxels.start == 0 else {}
     random = np.random.default_rng(voxels.start)
     # Few different weights, so that many similarities are equal.

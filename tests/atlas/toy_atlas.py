@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from voxel_atlas.atlas.search.baseline import Vocabulary
+from voxel_atlas.atlas.search.evidence import FeatureSpectrum
+from voxel_atlas.atlas.search.readouts import EXPONENTS
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.tables import label_id
 
@@ -24,6 +27,12 @@ def word_vector(text: str) -> np.ndarray:
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     vector = np.random.default_rng(seed).standard_normal(DIM).astype(np.float32)
     return vector / np.linalg.norm(vector)
+
+
+def concept_vector(*texts: str, signs: Sequence[int] = (1,)) -> np.ndarray:
+    """Sum of the unit vectors of texts with signs, as a contrast to the vocabulary."""
+    total = sum(sign * word_vector(text) for sign, text in zip(signs, texts, strict=True))
+    return total - sum(signs) * Vocabulary.of(Toy()).baseline
 
 
 class Toy:
@@ -116,10 +125,36 @@ def model_rows(
                 "r2": r2[v],
                 "r": 0.5,
                 "p": 0.01,
+                "residual_variance": 0.5 + v / n,
             }
             for v, row in enumerate(weights)
         ],
         "significance": [{"model_id": model, "voxel": v, "q": 0.2 if v % 3 == 0 else 0.01} for v in range(n)],
+    }
+
+
+def concept_rows(
+    model: str, weights: np.ndarray, words: Sequence[str] = WORDS, covariance: np.ndarray | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """What an ingest stores of a model for concepts: norms of its readouts, and queries of words."""
+    spectrum = FeatureSpectrum.of(np.eye(DIM) if covariance is None else covariance, 80)
+    vocabulary = Vocabulary.of(Toy())
+    nouns = vocabulary.centred(vocabulary.vectors)
+    norms, queries = [], []
+    for readout, exponent in EXPONENTS.items():
+        vectors = weights @ spectrum.power(exponent)
+        for voxel, vector in enumerate(vectors):
+            norm = float(np.linalg.norm(vector))
+            q95 = float(np.quantile(nouns @ vector / norm, 0.95))
+            norms.append({"model_id": model, "voxel": voxel, "readout": readout, "norm": norm, "q95": q95})
+        for word in {*words, *vocabulary.words}:
+            query = vocabulary.centred(word_vector(word)[None])[0] @ spectrum.power(exponent)
+            length = float(np.linalg.norm(word_vector(word) - vocabulary.baseline))
+            named = {"model_id": model, "readout": readout, "word": word}
+            queries.append({**named, "vector": query.tolist(), "length": length})
+    return {
+        "readout_norm": norms,
+        "concept_query": sorted(queries, key=lambda row: (row["readout"], row["word"])),
     }
 
 
@@ -144,7 +179,18 @@ def label_rows(
 
 
 def words_rows(words: Sequence[str] = WORDS) -> dict[str, list[dict[str, Any]]]:
+    """Labels with their vectors, and the vocabulary that they are held against."""
+    vocabulary = Vocabulary.of(Toy())
+    baseline = {
+        "backbone": "toy",
+        "vocabulary_sha256": vocabulary.sha256,
+        "n_words": len(vocabulary.words),
+        "vector": vocabulary.baseline.tolist(),
+    }
+    named = zip(vocabulary.words, vocabulary.vectors.tolist(), strict=True)
     return {
+        "baseline": [baseline],
+        "vocabulary": [{"backbone": "toy", "word": word, "vector": vector} for word, vector in named],
         "label": [{"label_id": label_id(word), "lemma": word} for word in words],
         "label_embedding": [
             {"label_id": label_id(word), "backbone": "toy", "vector": word_vector(word).tolist()} for word in words

@@ -67,11 +67,11 @@ def test_what_is_known_of_a_backbone_before_it_is_loaded_takes_no_network() -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == (
-        "{'lite': (384, 'pattern'), 'clip-rn50': (1024, 'weights'), 'clip-vit-b32': (512, 'weights'), "
-        "'clip-vit-b16': (512, 'weights'), 'resnet50': (2048, 'weights'), 'alexnet': (9216, 'weights')} []"
+        "{'lite': (384, 'half'), 'clip-rn50': (1024, 'half'), 'clip-vit-b32': (512, 'half'), "
+        "'clip-vit-b16': (512, 'half'), 'resnet50': (2048, 'half'), 'alexnet': (9216, 'half')} []"
     )
 
 
-def test_a_model_of_a_backbone_that_is_not_installed_is_compared_by_weights() -> None:
+def test_a_model_of_a_backbone_that_is_not_installed_is_compared_by_half() -> None:
     assert "somebodys-network" not in BACKBONES
-    assert default_readout("somebodys-network") == "weights"
+    assert default_readout("somebodys-network") == "half"

@@ -64,15 +64,19 @@ def test_views_and_macros_can_be_asked(database: duckdb.DuckDBPyConnection, quer
 
 @pytest.fixture
 def two_models() -> duckdb.DuckDBPyConnection:
-    """Models s/toy/a and s/toy/b with voxels 3 and 4; `cake` is [1, 0] in their space."""
+    """Models s/toy/a and s/toy/b with voxels 3, 4 and 5; `cake` is [1, 0] for weights, and [2, 2] for halves."""
     connection = duckdb.connect()
     connection.execute(DDL)
-    connection.execute("INSERT INTO label VALUES (1, 'cake'); INSERT INTO label_embedding VALUES (1, 'toy', [1, 0])")
     for name in "ab":
         connection.execute(
             f"INSERT INTO model VALUES ('s/toy/{name}', 's', 'toy', '{{}}', '', [0, 0], NULL, 'toy', 1, 1, 3);"
-            f"INSERT INTO encoding VALUES ('s/toy/{name}', 3, [3, 4], 0, 0, 0.1, 0.2, 0), "
-            f"('s/toy/{name}', 4, [2, 0], 0, 0, 0.3, 0.4, 0), ('s/toy/{name}', 5, [-1, 0], 0, 0, 0, 0, 0);"
+            f"INSERT INTO encoding VALUES ('s/toy/{name}', 3, [3, 4], 0, 0, 0.1, 0.2, 0, NULL), "
+            f"('s/toy/{name}', 4, [2, 0], 0, 0, 0.3, 0.4, 0, NULL), ('s/toy/{name}', 5, [-1, 0], 0, 0, 0, 0, 0, NULL);"
+            f"INSERT INTO concept_query VALUES ('s/toy/{name}', 'weights', 'cake', [1, 0], 1), "
+            f"('s/toy/{name}', 'half', 'cake', [2, 2], 1);"
+            f"INSERT INTO readout_norm SELECT 's/toy/{name}', voxel, 'weights', norm, 0 FROM (VALUES (3, 5), (4, 2), "
+            "(5, 1)) n(voxel, norm);"
+            f"INSERT INTO readout_norm SELECT 's/toy/{name}', voxel, 'half', 20, 0 FROM range(3, 6) n(voxel);"
             f"INSERT INTO significance VALUES ('s/toy/{name}', 3, 0.05), ('s/toy/{name}', 4, 0.01), "
             f"('s/toy/{name}', 5, 0.2)"
         )
@@ -81,15 +85,18 @@ def two_models() -> duckdb.DuckDBPyConnection:
 
 
 def test_concept_map_is_the_cosine_of_all_fitted_voxels(two_models: duckdb.DuckDBPyConnection) -> None:
-    rows = two_models.execute("FROM concept_map('cake', model := 's/toy/b') ORDER BY voxel").fetchall()
-    assert [row[:3] for row in rows] == [("s/toy/b", "s", voxel) for voxel in (3, 4, 5)]
-    assert [row[3] for row in rows] == pytest.approx([0.6, 1, -1])
+    for readout, similarities in (("weights", [0.6, 1, -1]), ("half", [0.7, 0.2, -0.1])):
+        sql = f"FROM concept_map('cake', model := 's/toy/b', readout := '{readout}') ORDER BY voxel"
+        rows = two_models.execute(sql).fetchall()
+        assert [row[:3] for row in rows] == [("s/toy/b", "s", voxel) for voxel in (3, 4, 5)]
+        assert [row[3] for row in rows] == pytest.approx(similarities)
 
 
 def test_voxels_like_gives_significant_voxels_of_all_models_most_similar_first(
     two_models: duckdb.DuckDBPyConnection,
 ) -> None:
-    rows = two_models.execute("SELECT model_id, voxel, rois FROM voxels_like(' Cake')").fetchall()
+    sql = "SELECT model_id, voxel, rois FROM voxels_like(' Cake', readout := 'weights')"
+    rows = two_models.execute(sql).fetchall()
     assert rows == [
         ("s/toy/a", 4, []),
         ("s/toy/b", 4, []),
@@ -99,7 +106,12 @@ def test_voxels_like_gives_significant_voxels_of_all_models_most_similar_first(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [("'dog'", '"dog" is not a label'), ("'cake', model := 's/tiny'", 'No model "s/tiny"')]
+    ("arguments", "said"),
+    [
+        ("'dog'", '"dog" is no label and not in the vocabulary'),
+        ("'cake', model := 's/tiny'", 'No model "s/tiny"'),
+        ("'cake', readout := 'quarter'", 'weights, half or pattern, not by "quarter"'),
+    ],
 )
 def test_an_unknown_word_or_model_is_said_and_not_an_empty_answer(
     two_models: duckdb.DuckDBPyConnection, arguments: str, said: str

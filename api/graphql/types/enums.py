@@ -17,10 +17,19 @@ class By(Enum):
 
 @strawberry.enum(description="Which vector of a voxel a concept is compared with, when ranking by weights.")
 class Readout(Enum):
-    """Weights or pattern."""
+    """A power of the features' covariance."""
 
     WEIGHTS = choice("weights", "The ridge weights themselves, as in the paper.")
+    HALF = choice("half", "Between the two: the covariance's square root times the weights; finds most.")
     PATTERN = choice("pattern", "Feature covariance times the weights (Haufe et al. 2014), where features correlate.")
+
+
+@strawberry.enum(description="What a concept is a contrast to.")
+class Baseline(Enum):
+    """Whether a concept is centred."""
+
+    VOCABULARY = choice("vocabulary", "The mean of many nouns: what all words share is taken off.")
+    NONE = choice("none", "Nothing, as in the paper.")
 
 
 @strawberry.enum(description="How labels were scored.")
@@ -40,6 +49,7 @@ class Metric(Enum):
     R = choice("r", "Correlation of predicted and measured test responses, -1 to 1.")
     Q = choice("q", "False discovery rate, 0 to 1; significant at 0.05 and below.")
     NOISE_CEILING = choice("noise_ceiling", "Share of the response's variance that is signal, 0 to 1.")
+    Z = choice("z", "Standard errors of a concept's similarity from no association; give the concept, too.")
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 

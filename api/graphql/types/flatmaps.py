@@ -56,7 +56,7 @@ class Flatmap:
     subject_id: str = strawberry.field(description="Its subject.")
     simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
     readout: str | None = strawberry.field(
-        description="weights or pattern; null when the map is not a similarity to weights."
+        description="weights, half or pattern; null when the map is not a similarity to weights."
     )
     method: str | None = strawberry.field(
         description="The method that scored the labels; null when the map is not made of labels."

@@ -13,7 +13,7 @@ from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import ImageKey, NeighbourKey
 from ..request_context import Info
-from .enums import By, Method, Readout
+from .enums import Baseline, By, Method, Readout
 from .fields import field
 
 First = Annotated[int, strawberry.argument(description="Items at most, 1 to 100.")]
@@ -63,10 +63,26 @@ class Voxel(relay.Node):
     similarity: float | None = strawberry.field(
         description="Cosine with what was searched for, -1 to 1; null outside a search."
     )
+    z: float | None = strawberry.field(
+        description="Standard errors of that similarity from no association; null by labels, for a voxel, and outside "
+        "a search. It says association, not specificity."
+    )
+    concept_q: float | None = strawberry.field(
+        description="False discovery rate of the association over the model's voxels, 0 to 1; null where z is."
+    )
+    specific: bool | None = strawberry.field(
+        description="Whether conceptQ is at most 0.05 and the concept among the twentieth of the vocabulary's nouns "
+        "that are most similar to the voxel; null where it is no single concept."
+    )
+    percentile: float | None = strawberry.field(
+        description="Share of the vocabulary's nouns that are less similar to the voxel, 0 to 1; null likewise."
+    )
     rois: list[str] = strawberry.field(description="Regions that it lies in.")
     r2: float | None = strawberry.field(description="Coefficient of determination on the test images, at most 1.")
     r: float | None = strawberry.field(description="Correlation of predicted and measured test responses, -1 to 1.")
-    q: float | None = strawberry.field(description="False discovery rate, 0 to 1; null until all voxels are fitted.")
+    q: float | None = strawberry.field(
+        description="False discovery rate of the encoding model, 0 to 1; null until all voxels are fitted."
+    )
     significant: bool | None = strawberry.field(description="Whether q is at most 0.05; null until q is known.")
     noise_ceiling: float | None = strawberry.field(
         description="Share of the response's variance that is signal, 0 to 1; null where unknown."
@@ -89,6 +105,10 @@ class Voxel(relay.Node):
             simulated=row["simulated"],
             voxel=row["voxel"],
             similarity=finite(row.get("similarity")),
+            z=finite(row.get("z")),
+            concept_q=finite(row.get("concept_q")),
+            specific=row.get("specific"),
+            percentile=finite(row.get("percentile")),
             rois=row["rois"] or [],
             r2=r2,
             r=finite(row["r"]),
@@ -178,6 +198,9 @@ class VoxelConnection(relay.Connection[Voxel]):
     simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
     by: By = strawberry.field(description="What the concept was compared with.")
     readout: Readout | None = strawberry.field(description="Which vector of a voxel; null when ranked by labels.")
+    baseline: Baseline | None = strawberry.field(
+        description="What the concept is a contrast to; null for a picture or a voxel."
+    )
     method: str | None = strawberry.field(description="The scorer of the labels; null when ranked by weights.")
     generation: int = strawberry.field(description="Number of the atlas's state; it grows with every committed batch.")
 

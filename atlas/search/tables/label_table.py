@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from ...backbones.interface import Floats
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
+from ..baseline import Vocabulary, unit_rows
 from ..index import VectorIndex
 from .model_row import ModelRow
 
@@ -199,6 +200,12 @@ class LabelMixture:
         totals = np.bincount(rows, probabilities, len(voxels))
         shares = csr_array((probabilities / totals[rows], (rows, columns)), shape=(len(voxels), len(ids)))
         return cls(voxels, shares, vectors, fingerprint)
+
+    def centred(self, vocabulary: Vocabulary) -> "LabelMixture":
+        """The same voxels as mixtures of their labels as contrasts to a vocabulary."""
+        if not len(self.voxels):
+            return self
+        return LabelMixture(self.voxels, self._shares, vocabulary.centred(unit_rows(self._vectors)), self.fingerprint)
 
     def scores(self, query: Floats) -> Floats:
         """Mean cosine of a unit query (dim,) with each voxel's labels, weighted by their probabilities, (n_voxels,)."""

@@ -14,6 +14,7 @@ from ..readouts import IndexedVoxels
 from .derived import DerivedValues
 from .label_table import LabelIndex, LabelMixture, LabelTable
 from .model_row import ModelRow
+from .readout_table import ReadoutTable
 from .voxel_table import VoxelTable
 
 
@@ -72,6 +73,14 @@ class ModelTables:
         folder = self.indexes / quote(self.model.model_id, safe="") / readout
         load = partial(IndexedVoxels.load, self.store, self.model, readout, folder)
         return self.derived.get(("index", self.model.model_id, readout), load, generation)
+
+    def readout(self, readout: Readout) -> ReadoutTable:
+        """What evidence takes of each voxel."""
+
+        def make(old: ReadoutTable | None) -> ReadoutTable:
+            return ReadoutTable.load(self.store, self.model, readout, old)
+
+        return self.derived.get(("readout", self.model.model_id, readout), make)[0]
 
     def mixture(self, method: str, generation: int) -> tuple[LabelMixture, int]:
         """The voxels as mixtures of their labels by a method."""

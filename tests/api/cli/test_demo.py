@@ -46,7 +46,7 @@ def test_the_subject_is_called_simulated(opened):
 def test_voxels_that_were_planted_with_food_are_nearer_to_food_than_to_faces(opened):
     planted = opened.store.frame("SELECT DISTINCT voxel FROM planting WHERE category = 'food'")["voxel"]
     others = opened.store.frame("SELECT DISTINCT voxel FROM planting WHERE category = 'face'")["voxel"]
-    similarity = opened.model().map("food").frame
+    similarity = opened.model().map("food").frame.select("voxel", "similarity")
     of = dict(similarity.iter_rows())
     assert sum(of[v] for v in planted) / len(planted) > sum(of[v] for v in others) / len(others)
 

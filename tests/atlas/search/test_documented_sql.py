@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 from doc_blocks import blocks
-from toy_atlas import WORDS, label_rows, model_rows, put, random_weights, subject_rows, words_rows
+from toy_atlas import WORDS, concept_rows, label_rows, model_rows, put, random_weights, subject_rows, words_rows
 
 from voxel_atlas.atlas.store.store import Store
 
@@ -30,6 +30,7 @@ def add_subject(store: Store, subject: str, n_voxels: int) -> None:
         store,
         subject_rows(subject, n_voxels),
         model_rows(model, subject, random_weights(n_voxels)),
+        concept_rows(model, random_weights(n_voxels)),
         label_rows(model, {voxel: [(WORDS[voxel // 2 % len(WORDS)], 0.6), ("dog", 0.4)] for voxel in range(n_voxels)}),
         words_rows(),
         key=subject,

@@ -9,6 +9,7 @@ import pytest
 from toy_atlas import (
     SURFACE,
     Toy,
+    concept_vector,
     cosines,
     model_rows,
     put,
@@ -52,7 +53,7 @@ def test_a_model_that_is_still_fitted_answers_with_what_is_there(store: Store, t
     put(store, {"significance": rows["significance"]}, key="q")
     assert atlas.model().similar("cake").total == 20
     frame = atlas.model().map("cake").frame
-    np.testing.assert_allclose(frame["similarity"], cosines(word_vector("cake"), random_weights(30)), atol=1e-6)
+    np.testing.assert_allclose(frame["similarity"], cosines(concept_vector("cake"), random_weights(30)), atol=1e-6)
 
 
 def test_questions_go_on_in_threads_while_batches_come(atlas: Atlas) -> None:

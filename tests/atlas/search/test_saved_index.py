@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -9,6 +10,7 @@ from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, w
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.search.similarity import VoxelHits
 from voxel_atlas.atlas.store.store import Store
 
 FINGERPRINT = "f" * 64
@@ -22,10 +24,10 @@ def index() -> VectorIndex:
     return VectorIndex.build(vectors[:12_000], keys[:12_000]).extended(vectors[12_000:], keys[12_000:])
 
 
-def index_folder(atlas: Atlas, model_id: str) -> Path:
-    """Where the model's weights are kept between runs."""
+def index_folder(atlas: Atlas, hits: VoxelHits) -> Path:
+    """Where the vectors that were asked are kept between runs."""
     (of_atlas,) = (atlas.home / "indexes").iterdir()
-    return of_atlas / quote(model_id, safe="") / "weights"
+    return of_atlas / quote(hits.model_id, safe="") / hits.readout
 
 
 def answers(index: VectorIndex) -> list[tuple[list[float], list[int]]]:
@@ -116,16 +118,19 @@ def test_an_atlas_keeps_its_index_and_loads_it_at_the_next_start(atlas: Atlas, m
     first = atlas.model().similar("cake", significant=False)
     again = Atlas(atlas.store, home=atlas.home)
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("the index was built anew")
+    read = atlas.store.keyed_vectors
 
-    monkeypatch.setattr(atlas.store, "keyed_vectors", refuse)
+    def read_no_weights(sql: str, *arguments: Any) -> Any:
+        assert "weights" not in sql, "the index was built anew"
+        return read(sql, *arguments)
+
+    monkeypatch.setattr(atlas.store, "keyed_vectors", read_no_weights)
     assert again.model().similar("cake", significant=False).frame.equals(first.frame)
 
 
 def test_an_index_with_a_flipped_bit_is_made_again_and_answers_as_before(atlas: Atlas) -> None:
     first = atlas.model().similar("cake", significant=False)
-    (path,) = index_folder(atlas, first.model_id).iterdir()
+    (path,) = index_folder(atlas, first).iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
     again = Atlas(atlas.store, home=atlas.home)
@@ -155,8 +160,9 @@ def test_a_model_that_is_not_finished_keeps_no_index(atlas: Atlas) -> None:
     atlas.model("m/toy/1").similar("cake", significant=False)
     assert not (atlas.home / "indexes").exists()
     put(atlas.store, {"encoding": rows["encoding"][20:], "significance": rows["significance"]}, key="m2")
-    assert atlas.model("m/toy/1").similar("cake", significant=False).total == 30
-    assert list(index_folder(atlas, "m/toy/1").iterdir())
+    hits = atlas.model("m/toy/1").similar("cake", significant=False)
+    assert hits.total == 30
+    assert list(index_folder(atlas, hits).iterdir())
 
 
 def test_an_index_that_cannot_be_kept_is_told_and_changes_no_answer(

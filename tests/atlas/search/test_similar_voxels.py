@@ -10,6 +10,7 @@ from toy_atlas import (
     DIM,
     WORDS,
     Toy,
+    concept_vector,
     cosines,
     label_rows,
     model_rows,
@@ -17,7 +18,6 @@ from toy_atlas import (
     random_weights,
     run_rows,
     subject_rows,
-    word_vector,
     words_rows,
 )
 
@@ -30,18 +30,19 @@ MODEL = "simulated/S1/toy/aaaaaa"
 
 
 def test_the_nearest_voxels_are_those_of_a_plain_scan(atlas: Atlas) -> None:
-    hits = atlas.model().similar("cake", significant=False, first=120)
-    expected = cosines(word_vector("cake"), random_weights(120))
+    hits = atlas.model().similar("cake", significant=False, readout="half", first=120)
+    expected = cosines(concept_vector("cake"), random_weights(120))
     assert hits.frame["voxel"].to_list() == np.argsort(-expected).tolist()
     np.testing.assert_allclose(hits.frame["similarity"], np.sort(expected)[::-1], atol=1e-6)
-    assert (hits.model_id, hits.by, hits.readout, hits.method) == (MODEL, "weights", "weights", None)
+    assert (hits.model_id, hits.by, hits.readout, hits.method) == (MODEL, "weights", "half", None)
     assert (hits.total, hits.generation) == (120, atlas.store.generation())
 
 
 def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
     row = atlas.model().similar(voxel=40, significant=False, first=1).frame.row(0, named=True)
     assert row["similarity"] == pytest.approx(1, abs=1e-6)
-    del row["similarity"], row["r2"], row["r"], row["q"]
+    assert (row["z"], row["concept_q"], row["specific"], row["percentile"]) == (None, None, None, None)
+    del row["similarity"], row["z"], row["concept_q"], row["specific"], row["percentile"], row["r2"], row["r"], row["q"]
     assert row == {
         "model_id": MODEL,
         "subject_id": "simulated/S1",
@@ -92,7 +93,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(atlas: Atlas) -> None:
 
 
 def test_words_are_added_and_taken_away(atlas: Atlas) -> None:
-    query = word_vector("cake") - word_vector("kitchen") + word_vector("hot dog")
+    query = concept_vector("cake", "kitchen", "hot dog", signs=(1, -1, 1))
     frame = atlas.model().map("cake - kitchen  + hot dog").frame
     np.testing.assert_allclose(frame["similarity"], cosines(query, random_weights(120)), atol=1e-6)
     assert frame["voxel"].to_list() == list(range(120))
@@ -109,8 +110,8 @@ def test_a_map_and_a_search_give_the_same_numbers(atlas: Atlas) -> None:
 def test_by_labels_is_the_mean_cosine_of_the_labels(atlas: Atlas) -> None:
     hits = atlas.model().map("face", by="labels")
     expected = [
-        0.7 * word_vector(WORDS[v % 6]) @ word_vector("face")
-        + 0.3 * word_vector(WORDS[(v + 1) % 6]) @ word_vector("face")
+        0.7 * cosines(concept_vector("face"), concept_vector(WORDS[v % 6])[None])[0]
+        + 0.3 * cosines(concept_vector("face"), concept_vector(WORDS[(v + 1) % 6])[None])[0]
         for v in range(60)
     ]
     assert hits.frame["voxel"].to_list() == list(range(60))
@@ -162,7 +163,9 @@ def test_patterns_are_the_covariance_times_the_weights(atlas: Atlas) -> None:
     model = "simulated/S1/toy/bbbbbb"
     put(atlas.store, model_rows(model, "simulated/S1", weights, covariance=covariance), key="b")
     hits = atlas.model(model).map("cake", readout="pattern")
-    np.testing.assert_allclose(hits.frame["similarity"], cosines(word_vector("cake"), weights @ covariance), atol=1e-5)
+    np.testing.assert_allclose(
+        hits.frame["similarity"], cosines(concept_vector("cake"), weights @ covariance), atol=1e-5
+    )
     assert hits.readout == "pattern"
 
 
@@ -186,7 +189,7 @@ def test_a_label_s_vector_is_read_and_not_computed(atlas: Atlas, toy: Toy) -> No
         ({"concept": "cake - cake"}, BadInputError, "adds up to nothing"),
         ({"concept": "cake", "rois": ["XYZ"]}, NotFoundError, "no ROI 'XYZ'; it has FFA, PPA, empty"),
         ({"concept": "cake", "by": "magic"}, BadInputError, "by weights or by labels"),
-        ({"concept": "cake", "readout": "magic"}, BadInputError, "weights or by its pattern"),
+        ({"concept": "cake", "readout": "magic"}, BadInputError, "weights, half, pattern"),
         ({"concept": "cake", "first": 0}, BadInputError, "0 rows"),
         ({"concept": "cake", "first": 100_001}, BadInputError, "100001 rows"),
         ({"voxel": 120}, NotFoundError, "no voxel 120"),
@@ -212,7 +215,7 @@ def test_a_backbone_without_text_is_asked_by_labels(atlas: Atlas) -> None:
     )
     with pytest.raises(BadInputError, match="no text tower; compare a concept by labels"):
         atlas.model(model).similar("cake")
-    with pytest.raises(BadInputError, match="no patterns"):
+    with pytest.raises(BadInputError, match="it has only weights"):
         atlas.model(model).similar(voxel=1, readout="pattern")
     assert atlas.model(model).similar("cake", by="labels", significant=False).total == 5
     assert atlas.model(model).similar(voxel=1, significant=False).total == 120

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from ...schemas.errors import StoreLockedError
-from .context import Context
+from ..schemas.errors import StoreLockedError
+from .stages.context import Context
 
 
 @contextmanager

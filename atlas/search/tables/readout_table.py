@@ -1,0 +1,74 @@
+"""What z and specificity take of each voxel, for one readout."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backbones.interface import Floats, Readout
+from ...store.ledger import Batches, batches_of
+from ...store.store import Store
+from ..evidence import SPECIFIC_Q, Doubles, Evidence, FeatureSpectrum, concept_q, z_values
+from ..readouts import EXPONENTS, model_spectrum
+from .model_row import ModelRow
+
+_SQL = """
+    SELECT e.voxel, e.alpha, e.residual_variance::DOUBLE AS noise, n.norm, n.q95 FROM encoding e
+    LEFT JOIN readout_norm n ON n.model_id = e.model_id AND n.voxel = e.voxel AND n.readout = ?
+    WHERE e.model_id = ? ORDER BY e.voxel
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadoutTable:
+    """Fitted voxels in ascending order. NaN stands for what the atlas does not hold of a voxel."""
+
+    voxels: NDArray[np.int64]
+    alpha: Doubles
+    noise: Doubles
+    """Residual variance."""
+    norm: Doubles
+    """Length of the voxel's readout."""
+    q95: Doubles
+    """The .95 quantile of the vocabulary's similarities."""
+    spectrum: FeatureSpectrum
+    readout: Readout
+    batches: Batches
+
+    @classmethod
+    def load(cls, store: Store, model: ModelRow, readout: Readout, old: "ReadoutTable | None") -> "ReadoutTable":
+        """The present table of a model; the old one where nothing has changed."""
+        batches = batches_of(store, model.model_id, model.subject_id, "model", "fit", "readouts", "import")
+        if old is not None and old.batches == batches:
+            return old
+        rows = store.frame(_SQL, [readout, model.model_id])
+        columns = {name: rows[name].cast(float).to_numpy() for name in ("alpha", "noise", "norm", "q95")}
+        spectrum = model_spectrum(store, model) if old is None else old.spectrum
+        return cls(
+            rows["voxel"].to_numpy().astype(np.int64), **columns, spectrum=spectrum, readout=readout, batches=batches
+        )
+
+    def evidence(
+        self, query: Floats, voxels: NDArray[np.int64], similarity: Floats, *, against_vocabulary: bool
+    ) -> Evidence:
+        """How sure the similarities of voxels to a query are.
+
+        Args:
+            query: unit vector, (dim,).
+            voxels: all fitted voxels, in any order, (n,).
+            similarity: of each, (n,).
+            against_vocabulary: whether it is one concept that can be held against the vocabulary's nouns.
+        """
+        rows = np.searchsorted(self.voxels, voxels).clip(max=max(len(self.voxels) - 1, 0))
+        z = z_values(
+            similarity,
+            self.norm[rows],
+            self.noise[rows],
+            self.alpha[rows],
+            query,
+            self.spectrum,
+            EXPONENTS[self.readout],
+        )
+        _, q = concept_q(z)
+        specific = (q <= SPECIFIC_Q) & (similarity > self.q95[rows]) if against_vocabulary else None
+        return Evidence(z, q, specific)
