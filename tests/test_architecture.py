@@ -1,9 +1,13 @@
-"""Imports go one way: schemas ← atlas ← ingest ← api, and schemas ← viz ← api; and all are under one name."""
+"""Imports go one way, between the packages and within each; a name stands for one thing; and all is under one name."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,37 +20,122 @@ MAY_IMPORT = {
     "viz": {"schemas"},
     "api": {"schemas", "atlas", "ingest", "viz"},
 }
+ORDER = {
+    "atlas": ["store", "backbones", "search", "release", "client"],
+    "ingest": [
+        "progress",
+        "workers",
+        "encoding",
+        "datasets",
+        "dissection",
+        "simulated",
+        "stages",
+        "plan",
+        "run_record",
+        "run",
+    ],
+    "viz": ["surfaces", "render"],
+    "api": ["maps", "report", "graphql", "http", "cli"],
+}
+"""What a package is made of: each part may import itself and those before it."""
 MOST_LINES = 400
+MOST_MODULES = 12
+MOST_DICTS = 10
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
+MAY_REPEAT = {"__init__", "interface"}
 
 
-def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+@cache
+def modules() -> dict[str, Path]:
+    paths = [
+        path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py") if "node_modules" not in path.parts
+    ]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
 def imports(path: Path) -> Iterator[str]:
+    """Modules of ours that a file imports, wherever in the file, also for types only."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            folder = path.parent.relative_to(ROOT).parts
-            inside = folder[: len(folder) - node.level + 1]
-            names = [node.module] if node.module else [name.name for name in node.names]
-            yield from (".".join([*inside, name]) for name in names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        folder = path.parent.relative_to(ROOT).parts
+        base = [*folder[: len(folder) - node.level + 1], *([node.module] if node.module else [])]
+        for name in node.names:
+            as_module = ".".join([*base, name.name])
+            yield as_module if as_module in modules() else ".".join(base)
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    return {module: set(imports(path)) - {module} for module, path in modules().items()}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
-    assert modules(package)
     wrong = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in modules(package)
-        for name in imports(path)
-        if name.partition(".")[0] in MAY_IMPORT.keys() - MAY_IMPORT[package] - {package}
+        f"{module} imports {target}"
+        for module, targets in graph().items()
+        for target in targets
+        if module.partition(".")[0] == package
+        and target
+        and target.partition(".")[0] not in MAY_IMPORT[package] | {package}
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_within_a_package_imports_go_down_the_list(package: str) -> None:
+    order = ORDER[package]
+
+    def place(module: str) -> int:
+        parts = module.split(".")
+        return order.index(parts[1]) if len(parts) > 1 else len(order)
+
+    own = [module for module in graph() if module.startswith(f"{package}.")]
+    assert {module.split(".")[1] for module in own} <= set(order)
+    wrong = [
+        f"{module} imports {target}"
+        for module in own
+        for target in graph()[module]
+        if target.startswith(f"{package}.") and place(target) > place(module)
+    ]
+    assert wrong == []
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_nothing_is_imported_by_a_long_way_round() -> None:
+    absolute = re.compile(r"^\s*(?:from|import) (?:voxel_atlas|schemas|atlas|ingest|viz|api)\b", re.MULTILINE)
+    code = {module: path.read_text(encoding="utf-8") for module, path in modules().items()}
+    assert [
+        module for module, text in code.items() if absolute.search(re.sub(r'""".*?"""', "", text, flags=re.DOTALL))
+    ] == []
+
+
+def test_a_folder_holds_at_most_twelve_modules() -> None:
+    loose = Counter(path.parent for path in modules().values() if path.stem != "__init__")
+    assert {str(folder.relative_to(ROOT)): n for folder, n in loose.items() if n > MOST_MODULES} == {}
+
+
+def test_a_name_of_a_file_stands_for_one_thing() -> None:
+    stems = Counter(path.stem for path in modules().values() if path.stem not in MAY_REPEAT)
+    assert [stem for stem, n in stems.items() if n > 1] == []
+
+
+def test_few_signatures_take_or_give_a_dict_of_anything() -> None:
+    found = []
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                kinds = [node.returns, *(argument.annotation for argument in arguments)]
+                found += [f"{module}.{node.name}" for kind in kinds if kind and "dict[str, Any]" in ast.unparse(kind)]
+    assert len(found) <= MOST_DICTS, found
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -66,14 +155,12 @@ def test_one_name_works_beside_files_of_any_name(tmp_path: Path) -> None:
         assert "a file of the user" not in done.stderr
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_no_file_is_named_for_nothing_or_is_too_long(package: str) -> None:
-    for path in modules(package):
+def test_no_file_is_named_for_nothing_or_is_too_long() -> None:
+    for path in modules().values():
         assert path.stem not in NAMES_THAT_SAY_NOTHING, path
         assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES, path
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_every_module_says_what_it_is(package: str) -> None:
-    for path in modules(package):
+def test_every_module_says_what_it_is() -> None:
+    for path in modules().values():
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
