@@ -82,7 +82,9 @@ def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:
     stored = {row["roi"]: row for row in known.iter_rows(named=True)}
     surface = cortex.surface
     # A subject without a flat map has regions all the same; its page shows them in 3-D.
-    outlines, (height, width) = (cortex.outlines, cortex.pixels(PAGE_WIDTH).shape) if surface.has_flat else ({}, (1, 1))
+    outlines, (height, width) = (
+        (cortex.outlines, cortex.pixels(PAGE_WIDTH).shape) if surface.has_flat else ({}, (PAGE_WIDTH, PAGE_WIDTH))
+    )
     places: dict[str, list[list[float]]] = {name: [] for name in outlines}
     for name, x, y in label_places(outlines, (height, width), 12 * width / 1024):
         places[name].append([round(x / width, 5), round(y / height, 5)])
