@@ -25,11 +25,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A process per core, up to four; the tests of a file stay together, so that they share what its fixtures make.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-slow: lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 docs: setup
 	$(BIN)/mkdocs build --strict

@@ -21,6 +21,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # What is printed is as wide as each test says; readline hands the width of pytest's own terminal on to its workers.
 for variable in ("COLUMNS", "LINES"):
     os.environ.pop(variable, None)
+# Where several processes run tests, the cores are theirs: threads of numeric libraries would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "dist", "site", "docs", "screenshots", "*.egg-info")
