@@ -122,13 +122,16 @@ def append_queries(context: Context, words: Sequence[str]) -> None:
     vocabulary = Vocabulary.stored(context.store, context.backbone.name)
     sql = "SELECT DISTINCT word FROM concept_query WHERE model_id = ?"
     known = set(context.store.arrow(sql, [model_id])["word"].to_pylist())
-    vectors = dict(context.store.frame(_VECTORS, [context.backbone.name] * 2).iter_rows())
-    new = [word for word in words if word not in known and word in vectors]
+    new = [word for word in words if word not in known]
     if vocabulary is None or not new:
         return
+    vectors = dict(context.store.frame(_VECTORS, [context.backbone.name] * 2).iter_rows())
+    new = [word for word in new if word in vectors]
     sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
     covariance = context.store.vectors(sql, [model_id], dim**2)[0].reshape(dim, dim)
-    turns = [FeatureSpectrum.of(covariance, len(words)).power(exponent) for exponent in EXPONENTS.values()]
+    n_train = context.store.arrow("SELECT n_train FROM model WHERE model_id = ?", [model_id])["n_train"][0].as_py()
+    spectrum = FeatureSpectrum.of(covariance, n_train)
+    turns = [spectrum.power(exponent) for exponent in EXPONENTS.values()]
     for group in grouped(new, _WORDS_AT_ONCE):
         contrasts = unit_rows(np.array([vectors[word] for word in group], np.float32)) - vocabulary.baseline
         queries = unit_rows(contrasts)
