@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from plugin_package import installed
 from starlette.applications import Starlette
+from toy_atlas import vocabulary_rows
 from toy_network import DIM, TOPICS, text_vector
 
 from voxel_atlas.api.cli.main import main
@@ -99,20 +100,6 @@ class ToySurface(Surface):
 def toy_vocabulary() -> Vocabulary:
     """The nouns that concepts are held against, in the toy's space."""
     return Vocabulary(nouns(), unit_rows(np.stack([text_vector(noun) for noun in nouns()]).astype(np.float32)))
-
-
-def vocabulary_rows(vocabulary: Vocabulary) -> dict[str, list[dict[str, Any]]]:
-    baseline = {
-        "backbone": "toy",
-        "vocabulary_sha256": vocabulary.sha256,
-        "n_words": len(vocabulary.words),
-        "vector": vocabulary.baseline.tolist(),
-    }
-    named = zip(vocabulary.words, vocabulary.vectors.tolist(), strict=True)
-    return {
-        "baseline": [baseline],
-        "vocabulary": [{"backbone": "toy", "word": word, "vector": vector} for word, vector in named],
-    }
 
 
 def toy_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None) -> Surface:

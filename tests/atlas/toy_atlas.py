@@ -178,9 +178,8 @@ def label_rows(
     }
 
 
-def words_rows(words: Sequence[str] = WORDS) -> dict[str, list[dict[str, Any]]]:
-    """Labels with their vectors, and the vocabulary that they are held against."""
-    vocabulary = Vocabulary.of(Toy())
+def vocabulary_rows(vocabulary: Vocabulary) -> dict[str, list[dict[str, Any]]]:
+    """The nouns that the toy's concepts are held against."""
     baseline = {
         "backbone": "toy",
         "vocabulary_sha256": vocabulary.sha256,
@@ -191,6 +190,13 @@ def words_rows(words: Sequence[str] = WORDS) -> dict[str, list[dict[str, Any]]]:
     return {
         "baseline": [baseline],
         "vocabulary": [{"backbone": "toy", "word": word, "vector": vector} for word, vector in named],
+    }
+
+
+def words_rows(words: Sequence[str] = WORDS) -> dict[str, list[dict[str, Any]]]:
+    """Labels with their vectors, and the vocabulary that they are held against."""
+    return {
+        **vocabulary_rows(Vocabulary.of(Toy())),
         "label": [{"label_id": label_id(word), "lemma": word} for word in words],
         "label_embedding": [
             {"label_id": label_id(word), "backbone": "toy", "vector": word_vector(word).tolist()} for word in words
