@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 import numpy as np
@@ -63,10 +63,15 @@ class Vocabulary:
         digest.update(np.ascontiguousarray(self.vectors[order], "<f4").tobytes())
         return digest.hexdigest()
 
-    @property
+    @cached_property
     def baseline(self) -> Floats:
         """The mean vector, (dim,): what a concept is a contrast to."""
         return np.asarray(self.vectors.mean(axis=0, dtype=np.float64), np.float32)
+
+    @cached_property
+    def contrasts(self) -> Floats:
+        """The nouns themselves as concepts, unit vectors, (n_words, dim)."""
+        return self.centred(self.vectors)
 
     def centred(self, vectors: Floats) -> Floats:
         """Unit vectors less the baseline, and of length 1 again; shape as `vectors`, (n, dim)."""

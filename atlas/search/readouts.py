@@ -116,17 +116,20 @@ def _unit_vectors(store: Store, model: ModelRow, readout: Readout, voxels: NDArr
     if len(vectors) != len(voxels):
         raise StoreError(f"{model.model_id} was removed while it was read; ask again.")
     if readout != "weights":
-        turn = model_spectrum(store, model).power(EXPONENTS[readout])
+        turn = model_spectrum(store, model.model_id).power(EXPONENTS[readout])
         for start in range(0, len(vectors), _BLOCK):
             vectors[start : start + _BLOCK] = vectors[start : start + _BLOCK].astype(np.float64) @ turn
     return unit(vectors)
 
 
-def model_spectrum(store: Store, model: ModelRow) -> FeatureSpectrum:
+def model_spectrum(store: Store, model_id: str) -> FeatureSpectrum:
     """Eigenvectors and eigenvalues of the covariance of a model's training features; it has a text tower."""
+    (row,) = store.arrow(
+        "SELECT n_train, len(feature_mean) AS dim FROM model WHERE model_id = ?", [model_id]
+    ).to_pylist()
     sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-    covariance = store.vectors(sql, [model.model_id], model.dim**2)[0].reshape(model.dim, model.dim)
-    return FeatureSpectrum.of(covariance, model.n_train)
+    covariance = store.vectors(sql, [model_id], row["dim"] ** 2)[0].reshape(row["dim"], row["dim"])
+    return FeatureSpectrum.of(covariance, row["n_train"])
 
 
 def _fingerprint(voxels: NDArray[np.int64], batches: Batches) -> str:

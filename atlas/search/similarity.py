@@ -171,8 +171,8 @@ class Query:
         """Share of the vocabulary's nouns that are less similar to some candidates than the concept is, 0 to 1."""
         if self.vocabulary is None or not isinstance(self.candidates, IndexedVoxels):
             return pl.Series([None] * len(rows), dtype=pl.Float64)
-        nouns = self.vocabulary.centred(self.vocabulary.vectors)
-        return pl.Series((self.candidates.index.vectors[rows] @ nouns.T < similarity[:, None]).mean(axis=1))
+        nouns = self.candidates.index.vectors[rows] @ self.vocabulary.contrasts.T
+        return pl.Series((nouns < similarity[:, None]).mean(axis=1))
 
     def nearest(
         self, mask: NDArray[np.bool_], k: int, after: tuple[float, int] | None

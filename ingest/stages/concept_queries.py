@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...atlas.backbones.interface import Floats
 from ...atlas.search.baseline import Vocabulary, nouns, unit_rows
 from ...atlas.search.evidence import SPECIFIC_QUANTILE, FeatureSpectrum, residual_variance
-from ...atlas.search.readouts import EXPONENTS
+from ...atlas.search.readouts import EXPONENTS, model_spectrum
 from ...schemas.errors import BadInputError
 from ..encoding.metrics import Responses
 from ..encoding.ridge import RidgeFit
@@ -46,11 +46,10 @@ class ConceptSpace:
 
     def norms(self, model_id: str, voxels: NDArray[np.int32], weights: Floats) -> pa.Table:
         """Rows of `readout_norm` of some voxels with their ridge weights, (n_voxels, dim)."""
-        nouns = self.vocabulary.centred(self.vocabulary.vectors)
         readouts = [weights @ self.spectrum.power(exponent) for exponent in EXPONENTS.values()]
         norms = [np.linalg.norm(vectors, axis=1) for vectors in readouts]
         quantiles = [
-            np.quantile(vectors @ nouns.T, SPECIFIC_QUANTILE, axis=1) / norm.clip(min=1e-300)
+            np.quantile(vectors @ self.vocabulary.contrasts.T, SPECIFIC_QUANTILE, axis=1) / norm.clip(min=1e-300)
             for vectors, norm in zip(readouts, norms, strict=True)
         ]
         return pa.table(
@@ -118,7 +117,7 @@ def append_queries(context: Context, words: Sequence[str]) -> None:
         words: labels, or nouns of the vocabulary. A label that no voxel was given is passed over, as the atlas does
             not name it.
     """
-    model_id, dim = context.model_id, context.backbone.dim
+    model_id = context.model_id
     vocabulary = Vocabulary.stored(context.store, context.backbone.name)
     sql = "SELECT DISTINCT word FROM concept_query WHERE model_id = ?"
     known = set(context.store.arrow(sql, [model_id])["word"].to_pylist())
@@ -127,10 +126,7 @@ def append_queries(context: Context, words: Sequence[str]) -> None:
         return
     vectors = dict(context.store.frame(_VECTORS, [context.backbone.name] * 2).iter_rows())
     new = [word for word in new if word in vectors]
-    sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-    covariance = context.store.vectors(sql, [model_id], dim**2)[0].reshape(dim, dim)
-    n_train = context.store.arrow("SELECT n_train FROM model WHERE model_id = ?", [model_id])["n_train"][0].as_py()
-    spectrum = FeatureSpectrum.of(covariance, n_train)
+    spectrum = model_spectrum(context.store, model_id)
     turns = [spectrum.power(exponent) for exponent in EXPONENTS.values()]
     for group in grouped(new, _WORDS_AT_ONCE):
         contrasts = unit_rows(np.array([vectors[word] for word in group], np.float32)) - vocabulary.baseline

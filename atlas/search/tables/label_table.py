@@ -1,12 +1,13 @@
 """The labels of a model's voxels by one method as arrays: which words describe a voxel, and what a region is called."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from cachetools import cachedmethod
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -174,6 +175,7 @@ class LabelMixture:
         """(n_voxels,) ascending; each has a label with a vector."""
         self._shares, self._vectors = shares, vectors
         self.fingerprint = fingerprint
+        self._contrasts: dict[Hashable, LabelMixture] = {}
 
     @classmethod
     def load(cls, store: Store, model: ModelRow, method: str, old: "LabelMixture | None") -> "LabelMixture":
@@ -201,6 +203,7 @@ class LabelMixture:
         shares = csr_array((probabilities / totals[rows], (rows, columns)), shape=(len(voxels), len(ids)))
         return cls(voxels, shares, vectors, fingerprint)
 
+    @cachedmethod(lambda self: self._contrasts)
     def centred(self, vocabulary: Vocabulary) -> "LabelMixture":
         """The same voxels as mixtures of their labels as contrasts to a vocabulary."""
         if not len(self.voxels):

@@ -43,7 +43,7 @@ class ReadoutTable:
             return old
         rows = store.frame(_SQL, [readout, model.model_id])
         columns = {name: rows[name].cast(float).to_numpy() for name in ("alpha", "noise", "norm", "q95")}
-        spectrum = model_spectrum(store, model) if old is None else old.spectrum
+        spectrum = model_spectrum(store, model.model_id) if old is None else old.spectrum
         return cls(
             rows["voxel"].to_numpy().astype(np.int64), **columns, spectrum=spectrum, readout=readout, batches=batches
         )
