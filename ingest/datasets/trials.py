@@ -1,5 +1,6 @@
 """From single trials to one response per image: z-scoring and the mean over repeats, for every data set."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,7 +88,7 @@ def repeats(blocks: Sequence[Block], n_images: int) -> NDArray[np.int64]:
     return np.bincount(images[images != LEFT_OUT], minlength=n_images)
 
 
-class TrialDataset:
+class TrialDataset(ABC):
     """What readers of single trials share; see `Dataset`. Images and responses stay on disk until they are asked for.
 
     Args:
@@ -146,6 +147,6 @@ class TrialDataset:
     def _image_sha256s(self) -> list[str]:
         return [file_sha256(path) for path in self._images]
 
+    @abstractmethod
     def _trial_sha256s(self) -> Sequence[str]:
         """What says that responses, or the images that they belong to, are others."""
-        raise NotImplementedError
