@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from kinds import kinds
 from numpy.typing import NDArray
-from recovery import QUERIES, Found, kinds
+from recovery import QUERIES, Found
 from scipy.stats import binomtest, pearsonr
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 

@@ -7,7 +7,7 @@ labels of another one.
 - encoding: median r of predicted and noise-free response on held-out scenes, over significant voxels;
 - concept search: AUC of the similarity to query words, voxels planted with the category against the others;
 - dissection: share of significant voxels with a planted category whose first label (one of the first five) belongs to
-  such a category, by WordNet's hierarchy;
+  such a category, by kinds.py;
 - photographs: share of real photographs of a thing (and of all of them) with their noun among the first five of the
   2,500 or so that `lite` knows.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from kinds import kinds
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from skimage import data as skimage_data
@@ -46,19 +47,6 @@ QUERIES = {
     "word": ("word", "text", "letter", "writing", "alphabet"),
 }
 """Five words a category; most are in no scene's description."""
-
-KINDS = {
-    # WordNet 3.0 senses whose kinds (and which themselves) belong to a category.
-    "face": ("05600637", "05538625", "05598147", "06877078", "00007846", "05254795", "05311054", "05302307"),
-    "body": ("05220461", "00007846", "00523513", "05219561"),
-    "place": ("04341686", "09287968", "08630985", "09334396", "04105893", "08524735", "09225146", "08512259"),
-    "food": ("00021265", "07555863", "07881800", "13134947", "07705931", "04263614"),
-    "word": ("06349220", "06362953", "06793231", "06818970", "06387980", "06410904", "06828818", "06286395"),
-}
-"""face: face, head, nose, facial expression, person, hair, eye, mouth; body: body part, person, sport, body; place:
-structure, geological formation, region, land, room, city, body of water, tract; food: food, beverage, edible fruit,
-solid food; word: written language, writing, sign, written symbol, text, book, letter, word. A person is right for face
-voxels and for body voxels."""
 
 PHOTOGRAPHS = {
     "astronaut": {"astronaut", "person", "woman", "man", "spacesuit", "uniform", "suit", "face"},
@@ -204,14 +192,6 @@ class Found:
             for voxel, other in zip(tuned, order, strict=True)
         ]
         return float(np.mean(right))
-
-
-def kinds(wordnet: WordNet, label: str) -> set[str]:
-    """Categories that a label belongs to by one of its two most frequent senses."""
-    words = (label.replace(" ", "_"), label.split()[-1])
-    offsets = next((wordnet.senses_of[word][:2] for word in words if word in wordnet.senses_of), ())
-    ancestors = set().union(*(wordnet.ancestors(offset) for offset in offsets)) if offsets else set()
-    return {category for category, senses in KINDS.items() if ancestors & set(senses)}
 
 
 def auc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:

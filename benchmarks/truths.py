@@ -6,7 +6,6 @@ significant voxels of each have a median R² of 0.10 to 0.20, as measured subjec
 alone, before any answer was evaluated on them, and stay as they are.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,6 @@ from voxel_atlas.atlas.backbones.interface import Image
 from voxel_atlas.ingest.simulated.planting import patch_contrast
 from voxel_atlas.ingest.simulated.scenes.categories import CATEGORIES
 from voxel_atlas.ingest.simulated.scenes.compose import Scene, choose, compose
-from voxel_atlas.ingest.simulated.scenes.cutouts import CutOut
 from voxel_atlas.ingest.simulated.scenes.picture_library import load_pictures
 
 N_TRAIN, N_TEST = 1500, 500
@@ -102,18 +100,13 @@ class Pictures:
 def make_pictures(home: Path, n_train: int = N_TRAIN, n_test: int = N_TEST) -> Pictures:
     """Scenes of the half that subjects see; those of the two parts share no cut-out."""
     library = load_pictures(home)
-    parts = [[cutout for cutout in library.of_half("B") if _part(cutout) == part] for part in (0, 1)]
+    parts = [[cutout for cutout in library.of_half("B") if cutout.held_out == test] for test in (False, True)]
     scenes = []
     for part, n in enumerate((n_train, n_test)):
         for number in range(n):
             rng = np.random.default_rng([part, number])
             scenes.append(compose(choose(parts[part], rng), rng, library.photographs))
     return Pictures(tuple(scenes))
-
-
-def _part(cutout: CutOut) -> int:
-    """0 for three quarters of the cut-outs and 1 for the others, by a hash of what they are called."""
-    return int(hashlib.sha256(f"part {cutout.name}".encode()).digest()[0] < 64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 import json
 import tomllib
 
+import kinds
 import pytest
 import results
 import run
@@ -120,3 +121,7 @@ def test_an_unknown_benchmark_is_said(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run.main()
     assert "there is no benchmark smell" in capsys.readouterr().err
+
+
+def test_the_judge_of_labels_is_frozen():
+    assert kinds.fingerprint() == "cd467cb28ecd096dccf3c2cb60d010834fc7185473914434383a9a284e411cd9"

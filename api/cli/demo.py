@@ -8,6 +8,7 @@ from ...ingest.run import Pipeline, open_parts
 from ...ingest.simulated.alignment import N_SCENES as N_CALIBRATION
 from ...ingest.simulated.alignment import calibrate
 from ...ingest.simulated.planting import Cortex
+from ...ingest.simulated.scenes.scene_set import SPLIT_SEED, TEST_SHARE
 from ...ingest.simulated.subject import N_SCENES, N_VOXELS, WORLD, Simulated, save_world
 from ...schemas.config import IngestConfig, Settings
 from ...viz.surfaces.surface import load_surface, regions
@@ -18,7 +19,8 @@ SURFACE, TRANSFORM = "S1", "fullhead"
 CONFIG = IngestConfig(
     dataset="simulated",
     subject="S1",
-    test_share=0.25,
+    test_share=TEST_SHARE,
+    seed=SPLIT_SEED,
     selection="kfold",
     # Voxels of one category want nearly the same crops: on a grid they share them, and the demo takes minutes.
     crop_grid=4,

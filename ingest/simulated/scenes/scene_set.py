@@ -11,13 +11,16 @@ from PIL import Image as PIL_Image
 
 from ....atlas.backbones.interface import Image
 from ....schemas.files import write_atomically
+from ...encoding.split import split
 from ...progress import Progress, Silent
 from .compose import Thing, choose, compose
 from .cutouts import Half
 from .picture_library import load_pictures
 
-_VERSION = 1
-"""Raised when the same seed would make other scenes."""
+_VERSIONS = {"A": 1, "B": 2}
+"""Half → version, raised when the same seed would make other scenes."""
+TEST_SHARE, SPLIT_SEED = 0.25, 42
+"""The split that half B's scenes are made for: those that it tests on show cut-outs that no other shows."""
 _JPEG_QUALITY = 95
 
 
@@ -46,7 +49,8 @@ def scene_set(home: Path, half: Half, n: int, seed: int, progress: Progress | No
 
     Args:
         home: the atlas's home folder; pictures go to home/scenes.
-        half: which cut-outs. A calibrates networks, B is what subjects see.
+        half: which cut-outs. A calibrates networks, B is what subjects see; a quarter of B's cut-outs are in none but
+            the scenes that a model with the demo's share and seed is tested on.
         n: how many.
         seed: another seed is another set.
         progress: told how many are made.
@@ -72,18 +76,20 @@ def is_made(home: Path, half: Half, n: int, seed: int) -> bool:
 
 
 def _manifest(home: Path, half: Half, n: int, seed: int) -> Path:
-    return home / "scenes" / f"{half}-{n}-{seed}-v{_VERSION}.json"
+    return home / "scenes" / f"{half}-{n}-{seed}-v{_VERSIONS[half]}.json"
 
 
 def _make(folder: Path, manifest: Path, home: Path, half: Half, n: int, seed: int, progress: Progress) -> None:
     pictures = load_pictures(home, progress)
     cutouts = pictures.of_half(half)
+    test = set(split(n, TEST_SHARE, SPLIT_SEED)[1].tolist()) if half == "B" else set()
+    parts = [cutouts if half == "A" else [c for c in cutouts if c.held_out == held_out] for held_out in (False, True)]
     entries = []
     with progress.stage(f"make scenes {half}", n) as advance:
         for number in range(n):
             # A generator of its own: scene 7 is the same in a set of ten and in one of a thousand.
             rng = np.random.default_rng([seed, ord(half), number])
-            scene = compose(choose(cutouts, rng), rng, pictures.photographs)
+            scene = compose(choose(parts[number in test], rng), rng, pictures.photographs)
             file, sha256 = _save(folder, scene.image)
             entries.append({"file": file, "sha256": sha256, "things": [asdict(thing) for thing in scene.things]})
             advance(1)

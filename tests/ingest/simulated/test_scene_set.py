@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from scene_pictures import toy_pictures
 
+from voxel_atlas.api.cli.demo import CONFIG
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.lite.lite import ALIGNMENT, is_current
+from voxel_atlas.ingest.encoding.split import split_by
 from voxel_atlas.ingest.simulated.alignment import _ridge, _without, calibrate
 from voxel_atlas.ingest.simulated.collage import CollageGenerator
 from voxel_atlas.ingest.simulated.scenes import scene_set
@@ -21,16 +23,24 @@ def toys(monkeypatch):
 
 
 def test_pictures_are_named_by_their_content(tmp_path):
-    for scene in scene_set.scene_set(tmp_path, "B", 5, 0):
+    for scene in scene_set.scene_set(tmp_path, "B", 8, 0):
         assert hashlib.sha256(scene.path.read_bytes()).hexdigest() == scene.sha256
         assert scene.sha256 in scene.path.name
         assert scene.image().shape == (256, 256, 3)
 
 
 def test_a_set_is_read_back_as_it_was_made(tmp_path, monkeypatch):
-    made = scene_set.scene_set(tmp_path, "B", 5, 0)
+    made = scene_set.scene_set(tmp_path, "B", 8, 0)
     monkeypatch.setattr(scene_set, "compose", None)
-    assert scene_set.scene_set(tmp_path, "B", 5, 0) == made
+    assert scene_set.scene_set(tmp_path, "B", 8, 0) == made
+
+
+def test_pictures_to_test_on_show_cut_outs_that_no_other_shows(tmp_path):
+    scenes = scene_set.scene_set(tmp_path, "B", 80, 0)
+    train, test = split_by(CONFIG, len(scenes))
+    shown = [{thing.name for row in rows for thing in scenes[row].things} for rows in (train, test)]
+    assert all(shown)
+    assert not shown[0] & shown[1]
 
 
 def test_a_scene_depends_on_its_number_and_not_on_the_set(tmp_path):
@@ -59,9 +69,9 @@ def test_a_set_that_was_not_finished_is_made_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(scene_set, "compose", killed)
     with pytest.raises(KeyboardInterrupt):
-        scene_set.scene_set(tmp_path, "B", 5, 0)
+        scene_set.scene_set(tmp_path, "B", 8, 0)
     monkeypatch.setattr(scene_set, "compose", compose)
-    assert len(scene_set.scene_set(tmp_path, "B", 5, 0)) == 5
+    assert len(scene_set.scene_set(tmp_path, "B", 8, 0)) == 8
 
 
 class _Letters:
