@@ -9,7 +9,7 @@ from importlib.resources import files
 import duckdb
 import pyarrow as pa
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Format of the tables that this version reads and writes."""
 
 DDL = files(__package__).joinpath("tables.sql").read_text(encoding="utf-8")

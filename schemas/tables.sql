@@ -1,4 +1,4 @@
--- The atlas, format 2. Only types and constraints that DuckDB, Quack and DuckLake all have: no primary keys (DuckLake
+-- The atlas, format 4. Only types and constraints that DuckDB, Quack and DuckLake all have: no primary keys (DuckLake
 -- has none; the ledger is what makes rows unique) and FLOAT[] instead of FLOAT[n] (models differ in width).
 
 CREATE TABLE IF NOT EXISTS atlas_format (version INTEGER NOT NULL, created TIMESTAMPTZ NOT NULL);
@@ -144,6 +144,15 @@ COMMENT ON COLUMN significance.model_id IS 'The model.';
 COMMENT ON COLUMN significance.voxel IS 'The voxel.';
 COMMENT ON COLUMN significance.q IS 'Benjamini-Hochberg adjusted p over the voxels of the model, 0 to 1; significant at q <= 0.05.';
 
+CREATE TABLE IF NOT EXISTS semantic (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, r FLOAT NOT NULL, p FLOAT NOT NULL, q FLOAT NOT NULL);
+COMMENT ON TABLE semantic IS 'What a voxel''s model predicts beyond luminance, contrast and edges; written once all voxels of a model are fitted.';
+COMMENT ON COLUMN semantic.model_id IS 'The model.';
+COMMENT ON COLUMN semantic.voxel IS 'The voxel.';
+COMMENT ON COLUMN semantic.r IS 'Pearson correlation of predicted and measured test responses, after low-level properties of the images were taken out of features and responses, -1 to 1.';
+COMMENT ON COLUMN semantic.p IS 'One-sided p of r, 0 to 1.';
+COMMENT ON COLUMN semantic.q IS 'Benjamini-Hochberg adjusted p over the voxels of the model, 0 to 1; a voxel is semantic at q <= 0.05.';
+
 CREATE TABLE IF NOT EXISTS learning_curve (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, n_blocks INTEGER NOT NULL, n_train INTEGER NOT NULL, r2 FLOAT NOT NULL,
   r FLOAT NOT NULL);
@@ -190,15 +199,32 @@ COMMENT ON COLUMN synthetic_image.sha256 IS 'SHA-256 of the picture''s file, in 
 
 CREATE TABLE IF NOT EXISTS label_score (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, method VARCHAR NOT NULL, label_id BIGINT NOT NULL,
-  score DOUBLE NOT NULL, rank INTEGER NOT NULL, probability FLOAT NOT NULL);
+  score DOUBLE, rank INTEGER, probability FLOAT, reason VARCHAR, stability FLOAT);
 COMMENT ON TABLE label_score IS 'How well a label describes a voxel.';
 COMMENT ON COLUMN label_score.model_id IS 'The model.';
 COMMENT ON COLUMN label_score.voxel IS 'The voxel.';
 COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
 COMMENT ON COLUMN label_score.label_id IS 'The label.';
-COMMENT ON COLUMN label_score.score IS 'Raw score of the method; higher is better.';
-COMMENT ON COLUMN label_score.rank IS 'Place among the voxel''s labels, from 1.';
-COMMENT ON COLUMN label_score.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1; for clip-msm over its whole list, of which the best are kept.';
+COMMENT ON COLUMN label_score.score IS 'Raw score of the method; higher is better; NULL where a candidate got none.';
+COMMENT ON COLUMN label_score.rank IS 'Place among the voxel''s labels, from 1; NULL without a score.';
+COMMENT ON COLUMN label_score.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1; for clip-msm over its whole list, of which the best are kept; NULL without a score.';
+COMMENT ON COLUMN label_score.reason IS 'Why a candidate got no score; NULL where it has one.';
+COMMENT ON COLUMN label_score.stability IS 'Share of bootstrap resamples of the labels'' pictures in which the label comes first, 0 to 1; NULL where the method draws no pictures, and in models of before format 4.';
+
+CREATE TABLE IF NOT EXISTS label_evidence (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, method VARCHAR NOT NULL, label_id BIGINT NOT NULL,
+  shown_by VARCHAR NOT NULL, n_images INTEGER NOT NULL, auc FLOAT, t FLOAT, p FLOAT, q FLOAT);
+COMMENT ON TABLE label_evidence IS 'Whether a label holds on held-out responses: those measured for the test images that show it against the rest.';
+COMMENT ON COLUMN label_evidence.model_id IS 'The model.';
+COMMENT ON COLUMN label_evidence.voxel IS 'The voxel.';
+COMMENT ON COLUMN label_evidence.method IS 'The method that scored the label, as in label_score.';
+COMMENT ON COLUMN label_evidence.label_id IS 'The label.';
+COMMENT ON COLUMN label_evidence.shown_by IS 'What says that an image shows the label: detector or caption.';
+COMMENT ON COLUMN label_evidence.n_images IS 'Test images that show the label.';
+COMMENT ON COLUMN label_evidence.auc IS 'Chance that the response to an image that shows the label exceeds that to one that does not, 0 to 1; NULL, as t, p and q, where fewer than 5 images show it or do not.';
+COMMENT ON COLUMN label_evidence.t IS 'Welch''s t of the two groups of responses.';
+COMMENT ON COLUMN label_evidence.p IS 'One-sided p of t, 0 to 1.';
+COMMENT ON COLUMN label_evidence.q IS 'Benjamini-Hochberg adjusted p over all pairs of voxel and label of the model and method, 0 to 1; verified at q <= 0.05.';
 
 CREATE TABLE IF NOT EXISTS planting (
   subject_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, concept VARCHAR NOT NULL, category VARCHAR NOT NULL, weight FLOAT NOT NULL);

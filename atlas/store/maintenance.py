@@ -22,10 +22,18 @@ def _with_residual_variance(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE encoding ADD COLUMN IF NOT EXISTS residual_variance FLOAT")
 
 
-STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance}
+def _with_unscored_candidates(connection: duckdb.DuckDBPyConnection) -> None:
+    for column in ("score", "rank", "probability"):
+        connection.execute(f"ALTER TABLE label_score ALTER {column} DROP NOT NULL")
+    connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS reason VARCHAR")
+    connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS stability FLOAT")
+
+
+STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _with_unscored_candidates}
 """Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
 
-2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance.
+2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance; 4 has
+`semantic` and `label_evidence`, and candidates without a score.
 """
 
 

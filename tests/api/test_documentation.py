@@ -40,8 +40,7 @@ def written_for(tmp_path_factory, fill_atlas):
                     [shape],
                 ),
                 (
-                    "INSERT INTO label_score SELECT model_id, voxel, 'clip-msm', label_id, score, rank, probability "
-                    "FROM label_score",
+                    "INSERT INTO label_score SELECT * REPLACE ('clip-msm' AS method) FROM label_score",
                     None,
                 ),
             ]

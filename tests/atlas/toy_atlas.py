@@ -130,6 +130,7 @@ def model_rows(
             for v, row in enumerate(weights)
         ],
         "significance": [{"model_id": model, "voxel": v, "q": 0.2 if v % 3 == 0 else 0.01} for v in range(n)],
+        "semantic": [{"model_id": model, "voxel": v, "r": 0.3, "p": 0.001, "q": 0.01} for v in range(n)],
     }
 
 
@@ -174,7 +175,23 @@ def label_rows(
             }
             for voxel, words in labels.items()
             for rank, (word, share) in enumerate(words, 1)
-        ]
+        ],
+        "label_evidence": [
+            {
+                "model_id": model,
+                "voxel": voxel,
+                "method": method,
+                "label_id": label_id(word),
+                "shown_by": "detector",
+                "n_images": 10,
+                "auc": 0.7,
+                "t": 3.0,
+                "p": 0.004,
+                "q": 0.01,
+            }
+            for voxel, words in labels.items()
+            for word, _ in words
+        ],
     }
 
 

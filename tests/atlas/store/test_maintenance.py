@@ -250,6 +250,27 @@ def test_an_atlas_of_format_1_gets_a_table_for_learning_curves(both: Atlas) -> N
         assert not rows(upgraded, "learning_curve")
 
 
+def test_an_atlas_of_format_3_gets_candidates_without_a_score(both: Atlas) -> None:
+    store = both.store
+    new = {"atlas_format", "ledger", "semantic", "label_evidence"}
+    before = {name: rows(store, name) for name in table_schemas().keys() - new}
+    store.close()
+    with duckdb.connect(store.address) as connection:
+        connection.execute("DROP VIEW top_label; DROP VIEW voxel_label; DROP TABLE semantic; DROP TABLE label_evidence")
+        connection.execute("ALTER TABLE label_score DROP reason; ALTER TABLE label_score DROP stability")
+        for column in ("score", "rank", "probability"):
+            connection.execute(f"ALTER TABLE label_score ALTER {column} SET NOT NULL")
+        connection.execute("UPDATE atlas_format SET version = 3")
+    assert upgrade(store.address) == (3, FORMAT_VERSION)
+    unscored = {"model_id": SURFACE, "voxel": 1, "method": "brainlmm-eq2", "label_id": 7, "reason": "no picture"}
+    with Store.open(store.address) as upgraded:
+        assert {name: rows(upgraded, name) for name in before} == before
+        batch = {"label_score": pa.Table.from_pylist([unscored])}
+        upgraded.append(batch, run_id="run", stage="score", key="later")
+        (row,) = upgraded.arrow("FROM label_score WHERE score IS NULL").to_pylist()
+        assert row == {**unscored, "score": None, "rank": None, "probability": None, "stability": None}
+
+
 def breaks(connection: duckdb.DuckDBPyConnection) -> None:
     number_labels(connection)
     connection.execute("SELECT error('stop here')")
