@@ -11,12 +11,14 @@ association and not specificity: most words are associated with most voxels. A c
 among the twentieth of a vocabulary's nouns that are most similar to it, too (METHOD §6.2, 6.3).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, norm
+from scipy.special import ndtr
+from scipy.stats import norm
 
 from ..backbones.interface import Floats
 
@@ -86,43 +88,65 @@ def residual_variance(
     return variance
 
 
-def z_values(
-    similarity: NDArray[np.floating],
-    norms: NDArray[np.floating],
-    noise: NDArray[np.floating],
-    alpha: Doubles,
-    query: NDArray[np.floating],
-    spectrum: FeatureSpectrum,
-    exponent: float,
-) -> Doubles:
-    """How many standard errors a concept's projection on each voxel's readout is from zero, (n_voxels,).
+@dataclass(frozen=True, eq=False)
+class Precision:
+    """What z takes of each voxel, whatever is asked: made once, as penalties are few and searches are many."""
 
-    NaN where a voxel's residual variance is not known. It says association and not specificity: many a word passes.
+    gain: Doubles
+    """Length of the readout per standard deviation of the noise, |Cᵏw|/σ, (n_voxels,); NaN where σ is not known."""
+    penalties: Doubles
+    """The different penalties, (n_penalties,)."""
+    which: NDArray[np.int64]
+    """Which of them each voxel has, (n_voxels,)."""
+
+    @classmethod
+    def of(cls, norms: Doubles, noise: Doubles, alpha: Doubles) -> "Precision":
+        """From lengths of readouts, residual variances and penalties, (n_voxels,) each."""
+        penalties, which = np.unique(alpha, return_inverse=True)
+        known = np.full(len(noise), np.nan)
+        return cls(np.divide(norms, np.sqrt(noise, out=known, where=noise > 0)), penalties, which)
+
+    def of_rows(self, rows: NDArray[np.integer]) -> "Precision":
+        """The same of some voxels."""
+        return replace(self, gain=self.gain[rows], which=self.which[rows])
+
+    def z(
+        self, similarity: NDArray[np.floating], query: NDArray[np.floating], spectrum: FeatureSpectrum, exponent: float
+    ) -> Doubles:
+        """How many standard errors a concept's projection on each voxel's readout is from zero, (n_voxels,).
+
+        NaN where a voxel's residual variance is not known. It says association and not specificity: many a word passes.
+
+        Args:
+            similarity: cosines of the query and the readouts, (n_voxels,).
+            query: unit query, (dim,).
+            spectrum: of the training features.
+            exponent: k.
+        """
+        errors = np.sqrt(spectrum.query_variance(query, self.penalties, exponent))
+        reciprocal = np.divide(1, errors, out=np.full(len(errors), np.nan), where=errors > 0)
+        z: Doubles = similarity * self.gain * reciprocal[self.which]
+        return z
+
+
+def concept_q(z: Doubles, most: float = 1.0) -> Doubles:
+    """False discovery rate of each voxel's association over all voxels (Benjamini-Hochberg), of one-sided p of z.
 
     Args:
-        similarity: cosines of the query and the readouts, (n_voxels,).
-        norms: lengths of the readouts, |Cᵏw|, (n_voxels,).
-        noise: residual variances, (n_voxels,).
-        alpha: penalties, (n_voxels,).
-        query: unit query, (dim,).
-        spectrum: of the training features.
-        exponent: k.
+        z: (n_voxels,); NaN counts for no voxel.
+        most: rates up to which are wanted; a voxel whose p is above has NaN, as its rate is then above, too. The others
+            are few, which is what makes a search cheap.
+
+    Returns:
+        (n_voxels,); NaN where z is, or the rate was not wanted.
     """
-    grid, which = np.unique(alpha, return_inverse=True)
-    scale = np.sqrt(np.asarray(noise, np.float64) * spectrum.query_variance(query, grid, exponent)[which])
-    projection = np.asarray(similarity, np.float64) * norms
-    z: Doubles = np.divide(projection, scale, out=np.full(len(projection), np.nan), where=scale > 0)
-    return z
-
-
-def concept_q(z: Doubles) -> tuple[Doubles, Doubles]:
-    """One-sided p of z, and its false discovery rate over the voxels (Benjamini-Hochberg); NaN where z is."""
-    known = np.isfinite(z)
-    p, q = np.full(len(z), np.nan), np.full(len(z), np.nan)
-    p[known] = norm.sf(z[known])
-    if known.any():
-        q[known] = false_discovery_control(p[known], method="bh")
-    return p, q
+    # A hair below, as the quantile is rounded.
+    rows = np.flatnonzero(z >= norm.isf(most) - 1e-6)
+    rows = rows[np.argsort(-z[rows])]
+    rates = ndtr(-z[rows]) * np.count_nonzero(~np.isnan(z)) / np.arange(1, len(rows) + 1)
+    q = np.full(len(z), np.nan)
+    q[rows] = np.minimum.accumulate(rates[::-1])[::-1].clip(max=1)
+    return q
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,23 +154,40 @@ class Evidence:
     """How sure similarities to one concept are, a number for each voxel that was compared."""
 
     z: Doubles
-    q: Doubles
-    """False discovery rate over the model's voxels."""
-    specific: NDArray[np.bool_] | None
-    """Whether the concept is specific to the voxel; None where it cannot be held against the vocabulary."""
+    above: NDArray[np.bool_] | None
+    """Whether 95 % of the vocabulary's nouns are less similar; None where the concept cannot be held against them."""
+
+    @cached_property
+    def q(self) -> Doubles:
+        """False discovery rate over the model's voxels, (n_voxels,)."""
+        return concept_q(self.z)
+
+    @cached_property
+    def small_q(self) -> Doubles:
+        """The same where it is at most 0.05; NaN, or what cannot be told from its neighbours', elsewhere."""
+        return concept_q(self.z, SPECIFIC_Q)
 
     def passes(self, min_z: float | None, max_q: float | None, *, specific: bool) -> NDArray[np.bool_]:
         """Which voxels pass limits, (n_voxels,); none where a limit is asked for and there is nothing to hold to it."""
-        mask = np.full(len(self.z), not specific) if self.specific is None else self.specific | (not specific)
+        mask = self._specific(slice(None)) if specific else np.full(len(self.z), fill_value=True)
         if min_z is not None:
             mask = mask & (self.z >= min_z)
-        return mask if max_q is None else mask & (self.q <= max_q)
+        if max_q is not None:
+            mask = mask & ((self.small_q if max_q <= SPECIFIC_Q else self.q) <= max_q)
+        return mask
 
     def columns(self, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, pl.Series]:
         """z, concept_q and specific of some voxels; NULL where they are not known."""
-        specific = np.full(len(self.z), None) if self.specific is None else self.specific
+        z, q = self.z[rows], self.small_q[rows]
+        if (~(q <= SPECIFIC_Q) & ~np.isnan(z)).any():
+            q = self.q[rows]
+        specific = np.full(len(z), None) if self.above is None else self._specific(rows)
         return {
-            "z": pl.Series(self.z[rows], dtype=pl.Float64).fill_nan(None),
-            "concept_q": pl.Series(self.q[rows], dtype=pl.Float64).fill_nan(None),
-            "specific": pl.Series(specific[rows], dtype=pl.Boolean),
+            "z": pl.Series(z, dtype=pl.Float64).fill_nan(None),
+            "concept_q": pl.Series(q, dtype=pl.Float64).fill_nan(None),
+            "specific": pl.Series(specific, dtype=pl.Boolean),
         }
+
+    def _specific(self, rows: NDArray[np.integer] | slice) -> NDArray[np.bool_]:
+        small = self.small_q[rows] <= SPECIFIC_Q
+        return small & (False if self.above is None else self.above[rows])

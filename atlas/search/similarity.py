@@ -162,8 +162,7 @@ class Query:
     def evidence(self) -> Evidence:
         """How sure the similarity of every candidate is."""
         if self.readouts is None:
-            unknown = np.full(len(self.candidates.voxels), np.nan)
-            return Evidence(unknown, unknown, None)
+            return Evidence(np.full(len(self.candidates.voxels), np.nan), None)
         against = self.vocabulary is not None
         return self.readouts.evidence(self.vector, self.candidates.voxels, self.scores, against_vocabulary=against)
 
@@ -184,7 +183,8 @@ class Query:
             k: how many; fewer come back where fewer are allowed.
             after: (similarity, voxel) of the last voxel of the page before: only those behind it.
         """
-        if isinstance(self.candidates, IndexedVoxels) and after is None:
+        # Where there is evidence, every voxel's similarity was needed for that, and the index saves nothing.
+        if isinstance(self.candidates, IndexedVoxels) and self.readouts is None and after is None:
             (best_scores,), (best_rows,) = self.candidates.index.search(self.vector[None], k, mask)
             return best_scores, best_rows
         scores, voxels = self.scores, self.candidates.voxels

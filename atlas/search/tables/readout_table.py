@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...backbones.interface import Floats, Readout
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
-from ..evidence import SPECIFIC_Q, Doubles, Evidence, FeatureSpectrum, concept_q, z_values
+from ..evidence import Doubles, Evidence, FeatureSpectrum, Precision
 from ..readouts import EXPONENTS, model_spectrum
 from .model_row import ModelRow
 
@@ -24,11 +24,7 @@ class ReadoutTable:
     """Fitted voxels in ascending order. NaN stands for what the atlas does not hold of a voxel."""
 
     voxels: NDArray[np.int64]
-    alpha: Doubles
-    noise: Doubles
-    """Residual variance."""
-    norm: Doubles
-    """Length of the voxel's readout."""
+    precision: Precision
     q95: Doubles
     """The .95 quantile of the vocabulary's similarities."""
     spectrum: FeatureSpectrum
@@ -42,11 +38,10 @@ class ReadoutTable:
         if old is not None and old.batches == batches:
             return old
         rows = store.frame(_SQL, [readout, model.model_id])
-        columns = {name: rows[name].cast(float).to_numpy() for name in ("alpha", "noise", "norm", "q95")}
+        norm, noise, alpha, q95 = (rows[name].cast(float).to_numpy() for name in ("norm", "noise", "alpha", "q95"))
         spectrum = model_spectrum(store, model.model_id) if old is None else old.spectrum
-        return cls(
-            rows["voxel"].to_numpy().astype(np.int64), **columns, spectrum=spectrum, readout=readout, batches=batches
-        )
+        voxels = rows["voxel"].to_numpy().astype(np.int64)
+        return cls(voxels, Precision.of(norm, noise, alpha), q95, spectrum, readout, batches)
 
     def evidence(
         self, query: Floats, voxels: NDArray[np.int64], similarity: Floats, *, against_vocabulary: bool
@@ -59,16 +54,9 @@ class ReadoutTable:
             similarity: of each, (n,).
             against_vocabulary: whether it is one concept that can be held against the vocabulary's nouns.
         """
-        rows = np.searchsorted(self.voxels, voxels).clip(max=max(len(self.voxels) - 1, 0))
-        z = z_values(
-            similarity,
-            self.norm[rows],
-            self.noise[rows],
-            self.alpha[rows],
-            query,
-            self.spectrum,
-            EXPONENTS[self.readout],
-        )
-        _, q = concept_q(z)
-        specific = (q <= SPECIFIC_Q) & (similarity > self.q95[rows]) if against_vocabulary else None
-        return Evidence(z, q, specific)
+        precision, q95 = self.precision, self.q95
+        if not np.array_equal(self.voxels, voxels):
+            rows = np.searchsorted(self.voxels, voxels).clip(max=max(len(self.voxels) - 1, 0))
+            precision, q95 = precision.of_rows(rows), q95[rows]
+        z = precision.z(similarity, query, self.spectrum, EXPONENTS[self.readout])
+        return Evidence(z, similarity > q95 if against_vocabulary else None)

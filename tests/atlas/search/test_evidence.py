@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, norm
 
-from voxel_atlas.atlas.search.evidence import FeatureSpectrum, concept_q, residual_variance, z_values
+from voxel_atlas.atlas.search.evidence import FeatureSpectrum, Precision, concept_q, residual_variance
 
 N, DIM, N_VOXELS = 400, 24, 600
 EXPONENTS = {"weights": 0.0, "half": 0.5, "pattern": 1.0}
@@ -68,22 +71,33 @@ def test_z_of_pure_noise_is_standard_normal(exponent: float) -> None:
     noise = residual_variance(weights, alphas, spectrum, ((y - y.mean(axis=0)) ** 2).sum(axis=0))
     readouts = weights @ turn
     norms = np.linalg.norm(readouts, axis=1)
+    precision = Precision.of(norms, noise, alphas)
     z = np.concatenate(
         [
-            z_values(readouts @ query / norms, norms, noise, alphas, query, spectrum, exponent)
+            precision.z(readouts @ query / norms, query, spectrum, exponent)
             for query in np.linalg.qr(rng.normal(size=(DIM, DIM)))[0][:8]
         ]
     )
     assert z.mean() == pytest.approx(0, abs=0.05)
     assert z.std() == pytest.approx(1, abs=0.05)
-    assert np.mean(concept_q(z)[0] < 0.05) == pytest.approx(0.05, abs=0.012)
+    assert np.mean(norm.sf(z) < 0.05) == pytest.approx(0.05, abs=0.012)
 
 
 def test_where_the_noise_is_not_known_neither_are_z_and_q() -> None:
     spectrum = FeatureSpectrum.of(np.eye(2), 10)
-    alpha = np.ones(3)
-    z = z_values(np.ones(3), np.ones(3), np.array([1.0, np.nan, 0.0]), alpha, np.array([1.0, 0.0]), spectrum, 0.5)
-    assert np.isfinite(z).tolist() == [True, False, False]
-    p, q = concept_q(z)
-    assert np.isfinite(p).tolist() == np.isfinite(q).tolist() == [True, False, False]
-    assert np.isnan(concept_q(np.full(2, np.nan))[1]).all()
+    precision = Precision.of(np.ones(3), np.array([1.0, np.nan, 0.0]), np.ones(3))
+    z = precision.z(np.ones(3), np.array([1.0, 0.0]), spectrum, 0.5)
+    assert np.isfinite(z).tolist() == np.isfinite(concept_q(z)).tolist() == [True, False, False]
+    assert np.isnan(concept_q(np.full(2, np.nan))).all()
+
+
+@given(st.lists(st.none() | st.floats(-6, 12) | st.sampled_from([0.0, 1.7, 3.0]), min_size=1, max_size=60))
+def test_false_discovery_rates_are_benjamini_and_hochberg_s(given_z: list[float | None]) -> None:
+    z = np.array([np.nan if value is None else value for value in given_z])
+    known = ~np.isnan(z)
+    expected = np.full(len(z), np.nan)
+    expected[known] = false_discovery_control(norm.sf(z[known])) if known.any() else []
+    np.testing.assert_allclose(concept_q(z), expected, rtol=1e-12, equal_nan=True)
+    small, wanted = concept_q(z, 0.05), expected <= 0.05
+    np.testing.assert_allclose(small[wanted], expected[wanted], rtol=1e-12)
+    assert not (small[~wanted] <= 0.05).any()
