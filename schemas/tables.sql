@@ -279,19 +279,25 @@ CREATE OR REPLACE MACRO roi_labels(wanted) AS TABLE
        JOIN voxel_roi vr ON vr.subject_id = m.subject_id AND vr.voxel = t.voxel
   WHERE vr.roi = wanted GROUP BY ALL ORDER BY n_voxels DESC, label;
 
--- The similarity of a word to every fitted voxel, as every other door gives it, for labels and words of the vocabulary.
+-- The similarity of a concept to every fitted voxel, as every other door gives it. A concept is a label, a word of the
+-- vocabulary, or what the function concept('any text') gives, which voxel-atlas brings along: rows of concept_query.
 -- Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` and `readout` are the parameters.
 CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS TABLE
-  WITH wanted AS (SELECT CASE
+  WITH given AS (SELECT
+      TRY_CAST(concept AS STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE)[]) AS queries),
+  wanted AS (SELECT CASE
     WHEN NOT EXISTS (FROM concept_query c WHERE starts_with(c.model_id, model)) THEN
       error('No model "' || model || '" has a text tower and words to compare; FROM model lists the models.')::VARCHAR
     WHEN NOT EXISTS (FROM concept_query c WHERE c.readout = readout) THEN
       error('A voxel is read out by weights, half or pattern, not by "' || readout || '".')::VARCHAR
-    WHEN NOT EXISTS (FROM concept_query c WHERE c.word = lower(trim(concept))) THEN
-      error('"' || concept || '" is no label and not in the vocabulary; SQL compares the words of concept_query, `voxel-atlas query` any.')::VARCHAR
-    ELSE lower(trim(concept)) END AS word)
+    WHEN queries IS NOT NULL THEN NULL
+    WHEN NOT EXISTS (FROM concept_query c WHERE c.word = lower(trim(concept::VARCHAR))) THEN
+      error('"' || concept::VARCHAR || '" is no label and not in the vocabulary; in `voxel-atlas sql`, Python and at a served atlas concept(''any text'') can stand in its place.')::VARCHAR
+    ELSE lower(trim(concept::VARCHAR)) END AS word, queries FROM given),
+  query AS (SELECT unnest(queries, recursive := true) FROM wanted UNION ALL BY NAME
+    SELECT c.model_id, c.readout, c.vector, c.length FROM wanted JOIN concept_query c USING (word))
   SELECT e.model_id, m.subject_id, e.voxel, list_inner_product(e.weights::DOUBLE[], c.vector::DOUBLE[]) / n.norm AS similarity, c.length
-  FROM wanted JOIN concept_query c USING (word) JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
+  FROM query c JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
        JOIN readout_norm n USING (model_id, voxel, readout)
   WHERE starts_with(m.model_id, model) AND c.readout = readout;
 

@@ -129,16 +129,9 @@ function sql(state) {
   const model = literal(state.model);
   if (metric === "labels") return `SELECT voxel, label, probability FROM top_label WHERE model_id = ${model} ORDER BY voxel;\n`;
   if (metric) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
-  const note = "-- SQL knows labels and the nouns of the vocabulary, always against its mean: FROM concept_query lists them.\n";
-  const readout = literal(readoutOf(state) || "half");
-  const words = state.concept.split(/\s([+-])\s/).map((word) => word.trim());
-  if (words.length === 1) return `${note}FROM voxels_like(${literal(words[0])}, model := ${model}, readout := ${readout});\n`;
-  const map = (/** @type {string} */ word) => `concept_map(${literal(word)}, model := ${model}, readout := ${readout})`;
-  // The cosine with a difference of words is that of the cosines, weighed by lengths, but for one factor for all voxels.
-  const terms = words.filter((_, at) => at % 2 === 0);
-  const sum = terms.map((_, at) => `${at ? `${words[2 * at - 1]} ` : ""}t${at}.length * t${at}.similarity`).join(" ");
-  const joins = terms.map((word, at) => `${at ? "  JOIN " : ""}${map(word)} t${at}${at ? " USING (model_id, voxel)" : ""}`).join("\n");
-  return `${note}SELECT voxel, ${sum} AS contrast\nFROM ${joins}\nORDER BY contrast DESC;\n`;
+  const readout = readoutOf(state) || "half";
+  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)})`;
+  return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
 }
 
 /**

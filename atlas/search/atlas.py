@@ -18,6 +18,7 @@ from ..store.links import Parameters
 from ..store.store import Store
 from .concepts import TextTowers
 from .model import Model
+from .sql_concept import concept_function
 from .tables.derived import DerivedValues, Fresh
 from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
@@ -73,6 +74,9 @@ class Atlas:
         self.text_towers = TextTowers(store, self.home, load_backbone)
         self._derived = DerivedValues(store, patience)
         self._models = Fresh(self._load_models)
+        self._concept = concept_function(lambda: list(self._models.get(self.generation())[0].by_id.values()))
+        # Also for who reaches a served atlas by Quack: statements run where the text towers are.
+        store.define("concept", self._concept)
 
     @classmethod
     def open(cls, address: str, *, home: Path | None = None, token: str = "", patience: float = 0.0) -> Self:
@@ -101,11 +105,13 @@ class Atlas:
         self.close()
 
     def sql(self, statement: str, parameters: Parameters = None) -> pl.DataFrame:
-        """Rows of one SQL statement that reads.
+        """Rows of one SQL statement that reads; in it, `concept('any text')` stands for what `concept_map` takes.
 
         Raises:
             BadInputError: the statement is wrong, is more than one, or would change something.
         """
+        # Again, as another atlas of this process may have had the file open, and taken its own along.
+        self.store.define("concept", self._concept)
         return self.store.frame(statement, parameters)
 
     def generation(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
@@ -88,7 +89,12 @@ class TextTowers:
         return self._vocabularies.setdefault(backbone, known or Vocabulary.of(self.backbone(backbone)))
 
     def concept(self, backbone: str, concept: str, baseline: Baseline = "vocabulary") -> Floats:
-        """Unit vector of a concept in the space of a backbone's text tower, (dim,).
+        """Unit vector of a concept, (dim,); arguments and errors as `contrast`."""
+        contrast = self.contrast(backbone, concept, baseline)
+        return np.asarray(contrast / np.linalg.norm(contrast), np.float32)
+
+    def contrast(self, backbone: str, concept: str, baseline: Baseline = "vocabulary") -> NDArray[np.float64]:
+        """A concept in the space of a backbone's text tower, (dim,), as long as sums and differences make it.
 
         Args:
             backbone: its name.
@@ -102,10 +108,9 @@ class TextTowers:
         total = np.sum([sign * self._word(backbone, text).astype(np.float64) for sign, text in terms], axis=0)
         if baseline == "vocabulary" and (balance := sum(sign for sign, _ in terms)):
             total -= balance * self.vocabulary(backbone).baseline
-        length = float(np.linalg.norm(total))
-        if length < 1e-3:
+        if float(np.linalg.norm(total)) < 1e-3:
             raise BadInputError(f"{concept!r} adds up to nothing; take away something else than what was added.")
-        return np.asarray(total / length, np.float32)
+        return np.asarray(total, np.float64)
 
     def centred(self, model: ModelRow, image: Image) -> Floats:
         """Features of an image by a model's backbone, less the mean of its training images', (dim,).

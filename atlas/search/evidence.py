@@ -47,6 +47,10 @@ class FeatureSpectrum:
         """Cᵏ, the symmetric one, (dim, dim); k = 0 gives the identity also where features do not vary."""
         return np.asarray((self.axes * self.values**exponent) @ self.axes.T)
 
+    def turned(self, vectors: NDArray[np.floating], exponent: float) -> Doubles:
+        """Vectors (…, dim) times Cᵏ: as products with weights they are those of the vectors with the readout."""
+        return np.asarray(((np.asarray(vectors, np.float64) @ self.axes) * self.values**exponent) @ self.axes.T)
+
     def degrees_of_freedom(self, alpha: NDArray[np.floating]) -> Doubles:
         """Effective degrees of freedom of ridge fits, Σ_j s_j²/(s_j² + α), shape as `alpha`."""
         scatter = self.values * (self.n_train - 1)

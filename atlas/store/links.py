@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol, TypeVar
 
 import duckdb
@@ -15,6 +15,8 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 Result = TypeVar("Result")
 
+_QUERY_ROWS = "STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE)[]"
+"""What functions of ours give: queries for the macros of tables.sql, which name the same type."""
 _ROWS_PER_CHUNK = 2048
 """DuckDB's own: a third faster than rows in one piece on two cores."""
 
@@ -66,7 +68,14 @@ class Local:
         """
         self._connect, self._catalog, self._only_writer = connect, catalog, only_writer
         self._writing = threading.Lock()
-        self.connection = connect()
+        self._functions: dict[str, Callable[[str], object]] = {}
+        self._open()
+
+    def define(self, name: str, function: Callable[[str], object]) -> None:
+        """Let SQL call a function of ours, from text to rows of a query, unless one of that name is there."""
+        self._functions[name] = function
+        with suppress(duckdb.CatalogException, duckdb.NotImplementedException):
+            self._definer.create_function(name, function, [duckdb.type("VARCHAR")], duckdb.type(_QUERY_ROWS))
 
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` on a cursor of its own."""
@@ -101,7 +110,21 @@ class Local:
     def close(self) -> None:
         """Close the database; a file is checkpointed and can be opened by other processes."""
         with self._writing:
-            self.connection.close()
+            self._close()
+
+    def _open(self) -> None:
+        self.connection = self._connect()
+        # Functions belong to who made them, and are to be none of a writer's transaction.
+        self._definer = self.connection.cursor()
+        for name, function in self._functions.items():
+            self.define(name, function)
+
+    def _close(self) -> None:
+        for name in self._functions:
+            with suppress(duckdb.Error):
+                self._definer.remove_function(name)
+        self._definer.close()
+        self.connection.close()
 
     def _abandon(self, connection: duckdb.DuckDBPyConnection) -> None:
         """End a transaction that failed; where DuckDB has given up on the database, open it again."""
@@ -111,8 +134,8 @@ class Local:
             pass  # a COMMIT that failed has ended the transaction already
         except (duckdb.FatalException, duckdb.InternalException, duckdb.IOException):
             # A checkpoint that found the disk full invalidates the whole database, and every batch is in the log.
-            connection.close()
-            self.connection = self._connect()
+            self._close()
+            self._open()
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:

@@ -221,6 +221,14 @@ class Store:
             transaction.insert("ledger", pa.Table.from_pylist([entry], schema=table_schemas()["ledger"]))
         return True
 
+    def define(self, name: str, function: Callable[[str], list[dict[str, object]]]) -> None:
+        """Let SQL call a function of this process: a text → rows as `concept_query` has them, without the word.
+
+        At an atlas that another process serves, statements run there, with the functions of that process.
+        """
+        if isinstance(self._link, Local):
+            self._link.define(name, function)
+
     def change(self, statements: Sequence[tuple[str, Parameters]]) -> None:
         """Run statements with their values in one transaction; for maintenance, as batches only ever append.
 
@@ -292,6 +300,10 @@ def _is_conflict(error: duckdb.Error) -> bool:
 
 
 def _refused(error: duckdb.Error) -> BadInputError:
+    # What a function of ours says stands alone; the rest is where it was raised.
+    _, _, raised = str(error).partition("executing the UDF: ")
+    if raised:
+        return BadInputError(raised.partition("\n")[0].partition(": ")[2])
     return BadInputError(f"DuckDB refuses the statement: {' '.join(str(error).split())}")
 
 

@@ -10,7 +10,8 @@ import polars as pl
 from ....schemas.errors import BadInputError
 from ...backbones.interface import Readout
 from ...store.store import Store
-from ..readouts import IndexedVoxels
+from ..evidence import FeatureSpectrum
+from ..readouts import IndexedVoxels, model_spectrum
 from .derived import DerivedValues
 from .label_table import LabelIndex, LabelMixture, LabelTable
 from .model_row import ModelRow
@@ -74,11 +75,19 @@ class ModelTables:
         load = partial(IndexedVoxels.load, self.store, self.model, readout, folder)
         return self.derived.get(("index", self.model.model_id, readout), load, generation)
 
+    def spectrum(self) -> FeatureSpectrum:
+        """Of the training features of a model with a text tower; it never changes."""
+
+        def make(old: FeatureSpectrum | None) -> FeatureSpectrum:
+            return old or model_spectrum(self.store, self.model.model_id)
+
+        return self.derived.get(("spectrum", self.model.model_id), make)[0]
+
     def readout(self, readout: Readout) -> ReadoutTable:
         """What evidence takes of each voxel."""
 
         def make(old: ReadoutTable | None) -> ReadoutTable:
-            return ReadoutTable.load(self.store, self.model, readout, old)
+            return ReadoutTable.load(self.store, self.model, readout, old, self.spectrum())
 
         return self.derived.get(("readout", self.model.model_id, readout), make)[0]
 

@@ -9,7 +9,7 @@ from ...backbones.interface import Floats, Readout
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
 from ..evidence import Doubles, Evidence, FeatureSpectrum, Precision
-from ..readouts import EXPONENTS, model_spectrum
+from ..readouts import EXPONENTS
 from .model_row import ModelRow
 
 _SQL = """
@@ -32,14 +32,15 @@ class ReadoutTable:
     batches: Batches
 
     @classmethod
-    def load(cls, store: Store, model: ModelRow, readout: Readout, old: "ReadoutTable | None") -> "ReadoutTable":
+    def load(
+        cls, store: Store, model: ModelRow, readout: Readout, old: "ReadoutTable | None", spectrum: FeatureSpectrum
+    ) -> "ReadoutTable":
         """The present table of a model; the old one where nothing has changed."""
         batches = batches_of(store, model.model_id, model.subject_id, "model", "fit", "readouts", "import")
         if old is not None and old.batches == batches:
             return old
         rows = store.frame(_SQL, [readout, model.model_id])
         norm, noise, alpha, q95 = (rows[name].cast(float).to_numpy() for name in ("norm", "noise", "alpha", "q95"))
-        spectrum = model_spectrum(store, model.model_id) if old is None else old.spectrum
         voxels = rows["voxel"].to_numpy().astype(np.int64)
         return cls(voxels, Precision.of(norm, noise, alpha), q95, spectrum, readout, batches)
 

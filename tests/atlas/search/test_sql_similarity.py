@@ -1,11 +1,15 @@
 """SQL answers a concept with the numbers that Python gives, whatever the features' covariance."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from toy_atlas import DIM, WORDS, concept_rows, model_rows, put, random_weights
+from toy_atlas import DIM, VOLUME, WORDS, Toy, concept_rows, model_rows, put, random_weights
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import nouns
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.errors import BadInputError
 
 MODEL = "m/toy/1"
 
@@ -43,3 +47,48 @@ def test_sql_ranks_the_significant_voxels_as_python_does(uneven: Atlas) -> None:
     found = uneven.model(MODEL).similar("cake", readout="half", first=20).frame
     asked = uneven.store.frame("FROM voxels_like('cake', model := $1, readout := 'half') LIMIT 20", [MODEL])
     assert asked["voxel"].to_list() == found["voxel"].to_list()
+
+
+@pytest.mark.parametrize("readout", ["weights", "half", "pattern"])
+def test_sql_compares_any_text(uneven: Atlas, readout: str) -> None:
+    for text in ("birthday cake with candles", "cake - kitchen sink + dog", "it's"):
+        mapped = uneven.model(MODEL).map(text, readout=readout).frame
+        sql = "SELECT voxel, similarity FROM concept_map(concept($1), model := $2, readout := $3) ORDER BY voxel"
+        asked = uneven.sql(sql, [text, MODEL, readout])
+        assert asked["voxel"].to_list() == mapped["voxel"].to_list()
+        np.testing.assert_allclose(asked["similarity"], mapped["similarity"], atol=1e-6)
+
+
+def test_any_text_is_compared_for_every_model_with_a_text_tower(uneven: Atlas) -> None:
+    assert set(uneven.sql("FROM voxels_like(concept('birthday cake'))")["model_id"]) == {MODEL, VOLUME}
+
+
+def test_a_served_atlas_compares_any_text_for_who_attaches_to_it(uneven: Atlas) -> None:
+    sql = "FROM voxels_like(concept('birthday cake'), model := $1) LIMIT 5"
+    with uneven.store.served() as server:
+        assert server is not None
+        with Store.open(server.target, token=server.token) as attached:
+            assert attached.frame(sql, [MODEL]).equals(uneven.sql(sql, [MODEL]))
+
+
+@pytest.mark.parametrize(
+    ("concept", "message"),
+    [
+        ("concept('cake - cake')", "^'cake - cake' adds up to nothing; take away something else than what was added.$"),
+        ("concept('')", "^The concept is empty;"),
+        ("'birthday cake'", r"\"birthday cake\" is no label and not in the vocabulary; .* concept\('any text'\)"),
+    ],
+)
+def test_sql_that_makes_no_concept_is_refused_in_a_sentence(uneven: Atlas, concept: str, message: str) -> None:
+    with pytest.raises(BadInputError, match=message) as caught:
+        uneven.sql(f"FROM concept_map({concept})")
+    assert "\n" not in str(caught.value)
+
+
+def test_another_atlas_of_the_file_goes_on_with_any_text_when_the_first_is_closed(
+    uneven: Atlas, toy: Toy, tmp_path: Path
+) -> None:
+    other = Atlas(Store.open(uneven.store.address), home=tmp_path, load_backbone=lambda name, home: toy)
+    uneven.close()
+    with other:
+        assert other.sql("FROM voxels_like(concept('birthday cake')) LIMIT 3").height == 3
