@@ -47,7 +47,7 @@ HOSTILE_LABEL = '<img src=x onerror="document.title=1">'
 class ToySurface(Surface):
     """Two ellipses, each pixel of which shows a voxel."""
 
-    def pixel_map(self, width: int, depths: int = 1) -> PixelMap:
+    def pixel_map(self, width: int) -> PixelMap:
         self._require_flat()
         height = width // 2
         y, x = np.mgrid[0:height, 0:width]

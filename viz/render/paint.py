@@ -27,19 +27,13 @@ def shown_values(values: Floats, pixels: PixelMap, *, columns: int = 0) -> Float
             expected.
     """
     array = np.asarray(values, np.float32)
-    expected = (pixels.n_values, columns) if columns else (pixels.n_values,)
+    expected = (pixels.n_cells, columns) if columns else (pixels.n_cells,)
     if array.shape != expected:
         raise SpaceMismatchError(
             f"The map has shape {array.shape}, but this surface and transform take {expected}; "
             "choose the surface and transform that the map was made on."
         )
-    if pixels.mix is None:
-        return array[pixels.cells]
-    # The mean over the voxels that have a value, as pycortex's.
-    there = np.isfinite(array)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (pixels.mix @ np.where(there, array, 0)) / (pixels.mix @ there.astype(np.float32))
-    return np.asarray(means, np.float32)[pixels.cells]
+    return array[pixels.cells]
 
 
 def slots(picture: Picture, scale: Scale, pixels: PixelMap) -> Bytes:

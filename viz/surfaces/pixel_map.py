@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 Outlines = Mapping[str, list[NDArray[np.float32]]]
 """ROI name → closed paths, (n, 2) float32: x and y as fractions of the picture's width and height, from top left."""
@@ -37,20 +34,12 @@ class PixelMap:
         curvature: (h, w) uint8, mean curvature from sulcus (0) to gyrus (255), 127 where flat.
         inside: (h, w) bool, whether the pixel is cortex.
         n_cells: What `index` counts: voxels of the volume, or vertices.
-        mix: Where pixels show means over depths: (n_cells, n_values) weights of the voxels in each, and `index` counts
-            the pixels; None where a pixel shows one cell.
     """
 
     index: NDArray[np.int32]
     curvature: NDArray[np.uint8]
     inside: NDArray[np.bool_]
     n_cells: int
-    mix: "csr_array | None" = None
-
-    @property
-    def n_values(self) -> int:
-        """Values that a map has: voxels in the volume, or vertices."""
-        return self.n_cells if self.mix is None else int(self.mix.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from cachetools import cached as memoised
 from numpy.typing import NDArray
 
-from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ...schemas.errors import NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
 from . import filestore as stores
 from . import projection, unfold
@@ -65,7 +65,7 @@ class Surface:
         """Whether there is a flat map."""
         return "flat" in self.kinds
 
-    def pixel_map(self, width: int, depths: int = 1) -> PixelMap:
+    def pixel_map(self, width: int) -> PixelMap:
         """Which cell each pixel of a flat map of this width shows; built once, then read from the cache.
 
         A pixel shows the voxel half-way between white matter and pia, or the nearest vertex: the same as
@@ -73,19 +73,13 @@ class Surface:
 
         Args:
             width: Pixels.
-            depths: 1, or the number of depths between white matter and pia over which a pixel shows the mean of the
-                voxels; 32 is what `cortex.quickflat.make_figure` does by default. Vertex data have one.
 
         Raises:
-            BadInputError: The width is not between 16 and 8,192 pixels, or depths not between 1 and 128.
+            BadInputError: The width is not between 16 and 8,192 pixels.
             NotFoundError: The subject has no flat map.
         """
         check_width(width)
         self._require_flat()
-        if not 1 <= depths <= 128:
-            raise BadInputError(f"The mean over {depths} depths was asked for; take 1 to 128.")
-        if depths > 1 and self.transform is not None:
-            return _thick_pixels(self, width, depths)
         return _flat_pixels(self, width)
 
     def view(self, width: int = 1024, kind: str = "inflated", views: Sequence[str] = projection.DEFAULT_VIEWS) -> View:
@@ -268,25 +262,6 @@ def _flat_pixels(surface: Surface, width: int) -> PixelMap:
         lambda: unfold.pixel_map(surface.flat_layout(), surface.vertex_curvature(), width, surface.voxels_between()),
     )
     return PixelMap(**arrays, n_cells=surface.n_cells)
-
-
-@_kept
-def _thick_pixels(surface: Surface, width: int, depths: int) -> PixelMap:
-    from scipy.sparse import csr_array
-
-    path = surface.folder / f"pixels-{surface.transform}-{width}-mean{depths}.npz"
-
-    def build() -> dict[str, NDArray[Any]]:
-        solid = surface.mesh("wm").points, surface.mesh("pia").points
-        return unfold.depth_mix(surface.flat_layout(), solid, width, depths, surface.voxels_at, surface.n_cells)
-
-    arrays = cached(path, build)
-    one = surface.pixel_map(width)
-    n_pixels = len(arrays["indptr"]) - 1
-    mix = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_pixels, surface.n_cells))
-    index = np.full(one.shape, -1, np.int32)
-    index[one.inside] = np.arange(n_pixels, dtype=np.int32)
-    return PixelMap(index, one.curvature, one.inside, n_pixels, mix=mix)
 
 
 @_kept

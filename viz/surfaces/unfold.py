@@ -11,12 +11,10 @@ from shapely import Polygon, make_valid, unary_union  # type: ignore[import-unty
 
 from . import filestore
 from .pixel_map import Outlines
-from .raster import Mesh, between, rasterise
+from .raster import Mesh, rasterise
 
 Arrays = dict[str, NDArray[Any]]
 Points = NDArray[np.float64]
-VoxelsAt = Callable[[Points], NDArray[np.int64]]
-"""From points (n, 3) in mm to the voxels that they lie in, as positions in the volume; -1 outside of it."""
 VoxelsBetween = Callable[[NDArray[np.integer], Points], NDArray[np.int64]]
 """From corners of triangles (n, 3) and their weights (n, 3) to the voxels that these points of the cortex lie in."""
 
@@ -59,45 +57,27 @@ def pixel_map(layout: Arrays, curvature: NDArray[np.uint8], width: int, voxels: 
     """index, curvature and inside of a `PixelMap` on the grid of pycortex's quickflat; of vertices where no voxels."""
     from scipy.spatial import cKDTree
 
-    inside = _inside(layout, _shape(layout, width))
-    height, _ = inside.shape
+    # The one for which pycortex comes to this width.
+    height = int(np.ceil(width * layout["size"][1] / layout["size"][0]))
+    inside = _inside(layout, (height, width))
     rows, columns = np.nonzero(inside)
     span = np.array([width - 1, height - 1])
     aspect = layout["size"] / span
-    places = _places(layout, inside.shape)
+    places = layout["picture"][layout["used"]] * span
+    places[:, 1] = height - 1 - places[:, 1]
     vertices = layout["used"][cKDTree(places * aspect).query(np.column_stack([columns, rows]) * aspect)[1]]
     cells = vertices
     if voxels is not None:
-        pixels, corners, weights = _under_pixels(layout, inside.shape)
+        simplices = layout["simplices"]
+        pixels, triangles, weights = rasterise(places, simplices, inside.shape)
         cells = np.full(inside.size, -1, np.int64)
-        cells[pixels] = voxels(corners, weights)
+        cells[pixels] = voxels(layout["used"][simplices[triangles]], weights)
         cells = cells[inside.ravel()]
     index = np.full(inside.shape, -1, np.int32)
     index[inside] = cells
     shade = np.full(inside.shape, 127, np.uint8)
     shade[inside] = curvature[vertices]
     return {"index": index, "curvature": shade, "inside": inside}
-
-
-def depth_mix(
-    layout: Arrays, solid: tuple[Points, Points], width: int, depths: int, voxels_at: VoxelsAt, n_cells: int
-) -> Arrays:
-    """Weights of the voxels between white matter and pia (`solid`) under each pixel, as a sparse matrix's arrays."""
-    from scipy.sparse import coo_array
-
-    inside = _inside(layout, _shape(layout, width))
-    pixels, corners, weights = _under_pixels(layout, inside.shape)
-    row_of = np.cumsum(inside.ravel()) - 1
-    kept = inside.ravel()[pixels]
-    rows, corners, weights = row_of[pixels[kept]], corners[kept], weights[kept]
-    white, pial = (between(points, corners, weights) for points in solid)
-    within = (voxels_at(white) >= 0) & (voxels_at(pial) >= 0)
-    rows, white, pial = rows[within], white[within], pial[within]
-    voxels = [voxels_at(pial * t + white * (1 - t)) for t in np.linspace(0, 1, depths + 2)[1:-1]]
-    share = np.full(depths * len(rows), 1 / depths, np.float32)
-    places = np.tile(rows, depths), np.concatenate(voxels)
-    mix = coo_array((share, places), shape=(int(inside.sum()), n_cells)).tocsr()
-    return {"data": mix.data, "indices": mix.indices.astype(np.int32), "indptr": mix.indptr.astype(np.int32)}
 
 
 def outlines(layout: Arrays, file: Path, cache: Path) -> Arrays:
@@ -132,25 +112,6 @@ def members(layout: Arrays, outlines: Outlines, cells: NDArray[np.int32]) -> Arr
         inside = cells[used[np.any([Polyline(path).contains_points(places) for path in paths], axis=0)]]
         arrays[f"roi:{name}"] = np.unique(inside[inside >= 0])
     return arrays
-
-
-def _shape(layout: Arrays, width: int) -> tuple[int, int]:
-    """The picture's height and width; the height is the one for which pycortex comes to this width."""
-    return int(np.ceil(width * layout["size"][1] / layout["size"][0])), width
-
-
-def _places(layout: Arrays, shape: tuple[int, int]) -> Points:
-    """Where the flat map's vertices lie, (n_used, 2) pixels from top left."""
-    height, width = shape
-    places: Points = layout["picture"][layout["used"]] * (width - 1, height - 1)
-    places[:, 1] = height - 1 - places[:, 1]
-    return places
-
-
-def _under_pixels(layout: Arrays, shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp], Points]:
-    """Pixels that a triangle of the flat map covers, the vertices at its corners (n, 3), and their weights (n, 3)."""
-    pixels, triangles, weights = rasterise(_places(layout, shape), layout["simplices"], shape)
-    return pixels, layout["used"][layout["simplices"][triangles]], weights
 
 
 def _inside(layout: Arrays, shape: tuple[int, int]) -> NDArray[np.bool_]:
