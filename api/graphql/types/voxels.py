@@ -11,7 +11,7 @@ from strawberry import relay
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
-from ..loaders import ImageKey, NeighbourKey
+from ..loaders import VoxelKey
 from ..request_context import Info
 from .enums import Baseline, By, Method, Readout
 from .fields import field
@@ -167,7 +167,7 @@ class Voxel(relay.Node):
     @field("The images and crops that its model answers to most.")
     async def top_images(self, info: Info, first: First = 10) -> list[TopImage]:
         """Top images of this voxel, loaded together with those of its neighbours in the list."""
-        key = ImageKey(self.model_id, page_size(first), self.voxel)
+        key = VoxelKey(self.model_id, page_size(first), self.voxel)
         return [
             TopImage(
                 rank=row["rank"],
@@ -183,7 +183,7 @@ class Voxel(relay.Node):
     @field("Voxels whose weights point the same way, nearest first; itself left out.")
     async def neighbours(self, info: Info, first: First = 10) -> list["Voxel"]:
         """Nearest voxels of the same model, searched together with those of its neighbours in the list."""
-        rows = await info.context.loaders.neighbours.load(NeighbourKey(self.model_id, page_size(first), self.voxel))
+        rows = await info.context.loaders.neighbours.load(VoxelKey(self.model_id, page_size(first), self.voxel))
         return [Voxel.of(row) for row in rows]
 
 
