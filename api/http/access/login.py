@@ -1,5 +1,6 @@
 """How a person with a browser shows the token once: a form, and a cookie that no script can read."""
 
+from importlib.resources import files
 from urllib.parse import parse_qs, quote
 
 from starlette.requests import Request
@@ -10,27 +11,7 @@ from .rates import Rates
 from .tokens import Tokens
 
 DAYS = 30
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-  <meta charset="utf-8">
-  <meta name="viewport" content="width=device-width, initial-scale=1">
-  <title>Voxel Atlas</title>
-  <link rel="stylesheet" href="/assets/explorer.css">
-</head>
-<body>
-  <main class="login">
-    <h1>Voxel Atlas</h1>
-    <p>{sentence}</p>
-    <form method="post" action="/login">
-      <label for="token">Token</label>
-      <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-      <button type="submit">Open the atlas</button>
-    </form>
-  </main>
-</body>
-</html>
-"""
+_PAGE = files(__package__).joinpath("login.html").read_text(encoding="utf-8")
 
 
 class Login:
