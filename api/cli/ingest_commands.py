@@ -107,11 +107,10 @@ def check(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
     config = job.settings(data)
     contents = check_dataset(config, settings_of(job.atlas).home, backbone_class(config.backbone).dim)
     job.output.show(contents.files.filter(~contents.files["found"] | contents.files["needed"]))
-    if contents.size is not None:
+    if size := contents.size:
         say(
-            f"{contents.size.n_images:,} images, {contents.size.n_trials:,} trials, {contents.size.n_voxels:,} voxels "
-            f"in {contents.n_batches:,} batches; about {(contents.ram_bytes or 0) / 2**30:.1f} GiB of memory and "
-            f"{(contents.disk_bytes or 0) / 2**30:.1f} GiB of disk."
+            f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "
+            f"batches; about {size.ram_bytes / 2**30:.1f} GiB of memory and {size.disk_bytes / 2**30:.1f} GiB of disk."
         )
     if contents.problems:
         raise BadInputError(" ".join(contents.problems))

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from ...schemas.config import IngestConfig
-from ...schemas.errors import AtlasError
 from ...schemas.registry import DATASETS
 from .interface import Dataset, DatasetClass
-from .inventory import Inventory, Size, inventory
+from .inventory import Inventory, inventory
 
 
 def dataset_class(name: str) -> DatasetClass:
@@ -35,11 +34,4 @@ def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventor
     Raises:
         NotFoundError: There is no such subject, space or session.
     """
-    reader = dataset_class(config.dataset)
-    files = list(reader.files(config))
-    size, problems = None, []
-    try:
-        size = Size.of(reader.open(config, home), config)
-    except AtlasError as error:
-        problems.append(str(error))
-    return inventory(files, size, problems, config, n_features)
+    return inventory(dataset_class(config.dataset), config, home, n_features)

@@ -366,7 +366,7 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: s
 def test_the_check_says_how_big_the_job_is(tree: Tree, tmp_path: Path) -> None:
     found = check_dataset(tree.config(rois=("selective",), batch_voxels=2), tmp_path, 512)
     assert not found.problems
-    assert (found.size.n_images, found.size.n_trials, found.size.n_voxels, found.n_batches) == (23, 33, 3, 2)
+    assert (found.size.n_images, found.size.n_trials, found.size.n_voxels, found.size.n_batches) == (23, 33, 3, 2)
 
 
 @pytest.mark.parametrize("subject", ["1", "01", "sub-01"])

@@ -232,7 +232,7 @@ def test_compressed_volumes_give_the_same_responses_and_are_copied_once(tree: Tr
     stored = nib.load(tree.sessions / "betas_session01.nii.gz")
     assert stored.shape == (X, Y, Z, 750)
     assert stored.get_data_dtype() == np.int16
-    assert check_dataset(tree.config(), home, 512).size.copied_bytes == 30 * 750 * 2 * 55
+    assert Nsd(tree.config(), home).copied_bytes == 30 * 750 * 2 * 55
     assert not (home / "cache" / "betas").exists()
     dataset = Nsd(tree.config(), home)
     np.testing.assert_array_equal(dataset.responses_of(np.arange(0, 20)), expected)
@@ -504,9 +504,9 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
     assert not found.problems
     assert found.files.filter(found=False, needed=True).is_empty()
     assert (found.size.n_images, found.size.n_trials, found.size.n_voxels) == (N_SHOWN, 22_500, 6)
-    assert found.n_batches == 2
-    assert found.disk_bytes == (6 + N_SHOWN) * 512 * 4
-    assert found.ram_bytes > N_SHOWN * 512 * 8
+    assert found.size.n_batches == 2
+    assert found.size.disk_bytes == (6 + N_SHOWN) * 512 * 4
+    assert found.size.ram_bytes > N_SHOWN * 512 * 8
     assert not home.exists()
     (tree.sessions / "betas_session07.hdf5").unlink()
     (tree.root / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5").unlink()
