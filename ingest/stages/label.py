@@ -15,7 +15,7 @@ from .context import Context
 from .describe import describe
 from .encode import encode
 from .generate import candidate_labels, encode_pictures, generate
-from .score import append_concepts, embed_labels, score
+from .score import append_concepts, embed_labels, score, verify_labels
 from .voxel_batches import voxels_to_label
 
 
@@ -86,6 +86,7 @@ def label_voxels(context: Context, features: Floats) -> None:
             names |= set(config.concepts)
         score(context, method, material, voxels, labels if scorer.from_candidates else None)
     embed_labels(context, sorted(names), context.label_backbone)
+    verify_labels(context, features, list(scorers))
     if context.label_backbone.name == context.backbone.name:
         append_queries(context, sorted(names))
 

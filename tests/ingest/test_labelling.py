@@ -90,7 +90,7 @@ def test_dissecting_with_other_settings_ends_where_an_ingest_with_them_does(tmp_
     second = dissect(tmp_path / "twice", first, dissect="significant", **changes)
     at_once = ingest(tmp_path / "once", **changes)
     assert second == at_once != first
-    for table in ("split", "encoding", "dropped", "significance", "top_image", "label_score"):
+    for table in ("split", "encoding", "dropped", "significance", "top_image", "label_score", "label_evidence"):
         assert rows(tmp_path / "twice", table, second).equals(rows(tmp_path / "once", table, at_once)), table
     assert not rows(tmp_path / "twice", "label_score", first).height
 
@@ -124,7 +124,7 @@ class Stop(BaseException):
 def test_a_dissection_that_was_stopped_at_any_batch_ends_equal_to_an_undisturbed_one(tmp_path, monkeypatch):
     changes = {"methods": EVERY_METHOD, "concepts": CONCEPTS, "crops_per_image": 2}
     homes = {name: tmp_path / name for name in ("stopped", "undisturbed")}
-    first = {name: ingest(home, dissect="all") for name, home in homes.items()}
+    first = {name: ingest(home, dissect="all", test_share=0.6) for name, home in homes.items()}
     dissect(homes["undisturbed"], first["undisturbed"], **changes)
     append, left = Store.append, 0
 

@@ -182,6 +182,7 @@ CONTENT_TABLES = (
     "label_embedding",
     "synthetic_image",
     "label_score",
+    "label_evidence",
 )
 """Tables whose rows an ingest gives; `run` and `ledger` say when it did."""
 

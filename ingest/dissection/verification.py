@@ -1,0 +1,103 @@
+"""Whether a label holds on held-out responses: what a voxel measured for the test images that show it (METHOD §6.5).
+
+Scores say which of a voxel's labels is best, and every voxel has a best one. Here each label is held against responses
+that neither the fit nor the labels have seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+from scipy.stats import rankdata
+
+from ...atlas.backbones.interface import Floats
+from ..encoding.metrics import Responses
+from ..encoding.significance import benjamini_hochberg
+
+TOP_SHARE = 0.1
+"""A detector says that so many of the test images, those that it answers to most, show its label."""
+FEWEST = 5
+"""Images that a label must have, and leave, to be compared."""
+
+
+@dataclass(frozen=True)
+class LabelTests:
+    """One test for each pair of a voxel and a label; NaN where too few images show the label, or all do.
+
+    Single precision, as the atlas keeps them: whatever is worked out from them does not depend on which were stored.
+    """
+
+    n_images: NDArray[np.int32]
+    """Test images that show the label, (n_pairs,)."""
+    auc: Floats
+    """Chance that the response to an image with the label exceeds that to one without, (n_pairs,)."""
+    t: Floats
+    """Welch's t, (n_pairs,)."""
+    p: Floats
+    """One-sided, (n_pairs,)."""
+
+
+def detected(detections: Floats) -> NDArray[np.bool_]:
+    """Which test images show each label: the tenth that its detector answers to most.
+
+    Args:
+        detections: a detector's answer to each image, (n_images, n_labels); of equal answers the earlier images count.
+
+    Returns:
+        (n_images, n_labels).
+    """
+    n_shown = int(np.ceil(TOP_SHARE * len(detections)))
+    order = np.argsort(-detections, axis=0, kind="stable")[:n_shown]
+    shows = np.zeros(detections.shape, np.bool_)
+    np.put_along_axis(shows, order, values=True, axis=0)
+    return shows
+
+
+def compare_labels(
+    responses: Responses, shows: NDArray[np.bool_], voxel: NDArray[np.integer], label: NDArray[np.integer]
+) -> LabelTests:
+    """Compare the responses to images with a label and to those without, for some pairs of voxels and labels.
+
+    Sums are taken label by label, and not as products of matrices: they do not depend on what else is in the batch.
+
+    Args:
+        responses: measured responses to the test images, (n_images, n_voxels), finite.
+        shows: whether an image shows a label, (n_images, n_labels).
+        voxel: column of `responses` of each pair, (n_pairs,).
+        label: column of `shows` of each pair, (n_pairs,).
+    """
+    centred = responses - responses.mean(axis=0, dtype=np.float64)
+    values = np.stack([centred, centred**2, rankdata(responses, axis=0)])
+    inside = np.empty((len(values), len(voxel)))
+    order = np.argsort(label, kind="stable")
+    for pairs in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
+        for of_label in label[pairs[:1]]:
+            images = np.flatnonzero(shows[:, of_label])
+            inside[:, pairs] = values[:, images[:, None], voxel[pairs]].sum(axis=1)
+    outside = values.sum(axis=1)[:, voxel] - inside
+    n = np.count_nonzero(shows, axis=0)[label]
+    rest = len(responses) - n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance, other = (
+            (squares - total**2 / n_of) / (n_of - 1) / n_of
+            for (total, squares, _), n_of in ((inside, n), (outside, rest))
+        )
+        t = (inside[0] / n - outside[0] / rest) / np.sqrt(variance + other)
+        freedom = (variance + other) ** 2 / (variance**2 / (n - 1) + other**2 / (rest - 1))
+        auc = (inside[2] - n * (n + 1) / 2) / (n * rest)
+    tested = (n >= FEWEST) & (rest >= FEWEST) & np.isfinite(t)
+
+    def known(values: NDArray[np.float64]) -> Floats:
+        return np.where(tested, values, np.nan).astype(np.float32)
+
+    return LabelTests(n.astype(np.int32), known(auc), known(t), known(stdtr(freedom, -t)))
+
+
+def false_discovery_rates(p: Floats) -> Floats:
+    """False discovery rates (Benjamini and Hochberg) over the pairs that were tested, (n_pairs,); NaN where p is."""
+    q = np.full(len(p), np.nan, np.float32)
+    tested = np.isfinite(p)
+    if tested.any():
+        q[tested] = benjamini_hochberg(p[tested])
+    return q
