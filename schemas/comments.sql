@@ -24,6 +24,10 @@ COMMENT ON COLUMN voxel_label.rank IS 'Place among the voxel''s labels, from 1.'
 COMMENT ON COLUMN voxel_label.label IS 'The noun or noun compound.';
 COMMENT ON COLUMN voxel_label.score IS 'Raw score of the method; higher is better.';
 COMMENT ON COLUMN voxel_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+COMMENT ON COLUMN voxel_label.n_images IS 'Test images that show the label; NULL, as what follows, until it is held against them.';
+COMMENT ON COLUMN voxel_label.auc IS 'Chance that the measured response to such an image exceeds that to another, 0 to 1; NULL where too few show it or do not.';
+COMMENT ON COLUMN voxel_label.label_q IS 'False discovery rate of that difference over all labels of the model by the method, 0 to 1.';
+COMMENT ON COLUMN voxel_label.verified IS 'Whether label_q <= 0.05: the label holds on responses that it was not made from.';
 
 COMMENT ON COLUMN top_label.model_id IS 'The model.';
 COMMENT ON COLUMN top_label.voxel IS 'The voxel.';
@@ -31,6 +35,10 @@ COMMENT ON COLUMN top_label.method IS 'brainlmm-eq2, brainlmm-released or clip-m
 COMMENT ON COLUMN top_label.label IS 'The noun or noun compound.';
 COMMENT ON COLUMN top_label.score IS 'Raw score of the method; higher is better.';
 COMMENT ON COLUMN top_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+COMMENT ON COLUMN top_label.n_images IS 'Test images that show the label; NULL, as what follows, until it is held against them.';
+COMMENT ON COLUMN top_label.auc IS 'Chance that the measured response to such an image exceeds that to another, 0 to 1; NULL where too few show it or do not.';
+COMMENT ON COLUMN top_label.label_q IS 'False discovery rate of that difference over all labels of the model by the method, 0 to 1.';
+COMMENT ON COLUMN top_label.verified IS 'Whether label_q <= 0.05: the label holds on responses that it was not made from.';
 
 COMMENT ON MACRO TABLE roi_labels IS 'FROM roi_labels(''FFA''): first labels of the voxels of a region, the commonest first. model_id: the model; method: how labels were scored; label: the word; n_voxels: voxels whose first label it is; mean_probability: mean of their probabilities, 0 to 1.';
 COMMENT ON MACRO TABLE concept_map IS 'FROM concept_map(''kitchen'', model := ''nsd/subj05/clip-rn50'', readout := ''half''): every fitted voxel of the models whose ids begin so (all by default). The concept is a label or a noun of the vocabulary, or concept(''any text - other text'') in `voxel-atlas sql`, in Python and at a served atlas. model_id: the model; subject_id: the subject; voxel: the voxel; similarity: cosine of the word, less the baseline, with the voxel''s readout (weights, half or pattern), -1 to 1, as every other door gives it; length: of the word less the baseline, by which sums and differences of words weigh similarities. Labels of models without a text tower are compared in Python, GraphQL and `voxel-atlas query`.';

@@ -266,9 +266,10 @@ CREATE OR REPLACE VIEW voxel_quality AS
 COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
 
 CREATE OR REPLACE VIEW voxel_label AS
-  SELECT ls.model_id, ls.voxel, ls.method, ls.rank, l.lemma AS label, ls.score, ls.probability
-  FROM label_score ls JOIN label l USING (label_id);
-COMMENT ON VIEW voxel_label IS 'Each voxel''s labels by name.';
+  SELECT ls.model_id, ls.voxel, ls.method, ls.rank, l.lemma AS label, ls.score, ls.probability, e.n_images, e.auc,
+         e.q AS label_q, e.q <= 0.05 AS verified
+  FROM label_score ls JOIN label l USING (label_id) LEFT JOIN label_evidence e USING (model_id, voxel, method, label_id);
+COMMENT ON VIEW voxel_label IS 'Each voxel''s labels by name, and whether they hold on held-out responses.';
 
 CREATE OR REPLACE VIEW top_label AS SELECT * EXCLUDE (rank) FROM voxel_label WHERE rank = 1;
 COMMENT ON VIEW top_label IS 'The first label of every voxel, by method.';

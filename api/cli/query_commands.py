@@ -130,15 +130,24 @@ def card(
         voxel: Number of the voxel.
         out: File to write, .png or .html; none: print what is known.
     """
+    import polars as pl
+
     from ...viz.render.card import card_png
-    from ..maps.voxel_card import card_html, card_row, voxel_card
+    from ..maps.voxel_card import IMAGE_COLUMNS, LABEL_COLUMNS, card_html, card_row, voxel_card
 
     suffix = out.suffix.lower() if out else ""
     if out and suffix not in (".png", ".html"):
         raise BadInputError(f"{out.name}: a card is a .png or an .html file.")
     with open_atlas(atlas) as opened:
         if out is None:
-            output.show(card_row(opened, model, voxel))
+            row = card_row(opened, model, voxel)
+            if not output.for_people:
+                output.show(row)
+                return
+            output.show(row.drop(*LABEL_COLUMNS, *IMAGE_COLUMNS))
+            labels = row.select(LABEL_COLUMNS).explode(LABEL_COLUMNS)
+            output.show(labels.with_columns(verified=pl.when("verified").then(pl.lit("✓"))))
+            output.show(row.select(IMAGE_COLUMNS).explode(IMAGE_COLUMNS))
             return
         page = voxel_card(opened, model, voxel)
     output.write(out, card_png(page) if suffix == ".png" else card_html(page).encode())

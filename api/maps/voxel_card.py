@@ -13,10 +13,13 @@ from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...schemas.config import LABELLED_BY
 from ...schemas.errors import NotFoundError
-from ...viz.render.card import Card, Ranking, Tile
+from ...viz.render.card import Card, RankedLabel, Ranking, Tile
 from .thumbnails import thumbnail
 
 _FIRST_LABELS = 15
+LABEL_COLUMNS = ("labels", "probability", "verified", "n_images", "auc", "label_q")
+IMAGE_COLUMNS = ("top_images", "captions")
+"""Columns of a row that hold lists, best first."""
 
 
 def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
@@ -48,17 +51,17 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
 
 
 def card_row(atlas: Atlas, model: str | None, voxel: int) -> pl.DataFrame:
-    """What is known of a voxel as one row: what `Model.voxels` gives, labels, top_images and captions, best first.
+    """What is known of a voxel as one row: what `Model.voxels` gives, and lists of `LABEL_COLUMNS` and `IMAGE_COLUMNS`.
 
     Raises:
         NotFoundError: no such model, or it has not fitted that voxel.
     """
     owner = atlas.model(model)
     known = _known(owner, voxel)
-    labels = owner.voxel_labels([voxel], first=_FIRST_LABELS)["label"]
-    images = owner.top_images([voxel])
-    lists = {"labels": labels, "top_images": images["stimulus_id"], "captions": images["caption"]}
-    return known.with_columns(pl.Series(name, [values], pl.List(pl.String)) for name, values in lists.items())
+    labels = owner.voxel_labels([voxel], first=_FIRST_LABELS).rename({"label": "labels"})
+    images = owner.top_images([voxel]).rename({"stimulus_id": "top_images", "caption": "captions"})
+    lists = labels.select(LABEL_COLUMNS).get_columns() + images.select(IMAGE_COLUMNS).get_columns()
+    return known.with_columns(column.implode() for column in lists)
 
 
 def _known(owner: Model, voxel: int) -> pl.DataFrame:
@@ -99,12 +102,12 @@ def _tile(atlas: Atlas, image: dict[str, object]) -> Tile:
 def _rankings(atlas: Atlas, owner: Model, voxel: int) -> list[Ranking]:
     """The voxel's labels by every method that labelled it, the model's own first."""
     labels = atlas.sql(
-        "SELECT method, label, score, probability FROM voxel_label WHERE model_id = ? AND voxel = ? AND rank <= ? "
-        "ORDER BY method != ?, method, rank",
+        "SELECT method, label, score, probability, n_images, auc, label_q, verified FROM voxel_label "
+        "WHERE model_id = ? AND voxel = ? AND rank <= ? ORDER BY method != ?, method, rank",
         [owner.model_id, voxel, _FIRST_LABELS, owner.method()],
     )
     return [
-        Ranking(str(method), list(rows.select(pl.exclude("method")).iter_rows()))
+        Ranking(str(method), [RankedLabel(*row) for row in rows.select(pl.exclude("method")).iter_rows()])
         for (method,), rows in labels.group_by("method", maintain_order=True)
     ]
 

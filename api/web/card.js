@@ -11,7 +11,7 @@ const NAMES = /** @type {Record<string, string>} */ ({
 
 /** @param {string[]} methods scorers of the model's labels, the one that is shown first first */
 function query(methods) {
-  const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method }`);
+  const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method verified nImages auc labelQ }`);
   return `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
     voxel modelId subjectId simulated rois r2 r q significant noiseCeiling r2OfCeiling i j k hemisphere vertex
@@ -33,6 +33,18 @@ export function bar(text, share, shown) {
   const filled = make("span", { class: "filled" });
   filled.style.width = `${width}%`;
   return make("li", {}, make("span", { class: "text", title: text, dir: "auto" }, text), make("span", { class: "bar" }, filled), make("span", { class: "number" }, shown));
+}
+
+/** @param {number} q a false discovery rate */
+function rate(q) {
+  return `q ${q < 0.0001 ? "< 0.0001" : `= ${figure(q, 4)}`}`;
+}
+
+/** @param {any} label what was measured of it on held-out responses, below its bar */
+function evidence(label) {
+  if (label.labelQ === null) return [];
+  const tick = make("span", { class: "tick", title: "verified" }, label.verified ? "✓ " : "");
+  return [make("span", { class: "evidence" }, tick, `n ${label.nImages} · AUC ${figure(label.auc)} · ${rate(label.labelQ)}`)];
 }
 
 export class Card {
@@ -95,16 +107,20 @@ export class Card {
     const labelled = voxel.labels.filter((/** @type {any} */ one) => one.labels.length);
     if (!labelled.length) return make("p", { class: "note" }, "This voxel has no labels: only significant voxels are dissected.");
     const columns = labelled.map((/** @type {any} */ { method, labels }) => {
-      const bars = labels.map((/** @type {any} */ label) => bar(label.text, label.probability, `${Math.round(label.probability * 100)} %`));
+      const bars = labels.map((/** @type {any} */ label) => {
+        const item = bar(label.text, label.probability, `${Math.round(label.probability * 100)} %`);
+        item.append(...evidence(label));
+        return item;
+      });
       return make("div", {}, make("h3", {}, `Labels by ${NAMES[method] ?? method}`), make("ol", { class: "bars" }, ...bars));
     });
-    return make("div", {}, make("div", { class: "methods" }, ...columns), make("p", { class: "note" }, "Bars are probabilities over the voxel's labels."));
+    return make("div", {}, make("div", { class: "methods" }, ...columns), make("p", { class: "note" }, "Bars are probabilities over the voxel's labels. ✓ holds on held-out responses: AUC of those to the n test images that show the label against the rest, q at most 0.05."));
   }
 
   /** @param {any} voxel */
   #quality(voxel) {
     const bars = [bar("R² on test images", voxel.r2, figure(voxel.r2)), bar("noise ceiling", voxel.noiseCeiling, figure(voxel.noiseCeiling))];
-    const q = voxel.q === null ? "" : voxel.significant ? `significant, q ${voxel.q < 0.0001 ? "< 0.0001" : `= ${figure(voxel.q, 4)}`}` : `not significant, q = ${figure(voxel.q)}`;
+    const q = voxel.q === null ? "" : voxel.significant ? `significant, ${rate(voxel.q)}` : `not significant, q = ${figure(voxel.q)}`;
     return make("div", {}, make("h3", {}, "Prediction"), make("ul", { class: "bars" }, ...bars), make("p", { class: "note" }, q));
   }
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import cast
 
 import numpy as np
@@ -18,19 +17,10 @@ from .similarity import Compared, ConceptMap, Query, VoxelHits
 from .tables.label_table import LabelHits, LabelTable, compared_labels
 from .tables.model_row import ModelRow
 from .tables.model_tables import ModelTables
+from .tables.voxel_table import top_images
 
 METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling")
 MOST_ROWS = 100_000
-
-# A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
-_TOP_IMAGES = """
-    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response,
-      arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption
-    FROM top_image t LEFT JOIN stimulus s USING (stimulus_id)
-      LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box
-    WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN ({voxels})
-    GROUP BY ALL ORDER BY t.voxel, t.rank
-"""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -214,10 +204,22 @@ class Model(ModelRow):
         rows = table.rows(_numbers(voxels))
         return table.describe(rows[rows >= 0])
 
-    def voxel_labels(self, voxels: Sequence[int], *, method: str | None = None, first: int = 5) -> pl.DataFrame:
-        """The first labels of voxels: voxel, rank, label, score, probability, method; by voxel and rank."""
+    def voxel_labels(
+        self, voxels: Sequence[int], *, method: str | None = None, first: int = 5, verified: bool = False
+    ) -> pl.DataFrame:
+        """The first labels of voxels: voxel, rank, label, score, probability, method, and how they hold; by voxel.
+
+        `n_images`, `auc`, `label_q` and `verified` are NULL where a label was not held against responses.
+
+        Args:
+            voxels: numbers.
+            method: the scorer; None for the model's first one.
+            first: how many labels of each voxel.
+            verified: only labels that hold on held-out responses, with a label_q of at most 0.05.
+        """
         chosen = self.method(method)
-        return self.label_table(chosen).frame(_numbers(voxels), _limited(first)).with_columns(method=pl.lit(chosen))
+        frame = self.label_table(chosen).frame(_numbers(voxels), _limited(first), verified=verified)
+        return frame.with_columns(method=pl.lit(chosen))
 
     def top_images(self, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
         """Images and crops that voxels answer to most: voxel, rank, stimulus_id, uri, box, response, caption.
@@ -225,10 +227,7 @@ class Model(ModelRow):
         Where several captioners described an image, the caption is the one of the model's own. `uri` is a path on the
         machine that ingested.
         """
-        captioner = PurePath(self.settings.get("captioner", "")).name
-        numbers = _numbers(voxels).tolist()
-        sql = _TOP_IMAGES.format(voxels=", ".join("?" * len(numbers)) or "NULL")
-        return self.tables.store.frame(sql, [captioner, self.model_id, _limited(first), *numbers])
+        return top_images(self.tables.store, self, _numbers(voxels), _limited(first))
 
     def labels(
         self,

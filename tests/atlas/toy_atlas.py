@@ -19,6 +19,7 @@ DIM = 8
 WORDS = ("cake", "pizza", "face", "house", "sign", "dog")
 METHOD = "brainlmm-eq2"
 VOLUME, SURFACE = "simulated/S1/toy/aaaaaa", "nod/01/toy/bbbbbb"
+_EVIDENCE = ((None, None, None, None), (0.7, 3.0, 0.004, 0.01), (0.52, 0.4, 0.35, 0.4))
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1]])
 
 
@@ -176,6 +177,7 @@ def label_rows(
             for voxel, words in labels.items()
             for rank, (word, share) in enumerate(words, 1)
         ],
+        # By rank: verified, not verified, not tested, and so on.
         "label_evidence": [
             {
                 "model_id": model,
@@ -183,14 +185,11 @@ def label_rows(
                 "method": method,
                 "label_id": label_id(word),
                 "shown_by": "detector",
-                "n_images": 10,
-                "auc": 0.7,
-                "t": 3.0,
-                "p": 0.004,
-                "q": 0.01,
+                "n_images": 2 if rank % 3 == 0 else 10,
+                **dict(zip(("auc", "t", "p", "q"), _EVIDENCE[rank % 3], strict=True)),
             }
             for voxel, words in labels.items()
-            for word, _ in words
+            for rank, (word, _) in enumerate(words, 1)
         ],
     }
 

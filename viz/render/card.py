@@ -15,9 +15,17 @@ _MARGIN, _GAP = 40, 20
 _COLUMNS = 5
 _TILE = (WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) // _COLUMNS
 _CAPTION_LINES = 3
+_METHODS_IN_A_ROW = 2
 _INK, _GREY, _PALE, _BAR = (28, 30, 34), (98, 102, 110), (233, 235, 239), (0, 114, 178)
+_TICK = (0, 122, 82)
 _BADGE, _ON_BADGE = (255, 214, 64), (60, 44, 0)
 _SMALL, _TEXT, _TITLE = 14, 16, 28
+_COLUMN_ENDS = {"probability": 260, "score": 190, "n": 150, "AUC": 96, "q": 0}
+"""Names of a label's numbers → where they end, in pixels from the right."""
+_VERIFIED_NOTE = (
+    "✓ holds on held-out responses: AUC of those to the n test images that show the label against the rest, q at most "
+    "0.05."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +42,35 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class RankedLabel:
+    """A label with its score, and how it holds on held-out responses; None where that was not tested."""
+
+    label: str
+    score: float
+    probability: float
+    n_images: int | None
+    """Test images that show it."""
+    auc: float | None
+    label_q: float | None
+    verified: bool | None
+
+    @property
+    def evidence(self) -> tuple[str, str, str]:
+        """n, AUC and q as they are printed; empty where they are not known."""
+        q = "" if self.label_q is None else "< 0.0001" if self.label_q < 1e-4 else f"{self.label_q:.2g}"
+        return (
+            "" if self.n_images is None else str(self.n_images),
+            "" if self.auc is None else f"{self.auc:.2f}",
+            q,
+        )
+
+
+@dataclass(frozen=True)
 class Ranking:
     """A voxel's labels by one method, the best first."""
 
     method: str
-    labels: Sequence[tuple[str, float, float]]
-    """Label, raw score, probability."""
+    labels: Sequence[RankedLabel]
 
 
 @dataclass(frozen=True)
@@ -55,6 +86,12 @@ class Card:
     settings: Sequence[tuple[str, str]]
     """Name and value of every setting that the labels depend on."""
 
+    @property
+    def note(self) -> str:
+        """What a tick means, where labels were held against responses."""
+        tested = any(label.n_images is not None for ranking in self.rankings for label in ranking.labels)
+        return _VERIFIED_NOTE if tested else ""
+
 
 def card_png(card: Card) -> bytes:
     """Draw a card, 1,240 pixels wide and as tall as it needs to be."""
@@ -62,6 +99,8 @@ def card_png(card: Card) -> bytes:
     sheet.heading(card)
     sheet.tiles(card.tiles)
     sheet.rankings(card.rankings)
+    if card.note:
+        sheet.wrapped(card.note, _SMALL, _GREY)
     sheet.wrapped("Settings: " + " · ".join(f"{name} {value}" for name, value in card.settings), _SMALL, _GREY)
     encoded = io.BytesIO()
     sheet.image.crop((0, 0, WIDTH, sheet.y + _MARGIN)).save(encoded, "PNG", optimize=True)
@@ -71,7 +110,7 @@ def card_png(card: Card) -> bytes:
 def _height(card: Card) -> int:
     """At least as many pixels as the card needs."""
     n_rows = -(-len(card.tiles) // _COLUMNS)
-    n_labels = max((len(ranking.labels) for ranking in card.rankings), default=0)
+    n_labels = sum(len(ranking.labels) + 3 for ranking in card.rankings)
     n_lines = sum(len(name) + len(value) + 3 for name, value in (*card.settings, *card.facts)) // 60 + 10
     return 300 + n_rows * (_TILE + 110) + n_labels * 26 + n_lines * 24
 
@@ -109,11 +148,12 @@ class _Sheet:
         self._title("What describes it")
         if not rankings:
             self.wrapped("No label is in the atlas for this voxel.", _TEXT, _GREY)
-        width = (WIDTH - 2 * _MARGIN - (max(len(rankings), 2) - 1) * 2 * _GAP) // max(len(rankings), 2)
-        bottom = self.y
-        for place, ranking in enumerate(rankings):
-            bottom = max(bottom, self._ranking(ranking, _MARGIN + place * (width + 2 * _GAP), width))
-        self.y = bottom + _GAP
+        width = (WIDTH - 2 * _MARGIN - (_METHODS_IN_A_ROW - 1) * 2 * _GAP) // _METHODS_IN_A_ROW
+        for start in range(0, len(rankings), _METHODS_IN_A_ROW):
+            bottom = self.y
+            for place, ranking in enumerate(rankings[start : start + _METHODS_IN_A_ROW]):
+                bottom = max(bottom, self._ranking(ranking, _MARGIN + place * (width + 2 * _GAP), width))
+            self.y = bottom + _GAP
 
     def wrapped(self, text: str, size: int, colour: tuple[int, int, int]) -> None:
         """Text over as many lines as it takes."""
@@ -151,16 +191,23 @@ class _Sheet:
         """Draw one method's labels with bars of probability; gives where they end."""
         y = self.y
         self._text(left, y, ranking.method, _TEXT, _INK, room=width, bold=True)
-        self._draw.text((left + width, y), "probability     score", _GREY, font(_SMALL, False), "ra")
+        ends = {name: left + width - end for name, end in _COLUMN_ENDS.items()}
+        for name, end in ends.items():
+            self._draw.text((end, y), name, _GREY, font(_SMALL, False), "ra")
         y += 28
-        most = max((probability for _, _, probability in ranking.labels), default=1.0) or 1.0
-        for label, score, probability in ranking.labels:
-            length = round((width - 1) * probability / most)
+        most = max((label.probability for label in ranking.labels), default=1.0) or 1.0
+        for label in ranking.labels:
+            length = round((width - 1) * label.probability / most)
             self._draw.rectangle((left, y + 19, left + width - 1, y + 21), _PALE)
             self._draw.rectangle((left, y + 19, left + length, y + 21), _BAR)
-            self._text(left, y, label, _TEXT, _INK, room=width - 190)
-            self._draw.text((left + width - 88, y), f"{probability:.3f}", _INK, font(_TEXT, False), "ra")
-            self._draw.text((left + width, y), f"{score:.4g}".replace("-", "−"), _GREY, font(_TEXT, False), "ra")
+            if label.verified:
+                self._text(left, y, "✓", _TEXT, _TICK, bold=True)
+            self._text(left + 20, y, label.label, _TEXT, _INK, room=width - 350)
+            score = f"{label.score:.4g}".replace("-", "−")
+            for end, number in zip(ends.values(), (f"{label.probability:.3f}", score, *label.evidence), strict=True):
+                self._draw.text(
+                    (end, y), number, _GREY if end > ends["probability"] else _INK, font(_TEXT, False), "ra"
+                )
             y += 26
         return y
 

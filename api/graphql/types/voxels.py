@@ -33,6 +33,16 @@ class VoxelLabel:
     score: float | None = strawberry.field(description="The method's raw score; higher is better.")
     rank: int = strawberry.field(description="Place among the voxel's labels, from 1.")
     method: str = strawberry.field(description="The method that scored it, for example brainlmm-eq2.")
+    verified: bool | None = strawberry.field(
+        description="Whether it holds on held-out responses, with labelQ at most 0.05; null where it was not tested."
+    )
+    n_images: int | None = strawberry.field(description="Test images that show it.")
+    auc: float | None = strawberry.field(
+        description="Chance that the measured response to such an image exceeds that to another, 0 to 1."
+    )
+    label_q: float | None = strawberry.field(
+        description="False discovery rate of that difference over all labels of the model by the method, 0 to 1."
+    )
 
 
 @strawberry.type(description="An image, or a crop of one, that a voxel's model answers to most.")
@@ -150,6 +160,9 @@ class Voxel(relay.Node):
         method: Annotated[
             Method | None, strawberry.argument(description="Scorer; the model's first one by default.")
         ] = None,
+        verified: Annotated[
+            bool, strawberry.argument(description="Only labels that hold on held-out responses.")
+        ] = False,
     ) -> list[VoxelLabel]:
         """Labels of this voxel, from a table in memory: no statement, however long the list of voxels."""
         chosen, table = info.context.loaders.labels(self.model_id, method.value if method else None)
@@ -160,8 +173,12 @@ class Voxel(relay.Node):
                 score=finite(label.score),
                 rank=label.rank,
                 method=chosen,
+                verified=label.verified,
+                n_images=label.n_images,
+                auc=label.auc,
+                label_q=label.label_q,
             )
-            for label in table.of(self.voxel, page_size(first))
+            for label in table.of(self.voxel, page_size(first), verified=verified)
         ]
 
     @field("The images and crops that its model answers to most.")

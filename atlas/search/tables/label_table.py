@@ -1,8 +1,10 @@
 """The labels of a model's voxels by one method as arrays: which words describe a voxel, and what a region is called."""
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -29,13 +31,22 @@ _COMPARED = """
 """
 
 
+VERIFIED_Q = 0.05
+"""A label that has at most this false discovery rate on held-out responses is verified."""
+
+
 class ScoredLabel(NamedTuple):
-    """A label of a voxel."""
+    """A label of a voxel, and its evidence on held-out responses; None where it was not tested."""
 
     label: str
     rank: int
     score: float
     probability: float
+    n_images: int | None
+    """Test images that show it."""
+    auc: float | None
+    label_q: float | None
+    verified: bool | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +69,7 @@ class LabelTable:
         """Keep labels.
 
         Args:
-            rows: voxel, rank, word (row of `words`), score, probability; by voxel and rank.
+            rows: voxel, rank, word (row of `words`), score, probability, n_images, auc, label_q; by voxel and rank.
             words: label, label_id; the words that the rows have.
             batches: what the rows were read at.
         """
@@ -68,6 +79,11 @@ class LabelTable:
         self._voxel, self._rank = rows["voxel"].to_numpy(), rows["rank"].to_numpy()
         self._word = rows["word"].to_numpy()
         self._score, self._probability = rows["score"].to_numpy(), rows["probability"].to_numpy()
+        # NaN stands for what is not known.
+        self._n_images, self._auc, self._q = (
+            rows[name].cast(pl.Float32).to_numpy() for name in ("n_images", "auc", "label_q")
+        )
+        self._verified = self._q <= VERIFIED_Q
         last = int(self._voxel[-1]) if len(self._voxel) else -1
         # Where each voxel's rows begin, and where the last one's end.
         self._offsets = np.searchsorted(self._voxel, np.arange(last + 2))
@@ -80,8 +96,9 @@ class LabelTable:
             return old
         # Numbers, and each word once: a model of 300,000 voxels has millions of rows.
         rows = store.frame(
-            "SELECT voxel, rank, label_id, score, probability FROM label_score "
-            "WHERE model_id = ? AND method = ? ORDER BY voxel, rank, label_id",
+            "SELECT s.voxel, rank, label_id, score, probability, n_images, auc, q AS label_q FROM label_score s "
+            "LEFT JOIN label_evidence USING (model_id, voxel, method, label_id) "
+            "WHERE model_id = ? AND method = ? ORDER BY s.voxel, rank, label_id",
             [model.model_id, method],
         )
         words = store.frame("SELECT any_value(lemma) AS label, label_id FROM label GROUP BY label_id ORDER BY label_id")
@@ -90,31 +107,56 @@ class LabelTable:
         word = np.searchsorted(words["label_id"].to_numpy(), rows["label_id"].to_numpy()).astype(np.int32)
         return cls(rows.drop("label_id").with_columns(word=word), words, batches)
 
-    def of(self, voxel: int, first: int) -> list[ScoredLabel]:
-        """The labels of a voxel that have a rank of at most `first`, best first."""
+    def of(self, voxel: int, first: int, *, verified: bool = False) -> list[ScoredLabel]:
+        """The first labels of a voxel, best first; see `frame`."""
         if not 0 <= voxel < len(self._offsets) - 1:
             return []
         span = slice(self._offsets[voxel], self._offsets[voxel + 1])
-        columns = (self._word, self._rank, self._score, self._probability)
-        rows = zip(*(column[span].tolist() for column in columns), strict=True)
-        return [ScoredLabel(self._labels[word], rank, *scores) for word, rank, *scores in rows if rank <= first]
+        wanted = self._verified[span] if verified else self._rank[span] <= first
+        columns = (self._word, self._rank, self._score, self._probability, self._n_images, self._auc, self._q)
+        rows = zip(*(column[span][wanted].tolist() for column in (*columns, self._verified)), strict=True)
+        return [
+            ScoredLabel(
+                self._labels[word],
+                rank,
+                score,
+                probability,
+                n_images=None if math.isnan(n_images) else int(n_images),
+                auc=None if math.isnan(auc) else auc,
+                label_q=None if math.isnan(q) else q,
+                verified=None if math.isnan(q) else holds,
+            )
+            for word, rank, score, probability, n_images, auc, q, holds in islice(rows, first)
+        ]
 
-    def frame(self, voxels: NDArray[np.int64], first: int) -> pl.DataFrame:
-        """Labels of some voxels: voxel, rank, label, score, probability; by voxel and rank."""
+    def frame(self, voxels: NDArray[np.int64], first: int, *, verified: bool = False) -> pl.DataFrame:
+        """The first labels of some voxels, by voxel and rank.
+
+        Columns: voxel, rank, label, score, probability, n_images, auc, label_q, verified.
+
+        Args:
+            voxels: their numbers.
+            first: how many labels of each.
+            verified: only labels that hold on held-out responses.
+        """
         wanted = np.unique(voxels)
         starts, stops = np.searchsorted(self._voxel, wanted), np.searchsorted(self._voxel, wanted, side="right")
         spans = [np.arange(start, stop) for start, stop in zip(starts, stops, strict=True)]
         rows = np.concatenate(spans) if spans else np.empty(0, np.int64)
-        rows = rows[self._rank[rows] <= first]
-        return pl.DataFrame(
+        rows = rows[self._verified[rows] if verified else self._rank[rows] <= first]
+        frame = pl.DataFrame(
             {
                 "voxel": self._voxel[rows],
                 "rank": self._rank[rows],
                 "label": pl.Series([self._labels[word] for word in self._word[rows].tolist()], dtype=pl.String),
                 "score": self._score[rows],
                 "probability": self._probability[rows],
+                "n_images": pl.Series(self._n_images[rows], nan_to_null=True).cast(pl.Int32),
+                "auc": pl.Series(self._auc[rows], nan_to_null=True),
+                "label_q": pl.Series(self._q[rows], nan_to_null=True),
             }
-        )
+        ).with_columns(verified=pl.col("label_q") <= pl.lit(VERIFIED_Q, pl.Float32))
+        return frame.filter(pl.int_range(pl.len()).over("voxel") < first) if verified else frame
 
     @cached_property
     def counts(self) -> pl.DataFrame:

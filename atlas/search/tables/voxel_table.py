@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,16 @@ from .model_row import ModelRow
 _COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
 _KEPT = 4
 """Arrays of voxels whose rows are kept: those of the readouts and of labels by a method or two."""
+
+# A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
+_TOP_IMAGES = """
+    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response,
+      arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption
+    FROM top_image t LEFT JOIN stimulus s USING (stimulus_id)
+      LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box
+    WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN ({voxels})
+    GROUP BY ALL ORDER BY t.voxel, t.rank
+"""
 
 
 class VoxelTable:
@@ -159,3 +170,10 @@ def _quality(store: Store, model: ModelRow, first: int, last: int) -> pl.DataFra
     """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
     sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
     return store.frame(sql, [model.model_id, first, last])
+
+
+def top_images(store: Store, model: ModelRow, voxels: NDArray[np.int64], first: int) -> pl.DataFrame:
+    """As `Model.top_images`."""
+    captioner = PurePath(model.settings.get("captioner", "")).name
+    sql = _TOP_IMAGES.format(voxels=", ".join("?" * len(voxels)) or "NULL")
+    return store.frame(sql, [captioner, model.model_id, first, *voxels.tolist()])

@@ -11,7 +11,7 @@ from toy_atlas import METHOD, VOLUME, WORDS, label_rows, model_rows, put, random
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.model import Model
-from voxel_atlas.atlas.search.tables.label_table import LabelTable
+from voxel_atlas.atlas.search.tables.label_table import LabelTable, ScoredLabel
 from voxel_atlas.atlas.store.store import Store
 
 labelled = st.dictionaries(
@@ -45,12 +45,17 @@ def test_every_answer_is_that_of_sql(
             put(store, label_rows(VOLUME, shares), key="labels")
         table = LabelTable.load(store, model, METHOD, None)
         assert LabelTable.load(store, model, METHOD, table) is table
-        sql = "SELECT voxel, rank, label, score, probability FROM voxel_label WHERE rank <= ? ORDER BY voxel, rank"
-        expected = store.frame(sql, [first])
-        assert table.frame(np.arange(30), first).equals(expected)
-        for voxel in range(21):
-            own = expected.filter(pl.col("voxel") == voxel).select("label", "rank", "score", "probability").rows()
-            assert [tuple(label) for label in table.of(voxel, first)] == own
+        for verified in (False, True):
+            sql = (
+                "SELECT voxel, rank, label, score, probability, n_images, auc, label_q, verified FROM voxel_label "
+                "WHERE verified OR NOT ? QUALIFY row_number() OVER (PARTITION BY voxel ORDER BY rank) <= ? "
+                "ORDER BY voxel, rank"
+            )
+            expected = store.frame(sql, [verified, first])
+            assert table.frame(np.arange(30), first, verified=verified).equals(expected)
+            for voxel in range(21):
+                own = expected.filter(pl.col("voxel") == voxel).select(ScoredLabel._fields).rows()
+                assert [tuple(label) for label in table.of(voxel, first, verified=verified)] == own
         counts = store.frame(
             "SELECT lemma AS label, count(*) AS n_voxels, label_id FROM label_score JOIN label USING (label_id) "
             "GROUP BY ALL ORDER BY n_voxels DESC, label_id"
