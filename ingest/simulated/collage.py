@@ -15,13 +15,19 @@ from .scenes.picture_library import Pictures, load_pictures
 NEAR = 0.5
 """Cosine of a word and a description from which on a cut-out may stand for the word."""
 N_NEAREST = 6
-"""Cut-outs at most that a word's collages are made of."""
+"""Cut-outs at most that a word's collages are made of, beside those that are described like one of them."""
 _BELOW_BEST = 0.12
 """Cut-outs that are less near than the nearest one by more are not used."""
+_RECIPE = 2
+"""Raised when the same seed would give another picture."""
 
 
 class CollageGenerator:
     """Makes pictures for words from the calibration half; nothing that a simulated subject saw is in them.
+
+    Many cut-outs share a description ("letter"), so that no vector tells which of them is nearest. Such equals stand
+    for a word together, and each picture's seed draws among all of them: which cut-outs are used must not depend on the
+    last digit of a cosine, as that depends on the processor and on what else is embedded in the same batch.
 
     Args:
         pictures: What collages are made of.
@@ -29,11 +35,13 @@ class CollageGenerator:
     """
 
     def __init__(self, pictures: Pictures, tower: Backbone) -> None:
-        self._cutouts, self._photographs = pictures.of_half("A"), pictures.photographs
+        cutouts, self._photographs = sorted(pictures.of_half("A"), key=lambda cutout: cutout.name), pictures.photographs
         self._tower = tower
-        self._descriptions = tower.text([cutout.description for cutout in self._cutouts])
-        names = "\n".join(cutout.name for cutout in self._cutouts)
-        made_of = hashlib.sha256(f"{names} {NEAR} {N_NEAREST} {tower.fingerprint}".encode()).hexdigest()
+        self._descriptions = sorted({cutout.description for cutout in cutouts})
+        self._vectors = tower.text(self._descriptions)
+        self._described = [[c for c in cutouts if c.description == described] for described in self._descriptions]
+        names = "\n".join(f"{cutout.name}\t{cutout.description}" for cutout in cutouts)
+        made_of = hashlib.sha256(f"{_RECIPE} {names} {NEAR} {N_NEAREST} {tower.fingerprint}".encode()).hexdigest()
         self.name = settings_name("collage", {"pictures": made_of})
 
     @classmethod
@@ -47,12 +55,15 @@ class CollageGenerator:
         return [self._of_word(vector, seeds) for vector, (_, seeds) in zip(vectors, requests, strict=True)]
 
     def _of_word(self, vector: Floats, seeds: Sequence[int]) -> list[Image] | None:
-        nearness = self._descriptions @ vector
+        nearness = self._vectors @ vector
         order = np.argsort(-nearness, kind="stable")[:N_NEAREST]
         near = [int(i) for i in order if nearness[i] >= max(NEAR, nearness[order[0]] - _BELOW_BEST)]
-        return [self._collage(near, seed) for seed in seeds] if near else None
+        # A description has as many places as cut-outs, until all are taken; the order of places is that of the words.
+        places = sorted([i for i in near for _ in self._described[i]][:N_NEAREST])
+        return [self._collage(places, seed) for seed in seeds] if places else None
 
-    def _collage(self, near: Sequence[int], seed: int) -> Image:
+    def _collage(self, places: Sequence[int], seed: int) -> Image:
         rng = np.random.default_rng(seed)
-        things = [self._cutouts[near[int(rng.integers(len(near)))]] for _ in range(1 + int(rng.integers(2)))]
+        described = [self._described[places[int(rng.integers(len(places)))]] for _ in range(1 + int(rng.integers(2)))]
+        things = [equals[int(rng.integers(len(equals)))] for equals in described]
         return compose(things, rng, self._photographs).image

@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scene_pictures import toy_pictures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scene_pictures import disc, toy_pictures
 
 from voxel_atlas.api.cli.demo import CONFIG
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.lite.lite import ALIGNMENT, is_current
 from voxel_atlas.ingest.encoding.split import split_by
 from voxel_atlas.ingest.simulated.alignment import _ridge, _without, calibrate
-from voxel_atlas.ingest.simulated.collage import CollageGenerator
+from voxel_atlas.ingest.simulated.collage import N_NEAREST, CollageGenerator
 from voxel_atlas.ingest.simulated.scenes import scene_set
+from voxel_atlas.ingest.simulated.scenes.cutouts import CutOut
+from voxel_atlas.ingest.simulated.scenes.picture_library import Pictures
 from voxel_atlas.schemas.errors import BadInputError
 
 
@@ -75,13 +79,28 @@ def test_a_set_that_was_not_finished_is_made_again(tmp_path, monkeypatch):
 
 
 class _Letters:
-    """A text tower whose vectors count letters."""
+    """A text tower whose vectors count letters; each text's with a rounding error of its own, as processors make."""
 
     fingerprint = "letters"
 
+    def __init__(self, rounding: int | None = None) -> None:
+        self._rounding = rounding
+
     def text(self, texts):
         counts = np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], float)
-        return counts / np.linalg.norm(counts, axis=1, keepdims=True).clip(1e-9)
+        vectors = counts / np.linalg.norm(counts, axis=1, keepdims=True).clip(1e-9)
+        if self._rounding is None:
+            return vectors
+        return vectors + np.random.default_rng(self._rounding).uniform(-1e-6, 1e-6, vectors.shape)
+
+
+SHADES = tuple(range(20, 240, 10))
+
+
+def many_equals() -> Pictures:
+    """Twice as many cut-outs of one description as a word may have, told apart by their shade, and some others."""
+    equals = [CutOut(f"letter/{n}", "letter", "letter", (disc((n, 255, 255 - n)),)) for n in (*SHADES, *range(1, 19))]
+    return Pictures((*toy_pictures().cutouts, *equals), (), "")
 
 
 @pytest.fixture
@@ -95,6 +114,23 @@ def test_collages_are_one_for_each_seed_and_the_same_for_the_same(collages):
     assert nothing is None, "no cut-out is near to this word"
     assert not (first == second).all()
     assert (again[0] == second).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(rounding=st.integers(0, 2**32), label=st.sampled_from(["letter", "printed word on a sign", "dessert number"]))
+def test_the_last_digits_of_a_processor_change_no_collage(rounding, label):
+    exact, rounded = (CollageGenerator(many_equals(), tower) for tower in (_Letters(), _Letters(rounding)))
+    for one, other in zip(*(made.generate([(label, [1, 2, 3])])[0] for made in (exact, rounded)), strict=True):
+        assert (one == other).all()
+
+
+def test_cut_outs_of_one_description_share_its_pictures():
+    (pictures,) = CollageGenerator(many_equals(), _Letters()).generate([("letter", list(range(80)))])
+    of_half = {cutout.name for cutout in many_equals().of_half("A")}
+    equals = [n for n in SHADES if f"letter/{n}" in of_half]
+    drawn = [n for n in equals if any((picture == (n, 255, 255 - n)).all(axis=2).any() for picture in pictures)]
+    assert drawn == equals
+    assert len(equals) > N_NEAREST
 
 
 def test_an_empty_label_is_refused_and_the_name_tells_the_cut_outs(collages):
