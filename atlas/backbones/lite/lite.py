@@ -67,9 +67,11 @@ class Lite:
                 "`voxel-atlas demo` or `voxel-atlas calibrate`."
             )
         with np.load(alignment) as file:
-            self._map, self._mean, self._text_mean = file["map"], file["mean"], file["text_mean"]
-            self._class_vectors = file["class_vectors"]
-        self.fingerprint = hashlib.sha256(alignment.read_bytes()).hexdigest()
+            # Sums in float64 that are rounded once have the same digits in a batch of any size.
+            self._map, self._class_vectors = (file[name].astype(np.float64) for name in ("map", "class_vectors"))
+            self._mean, self._text_mean = file["mean"], file["text_mean"]
+            made_of = str(file["made_of"]) if "made_of" in file else ""
+        self.fingerprint = made_of or hashlib.sha256(alignment.read_bytes()).hexdigest()
         self._device = device
 
     @classmethod

@@ -153,6 +153,37 @@ def test_calibration_is_made_once_and_lite_loads_it(tmp_path):
     assert lite.features([np.full((30, 40, 3), 128, np.uint8)]).shape == (1, 384)
 
 
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    home = tmp_path_factory.mktemp("calibrated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())
+        calibrate(home, n_scenes=8)
+    return home
+
+
+def test_a_calibration_is_named_by_what_it_is_made_of_and_not_by_its_last_digits(calibrated, tmp_path):
+    name = load("lite", home=calibrated, device="cpu").fingerprint
+    with np.load(calibrated / ALIGNMENT) as file:
+        arrays = dict(file)
+    rounded = tmp_path / "rounded.npz"
+    np.savez(rounded, **{**arrays, "map": np.nextafter(arrays["map"], np.float32(1))})
+    assert load("lite", home=tmp_path, weights=rounded, device="cpu").fingerprint == name
+    other = calibrate(tmp_path, n_scenes=7)
+    assert load("lite", home=tmp_path, weights=other, device="cpu").fingerprint != name
+
+
+def test_features_do_not_depend_on_what_else_is_in_the_batch(calibrated, tmp_path):
+    lite = load("lite", home=calibrated, device="cpu")
+    images = [scene.image() for scene in scene_set.scene_set(tmp_path, "B", 9, 0)]
+    weights = np.random.default_rng(0).normal(size=(7, 384)).astype(np.float32)
+    assert (lite.features(images) == np.concatenate([lite.features([image]) for image in images])).all()
+    together = lite.local_features(images)
+    assert (together == np.concatenate([lite.local_features([image]) for image in images])).all()
+    maps = lite.activation_maps(together[0], weights)
+    assert (maps == np.concatenate([lite.activation_maps(together[0], row[None]) for row in weights])).all()
+
+
 def test_a_file_of_another_recipe_is_made_anew(tmp_path):
     path = tmp_path / ALIGNMENT
     path.parent.mkdir(parents=True)
