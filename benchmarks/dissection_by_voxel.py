@@ -38,8 +38,11 @@ def dissect(
 ) -> dict[str, tuple[float, float]]:
     """Labels of one voxel with their score (eq2) and probability, as METHOD §2 says, step by step."""
 
+    def product(feature: Floats) -> np.float32:
+        return np.float32(feature.astype(np.float64) @ weights.astype(np.float64))
+
     def response(feature: Floats) -> float:
-        return float((feature - mean) @ weights + bias)
+        return float(product(feature) + (np.float32(bias) - product(mean)))
 
     # Step 1: crops of the most driving images.
     backbone = networks.backbone
@@ -72,7 +75,7 @@ def dissect(
             seeds = [seed_of(label, name, ordinal) for ordinal in range(config.images_per_label)]
             networks.drawn[label] = networks.generator.generate([(label, seeds)])[0]
         if pictures := networks.drawn[label]:
-            responses[label] = [response(backbone.features([picture])[0]) for picture in pictures]
+            responses[label] = [float(product(backbone.features([picture])[0])) for picture in pictures]
     return eq2(responses, config.best_ranked, config.temperature)
 
 

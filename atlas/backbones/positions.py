@@ -4,6 +4,9 @@ import numpy as np
 
 from .interface import Box, Floats
 
+_ROWS = 2048
+"""Rows that are held in float64 at once."""
+
 
 def centre_crop(width: int, height: int, resized: int, crop: int) -> Box:
     """The part of an image that remains when its shorter side is resized and the centre is cut out, as a square.
@@ -38,5 +41,19 @@ def weighted(local: Floats, weights: Floats) -> Floats:
     """
     channels, height, width = local.shape
     if weights.shape[1] == channels:
-        return (weights @ local.reshape(channels, -1)).reshape(-1, height, width)
+        return inner_products(weights, local.reshape(channels, -1).T).reshape(-1, height, width)
     return np.asarray(np.einsum("nchw,chw->nhw", weights.reshape(-1, channels, height, width), local, optimize=True))
+
+
+def inner_products(left: Floats, right: Floats) -> Floats:
+    """Inner products of all rows of two matrices, (n, d) and (m, d) -> (n, m), summed in float64 and rounded once.
+
+    Sums in float32 differ in their last digits with the number of rows, of threads and with the processor, and what is
+    ranked or cut by them then differs, too. Rounded sums do not.
+    """
+    products = np.empty((len(left), len(right)), np.float32)
+    wide = left.astype(np.float64)
+    for start in range(0, len(right), _ROWS):
+        rows = slice(start, start + _ROWS)
+        products[:, rows] = wide @ right[rows].T.astype(np.float64)
+    return products

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats, Image
+from ...atlas.backbones.positions import inner_products
 
 _CHUNK_BYTES = 64 << 20
 """Responses that are held at once while the best images are chosen."""
@@ -27,10 +29,13 @@ class FittedVoxels:
     feature_mean: Floats
     """Mean of the training features, (dim,) float32."""
 
+    @cached_property
+    def _offset(self) -> Floats:
+        return np.asarray(self.bias - inner_products(self.feature_mean[None], self.weights)[0])
+
     def respond(self, features: Floats, rows: NDArray[np.intp] | slice = slice(None)) -> Floats:
-        """Predicted responses: features (dim,) -> (n_rows,), features (n, dim) -> (n, n_rows)."""
-        responses = (features - self.feature_mean) @ self.weights[rows].T + self.bias[rows]
-        return np.asarray(responses, np.float32)
+        """Predicted responses (x - mean) · w + bias of some voxels: features (n, dim) -> (n_rows, n)."""
+        return np.asarray(inner_products(self.weights[rows], features) + self._offset[rows, None])
 
 
 def top_images(features: Floats, voxels: FittedVoxels, k: int) -> tuple[NDArray[np.int32], Floats]:
@@ -47,15 +52,14 @@ def top_images(features: Floats, voxels: FittedVoxels, k: int) -> tuple[NDArray[
         Indices (n_voxels, k) int32, and responses (x - mean) · w + bias, (n_voxels, k) float32 in z-scored beta;
         strongest first.
     """
-    weights, bias, mean = voxels.weights, voxels.bias, voxels.feature_mean
-    n_images, n_voxels = len(features), len(weights)
+    n_images, n_voxels = len(features), len(voxels.weights)
     k = min(k, n_images)
     indices = np.empty((n_voxels, k), np.int32)
     values = np.empty((n_voxels, k), np.float32)
     step = max(1, _CHUNK_BYTES // (4 * max(1, n_images)))
     for start in range(0, n_voxels, step):
         rows = slice(start, min(start + step, n_voxels))
-        block = weights[rows] @ features.T + (bias[rows] - weights[rows] @ mean)[:, None]
+        block = voxels.respond(features, rows)
         best = _strongest(block, k)
         indices[rows] = best
         values[rows] = np.take_along_axis(block, best, axis=1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
+from ...atlas.backbones.positions import inner_products
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
@@ -190,7 +191,7 @@ def _responses(
     for pairs in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
         if len(pairs):
             start, size = first[pairs[0]], count[pairs[0]]
-            values[pairs, :size] = weights[voxel[pairs]] @ features[start : start + size].T
+            values[pairs, :size] = inner_products(weights[voxel[pairs]], features[start : start + size])
     return values
 
 

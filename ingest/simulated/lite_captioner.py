@@ -9,6 +9,7 @@ import numpy as np
 from ...atlas.backbones import load
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from ...atlas.backbones.lite.lite import Lite
+from ...atlas.backbones.positions import inner_products
 from ...schemas.errors import BadInputError
 from ..dissection.interface import settings_name
 from .noun_vocabulary import concrete_nouns
@@ -54,7 +55,7 @@ class LiteCaptioner:
         if features is None or not self._features_are_mine:
             batches = [self._space.features(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
             features = np.concatenate(batches) if batches else np.empty((0, self._space.dim), np.float32)
-        nearest = np.argsort(-(features @ self._vectors.T), axis=1, kind="stable")[:, :_WORDS]
+        nearest = np.argsort(-inner_products(features, self._vectors), axis=1, kind="stable")[:, :_WORDS]
         return [_sentence([self._nouns[word] for word in row]) for row in nearest]
 
 

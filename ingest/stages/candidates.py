@@ -83,7 +83,7 @@ def find_candidates(
     top, _ = top_images(features, voxels, config.top_images)
     candidates = Candidates()
     for image, rows in by_image(top):
-        candidates.add((image, _WHOLE), features[image], rows, voxels.respond(features[image], rows))
+        candidates.add((image, _WHOLE), features[image], rows, voxels.respond(features[[image]], rows)[:, 0])
     if not config.crops_per_image:
         return candidates
 
@@ -125,7 +125,7 @@ def _cropped(
     for group in grouped(wanted, context.batch_images):
         encoded = context.backbone.features([cut(pixels, box) for _, pixels, box, _ in group])
         for feature, (image, _, box, rows) in zip(encoded, group, strict=True):
-            crops[image].append(((image, box), feature, rows, voxels.respond(feature, rows)))
+            crops[image].append(((image, box), feature, rows, voxels.respond(feature[None], rows)[:, 0]))
     return [errors[image] if image in errors else crops[image] for image, _ in groups]
 
 
