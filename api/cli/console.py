@@ -34,6 +34,12 @@ def say(sentence: str) -> None:
     screen.print(sentence, markup=False, soft_wrap=True)
 
 
+def warn(sentences: Sequence[str]) -> None:
+    """Lines that question an answer."""
+    for sentence in sentences:
+        screen.print(Text.assemble(("warning", "yellow"), f" {sentence}"), soft_wrap=True)
+
+
 def rate(per_second: float) -> str:
     """A number with two digits at least: Stable Diffusion on a CPU draws 0.02 pictures a second."""
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ...schemas.errors import BadInputError
-from .console import FOR_PEOPLE, Output, say
+from .console import FOR_PEOPLE, Output, say, warn
 from .options import (
     AtlasOption,
     BaselineOption,
@@ -112,7 +112,9 @@ def flatmap(
                     significant=significant,
                     alpha=opacity,
                 )
-                drawn = value_map(opened, request).picture(cortex)
+                mapped = value_map(opened, request)
+                warn(mapped.warnings)
+                drawn = mapped.picture(cortex)
             file = render(drawn, cortex.surface, options, cortex)
     output.write(out, file, width=width)
 

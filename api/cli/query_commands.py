@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ...schemas.errors import BadInputError
-from .console import FOR_PEOPLE, Output, screen
+from .console import FOR_PEOPLE, Output, screen, warn
 from .options import (
     AtlasOption,
     BaselineOption,
@@ -77,6 +77,7 @@ def query(
     frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
     output.show(frame.select("subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"))
     how = f"{hits.readout}, baseline {hits.baseline}" if hits.by == "weights" else str(hits.method)
+    warn(hits.warnings)
     screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
 
 

@@ -204,6 +204,7 @@ class Query:
             readout=Readout(hits.readout) if hits.readout else None,
             baseline=Baseline(hits.baseline) if hits.baseline else None,
             method=hits.method,
+            warnings=hits.warnings,
             generation=hits.generation,
         )
 

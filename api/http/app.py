@@ -151,6 +151,7 @@ class Doors:
             "unit": mapped.unit,
             "readout": mapped.readout,
             "baseline": mapped.request.baseline if mapped.readout else None,
+            "warnings": mapped.warnings,
             "generation": mapped.generation,
             "colormap": mapped.scale.colormap,
             "lo": mapped.scale.vmin,

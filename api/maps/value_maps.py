@@ -64,6 +64,8 @@ class ValueMap:
     readout: str | None
     method: str | None
     """Which labels are shown; None where none are."""
+    warnings: list[str]
+    """A sentence for each word that the text tower does not seem to know."""
     generation: int
 
     @property
@@ -99,9 +101,11 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     model = atlas.model(request.model)
     generation = atlas.generation()
     readout = method = None
+    warnings: list[str] = []
     if request.concept:
         hits = model.map(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
-        frame, title, readout, method = hits.frame, request.concept.strip(), hits.readout, hits.method
+        frame, title, warnings = hits.frame, request.concept.strip(), hits.warnings
+        readout, method = hits.readout, hits.method
         column, unit = "similarity", "cosine similarity"
         quantity = "contrast" if len(parse_concept(request.concept)) > 1 else "similarity"
         if request.metric:
@@ -125,7 +129,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
-    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, generation)
+    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, warnings, generation)
 
 
 def _of(model: Model, metric: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:

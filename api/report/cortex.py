@@ -69,6 +69,7 @@ def _concepts(section: Section, study: Study, model: Model, cortex: SubjectCorte
         )
         scales[concept] = similarity.scale, f"similarity to {concept} (cosine)"
         flat[concept] = bare_map(similarity, cortex, names=False)
+        section.paragraphs += similarity.warnings
     section.draw(
         f"fig4_concepts_{number}",
         figures.pictures(flat, scales=scales, columns=2),

@@ -115,6 +115,9 @@ async function paint(signal) {
   shown = next;
   find("figure-title", HTMLElement).textContent = metricOf(state) ? titleOfMetric() : `Similarity to “${state.concept}”`;
   find("simulated", HTMLElement).hidden = !model.simulated;
+  const doubt = find("doubt", HTMLElement);
+  doubt.textContent = shown.warnings.join(" ");
+  doubt.hidden = !shown.warnings.length;
   showLegend(shown, (text) => {
     search.show(text);
     state.metric = "";

@@ -14,6 +14,7 @@ import { getArrays } from "./server.js";
  * @property {string} title
  * @property {string} unit
  * @property {string} model
+ * @property {string[]} warnings sentences that question what is shown
  *
  * @typedef {object} Scale
  * @property {Uint8Array} table 256 × RGB
@@ -94,6 +95,7 @@ export async function values(state, signal) {
       title: header.title,
       unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}`,
       model: header.model,
+      warnings: header.warnings,
     },
   };
 }
@@ -125,6 +127,7 @@ export async function labelColours(model, top, signal) {
     title: "First labels, coloured by meaning",
     unit: `UMAP colours of ${header.labels.length} labels${trust}`,
     model: header.model,
+    warnings: [],
   };
 }
 

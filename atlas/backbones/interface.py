@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,15 @@ class Backbone(Protocol):
 
     def text(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of texts, (n_texts, dim). Raises BadInputError where `has_text` is False."""
+        ...
+
+
+@runtime_checkable
+class WordList(Protocol):
+    """What a text tower may have beside `text`: a list of words, those that its tokenizer does not take apart."""
+
+    def knows_word(self, word: str) -> bool:
+        """Whether a word, in lower case, is in the list."""
         ...
 
 

@@ -92,6 +92,10 @@ class OpenClip:
                 vectors[start : start + len(encoded)] = encoded.float().cpu().numpy()
         return vectors
 
+    def knows_word(self, word: str) -> bool:
+        """See WordList."""
+        return f"{word}</w>" in self._tokenizer.encoder
+
     def _positions(self, batch: torch.Tensor) -> torch.Tensor:
         visual = self._visual
         if isinstance(visual, ModifiedResNet):

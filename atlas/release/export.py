@@ -132,8 +132,15 @@ def _metrics(model: Model) -> Iterator[VoxelMap]:
 def _similarity(model: Model, concept: str) -> VoxelMap:
     # A network without a text tower knows words only by the labels of its voxels.
     answer = model.map(concept, by="weights" if model.has_text else "labels")
-    how = {"Concept": concept, "ComparedBy": answer.by, "Readout": answer.readout, "Method": answer.method}
-    sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value is not None}}
+    how = {
+        "Concept": concept,
+        "ComparedBy": answer.by,
+        "Readout": answer.readout,
+        "Baseline": answer.baseline,
+        "Method": answer.method,
+        "Warnings": answer.warnings,
+    }
+    sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value}}
     name = f"desc-{entity(concept.strip())}_stat-similarity"
     return _numbers(name, f"similarity to {concept.strip()}", answer.frame.rename({"similarity": "value"}), sidecar)
 

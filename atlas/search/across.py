@@ -65,6 +65,7 @@ def similar_voxels(
         readout=pages[0].readout,
         baseline=pages[0].baseline,
         method=pages[0].method,
+        warnings=list(dict.fromkeys(warning for page in pages for warning in page.warnings)),
         generation=min(page.generation for page in pages),
         total=sum(page.total for page in pages),
     )

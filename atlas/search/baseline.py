@@ -73,6 +73,13 @@ class Vocabulary:
         """The nouns themselves as concepts, unit vectors, (n_words, dim)."""
         return self.centred(self.vectors)
 
+    @cached_property
+    def spread(self) -> Floats:
+        """How similar each noun is to its nearest one among the others, ascending, (n_words,)."""
+        cosines = self.contrasts @ self.contrasts.T
+        np.fill_diagonal(cosines, -1)
+        return np.sort(cosines.max(axis=1))
+
     def centred(self, vectors: Floats) -> Floats:
         """Unit vectors less the baseline, and of length 1 again; shape as `vectors`, (n, dim)."""
         return unit_rows(vectors - self.baseline)

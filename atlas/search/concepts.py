@@ -5,6 +5,7 @@ concept is therefore a contrast: the sum of its terms' unit vectors less as many
 """
 
 import functools
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
-from ..backbones.interface import Backbone, Floats, Image
+from ..backbones.interface import Backbone, Floats, Image, WordList
 from ..store.store import Store
 from .baseline import Vocabulary
 from .tables.model_row import ModelRow
 
 MAX_LETTERS = 200
+_FAR, _FAR_WITHOUT_LIST = 0.1, 0.01
+"""Share of the vocabulary's nouns that are as far from their nearest one as a word that is not known."""
 Baseline = Literal["vocabulary", "none"]
 """What a concept is a contrast to."""
 
@@ -64,6 +67,7 @@ class TextTowers:
         self._loaded: dict[str, Backbone] = {}
         self._lock = threading.Lock()
         self._word = functools.lru_cache(maxsize=8192)(self._embed)
+        self._doubt = functools.lru_cache(maxsize=8192)(self._doubted)
         self._vocabularies: dict[str, Vocabulary] = {}
 
     def backbone(self, name: str) -> Backbone:
@@ -112,6 +116,33 @@ class TextTowers:
             raise BadInputError(f"{concept!r} adds up to nothing; take away something else than what was added.")
         return np.asarray(total, np.float64)
 
+    def warnings(self, backbone: str, concept: str) -> list[str]:
+        """A sentence for each term of a concept that a backbone's text tower does not seem to know.
+
+        That is one none of whose words is in the tower's list, and which is farther from its nearest noun of the
+        vocabulary than nine in ten of its nouns are from theirs; 99 in 100 where a tower tells no list.
+        """
+        texts = dict.fromkeys(text for _, text in parse_concept(concept))
+        return [sentence for text in texts if (sentence := self._doubt(backbone, text))]
+
+    def _doubted(self, backbone: str, text: str) -> str:
+        vocabulary = self.vocabulary(backbone)
+        if text in vocabulary.words or self._stored(backbone, text) is not None:
+            return ""
+        tower, far = self.backbone(backbone), _FAR_WITHOUT_LIST
+        if isinstance(tower, WordList):
+            if any(tower.knows_word(word) for word in re.findall(r"\w+", text.lower())):
+                return ""
+            far = _FAR
+        (cosines,) = vocabulary.centred(self._word(backbone, text)[None]) @ vocabulary.contrasts.T
+        nearest = int(cosines.argmax())
+        if cosines[nearest] >= np.quantile(vocabulary.spread, far):
+            return ""
+        return (
+            f"The text tower of {backbone} does not seem to know {text!r}: the nearest of {len(vocabulary.words)} "
+            f"nouns is {vocabulary.words[nearest]!r}, at {cosines[nearest]:.2f}; similarities to it say little."
+        )
+
     def centred(self, model: ModelRow, image: Image) -> Floats:
         """Features of an image by a model's backbone, less the mean of its training images', (dim,).
 
@@ -131,11 +162,15 @@ class TextTowers:
         centred: Floats = backbone.features([image])[0] - mean
         return centred
 
-    def _embed(self, backbone: str, text: str) -> Floats:
-        # The atlas holds its labels' vectors: for those, no network has to be loaded.
+    def _stored(self, backbone: str, text: str) -> Floats | None:
         sql = "SELECT vector FROM label_embedding WHERE label_id = ? AND backbone = ? LIMIT 1"
         stored = self._store.arrow(sql, [label_id(text), backbone])["vector"].to_pylist()
-        vector = np.asarray(stored[0], np.float32) if stored else self.backbone(backbone).text([text])[0]
+        return np.asarray(stored[0], np.float32) if stored else None
+
+    def _embed(self, backbone: str, text: str) -> Floats:
+        # The atlas holds its labels' vectors: for those, no network has to be loaded.
+        stored = self._stored(backbone, text)
+        vector = self.backbone(backbone).text([text])[0] if stored is None else stored
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or length == 0:
             raise BadInputError(f"{backbone} has no vector for {text!r}; try another word.")

@@ -37,6 +37,8 @@ class Similarities:
     """What the concept is a contrast to; None for a picture or a voxel."""
     method: str | None
     """Which labels were compared; None by weights."""
+    warnings: list[str]
+    """A sentence for each word that the text tower does not seem to know."""
     generation: int
 
 
@@ -67,6 +69,7 @@ class Told(TypedDict):
     readout: Readout | None
     baseline: Baseline | None
     method: str | None
+    warnings: list[str]
     generation: int
 
 
@@ -144,6 +147,7 @@ class Query:
             "readout": readout,
             "baseline": baseline if concept is not None else None,
             "method": method,
+            "warnings": towers.warnings(space, concept) if concept is not None else [],
             "generation": generation,
         }
         return cls(

@@ -25,6 +25,8 @@ def concept_function(models: Callable[[], Sequence[Model]]) -> Callable[[str], R
     @lru_cache(_KEPT)
     def queries(text: str, model: Model) -> Rows:
         contrast = model.text_towers.contrast(model.backbone, text)
+        for warning in model.text_towers.warnings(model.backbone, text):
+            _log.warning("%s", warning)
         length = float(np.linalg.norm(contrast))
         # As in Python, where a query is float32.
         unit = (contrast / length).astype(np.float32)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voxel_atlas.atlas.client import RemoteAtlas
+
 
 @pytest.mark.parametrize("how", [{}, {"readout": "weights", "baseline": "none"}])
 def test_the_command_line_and_graphql_give_the_similarities_that_python_gives(
@@ -21,3 +23,20 @@ def test_the_command_line_and_graphql_give_the_similarities_that_python_gives(
     query = f'{{ similarVoxels(concept: "cake", first: 20{arguments}) {{ {wanted} }} }}'
     edges = server.data(query)["similarVoxels"]["edges"]
     np.testing.assert_allclose([list(edge["node"].values()) for edge in edges], expected.to_numpy(), atol=1e-6)
+
+
+def test_an_unknown_word_is_questioned_at_every_door(atlas: Any, server: Any, run: Any, caplog: Any) -> None:
+    (sentence,) = atlas.model().similar("zzqqsa").warnings
+    assert "does not seem to know 'zzqqsa'" in sentence
+    for command in (["query", "zzqqsa", "--json"], ["query", "zzqqsa", "--by", "labels"]):
+        _, printed, noted = run(*command)
+        assert f"warning {sentence}" in noted.replace("\n", " ")
+        assert "warning" not in printed
+    query = '{ similarVoxels(concept: "zzqqsa") { warnings } flatmap(concept: "zzqqsa") { warnings } }'
+    assert server.data(query) == {"similarVoxels": {"warnings": [sentence]}, "flatmap": {"warnings": [sentence]}}
+    with RemoteAtlas(server.url) as remote:
+        model = remote.model()
+        assert model.similar("zzqqsa").warnings == model.map("zzqqsa").warnings == [sentence]
+    with caplog.at_level("WARNING"):
+        atlas.sql("SELECT count(*) FROM concept_map(concept('zzqqsa'))")
+    assert caplog.messages == [sentence]

@@ -61,6 +61,9 @@ class Flatmap:
     method: str | None = strawberry.field(
         description="The method that scored the labels; null when the map is not made of labels."
     )
+    warnings: list[str] = strawberry.field(
+        description="A sentence for each word that the text tower does not seem to know."
+    )
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
@@ -82,6 +85,7 @@ class Flatmap:
             simulated=values.model.simulated,
             readout=values.readout,
             method=values.method,
+            warnings=values.warnings,
             generation=values.generation,
         )
 

@@ -219,6 +219,9 @@ class VoxelConnection(relay.Connection[Voxel]):
         description="What the concept is a contrast to; null for a picture or a voxel."
     )
     method: str | None = strawberry.field(description="The scorer of the labels; null when ranked by weights.")
+    warnings: list[str] = strawberry.field(
+        description="A sentence for each word that the text tower does not seem to know."
+    )
     generation: int = strawberry.field(description="Number of the atlas's state; it grows with every committed batch.")
 
 

@@ -119,6 +119,10 @@ class Lite:
         centred = vectors - self._text_mean
         return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True), np.float32)
 
+    def knows_word(self, word: str) -> bool:
+        """See WordList."""
+        return self._sentences.knows_word(word)
+
 
 def is_current(alignment: Path) -> bool:
     """Whether a file is there and holds what this version reads."""

@@ -61,6 +61,10 @@ class SentenceTower(nn.Module):
         weight = is_token[..., None].to(hidden.dtype)
         return nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
 
+    def knows_word(self, word: str) -> bool:
+        """Whether a word in lower case is a token."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of texts, (n_texts, 384)."""
         vectors = np.empty((len(texts), _WIDTH), np.float32)

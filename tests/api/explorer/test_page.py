@@ -27,6 +27,17 @@ def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any, search:
     view.shoot("search")
 
 
+def test_an_unknown_word_is_questioned_below_the_search(visit: Any, search: Any) -> None:
+    view = visit()
+    page = view.open()
+    search(page, "zzqqsa")
+    page.wait_for_selector("#doubt:not([hidden])")
+    assert "does not seem to know 'zzqqsa'" in page.inner_text("#doubt")
+    view.shoot("unknown-word")
+    search(page, "cake")
+    page.wait_for_selector("#doubt", state="hidden")
+
+
 def test_the_map_is_painted_again_when_typing_pauses(visit: Any) -> None:
     page = visit().open("/?concept=cake")
     page.fill("#concept", "")

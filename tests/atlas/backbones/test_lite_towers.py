@@ -102,6 +102,10 @@ def test_sentences_are_those_of_bert_with_mean_pooling(sentences):
     np.testing.assert_allclose(sentences.encode(texts), np.stack(expected), atol=1e-5)
 
 
+def test_words_are_known_that_are_not_taken_apart(sentences):
+    assert [sentences.knows_word(word) for word in ("kitchen", "purple", "zzqqx", "")] == [True, True, False, False]
+
+
 def test_a_sentence_has_the_same_vector_in_any_company(sentences):
     texts = [f"picture number {n} " + "of a long street " * (n % 7) for n in range(70)]
     np.testing.assert_allclose(sentences.encode(texts)[33], sentences.encode([texts[33]])[0], atol=1e-5)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from voxel_atlas.atlas import backbones
 from voxel_atlas.atlas.backbones.checkpoints import Checkpoint
-from voxel_atlas.atlas.backbones.interface import Backbone, Image
+from voxel_atlas.atlas.backbones.interface import Backbone, Image, WordList
 from voxel_atlas.atlas.backbones.openclip import OpenClip, prompted
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError
 
@@ -130,6 +130,12 @@ def test_a_text_is_a_unit_vector_and_a_noun_is_a_caption(pair: tuple[Backbone, t
         tokens = open_clip.get_tokenizer(ARCHITECTURES[backbone.name])(["a photo of an apple"])
         expected = torch.nn.functional.normalize(model.encode_text(tokens), dim=-1)[0].numpy()
     np.testing.assert_allclose(vectors[2], expected, atol=1e-5)
+
+
+def test_words_are_known_that_are_not_taken_apart(pair: tuple[Backbone, torch.nn.Module]) -> None:
+    tower = pair[0]
+    assert isinstance(tower, WordList)
+    assert [tower.knows_word(word) for word in ("kitchen", "purple", "zzqqx", "")] == [True, True, False, False]
 
 
 def test_no_texts_give_no_vectors(pair: tuple[Backbone, torch.nn.Module]) -> None:
