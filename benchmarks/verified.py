@@ -56,7 +56,7 @@ def measure(
     voxels, voxel = np.unique(pairs["voxel"].to_numpy(), return_inverse=True)
     label = np.array([place[word] for word in pairs["label"]])
     responses = dataset.responses_of(voxels.astype(np.intp))[test]
-    cutoff = pairs.filter(pl.col("q") <= VERIFIED_Q)["p"].cast(pl.Float64).max()
+    cutoff = pairs.filter(pl.col("q") <= VERIFIED_Q)["p"].to_numpy().max()
     null = compare_labels(np.random.default_rng(0).permuted(responses, axis=0), shows, voxel, label).p
 
     first = (pairs["rank"] == 1).to_numpy()

@@ -1,4 +1,4 @@
-"""Sections on labels: Fig. 2 (label and weights), Fig. 3 (regions' labels), and how many meanings a voxel has."""
+"""Sections on labels: Fig. 2 (label and weights), Fig. 3 (regions' labels), whether they hold, and how many."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -11,6 +11,7 @@ from ...schemas.errors import NotFoundError
 from . import figures
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
 from .analysis.statistics import FEWEST_PAIRS, holm, paired_tests
+from .analysis.verified_labels import tested_labels, verified_by_chance
 from .section import Section, grouped
 from .study import Study
 
@@ -124,6 +125,47 @@ def figure_3(study: Study) -> Section:
             figures.ranked_bars(panels, quantity="share of voxels (%)"),
             f"Fig. 3: the ten commonest first labels of each region by {method}, {model_id}. n: labelled voxels.",
         )
+    return section
+
+
+def verified(study: Study) -> Section:
+    """How many first labels hold on held-out responses, per region, and how many would by chance."""
+    section = Section("verified", "Labels on held-out responses")
+    atlas, settings = study.atlas, study.settings
+    tested = section.gather(study.models, lambda model: tested_labels(atlas, model), by=("model_id", "subject_id"))
+    if tested.is_empty():
+        section.absent.append("No label was held against responses: `voxel-atlas dissect MODEL` adds that to a model.")
+        return section
+
+    def chance_of(model: Model) -> pl.DataFrame:
+        own = tested.filter(pl.col("model_id") == model.model_id)
+        return verified_by_chance(atlas, model, own, study.evidence(model), settings.home, settings.batch_images)
+
+    chance = section.gather(study.models, chance_of)
+    if chance.is_empty():
+        tested = tested.with_columns(by_chance=pl.lit(None, pl.Boolean))
+    else:
+        tested = tested.join(chance, on=["model_id", "method", "voxel"], how="left")
+    section.tables["verified_labels"] = tested
+    summary = (
+        _in_regions(tested, study.members)
+        .group_by("model_id", "method", "roi", maintain_order=True)
+        .agg(
+            pl.len().alias("n"),
+            pl.col("verified").sum(),
+            pl.col("verified").mean().alias("share"),
+            pl.col("by_chance").mean().alias("by chance"),
+            pl.col("auc").median().alias("median AUC"),
+        )
+    )
+    section.tables["verified_by_region"] = summary
+    section.paragraphs.append(
+        "Each label is held against the measured responses to the test images that show it, by Welch's one-sided t; "
+        "verified: a false discovery rate of at most 0.05 over all labels of all voxels of the model and method. By "
+        "chance: the same first labels and images, with the responses of each voxel permuted over the test images. A "
+        "verified label goes with higher responses; it need not be the best word, nor the cause."
+    )
+    section.show("Verified first labels by region. n: voxels whose first label was tested.", summary)
     return section
 
 

@@ -22,6 +22,7 @@ def sections(study: Study, command: list[str]) -> Iterator[Section]:
         "Fig. 3": labels.figure_3,
         "Fig. 4": cortex.figure_4,
         "Fig. 5": truth.figure_5,
+        "verified labels": labels.verified,
         "meanings": labels.meanings,
         "recovery": truth.recovery,
         "controls": encoding.controls,

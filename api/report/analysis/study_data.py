@@ -41,8 +41,10 @@ class Evidence:
         train, test = split_by(config, dataset.stimuli.height)
         return cls(dataset, config, train, test)
 
-    def features(self, backbone: Backbone, home: Path, batch_images: int) -> Floats:
-        """Features of all images, (n_images, dim); from the files that the ingest kept, where they are there.
+    def features(
+        self, backbone: Backbone, home: Path, batch_images: int, images: Indices | slice = slice(None)
+    ) -> Floats:
+        """Features of images, all by default, (n_images, dim); from files that the ingest kept, where they are there.
 
         Raises:
             BadInputError: the network's weights are not those that the model was fitted with.
@@ -54,7 +56,9 @@ class Evidence:
                 f"model was fitted with ({fitted_with[:12]}); give the same weights, or ingest again."
             )
         cache = FeatureCache(home, backbone, batch_images)
-        return cache.get(self.dataset.stimuli["sha256"].to_list(), self.dataset.image, lambda _: None)
+        rows = np.arange(self.dataset.stimuli.height)[images]
+        sha256s = self.dataset.stimuli["sha256"].gather(rows).to_list()
+        return cache.get(sha256s, lambda row: self.dataset.image(int(rows[row])))
 
     def batches(self, voxels: NDArray[np.int32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Responses to all images, (n_images, n) for some of the voxels at a time, with their places in `voxels`."""

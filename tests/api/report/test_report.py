@@ -153,6 +153,21 @@ def test_the_shuffled_control_finds_nothing(report):
     assert (control.filter(responses="measured")["q"] <= 0.05).sum() > 5 * SUBJECTS
 
 
+def test_verified_first_labels_are_counted_by_region_beside_chance(lab, report):
+    tested, summary = table(report, "verified_labels"), table(report, "verified_by_region")
+    with Store.open(str(lab / "atlas.duckdb")) as store:
+        expected = store.frame("SELECT model_id, method, voxel, verified FROM top_label WHERE verified IS NOT NULL")
+    keys = ["model_id", "method", "voxel"]
+    assert tested.select(*keys, "verified").sort(keys).equals(expected.cast({"verified": pl.Boolean}).sort(keys))
+    everywhere = summary.filter(method="brainlmm-eq2", roi="all")
+    assert everywhere["n"].sum() == tested.filter(method="brainlmm-eq2").height
+    assert (everywhere["share"] > 0.8).all()
+    assert tested["by_chance"].mean() < 0.1
+    rose = summary.filter(method="brainlmm-eq2", roi="rose")
+    assert (rose["verified"] <= rose["n"]).all()
+    assert rose["n"].sum() < everywhere["n"].sum() / 2
+
+
 def test_the_page_needs_no_other_file_and_no_network(report):
     html = (report / "index.html").read_text()
 
@@ -166,7 +181,8 @@ def test_the_page_needs_no_other_file_and_no_network(report):
     assert Links.found
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in Links.found)
     assert "url(" not in html
-    for section in ("models", "encoding", "fig2", "fig3", "fig4", "fig5", "meanings", "controls", "provenance"):
+    sections = ("models", "encoding", "fig2", "fig3", "fig4", "fig5", "verified", "meanings", "controls", "provenance")
+    for section in sections:
         assert f'id="{section}"' in html
 
 
