@@ -41,6 +41,8 @@ N_VOXELS = 300
 SUBJECT = "simulated/T1"
 LABELS = [word for words in TOPICS.values() for word in words]
 METHOD = "brainlmm-eq2"
+EVIDENCE = ((50, 0.8, 4.1, 1e-5, 1e-6), (50, 0.52, 0.4, 0.35, 0.4), (2, None, None, None, None))
+"""n, AUC, t, p and q of each voxel's first three labels; the others are not held against responses."""
 HOSTILE_LABEL = '<img src=x onerror="document.title=1">'
 
 
@@ -197,6 +199,11 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
             for v in voxel.tolist() for rank in range(4)
         ],
         "label_score": scores,
+        "label_evidence": [
+            {name: row[name] for name in ("model_id", "voxel", "method", "label_id")} | {"shown_by": "detector"}
+            | dict(zip(("n_images", "auc", "t", "p", "q"), EVIDENCE[row["rank"] - 1], strict=True))
+            for row in scores if row["rank"] <= len(EVIDENCE)
+        ],
         "run": [{**run, "state": "started", "recorded_at": now}],
     }  # fmt: skip
     vocabulary = toy_vocabulary()
