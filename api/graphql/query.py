@@ -15,7 +15,7 @@ from ..maps.value_maps import MapRequest, value_map
 from .cursors import Cursor, page_size, question
 from .request_context import Info
 from .types.comparisons import CompareResult, PredictResult, compare, predict
-from .types.enums import Baseline, By, Method, Metric, PictureFormat, Readout
+from .types.enums import Baseline, BaselineArgument, By, Method, Metric, PictureFormat, Readout
 from .types.fields import field
 from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
@@ -144,9 +144,7 @@ class Query:
         readout: Annotated[
             Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
         ] = None,
-        baseline: Annotated[
-            Baseline, strawberry.argument(description="What the concept is a contrast to.")
-        ] = Baseline.VOCABULARY,
+        baseline: BaselineArgument = Baseline.VOCABULARY,
         min_z: Annotated[
             float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
         ] = None,
@@ -254,9 +252,10 @@ class Query:
         method_b: Annotated[Method, strawberry.argument(description="The other method.")],
         model: ModelArgument = None,
         first: First = 20,
+        baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> CompareResult:
         """Agreement of two methods."""
-        return compare(info.context.atlas, model, method_a.value, method_b.value, page_size(first))
+        return compare(info.context.atlas, model, method_a.value, method_b.value, page_size(first), baseline.value)
 
     @field("What a model predicts for an image: the voxels that answer most.")
     def predict(
@@ -293,9 +292,7 @@ class Query:
         readout: Annotated[
             Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
         ] = None,
-        baseline: Annotated[
-            Baseline, strawberry.argument(description="What the concept is a contrast to.")
-        ] = Baseline.VOCABULARY,
+        baseline: BaselineArgument = Baseline.VOCABULARY,
         colormap: Annotated[
             str | None, strawberry.argument(description="matplotlib's name; chosen for the quantity by default.")
         ] = None,

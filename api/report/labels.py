@@ -17,7 +17,8 @@ from .study import Study
 
 EVERYWHERE = "all"
 """Stands for all labelled voxels, among the names of regions."""
-READOUTS = ("weights", "pattern")
+MEASURES = {"default": (None, "vocabulary"), "paper": ("weights", "none")}
+"""What Fig. 2 is drawn with: readout, None for the backbone's own, and baseline."""
 SHUFFLED = "shuffled labels"
 TEST_COLUMNS = ("n", "mean_a", "mean_b", "difference", "low", "high", "t", "p", "p_holm", "d", "rank_p", "rank_r")
 
@@ -37,8 +38,13 @@ def figure_2(study: Study) -> Section:
     def cosines_of(model: Model) -> pl.DataFrame:
         study.methods(model)
         return pl.concat(
-            label_cosines(study.atlas, model, readout).select(pl.lit(readout).alias("readout"), pl.all())
-            for readout in READOUTS
+            label_cosines(study.atlas, model, readout, baseline).select(
+                pl.lit(measure).alias("measure"),
+                pl.lit(model.readout(readout)).alias("readout"),
+                pl.lit(baseline).alias("baseline"),
+                pl.all(),
+            )
+            for measure, (readout, baseline) in MEASURES.items()
         )
 
     cosines = section.gather(study.models, cosines_of, by=("model_id", "subject_id"))
@@ -46,8 +52,10 @@ def figure_2(study: Study) -> Section:
         return section
     section.tables["fig2_cosines"] = cosines
     section.paragraphs.append(
-        "The cosine of each voxel's first label with its ridge weights (the paper's measure) and with its pattern "
-        "(Haufe et al. 2014). The control gives each voxel the first label of another."
+        "The cosine of each voxel's first label with the voxel. default: the label less the mean of many nouns, with "
+        "the voxel's readout as everywhere in this report; paper: the label as it is, with the ridge weights. Labels "
+        "share a large mean, so that paper's cosines are alike for all of them. The control gives each voxel the first "
+        "label of another."
     )
     if cosines["method"].n_unique() < 2:
         section.absent.append(
@@ -55,18 +63,16 @@ def figure_2(study: Study) -> Section:
             "ingest with --method clip-msm too."
         )
     by_region = _in_regions(cosines, study.members)
-    for readout in READOUTS:
-        part = by_region.filter(pl.col("readout") == readout)
-        if part.is_empty():
-            continue
+    for (measure, readout, baseline), part in by_region.group_by("measure", "readout", "baseline", maintain_order=True):
+        how = f"{readout}, {'less the mean noun' if baseline == 'vocabulary' else 'not centred (the paper)'}"
         groups = {str(roi): dict(_series(rows)) for (roi,), rows in part.group_by("roi", maintain_order=True)}
         section.draw(
-            f"fig2_{readout}",
-            figures.boxes(groups, quantity=f"cosine of label and {readout}"),
-            f"Fig. 2 with {readout}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below each ROI "
+            f"fig2_{measure}_{readout}",
+            figures.boxes(groups, quantity=f"cosine of label and {how}"),
+            f"Fig. 2 with {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below each ROI "
             f"its labelled voxels, of {_subjects(study)}. The control is of the first method.",
         )
-    by = ["model_id", "readout", "a", "b", "roi"]
+    by = ["model_id", "measure", "a", "b", "roi"]
     tests, means = [], []
     # One pair of methods at a time: all of them together would be the largest table of the report.
     for pairs in _pairs(by_region):
@@ -249,7 +255,7 @@ def _series(rows: pl.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 
 def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Each method beside its shuffled labels, and each two methods on the voxels that both label."""
-    keys = ["model_id", "subject_id", "readout", "roi", "voxel"]
+    keys = ["model_id", "subject_id", "measure", "roi", "voxel"]
     methods = by_region["method"].unique(maintain_order=True).to_list()
 
     def named(frame: pl.DataFrame, a: str, b: str) -> pl.DataFrame:

@@ -29,7 +29,7 @@ class VoxelAgreement:
     label_b: str = strawberry.field(description="First label by method b.")
     same: bool = strawberry.field(description="Whether both methods put the same label first.")
     similarity: float | None = strawberry.field(
-        description="Cosine of the two first labels' embeddings, -1 to 1; null where one is not embedded."
+        description="Cosine of the two first labels less the baseline, -1 to 1; null where one is not embedded."
     )
 
 
@@ -48,7 +48,7 @@ class Comparison:
         description="Share of them whose first label is the same, 0 to 1; null when there are none."
     )
     mean_similarity: float | None = strawberry.field(
-        description="Mean cosine of the first labels, -1 to 1; null when there are none."
+        description="Mean cosine of the first labels less the baseline, -1 to 1; null when there are none."
     )
     voxels: list[VoxelAgreement] = strawberry.field(description="The first of them, by number.")
 
@@ -78,11 +78,13 @@ CompareResult = Annotated[Comparison | Problem, strawberry.union("CompareResult"
 PredictResult = Annotated[Prediction | Problem, strawberry.union("PredictResult", description="An answer or a reason.")]
 
 
-def compare(atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int) -> Comparison | Problem:
+def compare(
+    atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int, baseline: str
+) -> Comparison | Problem:
     """Agreement of two methods."""
     try:
         owner = atlas.model(model)
-        frame = owner.compare(method_a, method_b)
+        frame = owner.compare(method_a, method_b, baseline=baseline)
     except (BadInputError, NotFoundError) as error:
         return problem(error)
     same = frame["label_a"] == frame["label_b"]

@@ -1,6 +1,7 @@
 """The choices that queries offer."""
 
 from enum import Enum
+from typing import Annotated
 
 import strawberry
 
@@ -30,6 +31,9 @@ class Baseline(Enum):
 
     VOCABULARY = choice("vocabulary", "The mean of many nouns: what all words share is taken off.")
     NONE = choice("none", "Nothing, as in the paper.")
+
+
+BaselineArgument = Annotated[Baseline, strawberry.argument(description="What the concept is a contrast to.")]
 
 
 @strawberry.enum(description="How labels were scored.")

@@ -11,6 +11,7 @@ from ....atlas.search.tables.label_table import LabelHits
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..request_context import Info
+from .enums import Baseline, BaselineArgument
 from .fields import field
 from .voxels import First, Voxel, finite
 
@@ -34,7 +35,7 @@ class LabelNeighbour:
     """A neighbour and how near it is."""
 
     text: str = strawberry.field(description="The label.")
-    similarity: float = strawberry.field(description="Cosine of the two embeddings, -1 to 1.")
+    similarity: float = strawberry.field(description="Cosine of the two labels less the baseline, -1 to 1.")
 
 
 @strawberry.type(description="How many voxels of a region a label comes first in.")
@@ -86,9 +87,12 @@ class Label(relay.Node):
         ]
 
     @field("The labels nearest to it in meaning.")
-    def neighbours(self, info: Info, first: First = 10) -> list[LabelNeighbour]:
+    def neighbours(
+        self, info: Info, first: First = 10, baseline: BaselineArgument = Baseline.VOCABULARY
+    ) -> list[LabelNeighbour]:
         """Nearest labels, itself left out."""
-        rows = info.context.atlas.model(self.model_id).label_neighbours(self.text, first=page_size(first))
+        owner = info.context.atlas.model(self.model_id)
+        rows = owner.label_neighbours(self.text, first=page_size(first), baseline=baseline.value)
         return [
             LabelNeighbour(text=row["label"], similarity=finite(row["similarity"]) or 0.0)
             for row in rows.iter_rows(named=True)

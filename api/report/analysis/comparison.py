@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
 from ....schemas.errors import BadInputError, NotFoundError
-from .label_statistics import embedded_labels, first_labels, label_cosines, label_spread
+from .label_statistics import first_labels, label_cosines, label_spread
 from .statistics import FEWEST_PAIRS, interval, paired_tests
 
 FEWEST_SUBJECTS = 5
@@ -151,8 +150,8 @@ def _values(atlas: Atlas, side: Side) -> pl.DataFrame:
     model = side.model
     parts = {"R²": model.metric_map("r2"), "r": model.metric_map("r")}
     if side.method is not None and model.has_text:
-        cosines = label_cosines(atlas, model, "weights").filter(pl.col("method") == side.method)
-        parts["cosine of label and weights"] = cosines.select("voxel", pl.col("cosine").alias("value"))
+        cosines = label_cosines(atlas, model).filter(pl.col("method") == side.method)
+        parts["cosine of label and voxel"] = cosines.select("voxel", pl.col("cosine").alias("value"))
     if side.method is not None:
         sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
         spread = label_spread(atlas.store.frame(sql, [model.model_id, side.method]))
@@ -172,10 +171,7 @@ def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, Any
     both = firsts[0].join(firsts[1], on="voxel", suffix="_b")
     if both.is_empty():
         return None
-    names, vectors = embedded_labels(atlas, a.model.label_backbone)
-    rows = pl.DataFrame({"label": names, "row": np.arange(len(names))})
-    embedded = both.join(rows, on="label").join(rows.rename({"label": "label_b", "row": "row_b"}), on="label_b")
-    similarity = np.einsum("nd,nd->n", vectors[embedded["row"].to_numpy()], vectors[embedded["row_b"].to_numpy()])
+    similarity = a.model.label_cosines(both["label"], both["label_b"]).drop_nulls().to_numpy()
     low, high = interval(similarity)
     same = (both["label"] == both["label_b"]).sum() / both.height
     mean = float(similarity.mean()) if len(similarity) else float("nan")

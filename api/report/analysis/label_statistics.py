@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ....atlas.backbones.interface import Floats
+from ....atlas.backbones.interface import Floats, Readout
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
+from ....atlas.search.readouts import EXPONENTS
 from ....atlas.search.tables.label_table import label_vectors
 from ....schemas.errors import BadInputError, NotFoundError
 
@@ -36,7 +37,7 @@ def embedded_labels(atlas: Atlas, backbone: str) -> tuple[list[str], Floats]:
     return words["label"].to_list(), vectors
 
 
-def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
+def label_cosines(atlas: Atlas, model: Model, readout: str | None = None, baseline: str = "vocabulary") -> pl.DataFrame:
     """The cosine of each voxel's first label with its readout vector, by method (the paper's Fig. 2).
 
     `shuffled` is the same with the first label of another voxel of the method, drawn without replacement: what a
@@ -45,7 +46,8 @@ def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
     Args:
         atlas: the atlas.
         model: a model of it.
-        readout: weights, as in the paper, or pattern.
+        readout: weights, as in the paper, half or pattern; None for the backbone's own.
+        baseline: vocabulary takes labels as contrasts to the mean of many nouns; none, as in the paper, as they are.
 
     Returns:
         voxel, method, label, cosine, shuffled (float32); by method and voxel. Labels without a vector are left out.
@@ -59,6 +61,8 @@ def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
             "vectors share no space, so no cosine can be taken."
         )
     names, embedded = embedded_labels(atlas, model.backbone)
+    if baseline == "vocabulary":
+        embedded = atlas.text_towers.vocabulary(model.backbone).centred(embedded)
     word = pl.DataFrame({"label": names, "word": np.arange(len(names))})
     first = first_labels(atlas, model.model_id).join(word, on="label").sort("method", "voxel")
     others = [
@@ -67,7 +71,7 @@ def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
     ]
     first = first.with_columns(pl.Series("other", np.concatenate(others) if others else np.empty(0, int)))
     parts = []
-    for voxels, vectors in _readout_blocks(atlas, model, readout):
+    for voxels, vectors in _readout_blocks(atlas, model, model.readout(readout)):
         place = pl.DataFrame({"voxel": voxels.astype(np.int32), "row": np.arange(len(voxels))})
         own = first.join(place, on="voxel", maintain_order="left")
         at = vectors[own["row"].to_numpy()]
@@ -80,14 +84,10 @@ def label_cosines(atlas: Atlas, model: Model, readout: str) -> pl.DataFrame:
 
 
 def _readout_blocks(
-    atlas: Atlas, model: Model, readout: str
+    atlas: Atlas, model: Model, readout: Readout
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Voxels and their unit readout vectors, some at a time: an index of all would be several times as much memory."""
-    covariance = None
-    if readout == "pattern":
-        sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-        size = model.dim**2
-        covariance = atlas.store.vectors(sql, [model.model_id], size)[0].reshape(model.dim, model.dim)
+    turn = None if readout == "weights" else model.tables.spectrum().power(EXPONENTS[readout]).astype(np.float32)
     bounds = atlas.store.frame(
         "SELECT coalesce(max(voxel), -1)::INTEGER AS last FROM encoding WHERE model_id = ?", [model.model_id]
     )
@@ -97,8 +97,8 @@ def _readout_blocks(
             [model.model_id, start, start + _BLOCK - 1],
             model.dim,
         )
-        if covariance is not None:
-            vectors = vectors @ covariance
+        if turn is not None:
+            vectors = vectors @ turn
         yield voxels, vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
 
 

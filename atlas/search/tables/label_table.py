@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -19,17 +19,6 @@ from ...store.store import Store
 from ..baseline import Vocabulary, unit_rows
 from ..index import VectorIndex
 from .model_row import ModelRow
-
-_COMPARED = """
-    WITH first AS (SELECT voxel, method, label_id, lemma FROM label_score JOIN label USING (label_id)
-        WHERE model_id = $model AND rank = 1),
-      embedded AS (SELECT label_id, vector FROM label_embedding WHERE backbone = $backbone)
-    SELECT a.voxel, a.lemma AS label_a, b.lemma AS label_b, a.lemma = b.lemma AS same,
-      list_cosine_similarity(x.vector, y.vector) AS similarity FROM first a JOIN first b USING (voxel)
-      LEFT JOIN embedded x ON x.label_id = a.label_id LEFT JOIN embedded y ON y.label_id = b.label_id
-    WHERE a.method = $a AND b.method = $b ORDER BY a.voxel
-"""
-
 
 VERIFIED_Q = 0.05
 """A label that has at most this false discovery rate on held-out responses is verified."""
@@ -269,11 +258,13 @@ class LabelMixture:
         return mean / np.float32(length) if length else None
 
 
-class LabelIndex(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class LabelIndex:
     """Labels and their vectors in the space of a backbone, indexed for searching."""
 
     labels: list[str]
     vectors: VectorIndex
+    _contrasts: dict[Hashable, "LabelIndex"] = field(default_factory=dict)
 
     @classmethod
     def load(cls, store: Store, backbone: str, old: "LabelIndex | None") -> "LabelIndex":
@@ -282,7 +273,22 @@ class LabelIndex(NamedTuple):
         if old is not None and old.labels == store.arrow(names, [backbone])["lemma"].to_pylist():
             return old
         words, vectors = label_vectors(store, backbone)
-        return cls(words["label"].to_list(), VectorIndex.build(vectors, words["label_id"].to_numpy()))
+        return cls(words["label"].to_list(), VectorIndex.build(unit_rows(vectors), words["label_id"].to_numpy()))
+
+    @cachedmethod(lambda self: self._contrasts)
+    def centred(self, vocabulary: Vocabulary) -> "LabelIndex":
+        """The same labels as contrasts to a vocabulary."""
+        vectors = vocabulary.centred(self.vectors.vectors) if self.labels else self.vectors.vectors
+        return LabelIndex(self.labels, VectorIndex.build(vectors, self.vectors.keys))
+
+    def cosines(self, one: pl.Series, other: pl.Series) -> pl.Series:
+        """Cosines of pairs of labels, as a column `similarity`; NULL where one has no vector."""
+        place = {label: row for row, label in enumerate(self.labels)}
+        a, b = (np.array([place.get(label, -1) for label in labels], np.int64) for labels in (one, other))
+        cosines = np.full(len(a), np.nan, np.float32)
+        known = np.flatnonzero((a >= 0) & (b >= 0))
+        cosines[known] = np.vecdot(self.vectors.vectors[a[known]], self.vectors.vectors[b[known]])
+        return pl.Series("similarity", cosines).fill_nan(None)
 
 
 def label_vectors(store: Store, backbone: str, model_id: str | None = None) -> tuple[pl.DataFrame, Floats]:
@@ -303,9 +309,3 @@ def label_vectors(store: Store, backbone: str, model_id: str | None = None) -> t
     if words.is_empty():
         return words.drop("dim"), np.empty((0, 0), np.float32)
     return words.drop("dim"), store.vectors("SELECT e.vector" + sql, values, words["dim"][0])
-
-
-def compared_labels(store: Store, model: ModelRow, method_a: str, method_b: str) -> pl.DataFrame:
-    """As `Model.compare`, for methods that the model was labelled by."""
-    values = {"model": model.model_id, "backbone": model.label_backbone}
-    return store.frame(_COMPARED, {**values, "a": method_a, "b": method_b})

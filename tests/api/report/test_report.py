@@ -67,18 +67,18 @@ def table(report: Path, name: str) -> pl.DataFrame:
 def test_figure_2_can_be_computed_again_from_its_tables(report):
     cosines, rois = table(report, "fig2_cosines"), table(report, "voxel_roi")
     inside = cosines.join(rois, on=["subject_id", "voxel"])
-    wide = inside.pivot("method", index=["model_id", "readout", "roi", "voxel"], values="cosine").drop_nulls()
+    wide = inside.pivot("method", index=["model_id", "measure", "roi", "voxel"], values="cosine").drop_nulls()
     tests = table(report, "fig2_tests_over_voxels").filter(pl.col("b") == "clip-msm", pl.col("roi") != "all")
     assert tests.height == SUBJECTS * 2 * len(COLOURS)
     for row in tests.filter(pl.col("t").is_finite()).iter_rows(named=True):
-        part = wide.filter(*(pl.col(key) == row[key] for key in ("model_id", "readout", "roi")))
+        part = wide.filter(*(pl.col(key) == row[key] for key in ("model_id", "measure", "roi")))
         t, p = stats.ttest_rel(part["brainlmm-eq2"], part["clip-msm"])
         assert (row["n"], row["t"], row["p"]) == pytest.approx((part.height, t, p), rel=1e-4)
 
 
 def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
     counted = table(report, "fig3_labels").filter(pl.col("method") == "brainlmm-eq2")
-    first = table(report, "fig2_cosines").filter(pl.col("method") == "brainlmm-eq2", pl.col("readout") == "weights")
+    first = table(report, "fig2_cosines").filter(pl.col("method") == "brainlmm-eq2", pl.col("measure") == "paper")
     again = (
         first.join(table(report, "voxel_roi"), on=["subject_id", "voxel"])
         .group_by("model_id", "roi", "label")
@@ -129,9 +129,9 @@ def _truth_is_the_mean_of_test_responses(maps: pl.DataFrame, lab: Path) -> None:
 
 
 def test_figure_2_is_tested_over_subjects(report):
-    cosines = table(report, "fig2_cosines").filter(readout="weights")
+    cosines = table(report, "fig2_cosines").filter(measure="paper")
     means = cosines.pivot("method", index=["subject_id", "voxel"], values="cosine").group_by("subject_id").mean()
-    over = table(report, "fig2_tests_over_subjects").filter(readout="weights", roi="all", b="clip-msm")
+    over = table(report, "fig2_tests_over_subjects").filter(measure="paper", roi="all", b="clip-msm")
     t, p = stats.ttest_rel(means["brainlmm-eq2"], means["clip-msm"])
     assert (over["n"][0], over["t"][0], over["p"][0]) == pytest.approx((SUBJECTS, t, p), rel=1e-4)
     assert over["rank_p"][0] == pytest.approx(stats.wilcoxon(means["brainlmm-eq2"], means["clip-msm"]).pvalue)
@@ -248,16 +248,16 @@ def test_two_methods_compared_differ_by_what_the_report_says(lab, report, tmp_pa
     assert run(lab, "compare", "brainlmm-eq2", "clip-msm", "--json", "-o", str(out)) == 0
     printed = capsys.readouterr()
     rows = {(row["quantity"], row["subject"]): row for row in json.loads(printed.out)}
-    cosines = table(report, "fig2_cosines").filter(readout="weights")
+    cosines = table(report, "fig2_cosines").filter(measure="default")
     pairs = cosines.pivot("method", index=["subject_id", "voxel"], values="cosine")
     for (subject,), part in pairs.group_by("subject_id"):
-        row = rows["cosine of label and weights", subject]
+        row = rows["cosine of label and voxel", subject]
         assert row["n"] == part.height
         assert row["difference"] == pytest.approx((part["brainlmm-eq2"] - part["clip-msm"]).mean(), abs=1e-5)
         assert row["low"] <= row["difference"] <= row["high"]
     means = pairs.group_by("subject_id").agg(pl.col("brainlmm-eq2", "clip-msm").mean())
     apart = (means["brainlmm-eq2"] - means["clip-msm"]).to_numpy()
-    over = rows["cosine of label and weights", "over subjects"]
+    over = rows["cosine of label and voxel", "over subjects"]
     assert (over["n"], over["difference"]) == pytest.approx((SUBJECTS, apart.mean()), abs=1e-5)
     assert apart.min() <= over["low"] <= apart.mean() <= over["high"] <= apart.max()
     assert not any(quantity == "R²" for quantity, _ in rows)

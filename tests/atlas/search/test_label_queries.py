@@ -1,7 +1,27 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
 import pytest
-from toy_atlas import METHOD, WORDS, label_rows, put, word_vector
+from toy_atlas import (
+    DIM,
+    METHOD,
+    WORDS,
+    Toy,
+    concept_vector,
+    cosines,
+    label_rows,
+    model_rows,
+    put,
+    random_weights,
+    run_rows,
+    subject_rows,
+    word_vector,
+)
 
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 from voxel_atlas.schemas.tables import label_id
 
@@ -56,7 +76,12 @@ def test_neighbours_of_a_word_are_the_nearest_vectors_of_the_model_s_words(atlas
     put(atlas.store, {"label": [{"label_id": 1, "lemma": "unused"}], "label_embedding": [embedding]}, key="unused")
     frame = atlas.model().label_neighbours("cake", first=5)
     others = [word for word in WORDS if word != "cake"]
-    assert frame["label"].to_list() == sorted(others, key=lambda word: -float(word_vector(word) @ word_vector("cake")))
+    plain = atlas.model().label_neighbours("cake", first=5, baseline="none")
+    assert plain["label"].to_list() == sorted(others, key=lambda word: -float(word_vector(word) @ word_vector("cake")))
+    cake = concept_vector("cake")
+    expected = {word: float(cosines(cake, concept_vector(word)[None])[0]) for word in others}
+    assert dict(frame.select("label", "similarity").iter_rows()) == pytest.approx(expected, abs=1e-6)
+    assert frame["similarity"].is_sorted(descending=True)
     assert frame["n_voxels"].to_list() == [20] * 5
     with pytest.raises(NotFoundError, match="no label 'zebra'"):
         atlas.model().label_neighbours("zebra")
@@ -85,7 +110,10 @@ def test_two_methods_are_compared_over_the_voxels_that_both_label(atlas: Atlas) 
         (0, "cake", "cake", True),
         (1, "pizza", "dog", False),
     ]
-    assert frame["similarity"].to_list() == pytest.approx(
+    centred = cosines(concept_vector("pizza"), concept_vector("dog")[None])[0]
+    assert frame["similarity"].to_list() == pytest.approx([1, float(centred)], abs=1e-6)
+    plain = atlas.model(MODEL).compare(METHOD, "clip-msm", baseline="none")
+    assert plain["similarity"].to_list() == pytest.approx(
         [1, float(word_vector("pizza") @ word_vector("dog"))], abs=1e-6
     )
     with pytest.raises(BadInputError, match="no labels by 'other'"):
@@ -120,3 +148,34 @@ def test_catalogue_lists_subjects_regions_runs_and_stages(atlas: Atlas) -> None:
     model = atlas.model()
     assert (model.n_voxels, model.n_significant, model.n_dropped, model.dim) == (120, 80, 0, 8)
     assert all((model.has_text, model.tested, model.finished, model.simulated))
+
+
+def test_random_labels_do_not_agree_where_all_words_share_a_mean(store: Store, tmp_path: Path) -> None:
+    """Text vectors of CLIP have a mean cosine of 0.74 and more with each other."""
+    words = [f"word {n}" for n in range(60)]
+
+    class Alike(Toy):
+        def text(self, texts: Sequence[str]) -> np.ndarray:
+            vectors = super().text(texts) + 2 * np.eye(DIM, dtype=np.float32)[0]
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    tower = Alike()
+    vectors = tower.text(words).tolist()
+    named = [{"label_id": label_id(word), "lemma": word} for word in words]
+    embedded = [
+        {"label_id": label_id(word), "backbone": "toy", "vector": vector}
+        for word, vector in zip(words, vectors, strict=True)
+    ]
+    random = np.random.default_rng(0)
+    put(
+        store,
+        subject_rows("simulated/S1", 120),
+        model_rows(MODEL, "simulated/S1", random_weights(120)),
+        *(label_rows(MODEL, {v: [(random.choice(words), 1.0)] for v in range(120)}, m) for m in (METHOD, "clip-msm")),
+        {"label": named, "label_embedding": embedded},
+        run_rows(MODEL),
+        key="alike",
+    )
+    model = Atlas(store, home=tmp_path, load_backbone=lambda name, home: tower).model()
+    assert model.compare(METHOD, "clip-msm", baseline="none")["similarity"].mean() > 0.7
+    assert abs(model.compare(METHOD, "clip-msm").filter(~pl.col("same"))["similarity"].mean()) < 0.1

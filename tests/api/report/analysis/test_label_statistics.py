@@ -63,7 +63,7 @@ def atlas(tmp_path_factory):
 
 
 def test_cosines_are_those_of_each_voxels_first_label_with_its_weights(atlas):
-    found = label_cosines(atlas, atlas.model(VOLUME), "weights")
+    found = label_cosines(atlas, atlas.model(VOLUME), "weights", "none")
     assert found.height == 2 * N
     for voxel, method, label, cosine in found.select("voxel", "method", "label", "cosine").iter_rows():
         words = FIRST[method]
@@ -72,8 +72,18 @@ def test_cosines_are_those_of_each_voxels_first_label_with_its_weights(atlas):
         assert cosine == pytest.approx(word_vector(label) @ weights / np.linalg.norm(weights), abs=1e-5)
 
 
+def test_by_default_labels_are_contrasts_and_voxels_read_out_as_in_a_search(atlas):
+    model = atlas.model(VOLUME)
+    found = label_cosines(atlas, model)
+    for label in ("cake", "sign"):
+        searched = model.map(label).frame.select("voxel", pl.col("similarity").alias("searched"))
+        both = found.filter(label=label).join(searched, on="voxel")
+        np.testing.assert_allclose(both["cosine"], both["searched"], atol=1e-6)
+        assert both.height
+
+
 def test_the_control_gives_the_same_labels_to_other_voxels(atlas):
-    found = label_cosines(atlas, atlas.model(VOLUME), "weights").filter(pl.col("method") == "brainlmm-eq2")
+    found = label_cosines(atlas, atlas.model(VOLUME), "weights", "none").filter(pl.col("method") == "brainlmm-eq2")
     unit = WEIGHTS / np.linalg.norm(WEIGHTS, axis=1, keepdims=True)
     labels = np.stack([word_vector(word) for word in FIRST["brainlmm-eq2"]])
     possible = np.sort(unit @ labels.T, axis=1)
