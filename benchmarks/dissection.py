@@ -39,7 +39,6 @@ from voxel_atlas.ingest.dissection import load_captioner, load_generator
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
 from voxel_atlas.ingest.progress import Advance
 from voxel_atlas.ingest.simulated.alignment import calibrate
-from voxel_atlas.ingest.simulated.noun_vocabulary import concrete_nouns
 from voxel_atlas.ingest.simulated.subject import Simulated
 from voxel_atlas.schemas.config import IngestConfig, Settings
 
@@ -121,7 +120,7 @@ def noun_figures() -> dict[str, float]:
 def scratch_home(home: Path) -> Iterator[Path]:
     """A home folder with the networks and pictures of another, and nothing that an earlier run made of them."""
     with tempfile.TemporaryDirectory() as name:
-        for shared in ("backbones", "pictures", "scenes", "vocabulary.txt"):
+        for shared in ("backbones", "pictures", "scenes"):
             (Path(name) / shared).symlink_to(home / shared)
         yield Path(name)
 
@@ -314,7 +313,6 @@ def main() -> None:
     arguments = figures.arguments(__doc__, extend)
     home = Settings().home
     calibrate(home)
-    concrete_nouns(home)
     measured: dict[str, float] = {}
     if "speed" in arguments.parts:
         measured |= speed(home, arguments.voxels, arguments.by_voxel or arguments.voxels, arguments.rois)

@@ -65,7 +65,7 @@ def dissect(
         networks.captions += 1
         caption = networks.captioner.caption([pixels], feature[None])
         named.update(networks.nouns.nouns(caption)[0])
-    labels = [label for label, _ in named.most_common(config.labels_per_voxel)]
+    labels = [label for label, _ in named.most_common(config.max_candidates or None)]
 
     # Step 3: ranks of the labels' pictures.
     responses: dict[str, list[float]] = {}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recovery import QUERIES, Found
 from scipy.stats import binomtest, pearsonr
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+from wordnet import WordNet
 
 import figures
 from voxel_atlas.api.cli.demo import CONFIG, subject
@@ -25,7 +26,6 @@ from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.run import Pipeline, open_parts
-from voxel_atlas.ingest.simulated.wordnet import WordNet
 from voxel_atlas.schemas.config import IngestConfig
 
 ABLATIONS: dict[str, dict[str, object]] = {
@@ -108,7 +108,7 @@ def ablations(home: Path, names: Sequence[str]) -> dict[str, float]:
 
 def room_labels(room: Laboratory, model_id: str) -> int:
     with Store.open(str(room.atlas), read_only=True) as store:
-        sql = "SELECT count(DISTINCT label_id) AS n FROM label_score WHERE model_id = ?"
+        sql = "SELECT count(DISTINCT label_id) AS n FROM label_score WHERE model_id = ? AND rank IS NOT NULL"
         return int(store.frame(sql, [model_id])["n"][0])
 
 

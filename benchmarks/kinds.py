@@ -10,7 +10,7 @@ WordNet does not have first, or not under these kinds, are listed. tests/test_be
 import hashlib
 import json
 
-from voxel_atlas.ingest.simulated.wordnet import WordNet
+from wordnet import WordNet
 
 SEEN = ("05", "06", "08", "13", "17", "18", "20")
 """WordNet's lexical files of things one can see: animal, artifact, body, food, object, person, plant."""

@@ -9,7 +9,7 @@ labels of another one.
 - dissection: share of significant voxels with a planted category whose first label (one of the first five) belongs to
   such a category, by kinds.py;
 - photographs: share of real photographs of a thing (and of all of them) with their noun among the first five of the
-  2,500 or so that `lite` knows.
+  656 that `lite`'s captioner draws from.
 """
 
 from pathlib import Path
@@ -22,6 +22,7 @@ from scipy.stats import rankdata
 from skimage import data as skimage_data
 from skimage.io import imread
 from sklearn.datasets import load_sample_images
+from wordnet import WordNet
 
 import figures
 from voxel_atlas.api.cli import demo
@@ -33,10 +34,9 @@ from voxel_atlas.atlas.search.baseline import Vocabulary
 from voxel_atlas.atlas.search.evidence import FeatureSpectrum
 from voxel_atlas.atlas.search.readouts import EXPONENTS
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.dissection.word_lists import depictable_nouns
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.split import split_by
-from voxel_atlas.ingest.simulated.noun_vocabulary import concrete_nouns
-from voxel_atlas.ingest.simulated.wordnet import WordNet
 from voxel_atlas.schemas.config import IngestConfig, Settings
 
 QUERIES = {
@@ -111,7 +111,7 @@ def main() -> None:
             measured[f"{name}top1_hit"] = found.hits(wordnet, 1, moved=moved)
             measured[f"{name}top5_hit"] = found.hits(wordnet, 5, moved=moved)
     for name, moved in (("", False), ("shuffled_", True)):
-        named = photographs_named(lite, settings.home, shuffled=moved)
+        named = photographs_named(lite, shuffled=moved)
         measured[f"{name}photo_top5"] = share(named.filter(~pl.col("photograph").is_in(WITHOUT_A_THING)))
         measured[f"{name}photo_top5_all"] = share(named)
         if not moved:
@@ -201,15 +201,14 @@ def auc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
     return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def photographs_named(lite: Backbone, home: Path, *, shuffled: bool) -> pl.DataFrame:
-    """The packaged photographs, the five nearest nouns of the vocabulary to each, and whether one is right.
+def photographs_named(lite: Backbone, *, shuffled: bool) -> pl.DataFrame:
+    """The packaged photographs, the five nearest of the captioner's nouns to each, and whether one is right.
 
     Args:
         lite: The backbone.
-        home: Where its vocabulary is.
         shuffled: Whether to hold the names against the next photograph's right nouns.
     """
-    nouns = concrete_nouns(home)
+    nouns = depictable_nouns()
     photographs = installed_photographs()
     answers = [PHOTOGRAPHS[name] for name in photographs]
     if shuffled:

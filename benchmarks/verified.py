@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from kinds import kinds
 from numpy.typing import NDArray
+from wordnet import WordNet
 
 from voxel_atlas.atlas.search.baseline import Vocabulary
 from voxel_atlas.atlas.search.model import Model
@@ -24,7 +25,6 @@ from voxel_atlas.atlas.search.tables.label_table import VERIFIED_Q, label_vector
 from voxel_atlas.ingest.datasets.interface import Dataset
 from voxel_atlas.ingest.dissection.verification import compare_labels, detected
 from voxel_atlas.ingest.encoding.split import split_by
-from voxel_atlas.ingest.simulated.wordnet import WordNet
 from voxel_atlas.schemas.config import IngestConfig
 
 

@@ -20,10 +20,11 @@ from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
 from .dissection.interface import Captioner, Generator, seed_of
 from .dissection.nouns import NounExtractor
-from .dissection.vocabulary import by_mention, shortened
+from .dissection.vocabulary import by_mention
 from .stages.candidates import Region, find_candidates
 from .stages.context import Context, ranges
 from .stages.describe import LazyCrops
+from .stages.generate import candidates_of
 from .stages.voxel_batches import fitted, voxels_to_label
 
 LIMITS = (1, 2, 5, 10, 20, 50)
@@ -221,7 +222,8 @@ def _n_labels(
         if region in nouns:
             mentions[voxel].append(nouns[region])
     named = {voxel: by_mention(of_voxel) for voxel, of_voxel in mentions.items()}
-    kept = (shortened(named, limit, config.labels_per_voxel).values() for limit in limits)
+    limited = (config.model_copy(update={"min_voxels_per_label": limit}) for limit in limits)
+    kept = (candidates_of(settings, named)[0].values() for settings in limited)
     return [len({noun for of_voxel in labels for noun in of_voxel}) for labels in kept]
 
 

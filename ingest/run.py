@@ -81,7 +81,7 @@ def open_parts(
     if label_backbone is None:
         same = config.label_backbone == config.backbone
         label_backbone = backbone if same else load(config.label_backbone, home=home, device=device)
-    require_sense(config, label_backbone)
+    require_sense(config, backbone, label_backbone)
     if not any(scorer.from_candidates for scorer in scorers_of(config).values()):
         return Parts(dataset, backbone, label_backbone)
     loaded = backbone, label_backbone

@@ -24,17 +24,24 @@ COMMENT ON COLUMN voxel_label.rank IS 'Place among the voxel''s labels, from 1.'
 COMMENT ON COLUMN voxel_label.label IS 'The noun or noun compound.';
 COMMENT ON COLUMN voxel_label.score IS 'Raw score of the method; higher is better.';
 COMMENT ON COLUMN voxel_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+COMMENT ON COLUMN voxel_label.stability IS 'Share of resamples of the labels'' pictures in which the label comes first, 0 to 1; NULL where the method has none.';
 COMMENT ON COLUMN voxel_label.n_images IS 'Test images that show the label; NULL, as what follows, until it is held against them.';
 COMMENT ON COLUMN voxel_label.auc IS 'Chance that the measured response to such an image exceeds that to another, 0 to 1; NULL where too few show it or do not.';
 COMMENT ON COLUMN voxel_label.label_q IS 'False discovery rate of that difference over all labels of the model by the method, 0 to 1.';
 COMMENT ON COLUMN voxel_label.verified IS 'Whether label_q <= 0.05: the label holds on responses that it was not made from.';
 
+COMMENT ON COLUMN unscored_label.model_id IS 'The model.';
+COMMENT ON COLUMN unscored_label.voxel IS 'The voxel.';
+COMMENT ON COLUMN unscored_label.method IS 'The method that gave no score.';
+COMMENT ON COLUMN unscored_label.label IS 'The noun.';
+COMMENT ON COLUMN unscored_label.reason IS 'Why it got none.';
 COMMENT ON COLUMN top_label.model_id IS 'The model.';
 COMMENT ON COLUMN top_label.voxel IS 'The voxel.';
 COMMENT ON COLUMN top_label.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
 COMMENT ON COLUMN top_label.label IS 'The noun or noun compound.';
 COMMENT ON COLUMN top_label.score IS 'Raw score of the method; higher is better.';
 COMMENT ON COLUMN top_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';
+COMMENT ON COLUMN top_label.stability IS 'Share of resamples of the labels'' pictures in which the label comes first, 0 to 1; NULL where the method has none.';
 COMMENT ON COLUMN top_label.n_images IS 'Test images that show the label; NULL, as what follows, until it is held against them.';
 COMMENT ON COLUMN top_label.auc IS 'Chance that the measured response to such an image exceeds that to another, 0 to 1; NULL where too few show it or do not.';
 COMMENT ON COLUMN top_label.label_q IS 'False discovery rate of that difference over all labels of the model by the method, 0 to 1.';

@@ -175,7 +175,14 @@ class LabelConfig(BaseModel):
         "lite", description=f"{_names(CAPTIONERS)}, or the id or folder of a Hugging Face image-to-text model."
     )
     min_voxels_per_label: Count = Field(1, description="Candidate labels of fewer voxels are not scored.")
-    labels_per_voxel: Count = Field(15, description="Labels per voxel at most, those named by most captions first.")
+    max_candidates: int = Field(
+        0, ge=0, description="Candidate labels per voxel at most, those named by most captions first (paper: 0, all)."
+    )
+    candidates_from: Literal["captions", "depictable"] = Field(
+        "captions",
+        description="Nouns of captions that are candidates: all (paper), or those of things that a picture can show.",
+    )
+    labels_per_voxel: Count = Field(15, description="clip-msm: concepts that are kept per voxel, best first.")
     generator: str = Field(
         "collage", description=f"{_names(GENERATORS)}, or the id or folder of a Hugging Face text-to-image model."
     )

@@ -131,6 +131,7 @@ SCORERS = Registry(
     "voxel_atlas.scorers",
     {
         "brainlmm-eq2": "ingest.dissection.brainlmm:Eq2Scorer",
+        "brainlmm-fused": "ingest.dissection.brainlmm:FusedScorer",
         "brainlmm-released": "ingest.dissection.brainlmm:ReleasedScorer",
         "clip-msm": "ingest.dissection.clip_msm:ClipMsmScorer",
     },

@@ -203,13 +203,13 @@ CREATE TABLE IF NOT EXISTS label_score (
 COMMENT ON TABLE label_score IS 'How well a label describes a voxel.';
 COMMENT ON COLUMN label_score.model_id IS 'The model.';
 COMMENT ON COLUMN label_score.voxel IS 'The voxel.';
-COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-fused, brainlmm-released or clip-msm.';
 COMMENT ON COLUMN label_score.label_id IS 'The label.';
 COMMENT ON COLUMN label_score.score IS 'Raw score of the method; higher is better; NULL where a candidate got none.';
 COMMENT ON COLUMN label_score.rank IS 'Place among the voxel''s labels, from 1; NULL without a score.';
 COMMENT ON COLUMN label_score.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1; for clip-msm over its whole list, of which the best are kept; NULL without a score.';
 COMMENT ON COLUMN label_score.reason IS 'Why a candidate got no score; NULL where it has one.';
-COMMENT ON COLUMN label_score.stability IS 'Share of bootstrap resamples of the labels'' pictures in which the label comes first, 0 to 1; NULL where the method draws no pictures, and in models of before format 4.';
+COMMENT ON COLUMN label_score.stability IS 'Share of bootstrap resamples of the labels'' pictures in which the label comes first, 0 to 1; NULL by brainlmm-released and clip-msm, without a score, and in models of before format 4.';
 
 CREATE TABLE IF NOT EXISTS label_evidence (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, method VARCHAR NOT NULL, label_id BIGINT NOT NULL,
@@ -266,10 +266,16 @@ CREATE OR REPLACE VIEW voxel_quality AS
 COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
 
 CREATE OR REPLACE VIEW voxel_label AS
-  SELECT ls.model_id, ls.voxel, ls.method, ls.rank, l.lemma AS label, ls.score, ls.probability, e.n_images, e.auc,
-         e.q AS label_q, e.q <= 0.05 AS verified
-  FROM label_score ls JOIN label l USING (label_id) LEFT JOIN label_evidence e USING (model_id, voxel, method, label_id);
-COMMENT ON VIEW voxel_label IS 'Each voxel''s labels by name, and whether they hold on held-out responses.';
+  SELECT ls.model_id, ls.voxel, ls.method, ls.rank, l.lemma AS label, ls.score, ls.probability, ls.stability, e.n_images,
+         e.auc, e.q AS label_q, e.q <= 0.05 AS verified
+  FROM label_score ls JOIN label l USING (label_id) LEFT JOIN label_evidence e USING (model_id, voxel, method, label_id)
+  WHERE ls.rank IS NOT NULL;
+COMMENT ON VIEW voxel_label IS 'Each voxel''s labels by name, and whether they hold on held-out responses; candidates without a score are in unscored_label.';
+
+CREATE OR REPLACE VIEW unscored_label AS
+  SELECT ls.model_id, ls.voxel, ls.method, l.lemma AS label, ls.reason
+  FROM label_score ls JOIN label l USING (label_id) WHERE ls.rank IS NULL;
+COMMENT ON VIEW unscored_label IS 'Nouns of a voxel''s captions that were not scored, and why.';
 
 CREATE OR REPLACE VIEW top_label AS SELECT * EXCLUDE (rank) FROM voxel_label WHERE rank = 1;
 COMMENT ON VIEW top_label IS 'The first label of every voxel, by method.';

@@ -7,6 +7,7 @@ import kinds
 import pytest
 import results
 import run
+from wordnet import WordNet
 
 MACHINE = {"processor": "abacus", "cores": 2, "memory_gib": 1, "python": "3", "date": "2026-01-01"}
 GOALS = """
@@ -125,3 +126,15 @@ def test_an_unknown_benchmark_is_said(monkeypatch, capsys):
 
 def test_the_judge_of_labels_is_frozen():
     assert kinds.fingerprint() == "cd467cb28ecd096dccf3c2cb60d010834fc7185473914434383a9a284e411cd9"
+
+
+def test_a_word_has_senses_and_a_sense_what_it_is_a_kind_of(tmp_path):
+    data = ["  1 A licence.", "00000001 03 n 01 entity 0 000 | what is"]
+    data += ["00000002 05 n 02 dog 0 hound 0 001 @ 00000001 n 0000 | a pet"]
+    data += ["00000003 15 n 01 London 0 001 @i 00000001 n 0000 | a city"]
+    (tmp_path / "data.noun").write_text("\n".join(data), encoding="utf-8")
+    (tmp_path / "index.noun").write_text("  1 A licence.\nhound n 1 1 @ 1 0 00000002", encoding="utf-8")
+    wordnet = WordNet(tmp_path)
+    assert wordnet.senses_of == {"hound": ("00000002",)}
+    assert wordnet.ancestors("00000002") == {"00000001", "00000002"}
+    assert wordnet.senses["00000003"].is_name

@@ -42,6 +42,7 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
         facts=[
             ("model", owner.model_id),
             *((name, _number(about[key])) for name, key in _QUALITY.items()),
+            *_unscored(atlas, owner, voxel),
             ("", "responses are predicted, in z-scored beta"),
         ],
         tiles=[_tile(atlas, image) for image in owner.top_images([voxel]).iter_rows(named=True)],
@@ -110,6 +111,16 @@ def _rankings(atlas: Atlas, owner: Model, voxel: int) -> list[Ranking]:
         Ranking(str(method), [RankedLabel(*row) for row in rows.select(pl.exclude("method")).iter_rows()])
         for (method,), rows in labels.group_by("method", maintain_order=True)
     ]
+
+
+def _unscored(atlas: Atlas, owner: Model, voxel: int) -> list[tuple[str, str]]:
+    """One fact for each reason that kept candidates from being scored by the model's own method."""
+    left = atlas.sql(
+        "SELECT reason, string_agg(label, ', ' ORDER BY label) AS labels FROM unscored_label "
+        "WHERE model_id = ? AND voxel = ? AND method = ? GROUP BY reason ORDER BY reason",
+        [owner.model_id, voxel, owner.method()],
+    )
+    return [(f"not scored ({reason})", labels) for reason, labels in left.iter_rows()]
 
 
 def _number(value: float | None) -> str:

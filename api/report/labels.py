@@ -181,7 +181,7 @@ def meanings(study: Study) -> Section:
 
     def spread_of(model: Model) -> pl.DataFrame:
         # A method at a time: all labels of all voxels are the atlas's longest table.
-        sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
+        sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ? AND rank IS NOT NULL"
         return pl.concat(
             label_spread(study.atlas.store.frame(sql, [model.model_id, method])).select(
                 pl.lit(method).alias("method"), pl.all()

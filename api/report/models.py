@@ -21,7 +21,7 @@ def data_and_models(study: Study) -> Section:
         store, model_id = study.atlas.store, model.model_id
         reasons = store.frame("SELECT reason, count(*) AS n FROM dropped WHERE model_id = ? GROUP BY ALL", [model_id])
         dropped += [{"model_id": model_id, **row} for row in reasons.sort("reason").to_dicts()]
-        labelled = store.frame("SELECT count(DISTINCT voxel) AS n FROM label_score WHERE model_id = ?", [model_id])
+        labelled = store.frame("SELECT count(DISTINCT voxel) AS n FROM top_label WHERE model_id = ?", [model_id])
         config = model.settings
         rows.append(
             {

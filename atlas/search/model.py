@@ -156,7 +156,7 @@ class Model(LabelledModel):
             )
         labelled = self.tables.store.frame(
             "SELECT s.voxel, s.probability AS value FROM label_score s JOIN label l USING (label_id) "
-            "WHERE s.model_id = ? AND s.method = ? AND l.lemma = ?",
+            "WHERE s.model_id = ? AND s.method = ? AND l.lemma = ? AND s.rank IS NOT NULL",
             [self.model_id, self.method(), lemma],
         )
         if labelled.is_empty():

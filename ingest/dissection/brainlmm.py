@@ -22,6 +22,7 @@ _TOP = 10
 """The released scorer looks at the images of a label that are among so many best of the voxel."""
 _BLOCK = 512
 """Voxels that are ranked at once."""
+_RESAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,25 @@ class Eq2Scorer:
             best_ranked=material.config.best_ranked,
             temperature=material.config.temperature,
             similarity=self._similarity(voxels),
+            queries=self._queries(),
         )
 
     def _similarity(self, voxels: FittedVoxels) -> Similarity | None:  # noqa: ARG002 - of no voxel
         return None
+
+    def _queries(self) -> Pictures | None:
+        return None
+
+
+class FusedScorer(Eq2Scorer):
+    """The sum of the ranks by Eq. 2 and by the similarity of text and voxel; see `score`."""
+
+    reads_text = True
+
+    def _queries(self) -> Pictures:
+        if self._material.queries is None:
+            raise BadInputError("The scorer brainlmm-fused needs the labels as text in the model's own space.")
+        return self._material.queries
 
 
 class ReleasedScorer(Eq2Scorer):
@@ -120,6 +136,7 @@ def score(
     best_ranked: int = 5,
     temperature: float = 0.05,
     similarity: Similarity | None = None,
+    queries: Pictures | None = None,
 ) -> Scores:
     """Score the candidate labels of voxels (METHOD §2, step 3).
 
@@ -131,6 +148,13 @@ def score(
       the best, ties by their mean position) and w is the mean cosine between the voxel's top probe images and those of
       the label's pictures that are among the voxel's 10 best, -1 where none is; the softmax is over
       c · w / n / temperature.
+    - brainlmm-fused: minus the sum of the label's rank by V and its rank by the similarity of its text to the voxel,
+      both among the voxel's labels that have pictures, from 1, ties by their mean rank; the softmax is over that / 2n /
+      temperature.
+
+    Equal scores are ranked by label. The stability of brainlmm-eq2 and brainlmm-fused is the share of 100 resamples in
+    which the label is first: of each label, as many of its pictures as it has are drawn with replacement, with the
+    ranks that they have among all. Draws are seeded by the label, so that they are the same wherever it is met.
 
     A label with fewer pictures than a is averaged over those it has; one without pictures gets no row.
 
@@ -141,7 +165,8 @@ def score(
         pictures: The generated images of the labels.
         best_ranked: a, the pictures of a label that count.
         temperature: Of the softmax, above 0.
-        similarity: What brainlmm-released compares images by; None for brainlmm-eq2.
+        similarity: What brainlmm-released compares images by; None for the others.
+        queries: The text of each label as brainlmm-fused compares it, see `Material`; None for the others.
 
     Returns:
         Scores of all candidates that have pictures.
@@ -157,21 +182,34 @@ def score(
     order = np.lexsort((label[keep], voxel[keep]))
     voxel, label, first, count = (array[keep][order] for array in (voxel, label, first, count))
     values = _responses(weights, pictures.features, voxel, label, first, count)
+    text = None
+    if queries is not None:
+        place, one = np.searchsorted(queries.label, label), np.ones_like(label)
+        text = _responses(weights, queries.features, voxel, label, place, one).ravel()
 
     raw, scaled = np.empty(len(voxel)), np.empty(len(voxel))
+    stability = np.full(len(voxel), np.nan, np.float32)
     block_of = np.searchsorted(np.unique(voxel), voxel) // _BLOCK
     for rows in np.split(np.arange(len(voxel)), np.flatnonzero(np.diff(block_of)) + 1):
         if not len(rows):
             continue
         block = _Block.of(voxel[rows], values[rows])
         mean_square = block.mean_square_rank(best_ranked)
-        if similarity is None:
+        if similarity is not None:
+            raw[rows] = block.released(mean_square, similarity, first[rows])
+            scaled[rows] = raw[rows] / block.n_labels[block.place[0]]
+            continue
+        resampled = block.resampled(label[rows], best_ranked)
+        if text is None:
             raw[rows] = -mean_square[block.place]
             scaled[rows] = raw[rows] / block.n_pictures[block.place[0]] ** 2
         else:
-            raw[rows] = block.released(mean_square, similarity, first[rows])
-            scaled[rows] = raw[rows] / block.n_labels[block.place[0]]
-    return _ranked(voxel, label, raw, scaled / temperature)
+            by_text = rankdata(-block.laid_out(text[rows]), axis=1)
+            raw[rows] = -(rankdata(mean_square, axis=1) + by_text)[block.place]
+            scaled[rows] = raw[rows] / (2 * block.n_labels[block.place[0]])
+            resampled = rankdata(resampled, axis=1) + by_text[..., None]
+        stability[rows] = block.share_first(resampled)
+    return _ranked(voxel, label, raw, scaled / temperature, stability)
 
 
 def _responses(
@@ -226,6 +264,36 @@ class _Block:
         sizes = exists.sum(axis=2)
         return np.where(sizes > 0, total.sum(axis=2) / np.maximum(sizes, 1), np.inf)
 
+    def laid_out(self, values: Floats) -> Floats:
+        """A number for each pair as (voxels, labels); -inf where there is no label."""
+        laid_out = np.full(self.ranks.shape[:2], -np.inf, np.float32)
+        laid_out[self.place] = values
+        return laid_out
+
+    def resampled(self, label: NDArray[np.int64], best: int) -> NDArray[np.float64]:
+        """Mean squared rank of each label's best pictures of each resample, (voxels, labels, resamples); inf likewise.
+
+        Args:
+            label: Of each pair.
+            best: Pictures that count.
+        """
+        ordered = np.sort(self.ranks, axis=2)[self.place]
+        n_pictures = np.isfinite(ordered).sum(axis=1)
+        found = np.full((*self.ranks.shape[:2], _RESAMPLES), np.inf)
+        for one in np.unique(label):
+            pairs = np.flatnonzero(label == one)
+            # All voxels have the same pictures of a label, so that one set of draws does for them.
+            n = int(n_pictures[pairs[0]])
+            drawn = np.sort(np.random.default_rng(one).integers(n, size=(_RESAMPLES, n)), axis=1)[:, :best]
+            row, column = (axis[pairs] for axis in self.place)
+            found[row, column] = (ordered[pairs][:, drawn] ** 2).mean(axis=2)
+        return found
+
+    def share_first(self, resampled: NDArray[np.float64]) -> Floats:
+        """Share of the resamples in which each pair's label has the least value; of equal labels the first has."""
+        first = resampled.argmin(axis=1)[:, None] == np.arange(resampled.shape[1])[:, None]
+        return np.asarray(first.mean(axis=2)[self.place], np.float32)
+
     def released(
         self, mean_square: NDArray[np.float64], similarity: Similarity, first: NDArray[np.int64]
     ) -> NDArray[np.float64]:
@@ -244,18 +312,22 @@ class _Block:
 
 
 def _ranked(
-    voxel: NDArray[np.int64], label: NDArray[np.int64], raw: NDArray[np.float64], scaled: NDArray[np.float64]
+    voxel: NDArray[np.int64],
+    label: NDArray[np.int64],
+    raw: NDArray[np.float64],
+    scaled: NDArray[np.float64],
+    stability: Floats,
 ) -> Scores:
     """Sort each voxel's labels by score, number them, and take the softmax; `voxel` is ascending."""
     order = np.lexsort((label, -raw, voxel))
-    voxel, label, raw, scaled = voxel[order], label[order], raw[order], scaled[order]
+    voxel, label, raw, scaled, stability = voxel[order], label[order], raw[order], scaled[order], stability[order]
     _, starts, sizes = np.unique(voxel, return_index=True, return_counts=True)
     rank = np.arange(len(voxel)) - np.repeat(starts, sizes) + 1
     if not len(voxel):
-        return Scores(voxel, label, raw, rank.astype(np.int32), scaled.astype(np.float32))
+        return Scores(voxel, label, raw, rank.astype(np.int32), scaled.astype(np.float32), stability)
     shares = np.exp(scaled - np.repeat(np.maximum.reduceat(scaled, starts), sizes))
     shares /= np.repeat(np.add.reduceat(shares, starts), sizes)
-    return Scores(voxel, label, raw, rank.astype(np.int32), shares.astype(np.float32))
+    return Scores(voxel, label, raw, rank.astype(np.int32), shares.astype(np.float32), stability)
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -103,6 +103,9 @@ class Material:
     """The data set's images in that space, (n_stimuli, n)."""
     pictures_in_space: Floats | None = None
     """The generated pictures in that space, (n_pictures, n)."""
+    queries: Pictures | None = None
+    """For a scorer that reads text: in place of pictures, a vector for each label, whose products with ridge weights
+    are its similarities to half readouts, but for a factor of each voxel's own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +130,8 @@ class Scores:
     """Place among the voxel's labels, from 1."""
     probability: Floats
     """Shares of the voxel's labels, which add up to 1 over all that the method looked at."""
+    stability: Floats | None = None
+    """Share of resamples of the pictures in which the label is first; None, or NaN, where the method has none."""
 
 
 class Scorer(Protocol):
@@ -138,7 +143,10 @@ class Scorer(Protocol):
 
 
 class ScorerClass(Protocol):
-    """What a method's name stands for in the registry."""
+    """What a method's name stands for in the registry.
+
+    One that reads the labels as text, in the space of the model's own backbone, says so by an attribute `reads_text`.
+    """
 
     from_candidates: bool
     """Whether it scores the labels that captions name, by pictures of them; it chooses from a list otherwise."""

@@ -1,6 +1,7 @@
 """Word lists for finding nouns in captions, each with its reason, and phrases that name one thing."""
 
 from functools import cache
+from importlib.resources import files
 
 from timm.data import ImageNetInfo  # type: ignore[attr-defined]  # it is in timm's documentation
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
@@ -45,6 +46,12 @@ ING_NOUNS = _words(
     "landing lighting painting pudding railing ring sibling spring string stuffing swing topping wedding wing",
 )
 """Nouns in -ing. After another noun, any other such word is a participle that the tagger took for a noun."""
+
+
+@cache
+def depictable_nouns() -> tuple[str, ...]:
+    """Nouns for things that a picture can show by themselves; chosen by hand, without an eye to any data."""
+    return tuple(files(__package__).joinpath("depictable_nouns.txt").read_text(encoding="utf-8").splitlines())
 
 
 @cache

@@ -12,7 +12,7 @@ from ...atlas.backbones.lite.lite import Lite
 from ...atlas.backbones.positions import inner_products
 from ...schemas.errors import BadInputError
 from ..dissection.interface import settings_name
-from .noun_vocabulary import concrete_nouns
+from ..dissection.word_lists import depictable_nouns
 
 _WORDS = 3
 """Nouns in a caption."""
@@ -21,7 +21,7 @@ _BATCH = 16
 
 
 class LiteCaptioner:
-    """Names the concrete nouns nearest to an image in a shared image-text space; see `Captioner`.
+    """Names the depictable nouns nearest to an image in a shared image-text space; see `Captioner`.
 
     Args:
         space: A backbone with a text tower.
@@ -46,9 +46,9 @@ class LiteCaptioner:
 
     @classmethod
     def load(cls, name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str) -> "LiteCaptioner":  # noqa: ARG003
-        """See `CaptionerClass`: on the network lite and the nouns of WordNet."""
+        """See `CaptionerClass`: on the network lite and the depictable nouns."""
         space = lite_among(loaded, home, device)
-        return cls(space, concrete_nouns(home), features_are_mine=space is loaded[0])
+        return cls(space, depictable_nouns(), features_are_mine=space is loaded[0])
 
     def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:
         """See Captioner."""

@@ -96,6 +96,16 @@ def append_vocabulary(context: Context) -> Vocabulary:
     return vocabulary
 
 
+def half_queries(context: Context, words: Sequence[str]) -> Floats:
+    """Words as concepts, turned for ridge weights: C^½ times their unit contrasts to the vocabulary, (n_words, dim).
+
+    Their products with a voxel's weights are its similarities, but for the length of its half readout.
+    """
+    turn = model_spectrum(context.store, context.model_id).power(EXPONENTS["half"])
+    contrasts = append_vocabulary(context).centred(unit_rows(context.backbone.text(words)))
+    return np.asarray(contrasts @ turn, np.float32)
+
+
 def append_missing_norms(context: Context, concepts: ConceptSpace) -> None:
     """Append rows of `readout_norm` for voxels that were fitted before there was such a table."""
     sql = (

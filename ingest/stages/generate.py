@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +18,14 @@ from PIL import Image as PIL_Image
 from ...atlas.backbones.feature_cache import FeatureCache
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from ...atlas.backbones.threads import in_threads
+from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.files import write_atomically
 from ...schemas.tables import label_id
 from ..dissection.interface import Generator, Pictures, seed_of
 from ..dissection.nouns import NounExtractor
-from ..dissection.vocabulary import Labels, by_mention, shortened
+from ..dissection.vocabulary import Labels, Unscored, by_mention, shortened
+from ..dissection.word_lists import depictable_nouns
 from .context import BatchContext, Context, grouped
 
 _LABELS_AT_ONCE = 8
@@ -39,8 +42,8 @@ class Drawn:
     """Labels that were skipped: voxels that have one cannot be scored yet."""
 
 
-def candidate_labels(context: Context, captioner: str) -> Labels:
-    """Distinct nouns of each described voxel's captions, at most `labels_per_voxel` of them.
+def candidate_labels(context: Context, captioner: str) -> tuple[Labels, Unscored]:
+    """Distinct nouns of each described voxel's captions, and those of them that the settings leave out.
 
     Nouns that more captions of the voxel name come first; ties go to the stronger image's noun. A voxel with a caption
     that could not be made is left out.
@@ -62,7 +65,17 @@ def candidate_labels(context: Context, captioner: str) -> Labels:
     }
     if unnamed := sum(not candidates for candidates in labels.values()):
         context.progress.note(f"{unnamed} voxels have no label: {captioner} names no thing in their images.")
-    return shortened(labels, config.min_voxels_per_label, config.labels_per_voxel)
+    kept, unscored = candidates_of(config, labels)
+    reasons = Counter(reason for of_voxel in unscored.values() for reason in of_voxel.values())
+    for reason, n in reasons.items():
+        context.progress.note(f"{n} candidates of voxels are not scored: {reason}.")
+    return kept, unscored
+
+
+def candidates_of(config: IngestConfig, named: Mapping[int, Sequence[str]]) -> tuple[Labels, Unscored]:
+    """Those of voxels' nouns that the settings make candidates, and why the others are none; see `shortened`."""
+    known = frozenset(depictable_nouns()) if config.candidates_from == "depictable" else None
+    return shortened(named, config.min_voxels_per_label, config.max_candidates, known)
 
 
 def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:

@@ -3,19 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from ...atlas.backbones import load
 from ...atlas.backbones.interface import Backbone, Floats
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.registry import SCORERS
+from ...schemas.tables import label_id
 from ..dissection import scorer_class
-from ..dissection.interface import Material, ScorerClass
-from .concept_queries import append_queries
+from ..dissection.interface import Material, Pictures, ScorerClass
+from ..dissection.vocabulary import Unscored
+from .concept_queries import append_queries, half_queries
 from .context import Context
 from .describe import describe
 from .encode import encode
 from .generate import candidate_labels, encode_pictures, generate
-from .score import append_concepts, embed_labels, score, verify_labels
+from .score import append_labels, embed_labels, score, verify_labels
 from .voxel_batches import voxels_to_label
 
 
@@ -29,11 +33,11 @@ def scorers_of(config: IngestConfig) -> dict[str, ScorerClass]:
     return {} if config.dissect == "none" else {method: scorer_class(method) for method in methods}
 
 
-def require_sense(config: IngestConfig, label_backbone: Backbone) -> None:
+def require_sense(config: IngestConfig, backbone: Backbone, label_backbone: Backbone) -> None:
     """Refuse settings by which no voxel could be labelled, before any work.
 
     Raises:
-        BadInputError: a method lacks its list of concepts, or labels cannot be embedded.
+        BadInputError: a method lacks its list of concepts or a text tower, or labels cannot be embedded.
         NotFoundError: there is no such method.
     """
     scorers = scorers_of(config)
@@ -41,6 +45,11 @@ def require_sense(config: IngestConfig, label_backbone: Backbone) -> None:
         raise BadInputError(
             f"{unlisted[0]} chooses from a fixed list of concepts, and none is given; pass --concepts FILE with one a "
             "line."
+        )
+    if (reading := [method for method, scorer in scorers.items() if _reads_text(scorer)]) and not backbone.has_text:
+        raise BadInputError(
+            f"{reading[0]} compares labels with voxels as text, and {backbone.name} has no text tower; choose another "
+            "method, or lite, clip-rn50 or clip-vit-b32 as --backbone."
         )
     if scorers and not label_backbone.has_text:
         raise BadInputError(
@@ -64,16 +73,20 @@ def label_voxels(context: Context, features: Floats) -> None:
         context.progress.note(f"{context.model_id}: no voxel is {config.dissect}, so none is labelled.")
         return
     spaces = _spaces(context, scorers)
-    labels, names, pictures = None, set[str](), {}
+    labels, unscored, names, pictures = None, Unscored(), set[str](), {}
     if context.captioner and context.generator:
         describe(context, features, voxels, context.captioner)
-        labels = candidate_labels(context, context.captioner.name)
+        labels, unscored = candidate_labels(context, context.captioner.name)
         drawn = generate(context, labels, context.generator)
         names |= {label for candidates in labels.values() for label in candidates}
         wanted = {space.name: space for method, space in spaces.items() if scorers[method].from_candidates}
         encoded = encode_pictures(context, drawn, context.backbone, *wanted.values())
         pictures = dict(zip(["", *wanted], encoded, strict=True))
         labels = {voxel: own for voxel, own in labels.items() if drawn.missing.isdisjoint(own)}
+        undrawn = f"{context.generator.name} has no picture of it"
+        for voxel, own in labels.items():
+            unscored[voxel] |= dict.fromkeys(set(own).difference(drawn.pictures["lemma"]), undrawn)
+        append_labels(context, {noun for of_voxel in unscored.values() for noun in of_voxel})
     for method, scorer in scorers.items():
         material = Material(config, features)
         if space := spaces.get(method):
@@ -82,13 +95,25 @@ def label_voxels(context: Context, features: Floats) -> None:
             in_space = pictures[space.name].features if space else None
             material = replace(material, pictures=pictures[""], pictures_in_space=in_space)
         else:
-            append_concepts(context)
+            append_labels(context, config.concepts)
             names |= set(config.concepts)
-        score(context, method, material, voxels, labels if scorer.from_candidates else None)
+        if _reads_text(scorer):
+            words = sorted(names, key=label_id)
+            queries = half_queries(context, words)
+            material = replace(material, queries=Pictures(np.array([label_id(word) for word in words], int), queries))
+        if scorer.from_candidates:
+            score(context, method, material, voxels, labels, unscored)
+        else:
+            score(context, method, material, voxels)
     embed_labels(context, sorted(names), context.label_backbone)
     verify_labels(context, features, list(scorers))
     if context.label_backbone.name == context.backbone.name:
         append_queries(context, sorted(names))
+
+
+def _reads_text(scorer: ScorerClass) -> bool:
+    """Of another package's class that says nothing: no."""
+    return bool(getattr(scorer, "reads_text", False))
 
 
 def _spaces(context: Context, scorers: Mapping[str, ScorerClass]) -> dict[str, Backbone]:

@@ -1,6 +1,6 @@
 """Stages `score`, `embed labels` and `verify`: how well labels describe voxels, by one method after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,9 +14,9 @@ from ...atlas.search.baseline import unit_rows
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
-from ..dissection.interface import Batch, Material, Scorer
+from ..dissection.interface import Batch, Material, Scores
 from ..dissection.verification import LabelTests, compare_labels, detected, false_discovery_rates
-from ..dissection.vocabulary import Labels
+from ..dissection.vocabulary import Labels, Unscored
 from ..encoding.split import Indices, split_by
 from .concept_queries import append_vocabulary
 from .context import BatchContext, Context, grouped, hash_of, ranges
@@ -25,7 +25,12 @@ from .voxel_batches import fitted, list_column
 
 
 def score(
-    context: Context, method: str, material: Material, voxels: NDArray[np.int32], labels: Labels | None = None
+    context: Context,
+    method: str,
+    material: Material,
+    voxels: NDArray[np.int32],
+    labels: Labels | None = None,
+    unscored: Unscored | None = None,
 ) -> None:
     """Append `label_score` rows by one method, a batch of voxels at a time.
 
@@ -36,6 +41,7 @@ def score(
         voxels: the voxels that are dissected, ascending.
         labels: candidate labels of those that can be scored; an earlier run may have had fewer of them. None for a
             method that chooses from the configured concepts.
+        unscored: candidates that are not scored and why, which is kept beside the scores.
     """
     done = context.store.committed("score")
     ready = np.ones(len(voxels), bool) if labels is None else np.isin(voxels, list(labels))
@@ -54,7 +60,8 @@ def score(
         scorer = scorer_class(method)(material, list(prepared.values()))
         for key, batch in prepared.items():
             if key not in done:
-                _append_scores(context, method, key, batches[key], scorer, batch)
+                reasons = {int(voxel): (unscored or {}).get(int(voxel), {}) for voxel in batches[key]}
+                _append_scores(context, method, key, batches[key], scorer.score(batch), reasons)
             advance(len(batches[key]))
 
 
@@ -76,26 +83,33 @@ def _batch(context: Context, voxels: NDArray[np.int32], labels: Labels | None) -
 
 
 def _append_scores(
-    context: Context, method: str, key: str, voxels: NDArray[np.int32], scorer: Scorer, batch: Batch
+    context: Context, method: str, key: str, voxels: NDArray[np.int32], scores: Scores, unscored: Unscored
 ) -> None:
-    scores = scorer.score(batch)
-    rows = {
-        "model_id": pa.repeat(context.model_id, len(scores.voxel)),
+    stability = np.full(len(scores.voxel), np.nan) if scores.stability is None else scores.stability
+    scored = {
         "voxel": voxels[scores.voxel],
-        "method": pa.repeat(method, len(scores.voxel)),
         "label_id": scores.label,
         "score": scores.score,
         "rank": scores.rank,
         "probability": scores.probability,
+        "stability": pa.array(stability, pa.float32(), from_pandas=True),  # NaN as NULL
     }
-    context.append({"label_score": pa.table(rows)}, "score", key)
+    left = [(voxel, label_id(noun), why) for voxel, of_voxel in unscored.items() for noun, why in of_voxel.items()]
+    columns = zip(*sorted(left), strict=True) if left else ([], [], [])
+    types = (pa.int32(), pa.int64(), pa.string())
+    names = ("voxel", "label_id", "reason")
+    others = pa.table({name: pa.array(column, kind) for name, column, kind in zip(names, columns, types, strict=True)})
+    rows = pa.concat_tables([pa.table(scored), others], promote_options="default")
+    for name, value in (("model_id", context.model_id), ("method", method)):
+        rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
+    context.append({"label_score": rows}, "score", key)
 
 
-def append_concepts(context: Context) -> None:
-    """Append the configured concepts that are no labels yet."""
+def append_labels(context: Context, names: Iterable[str]) -> None:
+    """Append those names that are no labels yet."""
     known = set(context.store.arrow("SELECT lemma FROM label")["lemma"].to_pylist())
-    if new := [concept for concept in context.config.concepts if concept not in known]:
-        batch = pa.table({"label_id": [label_id(concept) for concept in new], "lemma": new})
+    if new := [name for name in dict.fromkeys(names) if name not in known]:
+        batch = pa.table({"label_id": [label_id(name) for name in new], "lemma": new})
         context.append({"label": batch}, "concepts", hash_of(repr(new).encode()))
 
 

@@ -21,7 +21,7 @@ class Naming(TinyCaptioner):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"crops_per_image": 4, "crop_grid": 4}, {"labels_per_voxel": 2, "n_captions": 6}]
+    "changes", [{}, {"crops_per_image": 4, "crop_grid": 4}, {"max_candidates": 2, "n_captions": 6}]
 )
 def test_labels_and_scores_equal_those_of_the_usual_way(tmp_path, changes):
     backbone, dataset = TinyBackbone(), TinyDataset()

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from labelled import ingest, rows
 from literal_scores import literal_scores
-from tiny import TinyBackbone, TinyDataset, digest, picture, tiny_config, tiny_parts
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, picture, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
@@ -16,7 +16,7 @@ from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
-EVERY_METHOD = ("brainlmm-eq2", "brainlmm-released", "clip-msm")
+EVERY_METHOD = ("brainlmm-eq2", "brainlmm-fused", "brainlmm-released", "clip-msm")
 CONCEPTS = ("rose", "leaf", "truck")
 
 
@@ -46,6 +46,68 @@ def test_every_method_goes_into_the_same_tables_and_can_be_compared(tmp_path):
     same = compared.filter(pl.col("voxel") % 4 < 2)["same"]
     assert same.mean() > 0.7
     assert not compared.filter(pl.col("voxel") % 4 >= 2)["same"].any()
+
+
+class TwoThings(TinyCaptioner):
+    """Names the strongest colour, and something else."""
+
+    name = "two@1"
+
+    def __init__(self, other: str) -> None:
+        self.other = other
+
+    def caption(self, images, features=None):
+        return [f"{caption} and a {self.other}" for caption in super().caption(images, features)]
+
+
+@pytest.mark.parametrize(
+    ("other", "changes", "reason"),
+    [
+        ("lake", {"min_voxels_per_label": 5}, "of fewer than 5 voxels"),
+        ("lake", {"max_candidates": 1}, "beyond the first 1 candidates of the voxel"),
+        ("truth", {"candidates_from": "depictable"}, "not a depictable noun"),
+    ],
+)
+def test_candidates_without_a_score_are_kept_with_the_reason_and_disturb_no_reader(tmp_path, other, changes, reason):
+    config = tiny_config(dissect="all", methods=("brainlmm-eq2", "brainlmm-fused"), **changes)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        parts = tiny_parts(config, tmp_path, captioner=TwoThings(other))
+        model_id = Pipeline(store=store, home=tmp_path).ingest(config, parts)
+    captions = rows(tmp_path, "top_image", model_id)["voxel"].n_unique()
+    scores = rows(tmp_path, "label_score", model_id).filter(method="brainlmm-eq2")
+    scored, left = scores.drop_nulls("rank"), scores.filter(pl.col("rank").is_null())
+    assert set(left["reason"]) == {reason}
+    assert left.select("score", "probability", "stability").null_count().row(0) == (left.height,) * 3
+    assert scored["reason"].null_count() == scored.height > 0
+    assert scores["voxel"].n_unique() == captions
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        model = atlas.model(model_id)
+        assert model.voxel_labels(list(range(10)), first=99).height == scored.height
+        assert model.labels().frame["n_voxels"].sum() == scored.height
+        assert model.map("lake", by="labels").frame["voxel"].n_unique() == scored["voxel"].n_unique()
+        assert atlas.sql("FROM voxel_label WHERE method = 'brainlmm-eq2'").height == scored.height
+        assert atlas.sql("FROM unscored_label WHERE method = 'brainlmm-fused'").height == left.height
+
+
+def test_a_label_that_cannot_be_drawn_is_kept_with_the_generators_name(tmp_path):
+    class NoLake(TinyGenerator):
+        def draw(self, label, seeds):
+            return None if label == "lake" else super().draw(label, seeds)
+
+    config = tiny_config()
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        Pipeline(store=store, home=tmp_path).ingest(config, tiny_parts(config, tmp_path, generator=NoLake()))
+        left = store.frame("SELECT DISTINCT label, reason FROM unscored_label")
+    assert left.rows() == [("lake", "tiny@1 has no picture of it")]
+
+
+def test_reading_labels_as_text_needs_a_text_tower(tmp_path):
+    class Wordless(TinyBackbone):
+        has_text = False
+
+    config = tiny_config(methods=("brainlmm-fused",))
+    with pytest.raises(BadInputError, match="brainlmm-fused compares labels with voxels as text, and tiny has no text"):
+        tiny_parts(config, tmp_path, backbone=Wordless(), label_backbone=TinyBackbone())
 
 
 def test_the_released_score_of_an_ingest_is_that_of_a_literal_loop(tmp_path):

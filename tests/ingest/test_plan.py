@@ -28,7 +28,7 @@ def number(plan: Plan, what: str) -> int:
     return next(job.number for job in plan.jobs if job.what == what)
 
 
-@pytest.mark.parametrize("changes", [{}, {"min_voxels_per_label": 3, "crops_per_image": 2, "labels_per_voxel": 2}])
+@pytest.mark.parametrize("changes", [{}, {"min_voxels_per_label": 3, "crops_per_image": 2, "max_candidates": 2}])
 def test_a_plan_from_all_images_says_what_the_dissection_then_does(tmp_path, changes):
     fitted = ingest(tmp_path, dissect="none")
     found = planned(tmp_path, fitted, dissect="significant", **changes)
@@ -36,7 +36,7 @@ def test_a_plan_from_all_images_says_what_the_dissection_then_does(tmp_path, cha
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         n_captions = store.frame("SELECT count(*) AS n FROM caption")["n"][0]
         n_pictures = store.frame("SELECT count(*) AS n FROM synthetic_image")["n"][0]
-    labels = rows(tmp_path, "label_score", model_id)["label_id"].n_unique()
+    labels = rows(tmp_path, "label_score", model_id).drop_nulls("rank")["label_id"].n_unique()
     assert found.n_looked_at == found.n_images > 0
     assert found.n_voxels == rows(tmp_path, "top_image", model_id)["voxel"].n_unique()
     assert number(found, "captions") == n_captions
@@ -81,11 +81,15 @@ def test_a_vocabulary_never_shrinks_and_never_outgrows_its_captions():
 @given(
     st.dictionaries(st.integers(0, 9), st.lists(st.sampled_from("abcdef"), unique=True, max_size=6), max_size=8),
     st.integers(1, 4),
-    st.integers(1, 5),
+    st.integers(0, 5),
 )
 def test_shortening_keeps_frequent_nouns_in_their_order(named, min_voxels, most):
-    kept = shortened(named, min_voxels, most)
-    assert kept.keys() == named.keys()
+    kept, unscored = shortened(named, min_voxels, most, known="abcde")
+    assert kept.keys() == unscored.keys() == named.keys()
     for voxel, nouns in kept.items():
-        frequent = [noun for noun in named[voxel] if sum(noun in own for own in named.values()) >= min_voxels]
-        assert nouns == frequent[:most]
+        known = [noun for noun in named[voxel] if noun != "f"]
+        frequent = [noun for noun in known if sum(noun in own for own in named.values()) >= min_voxels]
+        assert nouns == frequent[: most or None]
+        assert sorted([*nouns, *unscored[voxel]]) == sorted(named[voxel])
+        for noun, reason in unscored[voxel].items():
+            assert reason.startswith("not a" if noun == "f" else "beyond" if noun in frequent else "of fewer")

@@ -153,7 +153,7 @@ def _values(atlas: Atlas, side: Side) -> pl.DataFrame:
         cosines = label_cosines(atlas, model).filter(pl.col("method") == side.method)
         parts["cosine of label and voxel"] = cosines.select("voxel", pl.col("cosine").alias("value"))
     if side.method is not None:
-        sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ?"
+        sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ? AND rank IS NOT NULL"
         spread = label_spread(atlas.store.frame(sql, [model.model_id, side.method]))
         parts["labels for 80 % of probability"] = spread.select("voxel", pl.col("needed").alias("value"))
         parts["entropy (bits)"] = spread.select("voxel", pl.col("entropy").alias("value"))

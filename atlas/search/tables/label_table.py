@@ -87,7 +87,7 @@ class LabelTable:
         rows = store.frame(
             "SELECT s.voxel, rank, label_id, score, probability, n_images, auc, q AS label_q FROM label_score s "
             "LEFT JOIN label_evidence USING (model_id, voxel, method, label_id) "
-            "WHERE model_id = ? AND method = ? ORDER BY s.voxel, rank, label_id",
+            "WHERE model_id = ? AND method = ? AND rank IS NOT NULL ORDER BY s.voxel, rank, label_id",
             [model.model_id, method],
         )
         words = store.frame("SELECT any_value(lemma) AS label, label_id FROM label GROUP BY label_id ORDER BY label_id")
@@ -217,7 +217,8 @@ class LabelMixture:
         if old is not None and old.fingerprint == fingerprint:
             return old
         scores = store.arrow(
-            "SELECT voxel, label_id, probability FROM label_score WHERE model_id = ? AND method = ?",
+            "SELECT voxel, label_id, probability FROM label_score "
+            "WHERE model_id = ? AND method = ? AND rank IS NOT NULL",
             [model.model_id, method],
         )
         labels = scores["label_id"].to_numpy()
@@ -301,7 +302,8 @@ def label_vectors(store: Store, backbone: str, model_id: str | None = None) -> t
     """
     sql = (
         " FROM label_embedding e JOIN label l USING (label_id) WHERE e.backbone = $backbone AND "
-        "($model::VARCHAR IS NULL OR label_id IN (SELECT label_id FROM label_score WHERE model_id = $model)) "
+        "($model::VARCHAR IS NULL OR label_id IN "
+        "(SELECT label_id FROM label_score WHERE model_id = $model AND rank IS NOT NULL)) "
         "ORDER BY l.lemma, label_id"
     )
     values = {"backbone": backbone, "model": model_id}

@@ -138,3 +138,54 @@ def test_one_product_with_the_probe_mean_is_the_mean_cosine_over_all_pairs() -> 
     np.testing.assert_allclose(
         mean, [np.mean([cosine[i] for i in (0, 3, 5)]), np.mean([cosine[8], cosine[1]])], atol=1e-6
     )
+
+
+@given(case=cases())
+def test_fused_adds_the_ranks_by_pictures_and_by_text(case: dict[str, object]) -> None:
+    pictures = Pictures(case["of"], case["features"])
+    known = np.arange(0, 42, 7)
+    queries = Pictures(known, case["rng"].integers(-2, 3, (6, 3)).astype(np.float32))
+    by_pictures = score(case["weights"], case["voxel"], case["label"], pictures)
+    fused = score(case["weights"], case["voxel"], case["label"], pictures, queries=queries)
+    assert sorted(zip(fused.voxel, fused.label, strict=True)) == sorted(
+        zip(by_pictures.voxel, by_pictures.label, strict=True)
+    )
+    for voxel in range(5):
+        mine = by_pictures.voxel == voxel
+        v = dict(zip(by_pictures.label[mine].tolist(), by_pictures.score[mine].tolist(), strict=True))
+        text = {label: float(case["weights"][voxel] @ queries.features[known == label][0]) for label in v}
+        summed = {
+            label: -sum(
+                sum(other > values[label] for other in values.values())
+                + (sum(other == values[label] for other in values.values()) + 1) / 2
+                for values in (v, text)
+            )
+            for label in v
+        }
+        rows = fused.voxel == voxel
+        assert fused.label[rows].tolist() == sorted(v, key=lambda label: (-summed[label], label))
+        assert fused.score[rows].tolist() == sorted(summed.values(), reverse=True)
+
+
+@given(case=cases(), with_text=st.booleans())
+def test_stability_is_a_share_of_resamples_whatever_else_is_scored(case: dict[str, object], with_text: bool) -> None:
+    pictures = Pictures(case["of"], case["features"])
+    queries = Pictures(np.arange(0, 42, 7), np.ones((6, 3), np.float32)) if with_text else None
+    together = score(case["weights"], case["voxel"], case["label"], pictures, queries=queries)
+    for voxel in range(5):
+        mine = case["voxel"] == voxel
+        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, queries=queries)
+        assert alone.stability.tolist() == together.stability[together.voxel == voxel].tolist()
+        assert not len(alone.voxel) or alone.stability.sum() == pytest.approx(1)
+
+
+def test_a_label_is_stable_when_all_its_pictures_beat_the_others_and_not_when_one_does() -> None:
+    features = np.concatenate([[9.0], np.full(9, 0.0), np.full(10, 5.0), np.full(10, -5.0)]).astype(np.float32)
+    pictures = Pictures(np.repeat([0, 1, 2], 10), features[:, None])
+    scores = score(np.ones((1, 1), np.float32), np.zeros(3, np.int64), np.arange(3), pictures, best_ranked=1)
+    first = dict(zip(scores.label.tolist(), scores.stability.tolist(), strict=True))
+    assert scores.label[0] == 0
+    # Its one strong picture is in 1 - 0.9 ** 10 of the resamples.
+    assert first[0] == pytest.approx(1 - 0.9**10, abs=0.15)
+    assert first[1] == pytest.approx(1 - first[0])
+    assert first[2] == 0

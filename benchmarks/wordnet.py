@@ -1,13 +1,12 @@
 """WordNet's nouns, from the text files of Debian's wordnet-base."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ...schemas.errors import NotFoundError
-from .scenes.debian_packages import package_root
+from voxel_atlas.ingest.simulated.scenes.debian_packages import package_root
+from voxel_atlas.schemas.errors import NotFoundError
 
 _FOLDER = "usr/share/wordnet"
 
@@ -26,7 +25,7 @@ class Sense:
 
 
 class WordNet:
-    """Senses of nouns and how often texts use a word as what."""
+    """Senses of nouns."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,7 +37,7 @@ class WordNet:
         Raises:
             NotFoundError: it is neither installed nor to be fetched.
         """
-        root = package_root("wordnet-base", f"{_FOLDER}/data.noun", (".noun", ".rev"), home / "pictures")
+        root = package_root("wordnet-base", f"{_FOLDER}/data.noun", (".noun",), home / "pictures")
         if root is None:
             raise NotFoundError(
                 "WordNet's files are not there: install Debian's wordnet-base, or connect to a Debian mirror once."
@@ -65,16 +64,6 @@ class WordNet:
     def senses_of(self) -> dict[str, tuple[str, ...]]:
         """Word (spaces as underscores) → offsets of its senses, the most frequent first."""
         return {fields[0]: tuple(fields[-int(fields[2]) :]) for fields in self._fields("index.noun")}
-
-    @cached_property
-    def uses(self) -> dict[str, dict[str, int]]:
-        """Word → part of speech (1 noun, 2 verb, 3 adjective …) → how often texts used it so."""
-        counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for line in (self._folder / "cntlist.rev").read_text(encoding="utf-8").splitlines():
-            key, _, count = line.split()
-            word, _, sense = key.partition("%")
-            counts[word][sense[0]] += int(count)
-        return counts
 
     def ancestors(self, offset: str) -> set[str]:
         """A sense and all that it is a kind of."""
