@@ -47,6 +47,12 @@ COMMENT ON COLUMN top_label.auc IS 'Chance that the measured response to such an
 COMMENT ON COLUMN top_label.label_q IS 'False discovery rate of that difference over all labels of the model by the method, 0 to 1.';
 COMMENT ON COLUMN top_label.verified IS 'Whether label_q <= 0.05: the label holds on responses that it was not made from.';
 
+COMMENT ON COLUMN stage_digest.stage IS 'The stage, for example fit. The stage run is left out: it holds times.';
+COMMENT ON COLUMN stage_digest.model_id IS 'The model; NULL for batches that models share.';
+COMMENT ON COLUMN stage_digest.batches IS 'Batches that are committed.';
+COMMENT ON COLUMN stage_digest.n_rows IS 'Their rows.';
+COMMENT ON COLUMN stage_digest.digest IS 'SHA-256 over the content hashes of these batches, in whatever order they came.';
+
 COMMENT ON MACRO TABLE roi_labels IS 'FROM roi_labels(''FFA''): first labels of the voxels of a region, the commonest first. model_id: the model; method: how labels were scored; label: the word; n_voxels: voxels whose first label it is; mean_probability: mean of their probabilities, 0 to 1.';
 COMMENT ON MACRO TABLE concept_map IS 'FROM concept_map(''kitchen'', model := ''nsd/subj05/clip-rn50'', readout := ''half''): every fitted voxel of the models whose ids begin so (all by default). The concept is a label or a noun of the vocabulary, or concept(''any text - other text'') in `voxel-atlas sql`, in Python and at a served atlas. model_id: the model; subject_id: the subject; voxel: the voxel; similarity: cosine of the word, less the baseline, with the voxel''s readout (weights, half or pattern), -1 to 1, as every other door gives it; length: of the word less the baseline, by which sums and differences of words weigh similarities. Labels of models without a text tower are compared in Python, GraphQL and `voxel-atlas query`.';
 COMMENT ON MACRO TABLE voxels_like IS 'FROM voxels_like(''cake'', model := ''nsd/subj05/clip-rn50''): the significant voxels (q <= 0.05), the most similar first; arguments and model_id, subject_id, voxel, similarity as in concept_map. r2, r: prediction of the test images; q: false discovery rate; rois: names of the regions that the voxel is in.';

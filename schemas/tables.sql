@@ -280,6 +280,13 @@ COMMENT ON VIEW unscored_label IS 'Nouns of a voxel''s captions that were not sc
 CREATE OR REPLACE VIEW top_label AS SELECT * EXCLUDE (rank) FROM voxel_label WHERE rank = 1;
 COMMENT ON VIEW top_label IS 'The first label of every voxel, by method.';
 
+CREATE OR REPLACE VIEW stage_digest AS
+  SELECT l.stage, m.model_id, count(*) AS batches, sum(l.n_rows)::BIGINT AS n_rows,
+         sha256(string_agg(l.content_sha256, '' ORDER BY l.content_sha256)) AS digest
+  FROM ledger l LEFT JOIN model m ON l.batch_key = m.model_id OR starts_with(l.batch_key, m.model_id || '/')
+  WHERE l.stage <> 'run' GROUP BY l.stage, m.model_id;
+COMMENT ON VIEW stage_digest IS 'What each stage has committed, in one digest, so that two atlases can be compared.';
+
 CREATE OR REPLACE MACRO roi_labels(wanted) AS TABLE
   SELECT t.model_id, t.method, t.label, count(*) AS n_voxels, avg(t.probability) AS mean_probability
   FROM top_label t JOIN model m USING (model_id)

@@ -79,9 +79,21 @@ def verify(folder: Path, /, *, output: Output = FOR_PEOPLE) -> None:
         raise SystemExit(2)
 
 
-def runs(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
-    """List every ingest, the latest first: its model, its state, when it began and why it ended."""
+def runs(
+    *,
+    digests: Annotated[bool, Parameter(negative=())] = False,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """List every ingest, the latest first: its model, its state, when it began and why it ended.
+
+    Args:
+        digests: What each stage has committed instead, in one digest a stage, to compare two atlases by.
+    """
     with open_atlas(atlas) as opened:
+        if digests:
+            output.show(opened.store.frame("FROM stage_digest ORDER BY ALL"))
+            return
         frame = opened.runs()
     output.show(frame.select("run_id", "model_id", "state", "started_at", "recorded_at", "code_version", "message"))
 

@@ -86,10 +86,7 @@ def provenance(study: Study, command: list[str]) -> Section:
     ids = [model.model_id for model in study.models]
     runs = study.atlas.runs().filter(pl.col("model_id").is_in(ids)).drop("config")
     section.tables["runs"] = runs
-    ledger = study.atlas.store.frame(
-        "SELECT stage, count(*) AS batches, sum(n_rows)::BIGINT AS rows, "
-        "sha256(string_agg(content_sha256, '' ORDER BY batch_key)) AS sha256 FROM ledger GROUP BY stage ORDER BY stage"
-    )
+    ledger = study.atlas.store.frame("FROM stage_digest ORDER BY ALL")
     section.tables["ledger"] = ledger
     versions = pl.DataFrame(
         [
@@ -104,7 +101,8 @@ def provenance(study: Study, command: list[str]) -> Section:
     section.show("Every setting of the models, and the hash of all of them.", pivoted)
     section.show("Runs that filled the atlas.", runs.with_columns(pl.selectors.datetime().dt.strftime("%F %T")))
     section.show(
-        "Batches of the atlas by stage; the checksum is over the batches' own, in the order of their keys.", ledger
+        "Batches of the atlas by stage and model; digests are over the batches' own, in any order.",
+        ledger,
     )
     section.show("Versions of the programs that wrote this report.", versions)
     return section

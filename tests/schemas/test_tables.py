@@ -56,10 +56,32 @@ def test_every_macro_and_every_column_of_a_view_has_a_comment(database: duckdb.D
 
 
 @pytest.mark.parametrize(
-    "query", ["FROM voxel_quality", "FROM voxel_label", "FROM top_label", "FROM roi_labels('FFA')"]
+    "query", ["FROM voxel_quality", "FROM voxel_label", "FROM top_label", "FROM stage_digest", "FROM roi_labels('FFA')"]
 )
 def test_views_and_macros_can_be_asked(database: duckdb.DuckDBPyConnection, query: str) -> None:
     assert database.execute(query).fetchall() == []
+
+
+def test_a_stages_digest_is_of_its_batches_in_any_order_and_of_each_model_apart() -> None:
+    def digests(order: list[str]) -> list[tuple[str, str | None, int, str]]:
+        connection = duckdb.connect()
+        connection.execute(DDL)
+        for name in ("s/toy/a", "s/toy/ab"):
+            connection.execute(
+                f"INSERT INTO model VALUES ('{name}', 's', 'toy', '{{}}', '', [0], NULL, 'toy', 1, 1, 1)"
+            )
+        for run, batch in enumerate(order):
+            stage, key, content = batch.split()
+            connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, 2, now())", [str(run), stage, key, content])
+        return connection.execute("SELECT stage, model_id, n_rows, digest FROM stage_digest ORDER BY ALL").fetchall()
+
+    batches = ["fit s/toy/a/0 c0", "fit s/toy/a/9 c1", "fit s/toy/ab/0 c2", "label x/1 c3", "run r/started c4"]
+    listed = digests(batches)
+    places = [("fit", "s/toy/a", 4), ("fit", "s/toy/ab", 2), ("label", None, 2)]
+    assert [row[:3] for row in listed] == places
+    assert digests(batches[::-1]) == listed
+    changed = digests(["fit s/toy/a/0 other", *batches[1:]])
+    assert [row[3] == was[3] for row, was in zip(changed, listed, strict=True)] == [False, True, True]
 
 
 @pytest.fixture

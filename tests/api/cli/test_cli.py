@@ -165,6 +165,7 @@ def test_a_setting_that_makes_no_sense_is_one_sentence(run, monkeypatch):
     ("arguments", "key"),
     [
         (("runs",), "state"),
+        (("runs", "--digests"), "digest"),
         (("settings",), "meaning"),
         (("url",), "sql"),
         (("card", "simulated/T1", "5"), "labels"),
