@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.tables import SHARED, model_tables
@@ -27,8 +29,11 @@ _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 _STAGE, _KEY = pc.field("stage"), pc.field("batch_key")
 """Columns of the ledger."""
 
-_MAY_DIFFER = {"uri", "dataset"}
-"""Columns of tables that models share in which two atlases need not agree."""
+_MAY_DIFFER = {"uri", "dataset", "vocabulary_sha256"}
+"""Columns of tables that models share in which two atlases need not agree; that one is over digits of vectors."""
+
+_ROUNDING = 1e-4
+"""Numbers of text vectors that differ by less are the same: machines round sums differently, by some 1e-6."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
         if not _has_subject(store, release, subject, tables)
     ]
     shared = {name: _new_rows(store, release, name) for name in SHARED}
+    _require_same_nouns(store, shared["vocabulary"])
     for subject, tables in missing:
         rows = {name: release.rows(name, pc.field("subject_id") == subject) for name in tables}
         rows["ledger"] = release.rows("ledger", (tables[0] == _STAGE) & (subject == _KEY))
@@ -118,6 +124,16 @@ def _require_absent(store: Store, models: Sequence[str]) -> None:
         )
 
 
+def _require_same_nouns(store: Store, new: pa.Table) -> None:
+    """A list of nouns comes whole: one that lacks some of the release's, or has others, is another list."""
+    sql = "SELECT backbone FROM baseline WHERE list_contains(?::VARCHAR[], backbone) ORDER BY backbone"
+    for backbone in store.arrow(sql, [pc.unique(new["backbone"]).to_pylist()])["backbone"].to_pylist():
+        raise LedgerConflictError(
+            f"{store.address} holds concepts of {backbone} against another list of nouns than the release; "
+            "import it into another atlas."
+        )
+
+
 def _has_subject(store: Store, release: _Release, subject: str, tables: Sequence[str]) -> bool:
     """Whether the atlas has what these tables say of a subject; a release that says nothing asks for nothing."""
     theirs = {name: release.rows(name, pc.field("subject_id") == subject) for name in tables}
@@ -136,21 +152,32 @@ def _has_subject(store: Store, release: _Release, subject: str, tables: Sequence
 
 
 def _new_rows(store: Store, release: _Release, name: str) -> pa.Table:
-    """Rows of a table that the atlas has not; an error where it has others by the same key."""
+    """Rows of a table that the atlas has not; an error where it has others by the same key.
+
+    Vectors that differ by rounding are the same, and the atlas keeps its own.
+    """
     keys, rows = SHARED[name], release.rows(name)
     agreed = [column for column in rows.column_names if column not in {*keys, *_MAY_DIFFER}]
     columns = ", ".join([*keys, *agreed])
     theirs = _keyed(rows.select([*keys, *agreed]), keys).with_row_index("row")
     ours = _keyed(store.arrow(f"SELECT {columns}, TRUE AS known FROM {name}"), keys)  # noqa: S608 - one of our tables
     joined = theirs.join(ours, on=list(keys), how="left", suffix="_here", maintain_order="left")
-    differs = pl.any_horizontal(pl.col(column) != pl.col(f"{column}_here") for column in agreed)
-    for row in joined.filter(pl.col("known") & differs).head(1).iter_rows(named=True):
+    known = joined.filter("known")
+    differs = [_differ(known[column], known[f"{column}_here"]) for column in agreed]
+    for row in known.filter(np.any(differs, axis=0)).head(1).iter_rows(named=True) if agreed else ():
         place = ", ".join(f"{key} {row[key]}" for key in keys)
         raise LedgerConflictError(
             f"{store.address} has another {' and '.join(agreed)} in {name} for {place} than the release; "
             "import it into another atlas."
         )
     return rows.take(joined.filter(pl.col("known").is_null())["row"].to_arrow())
+
+
+def _differ(theirs: pl.Series, ours: pl.Series) -> NDArray[np.bool_]:
+    if theirs.dtype != pl.List(pl.Float32):
+        return (theirs != ours).to_numpy()
+    pairs = zip(theirs.to_list(), ours.to_list(), strict=True)
+    return np.array([len(a) != len(b) or not np.allclose(a, b, rtol=0, atol=_ROUNDING) for a, b in pairs], np.bool_)
 
 
 def _keyed(table: pa.Table, keys: Sequence[str]) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from voxel_atlas.atlas.release.importing import import_release
 from voxel_atlas.atlas.release.parquet_files import parquet_name
 from voxel_atlas.atlas.release.verify import problems, write_sums
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.baseline import Vocabulary
 from voxel_atlas.atlas.store.maintenance import remove_model
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, NotFoundError
@@ -133,6 +135,53 @@ def test_words_of_another_space_are_refused(release: Path, other: Store) -> None
     put(other, words, key="own")
     with pytest.raises(LedgerConflictError, match="another vector in label_embedding"):
         import_release(other, release, run_id="i")
+
+
+def with_own_nouns(rows: dict[str, list[dict]], change: Callable[[list[dict]], object]) -> dict[str, list[dict]]:
+    """Rows of words whose list of nouns was changed, and the baseline that such a list has."""
+    change(rows["vocabulary"])
+    nouns = rows["vocabulary"]
+    made = Vocabulary([row["word"] for row in nouns], np.array([row["vector"] for row in nouns], np.float32))
+    baseline = {"vocabulary_sha256": made.sha256, "n_words": len(nouns), "vector": made.baseline.tolist()}
+    return {**rows, "baseline": [{**rows["baseline"][0], **baseline}]}
+
+
+@pytest.mark.parametrize("rounding", range(3))
+def test_vectors_that_another_machine_rounded_otherwise_are_the_same(
+    release: Path, other: Store, rounding: int
+) -> None:
+    rng = np.random.default_rng(rounding)
+
+    def rounded(rows: list[dict]) -> None:
+        for row in rows:
+            row["vector"] = (np.array(row["vector"]) + rng.uniform(-1e-6, 1e-6, 8)).tolist()
+
+    words = with_own_nouns(words_rows(), rounded)
+    rounded(words["label_embedding"])
+    put(other, words, key="own")
+    kept = [rows(other, table) for table in ("vocabulary", "baseline", "label_embedding")]
+    assert set(import_release(other, release, run_id="i")) == {VOLUME, SURFACE}
+    assert [rows(other, table) for table in ("vocabulary", "baseline")] == kept[:2]
+    assert set(kept[2]) < set(rows(other, "label_embedding"))
+    Vocabulary.stored(other, "toy")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda nouns: nouns.pop(), "another n_words and vector in baseline"),
+        (lambda nouns: nouns[3].update(word="quagmire"), "another list of nouns"),
+        (lambda nouns: nouns[3].update(vector=nouns[4]["vector"]), "another (n_words and )?vector in"),
+    ],
+    ids=["a noun less", "another noun", "another vector"],
+)
+def test_another_list_of_nouns_is_refused(
+    release: Path, other: Store, change: Callable[[list[dict]], object], words: str
+) -> None:
+    put(other, with_own_nouns(words_rows(), change), key="own")
+    with pytest.raises(LedgerConflictError, match=words):
+        import_release(other, release, run_id="i")
+    assert rows(other, "subject") == []
 
 
 def test_a_subject_that_differs_is_refused(release: Path, other: Store) -> None:
