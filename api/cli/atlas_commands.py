@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from .console import FOR_PEOPLE, Output, say, screen
-from .options import AtlasOption, FileOption, Switch, open_atlas, open_store, settings_of
+from .options import AtlasOption, BaselineOption, FileOption, ReadoutOption, Switch, open_atlas, open_store, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,8 @@ def export(
     out: FileOption,
     model: list[str] | None = None,
     concept: list[str] | None = None,
+    readout: ReadoutOption = None,
+    baseline: BaselineOption = "vocabulary",
     tables_only: Switch = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
@@ -44,6 +46,8 @@ def export(
             out,
             models=tuple(model or ()),
             concepts=tuple(concept or ()),
+            readout=readout,
+            baseline=baseline,
             tables_only=tables_only,
             affine_of=partial(_affine, settings_of(atlas)),
         )

@@ -47,6 +47,9 @@ def flatmap(
     roi: list[str] | None = None,
     opacity: str | None = None,
     significant: Switch = False,
+    min_z: float | None = None,
+    max_q: float | None = None,
+    specific: Switch = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -69,7 +72,10 @@ def flatmap(
         limits: Values of the first and the last colour.
         roi: Outline only this ROI; can be given again.
         opacity: A metric, r2 for one: voxels are clear where it is 0.
-        significant: Show only significant voxels.
+        significant: Show only voxels whose encoding model is significant.
+        min_z: Show only voxels whose similarity is at least so many standard errors from no association.
+        max_q: Show only voxels with at most this false discovery rate of the association, 0 to 1.
+        specific: Show only voxels to which the concept is specific.
     """
     from ...viz.surfaces.surface import load_surface
     from ..maps.rendering import RenderOptions, render, user_picture
@@ -110,6 +116,9 @@ def flatmap(
                     lo=lo,
                     hi=hi,
                     significant=significant,
+                    min_z=min_z,
+                    max_q=max_q,
+                    specific=specific,
                     alpha=opacity,
                 )
                 mapped = value_map(opened, request)

@@ -33,6 +33,15 @@ Concept = Annotated[
     ),
 ]
 
+MinZ = Annotated[
+    float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
+]
+MaxQ = Annotated[
+    float | None,
+    strawberry.argument(description="Only voxels with at most this false discovery rate of the association."),
+]
+Specific = Annotated[bool, strawberry.argument(description="Only voxels to which the concept is specific.")]
+
 
 @strawberry.type(description="What this server holds.")
 class AtlasInfo:
@@ -145,16 +154,9 @@ class Query:
             Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
         ] = None,
         baseline: BaselineArgument = Baseline.VOCABULARY,
-        min_z: Annotated[
-            float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
-        ] = None,
-        max_q: Annotated[
-            float | None,
-            strawberry.argument(description="Only voxels with at most this false discovery rate of the association."),
-        ] = None,
-        specific: Annotated[
-            bool, strawberry.argument(description="Only voxels to which the concept is specific.")
-        ] = False,
+        min_z: MinZ = None,
+        max_q: MaxQ = None,
+        specific: Specific = False,
         first: First = 20,
         after: After = None,
     ) -> VoxelConnection:
@@ -307,6 +309,9 @@ class Query:
         significant: Annotated[
             bool, strawberry.argument(description="Show only voxels with q at most 0.05, curvature elsewhere.")
         ] = False,
+        min_z: MinZ = None,
+        max_q: MaxQ = None,
+        specific: Specific = False,
         opacity: Annotated[
             Metric | None,
             strawberry.argument(description="Voxels are clear where this is 0, and opaque at its 99th percentile."),
@@ -331,6 +336,9 @@ class Query:
             lo=lo,
             hi=hi,
             significant=significant,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
             alpha=opacity.value if opacity else None,
         )
         values = value_map(info.context.atlas, request)

@@ -282,14 +282,14 @@ def map_request(request: Request) -> MapRequest:
             f"No parameter {min(unknown)[:40]!r}; known are {', '.join(MapRequest.__dataclass_fields__)}."
         )
     numbers: dict[str, float] = {}
-    for name in ("lo", "hi"):
+    for name in ("lo", "hi", "min_z", "max_q"):
         if name in given:
             try:
                 numbers[name] = float(given.pop(name))
             except ValueError:
                 raise BadInputError(f"{name} must be a number.") from None
-    significant = given.pop("significant", "") not in ("", "0", "false")
-    return MapRequest(**given, **numbers, significant=significant)  # type: ignore[arg-type]
+    switches = {name: given.pop(name, "") not in ("", "0", "false") for name in ("significant", "specific")}
+    return MapRequest(**given, **numbers, **switches)  # type: ignore[arg-type]
 
 
 def create_app(

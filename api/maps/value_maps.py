@@ -36,6 +36,12 @@ class MapRequest:
     hi: float | None = None
     significant: bool = False
     """Whether voxels that are not significant stay bare."""
+    min_z: float | None = None
+    """Of a concept: voxels stay bare whose similarity is fewer standard errors from no association."""
+    max_q: float | None = None
+    """Of a concept: voxels stay bare whose association has a larger false discovery rate."""
+    specific: bool = False
+    """Whether voxels stay bare to which the concept is not specific."""
     alpha: str | None = None
     """A metric by which voxels are opaque: clear at 0, opaque at its 99th percentile."""
 
@@ -44,6 +50,13 @@ class MapRequest:
         given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
         if (self.metric == "z" and given != ["concept", "metric"]) or (self.metric != "z" and len(given) != 1):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
+        if self.is_limited and not self.concept:
+            raise BadInputError("Limits of z and q, and specific, are of a concept; name one, or leave them out.")
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether only voxels are shown that pass a limit of evidence."""
+        return self.min_z is not None or self.max_q is not None or self.specific
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     """
     model = atlas.model(request.model)
     generation = atlas.generation()
-    readout = method = None
+    readout = method = passes = None
     warnings: list[str] = []
     if request.concept:
         hits = model.map(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
@@ -110,11 +123,12 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         quantity = "contrast" if len(parse_concept(request.concept)) > 1 else "similarity"
         if request.metric:
             column, quantity, unit = "z", "contrast", "z of the similarity"
-            if frame["z"].null_count() == len(frame):
-                raise BadInputError(
-                    f"{model.model_id} has no z by {hits.by}: it takes the residual variance of each voxel, which an "
-                    "ingest by this version stores."
-                )
+        if (request.metric or request.is_limited) and frame["z"].null_count() == len(frame):
+            raise BadInputError(
+                f"{model.model_id} has no z by {hits.by}: it takes the residual variance of each voxel, which an "
+                "ingest by this version stores."
+            )
+        passes = _passes(request, frame)
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
@@ -124,12 +138,23 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
     voxels = frame["voxel"].to_numpy().astype(np.int32)
     values = frame[column].cast(float).to_numpy().astype(np.float32)
+    if passes is not None:
+        values = np.where(passes, values, np.float32(np.nan))
     if request.significant:
         q = _of(model, "q", voxels)
         values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, warnings, generation)
+
+
+def _passes(request: MapRequest, frame: pl.DataFrame) -> NDArray[np.bool_]:
+    """Which voxels of a concept's map pass the limits, (n,)."""
+    limits = [pl.lit(value=True)]
+    limits += [] if request.min_z is None else [pl.col("z") >= request.min_z]
+    limits += [] if request.max_q is None else [pl.col("concept_q") <= request.max_q]
+    limits += [pl.col("specific")] if request.specific else []
+    return frame.select(pl.all_horizontal(limits).fill_null(value=False).alias("passes"))["passes"].to_numpy()
 
 
 def _of(model: Model, metric: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:

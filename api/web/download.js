@@ -3,7 +3,7 @@
 import { find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask } from "./server.js";
-import { asked, metricOf, readoutOf } from "./shown.js";
+import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
  * @typedef {object} Sources
@@ -63,9 +63,13 @@ function pictureQuery({ state, shown, focus }, format) {
   ];
   if (metric === "labels") return { text: `${head}{ labelColours(${shared.join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`, given };
   const { by, readout, baseline } = asked(state);
+  const limit = limits(state);
   const scale = shown()?.scale;
   const parts = [
-    metric ? `metric: ${metric.toUpperCase()}` : `concept: ${quoted(state.concept)}`,
+    ...(metric ? [`metric: ${metric.toUpperCase()}`] : []),
+    ...(ofConcept(state) ? [`concept: ${quoted(state.concept)}`] : []),
+    ...(limit?.minZ != null ? [`minZ: ${limit.minZ}`] : []),
+    ...(limit?.specific ? ["specific: true"] : []),
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
     ...(baseline ? [`baseline: ${baseline.toUpperCase()}`] : []),
@@ -128,7 +132,7 @@ function sql(state) {
   const metric = metricOf(state);
   const model = literal(state.model);
   if (metric === "labels") return `SELECT voxel, label, probability FROM top_label WHERE model_id = ${model} ORDER BY voxel;\n`;
-  if (metric) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
+  if (!ofConcept(state)) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
   const readout = readoutOf(state) || "half";
   const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)})`;
   return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
@@ -148,7 +152,7 @@ function save(blob, name) {
 
 /** @param {import("./state.js").State} state */
 function fileName(state) {
-  const what = metricOf(state) || state.concept;
+  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept] : [])].join(" ");
   return `${state.model} ${what}`.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 80) || "voxel-atlas";
 }
 

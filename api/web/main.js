@@ -10,7 +10,7 @@ import { Ranking } from "./ranking.js";
 import { RegionPanel } from "./region.js";
 import { Search } from "./search.js";
 import { Trouble, ask, subscribe } from "./server.js";
-import { labelColours, metricOf, topLabels, values } from "./shown.js";
+import { labelColours, metricOf, ofConcept, topLabels, values } from "./shown.js";
 import { Solid } from "./solid.js";
 import { address, readState } from "./state.js";
 import { loadSubject } from "./subject.js";
@@ -57,7 +57,7 @@ const region = new RegionPanel(() => {
 });
 const ranking = new Ranking(openVoxel);
 const search = new Search((concept) => {
-  state.metric = "";
+  if (state.metric !== "z") state.metric = "";
   look(concept);
 }, () => state.model);
 const showOptions = connectOptions(state, () => look(state.concept));
@@ -113,7 +113,7 @@ async function paint(signal) {
   if (loading) await settle(await loading);
   if (signal.aborted) return;
   shown = next;
-  find("figure-title", HTMLElement).textContent = metricOf(state) ? titleOfMetric() : `Similarity to “${state.concept}”`;
+  find("figure-title", HTMLElement).textContent = titleOf();
   find("simulated", HTMLElement).hidden = !model.simulated;
   const doubt = find("doubt", HTMLElement);
   doubt.textContent = shown.warnings.join(" ");
@@ -135,9 +135,11 @@ async function coloured(signal) {
   return labelColours(state.model, labels, signal);
 }
 
-function titleOfMetric() {
-  if (!state.metric) return "How well each voxel is predicted";
-  return state.metric === "labels" ? "First labels, coloured by meaning" : find("show", HTMLSelectElement).selectedOptions[0].text;
+function titleOf() {
+  const metric = metricOf(state);
+  if (ofConcept(state)) return `${metric ? "z of the similarity" : "Similarity"} to “${state.concept}”`;
+  if (metric !== state.metric) return "How well each voxel is predicted";
+  return metric === "labels" ? "First labels, coloured by meaning" : find("show", HTMLSelectElement).selectedOptions[0].text;
 }
 
 /** @param {import("./subject.js").Subject} loaded a subject that was not seen before */

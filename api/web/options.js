@@ -1,7 +1,7 @@
 // What is shown and how: quantity, comparison, opacity, significance and range.
 // @ts-check
 import { find } from "./dom.js";
-import { metricOf } from "./shown.js";
+import { limits, metricOf, ofConcept } from "./shown.js";
 
 /**
  * Connects the controls with the state.
@@ -12,11 +12,14 @@ import { metricOf } from "./shown.js";
 export function connectOptions(state, changed) {
   const show = find("show", HTMLSelectElement);
   const compare = find("compare", HTMLSelectElement);
+  const note = find("compare-note", HTMLElement);
+  const minZ = find("min-z", HTMLInputElement);
+  const specific = find("specific", HTMLInputElement);
   const significant = find("significant", HTMLInputElement);
   const opacity = find("opacity", HTMLInputElement);
   const range = [find("range-lo", HTMLInputElement), find("range-hi", HTMLInputElement)];
   const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  for (const input of [show, compare, significant, opacity, ...range])
+  for (const input of [show, compare, minZ, specific, significant, opacity, ...range])
     input.addEventListener("change", () => {
       if (input === show) {
         // The range of one quantity says nothing about another.
@@ -24,6 +27,8 @@ export function connectOptions(state, changed) {
         state.metric = show.value;
       } else [state.lo, state.hi] = range.map(number);
       state.compare = compare.value;
+      state.minz = number(minZ);
+      state.specific = specific.checked;
       state.significant = significant.checked;
       state.opacity = opacity.checked;
       changed();
@@ -32,7 +37,11 @@ export function connectOptions(state, changed) {
     const metric = metricOf(state);
     show.value = metric;
     compare.value = state.compare;
-    compare.disabled = metric !== "";
+    note.textContent = compare.selectedOptions[0].title;
+    minZ.value = state.minz === null ? "" : String(state.minz);
+    specific.checked = state.specific;
+    compare.disabled = !ofConcept(state);
+    minZ.disabled = specific.disabled = !limits(state);
     significant.checked = state.significant;
     opacity.checked = state.opacity;
     significant.disabled = opacity.disabled = metric === "labels";

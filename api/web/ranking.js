@@ -4,8 +4,8 @@ import { figure, find, make, say } from "./dom.js";
 import { ask } from "./server.js";
 import { readoutOf } from "./shown.js";
 
-export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, first: 20) {
+export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $specific: Boolean!) {
+  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, specific: $specific, first: 20) {
     totalCount by readout baseline simulated
     edges { node { voxel similarity specific rois r2 labels(first: 3) { text probability } } }
   }
@@ -23,6 +23,9 @@ export function variables(state) {
     by: state.compare === "labels" ? "LABELS" : "WEIGHTS",
     readout: readoutOf(state).toUpperCase() || null,
     baseline: state.compare === "paper" ? "NONE" : "VOCABULARY",
+    // The list is of the concept, whatever the map shows; labels have no z.
+    minZ: state.compare === "labels" ? null : state.minz,
+    specific: state.compare !== "labels" && state.specific,
   };
 }
 

@@ -139,10 +139,13 @@ export async function labelColours(model, top, signal) {
 export function asked(state) {
   const metric = metricOf(state);
   return {
-    ...(metric ? { metric } : { concept: state.concept }),
-    ...(!metric && state.compare === "labels" && { by: "labels" }),
-    ...(!metric && readoutOf(state) && { readout: readoutOf(state) }),
-    ...(!metric && state.compare === "paper" && { baseline: "none" }),
+    ...(metric && { metric }),
+    ...(ofConcept(state) && { concept: state.concept }),
+    ...(ofConcept(state) && state.compare === "labels" && { by: "labels" }),
+    ...(ofConcept(state) && readoutOf(state) && { readout: readoutOf(state) }),
+    ...(ofConcept(state) && state.compare === "paper" && { baseline: "none" }),
+    ...(limits(state)?.minZ != null && { min_z: String(state.minz) }),
+    ...(limits(state)?.specific && { specific: "1" }),
     ...(state.model && { model: state.model }),
     ...(state.lo !== null && { lo: String(state.lo) }),
     ...(state.hi !== null && { hi: String(state.hi) }),
@@ -165,7 +168,24 @@ export function readoutOf(state) {
  * @param {import("./state.js").State} state
  */
 export function metricOf(state) {
-  return state.metric || (state.concept ? "" : "r2");
+  if (!state.concept && ["", "z"].includes(state.metric)) return "r2";
+  return state.metric;
+}
+
+/**
+ * Whether a concept is shown: its similarity, or its z.
+ * @param {import("./state.js").State} state
+ */
+export function ofConcept(state) {
+  return ["", "z"].includes(metricOf(state));
+}
+
+/**
+ * What a concept's voxels must pass; null where nothing can be asked of them: labels have no z.
+ * @param {import("./state.js").State} state
+ */
+export function limits(state) {
+  return ofConcept(state) && state.compare !== "labels" ? { minZ: state.minz, specific: state.specific } : null;
 }
 
 /**

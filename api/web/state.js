@@ -9,6 +9,8 @@
  * @property {string} compare what a concept is compared with: weights, half, pattern, paper or labels; empty for the model's own way
  * @property {number | null} lo value of the first colour
  * @property {number | null} hi value of the last colour
+ * @property {number | null} minz z that a voxel's similarity to the concept must reach
+ * @property {boolean} specific whether only voxels are shown to which the concept is specific
  * @property {boolean} significant whether only significant voxels are painted
  * @property {boolean} opacity whether voxels are as opaque as they are predicted well
  * @property {number | null} voxel the voxel whose card is open
@@ -20,7 +22,7 @@
  * @property {number[] | null} camera azimuth and elevation in degrees, distance in percent, of the 3-D view
  */
 
-const METRICS = ["r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "labels"];
+const METRICS = ["z", "r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "labels"];
 const COMPARED = ["half", "pattern", "weights", "paper", "labels"];
 const MOST_DISCS = 300;
 
@@ -38,6 +40,8 @@ export function readState() {
     compare: one("compare", COMPARED),
     lo: number("lo"),
     hi: number("hi"),
+    minz: number("minz"),
+    specific: given.get("specific") === "1",
     significant: given.get("significant") === "1",
     opacity: given.get("opacity") === "1",
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
@@ -63,6 +67,8 @@ export function address(state) {
   put("compare", state.compare);
   put("lo", state.lo);
   put("hi", state.hi);
+  put("minz", state.minz);
+  put("specific", state.specific ? 1 : "");
   put("significant", state.significant ? 1 : "");
   put("opacity", state.opacity ? 1 : "");
   put("voxel", state.voxel);

@@ -33,6 +33,8 @@ def export(
     *,
     models: Sequence[str] = (),
     concepts: Sequence[str] = (),
+    readout: str | None = None,
+    baseline: str = "vocabulary",
     tables_only: bool = False,
     affine_of: AffineOf = _unknown,
 ) -> Path:
@@ -43,6 +45,8 @@ def export(
         out: the folder to make.
         models: model ids, as `Atlas.model` takes them; none means all that are finished.
         concepts: what maps of similarity are made of.
+        readout: which vector of a voxel they compare; as `Model.map` takes it, and `baseline`, too.
+        baseline: what the concepts are contrasts to.
         tables_only: make no maps.
         affine_of: where the subjects' volumes lie in space.
 
@@ -62,7 +66,8 @@ def export(
         n_rows = write_tables(atlas.store, names, owners, folder)
         if not tables_only:
             for model in chosen:
-                _write_maps(atlas, model, concepts, folder, affine_of)
+                maps = [_similarity(model, concept, readout, baseline) for concept in dict.fromkeys(concepts)]
+                _write_maps(atlas, model, maps, folder, affine_of)
         if not read_rows(atlas.store, "ledger", names, owners).equals(before):
             raise StoreError(
                 f"{', '.join(names)} changed in {atlas.store.address} while it was exported; export again."
@@ -99,7 +104,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
         yield temporary
 
 
-def _write_maps(atlas: Atlas, model: Model, concepts: Sequence[str], folder: Path, affine_of: AffineOf) -> None:
+def _write_maps(atlas: Atlas, model: Model, maps: Sequence[VoxelMap], folder: Path, affine_of: AffineOf) -> None:
     try:
         volume = atlas.volume(model.subject_id)
     except NotFoundError as error:
@@ -110,7 +115,7 @@ def _write_maps(atlas: Atlas, model: Model, concepts: Sequence[str], folder: Pat
         folder / subject / "func",
         f"{subject}_model-{short}",
         volume,
-        [*_metrics(model), *(_similarity(model, c) for c in dict.fromkeys(concepts)), *_first_labels(atlas, model)],
+        [*_metrics(model), *maps, *_first_labels(atlas, model)],
         affine_of(volume.subject) if volume.subject["space"] == "volume" else None,
     )
 
@@ -129,9 +134,10 @@ def _metrics(model: Model) -> Iterator[VoxelMap]:
             yield _numbers(name, title, frame, {**_about(model), "Units": "1"})
 
 
-def _similarity(model: Model, concept: str) -> VoxelMap:
+def _similarity(model: Model, concept: str, readout: str | None, baseline: str) -> VoxelMap:
     # A network without a text tower knows words only by the labels of its voxels.
-    answer = model.map(concept, by="weights" if model.has_text else "labels")
+    by = "weights" if model.has_text else "labels"
+    answer = model.map(concept, by=by, readout=readout, baseline=baseline)
     how = {
         "Concept": concept,
         "ComparedBy": answer.by,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -299,6 +300,33 @@ def test_options_change_what_is_painted(visit: Any) -> None:
     page.wait_for_function("() => document.getElementById('quantity').textContent.includes('R²')")
     shown.add(page.evaluate("document.getElementById('map').toDataURL()"))
     assert len(shown) == 4
+
+
+def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Any, atlas: Any) -> None:
+    view = visit()
+    page = view.open("/?concept=cake&minz=2&specific=1&show=z")
+    page.wait_for_selector("#top tbody tr")
+    assert page.inner_text("#figure-title") == "z of the similarity to “cake”"
+    assert page.inner_text("#quantity").startswith("z of the similarity")
+    page.click("#options summary")
+    assert page.input_value("#min-z") == "2"
+    assert page.is_checked("#specific")
+    assert page.inner_text("#compare-note").startswith("As this network's voxels")
+    view.shoot("evidence")
+    passing = atlas.model().map("cake").frame.filter((pl.col("z") >= 2) & pl.col("specific"))
+    with page.expect_download() as download:
+        page.evaluate("document.getElementById('download-csv').click()")
+    values = pl.read_csv(download.value.path()).sort("voxel")
+    assert values["voxel"].to_list() == passing["voxel"].to_list()
+    np.testing.assert_allclose(values["value"], passing["z"], rtol=1e-6)
+    listed = {int(text) for text in page.locator("#top tbody th").all_inner_texts()}
+    assert listed <= set(passing["voxel"])
+    page.select_option("#compare", "labels")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "has no z by labels" in page.inner_text("#trouble")
+    assert page.is_disabled("#min-z")
+    assert all("400" in error for error in view.errors)
+    view.errors.clear()
 
 
 def test_a_range_that_runs_backwards_is_said(visit: Any) -> None:

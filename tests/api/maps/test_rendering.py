@@ -14,6 +14,7 @@ from PIL import Image
 import voxel_atlas.api.maps.top_labels as colours_module
 from voxel_atlas.api.maps.subject_cortex import CortexCache
 from voxel_atlas.api.maps.top_labels import colour_map, top_labels
+from voxel_atlas.api.maps.value_maps import MapRequest, value_map
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.viz.render.label_colours import LabelColours
 
@@ -53,6 +54,30 @@ def test_views_are_png_pictures_only(server: Any) -> None:
     error = server.error('{ flatmap(concept: "cake", views: [], format: SVG) { url } }')
     assert error["extensions"]["code"] == "BAD_INPUT"
     assert "take png" in error["message"]
+
+
+@pytest.mark.parametrize("limits", [{"min_z": 2.0}, {"max_q": 0.2}, {"specific": True}, {"min_z": 1.0, "max_q": 0.5}])
+def test_a_map_shows_only_voxels_that_pass_the_limits(atlas: Any, server: Any, limits: dict[str, Any]) -> None:
+    passing = atlas.model().similar("cake", significant=False, first=300, **limits).frame["voxel"].sort()
+    mapped = value_map(atlas, MapRequest(concept="cake", **limits))
+    assert mapped.voxels[np.isfinite(mapped.values)].tolist() == passing.to_list()
+    assert 0 < len(passing) < len(mapped.voxels)
+    names = {"min_z": "minZ", "max_q": "maxQ", "specific": "specific"}
+    given = "".join(f", {names[name]}: {json.dumps(value)}" for name, value in limits.items())
+    whole, some = (
+        server.data(f'{{ flatmap(concept: "cake", metric: Z, width: 300{more}) {{ {SIZE} }} }}')["flatmap"]
+        for more in ("", given)
+    )
+    coloured = [(np.ptp(picture(server, found), axis=2) > 20).sum() for found in (whole, some)]
+    assert coloured[1] < coloured[0]
+
+
+def test_limits_are_a_concept_s(atlas: Any) -> None:
+    for request in ({"metric": "r2"}, {"label": "cake"}):
+        with pytest.raises(BadInputError, match="are of a concept"):
+            MapRequest(**request, specific=True)
+    with pytest.raises(BadInputError, match="has no z by labels"):
+        value_map(atlas, MapRequest(concept="cake", by="labels", max_q=0.05))
 
 
 def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server: Any) -> None:
