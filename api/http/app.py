@@ -22,6 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from ...atlas.backbones.cores import n_cores
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
 from ...schemas.config import Settings
 from ...schemas.errors import AtlasError, BadInputError
 from ...viz.render.colormaps import colours
@@ -83,13 +84,9 @@ class Doors:
         self.reads_words = False
         """Whether the text towers are, which read concepts that are no labels."""
 
-    def page(self, _: Request) -> Content:
-        """The explorer."""
-        return self.assets.get("index.html")
-
     def asset(self, request: Request) -> Content:
-        """A file of the explorer."""
-        return self.assets.get(request.path_params["name"])
+        """A file of the explorer, or the explorer itself where none is named."""
+        return self.assets.get(request.path_params.get("name", "index.html"))
 
     def flatmap(self, request: Request) -> Content:
         """A picture by its hash."""
@@ -228,15 +225,15 @@ class Doors:
             try:
                 await asyncio.gather(
                     self.drawing.run(self._load_maps),
-                    self.queries.run(self._load_indexes),
-                    self.queries.run(self._load_tables),
+                    self.queries.run(lambda: self._load_models(Model.unit_vectors)),
+                    self.queries.run(lambda: self._load_models(lambda model: model.voxels([]), Model.label_table)),
                 )
                 await self.drawing.run(loaded)
                 self.warm = True
             except AtlasError as error:
                 log.warning("not ready yet: %s", error)
                 await asyncio.sleep(AGAIN_S)
-        await self.queries.run(self._load_towers)
+        await self.queries.run(lambda: self._load_models(lambda model: model.similar("voxel", first=1)))
         await self.queries.run(loaded)
         self.reads_words = True
 
@@ -245,23 +242,13 @@ class Doors:
             with suppress(AtlasError):
                 self._pixel_map(subject_id)
 
-    def _load_indexes(self) -> None:
-        for model_id in self.atlas.models()["model_id"]:
-            with suppress(AtlasError):
-                self.atlas.model(model_id).unit_vectors()
-
-    def _load_tables(self) -> None:
-        for model_id in self.atlas.models()["model_id"]:
-            with suppress(AtlasError):
-                model = self.atlas.model(model_id)
-                model.voxels([])
-                model.label_table()
-
-    def _load_towers(self) -> None:
+    def _load_models(self, *load: Callable[[Model], object]) -> None:
         for model_id in self.atlas.models()["model_id"]:
             # A model without a text tower, or one whose weights are elsewhere, says so when it is asked.
             with suppress(AtlasError):
-                self.atlas.model(model_id).similar("voxel", first=1)
+                model = self.atlas.model(model_id)
+                for part in load:
+                    part(model)
 
     def close(self) -> None:
         """Wait for what runs."""
@@ -325,7 +312,7 @@ def create_app(
         await asyncio.to_thread(doors.close)
 
     routes = [
-        Route("/", door("page", doors.page, doors.queries)),
+        Route("/", door("page", doors.asset, doors.queries)),
         Route("/assets/{name:path}", door("asset", doors.asset, doors.queries)),
         Route("/graphql", graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", graphql),
