@@ -57,8 +57,6 @@ class RidgeFit:
     """Mean training response, (n_voxels,)."""
     alpha: NDArray[np.float64]
     """The penalty that was chosen, (n_voxels,)."""
-    cv_score: NDArray[np.float64]
-    """Validation R² of that penalty, averaged over folds, (n_voxels,)."""
     feature_mean: NDArray[np.float64]
     """Mean of the training features, (n_features,)."""
 
@@ -161,19 +159,17 @@ class Ridge:
         n_voxels = self._checked(responses)
         weights = np.empty((n_voxels, len(self.feature_mean)), dtype=np.float32)
         bias = np.empty(n_voxels, dtype=np.float32)
-        alpha, score = np.empty(n_voxels), np.empty(n_voxels)
+        alpha = np.empty(n_voxels)
 
         def choose(chunk: slice, products: Products) -> None:
             scores = self._scores(products)
-            best = scores.amax(dim=0)
-            choice = len(self.alphas) - 1 - (scores >= best - TIE).flip(0).to(torch.uint8).argmax(dim=0)
+            choice = len(self.alphas) - 1 - (scores >= scores.amax(dim=0) - TIE).flip(0).to(torch.uint8).argmax(dim=0)
             torch.from_numpy(weights[chunk]).copy_(self._weights(products, choice))
             bias[chunk] = (products.total[-1] / len(responses)).cpu().numpy()
             alpha[chunk] = self.alphas[choice.cpu().numpy()]
-            score[chunk] = best.cpu().numpy()
 
         self._by_chunk(responses, choose)
-        return RidgeFit(weights, bias, alpha, score, self.feature_mean)
+        return RidgeFit(weights, bias, alpha, self.feature_mean)
 
     def scores(self, responses: Responses) -> NDArray[np.float64]:
         """Validation R² of every penalty and voxel, averaged over folds, (n_alphas, n_voxels)."""

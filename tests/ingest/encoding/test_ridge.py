@@ -164,9 +164,10 @@ def test_alpha_is_that_of_a_grid_of_scikit_learns_ridge(n: int, d: int, n_folds:
         for row, alpha in enumerate(alphas):
             plain = PlainRidge(alpha, solver="svd").fit(features[train], responses[train])
             scores[row] += r2_score(responses[fold], plain.predict(features[fold]), multioutput="raw_values")
-    fit = Ridge(features, alphas, validation).fit(responses)
+    ridge = Ridge(features, alphas, validation)
+    fit = ridge.fit(responses)
     assert np.array_equal(fit.alpha, alphas[scores.argmax(axis=0)])
-    np.testing.assert_allclose(fit.cv_score, scores.max(axis=0) / n_folds, rtol=1e-10)
+    np.testing.assert_allclose(ridge.scores(responses).max(axis=0), scores.max(axis=0) / n_folds, rtol=1e-10)
     for voxel, alpha in enumerate(fit.alpha):
         plain = PlainRidge(alpha, solver="svd").fit(features, responses[:, voxel])
         np.testing.assert_allclose(fit.weights[voxel], plain.coef_, rtol=1e-5, atol=1e-6)
@@ -256,14 +257,14 @@ def test_voxels_do_not_depend_on_their_chunk_or_on_the_number_of_threads(
 ) -> None:
     features, responses = problem(120, 30, 25, noise=3.0)
     ridge = Ridge(features, ALPHAS, validation_folds(120, 3))
-    whole = ridge.fit(responses)
+    whole, scores = ridge.fit(responses), ridge.scores(responses)
     monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.VOXELS_AT_ONCE", 7)
     monkeypatch.setattr("voxel_atlas.ingest.encoding.ridge.IMAGES_AT_ONCE", 13)
     use_threads(3)
     pieces = ridge.fit(responses)
     assert np.array_equal(whole.alpha, pieces.alpha)
     np.testing.assert_allclose(whole.weights, pieces.weights, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(whole.cv_score, ridge.scores(responses).max(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(scores.max(axis=0), ridge.scores(responses).max(axis=0), rtol=1e-12)
 
 
 def test_order_of_the_images_does_not_matter() -> None:
@@ -314,11 +315,12 @@ def test_of_equal_scores_the_largest_penalty_is_taken() -> None:
 def test_voxel_that_does_not_vary_gets_its_mean() -> None:
     features, responses = problem(60, 5)
     responses[:, 2] = 1.5
-    fit = Ridge(features, ALPHAS, validation_folds(60, 3)).fit(responses)
-    assert fit.cv_score[2] == 0
+    ridge = Ridge(features, ALPHAS, validation_folds(60, 3))
+    fit, best = ridge.fit(responses), ridge.scores(responses).max(axis=0)
+    assert best[2] == 0
     assert fit.bias[2] == 1.5
     np.testing.assert_allclose(fit.predict(features)[:, 2], 1.5, atol=1e-12)
-    assert np.all(fit.cv_score[[0, 1, 3]] > 0)
+    assert np.all(best[[0, 1, 3]] > 0)
 
 
 def test_configuration_decides_penalties_and_folds() -> None:
