@@ -44,7 +44,7 @@ def replacing(path: Path, advice: str = _ADVICE) -> Iterator[Path]:
     with explained_os_errors(f"{path} cannot be written", advice), temporary_beside(path) as temporary:
         yield temporary
         temporary.replace(path)
-        sync_folder(path.parent)
+        flush(path.parent)
 
 
 @contextmanager
@@ -80,9 +80,9 @@ def explained_os_errors(what: str, advice: str) -> Iterator[None]:
         raise StoreError(f"{what}: {error.strerror or error}; {advice}.") from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, so that a rename in it outlives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Flush a file, or a folder's entries, to disk, so that it or a rename in it outlives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -131,9 +131,9 @@ def vacuum(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
     from ...atlas.store.maintenance import vacuum as write_anew
 
     settings = settings_of(atlas)
-    size = write_anew(settings.address, memory_limit=settings.memory_limit)
-    sentence = f"{size.before / 1e6:,.1f} MB before, {size.after / 1e6:,.1f} MB now"
-    output.report(sentence, {"bytes_before": size.before, "bytes_after": size.after})
+    before, after = write_anew(settings.address, memory_limit=settings.memory_limit)
+    sentence = f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now"
+    output.report(sentence, {"bytes_before": before, "bytes_after": after})
 
 
 def upgrade(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...schemas.errors import BadInputError
-from ...schemas.files import explained_os_errors, temporary_beside
+from ...schemas.files import replacing
 from .section import Section
 
 PAGE = "index.html"
@@ -110,9 +110,8 @@ def _replaced(out: Path) -> Iterator[Path]:
     out = out.expanduser().absolute()
     if out.exists() and not (out.is_dir() and ((out / PAGE).exists() or not any(out.iterdir()))):
         raise BadInputError(f"{out} is there and is no report; give a folder that is not there.")
-    with explained_os_errors(f"{out} cannot be written", "choose another folder"), temporary_beside(out) as temporary:
+    with replacing(out, "choose another folder") as temporary:
         temporary.mkdir()
         yield temporary
         if out.exists():
             shutil.rmtree(out)
-        temporary.rename(out)

@@ -1,16 +1,14 @@
 """Care of an atlas: remove a model, make the file small, bring it to the present format."""
 
-import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError
-from ...schemas.files import sync_folder, temporary_beside
+from ...schemas.files import flush, temporary_beside
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES, model_tables
 from .address import CONFIG, Address, explained, first_line, read_format
 from .store import Store
@@ -79,18 +77,13 @@ def remove_model(address: str, model_id: str) -> int:
     return n_rows
 
 
-@dataclass(frozen=True)
-class Vacuumed:
-    """Sizes of the atlas file before and after, in bytes."""
-
-    before: int
-    after: int
-
-
-def vacuum(address: str, *, memory_limit: str = "2GB") -> Vacuumed:
+def vacuum(address: str, *, memory_limit: str = "2GB") -> tuple[int, int]:
     """Write an atlas file anew without the space of removed rows, then put it in the old one's place.
 
     Killed at any moment, the atlas is the old file or the new one. It takes as much room again while it works.
+
+    Returns:
+        Bytes of the file before and after.
 
     Raises:
         BadInputError: the address is not a file's.
@@ -114,11 +107,11 @@ def vacuum(address: str, *, memory_limit: str = "2GB") -> Vacuumed:
         connection.execute("COPY FROM DATABASE old TO new")
         _require_same_counts(connection, address)
         connection.execute("DETACH new")
-        _flush(temporary)
+        flush(temporary)
         temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
-        sync_folder(path.parent)
-    return Vacuumed(before, path.stat().st_size)
+        flush(path.parent)
+    return before, path.stat().st_size
 
 
 def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[int, int]:
@@ -176,11 +169,6 @@ def _file(address: str, what: str) -> Path:
 
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _require_same_counts(connection: duckdb.DuckDBPyConnection, address: str) -> None:

@@ -117,8 +117,8 @@ def test_vacuum_makes_the_file_small_and_keeps_every_row_view_macro_and_comment(
             return {name: connection.execute(sql).to_arrow_table() for name, sql in asked.items()}
 
     before = content()
-    done = vacuum(worn)
-    assert done.after == Path(worn).stat().st_size < 0.7 * done.before
+    size_before, size_after = vacuum(worn)
+    assert size_after == Path(worn).stat().st_size < 0.7 * size_before
     assert content() == before
     assert sorted(path.name for path in Path(worn).parent.iterdir()) == ["atlas.duckdb"]
     with Store.open(worn) as store:
@@ -164,16 +164,15 @@ def test_a_file_that_another_process_has_open_is_left_alone(worn: str, how: str,
 
 _KILLED = """
 import os, pathlib, signal, sys
-from voxel_atlas.atlas.store import maintenance
-from voxel_atlas.schemas.files import sync_folder
+from voxel_atlas.atlas.store.maintenance import vacuum
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-if sys.argv[2] == "after":
-    maintenance.sync_folder = kill
-elif sys.argv[2] == "before":
+if sys.argv[2] == "before":
     pathlib.Path.replace = kill
-else:
-    maintenance._require_same_counts = kill
-maintenance.vacuum(sys.argv[1])
+else:  # the copy is flushed, then the folder that it was renamed in
+    waits = {"copied": 0, "after": 1}[sys.argv[2]]
+    flushes = iter([lambda: None] * waits + [kill])
+    os.fsync = lambda _: next(flushes)()
+vacuum(sys.argv[1])
 """
 
 
@@ -196,7 +195,7 @@ def test_a_vacuum_that_fails_leaves_the_file_as_it_was(worn: str, monkeypatch: p
         raise StoreError("stop")
 
     if step == "copy":
-        monkeypatch.setattr("voxel_atlas.atlas.store.maintenance._require_same_counts", fails)
+        monkeypatch.setattr("os.fsync", fails)
     else:
         monkeypatch.setattr(Path, "replace", fails)
     with pytest.raises(StoreError, match="stop"):
