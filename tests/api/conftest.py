@@ -2,31 +2,26 @@
 
 import asyncio
 import os
-import socket
 import sys
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
 from plugin_package import installed
-from starlette.applications import Starlette
 from toy_atlas import vocabulary_rows
 from toy_network import DIM, TOPICS, text_vector
+from toy_server import Fill, Grow, Run, Serve, Server, serving
 
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import Vocabulary, nouns, unit_rows
 from voxel_atlas.atlas.store.store import Store
@@ -284,7 +279,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command, by default on the small atlas; gives exit status, standard output and standard error."""
 
     def command(*arguments: object) -> tuple[int, str, str]:
@@ -314,61 +309,6 @@ def atlas(home: Path) -> Iterator[Atlas]:
     opened.close()
 
 
-@dataclass
-class Server:
-    """A running server and ways to ask it."""
-
-    url: str
-    app: Starlette
-    client: httpx.Client
-    thread: threading.Thread
-    """The one of its event loop."""
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The whole answer to a GraphQL query."""
-        response = self.client.post("/graphql", json={"query": query, "variables": variables})
-        assert response.status_code == 200, response.text
-        return response.json()  # type: ignore[no-any-return]
-
-    def data(self, query: str, **variables: Any) -> Any:
-        """The data of a query that must not fail."""
-        answer = self.ask(query, **variables)
-        assert "errors" not in answer, answer["errors"]
-        return answer["data"]
-
-    def error(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The first error of a query that must fail."""
-        answer = self.ask(query, **variables)
-        assert answer.get("errors"), answer
-        return answer["errors"][0]  # type: ignore[no-any-return]
-
-
-@contextmanager
-def serving(app: Starlette, token: str = "", port: int = 0) -> Iterator[Server]:
-    """Serve on a port of the loopback address, a free one by default, in a thread, until the block ends."""
-    # Named as TCP, or asyncio does not switch Nagle's algorithm off, which costs 40 ms an answer.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    config = uvicorn.Config(app, log_level="warning", ws="websockets-sansio", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        threading.Event().wait(0.01)
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    try:
-        with httpx.Client(base_url=url, timeout=120, headers=headers) as client:
-            yield Server(url, app, client, thread)
-    finally:
-        server.should_exit = True
-        thread.join(120)
-        listening.close()
-        assert not thread.is_alive()
-
-
 @pytest.fixture(scope="session")
 def awaited() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
     """Runs a coroutine in a thread of its own: in this one, the browser's event loop counts as running all the time."""
@@ -384,24 +324,24 @@ def server(atlas: Atlas, settings: Settings) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def surfaces() -> Any:
+def surfaces() -> LoadSurface:
     """The toy's surface, for tests that make an app of their own."""
     return toy_surface
 
 
 @pytest.fixture(scope="session")
-def toy_rows() -> Any:
+def toy_rows() -> Grow:
     """`grow`, for tests of an atlas that grows."""
     return grow
 
 
 @pytest.fixture(scope="session")
-def fill_atlas() -> Any:
+def fill_atlas() -> Fill:
     """`fill`, for tests that make an atlas of their own."""
     return fill
 
 
 @pytest.fixture(scope="session")
-def serve() -> Callable[..., Any]:
+def serve() -> Serve:
     """For tests that need a server of their own."""
     return serving

@@ -1,17 +1,17 @@
 """The manual's notebook runs as it is, in a kernel of its own."""
 
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from toy_server import Server
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "atlas.ipynb"
 
 
 @pytest.mark.filterwarnings("default")  # those of the kernel's messaging are not ours
-def test_the_notebook_runs_on_a_served_atlas(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_notebook_runs_on_a_served_atlas(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VOXEL_ATLAS_ATLAS", server.url)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)

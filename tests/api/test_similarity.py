@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toy_server import Run, Server
 
 from voxel_atlas.atlas.client import RemoteAtlas
+from voxel_atlas.atlas.search.atlas import Atlas
 
 
 @pytest.mark.parametrize("how", [{}, {"readout": "weights", "baseline": "none"}])
 def test_the_command_line_and_graphql_give_the_similarities_that_python_gives(
-    atlas: Any, server: Any, run: Any, how: dict[str, str]
+    atlas: Atlas, server: Server, run: Run, how: dict[str, str]
 ) -> None:
     expected = atlas.model().similar("cake", first=20, **how).frame.select("voxel", "similarity", "z", "concept_q")
     options = [part for name, value in how.items() for part in (f"--{name}", value)]
@@ -25,7 +27,7 @@ def test_the_command_line_and_graphql_give_the_similarities_that_python_gives(
     np.testing.assert_allclose([list(edge["node"].values()) for edge in edges], expected.to_numpy(), atol=1e-6)
 
 
-def test_an_unknown_word_is_questioned_at_every_door(atlas: Any, server: Any, run: Any, caplog: Any) -> None:
+def test_an_unknown_word_is_questioned_at_every_door(atlas: Atlas, server: Server, run: Run, caplog: Any) -> None:
     (sentence,) = atlas.model().similar("zzqqsa").warnings
     assert "does not seem to know 'zzqqsa'" in sentence
     for command in (["query", "zzqqsa", "--json"], ["query", "zzqqsa", "--by", "labels"]):

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from toy_server import Run, Server
 
 from voxel_atlas.api.maps.voxel_card import card_html, voxel_card
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -29,7 +30,7 @@ def test_python_tells_what_was_measured(told: list[tuple[Any, ...]]) -> None:
 
 
 def test_sql_graphql_and_the_command_line_tell_what_python_tells(
-    atlas: Atlas, told: list[tuple[Any, ...]], server: Any, run: Any
+    atlas: Atlas, told: list[tuple[Any, ...]], server: Server, run: Run
 ) -> None:
     model_id, columns = atlas.model().model_id, ", ".join(EVIDENCE)
     of_voxel = f"WHERE model_id = '{model_id}' AND voxel = {VOXEL} AND method = 'brainlmm-eq2'"
@@ -51,7 +52,7 @@ def test_only_verified_labels_are_given_where_they_are_wanted(atlas: Atlas, told
     assert frame.select(EVIDENCE).rows()[0] == told[0]
 
 
-def test_cards_tick_what_holds_and_say_how_well(atlas: Atlas, run: Any, told: list[tuple[Any, ...]]) -> None:
+def test_cards_tick_what_holds_and_say_how_well(atlas: Atlas, run: Run, told: list[tuple[Any, ...]]) -> None:
     card = voxel_card(atlas, None, VOXEL)
     page = card_html(card)
     assert page.count('class="tick"') == len(card.rankings)

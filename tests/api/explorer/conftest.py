@@ -2,14 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser_page import Page, Pixel, Search, Visit
+from toy_server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from playwright.sync_api import Page as Tab
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-SHOTS = Path(__file__).parents[2] / "screenshots"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -36,52 +41,19 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-class Page:
-    """A page that notes what goes wrong on it and what it asks of others."""
-
-    def __init__(self, browser: Any, url: str, width: int = 1440, height: int = 900, scheme: str = "light") -> None:
-        self.url = url
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(120_000)
-        self.errors: list[str] = []
-        self.foreign: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda line: self._listen(line.type, line.text))
-        self.page.on("request", lambda request: self._note(request.url))
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.foreign.append(url)
-
-    def _listen(self, kind: str, text: str) -> None:
-        # WebGL in software complains of its own slowness.
-        if kind in {"error", "warning"} and "GL Driver Message" not in text:
-            self.errors.append(text)
-
-    def open(self, path: str = "/") -> Any:
-        self.page.goto(self.url + path)
-        self.page.wait_for_selector("#legend:not([hidden])")
-        return self.page
-
-    def shoot(self, name: str) -> None:
-        SHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
-
-
 @pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
+def visit(browser: "Browser", server: Server) -> Iterator[Visit]:
     """Opens pages of the usual server; afterwards none may have failed or asked another host."""
     yield from _visiting(browser, server.url)
 
 
 @pytest.fixture
-def visit_at(browser: Any) -> Iterator[Any]:
+def visit_at(browser: "Browser") -> Iterator[Visit]:
     """The same for a server of the test's own: visit_at(url)."""
     yield from _visiting(browser, None)
 
 
-def _visiting(browser: Any, usual: str | None) -> Iterator[Any]:
+def _visiting(browser: "Browser", usual: str | None) -> Iterator[Visit]:
     pages: list[Page] = []
 
     def opened(url: str | None = None, **kwargs: Any) -> Page:
@@ -96,25 +68,25 @@ def _visiting(browser: Any, usual: str | None) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def search() -> Callable[[Any, str], None]:
+def search() -> Search:
     """Searches a concept and waits for the map and the list."""
     return _search
 
 
 @pytest.fixture(scope="session")
-def pixel() -> Callable[[Any, int], tuple[float, float]]:
+def pixel() -> Pixel:
     """Where on the screen a voxel is shown, by the server's pixel map."""
     return _pixel
 
 
-def _search(page: Any, concept: str) -> None:
+def _search(page: "Tab", concept: str) -> None:
     page.fill("#concept", concept)
     page.press("#concept", "Enter")
     page.wait_for_function("text => document.getElementById('figure-title').textContent.includes(text)", arg=concept)
     page.wait_for_selector("#top tbody tr")
 
 
-def _pixel(page: Any, voxel: int) -> tuple[float, float]:
+def _pixel(page: "Tab", voxel: int) -> tuple[float, float]:
     place = page.evaluate(
         """async (voxel) => {
           const { getPixelMap } = await import("/assets/server.js");

@@ -1,16 +1,19 @@
 """The explorer while things change under it: an ingest that runs, a server that is started again."""
 
 from pathlib import Path
-from typing import Any
+
+from browser_page import Search, Visit
+from toy_server import Fill, Serve
 
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 
 def test_an_ingest_that_runs_is_followed_and_its_model_appears(
-    tmp_path: Path, serve: Any, surfaces: Any, fill_atlas: Any, visit_at: Any
+    tmp_path: Path, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill, visit_at: Visit
 ) -> None:
     with (
         Store.open(str(tmp_path / "atlas.duckdb")) as store,
@@ -34,7 +37,7 @@ def test_an_ingest_that_runs_is_followed_and_its_model_appears(
 
 
 def test_the_page_survives_a_server_that_is_started_again(
-    atlas: Any, home: Path, serve: Any, surfaces: Any, visit_at: Any, search: Any
+    atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface, visit_at: Visit, search: Search
 ) -> None:
     settings = Settings(home=home)
     with serve(create_app(atlas, settings, load=surfaces)) as first:
@@ -53,7 +56,7 @@ def test_the_page_survives_a_server_that_is_started_again(
         page.close()
 
 
-def test_a_page_says_when_it_cannot_follow_ingests(visit: Any) -> None:
+def test_a_page_says_when_it_cannot_follow_ingests(visit: Visit) -> None:
     refused = visit()
     refused.page.route_web_socket("**/graphql", lambda socket: socket.close(code=4400, reason="refused"))
     page = refused.open("/?concept=cake")

@@ -1,10 +1,10 @@
 """Whatever text reaches the page, by its address, by hand or from the atlas, it stays text."""
 
 import re
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from browser_page import Page, Visit
 from hostile import texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +15,14 @@ MADE = "document.querySelectorAll('body script, iframe, object, embed, base, [on
 
 
 @pytest.fixture
-def view(visit: Any) -> Any:
+def view(visit: Visit) -> Page:
     """One page, which every example loads again."""
     return visit()
 
 
 @settings(max_examples=12)
 @given(text=texts, name=st.sampled_from(["concept", "model", "roi", "brush", "side"]))
-def test_no_text_is_ever_more_than_text_on_the_page(view: Any, text: str, name: str) -> None:
+def test_no_text_is_ever_more_than_text_on_the_page(view: Page, text: str, name: str) -> None:
     page = view.page
     page.goto(f"{view.url}/?{urlencode({'concept': 'cake', name: text})}")
     page.wait_for_function(SETTLED)
@@ -38,7 +38,7 @@ def test_no_text_is_ever_more_than_text_on_the_page(view: Any, text: str, name: 
     view.errors.clear()
 
 
-def test_labels_with_html_stay_text(visit: Any) -> None:
+def test_labels_with_html_stay_text(visit: Visit) -> None:
     page = visit().open("/?voxel=7")
     page.wait_for_selector("#card:not([hidden])")
     assert "<img src=x" in page.inner_text("#card .bars")

@@ -10,10 +10,10 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from browser_page import Visit
 
 SMALL_DEMO = """
 from pathlib import Path
@@ -79,7 +79,7 @@ def variables(home: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_installed_wheel_runs_a_demo_and_serves_the_page_with_3d_and_graphiql(
-    environment: Path, tmp_path: Path, visit_at: Any
+    environment: Path, tmp_path: Path, visit_at: Visit
 ) -> None:
     done = subprocess.run(
         [environment / "bin" / "python", "-c", SMALL_DEMO], cwd=tmp_path, env=variables(tmp_path), capture_output=True,

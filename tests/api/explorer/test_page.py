@@ -1,9 +1,9 @@
 """The explorer in a real browser: what a person does with it, and what it must never do."""
 
 import json
-from typing import Any
 
 import pytest
+from browser_page import Pixel, Search, Visit
 
 from voxel_atlas.api.http.assets import WEB, Assets
 
@@ -11,7 +11,7 @@ AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
 
-def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any, search: Any) -> None:
+def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Visit, search: Search) -> None:
     view = visit()
     page = view.open()
     assert page.is_visible("#simulated")
@@ -27,7 +27,7 @@ def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Any, search:
     view.shoot("search")
 
 
-def test_an_unknown_word_is_questioned_below_the_search(visit: Any, search: Any) -> None:
+def test_an_unknown_word_is_questioned_below_the_search(visit: Visit, search: Search) -> None:
     view = visit()
     page = view.open()
     search(page, "zzqqsa")
@@ -38,7 +38,7 @@ def test_an_unknown_word_is_questioned_below_the_search(visit: Any, search: Any)
     page.wait_for_selector("#doubt", state="hidden")
 
 
-def test_the_map_is_painted_again_when_typing_pauses(visit: Any) -> None:
+def test_the_map_is_painted_again_when_typing_pauses(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     page.fill("#concept", "")
     page.type("#concept", "house", delay=15)
@@ -49,7 +49,7 @@ def test_the_map_is_painted_again_when_typing_pauses(visit: Any) -> None:
     assert not [address for address in asked if "concept=hou&" in address]
 
 
-def test_the_painted_colour_is_that_of_the_value(visit: Any) -> None:
+def test_the_painted_colour_is_that_of_the_value(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     page.wait_for_selector("#top tbody tr")
     same = page.evaluate(
@@ -76,7 +76,7 @@ def test_the_painted_colour_is_that_of_the_value(visit: Any) -> None:
     assert same["clear"] == 0
 
 
-def test_hovering_names_voxel_region_and_value(visit: Any, pixel: Any) -> None:
+def test_hovering_names_voxel_region_and_value(visit: Visit, pixel: Pixel) -> None:
     view = visit()
     page = view.open("/?concept=face")
     x, y = pixel(page, 5)
@@ -90,7 +90,7 @@ def test_hovering_names_voxel_region_and_value(visit: Any, pixel: Any) -> None:
     assert page.is_hidden("#tip")
 
 
-def test_clicking_a_voxel_opens_its_card(visit: Any, pixel: Any) -> None:
+def test_clicking_a_voxel_opens_its_card(visit: Visit, pixel: Pixel) -> None:
     view = visit()
     page = view.open("/?concept=cake")
     page.mouse.click(*pixel(page, 200))
@@ -107,7 +107,7 @@ def test_clicking_a_voxel_opens_its_card(visit: Any, pixel: Any) -> None:
     assert page.is_hidden("#card")
 
 
-def test_a_copied_address_shows_the_same(visit: Any) -> None:
+def test_a_copied_address_shows_the_same(visit: Visit) -> None:
     page = visit().open("/?concept=kitchen&voxel=130&roi=PPA")
     page.wait_for_selector("#card:not([hidden])")
     assert page.input_value("#concept") == "kitchen"
@@ -117,7 +117,7 @@ def test_a_copied_address_shows_the_same(visit: Any) -> None:
     assert page.is_checked("#rois input[value=PPA]")
 
 
-def test_regions_limit_the_list(visit: Any) -> None:
+def test_regions_limit_the_list(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     page.wait_for_selector("#top tbody tr")
     page.check("#rois input[value=VWFA]", force=True)
@@ -125,7 +125,7 @@ def test_regions_limit_the_list(visit: Any) -> None:
     assert set(page.locator("#top tbody td:nth-child(2)").all_inner_texts()) == {"VWFA"}
 
 
-def test_labels_are_suggested_and_taken_with_the_keyboard(visit: Any) -> None:
+def test_labels_are_suggested_and_taken_with_the_keyboard(visit: Visit) -> None:
     view = visit()
     page = view.open()
     page.keyboard.press("/")
@@ -139,7 +139,7 @@ def test_labels_are_suggested_and_taken_with_the_keyboard(visit: Any) -> None:
     page.wait_for_function("() => document.getElementById('figure-title').textContent.includes('cake - kitchen')")
 
 
-def test_the_map_is_explored_with_the_keyboard(visit: Any) -> None:
+def test_the_map_is_explored_with_the_keyboard(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     page.focus("#map")
     for _ in range(4):
@@ -150,7 +150,7 @@ def test_the_map_is_explored_with_the_keyboard(visit: Any) -> None:
 
 
 @pytest.mark.parametrize("concept", ["<img src=x onerror=alert(1)>", "🎂", "كعكة", "x" * 200])
-def test_any_text_can_be_searched(visit: Any, concept: str, search: Any) -> None:
+def test_any_text_can_be_searched(visit: Visit, concept: str, search: Search) -> None:
     page = visit().open()
     search(page, concept)
     assert concept in page.inner_text("#figure-title")
@@ -159,7 +159,7 @@ def test_any_text_can_be_searched(visit: Any, concept: str, search: Any) -> None
 
 @pytest.mark.parametrize(("width", "height"), [(375, 740), (768, 1024), (2560, 1300)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_every_screen_in_light_and_dark(visit: Any, width: int, height: int, scheme: str) -> None:
+def test_it_fits_every_screen_in_light_and_dark(visit: Visit, width: int, height: int, scheme: str) -> None:
     view = visit(width=width, height=height, scheme=scheme)
     page = view.open("/?concept=cake&voxel=200")
     page.wait_for_selector("#card:not([hidden])")
@@ -171,7 +171,7 @@ def test_it_fits_every_screen_in_light_and_dark(visit: Any, width: int, height: 
     view.shoot(f"{scheme}-{width}")
 
 
-def test_what_the_server_refuses_is_said(visit: Any, search: Any) -> None:
+def test_what_the_server_refuses_is_said(visit: Visit, search: Search) -> None:
     view = visit()
     page = view.open("/?concept=cake")
     page.fill("#concept", "cake - ")
@@ -185,7 +185,7 @@ def test_what_the_server_refuses_is_said(visit: Any, search: Any) -> None:
     view.errors.clear()
 
 
-def test_a_person_can_switch_to_dark(visit: Any) -> None:
+def test_a_person_can_switch_to_dark(visit: Visit) -> None:
     page = visit().open()
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.click("#theme")
@@ -198,7 +198,7 @@ def test_a_person_can_switch_to_dark(visit: Any) -> None:
 @pytest.mark.skipif(not AXE.exists(), reason="needs api/web/node_modules: see api/web/README.md")
 @pytest.mark.parametrize("path", ["/", "/?concept=cake&voxel=200&roi=FFA", "/?concept=cake&view=3d"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_stands_in_the_way_of_screen_readers(visit: Any, path: str, scheme: str) -> None:
+def test_nothing_stands_in_the_way_of_screen_readers(visit: Visit, path: str, scheme: str) -> None:
     page = visit(scheme=scheme).open(path)
     page.wait_for_load_state("networkidle")
     page.evaluate("document.querySelectorAll('details').forEach((menu) => { menu.open = true; })")
@@ -210,7 +210,7 @@ def test_nothing_stands_in_the_way_of_screen_readers(visit: Any, path: str, sche
 
 
 @needs_vendor
-def test_graphiql_works_offline(visit: Any) -> None:
+def test_graphiql_works_offline(visit: Visit) -> None:
     view = visit(width=1400)
     page = view.page
     page.goto(view.url + "/graphql")
@@ -220,7 +220,7 @@ def test_graphiql_works_offline(visit: Any) -> None:
     view.shoot("graphiql")
 
 
-def test_the_page_is_small_before_the_3d_view(visit: Any) -> None:
+def test_the_page_is_small_before_the_3d_view(visit: Visit) -> None:
     page = visit().open("/?concept=cake&voxel=200")
     page.wait_for_load_state("networkidle")
     size = page.evaluate(

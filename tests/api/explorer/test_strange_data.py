@@ -1,15 +1,18 @@
 """The explorer on data that nobody wishes for: it shows what there is, says what there is not, and never breaks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from browser_page import Pixel, Visit
+from toy_server import Fill, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.assets import Assets
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -27,11 +30,11 @@ STRANGE = {
 
 
 @pytest.fixture
-def strange(tmp_path: Path, serve: Any, surfaces: Any, fill_atlas: Any) -> Callable[..., Any]:
+def strange(tmp_path: Path, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill) -> Serve:
     """Serves the small atlas after SQL has changed it."""
 
     @contextmanager
-    def served(*statements: str, **options: Any) -> Iterator[Any]:
+    def served(*statements: str, **options: Any) -> Iterator[Server]:
         file = tmp_path / "atlas.duckdb"
         with Store.open(str(file)) as store:
             fill_atlas(store, tmp_path / "stimuli", **options)
@@ -46,7 +49,7 @@ def strange(tmp_path: Path, serve: Any, surfaces: Any, fill_atlas: Any) -> Calla
     return served
 
 
-def test_labels_of_any_kind_stay_text(strange: Any, visit_at: Any) -> None:
+def test_labels_of_any_kind_stay_text(strange: Serve, visit_at: Visit) -> None:
     renamed = [
         f"UPDATE label SET lemma = '{new.replace(chr(39), chr(39) * 2)}' WHERE lemma = '{old}'"
         for old, new in STRANGE.items()
@@ -78,7 +81,7 @@ def test_labels_of_any_kind_stay_text(strange: Any, visit_at: Any) -> None:
         "r2 = 0",
     ],
 )
-def test_values_of_any_kind_are_painted(strange: Any, visit_at: Any, pixel: Any, change: str) -> None:
+def test_values_of_any_kind_are_painted(strange: Serve, visit_at: Visit, pixel: Pixel, change: str) -> None:
     with strange(f"UPDATE encoding SET {change}") as server:
         view = visit_at(server.url)
         page = view.open("/?voxel=250&opacity=1")
@@ -90,7 +93,7 @@ def test_values_of_any_kind_are_painted(strange: Any, visit_at: Any, pixel: Any,
         view.page.close()
 
 
-def test_a_subject_of_one_voxel_is_shown(strange: Any, visit_at: Any) -> None:
+def test_a_subject_of_one_voxel_is_shown(strange: Serve, visit_at: Visit) -> None:
     tables = ("voxel", "voxel_roi", "encoding", "significance", "top_image", "label_score")
     with strange(
         *(f"DELETE FROM {table} WHERE voxel > 0" for table in tables), "UPDATE model SET n_voxels = 1"
@@ -104,7 +107,7 @@ def test_a_subject_of_one_voxel_is_shown(strange: Any, visit_at: Any) -> None:
         view.page.close()
 
 
-def test_an_empty_region_is_neither_offered_nor_chosen(strange: Any, visit_at: Any) -> None:
+def test_an_empty_region_is_neither_offered_nor_chosen(strange: Serve, visit_at: Visit) -> None:
     with strange("INSERT INTO roi VALUES ('simulated/T1', 'NOWHERE', 'user', 'It has no voxel.')") as server:
         view = visit_at(server.url)
         page = view.open("/?concept=cake&roi=NOWHERE")
@@ -115,7 +118,7 @@ def test_an_empty_region_is_neither_offered_nor_chosen(strange: Any, visit_at: A
 
 
 @needs_vendor
-def test_a_subject_without_a_flat_map_is_shown_in_3d(strange: Any, visit_at: Any) -> None:
+def test_a_subject_without_a_flat_map_is_shown_in_3d(strange: Serve, visit_at: Visit) -> None:
     with strange(surface="unflattened") as server:
         view = visit_at(server.url)
         page = view.open("/?concept=cake")
@@ -129,7 +132,9 @@ def test_a_subject_without_a_flat_map_is_shown_in_3d(strange: Any, visit_at: Any
         view.page.close()
 
 
-def test_an_atlas_without_models_says_what_fills_it(tmp_path: Path, serve: Any, surfaces: Any, visit_at: Any) -> None:
+def test_an_atlas_without_models_says_what_fills_it(
+    tmp_path: Path, serve: Serve, surfaces: LoadSurface, visit_at: Visit
+) -> None:
     with (
         Store.open(str(tmp_path / "atlas.duckdb")) as store,
         Atlas(store, home=tmp_path) as atlas,

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from browser_page import Visit
 from PIL import Image
+from toy_server import Fill, Serve, Server
 
 import voxel_atlas.api.maps.top_labels as colours_module
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.assets import Assets
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -36,7 +39,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_methods(tmp_path_factory: Any, serve: Any, surfaces: Any, fill_atlas: Any) -> Iterator[Any]:
+def two_methods(
+    tmp_path_factory: pytest.TempPathFactory, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
+) -> Iterator[Server]:
     """A server whose model was labelled by BrainLMM and by CLIP-MSM."""
     home: Path = tmp_path_factory.mktemp("methods")
     with Store.open(str(home / "atlas.duckdb")) as store:
@@ -66,7 +71,7 @@ def bars(page: Any, panel: str) -> dict[str, int]:
     }
 
 
-def test_a_brushed_region_shows_its_most_frequent_labels(visit: Any, atlas: Any) -> None:
+def test_a_brushed_region_shows_its_most_frequent_labels(visit: Visit, atlas: Atlas) -> None:
     view = visit()
     page = view.open("/?concept=cake")
     page.wait_for_function("() => performance.getEntriesByName('painted').length")
@@ -101,7 +106,7 @@ def test_a_brushed_region_shows_its_most_frequent_labels(visit: Any, atlas: Any)
     assert bars(page, "#region") == shown
 
 
-def test_the_brush_can_be_held_by_the_keyboard(visit: Any) -> None:
+def test_the_brush_can_be_held_by_the_keyboard(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     page.focus("#brush")
     page.keyboard.press("Enter")
@@ -113,7 +118,7 @@ def test_the_brush_can_be_held_by_the_keyboard(visit: Any) -> None:
     assert "Brushed region" in page.inner_text("#say")
 
 
-def test_chosen_regions_show_their_labels_and_dim_the_rest(visit: Any) -> None:
+def test_chosen_regions_show_their_labels_and_dim_the_rest(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     before = page.evaluate("document.getElementById('map').toDataURL()")
     page.check("#rois input[value=FOOD]", force=True)
@@ -124,7 +129,7 @@ def test_chosen_regions_show_their_labels_and_dim_the_rest(visit: Any) -> None:
 
 @needs_vendor
 @pytest.mark.parametrize(("lo", "hi", "end"), [(5, 6, 0), (-6, -5, 255)])
-def test_3d_shows_the_colours_of_the_map(visit: Any, lo: int, hi: int, end: int) -> None:
+def test_3d_shows_the_colours_of_the_map(visit: Visit, lo: int, hi: int, end: int) -> None:
     page = visit().open(f"/?concept=cake&lo={lo}&hi={hi}&view=3d&side=left")
     page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
     page.mouse.move(2, 2)
@@ -136,7 +141,7 @@ def test_3d_shows_the_colours_of_the_map(visit: Any, lo: int, hi: int, end: int)
 
 
 @needs_vendor
-def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Any) -> None:
+def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Visit) -> None:
     view = visit()
     page = view.open("/?concept=cake")
     assert "three.js" not in str(page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)"))
@@ -162,7 +167,7 @@ def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Any) -> None:
 
 
 @needs_vendor
-def test_a_link_brings_everything_back(visit: Any, quick: None) -> None:
+def test_a_link_brings_everything_back(visit: Visit, quick: None) -> None:
     address = (
         "/?concept=cake+-+face&compare=labels&lo=-0.5&hi=0.5&significant=1&opacity=1&voxel=130&roi=PPA"
         "&brush=250_250_20&view=3d&surface=fiducial&side=left&camera=-40%2C20%2C150"
@@ -190,7 +195,7 @@ def test_a_link_brings_everything_back(visit: Any, quick: None) -> None:
     view.shoot("link")
 
 
-def test_labels_are_shown_in_colours(visit_at: Any, two_methods: Any, quick: None) -> None:
+def test_labels_are_shown_in_colours(visit_at: Visit, two_methods: Server, quick: None) -> None:
     view = visit_at(two_methods.url)
     page = view.open("/?show=labels")
     page.wait_for_selector("#names li")
@@ -218,7 +223,7 @@ def test_labels_are_shown_in_colours(visit_at: Any, two_methods: Any, quick: Non
     assert page.input_value("#concept") == names[0].strip()
 
 
-def test_two_methods_stand_side_by_side_on_the_card(visit_at: Any, two_methods: Any) -> None:
+def test_two_methods_stand_side_by_side_on_the_card(visit_at: Visit, two_methods: Server) -> None:
     view = visit_at(two_methods.url)
     page = view.open("/?concept=cake&voxel=20")
     page.wait_for_selector("#card:not([hidden])")
@@ -233,7 +238,7 @@ def test_two_methods_stand_side_by_side_on_the_card(visit_at: Any, two_methods: 
 
 
 @pytest.mark.parametrize("address", ["/?concept=cake&voxel=20", "/?show=r2_of_ceiling&significant=1"])
-def test_what_is_shown_can_be_had_as_files(visit: Any, server: Any, atlas: Any, address: str) -> None:
+def test_what_is_shown_can_be_had_as_files(visit: Visit, server: Server, atlas: Atlas, address: str) -> None:
     page = visit().open(address)
     page.wait_for_load_state("networkidle")
     files = {}
@@ -257,7 +262,7 @@ def test_what_is_shown_can_be_had_as_files(visit: Any, server: Any, atlas: Any, 
     assert len(atlas.sql(statement)) > 100
 
 
-def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Any) -> None:
+def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Visit) -> None:
     pictures = []
     for more in ("", "&brush=250_450_60&voxel=20"):
         page = visit().open(f"/?concept=cake{more}")
@@ -275,7 +280,7 @@ def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Any) -> None
     assert 'id="voxel 20-0"' in Path(download.value.path()).read_text()
 
 
-def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Any, atlas: Any) -> None:
+def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Visit, atlas: Atlas) -> None:
     page = visit().open("/?concept=cake+-+face&compare=weights")
     page.wait_for_selector("#top tbody tr")
     page.click("#download summary")
@@ -287,7 +292,7 @@ def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Any, atlas: 
     assert [places[voxel] for voxel in listed] == sorted(places[voxel] for voxel in listed)
 
 
-def test_options_change_what_is_painted(visit: Any) -> None:
+def test_options_change_what_is_painted(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
     page.click("#options summary")
     shown = {page.evaluate("document.getElementById('map').toDataURL()")}
@@ -302,7 +307,7 @@ def test_options_change_what_is_painted(visit: Any) -> None:
     assert len(shown) == 4
 
 
-def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Any, atlas: Any) -> None:
+def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: Atlas) -> None:
     view = visit()
     page = view.open("/?concept=cake&minz=2&specific=1&show=z")
     page.wait_for_selector("#top tbody tr")
@@ -329,7 +334,7 @@ def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Any, atlas: Any
     view.errors.clear()
 
 
-def test_a_range_that_runs_backwards_is_said(visit: Any) -> None:
+def test_a_range_that_runs_backwards_is_said(visit: Visit) -> None:
     view = visit()
     page = view.open("/?concept=cake")
     page.click("#options summary")

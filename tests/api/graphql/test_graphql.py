@@ -10,8 +10,10 @@ import pytest
 from hostile import texts
 from hypothesis import given, settings
 from PIL import Image
+from toy_server import Serve, Server
 
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -32,7 +34,7 @@ def png(colour: tuple[int, int, int] = (200, 30, 30)) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def test_the_documented_query_works_as_written(server: Any) -> None:
+def test_the_documented_query_works_as_written(server: Server) -> None:
     data = server.data(
         '{ similarVoxels(concept: "cake", first: 20) { edges { node { voxel similarity rois r2 '
         "labels(first: 5) { text probability } } } } }"
@@ -46,7 +48,7 @@ def test_the_documented_query_works_as_written(server: Any) -> None:
     assert sum(node["labels"][0]["text"] in {"cake", "pizza", "banana"} for node in nodes) >= 15
 
 
-def test_an_answer_says_where_it_comes_from(server: Any) -> None:
+def test_an_answer_says_where_it_comes_from(server: Server) -> None:
     hits = server.data(VOXELS, concept="cake")["similarVoxels"]
     assert hits["modelId"].startswith("simulated/T1/toy/")
     assert hits["simulated"] is True
@@ -56,7 +58,7 @@ def test_an_answer_says_where_it_comes_from(server: Any) -> None:
     assert hits["totalCount"] == 300
 
 
-def test_filters_come_before_the_first_page(server: Any) -> None:
+def test_filters_come_before_the_first_page(server: Server) -> None:
     hits = server.data(VOXELS, concept="cake", rois=["PPA"], first=100)["similarVoxels"]
     assert hits["totalCount"] == 60
     assert all(edge["node"]["rois"] == ["PPA"] for edge in hits["edges"])
@@ -65,7 +67,7 @@ def test_filters_come_before_the_first_page(server: Any) -> None:
 
 
 @pytest.mark.parametrize("by", ["WEIGHTS", "LABELS"])
-def test_ranking_by_weights_and_by_labels_find_the_region(server: Any, by: str) -> None:
+def test_ranking_by_weights_and_by_labels_find_the_region(server: Server, by: str) -> None:
     data = server.data(
         f'{{ similarVoxels(concept: "kitchen", by: {by}, first: 10) {{ by edges {{ node {{ rois }} }} }} }}'
     )
@@ -73,7 +75,7 @@ def test_ranking_by_weights_and_by_labels_find_the_region(server: Any, by: str) 
     assert sum(edge["node"]["rois"] == ["PPA"] for edge in data["similarVoxels"]["edges"]) >= 7
 
 
-def test_an_image_or_a_voxel_can_be_the_question(server: Any) -> None:
+def test_an_image_or_a_voxel_can_be_the_question(server: Server) -> None:
     query = "query ($image: String) { similarVoxels(image: $image, first: 5) { edges { node { voxel } } } }"
     assert len(server.data(query, image=png())["similarVoxels"]["edges"]) == 5
     assert len(server.data(query, image="data:image/png;base64," + png())["similarVoxels"]["edges"]) == 5
@@ -83,7 +85,7 @@ def test_an_image_or_a_voxel_can_be_the_question(server: Any) -> None:
     assert sum(node["rois"] == ["FFA"] for node in near) >= 3
 
 
-def test_one_voxel_tells_all_about_itself(server: Any) -> None:
+def test_one_voxel_tells_all_about_itself(server: Server) -> None:
     voxel = server.data(
         "{ voxel(index: 5) { id voxel rois r2 r q significant noiseCeiling r2OfCeiling i j k hemisphere vertex "
         "simulated labels { text probability rank score method } "
@@ -101,14 +103,14 @@ def test_one_voxel_tells_all_about_itself(server: Any) -> None:
     assert again["node"] == {"voxel": 5, "rois": ["FFA"]}
 
 
-def test_every_node_is_found_by_its_global_id(server: Any) -> None:
+def test_every_node_is_found_by_its_global_id(server: Server) -> None:
     found = server.data('{ subjects { id } models { id } rois { id } label(text: "cake") { id } }')
     ids = [found["label"]["id"], *(thing["id"] for kind in ("subjects", "models", "rois") for thing in found[kind])]
     for identity in ids:
         assert server.data("query ($id: ID!) { node(id: $id) { id } }", id=identity)["node"] == {"id": identity}
 
 
-def test_contents_of_the_atlas(server: Any) -> None:
+def test_contents_of_the_atlas(server: Server) -> None:
     data = server.data(
         "{ atlas { format generation simulated nSubjects nModels nVoxels } "
         "subjects { subjectId simulated nVoxels rois { name } models { modelId } } "
@@ -125,7 +127,7 @@ def test_contents_of_the_atlas(server: Any) -> None:
     assert data["runs"][0]["state"] == "finished"
 
 
-def test_labels_by_region_and_regions_by_label(server: Any) -> None:
+def test_labels_by_region_and_regions_by_label(server: Server) -> None:
     roi = server.data('{ roi(name: "FOOD") { nVoxels topLabels(first: 10) { text nVoxels share } } }')["roi"]
     assert {label["text"] for label in roi["topLabels"]} == {"cake", "pizza", "banana"}
     assert sum(label["share"] for label in roi["topLabels"]) == pytest.approx(1)
@@ -140,7 +142,7 @@ def test_labels_by_region_and_regions_by_label(server: Any) -> None:
     assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_labels_are_searched_and_paged(server: Any) -> None:
+def test_labels_are_searched_and_paged(server: Server) -> None:
     query = """query ($search: String!, $after: String) { labels(search: $search, first: 6, after: $after) {
       totalCount pageInfo { hasNextPage endCursor } edges { node { text nVoxels } } } }"""
     found, after = [], None
@@ -156,7 +158,7 @@ def test_labels_are_searched_and_paged(server: Any) -> None:
     assert [edge["node"]["text"] for edge in only] == ["kitchen"]
 
 
-def test_prediction_and_comparison_answer_or_say_why_not(server: Any) -> None:
+def test_prediction_and_comparison_answer_or_say_why_not(server: Server) -> None:
     predict = """query ($image: String!) { predict(image: $image, first: 3) {
       ... on Prediction { nVoxels voxels { voxel response } simulated } ... on Problem { code message } } }"""
     prediction = server.data(predict, image=png())["predict"]
@@ -195,7 +197,7 @@ def test_prediction_and_comparison_answer_or_say_why_not(server: Any) -> None:
         ("mutation { x }", "INVALID_QUERY", "not supported"),
     ],
 )
-def test_an_expected_failure_has_a_code_and_one_sentence(server: Any, query: str, code: str, words: str) -> None:
+def test_an_expected_failure_has_a_code_and_one_sentence(server: Server, query: str, code: str, words: str) -> None:
     response = server.client.post("/graphql", json={"query": query})
     error = response.json()["errors"][0]
     assert words in error["message"].replace(",", "")
@@ -204,7 +206,7 @@ def test_an_expected_failure_has_a_code_and_one_sentence(server: Any, query: str
 
 
 def test_an_unexpected_failure_is_masked_and_logged(
-    server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("the secret password is swordfish")
@@ -225,7 +227,7 @@ def test_an_unexpected_failure_is_masked_and_logged(
         "labels { text } neighbours(first: 3) { voxel rois labels { text } topImages { url } }",
     ],
 )
-def test_statements_do_not_grow_with_the_list(server: Any, monkeypatch: pytest.MonkeyPatch, fields: str) -> None:
+def test_statements_do_not_grow_with_the_list(server: Server, monkeypatch: pytest.MonkeyPatch, fields: str) -> None:
     statements: list[str] = []
     original = Store._read
 
@@ -245,7 +247,7 @@ def test_statements_do_not_grow_with_the_list(server: Any, monkeypatch: pytest.M
     assert counts[0] < 15
 
 
-def test_regions_and_words_in_a_list_issue_no_statement_each(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_regions_and_words_in_a_list_issue_no_statement_each(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
     original = Store.arrow
 
@@ -284,13 +286,13 @@ def test_regions_and_words_in_a_list_issue_no_statement_each(server: Any, monkey
         (b"{}", 400),
     ],
 )
-def test_a_malformed_body_is_refused_in_the_shape_of_all_errors(server: Any, body: bytes, status: int) -> None:
+def test_a_malformed_body_is_refused_in_the_shape_of_all_errors(server: Server, body: bytes, status: int) -> None:
     response = server.client.post("/graphql", content=body, headers={"content-type": "application/json"})
     assert response.status_code == status
     assert set(response.json()["errors"][0]) >= {"message", "extensions"}
 
 
-def test_a_query_may_come_by_get_but_nothing_that_changes(server: Any) -> None:
+def test_a_query_may_come_by_get_but_nothing_that_changes(server: Server) -> None:
     answer = server.client.get("/graphql", params={"query": "{ atlas { format } }"}).json()
     assert answer == {"data": {"atlas": {"format": FORMAT_VERSION}}}
     assert server.client.get("/graphql", params={"query": "mutation { x }"}).status_code == 400
@@ -321,7 +323,7 @@ ASKED_WITH_TEXT = (
 
 @settings(max_examples=40)
 @given(text=texts)
-def test_no_text_is_ever_more_than_text(server: Any, text: str) -> None:
+def test_no_text_is_ever_more_than_text(server: Server, text: str) -> None:
     node = base64.b64encode(f"Voxel:{text}".encode("utf-8", "surrogatepass")).decode()
     asked = [(f"query ($t: String!) {{ {field} }}", text) for field in ASKED_WITH_TEXT]
     asked += [("query ($t: ID!) { node(id: $t) { id } }", identity) for identity in (text, node)]
@@ -332,7 +334,7 @@ def test_no_text_is_ever_more_than_text(server: Any, text: str) -> None:
     assert server.data("{ atlas { nVoxels } }")["atlas"]["nVoxels"] == 300
 
 
-def test_an_empty_atlas_answers(tmp_path: Path, serve: Any, surfaces: Any) -> None:
+def test_an_empty_atlas_answers(tmp_path: Path, serve: Serve, surfaces: LoadSurface) -> None:
     Store.open(str(tmp_path / "atlas.duckdb")).close()
     atlas = Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path)
     try:
@@ -348,7 +350,7 @@ def test_an_empty_atlas_answers(tmp_path: Path, serve: Any, surfaces: Any) -> No
         atlas.close()
 
 
-def test_an_image_that_unfolds_into_a_giant_is_refused(server: Any) -> None:
+def test_an_image_that_unfolds_into_a_giant_is_refused(server: Server) -> None:
     file = io.BytesIO()
     Image.fromarray(np.zeros((8000, 8000), np.uint8)).save(file, "PNG")
     query = "query ($image: String) { similarVoxels(image: $image) { totalCount } }"

@@ -8,11 +8,13 @@ from urllib.parse import quote
 
 import pytest
 from pydantic import SecretStr
+from toy_server import Fill, Serve, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from voxel_atlas.api.graphql.watch import INTERVAL_S
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -23,7 +25,7 @@ FOLLOW = "subscription { ingestProgress { generation running stages { stage batc
 
 
 @contextmanager
-def socket(server: Any, subprotocols: Any = (PROTOCOL,), **options: Any) -> Any:
+def socket(server: Server, subprotocols: Any = (PROTOCOL,), **options: Any) -> Any:
     url = server.url.replace("http", "ws") + "/graphql"
     with connect(url, subprotocols=subprotocols, close_timeout=1, proxy=None, **options) as opened:
         yield opened
@@ -35,7 +37,7 @@ def subscribe(opened: Any, query: str = FOLLOW, identity: str = "1") -> None:
     opened.send(json.dumps({"id": identity, "type": "subscribe", "payload": {"query": query}}))
 
 
-def test_what_the_ingests_have_done_comes_at_once(server: Any) -> None:
+def test_what_the_ingests_have_done_comes_at_once(server: Server) -> None:
     with socket(server) as opened:
         subscribe(opened)
         message = json.loads(opened.recv(timeout=PATIENCE_S))
@@ -47,7 +49,9 @@ def test_what_the_ingests_have_done_comes_at_once(server: Any) -> None:
     assert progress["stages"][0]["rows"] > 300
 
 
-def test_a_committed_batch_is_told_at_the_next_look(tmp_path: Path, serve: Any, surfaces: Any, fill_atlas: Any) -> None:
+def test_a_committed_batch_is_told_at_the_next_look(
+    tmp_path: Path, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
+) -> None:
     atlas = Atlas(Store.open(str(tmp_path / "atlas.duckdb")), home=tmp_path)
     try:
         with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as server, socket(server) as opened:
@@ -64,13 +68,13 @@ def test_a_committed_batch_is_told_at_the_next_look(tmp_path: Path, serve: Any, 
 
 
 @pytest.mark.parametrize("subprotocols", [None, ["graphql-ws"], ["soap"]])
-def test_other_subprotocols_are_refused(server: Any, subprotocols: Any) -> None:
+def test_other_subprotocols_are_refused(server: Server, subprotocols: Any) -> None:
     with socket(server, subprotocols) as opened, pytest.raises(ConnectionClosed) as closed:
         opened.recv(timeout=PATIENCE_S)
     assert closed.value.rcvd.code == 4406
 
 
-def test_a_client_that_does_not_introduce_itself_gets_nothing(server: Any) -> None:
+def test_a_client_that_does_not_introduce_itself_gets_nothing(server: Server) -> None:
     with socket(server) as opened:
         opened.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": FOLLOW}}))
         with pytest.raises(ConnectionClosed) as closed:
@@ -78,7 +82,7 @@ def test_a_client_that_does_not_introduce_itself_gets_nothing(server: Any) -> No
     assert closed.value.rcvd.code == 4401
 
 
-def test_queries_do_not_run_over_a_socket(server: Any) -> None:
+def test_queries_do_not_run_over_a_socket(server: Server) -> None:
     with socket(server) as opened:
         subscribe(opened, "{ atlas { format } }")
         message = json.loads(opened.recv(timeout=PATIENCE_S))
@@ -86,7 +90,7 @@ def test_queries_do_not_run_over_a_socket(server: Any) -> None:
     assert "HTTP POST" in message["payload"][0]["message"]
 
 
-def test_one_socket_follows_a_few_things_only(server: Any) -> None:
+def test_one_socket_follows_a_few_things_only(server: Server) -> None:
     with socket(server) as opened:
         subscribe(opened, identity="0")
         for identity in range(1, 6):
@@ -99,7 +103,7 @@ def test_one_socket_follows_a_few_things_only(server: Any) -> None:
 @pytest.mark.parametrize(
     "message", ["{", "[]", "3", '"x"', "{}", '{"type": 5}', '{"type": "connection_init", "payload": 3}']
 )
-def test_malformed_messages_end_the_socket_and_nothing_else(server: Any, message: str) -> None:
+def test_malformed_messages_end_the_socket_and_nothing_else(server: Server, message: str) -> None:
     with socket(server) as opened:
         opened.send(message)
         with pytest.raises(ConnectionClosed):
@@ -107,12 +111,12 @@ def test_malformed_messages_end_the_socket_and_nothing_else(server: Any, message
     assert server.client.get("/healthz").status_code == 200
 
 
-def test_a_page_of_another_site_cannot_open_a_socket(server: Any) -> None:
+def test_a_page_of_another_site_cannot_open_a_socket(server: Server) -> None:
     with pytest.raises(InvalidStatus), socket(server, origin="https://evil.example"):
         pass
 
 
-def test_a_socket_needs_the_token_too(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
+def test_a_socket_needs_the_token_too(atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface) -> None:
     token = "correct horse battery staple"
     with serve(create_app(atlas, Settings(home=home, token=SecretStr(token)), load=surfaces), token) as server:
         with pytest.raises(InvalidStatus), socket(server):

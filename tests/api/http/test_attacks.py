@@ -15,6 +15,7 @@ from graphql import DocumentNode
 from hostile import texts
 from hypothesis import example, given, settings
 from toy_network import Toy
+from toy_server import Grow, Serve, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -23,6 +24,7 @@ from voxel_atlas.api.http.access.guard import MAX_BODY
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.picture_cache import PictureCache
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.store.store import Store
@@ -36,13 +38,13 @@ PROTOCOL: Any = ["graphql-transport-ws"]
 
 
 @pytest.fixture(autouse=True)
-def alive(server: Any) -> Iterator[None]:
+def alive(server: Server) -> Iterator[None]:
     """Whatever a test does to the server, it answers afterwards."""
     yield
     assert server.data("{ atlas { nVoxels } }") == {"atlas": {"nVoxels": 300}}
 
 
-def refused(server: Any, query: str, code: str, words: str) -> None:
+def refused(server: Server, query: str, code: str, words: str) -> None:
     """A query is refused before it runs, with a code and a sentence."""
     response = server.client.post("/graphql", json={"query": query})
     error = response.json()["errors"][0]
@@ -52,54 +54,54 @@ def refused(server: Any, query: str, code: str, words: str) -> None:
     assert response.json().get("data") is None
 
 
-def test_alias_overloading(server: Any) -> None:
+def test_alias_overloading(server: Server) -> None:
     aliases = " ".join(f'a{n}: similarVoxels(concept: "cake") {{ totalCount }}' for n in range(100))
     refused(server, f"{{ {aliases} }}", "LIMIT_EXCEEDED", "aliased")
 
 
-def test_directive_overloading(server: Any) -> None:
+def test_directive_overloading(server: Server) -> None:
     refused(server, "{ atlas { format " + "@include(if: true) " * 100 + "} }", "LIMIT_EXCEEDED", "directives")
 
 
-def test_field_duplication(server: Any) -> None:
+def test_field_duplication(server: Server) -> None:
     refused(server, "{ atlas { " + "format " * 3000 + "} }", "INVALID_QUERY", "tokens")
 
 
-def test_circular_fragments(server: Any) -> None:
+def test_circular_fragments(server: Server) -> None:
     query = "{ ...A } fragment A on Query { atlas { format } ...B } fragment B on Query { ...A }"
     refused(server, query, "INVALID_QUERY", "within itself")
 
 
-def test_fragments_that_double(server: Any) -> None:
+def test_fragments_that_double(server: Server) -> None:
     chain = " ".join(
         f"fragment F{n} on Query {{ a{n}: atlas {{ format }} ...F{n + 1} ...F{n + 1} }}" for n in range(50)
     )
     refused(server, f"{{ ...F0 }} {chain} fragment F50 on Query {{ atlas {{ format }} }}", "LIMIT_EXCEEDED", "aliased")
 
 
-def test_deep_nesting(server: Any) -> None:
+def test_deep_nesting(server: Server) -> None:
     deep = "neighbours(first: 1) { " * 30 + "voxel" + " }" * 30
     refused(server, f"{{ voxel(index: 0) {{ {deep} }} }}", "LIMIT_EXCEEDED", "levels")
 
 
-def test_deeply_nested_input(server: Any) -> None:
+def test_deeply_nested_input(server: Server) -> None:
     refused(server, "{ rois(subject: " + "[" * 900 + "]" * 900 + ") { name } }", "INVALID_QUERY", "nested too deeply")
 
 
-def test_cost_of_nested_lists(server: Any) -> None:
+def test_cost_of_nested_lists(server: Server) -> None:
     query = """{ similarVoxels(concept: "a", first: 100) { edges { node { neighbours(first: 100) {
       labels(first: 100) { text } } } } } }"""
     refused(server, query, "LIMIT_EXCEEDED", "objects at worst, 50000 are allowed")
 
 
-def test_cost_that_hides_in_a_variable(server: Any) -> None:
+def test_cost_that_hides_in_a_variable(server: Server) -> None:
     query = """query ($n: Int!) { similarVoxels(concept: "a", first: $n) { edges { node { neighbours(first: $n) {
       labels(first: $n) { text } } } } } }"""
     error = server.client.post("/graphql", json={"query": query, "variables": {"n": 1}}).json()["errors"][0]
     assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
-def test_batching(server: Any) -> None:
+def test_batching(server: Server) -> None:
     response = server.client.post("/graphql", json=[{"query": "{ atlas { format } }"}] * 1000)
     assert response.status_code == 400
     assert "one operation" in response.json()["errors"][0]["message"]
@@ -112,13 +114,13 @@ def test_batching(server: Any) -> None:
         ("subscription { ingestProgress { generation } }", 200, "BAD_INPUT"),
     ],
 )
-def test_get_changes_nothing(server: Any, query: str, status: int, code: str) -> None:
+def test_get_changes_nothing(server: Server, query: str, status: int, code: str) -> None:
     response = server.client.get("/graphql", params={"query": query})
     assert response.status_code == status
     assert response.json()["errors"][0]["extensions"]["code"] == code
 
 
-def test_cross_site_requests(server: Any) -> None:
+def test_cross_site_requests(server: Server) -> None:
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}):
         for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
             response = server.client.post(
@@ -129,12 +131,12 @@ def test_cross_site_requests(server: Any) -> None:
             assert response.status_code == 403
 
 
-def test_introspection_cost(server: Any) -> None:
+def test_introspection_cost(server: Server) -> None:
     deep = "fields { type { " * 12 + "name" + " } }" * 12
     refused(server, f"{{ __schema {{ types {{ {deep} }} }} }}", "INVALID_QUERY", "introspection")
 
 
-def test_field_suggestions(server: Any) -> None:
+def test_field_suggestions(server: Server) -> None:
     error = server.client.post("/graphql", json={"query": "{ similarVoxel atla { formt } }"}).json()["errors"]
     assert all("Did you mean" not in one["message"] for one in error)
     wrong = " ".join(f"wrong{n}" for n in range(900))
@@ -142,17 +144,17 @@ def test_field_suggestions(server: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"query": {}}', b"NaN", b"1e999"])
-def test_malformed_bodies(server: Any, body: bytes) -> None:
+def test_malformed_bodies(server: Server, body: bytes) -> None:
     response = server.client.post("/graphql", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-def test_documents_of_brackets(server: Any) -> None:
+def test_documents_of_brackets(server: Server) -> None:
     refused(server, "{" * 100_000, "INVALID_QUERY", "Syntax Error")
 
 
-def test_oversized_bodies(server: Any) -> None:
+def test_oversized_bodies(server: Server) -> None:
     response = server.client.post(
         "/graphql", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"}
     )
@@ -160,7 +162,7 @@ def test_oversized_bodies(server: Any) -> None:
     assert server.client.post("/graphql?" + "a" * 60_000, json={}).status_code == 400
 
 
-def test_documents_that_would_fill_the_memory(server: Any) -> None:
+def test_documents_that_would_fill_the_memory(server: Server) -> None:
     def kept(marker: str, documents: Iterable[str]) -> int:
         """How many of the documents are in memory when all have been answered."""
         for document in documents:
@@ -175,7 +177,7 @@ def test_documents_that_would_fill_the_memory(server: Any) -> None:
 
 
 @pytest.mark.parametrize("first", [101, 10**6, 2**31 - 1])
-def test_huge_first(server: Any, first: int) -> None:
+def test_huge_first(server: Server, first: int) -> None:
     for query in (
         f'{{ similarVoxels(concept: "cake", first: {first}) {{ totalCount }} }}',
         f"{{ voxel(index: 0) {{ topImages(first: {first}) {{ rank }} }} }}",
@@ -186,7 +188,7 @@ def test_huge_first(server: Any, first: int) -> None:
 
 
 def test_subscribers_that_do_not_read(
-    tmp_path: Path, serve: Any, surfaces: Any, toy_rows: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, serve: Serve, surfaces: LoadSurface, toy_rows: Grow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, Atlas(store, home=tmp_path) as atlas:
         stages, looks = atlas.stages, []
@@ -207,7 +209,7 @@ def test_subscribers_that_do_not_read(
             assert len(looks) == 5
 
 
-def test_sockets_without_end(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_without_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "MAX_SOCKETS", 3)
     url = server.url.replace("http", "ws") + "/graphql"
     with ExitStack() as sockets:
@@ -222,7 +224,7 @@ def test_sockets_without_end(server: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("subprotocols", [None, ["graphql-ws"]])
-def test_sockets_without_the_subprotocol(server: Any, subprotocols: Any) -> None:
+def test_sockets_without_the_subprotocol(server: Server, subprotocols: Any) -> None:
     with connect(server.url.replace("http", "ws") + "/graphql", subprotocols=subprotocols, proxy=None) as socket:
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=PATIENCE_S)
@@ -230,7 +232,7 @@ def test_sockets_without_the_subprotocol(server: Any, subprotocols: Any) -> None
         assert closed.value.rcvd.code == 4406
 
 
-def test_sockets_without_introduction(server: Any) -> None:
+def test_sockets_without_introduction(server: Server) -> None:
     with connect(server.url.replace("http", "ws") + "/graphql", subprotocols=PROTOCOL, proxy=None) as socket:
         socket.send(FOLLOW)
         with pytest.raises(ConnectionClosed) as closed:
@@ -239,7 +241,7 @@ def test_sockets_without_introduction(server: Any) -> None:
         assert closed.value.rcvd.code == 4401
 
 
-def test_sockets_without_a_token(atlas: Atlas, tmp_path: Path, serve: Any, surfaces: Any) -> None:
+def test_sockets_without_a_token(atlas: Atlas, tmp_path: Path, serve: Serve, surfaces: LoadSurface) -> None:
     Tokens(tmp_path).make("ada", Scope.READ)
     with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as own:
         url = own.url.replace("http", "ws") + "/graphql"
@@ -251,7 +253,7 @@ def test_sockets_without_a_token(atlas: Atlas, tmp_path: Path, serve: Any, surfa
 @example(text="." * 300)  # longer than a file's name may be
 @example(text="0/")
 @given(text=texts)
-def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> None:
+def test_no_part_of_a_path_is_ever_more_than_text(server: Server, text: str) -> None:
     part = quote(text.encode("utf-8", "surrogatepass"), safe="")
     for path in (
         f"/{part}", f"/assets/{part}", f"/flatmaps/{part}.png", f"/pixelmaps/{part}.bin", f"/outlines/{part}.json",
@@ -278,7 +280,7 @@ def test_no_part_of_a_path_is_ever_more_than_text(server: Any, text: str) -> Non
             assert response.status_code == 200 or len(response.json()["errors"]) == 1
 
 
-def test_no_work_is_done_in_the_thread_of_the_event_loop(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_work_is_done_in_the_thread_of_the_event_loop(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: dict[str, set[int | None]] = {}
 
     def note(kind: type, name: str) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from toy_server import Serve, Server
 
 import voxel_atlas as package
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.client import ATLAS_QUESTIONS, MODEL_QUESTIONS, RemoteAtlas
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
@@ -49,7 +51,7 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
 
 @pytest.fixture(scope="module")
 def opened(
-    home: Path, atlas: Atlas, server: Any, tmp_path_factory: pytest.TempPathFactory
+    home: Path, atlas: Atlas, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Opened]]:
     """The small atlas as a file, over Quack and over HTTP."""
     copy = tmp_path_factory.mktemp("served") / "atlas.duckdb"
@@ -118,7 +120,7 @@ def test_failures_are_the_same_wherever_the_atlas_is(
     assert len(said) == 1
 
 
-def test_addresses_that_are_no_server_are_said(server: Any) -> None:
+def test_addresses_that_are_no_server_are_said(server: Server) -> None:
     with pytest.raises(StoreError, match="voxel-atlas serve"):
         package.open("http://127.0.0.1:9")
     with pytest.raises(BadInputError, match="not the address"):
@@ -127,7 +129,9 @@ def test_addresses_that_are_no_server_are_said(server: Any) -> None:
         package.open(f"{server.url}/nothing/")
 
 
-def test_a_token_is_sent_and_its_lack_is_said(atlas: Atlas, tmp_path: Path, serve: Any, surfaces: Any) -> None:
+def test_a_token_is_sent_and_its_lack_is_said(
+    atlas: Atlas, tmp_path: Path, serve: Serve, surfaces: LoadSurface
+) -> None:
     token = Tokens(tmp_path).make("ada", Scope.READ)
     with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as server:
         with package.open(server.url, token=token) as it:
@@ -155,7 +159,7 @@ def test_a_token_is_sent_and_its_lack_is_said(atlas: Atlas, tmp_path: Path, serv
     ],
 )
 def test_only_questions_with_their_own_arguments_are_answered(
-    server: Any, question: str, body: Any, status: int
+    server: Server, question: str, body: Any, status: int
 ) -> None:
     response = server.client.post(f"/frames/{question}", json=body)
     assert response.status_code == status

@@ -6,10 +6,13 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from toy_server import Serve, Server
 
 from voxel_atlas.api.http.access.guard import MAX_BODY, check_binding
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.schemas.tables import FORMAT_VERSION
@@ -27,7 +30,7 @@ def test_another_address_than_loopback_needs_a_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "192.168.0.4"])
-def test_a_name_that_only_resolves_to_us_is_refused(server: Any, host: str) -> None:
+def test_a_name_that_only_resolves_to_us_is_refused(server: Server, host: str) -> None:
     response = server.client.get("/", headers={"host": host})
     assert response.status_code in {400, 403}
 
@@ -41,25 +44,25 @@ def test_a_name_that_only_resolves_to_us_is_refused(server: Any, host: str) -> N
         {"origin": "null"},
     ],
 )
-def test_a_page_of_another_site_may_not_ask(server: Any, headers: dict[str, str]) -> None:
+def test_a_page_of_another_site_may_not_ask(server: Server, headers: dict[str, str]) -> None:
     response = server.client.post("/graphql", json={"query": "{ atlas { format } }"}, headers=headers)
     assert response.status_code == 403
     assert response.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
-def test_a_link_from_another_site_may_be_followed(server: Any) -> None:
+def test_a_link_from_another_site_may_be_followed(server: Server) -> None:
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     assert server.client.get("/", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_a_form_cannot_post_a_query(server: Any, content_type: str) -> None:
+def test_a_form_cannot_post_a_query(server: Server, content_type: str) -> None:
     body = b'{"query": "{ atlas { format } }"}'
     response = server.client.post("/graphql", content=body, headers={"content-type": content_type})
     assert response.status_code == 400
 
 
-def test_every_answer_forbids_other_hosts(server: Any) -> None:
+def test_every_answer_forbids_other_hosts(server: Server) -> None:
     for path in ("/", "/graphql?query={atlas{format}}", "/nothing", "/healthz"):
         headers = server.client.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"]
@@ -68,7 +71,7 @@ def test_every_answer_forbids_other_hosts(server: Any) -> None:
         assert len(headers["x-request-id"]) == 32
 
 
-def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: Any) -> None:
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: Server) -> None:
     huge = b" " * (MAX_BODY + 1)
     headers = {"content-type": "application/json"}
     assert server.client.post("/graphql", content=huge, headers=headers).status_code == 413
@@ -84,7 +87,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: A
 
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic abc", "Bearer", f"bearer {TOKEN} x"])
 def test_without_the_token_nothing_is_told(
-    atlas: Any, home: Path, serve: Any, surfaces: Any, authorization: str
+    atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface, authorization: str
 ) -> None:
     app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
     headers = {"authorization": authorization} if authorization else {}
@@ -94,7 +97,9 @@ def test_without_the_token_nothing_is_told(
         assert server.client.get("/healthz").status_code == 200
 
 
-def test_with_the_token_everything_works_under_any_name(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
+def test_with_the_token_everything_works_under_any_name(
+    atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface
+) -> None:
     app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
     with serve(app, TOKEN) as server:
         response = server.client.get("/graphql?query={atlas{format}}", headers={"host": "atlas.lab.example"})
@@ -113,7 +118,7 @@ def test_the_token_is_not_kept_in_clear(tmp_path: Path) -> None:
     assert (tmp_path / "tokens.json").stat().st_mode & 0o077 == 0
 
 
-def test_a_person_shows_the_token_once(atlas: Any, home: Path, serve: Any, surfaces: Any) -> None:
+def test_a_person_shows_the_token_once(atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface) -> None:
     app = create_app(atlas, Settings(home=home, token=SecretStr(TOKEN)), load=surfaces)
     with serve(app) as server, httpx.Client(base_url=server.url, timeout=120) as client:
         sent = client.get("/", headers={"sec-fetch-mode": "navigate", "sec-fetch-site": "none"})

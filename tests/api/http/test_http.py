@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from toy_server import Grow, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.thread_pools import Workers
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.readouts import IndexedVoxels
 from voxel_atlas.atlas.store.store import Store
@@ -36,7 +38,7 @@ def unpack(body: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def test_the_pixel_map_names_voxels_of_the_atlas_and_nothing_outside_the_cortex(server: Any) -> None:
+def test_the_pixel_map_names_voxels_of_the_atlas_and_nothing_outside_the_cortex(server: Server) -> None:
     body = server.client.get(f"/pixelmaps/{SUBJECT}.bin").content
     header, arrays = unpack(body)
     width, height = header["width"], header["height"]
@@ -53,7 +55,7 @@ def test_the_pixel_map_names_voxels_of_the_atlas_and_nothing_outside_the_cortex(
     assert len(body) <= 5 * width * height + 180
 
 
-def test_values_are_those_that_graphql_gives(server: Any) -> None:
+def test_values_are_those_that_graphql_gives(server: Server) -> None:
     header, arrays = unpack(server.client.get("/values", params={"concept": "cake"}).content)
     hits = server.data(
         '{ similarVoxels(concept: "cake", first: 100, significant: false) { edges { node { voxel similarity } } } }'
@@ -67,13 +69,13 @@ def test_values_are_those_that_graphql_gives(server: Any) -> None:
 
 
 @pytest.mark.parametrize("metric", ["r2", "r", "q", "noise_ceiling", "r2_of_ceiling"])
-def test_every_metric_can_be_shown(server: Any, metric: str) -> None:
+def test_every_metric_can_be_shown(server: Server, metric: str) -> None:
     header, arrays = unpack(server.client.get("/values", params={"metric": metric}).content)
     assert np.isfinite(arrays["value"]).sum() == N_VOXELS
     assert header["lo"] < header["hi"]
 
 
-def test_a_contrast_and_a_label_can_be_shown(server: Any) -> None:
+def test_a_contrast_and_a_label_can_be_shown(server: Server) -> None:
     _, arrays = unpack(server.client.get("/values", params={"concept": "cake - kitchen"}).content)
     hits = server.data(
         """{ similarVoxels(concept: "cake - kitchen", significant: false) { edges { node { voxel similarity } } }
@@ -88,7 +90,7 @@ def test_a_contrast_and_a_label_can_be_shown(server: Any) -> None:
     assert 0 < np.nanmax(arrays["value"]) <= 1
 
 
-def test_outlines_hold_paths_names_and_voxels(server: Any) -> None:
+def test_outlines_hold_paths_names_and_voxels(server: Server) -> None:
     regions = server.client.get(f"/outlines/{SUBJECT}.json").json()
     ffa = next(region for region in regions["rois"] if region["name"] == "FFA")
     assert ffa["voxels"] == list(range(60))
@@ -97,7 +99,7 @@ def test_outlines_hold_paths_names_and_voxels(server: Any) -> None:
     assert all(len(region["names"]) == 1 for region in regions["rois"])
 
 
-def test_a_flatmap_is_a_picture_of_the_size_that_was_told(server: Any) -> None:
+def test_a_flatmap_is_a_picture_of_the_size_that_was_told(server: Server) -> None:
     flatmap = server.data('{ flatmap(concept: "cake", width: 640) { url width height sha256 simulated } }')["flatmap"]
     response = server.client.get(flatmap["url"])
     assert response.headers["content-type"] == "image/png"
@@ -107,7 +109,7 @@ def test_a_flatmap_is_a_picture_of_the_size_that_was_told(server: Any) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<?xml"), ("PDF", b"%PDF-")])
-def test_a_picture_is_immutable_and_answers_304(server: Any, suffix: str, start: bytes) -> None:
+def test_a_picture_is_immutable_and_answers_304(server: Server, suffix: str, start: bytes) -> None:
     query = f'{{ flatmap(concept: "dog", width: 320, format: {suffix}) {{ url }} }}'
     url = server.data(query)["flatmap"]["url"]
     assert server.data(query)["flatmap"]["url"] == url
@@ -123,7 +125,9 @@ def test_a_picture_is_immutable_and_answers_304(server: Any, suffix: str, start:
     assert server.client.get(other).content != first.content
 
 
-def test_a_picture_outlives_the_server_that_drew_it(atlas: Any, settings: Settings, serve: Any, surfaces: Any) -> None:
+def test_a_picture_outlives_the_server_that_drew_it(
+    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface
+) -> None:
     with serve(create_app(atlas, settings, load=surfaces)) as first:
         url = first.data('{ flatmap(concept: "banana") { url } }')["flatmap"]["url"]
         body = first.client.get(url).content
@@ -131,7 +135,7 @@ def test_a_picture_outlives_the_server_that_drew_it(atlas: Any, settings: Settin
         assert second.client.get(url).content == body
 
 
-def test_stimuli_are_served_by_id_only_with_a_frame_around_the_crop(server: Any) -> None:
+def test_stimuli_are_served_by_id_only_with_a_frame_around_the_crop(server: Server) -> None:
     plain = server.client.get("/stimuli/toy/0/3")
     framed = server.client.get("/stimuli/toy/0/3?box=40,30,200,180")
     assert plain.headers["content-type"] == framed.headers["content-type"] == "image/jpeg"
@@ -168,7 +172,7 @@ def test_stimuli_are_served_by_id_only_with_a_frame_around_the_crop(server: Any)
         ("/values?sql=1", 400, "BAD_INPUT"),
     ],
 )
-def test_every_refusal_is_one_sentence_in_one_shape(server: Any, path: str, status: int, code: str) -> None:
+def test_every_refusal_is_one_sentence_in_one_shape(server: Server, path: str, status: int, code: str) -> None:
     response = server.client.get(path)
     (error,) = response.json()["errors"]
     assert (response.status_code, error["extensions"]["code"]) == (status, code)
@@ -176,7 +180,7 @@ def test_every_refusal_is_one_sentence_in_one_shape(server: Any, path: str, stat
     assert "\n" not in error["message"]
 
 
-def test_health_readiness_and_metrics(server: Any) -> None:
+def test_health_readiness_and_metrics(server: Server) -> None:
     assert server.client.get("/healthz").json() == {"healthy": True}
     while server.client.get("/readyz").status_code == 503:  # until it is warm
         time.sleep(0.02)
@@ -192,7 +196,7 @@ def test_health_readiness_and_metrics(server: Any) -> None:
 
 
 def test_a_server_with_a_full_queue_says_when_to_come_back(
-    monkeypatch: pytest.MonkeyPatch, atlas: Any, settings: Settings, serve: Any, surfaces: Any
+    monkeypatch: pytest.MonkeyPatch, atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface
 ) -> None:
     gate = threading.Event()
     monkeypatch.setattr("voxel_atlas.api.http.app.WAITING_PICTURES", 1)
@@ -236,7 +240,7 @@ def test_workers_refuse_what_they_have_no_room_for(awaited: Any) -> None:
 
 
 def test_readiness_compares_generations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Any, surfaces: Any, toy_rows: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve, surfaces: LoadSurface, toy_rows: Grow
 ) -> None:
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         toy_rows(store, range(10))
@@ -265,7 +269,9 @@ def test_readiness_compares_generations(
                 assert (ready["ready"], ready["generation"], ready["indexGeneration"]) == (True, 2, 2)
 
 
-def test_a_server_is_not_ready_while_it_loads(atlas: Any, settings: Settings, serve: Any, surfaces: Any) -> None:
+def test_a_server_is_not_ready_while_it_loads(
+    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface
+) -> None:
     gate = threading.Event()
     with serve(create_app(atlas, settings, load=surfaces, loaded=lambda: gate.wait(120))) as own:
         response = own.client.get("/readyz")
@@ -277,7 +283,7 @@ def test_a_server_is_not_ready_while_it_loads(atlas: Any, settings: Settings, se
 
 
 def test_a_server_is_ready_before_its_text_towers_are_and_answers_for_labels(
-    atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
     waiting = Atlas(
@@ -296,7 +302,7 @@ def test_a_server_is_ready_before_its_text_towers_are_and_answers_for_labels(
 
 
 def test_a_database_that_does_not_answer_is_not_ready(
-    atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: Any) -> int:
         raise StoreError("The disk is gone; mount it again.")
@@ -309,7 +315,7 @@ def test_a_database_that_does_not_answer_is_not_ready(
 
 
 def test_a_server_that_starts_before_its_database_is_ready_with_it(
-    atlas: Any, settings: Settings, serve: Any, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[int] = []
     subjects = atlas.subjects
@@ -328,7 +334,7 @@ def test_a_server_that_starts_before_its_database_is_ready_with_it(
     assert len(tries) == 2
 
 
-def test_metrics_tell_of_the_index_the_rows_and_the_ingest(server: Any) -> None:
+def test_metrics_tell_of_the_index_the_rows_and_the_ingest(server: Server) -> None:
     text = server.client.get("/metrics").text
     for name in (
         'voxel_atlas_request_seconds_bucket{le="0.005",operation="health",status="200"}',
@@ -357,7 +363,7 @@ def test_metrics_tell_of_the_index_the_rows_and_the_ingest(server: Any) -> None:
         ("GET", "/meshes/nobody/inflated.bin", 404),
     ],
 )
-def test_errors_have_one_shape_wherever_they_come_from(server: Any, method: str, path: str, status: int) -> None:
+def test_errors_have_one_shape_wherever_they_come_from(server: Server, method: str, path: str, status: int) -> None:
     response = server.client.request(method, path)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/json"

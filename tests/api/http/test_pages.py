@@ -1,6 +1,7 @@
 """Pages of connections: they join without a gap or a repeat, over several models and while rows are added."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_server import Fill, Grow, Serve, Server
 
 from voxel_atlas.api.graphql.loaders import Loaders
 from voxel_atlas.api.graphql.request_context import Context
 from voxel_atlas.api.graphql.schema import schema
 from voxel_atlas.api.graphql.watch import Watch
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -23,7 +26,7 @@ VOXELS = """query ($concept: String!, $first: Int!, $after: String) {
     modelId pageInfo { hasNextPage endCursor } edges { node { voxel } } } }"""
 
 
-def test_pages_join_without_a_gap_or_a_repeat(server: Any) -> None:
+def test_pages_join_without_a_gap_or_a_repeat(server: Server) -> None:
     whole, after = [], None
     for _ in range(10):
         page = server.data(VOXELS, concept="face", first=37, after=after)["similarVoxels"]
@@ -34,7 +37,9 @@ def test_pages_join_without_a_gap_or_a_repeat(server: Any) -> None:
     assert sorted(whole) == list(range(300))
 
 
-def test_pages_stay_right_while_batches_are_added(tmp_path: Path, serve: Any, surfaces: Any, fill_atlas: Any) -> None:
+def test_pages_stay_right_while_batches_are_added(
+    tmp_path: Path, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
+) -> None:
     address = tmp_path / "atlas.duckdb"
     with Store.open(str(address)) as store:
         model = fill_atlas(store, tmp_path / "stimuli")
@@ -62,7 +67,7 @@ def test_pages_stay_right_while_batches_are_added(tmp_path: Path, serve: Any, su
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory, fill_atlas: Any) -> Any:
+def many(tmp_path_factory: pytest.TempPathFactory, fill_atlas: Fill) -> Iterator[Atlas]:
     """An atlas of three subjects."""
     folder = tmp_path_factory.mktemp("many")
     store = Store.open(str(folder / "atlas.duckdb"))
@@ -72,7 +77,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, fill_atlas: Any) -> Any:
         yield opened
 
 
-def test_several_models_are_ranked_together_page_by_page(many: Atlas, serve: Any, surfaces: Any) -> None:
+def test_several_models_are_ranked_together_page_by_page(many: Atlas, serve: Serve, surfaces: LoadSurface) -> None:
     query = """query ($models: [String!]!, $after: String) {
       similarVoxels(concept: "cake", models: $models, significant: false, first: 90, after: $after) {
         totalCount modelIds pageInfo { endCursor hasNextPage } edges { node { modelId voxel similarity } } } }"""
@@ -98,7 +103,7 @@ def test_several_models_are_ranked_together_page_by_page(many: Atlas, serve: Any
 @settings(max_examples=6)
 @given(data=st.data())
 def test_pages_never_repeat_or_skip_a_row_while_rows_are_added(
-    data: Any, tmp_path: Path, toy_rows: Any, awaited: Any
+    data: Any, tmp_path: Path, toy_rows: Grow, awaited: Any
 ) -> None:
     n, size = data.draw(st.integers(1, 60), "voxels at first"), data.draw(st.integers(7, 25), "page")
     address = tmp_path / f"{time.monotonic_ns()}.duckdb"

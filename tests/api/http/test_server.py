@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from toy_server import Grow
 
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.protocol import MAX_HEAD
@@ -31,7 +32,7 @@ PATIENCE_S = 300  # for what comes on a busy machine, too
 
 
 @pytest.fixture
-def own(tmp_path: Path, toy_rows: Any) -> Path:
+def own(tmp_path: Path, toy_rows: Grow) -> Path:
     """A home folder with a growing atlas of 40 voxels."""
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         toy_rows(store, range(40))
@@ -125,7 +126,7 @@ def test_what_is_asked_cannot_forge_a_line_of_the_log(own: Path, port: int) -> N
     assert [line["path"] for line in lines if line["request"] in identities] == [forged, forged]
 
 
-def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: int, toy_rows: Any) -> None:
+def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: int, toy_rows: Grow) -> None:
     ended = threading.Event()
     answers: list[int] = []
     failures: set[str] = set()
@@ -171,7 +172,7 @@ def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: in
         assert opened.model().similar("cake", significant=False, first=1).total == committed
 
 
-def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows: Any) -> None:
+def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows: Grow) -> None:
     token = Tokens(own).make("ada", Scope.INGEST)
     headers = {"authorization": f"Bearer {token}"}
     with serving(own, port), asking(port, headers=headers) as client:

@@ -2,15 +2,19 @@
 
 import json
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from toy_server import Serve, Server
 
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, StoreError
 
@@ -19,10 +23,10 @@ ORIGIN = "https://lab.example"
 
 
 @pytest.fixture
-def own(atlas: Any, tmp_path: Path, serve: Any, surfaces: Any) -> Any:
+def own(atlas: Atlas, tmp_path: Path, serve: Serve, surfaces: LoadSurface) -> Serve:
     """Starts a server with a token file of its own."""
 
-    def start(**settings: Any) -> Any:
+    def start(**settings: Any) -> AbstractContextManager[Server]:
         return serve(create_app(atlas, Settings(home=tmp_path, **settings), load=surfaces))
 
     return start
@@ -66,7 +70,7 @@ def test_a_token_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"tokens": 3}', '{"tokens": [{"name": "a"}]}'])
-def test_a_damaged_file_lets_nobody_in(tmp_path: Path, own: Any, text: str) -> None:
+def test_a_damaged_file_lets_nobody_in(tmp_path: Path, own: Serve, text: str) -> None:
     tokens = Tokens(tmp_path)
     made = tokens.make("ada", Scope.ADMIN)
     with own() as server:
@@ -79,7 +83,7 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, own: Any, text: str) -> N
         Tokens(tmp_path)
 
 
-def test_each_scope_opens_its_doors_and_no_others(tmp_path: Path, own: Any) -> None:
+def test_each_scope_opens_its_doors_and_no_others(tmp_path: Path, own: Serve) -> None:
     made = {scope: Tokens(tmp_path).make(scope.name, scope) for scope in Scope}
     with own() as server:
         for scope, token in made.items():
@@ -94,7 +98,7 @@ def test_each_scope_opens_its_doors_and_no_others(tmp_path: Path, own: Any) -> N
         assert "scope ingest" in response.json()["errors"][0]["message"]
 
 
-def test_without_any_token_this_machine_may_read_and_nothing_else(own: Any) -> None:
+def test_without_any_token_this_machine_may_read_and_nothing_else(own: Serve) -> None:
     with own() as server:
         assert server.client.post("/graphql", json=ATLAS).status_code == 200
         for method, path in (
@@ -107,7 +111,7 @@ def test_without_any_token_this_machine_may_read_and_nothing_else(own: Any) -> N
             assert (response.status_code, code_of(response)) == (403, "FORBIDDEN")
 
 
-def test_an_administrator_makes_lists_and_revokes_over_http(tmp_path: Path, own: Any) -> None:
+def test_an_administrator_makes_lists_and_revokes_over_http(tmp_path: Path, own: Serve) -> None:
     admin = bearer(Tokens(tmp_path).make("root", Scope.ADMIN))
     with own() as server:
         made = server.client.post("/tokens?name=bob&scope=read", headers=admin).json()
@@ -140,7 +144,7 @@ def test_the_command_line_makes_lists_and_revokes(
     assert Tokens(tmp_path).find(made) is None
 
 
-def test_a_token_that_asks_too_often_waits_and_others_do_not(tmp_path: Path, own: Any) -> None:
+def test_a_token_that_asks_too_often_waits_and_others_do_not(tmp_path: Path, own: Serve) -> None:
     ada, bob = (bearer(Tokens(tmp_path).make(name, Scope.READ)) for name in ("ada", "bob"))
     with own(rate_limit="5/minute") as server:
         answers = [server.client.get("/healthz", headers=ada) for _ in range(7)]
@@ -152,7 +156,7 @@ def test_a_token_that_asks_too_often_waits_and_others_do_not(tmp_path: Path, own
         assert [server.client.get("/healthz").status_code for _ in range(6)] == [200] * 5 + [429]
 
 
-def test_tokens_cannot_be_guessed_fast(tmp_path: Path, own: Any) -> None:
+def test_tokens_cannot_be_guessed_fast(tmp_path: Path, own: Serve) -> None:
     Tokens(tmp_path).make("ada", Scope.READ)
     with own() as server:
         guesses = [server.client.get("/", headers=bearer(f"guess {n}")).status_code for n in range(22)]
@@ -160,17 +164,17 @@ def test_tokens_cannot_be_guessed_fast(tmp_path: Path, own: Any) -> None:
         assert server.client.post("/login", data={"token": "another"}).status_code == 429
 
 
-def test_on_this_machine_without_tokens_nobody_is_counted(own: Any) -> None:
+def test_on_this_machine_without_tokens_nobody_is_counted(own: Serve) -> None:
     with own(rate_limit="1/minute") as server:
         assert {server.client.get("/healthz").status_code for _ in range(20)} == {200}
 
 
-def test_a_rate_that_makes_no_sense_is_refused_at_the_start(own: Any) -> None:
+def test_a_rate_that_makes_no_sense_is_refused_at_the_start(own: Serve) -> None:
     with pytest.raises(BadInputError, match="3000/minute"), own(rate_limit="often"):
         pass
 
 
-def test_pages_of_listed_sites_may_ask_and_others_may_not(own: Any) -> None:
+def test_pages_of_listed_sites_may_ask_and_others_may_not(own: Serve) -> None:
     cross = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
     preflight = {**cross, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     with own(cors_origins=(ORIGIN,)) as server:

@@ -10,11 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from toy_server import Fill, Run, Server
 
 import voxel_atlas.api.maps.top_labels as colours_module
-from voxel_atlas.api.maps.subject_cortex import CortexCache
+from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface
 from voxel_atlas.api.maps.top_labels import colour_map, top_labels
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.viz.render.label_colours import LabelColours
 
@@ -35,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return fits
 
 
-def picture(server: Any, described: dict[str, Any]) -> Any:
+def picture(server: Server, described: dict[str, Any]) -> Any:
     response = server.client.get(described["url"])
     assert response.status_code == 200
     image = Image.open(io.BytesIO(response.content))
@@ -44,20 +46,20 @@ def picture(server: Any, described: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("views", ["[]", "[LATERAL]", "[MEDIAL, VENTRAL, POSTERIOR]"])
-def test_maps_are_seen_from_several_sides(server: Any, views: str) -> None:
+def test_maps_are_seen_from_several_sides(server: Server, views: str) -> None:
     found = server.data(f'{{ flatmap(concept: "cake", width: 300, views: {views}) {{ {SIZE} }} }}')["flatmap"]
     pixels = picture(server, found)
     assert (np.ptp(pixels, axis=2) > 100).sum() > 100
 
 
-def test_views_are_png_pictures_only(server: Any) -> None:
+def test_views_are_png_pictures_only(server: Server) -> None:
     error = server.error('{ flatmap(concept: "cake", views: [], format: SVG) { url } }')
     assert error["extensions"]["code"] == "BAD_INPUT"
     assert "take png" in error["message"]
 
 
 @pytest.mark.parametrize("limits", [{"min_z": 2.0}, {"max_q": 0.2}, {"specific": True}, {"min_z": 1.0, "max_q": 0.5}])
-def test_a_map_shows_only_voxels_that_pass_the_limits(atlas: Any, server: Any, limits: dict[str, Any]) -> None:
+def test_a_map_shows_only_voxels_that_pass_the_limits(atlas: Atlas, server: Server, limits: dict[str, Any]) -> None:
     passing = atlas.model().similar("cake", significant=False, first=300, **limits).frame["voxel"].sort()
     mapped = value_map(atlas, MapRequest(concept="cake", **limits))
     assert mapped.voxels[np.isfinite(mapped.values)].tolist() == passing.to_list()
@@ -72,7 +74,7 @@ def test_a_map_shows_only_voxels_that_pass_the_limits(atlas: Any, server: Any, l
     assert coloured[1] < coloured[0]
 
 
-def test_limits_are_a_concept_s(atlas: Any) -> None:
+def test_limits_are_a_concept_s(atlas: Atlas) -> None:
     for request in ({"metric": "r2"}, {"label": "cake"}):
         with pytest.raises(BadInputError, match="are of a concept"):
             MapRequest(**request, specific=True)
@@ -80,7 +82,7 @@ def test_limits_are_a_concept_s(atlas: Any) -> None:
         value_map(atlas, MapRequest(concept="cake", by="labels", max_q=0.05))
 
 
-def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server: Any) -> None:
+def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server: Server) -> None:
     coloured = {}
     for options in ("", "significant: true", "opacity: R2"):
         found = server.data(f'{{ flatmap(concept: "cake", width: 600, {options}) {{ {SIZE} }} }}')["flatmap"]
@@ -90,7 +92,7 @@ def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server:
 
 
 @pytest.mark.parametrize("field", ['flatmap(concept: "cake", rois: [], ', "labelColours(rois: [], "])
-def test_voxels_out_of_focus_are_pale_and_a_marked_one_has_a_ring(server: Any, quick: list[int], field: str) -> None:
+def test_voxels_out_of_focus_are_pale_and_a_marked_one_has_a_ring(server: Server, quick: list[int], field: str) -> None:
     def drawn(more: str) -> Any:
         (found,) = server.data(f"{{ {field} width: 600 {more}) {{ {SIZE} }} }}").values()
         return picture(server, found)
@@ -107,27 +109,29 @@ def test_voxels_out_of_focus_are_pale_and_a_marked_one_has_a_ring(server: Any, q
     assert max(np.ptp(rows), np.ptp(columns)) < 40
 
 
-def test_a_marked_voxel_must_exist(server: Any) -> None:
+def test_a_marked_voxel_must_exist(server: Server) -> None:
     error = server.error('{ flatmap(concept: "cake", mark: 300) { url } }')
     assert error["extensions"]["code"] == "NOT_FOUND"
     assert "numbered from 0" in error["message"]
 
 
-def test_an_unknown_region_to_outline_is_answered_with_the_known_ones(server: Any) -> None:
+def test_an_unknown_region_to_outline_is_answered_with_the_known_ones(server: Server) -> None:
     found = server.data(f'{{ flatmap(concept: "cake", rois: ["XYZ"]) {{ {SIZE} }} }}')["flatmap"]
     response = server.client.get(found["url"])
     assert response.status_code == 404
     assert "FFA" in response.text
 
 
-def test_colours_are_not_worked_out_for_a_picture_that_cannot_be(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_not_worked_out_for_a_picture_that_cannot_be(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("voxel_atlas.api.graphql.query.colour_map", lambda *_: pytest.fail("worked out"))
     for options, words in (("width: -1156459", "64 to 4096"), ("views: [], format: SVG", "take png")):
         error = server.error(f"{{ labelColours({options}) {{ url }} }}")
         assert (error["extensions"]["code"], words in error["message"]) == ("BAD_INPUT", True)
 
 
-def test_labels_are_coloured_once_for_each_model(server: Any, quick: list[int]) -> None:
+def test_labels_are_coloured_once_for_each_model(server: Server, quick: list[int]) -> None:
     wanted = SIZE + " trustworthiness nVoxels simulated legend { text nVoxels colour }"
     query = f"{{ labelColours(width: 400) {{ {wanted} }} }}"
     first, again = (server.data(query)["labelColours"] for _ in range(2))
@@ -147,7 +151,9 @@ def test_labels_are_coloured_once_for_each_model(server: Any, quick: list[int]) 
         assert server.client.get(drawn["url"]).content.startswith(begins)
 
 
-def test_colours_belong_to_a_model_whose_ingest_has_finished(tmp_path: Path, fill_atlas: Any, quick: list[int]) -> None:
+def test_colours_belong_to_a_model_whose_ingest_has_finished(
+    tmp_path: Path, fill_atlas: Fill, quick: list[int]
+) -> None:
     from voxel_atlas.atlas.search.atlas import Atlas
     from voxel_atlas.atlas.store.store import Store
 
@@ -158,7 +164,7 @@ def test_colours_belong_to_a_model_whose_ingest_has_finished(tmp_path: Path, fil
     assert quick == []
 
 
-def test_first_labels_are_those_of_the_database(atlas: Any) -> None:
+def test_first_labels_are_those_of_the_database(atlas: Atlas) -> None:
     top = top_labels(atlas, None)
     rows = atlas.sql("SELECT voxel, label FROM top_label ORDER BY voxel")
     assert [top.labels[at] for at in top.label] == rows["label"].to_list()
@@ -167,7 +173,7 @@ def test_first_labels_are_those_of_the_database(atlas: Any) -> None:
     assert sum(top.counts) == len(rows)
 
 
-def test_the_page_gets_first_labels_and_meshes(server: Any) -> None:
+def test_the_page_gets_first_labels_and_meshes(server: Server) -> None:
     assert server.client.get("/toplabels").status_code == 200
     assert server.client.get("/toplabels?method=smell").status_code == 400
     assert server.client.get("/toplabels?model=none").status_code == 404
@@ -190,7 +196,7 @@ def test_the_page_gets_first_labels_and_meshes(server: Any) -> None:
     ],
 )
 def test_the_command_line_draws_every_kind_of_map(
-    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: Any, arguments: Any, size: int | None
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: LoadSurface, arguments: Any, size: int | None
 ) -> None:
     monkeypatch.setattr(CortexCache.__init__, "__defaults__", (surfaces,))
     status, _, said = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
@@ -207,7 +213,7 @@ def test_the_command_line_draws_every_kind_of_map(
         (("--map", "none.nii.gz", "--surface", "S9"), "S9"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(run: Any, tmp_path: Path, arguments: Any, said: str) -> None:
+def test_what_cannot_be_drawn_is_said(run: Run, tmp_path: Path, arguments: Any, said: str) -> None:
     status, _, error = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
     assert status == 2
     assert said in error
@@ -225,7 +231,7 @@ def gifti(path: Path, points: Any, faces: Any) -> Path:
 
 
 def test_surfaces_are_imported_given_a_transform_and_drawn_on(
-    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corners = np.array([[x, y, z] for x in (-9, 9) for y in (-9, 9) for z in (-9, 9)], float)
     faces = np.array([[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7], [0, 5, 1], [0, 4, 5],

@@ -1,0 +1,54 @@
+"""A page in a real browser that notes what goes wrong on it, and what the fixtures around it are."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from playwright.sync_api import Page as Tab
+
+SHOTS = Path(__file__).parents[1] / "screenshots"
+
+
+class Page:
+    """A page that notes what goes wrong on it and what it asks of others."""
+
+    def __init__(
+        self, browser: "Browser", url: str, width: int = 1440, height: int = 900, scheme: str = "light"
+    ) -> None:
+        self.url = url
+        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(120_000)
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda line: self._listen(line.type, line.text))
+        self.page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.foreign.append(url)
+
+    def _listen(self, kind: str, text: str) -> None:
+        # WebGL in software complains of its own slowness.
+        if kind in {"error", "warning"} and "GL Driver Message" not in text:
+            self.errors.append(text)
+
+    def open(self, path: str = "/") -> "Tab":
+        self.page.goto(self.url + path)
+        self.page.wait_for_selector("#legend:not([hidden])")
+        return self.page
+
+    def shoot(self, name: str) -> None:
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+Visit = Callable[..., Page]
+"""Opens a page: of the usual server, or of the one whose address is given first."""
+Search = Callable[["Tab", str], None]
+"""Searches a concept and waits for the map and the list."""
+Pixel = Callable[["Tab", int], tuple[float, float]]
+"""Where on the screen a voxel is shown."""
