@@ -22,7 +22,7 @@ from .writers import writing
 
 _DROPPED = (*UNREACHABLE, "Invalid connection id")
 """Signs of a server that drops its connections or has dropped them, which it does when an ingester died (`serving`)."""
-_PATIENCE_S = 2.0
+PATIENCE_S = 2.0
 """How long that may take."""
 
 
@@ -55,7 +55,7 @@ class Quack:
 
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` on a connection of its own; from the start again where the server has dropped that."""
-        return retried(lambda: self._read(work), _is_drop, _PATIENCE_S)
+        return retried(lambda: self._read(work), _is_drop, PATIENCE_S)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -151,7 +151,7 @@ class _Session(Transaction):
 
     def _attach(self) -> None:
         # An attachment is several requests, and the drop may come between any two of them.
-        retried(lambda: self.cursor.execute(self._attachment), _is_drop, _PATIENCE_S, 0.05)
+        retried(lambda: self.cursor.execute(self._attachment), _is_drop, PATIENCE_S, 0.05)
 
 
 def _is_drop(error: duckdb.Error) -> bool:

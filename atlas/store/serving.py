@@ -21,7 +21,8 @@ from ...schemas.files import write_atomically
 from .address import Address, load_extensions
 from .writers import after_death
 
-_SWEEP_S = 1.0
+SWEEP_S = 1.0
+"""How often it is looked whether a writer has died."""
 _log = logging.getLogger(__name__)
 
 
@@ -109,7 +110,7 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
     ended = threading.Event()
 
     def sweep() -> None:
-        while not ended.wait(_SWEEP_S):
+        while not ended.wait(SWEEP_S):
             after_death(path, drop_connections)
 
     cursor.execute(start)

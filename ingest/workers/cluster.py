@@ -32,10 +32,11 @@ _Result = TypeVar("_Result")
 
 _AHEAD = 2
 """Items that are sent ahead for each worker, so that none waits for the next one."""
-_CONNECT_S = 10.0
-_LOOK_S = 2.0
+CONNECT_S = 10.0
+"""How long a scheduler may take to answer."""
+LOOK_S = 2.0
 """How often it is looked whether anybody still works."""
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 """How long a cluster that runs may be without a worker."""
 _TELL_S = 600.0
 """How often it is told that a queue has let no job through; that may last."""
@@ -100,7 +101,7 @@ class Cluster:
         alone_since: float | None = None
         while True:
             try:
-                error = future.exception(timeout=_LOOK_S)
+                error = future.exception(timeout=LOOK_S)
                 break
             except TimeoutError:
                 now = time.monotonic()
@@ -140,13 +141,13 @@ def running(address: str, home: Path) -> Iterator[Cluster]:
         WorkersError: nobody listens there.
     """
     try:
-        client = Client(f"tcp://{address.removeprefix('dask://')}", timeout=_CONNECT_S, set_as_default=False)
+        client = Client(f"tcp://{address.removeprefix('dask://')}", timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise WorkersError(
             f"No Dask scheduler answers at {address}; start one with `dask scheduler`, or check the address."
         ) from error
     with client, _quiet():
-        yield Cluster(client, address, home, _PATIENCE_S)
+        yield Cluster(client, address, home, PATIENCE_S)
 
 
 @contextmanager
@@ -162,7 +163,7 @@ def local(n_processes: int, home: Path) -> Iterator[Cluster]:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        yield Cluster(client, f"dask:{n_processes}", home, _PATIENCE_S)
+        yield Cluster(client, f"dask:{n_processes}", home, PATIENCE_S)
 
 
 @contextmanager

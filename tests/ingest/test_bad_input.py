@@ -8,7 +8,6 @@ from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest
 
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.run import Pipeline
-from voxel_atlas.ingest.stages import generate
 from voxel_atlas.schemas.errors import BadInputError, MissingWeightsError, StoreError
 
 
@@ -227,15 +226,16 @@ def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_
 
 
 def test_a_damaged_picture_of_a_label_is_named(tmp_path, monkeypatch):
-    append, damaged = generate._append_pictures, []
+    append, damaged = Store.append, []
 
-    def append_and_damage(*arguments):
-        append(*arguments)
-        if not damaged:
+    def append_and_damage(store, batch, **named):
+        appended = append(store, batch, **named)
+        if "synthetic_image" in batch and not damaged:
             damaged.append(next((tmp_path / "synthetic").rglob("*.png")))
             damaged[0].write_bytes(b"not a picture")
+        return appended
 
-    monkeypatch.setattr(generate, "_append_pictures", append_and_damage)
+    monkeypatch.setattr(Store, "append", append_and_damage)
     with pytest.raises(BadInputError, match=r"\.png, a picture of '\w+', cannot be read: cannot identify"):
         run(tmp_path)
     assert any(note.startswith("Skipped the pictures of") for note in run(tmp_path, skip_bad=True))

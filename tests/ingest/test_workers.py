@@ -1,5 +1,7 @@
 """Batches in other processes: the same rows, and one sentence for whatever becomes of those processes."""
 
+import importlib.metadata
+import logging
 import os
 import signal
 import socket
@@ -14,7 +16,7 @@ import dask
 import dask_jobqueue  # noqa: F401 - brings the defaults of its settings
 import pytest
 from chores import end, plus
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from tiny import digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
@@ -111,17 +113,15 @@ def test_a_batch_that_kills_every_process_is_given_up_in_one_sentence(cluster: C
 
 @contextmanager
 def scheduler() -> Iterator[LocalCluster]:
-    """A scheduler in this process, without workers."""
-    with (
-        clusters._quiet(),
-        LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", processes=False, protocol="tcp") as found,
-    ):
+    """A scheduler in this process, without workers at first."""
+    options = {"dashboard_address": "127.0.0.1:0", "protocol": "tcp", "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=0, processes=False, **options) as found:
         yield found
 
 
 def test_a_cluster_without_workers_is_named_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "_LOOK_S", 0.1)
-    monkeypatch.setattr(clusters, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(clusters, "LOOK_S", 0.1)
+    monkeypatch.setattr(clusters, "PATIENCE_S", 0.3)
     with scheduler() as running:
         address = running.scheduler_address.replace("tcp://", "dask://")
         with (
@@ -134,20 +134,17 @@ def test_a_cluster_without_workers_is_named_after_a_while(tmp_path: Path, monkey
 def test_a_queue_without_a_job_is_waited_for_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(clusters, "_LOOK_S", 0.1)
-    with scheduler() as running:
-        address = running.scheduler_address.replace("tcp://", "dask://")
-        with open_workers(address, tmp_path) as workers:
-            assert isinstance(workers, Cluster)
-            waiting = Cluster(workers._client, "slurm:1", tmp_path, 0.3, queued=True)
+    monkeypatch.setattr(clusters, "LOOK_S", 0.1)
+    with scheduler() as running, Client(running, set_as_default=False) as client:
+        waiting = Cluster(client, "slurm:1", tmp_path, 0.3, queued=True)
 
-            def start_once_told() -> None:
-                while "slurm:1 has had no job for 0 s; `squeue` says why" not in caplog.text:
-                    time.sleep(0.02)
-                running.scale(1)
+        def start_once_told() -> None:
+            while "slurm:1 has had no job for 0 s; `squeue` says why" not in caplog.text:
+                time.sleep(0.02)
+            running.scale(1)
 
-            Thread(target=start_once_told).start()
-            assert next(waiting.map(plus, 1, [1]))() == 2
+        Thread(target=start_once_told).start()
+        assert next(waiting.map(plus, 1, [1]))() == 2
 
 
 def test_a_scheduler_that_goes_is_named(tmp_path: Path) -> None:
@@ -161,7 +158,7 @@ def test_a_scheduler_that_goes_is_named(tmp_path: Path) -> None:
 
 
 def test_an_address_where_nobody_listens_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(clusters, "CONNECT_S", 0.5)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"dask://127.0.0.1:{probe.getsockname()[1]}"
@@ -195,17 +192,36 @@ def test_dask_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest
         pass
 
 
-def test_a_home_folder_that_a_worker_does_not_see_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=f"does not see {tmp_path}/x.pickle; set VOXEL_ATLAS_HOME"):
-        clusters._given(str(tmp_path / "x.pickle"))
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[WorkerPool]:
+    """A worker in this process."""
+    with scheduler() as running:
+        running.scale(1)
+        with open_workers(running.scheduler_address.replace("tcp://", "dask://"), tmp_path) as workers:
+            yield workers
 
 
-def test_a_worker_with_another_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (tmp_path / "x.pickle").open("wb") as file:
-        clusters._write(file, given=1)
-    monkeypatch.setattr(clusters, "_version", lambda: "0.0.1")
-    with pytest.raises(WorkersError, match=r"has voxel-atlas 0\.0\.1, and .* asks it; install the same"):
-        clusters._given(str(tmp_path / "x.pickle"))
+def test_a_home_folder_that_a_worker_does_not_see_is_named(
+    worker: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "write_atomically", lambda *_: None)
+    results = worker.map(plus, 1, [1])
+    result = next(results)
+    with pytest.raises(StoreError, match=rf"does not see {tmp_path}/cluster/\w+\.pickle; set VOXEL_ATLAS_HOME"):
+        result()
+
+
+def test_a_worker_with_another_version_is_named(worker: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_package, versions = importlib.metadata.version, iter(["0.0.1"])
+
+    def version(name: str) -> str:
+        return next(versions, of_package(name)) if name == "voxel-atlas" else of_package(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    results = worker.map(plus, 1, [1])
+    result = next(results)
+    with pytest.raises(WorkersError, match=r"has voxel-atlas .*, and 0\.0\.1 asks it; install the same"):
+        result()
 
 
 def test_files_of_runs_that_were_killed_are_removed_after_a_week(cluster: Cluster, home: Path) -> None:

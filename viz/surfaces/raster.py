@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]
 
-_MOST_CANDIDATES = 4_000_000  # pixels that are tested at once; bounds memory at about half a gigabyte
+MOST_CANDIDATES = 4_000_000  # pixels that are tested at once; bounds memory at about half a gigabyte
 _TOLERANCE = 1e-9
 
 
@@ -42,7 +42,7 @@ def rasterise(
     high = np.minimum(np.floor(corners.max(1) + _TOLERANCE), (width - 1, height - 1)).astype(np.int64)
     size = np.maximum(high - low + 1, 0)
     n_candidates = size.prod(1)
-    cuts = np.searchsorted(np.cumsum(n_candidates), np.arange(_MOST_CANDIDATES, n_candidates.sum(), _MOST_CANDIDATES))
+    cuts = np.searchsorted(np.cumsum(n_candidates), np.arange(MOST_CANDIDATES, n_candidates.sum(), MOST_CANDIDATES))
     owner = np.full(height * width, -1, np.intp)
     best = np.full(height * width, np.inf)
     weights = np.zeros((height * width, 3))

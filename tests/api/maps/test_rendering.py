@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_the_page_gets_first_labels_and_meshes(server: Server) -> None:
 def test_the_command_line_draws_every_kind_of_map(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: LoadSurface, arguments: Any, size: int | None
 ) -> None:
-    monkeypatch.setattr(CortexCache.__init__, "__defaults__", (surfaces,))
+    monkeypatch.setattr("voxel_atlas.api.maps.subject_cortex.CortexCache", partial(CortexCache, load=surfaces))
     status, _, said = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
     assert status == 0, said
     assert Image.open(io.BytesIO((tmp_path / "map.png").read_bytes())).width == (size or 1024)

