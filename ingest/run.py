@@ -43,7 +43,7 @@ class Parts:
     """Its text tower embeds the labels."""
     captioner: Captioner | None = None
     generator: Generator | None = None
-    """Both None where no method of scoring needs them."""
+    """None where nothing needs them."""
 
 
 def open_parts(
@@ -82,12 +82,14 @@ def open_parts(
         same = config.label_backbone == config.backbone
         label_backbone = backbone if same else load(config.label_backbone, home=home, device=device)
     require_sense(config, backbone, label_backbone)
-    if not any(scorer.from_candidates for scorer in scorers_of(config).values()):
-        return Parts(dataset, backbone, label_backbone)
-    loaded = backbone, label_backbone
-    captioner = captioner or load_captioner(config.captioner, loaded=loaded, home=home, device=device)
-    generator = generator or load_generator(config.generator, loaded=loaded, home=home, device=device)
-    return Parts(dataset, backbone, label_backbone, captioner, generator)
+    scorers, loaded = scorers_of(config).values(), (backbone, label_backbone)
+    drawn = any(scorer.from_candidates for scorer in scorers)
+    captioned = drawn or (bool(scorers) and config.shown_by == "caption")
+    if captioned:
+        captioner = captioner or load_captioner(config.captioner, loaded=loaded, home=home, device=device)
+    if drawn:
+        generator = generator or load_generator(config.generator, loaded=loaded, home=home, device=device)
+    return Parts(dataset, backbone, label_backbone, captioner if captioned else None, generator if drawn else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -198,6 +198,11 @@ class LabelConfig(BaseModel):
         description="brainlmm-released: network in whose space pictures are compared (released code: clip-vit-b16); "
         "empty means the label backbone.",
     )
+    shown_by: Literal["detector", "caption"] = Field(
+        "detector",
+        description="What says that a test image shows a label, when labels are held against responses: the tenth that "
+        "its text vector answers to most, or the noun in its caption.",
+    )
     concepts: tuple[str, ...] = Field(
         (), description="clip-msm: the fixed list of concepts that it chooses from; as an option, a file of one a line."
     )

@@ -64,7 +64,7 @@ class Context(BatchContext):
     """Its text tower embeds the labels."""
     captioner: Captioner | None = None
     generator: Generator | None = None
-    """Both None where no method of scoring needs them."""
+    """None where nothing needs them."""
     progress: Progress = field(default_factory=Silent)
     workers: WorkerPool = field(default_factory=InProcess)
     """Where the costly batches are worked on."""

@@ -118,6 +118,24 @@ def _caption_the_rest(context: Context, captioner: Captioner) -> None:
         _caption(context, captioner, sorted((place[row["stimulus_id"]], tuple(row["box"])) for row in rest))
 
 
+def whole_captions(context: Context, captioner: Captioner, images: NDArray[np.intp], features: Floats) -> list[str]:
+    """A caption of each of some whole images, made where this captioner has described one in no run yet.
+
+    Args:
+        context: the ingest.
+        captioner: writes the captions.
+        images: their rows, (n_images,).
+        features: of all images, (n_stimuli, dim).
+
+    Returns:
+        In the order of `images`; an empty one of an image that was skipped.
+    """
+    _caption(context, captioner, [(int(image), ()) for image in images], list(features[images]))
+    sql = "SELECT stimulus_id, text FROM caption WHERE captioner = ? AND len(box) = 0"
+    texts: dict[str, str] = dict(context.store.frame(sql, [captioner.name]).iter_rows())
+    return [texts.get(name, "") for name in context.dataset.stimuli["stimulus_id"].gather(images)]
+
+
 class LazyCrops(Sequence[Image]):
     """Pixels of regions, read when they are looked at: a captioner that works on features reads none."""
 

@@ -14,12 +14,14 @@ from ...atlas.search.baseline import unit_rows
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
-from ..dissection.interface import Batch, Material, Scores
+from ..dissection.interface import Batch, Captioner, Material, Scores
+from ..dissection.nouns import NounExtractor
 from ..dissection.verification import LabelTests, compare_labels, detected, false_discovery_rates
 from ..dissection.vocabulary import Labels, Unscored
 from ..encoding.split import Indices, split_by
 from .concept_queries import append_vocabulary
 from .context import BatchContext, Context, grouped, hash_of, ranges
+from .describe import whole_captions
 from .encode import encode
 from .voxel_batches import fitted, list_column
 
@@ -151,10 +153,34 @@ class ShownLabels:
     """Their numbers, ascending."""
     shows: NDArray[np.bool_]
     """(n_test, n_labels)."""
+    by: str
+    """What says so, as `label_evidence.shown_by` has it."""
 
     @classmethod
-    def by_detector(cls, context: Context, features: Floats) -> "ShownLabels":
-        """As detectors say: each label's contrast to the vocabulary, along the test images' features."""
+    def of(cls, context: Context, features: Floats) -> "ShownLabels":
+        """As the configuration has it.
+
+        Args:
+            context: the ingest.
+            features: (n_stimuli, dim).
+        """
+        if context.config.shown_by == "caption" and context.captioner:
+            return cls._by_caption(context, context.captioner, features)
+        return cls._by_detector(context, features)
+
+    @classmethod
+    def _by_caption(cls, context: Context, captioner: Captioner, features: Floats) -> "ShownLabels":
+        """An image shows the nouns of its caption."""
+        _, test = split_by(context.config, len(features))
+        nouns = NounExtractor().nouns(whole_captions(context, captioner, test, features))
+        sql = "FROM label WHERE label_id IN (SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY label_id"
+        labels = context.store.frame(sql, [context.model_id])
+        shows = np.array([[lemma in of_image for lemma in labels["lemma"]] for of_image in map(set, nouns)])
+        return cls(context.for_workers, test, labels["label_id"].to_numpy(), shows, "caption")
+
+    @classmethod
+    def _by_detector(cls, context: Context, features: Floats) -> "ShownLabels":
+        """The tenth of the images that a label's contrast to the vocabulary answers to most shows the label."""
         tower = context.label_backbone
         in_space = replace(context, backbone=tower)
         _, test = split_by(context.config, len(features))
@@ -162,7 +188,7 @@ class ShownLabels:
         labels, vectors = context.store.keyed_vectors(_LABEL_VECTORS, [tower.name, context.model_id], tower.dim)
         # Features less their mean would move a detector's answers to all images alike.
         detections = images @ append_vocabulary(in_space).centred(unit_rows(vectors)).T
-        return cls(context.for_workers, test, labels, detected(detections))
+        return cls(context.for_workers, test, labels, detected(detections), "detector")
 
     def compare(self, pairs: pl.DataFrame) -> LabelTests:
         """Test pairs (voxel, label_id) on the responses to the test images."""
@@ -198,7 +224,7 @@ def verify_labels(context: Context, features: Floats, methods: Sequence[str]) ->
     }
     if all(pairs.is_empty() for pairs in unverified.values()):
         return
-    shown = ShownLabels.by_detector(context, features)
+    shown = ShownLabels.of(context, features)
     for method, pairs in unverified.items():
         _append_evidence(context, method, pairs, shown)
 
@@ -225,7 +251,7 @@ def _append_evidence(context: Context, method: str, pairs: pl.DataFrame, shown: 
             "voxel": batch["voxel"].to_arrow(),
             "method": pa.repeat(method, batch.height),
             "label_id": batch["label_id"].to_arrow(),
-            "shown_by": pa.repeat("detector", batch.height),
+            "shown_by": pa.repeat(shown.by, batch.height),
             "n_images": test.n_images,
             **{name: pa.array(getattr(test, name), from_pandas=True) for name in ("auc", "t", "p")},
             "q": pa.array(own, from_pandas=True),

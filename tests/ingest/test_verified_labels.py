@@ -7,12 +7,13 @@ import polars as pl
 import pytest
 from labelled import ingest, rows
 from scipy.stats import false_discovery_control, mannwhitneyu, ttest_ind
-from tiny import TinyBackbone, TinyDataset, tiny_config, tiny_parts
+from tiny import TinyBackbone, TinyCaptioner, TinyDataset, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.search.baseline import nouns
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.encoding.split import split
 from voxel_atlas.ingest.run import Pipeline
+from voxel_atlas.schemas.tables import label_id
 
 ENOUGH = 0.6
 """Share of the 80 images that test, so that a tenth of them are five."""
@@ -69,6 +70,27 @@ def test_every_scored_label_is_held_against_the_responses_to_test_images(
         assert of_method["q"].to_numpy() == pytest.approx(false_discovery_control(of_method["p"].to_numpy()), abs=1e-6)
     first = scores.filter((pl.col("rank") == 1) & (pl.col("method") == "brainlmm-eq2")).join(evidence, on=pairs)
     assert (first["q"] <= 0.05).mean() > 0.9
+
+
+@pytest.mark.parametrize("methods", [METHODS, ("clip-msm",)])
+def test_captions_say_which_images_show_a_label_where_that_is_chosen(tmp_path: Path, methods: tuple[str, ...]) -> None:
+    model_id = ingest(tmp_path, test_share=ENOUGH, methods=methods, concepts=CONCEPTS, shown_by="caption")
+    evidence = rows(tmp_path, "label_evidence", model_id)
+    assert set(evidence["shown_by"]) == {"caption"}
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        lemmas = dict(store.frame("SELECT label_id, lemma FROM label").iter_rows())
+    dataset, (_, test) = TinyDataset(), split(80, ENOUGH, 42)
+    captions = TinyCaptioner().caption([dataset.image(int(i)) for i in test])
+    for voxel, label, n_images, auc in evidence.select("voxel", "label_id", "n_images", "auc").iter_rows():
+        shows = np.array([caption.endswith(f" {lemmas[label]}") for caption in captions])
+        assert n_images == shows.sum()
+        responses = dataset.responses_of(np.array([voxel]))[test, 0]
+        if n_images:
+            expected = mannwhitneyu(responses[shows], responses[~shows]).statistic / n_images / (len(test) - n_images)
+            assert auc == pytest.approx(expected, abs=1e-6)
+    truck = evidence.filter(label_id=label_id("truck"))
+    assert truck.height
+    assert truck["q"].is_null().all()
 
 
 def test_too_few_images_are_told_and_not_tested(tmp_path: Path) -> None:
