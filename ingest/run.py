@@ -26,7 +26,7 @@ from .run_record import only_one, recorded
 from .stages.append_subject import append_subject
 from .stages.context import Context
 from .stages.encode import encode
-from .stages.fit import append_learning_curve, fit
+from .stages.fit import append_learning_curve, append_semantic, fit
 from .stages.inherit import inherit_fit, inherit_top_images
 from .stages.label import label_voxels, require_sense, scorers_of
 from .stages.voxel_batches import voxels_to_fit, voxels_to_label
@@ -173,7 +173,9 @@ class Pipeline:
             if model_id != source:
                 inherit_fit(context, source, voxels)
                 inherit_top_images(context, source, old, voxels_to_label(context))
-            label_voxels(context, encode(context))
+            features = encode(context)
+            append_semantic(context, features)
+            label_voxels(context, features)
         return model_id
 
     def plan(self, source: str, config: IngestConfig, parts: Parts, *, n_sample: int = 100) -> Plan:

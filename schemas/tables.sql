@@ -153,6 +153,14 @@ COMMENT ON COLUMN semantic.r IS 'Pearson correlation of predicted and measured t
 COMMENT ON COLUMN semantic.p IS 'One-sided p of r, 0 to 1.';
 COMMENT ON COLUMN semantic.q IS 'Benjamini-Hochberg adjusted p over the voxels of the model, 0 to 1; a voxel is semantic at q <= 0.05.';
 
+CREATE TABLE IF NOT EXISTS beyond_low_level (
+  model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, r FLOAT NOT NULL, p FLOAT NOT NULL);
+COMMENT ON TABLE beyond_low_level IS 'What a fitted voxel''s model predicts when luminance, contrast and edges are taken out of images'' features and of responses; no rows for models of before format 4 and of fewer than 128 training images.';
+COMMENT ON COLUMN beyond_low_level.model_id IS 'The model.';
+COMMENT ON COLUMN beyond_low_level.voxel IS 'The voxel.';
+COMMENT ON COLUMN beyond_low_level.r IS 'Pearson correlation of predicted and measured test responses, both without what low-level properties of the images predict, -1 to 1.';
+COMMENT ON COLUMN beyond_low_level.p IS 'One-sided p of r, 0 to 1.';
+
 CREATE TABLE IF NOT EXISTS learning_curve (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, n_blocks INTEGER NOT NULL, n_train INTEGER NOT NULL, r2 FLOAT NOT NULL,
   r FLOAT NOT NULL);
@@ -259,9 +267,11 @@ COMMENT ON COLUMN ledger.n_rows IS 'Rows in the batch, over all its tables.';
 COMMENT ON COLUMN ledger.committed_at IS 'When (UTC).';
 
 CREATE OR REPLACE VIEW voxel_quality AS
-  SELECT e.model_id, m.subject_id, e.voxel, e.alpha, e.r2, e.r, e.p, s.q, s.q <= 0.05 AS significant, v.noise_ceiling,
+  SELECT e.model_id, m.subject_id, e.voxel, e.alpha, e.r2, e.r, e.p, s.q, s.q <= 0.05 AS significant,
+         x.r AS semantic_r, x.q AS semantic_q, v.noise_ceiling,
          e.r2 / nullif(v.noise_ceiling, 0) AS r2_of_ceiling, v.i, v.j, v.k, v.hemisphere, v.vertex
   FROM encoding e JOIN model m USING (model_id) LEFT JOIN significance s USING (model_id, voxel)
+       LEFT JOIN semantic x USING (model_id, voxel)
        LEFT JOIN voxel v ON v.subject_id = m.subject_id AND v.voxel = e.voxel;
 COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
 
@@ -287,11 +297,12 @@ CREATE OR REPLACE VIEW stage_digest AS
   WHERE l.stage <> 'run' GROUP BY l.stage, m.model_id;
 COMMENT ON VIEW stage_digest IS 'What each stage has committed, in one digest, so that two atlases can be compared.';
 
-CREATE OR REPLACE MACRO roi_labels(wanted) AS TABLE
+CREATE OR REPLACE MACRO roi_labels(wanted, all_voxels := false) AS TABLE
   SELECT t.model_id, t.method, t.label, count(*) AS n_voxels, avg(t.probability) AS mean_probability
   FROM top_label t JOIN model m USING (model_id)
        JOIN voxel_roi vr ON vr.subject_id = m.subject_id AND vr.voxel = t.voxel
-  WHERE vr.roi = wanted GROUP BY ALL ORDER BY n_voxels DESC, label;
+       LEFT JOIN semantic x ON x.model_id = t.model_id AND x.voxel = t.voxel
+  WHERE vr.roi = wanted AND (all_voxels OR coalesce(x.q, 0) <= 0.05) GROUP BY ALL ORDER BY n_voxels DESC, label;
 
 -- The similarity of a concept to every fitted voxel, as every other door gives it. A concept is a label, a word of the
 -- vocabulary, or what the function concept('any text') gives, which voxel-atlas brings along: rows of concept_query.
@@ -315,10 +326,10 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
        JOIN readout_norm n USING (model_id, voxel, readout)
   WHERE starts_with(m.model_id, model) AND c.readout = readout;
 
-CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half') AS TABLE
-  SELECT c.*, e.r2, e.r, s.q,
+CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
+  SELECT c.*, e.r2, e.r, s.q, x.q AS semantic_q,
     coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
               WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
   FROM concept_map(concept, model := model, readout := readout) c JOIN encoding e USING (model_id, voxel)
-       JOIN significance s USING (model_id, voxel)
-  WHERE s.q <= 0.05 ORDER BY c.similarity DESC, c.model_id, c.voxel;
+       JOIN significance s USING (model_id, voxel) LEFT JOIN semantic x USING (model_id, voxel)
+  WHERE s.q <= 0.05 AND (all_voxels OR coalesce(x.q, 0) <= 0.05) ORDER BY c.similarity DESC, c.model_id, c.voxel;

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, say, warn
 from .options import (
+    AllVoxels,
     AtlasOption,
     BaselineOption,
     By,
@@ -50,6 +51,7 @@ def flatmap(
     min_z: float | None = None,
     max_q: float | None = None,
     specific: Switch = False,
+    all_voxels: AllVoxels = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -100,7 +102,7 @@ def flatmap(
             if own:
                 drawn = user_picture(own, cortex.surface, colormap or "auto", lo, hi)
             elif label_colours:
-                coloured = colour_map(opened, model, settings.home)
+                coloured = colour_map(opened, model, settings.home, semantic=not all_voxels)
                 say(f"trustworthiness of the colours: {coloured.colours.trustworthiness:.3f}")
                 drawn = coloured.picture(cortex)
             else:
@@ -119,6 +121,7 @@ def flatmap(
                     min_z=min_z,
                     max_q=max_q,
                     specific=specific,
+                    semantic=not all_voxels,
                     alpha=opacity,
                 )
                 mapped = value_map(opened, request)

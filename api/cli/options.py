@@ -95,6 +95,10 @@ BaselineOption = Annotated[
     Literal["vocabulary", "none"],
     Parameter(help="What a concept is a contrast to: the mean of many nouns, or nothing (paper)."),
 ]
+AllVoxels = Annotated[
+    bool,
+    Parameter(negative=(), help="Show voxels, too, that contrast and edges may explain (not semantic), and mark them."),
+]
 WeightsOption = Annotated[Path | None, Parameter(help="File of the backbone's weights; none: the library's own cache.")]
 WorkersOption = Annotated[
     str,

@@ -7,6 +7,7 @@ from typing import Annotated
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, screen, warn
 from .options import (
+    AllVoxels,
     AtlasOption,
     BaselineOption,
     By,
@@ -37,6 +38,7 @@ def query(
     baseline: BaselineOption = "vocabulary",
     first: Annotated[int, between(1, 100_000)] = 20,
     significant: bool = True,
+    all_voxels: AllVoxels = False,
     min_r2: float | None = None,
     min_z: float | None = None,
     max_q: float | None = None,
@@ -57,6 +59,8 @@ def query(
     """
     import polars as pl
 
+    from ...atlas.search.tables.voxel_table import SEMANTIC_Q
+
     with open_atlas(atlas) as opened:
         owner = opened.model(model)
         hits = owner.similar(
@@ -67,6 +71,7 @@ def query(
             baseline=baseline,
             first=first,
             significant=significant,
+            semantic=not all_voxels,
             min_r2=min_r2,
             min_z=min_z,
             max_q=max_q,
@@ -75,10 +80,18 @@ def query(
         labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
     frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
-    output.show(frame.select("subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"))
+    columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]
+    if all_voxels:
+        columns.insert(3, "semantic")
+        frame = frame.with_columns(semantic=pl.col("semantic_q") <= SEMANTIC_Q)
+    output.show(frame.select(columns))
     how = f"{hits.readout}, baseline {hits.baseline}" if hits.by == "weights" else str(hits.method)
     warn(hits.warnings)
     screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
+    if hits.hidden is None:
+        screen.print("Which voxels contrast and edges may explain is not known; the same ingest again tells it.")
+    elif hits.hidden:
+        screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
 
 
 def predict(

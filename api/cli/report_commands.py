@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from .console import FOR_PEOPLE, Bars, Output, say
-from .options import AtlasOption, FileOption, between, open_atlas, open_store, settings_of
+from .options import AllVoxels, AtlasOption, FileOption, between, open_atlas, open_store, settings_of
 
 if TYPE_CHECKING:
     from ...atlas.search.model import Model
@@ -22,6 +22,7 @@ def report(
     category: list[str] | None = None,
     concept: list[str] | None = None,
     sample: Annotated[int, between(10)] = 500,
+    all_voxels: AllVoxels = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -40,7 +41,7 @@ def report(
     from ..report.write import report as write
 
     settings = settings_of(atlas)
-    options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample)
+    options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample, all_voxels)
     with open_store(settings, read_only=True, memory_limit=_DUCKDB_MEMORY) as store, Bars() as bars:
         study = Study(Atlas(store, home=settings.home), settings, list(models), options, bars)
         write(study, out, _command(study.models, out, options))
@@ -88,4 +89,5 @@ def _command(models: "list[Model]", out: Path, options: "Options") -> list[str]:
     given += ["--labels", str(options.labels)] if options.labels else []
     for name, values in (("--category", options.categories), ("--concept", options.concepts)):
         given += [part for value in values for part in (name, value)]
+    given += ["--all-voxels"] if options.all_voxels else []
     return ["voxel-atlas", "report", *given, "--sample", str(options.sample), "-o", str(out)]

@@ -1,6 +1,5 @@
 """The questions that the atlas answers."""
 
-import datetime
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,13 +13,14 @@ from ..maps.top_labels import colour_map
 from ..maps.value_maps import MapRequest, value_map
 from .cursors import Cursor, page_size, question
 from .request_context import Info
+from .types.atlas_types import AtlasInfo, Run
 from .types.comparisons import CompareResult, PredictResult, compare, predict
 from .types.enums import Baseline, BaselineArgument, By, Method, Metric, PictureFormat, Readout
 from .types.fields import field
 from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
-from .types.voxels import First, Voxel, VoxelConnection, one_voxel
+from .types.voxels import First, Semantic, Voxel, VoxelConnection, one_voxel
 from .uploaded_images import decode_image
 
 After = Annotated[
@@ -41,30 +41,6 @@ MaxQ = Annotated[
     strawberry.argument(description="Only voxels with at most this false discovery rate of the association."),
 ]
 Specific = Annotated[bool, strawberry.argument(description="Only voxels to which the concept is specific.")]
-
-
-@strawberry.type(description="What this server holds.")
-class AtlasInfo:
-    """The atlas as a whole."""
-
-    format: int = strawberry.field(description="Format of its tables, from 1.")
-    generation: int = strawberry.field(description="Number of its state; it grows with every committed batch.")
-    simulated: bool = strawberry.field(description="True when any subject's responses were computed, not measured.")
-    n_subjects: int = strawberry.field(description="Subjects.")
-    n_models: int = strawberry.field(description="Encoding models.")
-    n_voxels: int = strawberry.field(description="Fitted voxels over all models.")
-
-
-@strawberry.type(description="One ingest.")
-class Run:
-    """The latest state of a run."""
-
-    run_id: str = strawberry.field(description="The run.")
-    model_id: str = strawberry.field(description="The model that it fills.")
-    state: str = strawberry.field(description="started, finished, interrupted or failed.")
-    code_version: str = strawberry.field(description="Version of voxel-atlas that ran.")
-    recorded_at: datetime.datetime = strawberry.field(description="When it came into this state (UTC).")
-    message: str = strawberry.field(description="Empty, or the sentence that says why it ended.")
 
 
 @strawberry.type(description="Everything that can be asked.")
@@ -148,6 +124,7 @@ class Query:
             list[str] | None, strawberry.argument(description="Only voxels in at least one of these regions.")
         ] = None,
         significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = True,
+        semantic: Semantic = True,
         min_r2: Annotated[float | None, strawberry.argument(description="Only voxels with at least this r2.")] = None,
         by: Annotated[By, strawberry.argument(description="What the concept is compared with.")] = By.WEIGHTS,
         readout: Annotated[
@@ -161,7 +138,14 @@ class Query:
         after: After = None,
     ) -> VoxelConnection:
         """The main question."""
-        limits = {"significant": significant, "min_r2": min_r2, "min_z": min_z, "max_q": max_q, "specific": specific}
+        limits = {
+            "significant": significant,
+            "semantic": semantic,
+            "min_r2": min_r2,
+            "min_z": min_z,
+            "max_q": max_q,
+            "specific": specific,
+        }
         how = {"by": by.value, "readout": readout.value if readout else None, "baseline": baseline.value}
         asked = question(concept, image, voxel, model, models, rois, *limits.values(), *how.values())
         cursor = Cursor.decode(after, asked) if after else None
@@ -196,6 +180,7 @@ class Query:
             edges=edges,
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
+            hidden_count=hits.hidden,
             model_id=owners[0].model_id,
             model_ids=[owner.model_id for owner in owners],
             subject_id=owners[0].subject_id,
@@ -214,23 +199,25 @@ class Query:
         info: Info,
         search: Annotated[str, strawberry.argument(description="Only words that contain this.")] = "",
         model: ModelArgument = None,
+        semantic: Semantic = True,
         first: First = 20,
         after: After = None,
     ) -> LabelConnection:
         """Labels and how common they are."""
-        asked = question("labels", search, model)
+        asked = question("labels", search, model, semantic)
         cursor = Cursor.decode(after, asked) if after else None
         # As with voxels: pages of one list are pages of one model, and here of one generation.
         owner = info.context.atlas.model(cursor.model_id if cursor else model)
         hits = owner.labels(
             search,
+            semantic=semantic,
             first=page_size(first) + 1,
             after=(int(cursor.score), cursor.key) if cursor else None,
             generation=cursor.generation if cursor else None,
         )
         edges = [
             relay.Edge(
-                node=label_of(owner, hits, row),
+                node=label_of(owner, hits, row, semantic=semantic),
                 cursor=Cursor(row["n_voxels"], row["label_id"], hits.model_id, hits.generation, asked).encode(),
             )
             for row in hits.frame.head(first).iter_rows(named=True)
@@ -253,11 +240,13 @@ class Query:
         method_a: Annotated[Method, strawberry.argument(description="One method.")],
         method_b: Annotated[Method, strawberry.argument(description="The other method.")],
         model: ModelArgument = None,
+        semantic: Semantic = True,
         first: First = 20,
         baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> CompareResult:
         """Agreement of two methods."""
-        return compare(info.context.atlas, model, method_a.value, method_b.value, page_size(first), baseline.value)
+        methods, of_first = (method_a.value, method_b.value), page_size(first)
+        return compare(info.context.atlas, model, *methods, of_first, baseline.value, semantic=semantic)
 
     @field("What a model predicts for an image: the voxels that answer most.")
     def predict(
@@ -278,9 +267,10 @@ class Query:
         info: Info,
         text: Annotated[str, strawberry.argument(description="The word, in any case.")],
         model: ModelArgument = None,
+        semantic: Semantic = True,
     ) -> Label:
         """A label by its text."""
-        return one_label(info, text, model)
+        return one_label(info, text, model, semantic=semantic)
 
     @field("A picture of the cortex; give exactly one of concept, metric and label, or metric Z and a concept.")
     def flatmap(
@@ -312,6 +302,7 @@ class Query:
         min_z: MinZ = None,
         max_q: MaxQ = None,
         specific: Specific = False,
+        semantic: Semantic = True,
         opacity: Annotated[
             Metric | None,
             strawberry.argument(description="Voxels are clear where this is 0, and opaque at its 99th percentile."),
@@ -339,6 +330,7 @@ class Query:
             min_z=min_z,
             max_q=max_q,
             specific=specific,
+            semantic=semantic,
             alpha=opacity.value if opacity else None,
         )
         values = value_map(info.context.atlas, request)
@@ -356,6 +348,7 @@ class Query:
         rois: Annotated[
             list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
         ] = None,
+        semantic: Semantic = True,
         width: Width = 1024,
         format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
         views: Views = None,
@@ -365,7 +358,8 @@ class Query:
         """A picture of labels. The first one of a model takes about a minute."""
         # First, since what cannot be drawn need not be worked out.
         options = render_options(width, format, rois, views, focus, mark)
-        coloured = colour_map(info.context.atlas, model, info.context.atlas.home, method.value if method else None)
+        scorer = method.value if method else None
+        coloured = colour_map(info.context.atlas, model, info.context.atlas.home, scorer, semantic=semantic)
         return LabelColours.of(coloured, info.context.pictures.address(coloured, options))
 
     @field("The ingests, the latest first.")

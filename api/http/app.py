@@ -24,7 +24,7 @@ from ...atlas.backbones.cores import n_cores
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...schemas.config import Settings
-from ...schemas.errors import AtlasError, BadInputError
+from ...schemas.errors import AtlasError
 from ...viz.render.colormaps import colours
 from ...viz.surfaces.surface import load_surface
 from ..maps import packed_arrays, page_geometry
@@ -35,7 +35,7 @@ from ..maps.rendering import MEDIA_TYPES
 from ..maps.subject_cortex import CortexCache, LoadSurface
 from ..maps.thumbnails import thumbnail
 from ..maps.top_labels import colour_map, top_labels
-from ..maps.value_maps import MapRequest, value_map
+from ..maps.value_maps import value_map
 from .access.guard import Cors, Guard, check_binding
 from .access.keys import Keys
 from .access.login import Login
@@ -44,6 +44,7 @@ from .access.tokens import Tokens
 from .assets import Assets
 from .frames import Frames
 from .graphql_endpoint import Endpoint
+from .query_strings import map_request, switch
 from .responses import IMMUTABLE, Content, error_response, failure
 from .telemetry import Metrics, Observer
 from .thread_pools import Workers
@@ -166,7 +167,7 @@ class Doors:
     def top_labels(self, request: Request) -> Content:
         """The first label of every voxel, as a number in a list of labels; -1 for none."""
         model, method = (request.query_params.get(name) for name in ("model", "method"))
-        top = top_labels(self.atlas, model, method)
+        top = top_labels(self.atlas, model, method, semantic=switch(request.query_params.get("semantic"), default=True))
         label = np.full(self.cortices.of(top.model.subject_id).n_voxels, -1, np.int32)
         label[top.voxels] = top.label
         header = {
@@ -181,7 +182,8 @@ class Doors:
     def label_colours(self, request: Request) -> Content:
         """A colour for each label of `top_labels`, by meaning."""
         model, method = (request.query_params.get(name) for name in ("model", "method"))
-        coloured = colour_map(self.atlas, model, self.atlas.home, method)
+        semantic = switch(request.query_params.get("semantic"), default=True)
+        coloured = colour_map(self.atlas, model, self.atlas.home, method, semantic=semantic)
         trust = coloured.colours.trustworthiness
         header = {
             "model": coloured.model.model_id,
@@ -254,29 +256,6 @@ class Doors:
         """Wait for what runs."""
         self.queries.close()
         self.drawing.close()
-
-
-def map_request(request: Request) -> MapRequest:
-    """What a map's query string asks for.
-
-    Raises:
-        BadInputError: An unknown parameter, or a number that is none.
-    """
-    given = dict(request.query_params)
-    unknown = set(given) - set(MapRequest.__dataclass_fields__)
-    if unknown:
-        raise BadInputError(
-            f"No parameter {min(unknown)[:40]!r}; known are {', '.join(MapRequest.__dataclass_fields__)}."
-        )
-    numbers: dict[str, float] = {}
-    for name in ("lo", "hi", "min_z", "max_q"):
-        if name in given:
-            try:
-                numbers[name] = float(given.pop(name))
-            except ValueError:
-                raise BadInputError(f"{name} must be a number.") from None
-    switches = {name: given.pop(name, "") not in ("", "0", "false") for name in ("significant", "specific")}
-    return MapRequest(**given, **numbers, **switches)  # type: ignore[arg-type]
 
 
 def create_app(

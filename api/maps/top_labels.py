@@ -44,6 +44,7 @@ class TopLabels:
         label: (n,) int32, which of them each voxel has.
         counts: Voxels of each label.
         generation: Number of the atlas's state.
+        semantic: Whether voxels are left out that are not semantic.
     """
 
     model: Model
@@ -53,6 +54,7 @@ class TopLabels:
     label: NDArray[np.int32]
     counts: tuple[int, ...]
     generation: int
+    semantic: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ class ColourMap:
     @property
     def canonical(self) -> str:
         """All that the colours of a picture depend on, as text: what its address is the hash of."""
-        return json.dumps(["labels", self.model.model_id, self.top.method, self.top.generation])
+        return json.dumps(["labels", self.model.model_id, self.top.method, self.top.semantic, self.top.generation])
 
     @cached_property
     def legend(self) -> Names:
@@ -93,8 +95,8 @@ class ColourMap:
         )
 
 
-def top_labels(atlas: Atlas, model: str | None, method: str | None = None) -> TopLabels:
-    """The first labels of a model's voxels.
+def top_labels(atlas: Atlas, model: str | None, method: str | None = None, *, semantic: bool = True) -> TopLabels:
+    """The first labels of a model's voxels, or of those that are semantic (see `Model.similar`).
 
     Raises:
         NotFoundError: There is no such model.
@@ -104,16 +106,19 @@ def top_labels(atlas: Atlas, model: str | None, method: str | None = None) -> To
     generation, method = atlas.store.generation(), owner.method(method)
     sql = "SELECT voxel, label FROM top_label WHERE model_id = ? AND method = ? ORDER BY voxel"
     frame = atlas.store.frame(sql, [owner.model_id, method])
+    if semantic:
+        frame = frame.filter(~np.isin(frame["voxel"].to_numpy(), owner.low_level_voxels()))
     common = frame.group_by("label").len().sort(["len", "label"], descending=[True, False])
     places = common.select("label").with_row_index("place")
     label = frame.join(places, on="label", maintain_order="left")["place"].cast(pl.Int32).to_numpy()
     voxels = frame["voxel"].cast(pl.Int32).to_numpy()
-    return TopLabels(
-        owner, method, voxels, tuple(common["label"]), label, tuple(int(n) for n in common["len"]), generation
-    )
+    counts = tuple(int(n) for n in common["len"])
+    return TopLabels(owner, method, voxels, tuple(common["label"]), label, counts, generation, semantic)
 
 
-def colour_map(atlas: Atlas, model: str | None, home: Path, method: str | None = None) -> ColourMap:
+def colour_map(
+    atlas: Atlas, model: str | None, home: Path, method: str | None = None, *, semantic: bool = True
+) -> ColourMap:
     """A model's labels in colours; the first call for a model takes about a minute, later ones read a file.
 
     Args:
@@ -121,13 +126,14 @@ def colour_map(atlas: Atlas, model: str | None, home: Path, method: str | None =
         model: As `Atlas.model` takes it.
         home: Where the colours are kept.
         method: Scorer of the labels; the model's first one by default.
+        semantic: As for `top_labels`.
 
     Raises:
         BadInputError: The model's ingest has not finished, so that its labels are not all known.
         NotFoundError: There is no such model, or its images are not on this machine.
         MissingWeightsError: Features are not kept and the network's weights are not on this machine.
     """
-    top = top_labels(atlas, model, method)
+    top = top_labels(atlas, model, method, semantic=semantic)
     owner = top.model
     if not owner.finished:
         raise BadInputError(

@@ -42,6 +42,8 @@ class MapRequest:
     """Of a concept: voxels stay bare whose association has a larger false discovery rate."""
     specific: bool = False
     """Whether voxels stay bare to which the concept is not specific."""
+    semantic: bool = True
+    """Whether voxels that are not semantic (see `Model.similar`) stay bare on maps of concepts and labels."""
     alpha: str | None = None
     """A metric by which voxels are opaque: clear at 0, opaque at its 99th percentile."""
 
@@ -143,6 +145,8 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     if request.significant:
         q = _of(model, "q", voxels)
         values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
+    if request.semantic and (request.concept or request.label):
+        values = np.where(np.isin(voxels, model.low_level_voxels()), np.float32(np.nan), values)
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, warnings, generation)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
+from ...atlas.search.tables.voxel_table import SEMANTIC_Q
 from ...schemas.config import LABELLED_BY
 from ...schemas.errors import NotFoundError
 from ...viz.render.card import Card, RankedLabel, Ranking, Tile
@@ -42,6 +43,7 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
         facts=[
             ("model", owner.model_id),
             *((name, _number(about[key])) for name, key in _QUALITY.items()),
+            ("", _beyond_low_level(about["semantic_r"], about["semantic_q"])),
             *_unscored(atlas, owner, voxel),
             ("", "responses are predicted, in z-scored beta"),
         ],
@@ -74,7 +76,7 @@ def _known(owner: Model, voxel: int) -> pl.DataFrame:
     return known
 
 
-_QUALITY = {"R²": "r2", "r": "r", "q": "q", "noise ceiling": "noise_ceiling"}
+_QUALITY = {"R²": "r2", "r": "r", "q of the prediction": "q", "noise ceiling": "noise_ceiling"}
 
 
 def card_html(card: Card) -> str:
@@ -121,6 +123,16 @@ def _unscored(atlas: Atlas, owner: Model, voxel: int) -> list[tuple[str, str]]:
         [owner.model_id, voxel, owner.method()],
     )
     return [(f"not scored ({reason})", labels) for reason, labels in left.iter_rows()]
+
+
+def _beyond_low_level(r: float | None, q: float | None) -> str:
+    """What is said of a voxel's responses beyond low-level properties of the images."""
+    if q is None:
+        return "whether contrast and edges explain its responses is not known (the same ingest again tells it)"
+    measured = f"r {_number(r)}, q {_number(q)}, without what luminance, contrast and edges of the images predict"
+    if q <= SEMANTIC_Q:
+        return f"predicted beyond contrast and edges ({measured})"
+    return f"contrast and edges may explain all that is predicted ({measured}), and so its labels"
 
 
 def _number(value: float | None) -> str:

@@ -20,6 +20,7 @@ WIDTH = 1024
 def figure_4(study: Study) -> Section:
     """Colours of labels and maps of concepts, for each model."""
     section = Section("fig4", "Labels and concepts on the cortex (Fig. 4)")
+    section.paragraphs.append(study.about_shown())
     tables: list[pl.DataFrame] = []
     for number, model in enumerate(study.models, 1):
         with section.may_lack():
@@ -34,7 +35,9 @@ def figure_4(study: Study) -> Section:
 
 def _colours(section: Section, study: Study, model: Model, cortex: SubjectCortex, number: int) -> None:
     method = study.methods(model)[0]
-    coloured = colour_map(study.atlas, model.model_id, study.settings.home, method)
+    coloured = colour_map(
+        study.atlas, model.model_id, study.settings.home, method, semantic=not study.options.all_voxels
+    )
     picture = replace(coloured.picture(cortex), title="", note="")
     flat = png.render(replace(picture, outlines=_lines(cortex)), cortex.pixels(WIDTH))
     solid = png.render(replace(picture, legend=()), cortex.surface.view(WIDTH))
@@ -61,7 +64,8 @@ def _concepts(section: Section, study: Study, model: Model, cortex: SubjectCorte
     by = "weights" if model.has_text else "labels"
     frames, flat, scales = [], dict[str, bytes](), {}
     for concept in study.options.concepts:
-        similarity = value_map(study.atlas, MapRequest(concept=concept, model=model.model_id, by=by))
+        request = MapRequest(concept=concept, model=model.model_id, by=by, semantic=not study.options.all_voxels)
+        similarity = value_map(study.atlas, request)
         frames.append(
             pl.DataFrame({"voxel": similarity.voxels, "similarity": similarity.values}).select(
                 pl.lit(model.model_id).alias("model_id"), pl.lit(concept).alias("concept"), "voxel", "similarity"

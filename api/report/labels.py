@@ -109,12 +109,13 @@ def figure_3(study: Study) -> Section:
     if study.members.is_empty():
         section.absent.append("The subjects have no regions of interest.")
         return section
-    if study.first_labels.is_empty():
+    if (shown := study.shown(study.first_labels)).is_empty():
         section.absent.append("No voxel is labelled.")
         return section
+    section.paragraphs.append(study.about_shown())
     members = study.members
     frames = []
-    for (model_id, subject_id), first in study.first_labels.group_by("model_id", "subject_id", maintain_order=True):
+    for (model_id, subject_id), first in shown.group_by("model_id", "subject_id", maintain_order=True):
         own = members.filter(pl.col("subject_id") == subject_id)
         counted = region_labels(first, own)
         frames.append(counted.select(pl.lit(model_id).alias("model_id"), pl.all()))
@@ -189,7 +190,7 @@ def meanings(study: Study) -> Section:
             for method in study.methods(model)
         )
 
-    spread = section.gather(study.models, spread_of, by=("model_id", "subject_id"))
+    spread = study.shown(section.gather(study.models, spread_of, by=("model_id", "subject_id")))
     if spread.is_empty():
         return section
     section.tables["meanings"] = spread
@@ -205,7 +206,7 @@ def meanings(study: Study) -> Section:
     section.paragraphs.append(
         f"needed: the fewest labels that together hold {SHARE:.0%} of a voxel's label probability; entropy: of that "
         "distribution. Both depend on the temperature of the softmax, which is the same for all voxels of a model, and "
-        "on the labels that were stored, whose probabilities are scaled to sum to 1."
+        "on the labels that were stored, whose probabilities are scaled to sum to 1. " + study.about_shown()
     )
     section.show("Labels per voxel, by region. n: labelled voxels.", summary)
     for column, quantity in (("needed", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
@@ -223,7 +224,9 @@ def _overlap(section: Section, study: Study) -> None:
     if study.members.is_empty():
         raise NotFoundError("The subjects have no regions of interest, so none can share labels.")
     frames, panels = [], {}
-    for (model_id, subject_id), first in study.first_labels.group_by("model_id", "subject_id", maintain_order=True):
+    for (model_id, subject_id), first in study.shown(study.first_labels).group_by(
+        "model_id", "subject_id", maintain_order=True
+    ):
         own = study.members.filter(pl.col("subject_id") == subject_id)
         overlap = region_overlap(region_labels(first, own))
         frames.append(overlap.select(pl.lit(model_id).alias("model_id"), pl.all()))

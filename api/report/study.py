@@ -34,6 +34,8 @@ class Options:
     concepts: tuple[str, ...] = CONCEPTS
     sample: int = 500
     """Voxels that the learning curve and the shuffled control are fitted on."""
+    all_voxels: bool = False
+    """Whether voxels count that low-level properties may explain; see `Model.similar`."""
 
 
 def newest_of_each_subject(atlas: Atlas) -> list[Model]:
@@ -77,6 +79,24 @@ class Study:
                 pl.lit(model.model_id).alias("model_id"), pl.lit(model.subject_id).alias("subject_id"), pl.all()
             )
             for model in self.models
+        )
+
+    def shown(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows (model_id, voxel, …) of the voxels that figures of labels show: see `Options.all_voxels`."""
+        for model in () if self.options.all_voxels or frame.is_empty() else self.models:
+            left_out = pl.col("voxel").is_in(model.low_level_voxels().tolist())
+            frame = frame.filter((pl.col("model_id") != model.model_id) | ~left_out)
+        return frame
+
+    def about_shown(self) -> str:
+        """What is said of the voxels that are not shown."""
+        left_out = [f"{len(model.low_level_voxels()):,} of {model.model_id}" for model in self.models]
+        unknown = [model.model_id for model in self.models if not model.tables.voxels().controlled]
+        shown = "are among them" if self.options.all_voxels else "are left out; --all-voxels shows them"
+        return (
+            "Voxels whose predicted responses luminance, contrast and edges of the images may explain (semantic_q "
+            f"above 0.05: {', '.join(left_out)}) {shown}."
+            + (f" It is not known of {', '.join(unknown)}; the same ingest again tells it." if unknown else "")
         )
 
     def methods(self, model: Model) -> list[str]:

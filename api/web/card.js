@@ -14,7 +14,7 @@ function query(methods) {
   const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method verified nImages auc labelQ }`);
   return `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
-    voxel modelId subjectId simulated rois r2 r q significant noiseCeiling r2OfCeiling i j k hemisphere vertex
+    voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic noiseCeiling r2OfCeiling i j k hemisphere vertex
     ${labels.join("\n    ")}
     topImages(first: 10) { rank stimulusId box response caption url }
     neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
@@ -45,6 +45,13 @@ function evidence(label) {
   if (label.labelQ === null) return [];
   const tick = make("span", { class: "tick", title: "verified" }, label.verified ? "✓ " : "");
   return [make("span", { class: "evidence" }, tick, `n ${label.nImages} · AUC ${figure(label.auc)} · ${rate(label.labelQ)}`)];
+}
+
+/** @param {any} voxel */
+function beyond({ semantic, semanticR, semanticQ }) {
+  if (semantic === null) return "Whether contrast and edges of the images explain it is not known; the same ingest again tells it.";
+  const measured = `r ${figure(semanticR)}, ${rate(semanticQ)}, without what luminance, contrast and edges predict`;
+  return semantic ? `Predicted beyond contrast and edges: ${measured}.` : `Contrast and edges may explain all that is predicted (${measured}): its labels may say what is bright and busy, not what is shown.`;
 }
 
 export class Card {
@@ -120,8 +127,8 @@ export class Card {
   /** @param {any} voxel */
   #quality(voxel) {
     const bars = [bar("R² on test images", voxel.r2, figure(voxel.r2)), bar("noise ceiling", voxel.noiseCeiling, figure(voxel.noiseCeiling))];
-    const q = voxel.q === null ? "" : voxel.significant ? `significant, ${rate(voxel.q)}` : `not significant, q = ${figure(voxel.q)}`;
-    return make("div", {}, make("h3", {}, "Prediction"), make("ul", { class: "bars" }, ...bars), make("p", { class: "note" }, q));
+    const q = voxel.q === null ? "" : `Predicted at all: ${voxel.significant ? "significant" : "not significant"}, ${rate(voxel.q)}.`;
+    return make("div", {}, make("h3", {}, "Prediction"), make("ul", { class: "bars" }, ...bars), make("p", { class: "note" }, q), make("p", { class: "note" }, beyond(voxel)));
   }
 
   /** @param {any} voxel */

@@ -55,6 +55,7 @@ function pictureQuery({ state, shown, focus }, format) {
   const head = chosen ? "query Picture($focus: [Int!]) " : "query Picture ";
   const given = { ...(chosen && { focus: [...chosen].sort((a, b) => a - b) }) };
   const shared = [
+    ...(state.all && !(metric && metric !== "labels") ? ["semantic: false"] : []),
     ...(state.model ? [`model: ${quoted(state.model)}`] : []),
     ...(chosen ? ["focus: $focus"] : []),
     ...(state.voxel === null ? [] : [`mark: ${state.voxel}`]),
@@ -131,10 +132,10 @@ function graphql(sources) {
 function sql(state) {
   const metric = metricOf(state);
   const model = literal(state.model);
-  if (metric === "labels") return `SELECT voxel, label, probability FROM top_label WHERE model_id = ${model} ORDER BY voxel;\n`;
+  if (metric === "labels") return `SELECT voxel, label, probability FROM top_label LEFT JOIN semantic USING (model_id, voxel) WHERE model_id = ${model}${state.all ? "" : " AND coalesce(q, 0) <= 0.05"} ORDER BY voxel;\n`;
   if (!ofConcept(state)) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
   const readout = readoutOf(state) || "half";
-  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)})`;
+  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)}${state.all ? ", all_voxels := true" : ""})`;
   return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
 }
 

@@ -60,7 +60,11 @@ const search = new Search((concept) => {
   if (state.metric !== "z") state.metric = "";
   look(concept);
 }, () => state.model);
-const showOptions = connectOptions(state, () => look(state.concept));
+const showOptions = connectOptions(state, async () => {
+  if (labels?.all !== state.all) labels = null;
+  await look(state.concept);
+  if (!labels) await loadLabels();
+});
 
 /** @param {string} [how] "step" where the browser's back button should come back to what was before */
 function remember(how) {
@@ -131,7 +135,7 @@ async function paint(signal) {
 async function coloured(signal) {
   say("The colours of the labels are being worked out; the first time takes about a minute.");
   find("figure-title", HTMLElement).textContent = "Working out the colours of the labels, once for each model …";
-  labels ??= await topLabels(state.model);
+  labels ??= await topLabels(state);
   return labelColours(state.model, labels, signal);
 }
 
@@ -259,7 +263,7 @@ async function chooseModel() {
 /** First labels are fetched after the first paint: only the region's panel and the label colours need them. */
 async function loadLabels() {
   try {
-    labels = await topLabels(state.model);
+    labels = await topLabels(state);
     refocus();
   } catch (error) {
     report(error);

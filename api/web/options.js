@@ -16,10 +16,11 @@ export function connectOptions(state, changed) {
   const minZ = find("min-z", HTMLInputElement);
   const specific = find("specific", HTMLInputElement);
   const significant = find("significant", HTMLInputElement);
+  const all = find("all-voxels", HTMLInputElement);
   const opacity = find("opacity", HTMLInputElement);
   const range = [find("range-lo", HTMLInputElement), find("range-hi", HTMLInputElement)];
   const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  for (const input of [show, compare, minZ, specific, significant, opacity, ...range])
+  for (const input of [show, compare, minZ, specific, significant, all, opacity, ...range])
     input.addEventListener("change", () => {
       if (input === show) {
         // The range of one quantity says nothing about another.
@@ -30,6 +31,7 @@ export function connectOptions(state, changed) {
       state.minz = number(minZ);
       state.specific = specific.checked;
       state.significant = significant.checked;
+      state.all = all.checked;
       state.opacity = opacity.checked;
       changed();
     });
@@ -43,6 +45,7 @@ export function connectOptions(state, changed) {
     compare.disabled = !ofConcept(state);
     minZ.disabled = specific.disabled = !limits(state);
     significant.checked = state.significant;
+    all.checked = state.all;
     opacity.checked = state.opacity;
     significant.disabled = opacity.disabled = metric === "labels";
     [state.lo, state.hi].forEach((bound, at) => {

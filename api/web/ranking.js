@@ -4,10 +4,10 @@ import { figure, find, make, say } from "./dom.js";
 import { ask } from "./server.js";
 import { readoutOf } from "./shown.js";
 
-export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $specific: Boolean!) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, specific: $specific, first: 20) {
-    totalCount by readout baseline simulated
-    edges { node { voxel similarity specific rois r2 labels(first: 3) { text probability } } }
+export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $specific: Boolean!, $semantic: Boolean!) {
+  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, specific: $specific, semantic: $semantic, first: 20) {
+    totalCount hiddenCount by readout baseline simulated
+    edges { node { voxel similarity specific semantic rois r2 labels(first: 3) { text probability } } }
   }
 }`;
 
@@ -26,6 +26,7 @@ export function variables(state) {
     // The list is of the concept, whatever the map shows; labels have no z.
     minZ: state.compare === "labels" ? null : state.minz,
     specific: state.compare !== "labels" && state.specific,
+    semantic: !state.all,
   };
 }
 
@@ -48,13 +49,13 @@ export class Ranking {
    */
   async show(state, signal) {
     const { similarVoxels } = await ask(TOP, variables(state), signal);
-    const { edges, totalCount } = similarVoxels;
+    const { edges, totalCount, hiddenCount } = similarVoxels;
     this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
     this.mark(state.voxel);
     const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
-    this.note.textContent = edges.length
-      ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}.`
-      : `No significant voxel${within}.`;
+    const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}.` : `No significant voxel${within}.`;
+    const hidden = hiddenCount === null ? " Which of them contrast and edges may explain is not known." : hiddenCount ? ` ${hiddenCount.toLocaleString("en")} more may be explained by contrast and edges; Options show them.` : "";
+    this.note.textContent = first + hidden;
     say(edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`);
   }
 
@@ -74,7 +75,7 @@ export class Ranking {
       "tr",
       { "data-voxel": node.voxel, click: open },
       make("th", { scope: "row" }, make("button", { type: "button", class: "link", click: open }, node.voxel)),
-      make("td", {}, node.rois.join(", ")),
+      make("td", {}, node.rois.join(", "), node.semantic === false ? make("small", { class: "explained", title: "Contrast and edges of the images may explain all that is predicted of this voxel." }, " contrast?") : null),
       make("td", { class: "words" }, make("div", { class: "clipped", title: words, dir: "auto" }, words)),
       make("td", { class: "number" }, figure(node.similarity, 3)),
       make("td", { class: "number" }, figure(node.r2)),

@@ -28,8 +28,10 @@ export class TopLabels {
    * @param {string[]} labels the most common first
    * @param {Int32Array} of which of them each voxel has, −1 for none
    * @param {string} method
+   * @param {boolean} all whether voxels are among them that contrast and edges may explain
    */
-  constructor(labels, of, method) {
+  constructor(labels, of, method, all) {
+    this.all = all;
     this.labels = labels;
     this.of = of;
     this.method = method;
@@ -59,10 +61,10 @@ export class TopLabels {
   }
 }
 
-/** @param {string} model */
-export async function topLabels(model) {
-  const { header, arrays } = await getArrays(`/toplabels?${new URLSearchParams({ model })}`);
-  return new TopLabels(header.labels, arrays.label, header.method);
+/** @param {import("./state.js").State} state */
+export async function topLabels({ model, all }) {
+  const { header, arrays } = await getArrays(`/toplabels?${new URLSearchParams({ model, ...(all && { semantic: "0" }) })}`);
+  return new TopLabels(header.labels, arrays.label, header.method, all);
 }
 
 /**
@@ -108,7 +110,7 @@ export async function values(state, signal) {
  * @returns {Promise<Shown>}
  */
 export async function labelColours(model, top, signal) {
-  const { header, arrays } = await getArrays(`/labelcolours?${new URLSearchParams({ model })}`, signal);
+  const { header, arrays } = await getArrays(`/labelcolours?${new URLSearchParams({ model, ...(top.all && { semantic: "0" }) })}`, signal);
   const { rgb } = arrays;
   const place = new Map(header.labels.map((/** @type {string} */ label, /** @type {number} */ index) => [label, index]));
   const of = top.labels.map((label) => /** @type {number | undefined} */ (place.get(label)));
@@ -150,6 +152,7 @@ export function asked(state) {
     ...(state.lo !== null && { lo: String(state.lo) }),
     ...(state.hi !== null && { hi: String(state.hi) }),
     ...(state.significant && { significant: "1" }),
+    ...(state.all && { semantic: "0" }),
     ...(state.opacity && { alpha: "r2" }),
   };
 }

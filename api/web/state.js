@@ -12,6 +12,7 @@
  * @property {number | null} minz z that a voxel's similarity to the concept must reach
  * @property {boolean} specific whether only voxels are shown to which the concept is specific
  * @property {boolean} significant whether only significant voxels are painted
+ * @property {boolean} all whether voxels are shown, too, that contrast and edges may explain
  * @property {boolean} opacity whether voxels are as opaque as they are predicted well
  * @property {number | null} voxel the voxel whose card is open
  * @property {string[]} rois regions that the list of voxels is limited to
@@ -43,6 +44,7 @@ export function readState() {
     minz: number("minz"),
     specific: given.get("specific") === "1",
     significant: given.get("significant") === "1",
+    all: given.get("all") === "1",
     opacity: given.get("opacity") === "1",
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
     rois: given.getAll("roi"),
@@ -70,6 +72,7 @@ export function address(state) {
   put("minz", state.minz);
   put("specific", state.specific ? 1 : "");
   put("significant", state.significant ? 1 : "");
+  put("all", state.all ? 1 : "");
   put("opacity", state.opacity ? 1 : "");
   put("voxel", state.voxel);
   for (const roi of state.rois) parts.append("roi", roi);

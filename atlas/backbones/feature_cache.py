@@ -9,27 +9,27 @@ from threading import Lock
 import numpy as np
 
 from ...schemas.files import write_atomically
-from .interface import Backbone, Floats, Image
+from .interface import Floats, Image, ImageEncoder
 
 IMAGES_PER_FILE = 64
 """So that files are few, and a run that is killed loses little."""
 
 
 class FeatureCache:
-    """Pooled features by the content of the image and the network.
+    """Pooled features by the content of the image and what encoded it.
 
     A file holds some images' hashes and features, and is whole or not there. Several processes may add files at a time;
     an image that two of them have encoded is in both files.
 
     Args:
         home: the atlas's home folder.
-        backbone: whose features they are.
+        encoder: whose features they are.
         batch_images: images that it sees at once.
     """
 
-    def __init__(self, home: Path, backbone: Backbone, batch_images: int) -> None:
-        self._index = _index(home / "features" / backbone.fingerprint[:16])
-        self._backbone, self._batch_images = backbone, batch_images
+    def __init__(self, home: Path, encoder: ImageEncoder, batch_images: int) -> None:
+        self._index = _index(home / "features" / encoder.fingerprint[:16])
+        self._encoder, self._batch_images = encoder, batch_images
 
     def get(
         self, sha256s: Sequence[str], load: Callable[[int], Image], advance: Callable[[int], None] = lambda _: None
@@ -47,13 +47,13 @@ class FeatureCache:
         hashes = list(missing)
         for start in range(0, len(hashes), IMAGES_PER_FILE):
             group = hashes[start : start + IMAGES_PER_FILE]
-            features = np.empty((len(group), self._backbone.dim), np.float32)
+            features = np.empty((len(group), self._encoder.dim), np.float32)
             for first in range(0, len(group), self._batch_images):
                 batch = [load(missing[sha256]) for sha256 in group[first : first + self._batch_images]]
-                features[first : first + len(batch)] = self._backbone.features(batch)
+                features[first : first + len(batch)] = self._encoder.features(batch)
                 advance(len(batch))
             self._index.add(group, features)
-        return self._index.read(sha256s, self._backbone.dim)
+        return self._index.read(sha256s, self._encoder.dim)
 
 
 class _Index:

@@ -17,24 +17,28 @@ Readout = Literal["weights", "half", "pattern"]
 and k = 0, ½ or 1. Weights are the paper's, patterns those of Haufe et al. (2014)."""
 
 
-class Backbone(Protocol):
+class ImageEncoder(Protocol):
+    """What turns images into vectors."""
+
+    dim: int
+    """Number of features."""
+    fingerprint: str
+    """SHA-256 over weights and preprocessing: two encoders with the same fingerprint give the same features."""
+
+    def features(self, images: Sequence[Image]) -> Floats:
+        """Pooled features of images of any size, (n_images, dim); preprocessing is the encoder's own."""
+        ...
+
+
+class Backbone(ImageEncoder, Protocol):
     """A network that turns images, and where it has a text tower words, into vectors of one space."""
 
     name: str
     """Name in the registry, for example clip-rn50."""
-    dim: int
-    """Number of features."""
     has_text: bool
     """Whether `text` works: the network has a text tower in the space of its image features."""
-    fingerprint: str
-    """SHA-256 over weights and preprocessing: two backbones with the same fingerprint give the same features."""
-
     preprocessing: str
     """How images are prepared for the network, in the words of its library."""
-
-    def features(self, images: Sequence[Image]) -> Floats:
-        """Pooled features of images of any size, (n_images, dim); preprocessing is the backbone's own."""
-        ...
 
     def local_features(self, images: Sequence[Image]) -> Floats:
         """Features before pooling, (n_images, channels, height, width); see METHOD in docs/ for each family."""

@@ -27,8 +27,8 @@ _LABEL_BACKBONES = f"SELECT label_backbone FROM model {_MODELS}"  # noqa: S608
 _OF_SUBJECTS = "stage IN ('subject', 'planting') AND list_contains($subjects::VARCHAR[], batch_key)"
 _OF_RUNS = f"stage = 'run' AND run_id IN (SELECT run_id FROM run {_MODELS})"  # noqa: S608
 _OF_MODELS = (
-    "stage IN ('model', 'fit', 'significance', 'queries', 'readouts', 'learning_curve', 'describe', 'score', 'verify') "
-    "AND EXISTS (SELECT 1 "
+    "stage IN ('model', 'fit', 'significance', 'queries', 'readouts', 'low_level', 'semantic', 'learning_curve', "
+    "'describe', 'score', 'verify') AND EXISTS (SELECT 1 "
     "FROM (SELECT unnest($models::VARCHAR[]) AS id) WHERE batch_key = id OR starts_with(batch_key, id || '/'))"
 )
 
@@ -52,6 +52,7 @@ _ORDER = {"run": "recorded_at, run_id, state", "ledger": "stage, batch_key"}
 _BY_VOXEL = {
     "encoding": "",
     "readout_norm": ", readout",
+    "beyond_low_level": "",
     "learning_curve": ", n_blocks",
     "top_image": ", rank",
     "label_score": ", method, rank, label_id",

@@ -31,8 +31,8 @@ def similar_voxels(
         models: they must be comparable; one that is given twice counts once.
         first: how many voxels, over all models.
         after: the last voxel of the page before.
-        **question: concept, image, rois, significant, min_r2, by, readout, baseline, min_z, max_q and specific, as
-            `Model.similar` takes them.
+        **question: concept, image, rois, significant, semantic, min_r2, by, readout, baseline, min_z, max_q and
+            specific, as `Model.similar` takes them.
 
     Returns:
         The voxels by descending similarity, equal ones by model and number. `model_id` names the models, between
@@ -56,6 +56,7 @@ def similar_voxels(
         )
     names = sorted(by_id)
     pages = [by_id[name].similar(first=first, after=_after(name, after), **question) for name in names]
+    known = [page.hidden for page in pages if page.hidden is not None]
     frame = pl.concat([page.frame for page in pages]).with_columns(pl.col("model_id").cast(pl.Enum(names)))
     best = frame.sort(["similarity", "model_id", "voxel"], descending=[True, False, False]).head(first)
     return VoxelHits(
@@ -68,6 +69,7 @@ def similar_voxels(
         warnings=list(dict.fromkeys(warning for page in pages for warning in page.warnings)),
         generation=min(page.generation for page in pages),
         total=sum(page.total for page in pages),
+        hidden=sum(known) if len(known) == len(pages) else None,
     )
 
 

@@ -33,8 +33,8 @@ class LabelledModel(ModelRow):
     def voxels(self, voxels: Sequence[int]) -> pl.DataFrame:
         """What is known of voxels, in the order of `voxels`.
 
-        Columns: model_id, subject_id, simulated, voxel, rois, r2, r, q, noise_ceiling, i, j, k, hemisphere, vertex.
-        Voxels that the model has not fitted are left out.
+        Columns: model_id, subject_id, simulated, voxel, rois, r2, r, q, semantic_r, semantic_q, noise_ceiling, i, j, k,
+        hemisphere, vertex. Voxels that the model has not fitted are left out.
         """
         table = self.tables.voxels()
         rows = table.rows(numbers(voxels))
@@ -61,6 +61,7 @@ class LabelledModel(ModelRow):
         self,
         search: str = "",
         *,
+        semantic: bool = True,
         first: int = 50,
         after: tuple[int, int] | None = None,
         generation: int | None = None,
@@ -72,6 +73,7 @@ class LabelledModel(ModelRow):
 
         Args:
             search: only words that contain this text, in any case.
+            semantic: as in `Model.similar`; voxels that are left out do not count.
             first: how many.
             after: (n_voxels, label_id) of the last row of the page before.
             generation: that of the page before.
@@ -80,7 +82,7 @@ class LabelledModel(ModelRow):
             BadInputError: the list of that generation is not kept any more.
         """
         method = self.method()
-        counts, made = self.tables.label_counts(method, generation)
+        counts, made = self.tables.label_counts(method, generation, semantic=semantic)
         page = matching = counts.filter(pl.col("label").str.contains(search.lower(), literal=True))
         if after is not None:
             n, label_id = after
@@ -88,36 +90,39 @@ class LabelledModel(ModelRow):
             page = matching.filter(behind)
         return LabelHits(page.head(limited(first)), self.model_id, method, made, len(matching))
 
-    def label(self, lemma: str) -> LabelHits:
+    def label(self, lemma: str, *, semantic: bool = True) -> LabelHits:
         """One word: its row of `labels`.
 
         Raises:
             NotFoundError: no voxel has that label; the message lists some that are spelt alike.
         """
         method = self.method()
-        counts, made = self.tables.label_counts(method)
+        counts, made = self.tables.label_counts(method, semantic=semantic)
         row = counts.filter(pl.col("label") == lemma)
         if row.is_empty():
             raise self._no_label(lemma)
         return LabelHits(row, self.model_id, method, made, 1)
 
-    def label_voxels(self, lemma: str, *, first: int = 20) -> pl.DataFrame:
+    def label_voxels(self, lemma: str, *, semantic: bool = True, first: int = 20) -> pl.DataFrame:
         """The voxels that a word describes best: rank and probability of the label, and what `voxels` gives.
 
         Raises:
             NotFoundError: no voxel has that label.
         """
-        labelled = self.label_table().voxels(lemma, limited(first))
+        labelled = self.label_table(semantic=semantic).voxels(lemma, limited(first))
         if labelled.is_empty():
             raise self._no_label(lemma)
         described = self.voxels(labelled["voxel"].to_list())
         return described.join(labelled, on="voxel", how="left", maintain_order="left")
 
-    def label_neighbours(self, lemma: str, *, first: int = 10, baseline: str = "vocabulary") -> pl.DataFrame:
+    def label_neighbours(
+        self, lemma: str, *, semantic: bool = True, first: int = 10, baseline: str = "vocabulary"
+    ) -> pl.DataFrame:
         """The words nearest in meaning among the model's labels, itself left out: label, similarity, n_voxels.
 
         Args:
             lemma: the word.
+            semantic: as in `labels`.
             first: how many.
             baseline: vocabulary compares words as contrasts to the mean of many nouns; none compares their vectors.
 
@@ -128,35 +133,42 @@ class LabelledModel(ModelRow):
         labels, vectors = index.labels, index.vectors
         if lemma not in labels:
             raise self._no_label(lemma)
-        used = self.label_table().counts.select("label", "n_voxels")
+        used = self.label_table(semantic=semantic).counts.select("label", "n_voxels")
         mask = np.isin(labels, used["label"].to_numpy())
         mask[labels.index(lemma)] = False
         (scores,), (rows,) = vectors.search(vectors.vectors[labels.index(lemma)][None], limited(first), mask)
         near = pl.DataFrame({"label": [labels[row] for row in rows], "similarity": scores})
         return near.join(used, on="label", how="left", maintain_order="left")
 
-    def label_rois(self, lemma: str) -> pl.DataFrame:
+    def label_rois(self, lemma: str, *, semantic: bool = True) -> pl.DataFrame:
         """Regions where a word is voxels' first label, most voxels first: roi, n_voxels, share of the labelled ones."""
         table = self.tables.voxels()
         regions = {roi: table.voxels[members] for roi, members in table.rois.items()}
-        return self.label_table().regions(lemma, regions)
+        return self.label_table(semantic=semantic).regions(lemma, regions)
 
-    def roi_top_labels(self, roi: str, *, method: str | None = None, first: int = 10) -> pl.DataFrame:
+    def roi_top_labels(
+        self, roi: str, *, method: str | None = None, semantic: bool = True, first: int = 10
+    ) -> pl.DataFrame:
         """The commonest first labels in a region (figure 3 of the paper): label, n_voxels, share.
 
         Raises:
             NotFoundError: the model's subject has no such region.
         """
         table = self.tables.voxels()
-        return self.label_table(method).first_labels(table.voxels[table.roi(roi)]).head(limited(first))
+        labels = self.label_table(method, semantic=semantic)
+        return labels.first_labels(table.voxels[table.roi(roi)]).head(limited(first))
 
-    def compare(self, method_a: str, method_b: str, *, baseline: str = "vocabulary") -> pl.DataFrame:
+    def compare(
+        self, method_a: str, method_b: str, *, semantic: bool = True, baseline: str = "vocabulary"
+    ) -> pl.DataFrame:
         """First labels by two methods, of the voxels that both label: voxel, label_a, label_b, same, similarity.
 
         `similarity` is the cosine of the two labels, with `baseline` as in `label_neighbours`; NULL where one has no
         vector.
         """
         both = self.tables.store.frame(_COMPARED, [self.model_id, self.method(method_a), self.method(method_b)])
+        if semantic:
+            both = both.filter(~np.isin(both["voxel"].to_numpy(), self.low_level_voxels()))
         return both.with_columns(self.label_cosines(both["label_a"], both["label_b"], baseline=baseline))
 
     def label_cosines(self, one: pl.Series, other: pl.Series, *, baseline: str = "vocabulary") -> pl.Series:
@@ -182,15 +194,22 @@ class LabelledModel(ModelRow):
         sql = "SELECT DISTINCT method FROM label_score WHERE model_id = ? ORDER BY method"
         return list(self.tables.store.frame(sql, [self.model_id])["method"])
 
-    def label_table(self, method: str | None = None) -> LabelTable:
-        """All labels by one method, for who asks for many voxels one by one."""
-        return self.tables.labels(self.method(method))[0]
+    def low_level_voxels(self) -> NDArray[np.int64]:
+        """Numbers of the voxels that `semantic` leaves out in `Model.similar` and elsewhere, ascending."""
+        return self.tables.voxels().low_level
+
+    def label_table(self, method: str | None = None, *, semantic: bool = False) -> LabelTable:
+        """All labels by one method, or those of semantic voxels only (see `Model.similar`)."""
+        return self.tables.labels(self.method(method), semantic=semantic)[0]
 
     def _label_index(self, baseline: str) -> LabelIndex:
         index, against = self.tables.label_index(), baseline_of(baseline)
         return index if against == "none" else index.centred(self.text_towers.vocabulary(self.label_backbone))
 
     def _no_label(self, lemma: str) -> NotFoundError:
+        if len(self.label_table().voxels(lemma, 1)):
+            where = "only on voxels that contrast and edges may explain; ask for all voxels to see it"
+            return NotFoundError(f"{self.model_id} has {lemma!r} {where}.")
         near = self.tables.store.arrow(
             "SELECT lemma FROM label ORDER BY jaro_winkler_similarity(lemma, ?) DESC, lemma LIMIT 5", [lemma]
         )["lemma"].to_pylist()

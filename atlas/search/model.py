@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -35,6 +36,7 @@ class Model(LabelledModel):
         voxel: int | None = None,
         rois: Sequence[str] = (),
         significant: bool = True,
+        semantic: bool = True,
         min_r2: float | None = None,
         by: str = "weights",
         readout: str | None = None,
@@ -53,6 +55,8 @@ class Model(LabelledModel):
             voxel: a voxel of the same model.
             rois: only voxels in at least one of these regions.
             significant: only voxels whose encoding model is significant, with q at most 0.05.
+            semantic: leave out voxels whose predicted responses luminance, contrast and edges may explain, with
+                semantic_q above 0.05; where it is not known, none is left out.
             min_r2: only voxels with at least this R² on the test images.
             by: weights (cosine with the voxel's readout vector) or labels (mean cosine with its labels, weighted by
                 their probabilities).
@@ -74,17 +78,21 @@ class Model(LabelledModel):
         """
         query = self._query(Compared(concept, image, voxel), by, readout, baseline)
         table = self.tables.voxels()
-        rows, mask = table.among(query.candidates.voxels, rois, significant=significant, min_r2=min_r2)
+        among = partial(table.among, query.candidates.voxels, rois, significant=significant, min_r2=min_r2)
+        (rows, every), (_, mask) = among(), among(semantic=semantic)
         evidence = query.evidence()
         if min_z is not None or max_q is not None or specific:
-            mask = mask & evidence.passes(min_z, max_q, specific=specific)
+            passes = evidence.passes(min_z, max_q, specific=specific)
+            every, mask = every & passes, mask & passes
         scores, best = query.nearest(mask, limited(first), after)
         frame = table.describe(rows[best])
         place = frame.columns.index("voxel") + 1
         columns = evidence.columns(best) | {"percentile": query.percentiles(best, scores)}
         for name, column in reversed(({"similarity": pl.Series(scores, dtype=pl.Float32)} | columns).items()):
             frame.insert_column(place, column.alias(name))
-        return VoxelHits(frame, self.model_id, total=int(np.count_nonzero(mask)), **query.told)
+        total = int(np.count_nonzero(mask))
+        hidden = int(np.count_nonzero(every)) - total if table.controlled else None
+        return VoxelHits(frame, self.model_id, total=total, hidden=hidden, **query.told)
 
     def map(
         self,
@@ -154,11 +162,7 @@ class Model(LabelledModel):
             raise BadInputError(
                 f"There is no metric {metric!r}; there are {', '.join(METRICS)}, label_probability:WORD."
             )
-        labelled = self.tables.store.frame(
-            "SELECT s.voxel, s.probability AS value FROM label_score s JOIN label l USING (label_id) "
-            "WHERE s.model_id = ? AND s.method = ? AND l.lemma = ? AND s.rank IS NOT NULL",
-            [self.model_id, self.method(), lemma],
-        )
+        labelled = self.label_table().voxels(lemma).select("voxel", pl.col("probability").alias("value"))
         if labelled.is_empty():
             raise self._no_label(lemma)
         return frame.select("voxel").join(labelled, on="voxel", how="left", maintain_order="left")

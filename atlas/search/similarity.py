@@ -52,6 +52,8 @@ class VoxelHits(Similarities):
 
     total: int
     """Voxels that pass the filters, on all pages."""
+    hidden: int | None
+    """Voxels that would, too, and are left out as not semantic; None where it is not known which are."""
 
 
 class Compared(NamedTuple):

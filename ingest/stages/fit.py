@@ -1,7 +1,7 @@
-"""Stages `fit`, `significance` and `learning_curve`: one ridge regression per voxel, and how well it predicts."""
+"""Stages `fit`, `significance`, `semantic`, `learning_curve`: a ridge regression a voxel, and how well it predicts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Floats
 from ..encoding.learning_curve import LearningCurve
-from ..encoding.metrics import drop_reasons, pearson, r2
+from ..encoding.low_level import FEWEST_IMAGES, ControlledRidge, LowLevel
+from ..encoding.metrics import Responses, drop_reasons, pearson, r2
 from ..encoding.ridge import Ridge
-from ..encoding.significance import benjamini_hochberg, p_values
+from ..encoding.significance import benjamini_hochberg, correlation_p, p_values
 from ..encoding.split import Indices, split_by
 from .concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 from .context import BatchContext, Context
+from .encode import encode
 from .voxel_batches import append_batches, fitted_numbers, list_column
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
-    """Fit the given voxels and append `model`, `split`, `encoding` and `dropped`; then `significance`.
+    """Fit the given voxels and append `model`, `split`, `encoding`, `beyond_low_level`, `dropped`; then `significance`.
 
     Args:
         context: the ingest.
@@ -34,12 +36,43 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
         covariance = np.cov(features[train], rowvar=False).astype(np.float32)
         concepts = ConceptSpace(append_vocabulary(context), covariance, len(train))
     _append_model(context, features[train], concepts, train, test, len(voxels))
-    fitting = _Fitting(context.for_workers, features, concepts)
+    low_level = _low_level(context)
+    if low_level is None:
+        context.progress.note(
+            f"{context.model_id}: {len(train)} training images are too few to tell what voxels answer to beyond "
+            f"contrast and edges; it takes {FEWEST_IMAGES}."
+        )
+    fitting = _Fitting(context.for_workers, features, concepts, low_level)
     append_batches(context, "fit", "fit voxels", voxels, _fitted, fitting)
     _append_significance(context)
+    append_semantic(context, features)
     if concepts is not None:
         append_missing_norms(context, concepts)
         append_queries(context, concepts.vocabulary.words)
+
+
+def append_semantic(context: Context, features: Floats) -> None:
+    """Append `semantic`, and before it rows of `beyond_low_level` for voxels that an earlier version has fitted.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+    """
+    sql = (
+        "SELECT voxel, alpha FROM encoding e WHERE model_id = ? AND NOT EXISTS "
+        "(FROM beyond_low_level b WHERE b.model_id = e.model_id AND b.voxel = e.voxel)"
+    )
+    missing = context.store.frame(sql, [context.model_id])
+    if not missing.is_empty():
+        if (low_level := _low_level(context)) is None:
+            return
+        fitting = _Fitting(context.for_workers, features, low_level=low_level, alpha=dict(missing.iter_rows()))
+        # All fitted voxels, so that a run which goes on meets the same batches.
+        append_batches(context, "low_level", "low-level control", fitted_numbers(context), _controlled, fitting)
+    sql = "SELECT model_id, voxel, r, p FROM beyond_low_level WHERE model_id = ? ORDER BY voxel"
+    rows = context.store.arrow(sql, [context.model_id])
+    q = benjamini_hochberg(rows["p"].to_numpy())
+    context.append({"semantic": rows.append_column("q", pa.array(q))}, "semantic", context.model_id)
 
 
 def append_learning_curve(context: Context, features: Floats) -> None:
@@ -99,6 +132,10 @@ class _Fitting:
     """Of all images, (n_stimuli, dim)."""
     concepts: ConceptSpace | None = None
     """What is kept of voxels for concepts; None for a backbone without a text tower, and for a learning curve."""
+    low_level: Floats | None = None
+    """Low-level properties of all images; None where there are too few, and for a learning curve."""
+    alpha: Mapping[int, float] = field(default_factory=dict)
+    """Penalties of voxels that are fitted already."""
 
     @cached_property
     def split(self) -> tuple[Indices, Indices]:
@@ -115,13 +152,26 @@ class _Fitting:
         """On ever more of them."""
         return LearningCurve(self.features, self.context.config, device=self.context.device)
 
+    @cached_property
+    def controlled(self) -> ControlledRidge | None:
+        """On what low-level properties leave."""
+        if self.low_level is None:
+            return None
+        return ControlledRidge(self.features, self.low_level, *self.split, device=self.context.device)
+
     def responses(self, voxels: NDArray[np.int32]) -> Floats:
         """Responses to all images, (n_stimuli, n_voxels)."""
         return self.context.dataset.responses_of(voxels.astype(np.intp))
 
 
+def _low_level(context: Context) -> Floats | None:
+    """Low-level properties of all images; None where there are too few training images to take them out."""
+    train, _ = split_by(context.config, context.dataset.stimuli.height)
+    return None if len(train) < FEWEST_IMAGES else encode(context, encoder=LowLevel(), name="low-level properties")
+
+
 def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
-    """Rows of `encoding`, `dropped` and `readout_norm` of some voxels."""
+    """Rows of `encoding`, `dropped`, `readout_norm` and `beyond_low_level` of some voxels."""
     context, (train, test), responses = fitting.context, fitting.split, fitting.responses(voxels)
     # A response that is constant over the training or over the test images has no fit or no correlation.
     train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
@@ -129,6 +179,7 @@ def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Tab
     good = reasons == ""
     fitted = fitting.ridge.fit(responses[train][:, good])
     predicted, measured = fitted.predict(fitting.features[test]), responses[test][:, good]
+    beyond = _beyond_low_level(fitting, voxels[good], responses[train][:, good], measured, fitted.alpha)
     rows = {
         "encoding": pa.table(
             {
@@ -149,12 +200,32 @@ def _fitted(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Tab
                 "reason": reasons[~good].tolist(),
             }
         ),
+        **beyond,
     }
     if fitting.concepts is not None:
         noise = fitting.concepts.residual_variance(fitted, responses[train][:, good])
         rows["encoding"] = rows["encoding"].append_column("residual_variance", pa.array(noise, from_pandas=True))
         rows["readout_norm"] = fitting.concepts.norms(context.model_id, voxels[good], fitted.weights)
     return rows
+
+
+def _controlled(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
+    """Rows of `beyond_low_level` of those of some fitted voxels that have none."""
+    wanted = voxels[[int(voxel) in fitting.alpha for voxel in voxels]]
+    (train, test), responses = fitting.split, fitting.responses(wanted)
+    alpha = np.array([fitting.alpha[int(voxel)] for voxel in wanted])
+    return _beyond_low_level(fitting, wanted, responses[train], responses[test], alpha)
+
+
+def _beyond_low_level(
+    fitting: _Fitting, voxels: NDArray[np.int32], train: Responses, test: Responses, alpha: NDArray[np.float64]
+) -> Mapping[str, pa.Table]:
+    if fitting.controlled is None:
+        return {}
+    measured, predicted = fitting.controlled.residuals(train, test, alpha)
+    columns = {"r": pearson(measured, predicted), "p": correlation_p(measured, predicted)}
+    model_id = pa.repeat(fitting.context.model_id, len(voxels))
+    return {"beyond_low_level": pa.table({"model_id": model_id, "voxel": voxels, **columns})}
 
 
 def _scored(fitting: _Fitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:

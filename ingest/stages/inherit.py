@@ -22,7 +22,7 @@ _DESCRIBED_BY = (
 """Settings that top images and crops depend on; captions are kept by image and box, whatever the model."""
 
 
-_OF_FIT = ("encoding", "dropped", "readout_norm")
+_OF_FIT = ("encoding", "dropped", "readout_norm", "beyond_low_level")
 
 
 def inherit_fit(context: Context, source: str, voxels: NDArray[np.int32]) -> None:

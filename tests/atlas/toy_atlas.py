@@ -131,6 +131,7 @@ def model_rows(
             for v, row in enumerate(weights)
         ],
         "significance": [{"model_id": model, "voxel": v, "q": 0.2 if v % 3 == 0 else 0.01} for v in range(n)],
+        "beyond_low_level": [{"model_id": model, "voxel": v, "r": 0.3, "p": 0.001} for v in range(n)],
         "semantic": [{"model_id": model, "voxel": v, "r": 0.3, "p": 0.001, "q": 0.01} for v in range(n)],
     }
 

@@ -113,7 +113,7 @@ def test_an_ingest_that_skips_leaves_unreadable_images_out_of_the_data(tmp_path)
     run(tmp_path, skip_bad=True)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         models = store.frame("SELECT n_train + n_test AS n FROM model ORDER BY n")["n"].to_list()
-    assert models == [78, 80]
+    assert models == [178, 180]
     assert n_labelled(tmp_path) >= 6
 
 

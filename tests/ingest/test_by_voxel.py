@@ -32,7 +32,7 @@ def test_labels_and_scores_equal_those_of_the_usual_way(tmp_path, changes):
         mean = np.array(store.frame("SELECT feature_mean FROM model")["feature_mean"][0], np.float32)
         labels = store.frame("SELECT voxel, label, score, probability FROM voxel_label")
     networks = dissection_by_voxel.Networks(backbone, Naming(), TinyGenerator(), NounExtractor())
-    features = backbone.features([dataset.image(index) for index in range(80)])
+    features = backbone.features([dataset.image(index) for index in range(180)])
     n_labels = 0
     for voxel, weights, bias in fitted.iter_rows():
         usual = dissection_by_voxel.dissect(

@@ -13,9 +13,12 @@ import polars as pl
 import pytest
 from tiny import CONTENT_TABLES, TinyDataset, digest, tiny_config, tiny_parts
 
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.progress import Silent
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.ingest.stages import label
+from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, NotFoundError
 
 
@@ -163,7 +166,7 @@ def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_score
         curve = store.frame("FROM learning_curve ORDER BY voxel, n_blocks")
         fitted = store.frame("SELECT voxel, r2, r FROM encoding ORDER BY voxel")
     assert curve["n_blocks"].unique().sort().to_list() == [5, 10, 15, 20, 25, 30, 34]
-    assert curve["n_train"].unique().sort().to_list() == [10, 20, 30, 40, 50, 56, 60]
+    assert curve["n_train"].unique().sort().to_list() == [20, 40, 60, 80, 100, 120, 135]
     assert curve.filter(pl.col("n_blocks") == 34).select("voxel", "r2", "r").equals(fitted)
     assert digest(tmp_path) == before
     run(tmp_path, learning_curve=True)
@@ -195,3 +198,46 @@ def test_too_little_memory_is_refused_before_any_work(tmp_path, monkeypatch):
         run(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         assert not store.frame("SELECT * FROM ledger").height
+
+
+CONTROL = ("beyond_low_level", "semantic")
+
+
+def test_a_model_that_was_fitted_without_the_low_level_control_gets_it_from_the_same_ingest(tmp_path):
+    model_id = run(tmp_path)
+    undisturbed = digest(tmp_path)
+    with Store.open(str(tmp_path / "atlas.duckdb"), shared=False) as store:
+        # As an earlier version left it: one batch was fitted by this one.
+        earlier = [(f"DELETE FROM {table} WHERE voxel >= 4 OR $1 = 'semantic'", [table]) for table in CONTROL]
+        store.change([*earlier, ("DELETE FROM ledger WHERE stage = ?", ["semantic"])])
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        assert atlas.model(model_id).similar("rose").hidden is None
+    assert digest(tmp_path) != undisturbed
+    assert run(tmp_path) == model_id
+    assert digest(tmp_path) == undisturbed
+
+
+def test_a_dissection_with_other_settings_takes_the_low_level_control_over(tmp_path):
+    source = run(tmp_path)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        (row,) = store.arrow("SELECT config FROM model").to_pylist()
+        config = IngestConfig.model_validate_json(row["config"]).model_copy(update={"n_captions": 4})
+        other = Pipeline(store=store, home=tmp_path).dissect(source, config, tiny_parts(config, tmp_path))
+        for table in CONTROL:
+            old, new = (
+                store.frame(f"SELECT * EXCLUDE (model_id) FROM {table} WHERE model_id = ? ORDER BY voxel", [name])
+                for name in (source, other)
+            )
+            assert len(new) == 10
+            assert new.equals(old)
+
+
+def test_what_voxels_answer_to_beyond_contrast_is_not_told_from_few_images(tmp_path):
+    notes = []
+    progress = SimpleNamespace(stage=Silent().stage, note=notes.append)
+    config = tiny_config(test_share=0.5)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        Pipeline(store=store, home=tmp_path, progress=progress).ingest(config, tiny_parts(config, tmp_path))
+        assert not any(store.frame(f"FROM {table}").height for table in CONTROL)
+        assert set(store.frame("SELECT semantic_q FROM voxel_quality")["semantic_q"]) == {None}
+    assert [note for note in notes if "90 training images are too few" in note]

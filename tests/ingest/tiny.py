@@ -91,17 +91,17 @@ class TinyGenerator:
 
 
 class TinyDataset:
-    """80 pictures; voxel v answers to colour v mod 4, voxel 10 is NaN, voxel 11 is constant."""
+    """180 pictures; voxel v answers to colour v mod 4, voxel 10 is NaN, voxel 11 is constant."""
 
     COLOURS = tuple(_RGB)
     subject = Subject("tiny/1", "tiny", True, "volume", None, None, (1, 3, 4), "A tiny simulated subject.")
     fingerprint = hashlib.sha256(b"tiny data").hexdigest()
-    n_repeats = np.ones(80, np.int64)
+    n_repeats = np.ones(180, np.int64)
 
     def __init__(self) -> None:
-        self._colours = [self.COLOURS[i] for i in np.random.default_rng(0).integers(0, 4, 80)]
-        ids = [f"tiny/{i:02}" for i in range(80)]
-        hashes = [hashlib.sha256(self.image(i).tobytes()).hexdigest() for i in range(80)]
+        self._colours = [self.COLOURS[i] for i in np.random.default_rng(0).integers(0, 4, 180)]
+        ids = [f"tiny/{i:02}" for i in range(180)]
+        hashes = [hashlib.sha256(self.image(i).tobytes()).hexdigest() for i in range(180)]
         self.stimuli = pl.DataFrame({"stimulus_id": ids, "dataset": "tiny", "uri": ids, "sha256": hashes})
         self.rois = pl.DataFrame({"roi": ["even", "odd"], "source": "user", "description": "by number"})
         voxels = list(range(12))
@@ -131,7 +131,7 @@ class TinyDataset:
 
     def responses_of(self, voxels: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng(1)
-        noise = rng.normal(0, 0.3, (80, 12))
+        noise = rng.normal(0, 0.3, (180, 12))
         signal = np.array([[colour == self.COLOURS[v % 4] for v in range(12)] for colour in self._colours])
         responses = (signal + noise).astype(np.float32)
         responses[3, 10], responses[:, 11] = np.nan, 1.0
@@ -175,8 +175,10 @@ CONTENT_TABLES = (
     "model",
     "split",
     "encoding",
+    "beyond_low_level",
     "dropped",
     "significance",
+    "semantic",
     "top_image",
     "label",
     "label_embedding",

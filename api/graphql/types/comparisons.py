@@ -79,12 +79,12 @@ PredictResult = Annotated[Prediction | Problem, strawberry.union("PredictResult"
 
 
 def compare(
-    atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int, baseline: str
+    atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int, baseline: str, *, semantic: bool
 ) -> Comparison | Problem:
     """Agreement of two methods."""
     try:
         owner = atlas.model(model)
-        frame = owner.compare(method_a, method_b, baseline=baseline)
+        frame = owner.compare(method_a, method_b, baseline=baseline, semantic=semantic)
     except (BadInputError, NotFoundError) as error:
         return problem(error)
     same = frame["label_a"] == frame["label_b"]

@@ -59,6 +59,8 @@ class Label(relay.Node):
     method: str = strawberry.field(description="The method that scored it, for example brainlmm-eq2.")
     generation: int = strawberry.field(description="Number of the atlas's state that is counted.")
 
+    semantic: strawberry.Private[bool] = True
+
     @field("The noun or noun compound, in lower case.", name="text")
     def word(self) -> str:
         """The lemma."""
@@ -80,7 +82,9 @@ class Label(relay.Node):
     @field("The voxels that it describes best.")
     def voxels(self, info: Info, first: First = 20) -> list[LabelVoxel]:
         """Voxels by the probability of this label."""
-        rows = info.context.atlas.model(self.model_id).label_voxels(self.text, first=page_size(first))
+        rows = info.context.atlas.model(self.model_id).label_voxels(
+            self.text, semantic=self.semantic, first=page_size(first)
+        )
         return [
             LabelVoxel(voxel=Voxel.of(row), probability=row["probability"], rank=row["rank"])
             for row in rows.iter_rows(named=True)
@@ -91,8 +95,9 @@ class Label(relay.Node):
         self, info: Info, first: First = 10, baseline: BaselineArgument = Baseline.VOCABULARY
     ) -> list[LabelNeighbour]:
         """Nearest labels, itself left out."""
-        owner = info.context.atlas.model(self.model_id)
-        rows = owner.label_neighbours(self.text, first=page_size(first), baseline=baseline.value)
+        rows = info.context.atlas.model(self.model_id).label_neighbours(
+            self.text, semantic=self.semantic, first=page_size(first), baseline=baseline.value
+        )
         return [
             LabelNeighbour(text=row["label"], similarity=finite(row["similarity"]) or 0.0)
             for row in rows.iter_rows(named=True)
@@ -101,7 +106,7 @@ class Label(relay.Node):
     @field("The regions where it comes first, most voxels first.")
     def by_roi(self, info: Info) -> list[RoiCount]:
         """Counts per ROI."""
-        rows = info.context.atlas.model(self.model_id).label_rois(self.text)
+        rows = info.context.atlas.model(self.model_id).label_rois(self.text, semantic=self.semantic)
         return [
             RoiCount(roi=row["roi"], n_voxels=row["n_voxels"], share=row["share"]) for row in rows.iter_rows(named=True)
         ]
@@ -119,18 +124,18 @@ class LabelConnection(relay.Connection[Label]):
     generation: int = strawberry.field(description="Number of the atlas's state; later pages show the same one.")
 
 
-def one_label(info: Info, text: str, model: str | None) -> Label:
+def one_label(info: Info, text: str, model: str | None, *, semantic: bool = True) -> Label:
     """A label by its text.
 
     Raises:
         NotFoundError: No voxel has it; the message lists the nearest spellings.
     """
     owner = info.context.atlas.model(model)
-    hits = owner.label(text.strip().lower())
-    return label_of(owner, hits, hits.frame.row(0, named=True))
+    hits = owner.label(text.strip().lower(), semantic=semantic)
+    return label_of(owner, hits, hits.frame.row(0, named=True), semantic=semantic)
 
 
-def label_of(owner: Model, hits: LabelHits, row: Mapping[str, Any]) -> Label:
+def label_of(owner: Model, hits: LabelHits, row: Mapping[str, Any], *, semantic: bool) -> Label:
     """A label from a row of a list of labels."""
     return Label(
         text=row["label"],
@@ -140,4 +145,5 @@ def label_of(owner: Model, hits: LabelHits, row: Mapping[str, Any]) -> Label:
         simulated=owner.simulated,
         method=hits.method,
         generation=hits.generation,
+        semantic=semantic,
     )

@@ -13,7 +13,7 @@ from ..loaders import Row
 from ..request_context import Info
 from .enums import Method
 from .fields import field
-from .voxels import First
+from .voxels import First, Semantic
 
 Thing = TypeVar("Thing")
 
@@ -112,6 +112,7 @@ class Roi(relay.Node):
             str | None, strawberry.argument(description="Model id; the subject's newest finished one by default.")
         ] = None,
         method: Annotated[Method | None, strawberry.argument(description="Scorer; the first by default.")] = None,
+        semantic: Semantic = True,
     ) -> list[LabelShare]:
         """The commonest first labels."""
         if model is None:
@@ -121,7 +122,7 @@ class Roi(relay.Node):
             model = models[0].model_id
         owner = info.context.atlas.model(model)
         chosen = owner.method(method.value if method else None)
-        rows = owner.roi_top_labels(self.name, method=chosen, first=page_size(first))
+        rows = owner.roi_top_labels(self.name, method=chosen, semantic=semantic, first=page_size(first))
         return [
             LabelShare(
                 text=row["label"],

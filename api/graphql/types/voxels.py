@@ -9,6 +9,7 @@ import strawberry
 from strawberry import relay
 
 from ....atlas.search.atlas import Atlas
+from ....atlas.search.tables.voxel_table import SEMANTIC_Q
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import VoxelKey
@@ -16,6 +17,13 @@ from ..request_context import Info
 from .enums import Baseline, By, Method, Readout
 from .fields import field
 
+Semantic = Annotated[
+    bool,
+    strawberry.argument(
+        description="Leave out voxels that luminance, contrast and edges of the images may explain, those with "
+        "semanticQ above 0.05; where it is not known, none is left out."
+    ),
+]
 First = Annotated[int, strawberry.argument(description="Items at most, 1 to 100.")]
 
 
@@ -94,6 +102,17 @@ class Voxel(relay.Node):
         description="False discovery rate of the encoding model, 0 to 1; null until all voxels are fitted."
     )
     significant: bool | None = strawberry.field(description="Whether q is at most 0.05; null until q is known.")
+    semantic_r: float | None = strawberry.field(
+        description="Correlation of predicted and measured test responses, both without what luminance, contrast and "
+        "edges of the images predict, -1 to 1; null for models of before format 4."
+    )
+    semantic_q: float | None = strawberry.field(
+        description="False discovery rate of semanticR, 0 to 1; null where it is not known."
+    )
+    semantic: bool | None = strawberry.field(
+        description="Whether semanticQ is at most 0.05, so that low-level properties do not explain all that is "
+        "predicted; null where it is not known."
+    )
     noise_ceiling: float | None = strawberry.field(
         description="Share of the response's variance that is signal, 0 to 1; null where unknown."
     )
@@ -108,6 +127,7 @@ class Voxel(relay.Node):
     def of(cls, row: Mapping[str, Any]) -> Self:
         """A voxel from a row of a search."""
         r2, ceiling, q = finite(row["r2"]), finite(row["noise_ceiling"]), finite(row["q"])
+        semantic_q = finite(row["semantic_q"])
         return cls(
             key=f"{row['model_id']}#{row['voxel']}",
             model_id=row["model_id"],
@@ -124,6 +144,9 @@ class Voxel(relay.Node):
             r=finite(row["r"]),
             q=q,
             significant=None if q is None else q <= 0.05,
+            semantic_r=finite(row["semantic_r"]),
+            semantic_q=semantic_q,
+            semantic=None if semantic_q is None else semantic_q <= SEMANTIC_Q,
             noise_ceiling=ceiling,
             r2_of_ceiling=r2 / ceiling if r2 is not None and ceiling else None,
             i=row["i"],
@@ -209,6 +232,9 @@ class VoxelConnection(relay.Connection[Voxel]):
     """A relay connection that says how the ranking was made."""
 
     total_count: int = strawberry.field(description="Voxels that pass the filters, on all pages.")
+    hidden_count: int | None = strawberry.field(
+        description="Voxels that would pass, too, and are left out as not semantic; null where that is not known."
+    )
     model_id: str = strawberry.field(description="The model that was searched; the first by name where several were.")
     model_ids: list[str] = strawberry.field(description="All models that were searched, by name.")
     subject_id: str = strawberry.field(description="Subject of `modelId`.")

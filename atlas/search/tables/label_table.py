@@ -59,11 +59,11 @@ class LabelTable:
 
         Args:
             rows: voxel, rank, word (row of `words`), score, probability, n_images, auc, label_q; by voxel and rank.
-            words: label, label_id; the words that the rows have.
+            words: label, label_id; the words that the rows have, and perhaps others.
             batches: what the rows were read at.
         """
         self.batches = batches
-        self.words = words
+        self.words, self._rows = words, rows
         self._labels: list[str] = words["label"].to_list()
         self._voxel, self._rank = rows["voxel"].to_numpy(), rows["rank"].to_numpy()
         self._word = rows["word"].to_numpy()
@@ -76,6 +76,7 @@ class LabelTable:
         last = int(self._voxel[-1]) if len(self._voxel) else -1
         # Where each voxel's rows begin, and where the last one's end.
         self._offsets = np.searchsorted(self._voxel, np.arange(last + 2))
+        self._some: tuple[NDArray[np.int64], LabelTable] | None = None
 
     @classmethod
     def load(cls, store: Store, model: ModelRow, method: str, old: "LabelTable | None") -> "LabelTable":
@@ -95,6 +96,15 @@ class LabelTable:
         rows = rows.filter(pl.col("label_id").is_in(words["label_id"].implode()))
         word = np.searchsorted(words["label_id"].to_numpy(), rows["label_id"].to_numpy()).astype(np.int32)
         return cls(rows.drop("label_id").with_columns(word=word), words, batches)
+
+    def without(self, voxels: NDArray[np.int64]) -> "LabelTable":
+        """The labels of all other voxels; kept while it is the same array (n,) that is asked for."""
+        if not len(voxels):
+            return self
+        if self._some is None or self._some[0] is not voxels:
+            rows = self._rows.filter(~np.isin(self._voxel, voxels))
+            self._some = voxels, LabelTable(rows, self.words, self.batches)
+        return self._some[1]
 
     def of(self, voxel: int, first: int, *, verified: bool = False) -> list[ScoredLabel]:
         """The first labels of a voxel, best first; see `frame`."""
@@ -152,9 +162,9 @@ class LabelTable:
         """Words by how many voxels have them: label, n_voxels, label_id; words of equal number by label_id."""
         counted = np.bincount(self._word, minlength=len(self.words))
         frame = self.words.select("label", pl.Series("n_voxels", counted, pl.Int64), "label_id")
-        return frame.sort(["n_voxels", "label_id"], descending=[True, False])
+        return frame.filter(pl.col("n_voxels") > 0).sort(["n_voxels", "label_id"], descending=[True, False])
 
-    def voxels(self, label: str, first: int) -> pl.DataFrame:
+    def voxels(self, label: str, first: int | None = None) -> pl.DataFrame:
         """The voxels that a word describes best: voxel, rank, probability; most probable first, then by voxel."""
         rows = np.flatnonzero(self._word == self._number(label))
         rows = rows[np.lexsort((self._voxel[rows], -self._probability[rows]))][:first]

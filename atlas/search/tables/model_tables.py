@@ -39,20 +39,23 @@ class ModelTables:
         table: VoxelTable = self.derived.get(("voxels", self.model.model_id), load)[0]
         return table
 
-    def labels(self, method: str) -> tuple[LabelTable, int]:
-        """All labels by a method."""
-        return self.derived.get(
+    def labels(self, method: str, *, semantic: bool = False) -> tuple[LabelTable, int]:
+        """All labels by a method, or those of semantic voxels only."""
+        every: tuple[LabelTable, int] = self.derived.get(
             ("labels", self.model.model_id, method), partial(LabelTable.load, self.store, self.model, method)
         )
+        return (every[0].without(self.voxels().low_level), every[1]) if semantic else every
 
-    def label_counts(self, method: str, generation: int | None = None) -> tuple[pl.DataFrame, int]:
+    def label_counts(
+        self, method: str, generation: int | None = None, *, semantic: bool = False
+    ) -> tuple[pl.DataFrame, int]:
         """All words by how many voxels have them, as they were at a generation; None for the present one.
 
         Raises:
             BadInputError: the list of that generation is not kept any more.
         """
-        table, made = self.labels(method)
-        key = ("label counts", self.model.model_id, method)
+        table, made = self.labels(method, semantic=semantic)
+        key = ("label counts", self.model.model_id, method, str(semantic))
         if generation is None or generation == made:
             self.derived.remember(key, made, table.counts)
             return table.counts, made

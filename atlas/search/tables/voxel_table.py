@@ -16,9 +16,22 @@ from ...store.ledger import Batches, batches_of, fitted_since
 from ...store.store import Store
 from .model_row import ModelRow
 
-_COLUMNS = "r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
+SEMANTIC_Q = 0.05
+"""The false discovery rate up to which a voxel is semantic: predicted beyond low-level properties of the images."""
+_COLUMNS = "r2, r, q, significant, semantic_r, semantic_q, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
 _KEPT = 4
 """Arrays of voxels whose rows are kept: those of the readouts and of labels by a method or two."""
+
+# A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
+_TOP_IMAGES = """
+    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response,
+      arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption
+    FROM top_image t LEFT JOIN stimulus s USING (stimulus_id)
+      LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box
+    WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN ({voxels})
+    GROUP BY ALL ORDER BY t.voxel, t.rank
+"""
+
 
 # A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
 _TOP_IMAGES = """
@@ -38,9 +51,15 @@ class VoxelTable:
         self._model, self._regions = model, regions
         self.batches = batches
         self.frame = frame
-        """voxel, r2, r, q, significant, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex."""
+        """voxel and `_COLUMNS`."""
         self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
         self._significant = frame["significant"].fill_null(value=False).to_numpy()
+        self.controlled: bool = frame["semantic_q"].null_count() < len(frame)
+        """Whether it is known which voxels are semantic."""
+        self.semantic: NDArray[np.bool_] = (frame["semantic_q"] <= SEMANTIC_Q).fill_null(value=True).to_numpy()
+        """(n_voxels,) False where low-level properties may explain what is predicted; True where it is not known."""
+        self.low_level = self.voxels[~self.semantic]
+        """Numbers of the voxels that are not semantic, ascending."""
         self._r2 = frame["r2"].to_numpy()
         self._aligned: LRUCache[int, _Aligned] = LRUCache(_KEPT)
         self._lock = threading.Lock()
@@ -58,7 +77,20 @@ class VoxelTable:
             pl.lit(model.model_id).alias("model_id"),
             pl.lit(model.subject_id).alias("subject_id"),
             pl.lit(model.simulated).alias("simulated"),
-            *("voxel", "r2", "r", "q", "noise_ceiling", "i", "j", "k", "hemisphere", "vertex"),
+            *(
+                "voxel",
+                "r2",
+                "r",
+                "q",
+                "semantic_r",
+                "semantic_q",
+                "noise_ceiling",
+                "i",
+                "j",
+                "k",
+                "hemisphere",
+                "vertex",
+            ),
         )
 
     @classmethod
@@ -87,7 +119,9 @@ class VoxelTable:
             frame = frame.sort("voxel")
         return VoxelTable(self._model, frame, self._regions, batches)
 
-    def mask(self, rois: Sequence[str], *, significant: bool, min_r2: float | None) -> NDArray[np.bool_]:
+    def mask(
+        self, rois: Sequence[str], *, significant: bool, semantic: bool = False, min_r2: float | None
+    ) -> NDArray[np.bool_]:
         """Which voxels lie in one of the regions (in any where none is named) and pass the limits, (n_voxels,).
 
         Raises:
@@ -98,6 +132,8 @@ class VoxelTable:
             mask |= self.roi(roi)
         if significant:
             mask &= self._significant
+        if semantic:
+            mask &= self.semantic
         if min_r2 is not None:
             mask &= self._r2 >= min_r2
         return mask
@@ -122,7 +158,13 @@ class VoxelTable:
         return np.where(fitted, rows, -1)
 
     def among(
-        self, voxels: NDArray[np.int64], rois: Sequence[str] = (), *, significant: bool, min_r2: float | None = None
+        self,
+        voxels: NDArray[np.int64],
+        rois: Sequence[str] = (),
+        *,
+        significant: bool,
+        semantic: bool = False,
+        min_r2: float | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Row of each voxel as `rows` gives it, and whether it was fitted and passes `mask`; both (n,), read only.
 
@@ -130,6 +172,7 @@ class VoxelTable:
             voxels: what is searched. It comes with every question, so what does not depend on the question is kept.
             rois: as in `mask`.
             significant: as in `mask`.
+            semantic: as in `mask`.
             min_r2: as in `mask`.
 
         Raises:
@@ -140,13 +183,13 @@ class VoxelTable:
             if aligned is None:
                 # What is kept holds the array, so that no other one can have its id.
                 aligned = self._aligned[id(voxels)] = _Aligned(voxels, self.rows(voxels), {})
-        plain = not rois and min_r2 is None
-        if plain and significant in aligned.masks:
-            return aligned.rows, aligned.masks[significant]
-        allowed = self.mask(rois, significant=significant, min_r2=min_r2)
+        plain, limits = not rois and min_r2 is None, (significant, semantic)
+        if plain and limits in aligned.masks:
+            return aligned.rows, aligned.masks[limits]
+        allowed = self.mask(rois, significant=significant, semantic=semantic, min_r2=min_r2)
         passes = (aligned.rows >= 0) & allowed[aligned.rows] if len(allowed) else np.zeros(len(voxels), bool)
         if plain:
-            aligned.masks[significant] = passes
+            aligned.masks[limits] = passes
         return aligned.rows, passes
 
     def describe(self, rows: NDArray[np.int64]) -> pl.DataFrame:
@@ -162,8 +205,8 @@ class _Aligned(NamedTuple):
 
     voxels: NDArray[np.int64]
     rows: NDArray[np.int64]
-    masks: dict[bool, NDArray[np.bool_]]
-    """By whether only significant voxels pass."""
+    masks: dict[tuple[bool, bool], NDArray[np.bool_]]
+    """By whether only significant, and only semantic voxels pass."""
 
 
 def _quality(store: Store, model: ModelRow, first: int, last: int) -> pl.DataFrame:

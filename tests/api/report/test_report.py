@@ -79,8 +79,11 @@ def test_figure_2_can_be_computed_again_from_its_tables(report):
 def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
     counted = table(report, "fig3_labels").filter(pl.col("method") == "brainlmm-eq2")
     first = table(report, "fig2_cosines").filter(pl.col("method") == "brainlmm-eq2", pl.col("measure") == "paper")
+    quality = table(report, "encoding").select("model_id", "voxel", "semantic_q")
     again = (
-        first.join(table(report, "voxel_roi"), on=["subject_id", "voxel"])
+        first.join(quality, on=["model_id", "voxel"])
+        .filter(pl.col("semantic_q") <= 0.05)
+        .join(table(report, "voxel_roi"), on=["subject_id", "voxel"])
         .group_by("model_id", "roi", "label")
         .agg(pl.len().alias("again"), pl.col("voxel"))
     )

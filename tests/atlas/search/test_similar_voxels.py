@@ -43,6 +43,7 @@ def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
     assert row["similarity"] == pytest.approx(1, abs=1e-6)
     assert (row["z"], row["concept_q"], row["specific"], row["percentile"]) == (None, None, None, None)
     del row["similarity"], row["z"], row["concept_q"], row["specific"], row["percentile"], row["r2"], row["r"], row["q"]
+    assert (row.pop("semantic_r"), row.pop("semantic_q")) == (pytest.approx(0.3), pytest.approx(0.01))
     assert row == {
         "model_id": MODEL,
         "subject_id": "simulated/S1",
