@@ -1,13 +1,15 @@
 """SQL of the manual, and every view and macro, keep subjects apart that number their voxels alike."""
 
 import re
+from typing import Any
 
 import polars as pl
 import pytest
 from doc_blocks import blocks
-from toy_atlas import WORDS, concept_rows, label_rows, model_rows, put, random_weights, subject_rows, words_rows
+from toy_atlas import METHOD, WORDS, concept_rows, label_rows, model_rows, put, random_weights, subject_rows, words_rows
 
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.tables import label_id
 
 MANUAL = {block.name: block.code for block in blocks() if block.language == "sql" and "duckdb_" not in block.code}
 VIEWS = {
@@ -16,6 +18,7 @@ VIEWS = {
         "voxel_quality",
         "voxel_label",
         "top_label",
+        "unscored_label",
         "roi_labels('FFA')",
         "concept_map('cake')",
         "voxels_like('cake')",
@@ -33,8 +36,16 @@ def add_subject(store: Store, subject: str, n_voxels: int) -> None:
         concept_rows(model, random_weights(n_voxels)),
         label_rows(model, {voxel: [(WORDS[voxel // 2 % len(WORDS)], 0.6), ("dog", 0.4)] for voxel in range(n_voxels)}),
         words_rows(),
+        {"label_score": [unscored(model, voxel) for voxel in range(0, n_voxels, 3)]},
         key=subject,
     )
+
+
+def unscored(model: str, voxel: int) -> dict[str, Any]:
+    """A candidate that got no score."""
+    nothing = dict.fromkeys(("score", "rank", "probability", "stability"))
+    named = {"model_id": model, "voxel": voxel, "method": METHOD, "label_id": label_id("sign")}
+    return {**named, **nothing, "reason": "no picture of it"}
 
 
 def about_first(store: Store, sql: str) -> pl.DataFrame:
