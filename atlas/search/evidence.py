@@ -17,8 +17,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import ndtr
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from ..backbones.interface import Floats
 
@@ -145,7 +144,7 @@ def concept_q(z: Doubles, most: float = 1.0) -> Doubles:
         (n_voxels,); NaN where z is, or the rate was not wanted.
     """
     # A hair below, as the quantile is rounded.
-    rows = np.flatnonzero(z >= norm.isf(most) - 1e-6)
+    rows = np.flatnonzero(z >= -ndtri(most) - 1e-6)
     rows = rows[np.argsort(-z[rows])]
     rates = ndtr(-z[rows]) * np.count_nonzero(~np.isnan(z)) / np.arange(1, len(rows) + 1)
     q = np.full(len(z), np.nan)
