@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from pathlib import Path
 
 import kinds
 import pytest
@@ -23,14 +24,14 @@ equal = { goal = "== 1" }
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run, "KEPT", tmp_path / "results.json")
     monkeypatch.setattr(run, "RESULTS", tmp_path / "RESULTS.md")
     return tmp_path
 
 
 @pytest.fixture
-def few_goals(monkeypatch):
+def few_goals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "goals", lambda: tomllib.loads(GOALS))
 
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from doc_blocks import ROOT, RUN, Block, blocks, pages
 from reference import pages as reference
+from toy_server import Fill
 
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.atlas.store.store import Store
@@ -26,7 +27,7 @@ PAGES = [page.name for page in pages()]
 
 
 @pytest.fixture(scope="module")
-def written_for(tmp_path_factory, fill_atlas):
+def written_for(tmp_path_factory: pytest.TempPathFactory, fill_atlas: Fill) -> Path:
     """The home folder of the manual's examples: the toy atlas on pycortex's S1, labelled by two methods."""
     home = tmp_path_factory.mktemp("manual")
     surface = load_surface("S1", "fullhead", home / "surfaces")
@@ -154,7 +155,7 @@ def test_messages_of_the_troubleshooting_page_are_the_programs_own():
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)],

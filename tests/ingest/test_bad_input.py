@@ -70,7 +70,7 @@ def n_labelled(home: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a run in which nothing is bad ends with."""
     home = tmp_path_factory.mktemp("undisturbed")
     run(home, dissect="none")
@@ -85,7 +85,7 @@ def top_image(home: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory):
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> int:
     """An image that some voxel wants."""
     home = tmp_path_factory.mktemp("wanted")
     run(home)

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 from plugin_package import installed
 from tiny import picture
+from toy_server import Run
 
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.run import Pipeline, open_parts
@@ -20,7 +23,7 @@ N_IMAGES, N_VOXELS = 60, 12
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny_networks(tmp_path_factory):
+def tiny_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Makes the registries know the tiny network, captioner and generator."""
     parts = {
         "voxel_atlas.backbones": {"tiny": "tiny:TinyBackbone"},
@@ -32,7 +35,7 @@ def tiny_networks(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory):
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A study of pictures of coloured squares, and its atlas: voxels that answer to one colour each, without labels."""
     folder, rng = tmp_path_factory.mktemp("filled"), np.random.default_rng(0)
     root = folder / "study"
@@ -59,7 +62,7 @@ def filled(tmp_path_factory):
 
 
 @pytest.fixture
-def command(run, filled, tmp_path):
+def command(run: Run, filled: tuple[Path, str, str], tmp_path: Path) -> Run:
     """Runs a command on a copy of the atlas with the fitted model."""
     folder, fitted, _ = filled
     atlas = tmp_path / "a.duckdb"
@@ -73,7 +76,7 @@ def command(run, filled, tmp_path):
 
 
 @pytest.fixture
-def show(run, filled):
+def show(run: Run, filled: tuple[Path, str, str]) -> Run:
     """Runs `card` on the labelled model."""
     folder, _, labelled = filled
     return lambda *options: run("card", labelled, *options, "--atlas", folder / "a.duckdb")

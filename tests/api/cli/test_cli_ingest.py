@@ -1,12 +1,14 @@
 """`voxel-atlas ingest` and `check` on a folder of images and responses: real files, a real atlas, a toy network."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import yaml
 from PIL import Image
+from toy_server import Run
 
 from voxel_atlas.atlas.store.store import Store
 
@@ -14,7 +16,7 @@ N_IMAGES, N_VOXELS = 60, 30
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path: Path) -> Path:
     """A folder with 60 images and responses of 30 voxels to their colours; voxel 7 is NaN once, voxel 9 is constant."""
     root = tmp_path / "study"
     root.mkdir()
@@ -31,7 +33,7 @@ def study(tmp_path):
 
 
 @pytest.fixture
-def ingest(run, study, tmp_path):
+def ingest(run: Run, study: Path, tmp_path: Path) -> Run:
     """Runs `ingest`, or another command, on the study and an atlas of its own."""
 
     def command(*options, command="ingest"):

@@ -3,14 +3,16 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 
 @pytest.fixture
-def picture(tmp_path):
+def picture(tmp_path: Path) -> tuple[Path, NDArray[np.uint8]]:
     path = tmp_path / "new.png"
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(path)

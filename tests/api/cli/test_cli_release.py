@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import duckdb
 import nibabel as nib
@@ -12,7 +13,7 @@ from voxel_atlas.atlas.store.store import Store
 
 
 @pytest.fixture
-def own(home, tmp_path):
+def own(home: Path, tmp_path: Path) -> Path:
     """A copy of the small atlas that a test may change."""
     path = tmp_path / "own.duckdb"
     path.write_bytes((home / "atlas.duckdb").read_bytes())

@@ -1,6 +1,8 @@
 """The demo, made small: real pictures, both real networks, the real cortex, every stage, the real search."""
 
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,7 @@ CONFIG = demo.CONFIG.model_copy(update={"n_bootstrap": 200, "images_per_label": 
 
 
 @pytest.fixture(scope="module")
-def demo_home(tmp_path_factory):
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("apt-get") is None:
         pytest.skip("the demo's pictures come as Debian packages, and there is no apt-get here")
     home = tmp_path_factory.mktemp("demo")
@@ -26,7 +28,7 @@ def demo_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def opened(demo_home):
+def opened(demo_home: Path) -> Iterator[Atlas]:
     with Atlas.open(str(demo_home / "atlas.duckdb"), home=demo_home) as atlas:
         yield atlas
 

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,7 +28,7 @@ SUBJECTS = 5
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("lab")
     with tiny_networks():
         fill_lab(home, SUBJECTS)
@@ -48,13 +49,13 @@ def run(home: Path, *arguments: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def models(lab):
+def models(lab: Path) -> list[str]:
     with Atlas.open(str(lab / "atlas.duckdb"), home=lab) as atlas:
         return sorted(atlas.models()["model_id"])
 
 
 @pytest.fixture(scope="module")
-def report(lab):
+def report(lab: Path) -> Path:
     out = lab / "report"
     assert run(lab, "report", "-o", str(out), "--labels", str(lab / "labels.csv"), "--sample", "20") == 0
     return out

@@ -1,15 +1,19 @@
 """`lite` on its true networks, with a linear map of the test's own: what must hold whatever calibration finds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from voxel_atlas.atlas.backbones import load
+from voxel_atlas.atlas.backbones.interface import Backbone
 from voxel_atlas.atlas.backbones.lite.lite import ALIGNMENT, RECIPE
 from voxel_atlas.schemas.errors import MissingWeightsError
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lite")
     rng = np.random.default_rng(0)
     (folder / ALIGNMENT).parent.mkdir()
@@ -24,12 +28,12 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lite(home):
+def lite(home: Path) -> Backbone:
     return load("lite", device="cpu", home=home)
 
 
 @pytest.fixture(scope="module")
-def images():
+def images() -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(1)
     return [rng.integers(0, 256, size, dtype=np.uint8) for size in ((256, 256, 3), (180, 320, 3), (40, 30, 3))]
 

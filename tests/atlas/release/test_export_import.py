@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ def rows(store: Store, table: str, where: str = "TRUE") -> list[str]:
 
 
 @pytest.fixture
-def other(tmp_path: Path):
+def other(tmp_path: Path) -> Iterator[Store]:
     with Store.open(str(tmp_path / "other.duckdb")) as opened:
         yield opened
 

@@ -1,5 +1,7 @@
 """Label statistics beside literal versions, on a small atlas with two methods."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 import pytest
@@ -29,7 +31,7 @@ FIRST = {"brainlmm-eq2": ["cake", "face", "house"], "clip-msm": ["sign", "face"]
 
 
 @pytest.fixture(scope="module")
-def atlas(tmp_path_factory):
+def atlas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atlas]:
     home = tmp_path_factory.mktemp("evaluation")
     blind = "simulated/S1/blind/cccccc"
     with Store.open(str(home / "atlas.duckdb")) as store:

@@ -27,7 +27,7 @@ class FromCoco(TinyDataset):
 
 
 @pytest.fixture(scope="module")
-def evidence():
+def evidence() -> Evidence:
     dataset = TinyDataset()
     config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.75)
     return Evidence.of("m", config, dataset)
