@@ -1,0 +1,78 @@
+"""Which image each trial of NSD shows."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.io
+import scipy.stats
+from nsd_tree import SUBJECT, Tree, linear
+
+from voxel_atlas.ingest.datasets import open_dataset
+from voxel_atlas.ingest.datasets.nsd.design import (
+    RUN_TRIALS,
+    SESSIONS,
+    coco_images,
+    images_of_design,
+    images_of_table,
+    run_slices,
+    trial_images,
+)
+from voxel_atlas.ingest.datasets.nsd.nsd import Nsd
+from voxel_atlas.schemas.errors import BadInputError
+
+
+def test_the_runs_of_a_session_are_63_and_62_trials_long() -> None:
+    slices = run_slices()
+    assert [s.stop - s.start for s in slices] == list(RUN_TRIALS) == [63, 62] * 6
+    assert slices[0] == slice(0, 63)
+    assert slices[-1].stop == 750
+
+
+def test_runs_are_scored_in_their_true_blocks(written: Tree, home: Path) -> None:
+    dataset = open_dataset(written.config(zscore="run"), home)
+    expected = written.expected(run_slices(), linear(dataset)[:10])
+    np.testing.assert_allclose(dataset.responses_of(np.arange(0, 10)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("subject", range(1, 9))
+def test_the_table_and_the_design_name_the_same_images(subject: int, tmp_path: Path) -> None:
+    # Three showings of each image over the 40 sessions that were planned, as in the true table.
+    rng = np.random.default_rng(subject)
+    ordering = rng.permutation(np.repeat(np.arange(1, 10_001), 3))[None].astype(np.uint16)
+    subjectim = np.stack([rng.permutation(73_000)[:10_000] + 1 for _ in range(8)]).astype(np.int32)
+    folder = tmp_path / "nsddata/experiments/nsd"
+    folder.mkdir(parents=True)
+    scipy.io.savemat(folder / "nsd_expdesign.mat", {"masterordering": ordering, "subjectim": subjectim})
+    repeat = np.zeros((73_000, 3), np.int32)
+    seen = np.zeros(73_000, int)
+    for trial, image in enumerate(subjectim[subject - 1, ordering[0].astype(int) - 1] - 1, start=1):
+        repeat[image, seen[image]] = trial
+        seen[image] += 1
+    columns = {f"subject{subject}_rep{r}": repeat[:, r] for r in range(3)}
+    pl.DataFrame({"cocoId": np.arange(73_000), "nsdId": np.arange(73_000), **columns}).write_csv(
+        folder / "nsd_stim_info_merged.csv"
+    )
+    design = images_of_design(folder / "nsd_expdesign.mat", subject)
+    assert len(design) == 750 * SESSIONS[subject - 1]
+    np.testing.assert_array_equal(images_of_table(folder / "nsd_stim_info_merged.csv", subject), design)
+    np.testing.assert_array_equal(trial_images(tmp_path, subject), design)
+    names = coco_images(folder / "nsd_stim_info_merged.csv", design[:3])
+    assert names.to_list() == [f"{image:012}" for image in design[:3]]
+    (folder / "nsd_expdesign.mat").unlink()
+    np.testing.assert_array_equal(trial_images(tmp_path, subject), design)
+
+
+def test_a_table_that_contradicts_the_design_is_refused(tree: Tree, home: Path) -> None:
+    # One image more in the table than in the design is another release.
+    repeat = np.zeros((73_000, 3), int)
+    shown = tree.images.ravel().copy()
+    shown[[5, 6]] = shown[[6, 5]]
+    rows = [(int(image), trial) for trial, image in enumerate(shown, start=1)]
+    table = pl.DataFrame(rows, schema=["nsdId", f"subject{SUBJECT}_rep0"], orient="row")
+    table = table.with_columns(**{f"subject{SUBJECT}_rep{r}": pl.lit(0) for r in (1, 2)})
+    table.write_csv(tree.root / "nsddata/experiments/nsd/nsd_stim_info_merged.csv")
+    assert repeat.sum() == 0
+    with pytest.raises(BadInputError, match=f"different images for trial 6 of subject {SUBJECT}"):
+        Nsd(tree.config(), home)
