@@ -88,6 +88,8 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
     new = [model for model in release.models if release.key(model) not in done]
     # All that may be refused is looked at before the first row is written.
     _require_absent(store, new)
+    for model in new:
+        _require_finite(release, model)
     missing = [
         (subject, tables)
         for subject in release.subjects
@@ -121,6 +123,19 @@ def _require_absent(store: Store, models: Sequence[str]) -> None:
         raise LedgerConflictError(
             f"{store.address} has a model {model} that did not come from this release; `voxel-atlas rm {model}` "
             "removes it, then the import can be started again."
+        )
+
+
+def _require_finite(release: _Release, model: str) -> None:
+    """Weights that are no numbers would rank as voxels do, anywhere."""
+    path, columns = release.folder / parquet_name("encoding"), ["voxel", "weights", "bias"]
+    rows = pl.DataFrame(pq.read_table(path, columns=columns, filters=pc.field("model_id") == model))
+    sound = pl.col("bias").is_finite() & pl.col("weights").list.eval(pl.element().is_finite().all()).list.first()
+    wrong = rows.filter(~sound.fill_null(value=False))["voxel"]
+    if len(wrong):
+        raise BadInputError(
+            f"{release.folder}: voxel {wrong[0]} of {model} has weights that are not finite numbers"
+            f"{f', and {len(wrong) - 1} more have' if len(wrong) > 1 else ''}; ask for a release of a sound fit."
         )
 
 

@@ -126,8 +126,10 @@ class TextTowers:
         return [sentence for text in texts if (sentence := self._doubt(backbone, text))]
 
     def _doubted(self, backbone: str, text: str) -> str:
+        if self._stored(backbone, text) is not None:
+            return ""
         vocabulary = self.vocabulary(backbone)
-        if text in vocabulary.words or self._stored(backbone, text) is not None:
+        if text in vocabulary.words:
             return ""
         tower, far = self.backbone(backbone), _FAR_WITHOUT_LIST
         if isinstance(tower, WordList):

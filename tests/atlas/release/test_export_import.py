@@ -184,6 +184,20 @@ def test_another_list_of_nouns_is_refused(
     assert rows(other, "subject") == []
 
 
+@pytest.mark.parametrize("damage", [float("nan"), float("inf")])
+def test_a_model_whose_weights_are_no_numbers_is_refused(
+    both: Atlas, other: Store, tmp_path: Path, damage: float
+) -> None:
+    weights = random_weights(5)
+    weights[[2, 4], 3] = damage
+    broken = "simulated/S1/toy/broken"
+    put(both.store, model_rows(broken, "simulated/S1", weights), run_rows(broken), key="broken")
+    export(both, tmp_path / "broken", models=[broken], tables_only=True)
+    with pytest.raises(BadInputError, match=f"voxel 2 of {broken} has weights that are not finite numbers, and 1 more"):
+        import_release(other, tmp_path / "broken", run_id="i")
+    assert rows(other, "subject") == []
+
+
 def test_a_subject_that_differs_is_refused(release: Path, other: Store) -> None:
     subject = {"subject_id": "nod/01", "dataset": "nod", "simulated": False, "space": "surface", "description": "x"}
     put(other, {"subject": [{**subject, "surface": None, "transform": None, "shape": [1, 1]}]}, key="own")
