@@ -14,7 +14,9 @@ def tried(folder: Path, n_sizes: int, *own: str) -> dict[str, list[str]]:
     script = Path(__file__).with_name("tiny_full_disk.py")
     command = [sys.executable, str(script), str(folder), str(n_sizes), *own]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    ended = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
 
 
 def require_sentences(found: dict[str, list[str]], at_least: int) -> None:

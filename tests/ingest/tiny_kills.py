@@ -98,7 +98,6 @@ def forked(work: Callable[..., object], *arguments: object) -> tuple[int, object
     child = os.fork()
     if child == 0:
         os.close(reading)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         with os.fdopen(writing, "w") as out:
             json.dump(work(*arguments), out)
         os._exit(0)
