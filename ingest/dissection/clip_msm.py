@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from ...atlas.backbones.interface import Floats
+from ...atlas.backbones.positions import inner_products
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import label_id
@@ -100,7 +101,7 @@ class ClipMsmScorer:
             raise BadInputError("CLIP-MSM needs the images in the space of the labels' backbone.")
         concepts, images = material.config.concepts, material.images
         unit = images / np.linalg.norm(images, axis=1, keepdims=True).clip(1e-12)
-        self._wpmi = ClipMsm(unit @ material.space.text(concepts).T)
+        self._wpmi = ClipMsm(inner_products(unit, material.space.text(concepts)))
         self._ids = np.array([label_id(concept) for concept in concepts], np.int64)
         self._n_kept = material.config.labels_per_voxel
         self._top: dict[Batch, NDArray[np.int32]] = {}

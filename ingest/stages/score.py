@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats
+from ...atlas.backbones.positions import inner_products
 from ...atlas.search.baseline import unit_rows
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
@@ -187,7 +188,7 @@ class ShownLabels:
         images = features[test] if tower.name == context.backbone.name else encode(in_space, test)
         labels, vectors = context.store.keyed_vectors(_LABEL_VECTORS, [tower.name, context.model_id], tower.dim)
         # Features less their mean would move a detector's answers to all images alike.
-        detections = images @ append_vocabulary(in_space).centred(unit_rows(vectors)).T
+        detections = inner_products(images, append_vocabulary(in_space).centred(unit_rows(vectors)))
         return cls(context.for_workers, test, labels, detected(detections), "detector")
 
     def compare(self, pairs: pl.DataFrame) -> LabelTests:
