@@ -200,17 +200,21 @@ class Query:
         search: Annotated[str, strawberry.argument(description="Only words that contain this.")] = "",
         model: ModelArgument = None,
         semantic: Semantic = True,
+        verified: Annotated[
+            bool, strawberry.argument(description="Count only voxels in which the word holds on held-out responses.")
+        ] = False,
         first: First = 20,
         after: After = None,
     ) -> LabelConnection:
         """Labels and how common they are."""
-        asked = question("labels", search, model, semantic)
+        asked = question("labels", search, model, semantic, verified)
         cursor = Cursor.decode(after, asked) if after else None
         # As with voxels: pages of one list are pages of one model, and here of one generation.
         owner = info.context.atlas.model(cursor.model_id if cursor else model)
         hits = owner.labels(
             search,
             semantic=semantic,
+            verified=verified,
             first=page_size(first) + 1,
             after=(int(cursor.score), cursor.key) if cursor else None,
             generation=cursor.generation if cursor else None,

@@ -62,6 +62,7 @@ class LabelledModel(ModelRow):
         search: str = "",
         *,
         semantic: bool = True,
+        verified: bool = False,
         first: int = 50,
         after: tuple[int, int] | None = None,
         generation: int | None = None,
@@ -74,6 +75,7 @@ class LabelledModel(ModelRow):
         Args:
             search: only words that contain this text, in any case.
             semantic: as in `Model.similar`; voxels that are left out do not count.
+            verified: only voxels count in which the word holds on held-out responses.
             first: how many.
             after: (n_voxels, label_id) of the last row of the page before.
             generation: that of the page before.
@@ -82,7 +84,7 @@ class LabelledModel(ModelRow):
             BadInputError: the list of that generation is not kept any more.
         """
         method = self.method()
-        counts, made = self.tables.label_counts(method, generation, semantic=semantic)
+        counts, made = self.tables.label_counts(method, generation, semantic=semantic, verified=verified)
         page = matching = counts.filter(pl.col("label").str.contains(search.lower(), literal=True))
         if after is not None:
             n, label_id = after

@@ -52,6 +52,21 @@ def test_only_verified_labels_are_given_where_they_are_wanted(atlas: Atlas, told
     assert frame.select(EVIDENCE).rows()[0] == told[0]
 
 
+def test_words_are_counted_where_they_are_verified(atlas: Atlas, server: Any) -> None:
+    model = atlas.model()
+    sql = "SELECT count(*) FROM voxel_label WHERE verified AND model_id = ? AND method = ?"
+    (n_verified,) = atlas.store.frame(sql, [model.model_id, model.method()]).row(0)
+    counted = model.labels(semantic=False, verified=True)
+    assert counted.frame["n_voxels"].sum() == n_verified
+    assert model.labels(semantic=False).frame["n_voxels"].sum() == 5 * n_verified
+    query = "{ labels(verified: true, semantic: false, first: 3) { totalCount edges { node { text nVoxels } } } }"
+    told = server.data(query)["labels"]
+    assert told["totalCount"] == counted.total
+    assert [tuple(edge["node"].values()) for edge in told["edges"]] == counted.frame.head(3).select(
+        "label", "n_voxels"
+    ).rows()
+
+
 def test_cards_tick_what_holds_and_say_how_well(atlas: Atlas, run: Run, told: list[tuple[Any, ...]]) -> None:
     card = voxel_card(atlas, None, VOXEL)
     page = card_html(card)

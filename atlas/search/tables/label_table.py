@@ -160,7 +160,15 @@ class LabelTable:
     @cached_property
     def counts(self) -> pl.DataFrame:
         """Words by how many voxels have them: label, n_voxels, label_id; words of equal number by label_id."""
-        counted = np.bincount(self._word, minlength=len(self.words))
+        return self._counted(self._word)
+
+    @cached_property
+    def verified_counts(self) -> pl.DataFrame:
+        """The same, of voxels in which they hold on held-out responses."""
+        return self._counted(self._word[self._verified])
+
+    def _counted(self, word: NDArray[np.int32]) -> pl.DataFrame:
+        counted = np.bincount(word, minlength=len(self.words))
         frame = self.words.select("label", pl.Series("n_voxels", counted, pl.Int64), "label_id")
         return frame.filter(pl.col("n_voxels") > 0).sort(["n_voxels", "label_id"], descending=[True, False])
 

@@ -47,18 +47,21 @@ class ModelTables:
         return (every[0].without(self.voxels().low_level), every[1]) if semantic else every
 
     def label_counts(
-        self, method: str, generation: int | None = None, *, semantic: bool = False
+        self, method: str, generation: int | None = None, *, semantic: bool = False, verified: bool = False
     ) -> tuple[pl.DataFrame, int]:
         """All words by how many voxels have them, as they were at a generation; None for the present one.
+
+        Verified ones only count voxels in which they hold on held-out responses.
 
         Raises:
             BadInputError: the list of that generation is not kept any more.
         """
         table, made = self.labels(method, semantic=semantic)
-        key = ("label counts", self.model.model_id, method, str(semantic))
+        key = ("label counts", self.model.model_id, method, str(semantic), str(verified))
         if generation is None or generation == made:
-            self.derived.remember(key, made, table.counts)
-            return table.counts, made
+            present = table.verified_counts if verified else table.counts
+            self.derived.remember(key, made, present)
+            return present, made
         counts: pl.DataFrame | None = self.derived.remembered(key, generation)
         if counts is None:
             raise BadInputError("The list of labels has changed since its first page was taken; take that one again.")

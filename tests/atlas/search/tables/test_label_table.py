@@ -56,11 +56,13 @@ def test_every_answer_is_that_of_sql(
             for voxel in range(21):
                 own = expected.filter(pl.col("voxel") == voxel).select(ScoredLabel._fields).rows()
                 assert [tuple(label) for label in table.of(voxel, first, verified=verified)] == own
-        counts = store.frame(
-            "SELECT lemma AS label, count(*) AS n_voxels, label_id FROM label_score JOIN label USING (label_id) "
-            "GROUP BY ALL ORDER BY n_voxels DESC, label_id"
-        )
-        assert table.counts.equals(counts)
+        for verified, counted in ((False, table.counts), (True, table.verified_counts)):
+            counts = store.frame(
+                "SELECT v.label, count(*) AS n_voxels, label_id FROM voxel_label v JOIN label l ON l.lemma = v.label "
+                "WHERE verified OR NOT ? GROUP BY ALL ORDER BY n_voxels DESC, label_id",
+                [verified],
+            )
+            assert counted.equals(counts)
         tops = store.frame(
             "SELECT label, count(*) AS n_voxels FROM top_label WHERE list_contains(?::INTEGER[], voxel) "
             "GROUP BY ALL ORDER BY n_voxels DESC, label",
