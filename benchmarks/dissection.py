@@ -161,12 +161,18 @@ class Dissected:
                 making = pipeline.Pipeline(store=store, home=scratch, progress=self.watch)
                 self.model_id = making.ingest(config, parts)
                 self._store = store
-                self.labels = self._read("SELECT voxel, label, score, probability FROM voxel_label")
+                self.labels = self._read(
+                    "SELECT voxel, label, score, probability FROM voxel_label WHERE score IS NOT NULL"
+                )
                 self.fitted = self._read("SELECT voxel, weights, bias FROM encoding ORDER BY voxel")
                 self.mean = np.array(self._read("SELECT feature_mean FROM model")["feature_mean"][0], np.float32)
                 self.n_captions = self._read("FROM caption").height
                 self.n_images = self._read("SELECT DISTINCT stimulus_id FROM top_image").height
                 drawn = self._read("SELECT label_id, ordinal FROM synthetic_image")
+                self.digests = dict(self._read("SELECT stage, digest FROM stage_digest").iter_rows())
+                # The stage's own digest is of paths, too, and this folder is a temporary one.
+                pictures = "SELECT sha256(string_agg(sha256, '' ORDER BY sha256)) AS digest FROM synthetic_image"
+                self.digests["generate"] = self._read(pictures).item()
         self.n_labels = drawn["label_id"].n_unique()
         self.n_drawn_twice = drawn.height - drawn.unique().height
         self.seconds = sum(self.watch.seconds.get(stage, 0) for stage in DISSECTION)
@@ -182,18 +188,8 @@ def speed(home: Path, n_voxels: int, n_slow: int, rois: Sequence[str]) -> dict[s
     config = CONFIG.model_copy(update={"dissect": "all", "n_bootstrap": 100, "min_voxels_per_label": 1})
     with scratch_home(home) as scratch:
         ours = Dissected(scratch, dataset, config)
-        features = FeatureCache(scratch, ours.backbone, 8).get(
-            dataset.stimuli["sha256"].to_list(), dataset.image, lambda _: None
-        )
-        networks = dissection_by_voxel.Networks(
-            ours.backbone,
-            load_captioner("lite", loaded=(ours.backbone,), home=scratch, device="cpu"),
-            load_generator("collage", loaded=(ours.backbone,), home=scratch, device="cpu"),
-            NounExtractor(),
-        )
-        ours.backbone.n_images = 0
         chosen = ours.fitted.gather_every(max(1, ours.fitted.height // n_slow)).head(n_slow)
-        seconds, slow = figures.timed(lambda: slowly(networks, config, dataset, features, ours.mean, chosen))
+        networks, seconds, slow = one_by_one(scratch, ours, config, dataset, chosen)
     scale = ours.fitted.height / len(slow)
     # The released code loads its networks for every voxel. That takes long here, too, so it is timed a few times.
     loading_s = np.median([figures.timed(load_networks)[0] for _ in range(5)]) * ours.fitted.height
@@ -226,6 +222,23 @@ def speed(home: Path, n_voxels: int, n_slow: int, rois: Sequence[str]) -> dict[s
         "labels_equal": equal,
         "scores_max_diff": difference,
     }
+
+
+def one_by_one(
+    scratch: Path, ours: Dissected, config: IngestConfig, dataset: Simulated, chosen: pl.DataFrame
+) -> tuple[dissection_by_voxel.Networks, float, dict[int, dict[str, tuple[float, float]]]]:
+    """The networks that dissected some fitted voxels in the slow way, the seconds it took, and what `slowly` gives."""
+    features = FeatureCache(scratch, ours.backbone, 8).get(
+        dataset.stimuli["sha256"].to_list(), dataset.image, lambda _: None
+    )
+    networks = dissection_by_voxel.Networks(
+        ours.backbone,
+        load_captioner("lite", loaded=(ours.backbone,), home=scratch, device="cpu"),
+        load_generator("collage", loaded=(ours.backbone,), home=scratch, device="cpu"),
+        NounExtractor(),
+    )
+    ours.backbone.n_images = 0
+    return networks, *figures.timed(lambda: slowly(networks, config, dataset, features, ours.mean, chosen))
 
 
 def load_networks() -> None:
