@@ -1,7 +1,6 @@
 """Options that several commands have, and what they stand for."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -64,13 +63,6 @@ def between(least: int, most: int | None = None) -> Parameter:
     return Parameter(validator=Number(gte=least, lte=most))
 
 
-class By(StrEnum):
-    """What concepts are compared with."""
-
-    WEIGHTS = "weights"
-    LABELS = "labels"
-
-
 AtlasOption = Annotated[
     str, Parameter(help="Address of the atlas; none: the one of VOXEL_ATLAS_ATLAS, or the default one.")
 ]
@@ -86,7 +78,9 @@ ModelOption = Annotated[
 RoiOption = Annotated[
     list[str] | None, Parameter(help="Only voxels of this ROI; can be given again.", completer=_listed("rois", "roi"))
 ]
-ByOption = Annotated[By, Parameter(help="Compare with the voxels' weights or with their labels.")]
+ByOption = Annotated[
+    Literal["weights", "labels"], Parameter(help="Compare with the voxels' weights or with their labels.")
+]
 ReadoutOption = Annotated[
     Literal["weights", "half", "pattern"] | None,
     Parameter(help="Which vector of a voxel: ridge weights (paper), half or pattern; none: the backbone's own."),
