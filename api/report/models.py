@@ -63,12 +63,9 @@ def data_and_models(study: Study) -> Section:
     if regions.is_empty():
         section.absent.append("The subjects have no regions of interest, so figures by region show all voxels as one.")
     else:
-        section.show("Regions of interest and their voxels.", _by_subject(regions))
+        by_subject = regions.pivot("subject_id", index="roi", values="n_voxels").sort("roi")
+        section.show("Regions of interest and their voxels.", by_subject)
     return section
-
-
-def _by_subject(regions: pl.DataFrame) -> pl.DataFrame:
-    return regions.pivot("subject_id", index="roi", values="n_voxels").sort("roi")
 
 
 def provenance(study: Study, command: list[str]) -> Section:

@@ -17,7 +17,7 @@ from ....schemas.errors import AtlasError, BadInputError
 from ..responses import error_response
 from .rates import Rates
 from .tokens import Scope as Allowed
-from .tokens import Token, Tokens
+from .tokens import Tokens
 
 MAX_BODY = 12 * 2**20
 """Bytes of a request: an 8 MB image in base64 and the query around it."""
@@ -145,14 +145,10 @@ class Guard:
                 return _Refusal(401, "UNAUTHENTICATED", message)
         if wait:
             return _Refusal(429, "RATE_LIMITED", f"Too many requests; try again in {wait} s.", wait)
-        return _lacking(token, wanted) if token else None
-
-
-def _lacking(token: Token, wanted: Allowed) -> _Refusal | None:
-    if token.allows >= wanted:
+        if token and token.allows < wanted:
+            message = f"This needs a token of scope {wanted.name.lower()}, and {token.name!r} has {token.scope}."
+            return _Refusal(403, "FORBIDDEN", message)
         return None
-    message = f"This needs a token of scope {wanted.name.lower()}, and {token.name!r} has {token.scope}."
-    return _Refusal(403, "FORBIDDEN", message)
 
 
 class Cors:
