@@ -186,8 +186,8 @@ class Evidence:
             q = self.q[rows]
         specific = np.full(len(z), None) if self.above is None else self._specific(rows)
         return {
-            "z": pl.Series(z, dtype=pl.Float64).fill_nan(None),
-            "concept_q": pl.Series(q, dtype=pl.Float64).fill_nan(None),
+            "z": pl.Series(z, dtype=pl.Float64, nan_to_null=True),
+            "concept_q": pl.Series(q, dtype=pl.Float64, nan_to_null=True),
             "specific": pl.Series(specific, dtype=pl.Boolean),
         }
 
