@@ -62,9 +62,8 @@ def import_(folder: Path, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption 
     """
     from ...atlas.release.importing import import_release
 
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     with open_store(settings_of(atlas), create=True) as store:
-        models = import_release(store, folder, run_id=run_id)
+        models = import_release(store, folder, run_id=_run_id())
     said = [f"imported {name}" for name in models] or ["nothing to do: every model of this release was imported before"]
     output.report_each(said, [{"model_id": name} for name in models])
 
@@ -137,12 +136,21 @@ def vacuum(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
 
 
 def upgrade(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
-    """Bring an older atlas file to the format of this version, or leave it as it was."""
+    """Bring an older atlas file to the format of this version, and its models to what their stored weights give."""
     from ...atlas.store.maintenance import upgrade as bring
+    from ...ingest.complete import complete_models
 
-    old, new = bring(settings_of(atlas).address)
+    settings = settings_of(atlas)
+    old, new = bring(settings.address)
+    with open_store(settings) as store:
+        for sentence in complete_models(store, settings.home, _run_id()):
+            say(sentence)
     text = f"upgraded from format {old} to {new}" if old != new else f"nothing to do: the format is {new} already"
     output.report(text, {"format_before": old, "format_now": new})
+
+
+def _run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _confirmed(question: str) -> bool:

@@ -1,28 +1,53 @@
 """Stages `vocabulary` and `queries`: what concepts are held against, and words ready to be compared in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...atlas.backbones.interface import Floats
+from ...atlas.backbones.interface import Backbone, Floats
 from ...atlas.search.baseline import Vocabulary, nouns, unit_rows
 from ...atlas.search.evidence import SPECIFIC_QUANTILE, FeatureSpectrum, residual_variance
 from ...atlas.search.readouts import EXPONENTS, model_spectrum
+from ...atlas.store.store import Store
 from ...schemas.errors import BadInputError
 from ..encoding.metrics import Responses
 from ..encoding.ridge import RidgeFit
 from .context import Context, grouped, hash_of, ranges
-from .voxel_batches import fitted, list_column
+from .voxel_batches import list_column
 
 _WORDS_AT_ONCE = 256
 _VECTORS = (
     "SELECT word, vector FROM vocabulary WHERE backbone = ? UNION ALL BY NAME "
     "SELECT lemma AS word, vector FROM label_embedding JOIN label USING (label_id) WHERE backbone = ?"
 )
+
+
+class FittedModel(Protocol):
+    """A model whose rows are added to; an ingest's `Context` is one."""
+
+    @property
+    def store(self) -> Store:
+        """The atlas."""
+        ...
+
+    @property
+    def model_id(self) -> str:
+        """The model."""
+        ...
+
+    @property
+    def backbone(self) -> Backbone:
+        """Its network."""
+        ...
+
+    def append(self, batch: Mapping[str, pa.Table], stage: str, key: str) -> bool:
+        """Append rows; see `Store.append`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +88,7 @@ class ConceptSpace:
         )
 
 
-def append_vocabulary(context: Context) -> Vocabulary:
+def append_vocabulary(context: FittedModel) -> Vocabulary:
     """The nouns that concepts of the model's text tower are held against; an atlas that has none gets them.
 
     Raises:
@@ -106,20 +131,22 @@ def half_queries(context: Context, words: Sequence[str]) -> Floats:
     return np.asarray(contrasts @ turn, np.float32)
 
 
-def append_missing_norms(context: Context, concepts: ConceptSpace) -> None:
+def append_missing_norms(context: FittedModel, concepts: ConceptSpace, batch_voxels: int = 2000) -> None:
     """Append rows of `readout_norm` for voxels that were fitted before there was such a table."""
     sql = (
         "SELECT voxel FROM encoding WHERE model_id = $1 EXCEPT SELECT voxel FROM readout_norm WHERE model_id = $1 "
         "ORDER BY voxel"
     )
     voxels = context.store.arrow(sql, [context.model_id])["voxel"].to_numpy()
-    for start, stop in ranges(len(voxels), context.config.batch_voxels):
+    sql = "SELECT weights FROM encoding WHERE model_id = ? AND list_contains(?::INTEGER[], voxel) ORDER BY voxel"
+    for start, stop in ranges(len(voxels), batch_voxels):
         batch = voxels[start:stop].astype(np.int32)
-        norms = concepts.norms(context.model_id, batch, fitted(context, batch).weights)
+        weights = context.store.vectors(sql, [context.model_id, batch.tolist()], context.backbone.dim)
+        norms = concepts.norms(context.model_id, batch, weights)
         context.append({"readout_norm": norms}, "readouts", f"{context.model_id}/{batch[0]}")
 
 
-def append_queries(context: Context, words: Sequence[str]) -> None:
+def append_queries(context: FittedModel, words: Sequence[str]) -> None:
     """Append rows of `concept_query` for words that the model has none of yet; its backbone has a text tower.
 
     Args:

@@ -47,7 +47,7 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
     _append_significance(context)
     append_semantic(context, features)
     if concepts is not None:
-        append_missing_norms(context, concepts)
+        append_missing_norms(context, concepts, config.batch_voxels)
         append_queries(context, concepts.vocabulary.words)
 
 

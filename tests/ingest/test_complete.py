@@ -1,0 +1,50 @@
+"""An upgrade gives models of before there were contrasts what follows from their weights, and says what does not."""
+
+from pathlib import Path
+
+import numpy as np
+from toy_atlas import Toy, label_rows, model_rows, put, random_weights, run_rows, subject_rows, words_rows
+
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.complete import complete_models
+from voxel_atlas.schemas.errors import MissingWeightsError
+
+MODEL = "simulated/S1/toy/old"
+
+
+def old_atlas(folder: Path) -> Store:
+    store = Store.open(str(folder / "atlas.duckdb"))
+    rows = model_rows(MODEL, "simulated/S1", random_weights(30), covariance=np.diag(np.geomspace(0.1, 10, 8)))
+    for row in rows["encoding"]:
+        row["residual_variance"] = None
+    words = {name: words_rows()[name] for name in ("label", "label_embedding")}
+    labels = label_rows(MODEL, {0: [("cake", 1.0)]})
+    put(store, subject_rows("simulated/S1", 30), rows, words, labels, run_rows(MODEL), key="old")
+    return store
+
+
+def test_sql_compares_concepts_after_an_upgrade_as_python_does(tmp_path: Path) -> None:
+    with old_atlas(tmp_path) as store:
+        said = complete_models(store, tmp_path, "run", lambda name, home: Toy())
+        assert [MODEL in sentence for sentence in said] == [True, True]
+        assert "worked out from its weights" in said[0]
+        assert "need the responses" in said[1]
+        model = Atlas(store, home=tmp_path, load_backbone=lambda name, home: Toy()).model()
+        for word in ("cake", "school"):
+            for readout in ("weights", "half", "pattern"):
+                sql = "SELECT voxel, similarity FROM concept_map($1, readout := $2) ORDER BY voxel"
+                expected = model.map(word, readout=readout).frame["similarity"]
+                np.testing.assert_allclose(store.frame(sql, [word, readout])["similarity"], expected, atol=1e-6)
+        again = complete_models(store, tmp_path, "again", lambda name, home: Toy())
+        assert again == said[1:]
+
+
+def test_what_needs_a_network_that_is_elsewhere_is_said(tmp_path: Path) -> None:
+    def missing(name: str, home: Path) -> Toy:
+        raise MissingWeightsError(f"The weights of {name} are not on this machine.")
+
+    with old_atlas(tmp_path) as store:
+        said = complete_models(store, tmp_path, "run", missing)
+        assert said[0].endswith("is not worked out. The weights of toy are not on this machine.")
+        assert store.frame("FROM readout_norm").is_empty()
