@@ -132,19 +132,18 @@ class Precision:
         return z
 
 
-def concept_q(z: Doubles, most: float = 1.0) -> Doubles:
+def concept_q(z: Doubles, least: float = -np.inf) -> Doubles:
     """False discovery rate of each voxel's association over all voxels (Benjamini-Hochberg), of one-sided p of z.
 
     Args:
         z: (n_voxels,); NaN counts for no voxel.
-        most: rates up to which are wanted; a voxel whose p is above has NaN, as its rate is then above, too. The others
-            are few, which is what makes a search cheap.
+        least: voxels of a smaller z have NaN. They are most, so that a search is cheap; and the others' rates are right
+            where they are at most the p of `least`, which the left out ones' exceed.
 
     Returns:
-        (n_voxels,); NaN where z is, or the rate was not wanted.
+        (n_voxels,); NaN where z is, or is smaller than `least`.
     """
-    # A hair below, as the quantile is rounded.
-    rows = np.flatnonzero(z >= -ndtri(most) - 1e-6)
+    rows = np.flatnonzero(z >= least)
     rows = rows[np.argsort(-z[rows])]
     rates = ndtr(-z[rows]) * np.count_nonzero(~np.isnan(z)) / np.arange(1, len(rows) + 1)
     q = np.full(len(z), np.nan)
@@ -167,12 +166,14 @@ class Evidence:
 
     @cached_property
     def small_q(self) -> Doubles:
-        """The same where it is at most 0.05; NaN, or what cannot be told from its neighbours', elsewhere."""
-        return concept_q(self.z, SPECIFIC_Q)
+        """The same where it is at most 0.05; NaN or above that elsewhere."""
+        return concept_q(self.z, _z_of(SPECIFIC_Q))
 
     def passes(self, min_z: float | None, max_q: float | None, *, specific: bool) -> NDArray[np.bool_]:
         """Which voxels pass limits, (n_voxels,); none where a limit is asked for and there is nothing to hold to it."""
-        mask = self._specific(slice(None)) if specific else np.full(len(self.z), fill_value=True)
+        mask = np.full(len(self.z), fill_value=True)
+        if specific:
+            mask = (self.small_q <= SPECIFIC_Q) & (False if self.above is None else self.above)
         if min_z is not None:
             mask = mask & (self.z >= min_z)
         if max_q is not None:
@@ -181,16 +182,19 @@ class Evidence:
 
     def columns(self, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, pl.Series]:
         """z, concept_q and specific of some voxels; NULL where they are not known."""
-        z, q = self.z[rows], self.small_q[rows]
-        if (~(q <= SPECIFIC_Q) & ~np.isnan(z)).any():
-            q = self.q[rows]
-        specific = np.full(len(z), None) if self.above is None else self._specific(rows)
+        z = self.z[rows]
+        smallest = float(np.nanmin(z, initial=np.inf))
+        # The rate of the worst of these n voxels is at most m·p/n, as at least n of all m have its p or less.
+        bound = np.count_nonzero(~np.isnan(self.z)) * ndtr(-smallest) / max(np.count_nonzero(~np.isnan(z)), 1)
+        q = concept_q(self.z, min(_z_of(bound), smallest))[rows]
+        specific = np.full(len(z), None) if self.above is None else (q <= SPECIFIC_Q) & self.above[rows]
         return {
             "z": pl.Series(z, dtype=pl.Float64, nan_to_null=True),
             "concept_q": pl.Series(q, dtype=pl.Float64, nan_to_null=True),
             "specific": pl.Series(specific, dtype=pl.Boolean),
         }
 
-    def _specific(self, rows: NDArray[np.integer] | slice) -> NDArray[np.bool_]:
-        small = self.small_q[rows] <= SPECIFIC_Q
-        return small & (False if self.above is None else self.above[rows])
+
+def _z_of(p: float) -> float:
+    """Where the one-sided p is this, and a hair less, as quantiles are rounded; -inf for 1 and above."""
+    return -float(ndtri(min(p, 1.0))) - 1e-6

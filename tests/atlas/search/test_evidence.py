@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
-from voxel_atlas.atlas.search.evidence import FeatureSpectrum, Precision, concept_q, residual_variance
+from voxel_atlas.atlas.search.evidence import Evidence, FeatureSpectrum, Precision, concept_q, residual_variance
 
 N, DIM, N_VOXELS = 400, 24, 600
 EXPONENTS = {"weights": 0.0, "half": 0.5, "pattern": 1.0}
@@ -98,6 +98,13 @@ def test_false_discovery_rates_are_benjamini_and_hochberg_s(given_z: list[float 
     expected = np.full(len(z), np.nan)
     expected[known] = false_discovery_control(norm.sf(z[known])) if known.any() else []
     np.testing.assert_allclose(concept_q(z), expected, rtol=1e-12, equal_nan=True)
-    small, wanted = concept_q(z, 0.05), expected <= 0.05
+    small, wanted = concept_q(z, float(norm.isf(0.05)) - 1e-6), expected <= 0.05
     np.testing.assert_allclose(small[wanted], expected[wanted], rtol=1e-12)
     assert not (small[~wanted] <= 0.05).any()
+    evidence = Evidence(z, np.ones(len(z), bool))
+    for rows in (np.arange(len(z)), np.argsort(-np.nan_to_num(z, nan=-np.inf))[:3], np.array([0]), np.array([], int)):
+        told = evidence.columns(rows)
+        np.testing.assert_allclose(
+            told["concept_q"].to_numpy(), expected[rows].astype(float), rtol=1e-12, equal_nan=True
+        )
+        assert told["specific"].to_list() == (expected[rows] <= 0.05).tolist()
