@@ -30,6 +30,7 @@ ORDER = {
         "dissection",
         "simulated",
         "stages",
+        "complete",
         "plan",
         "run_record",
         "run",
