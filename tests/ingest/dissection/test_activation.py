@@ -41,6 +41,20 @@ def test_top_images_equal_a_full_stable_sort_for_any_chunk(
         assert values[voxel].tolist() == [literal[image] for image in expected]
 
 
+@given(seed=st.integers(0, 2**32), n=st.integers(1, 40), m=st.integers(1, 40), dim=st.integers(1, 400))
+def test_a_response_has_the_same_digits_alone_in_a_batch_and_with_its_sum_in_another_order(
+    seed: int, n: int, m: int, dim: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    features, weights = (rng.normal(size=(rows, dim)).astype(np.float32) for rows in (n, m))
+    bias, mean = rng.normal(size=m).astype(np.float32), np.zeros(dim, np.float32)
+    together = FittedVoxels(weights, bias, mean).respond(features)
+    voxel, image, order = int(rng.integers(m)), int(rng.integers(n)), rng.permutation(dim)
+    alone = FittedVoxels(weights[[voxel]], bias[[voxel]], mean).respond(features[[image]])
+    turned = FittedVoxels(weights[[voxel]][:, order], bias[[voxel]], mean).respond(features[[image]][:, order])
+    assert alone.item() == turned.item() == together[voxel, image]
+
+
 @given(top=hnp.arrays(np.int32, st.tuples(st.integers(0, 6), st.integers(1, 4)), elements=st.integers(0, 5)))
 def test_by_image_gives_every_voxel_back_once_for_each_of_its_images(top: np.ndarray) -> None:
     groups = list(by_image(top))
