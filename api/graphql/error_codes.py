@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from graphql import GraphQLError
 from strawberry.extensions import MaskErrors, SchemaExtension
+from strawberry.relay import GlobalIDValueError
 from strawberry.types.graphql import OperationType
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError
@@ -24,6 +25,8 @@ def described(error: BaseException) -> tuple[str, dict[str, object]]:
         return str(error), {"code": error.code, "retryAfter": error.retry_after}
     if isinstance(error, AtlasError):
         return str(error), {"code": error.code}
+    if isinstance(error, GlobalIDValueError):
+        return str(error), {"code": BadInputError.code}
     identity = secrets.token_hex(6)
     log.error("unexpected failure %s", identity, exc_info=error)
     message = f"Something failed on the server that should not; its log has the details under {identity}"

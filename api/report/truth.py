@@ -47,7 +47,9 @@ def figure_5(study: Study) -> Section:
         ),
         f"Fig. 5: agreement of category maps with ground truth. A point is a model of a subject, a bar their mean. n: "
         f"{', '.join(f'{n:,}' for n in n_voxels)} voxels that every method labels. By a method: mean cosine of the "
-        f"category's name with a voxel's labels, weighted by probability; {WEIGHTS}: cosine with the voxel's vector.",
+        f"category's name with a voxel's labels, weighted by probability; {WEIGHTS}: cosine with the voxel's "
+        f"readout ({', '.join(sorted({model.readout() for model in study.models if model.has_text})) or 'none'}), the "
+        "name less the mean of many nouns.",
     )
     if not differences.is_empty():
         section.tables["fig5_differences"] = differences

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hostile import texts
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from PIL import Image
 from toy_server import Serve, Server
 
@@ -327,6 +327,7 @@ ASKED_WITH_TEXT = (
 
 
 @settings(max_examples=40)
+@example(text="")
 @given(text=texts)
 def test_no_text_is_ever_more_than_text(server: Server, text: str) -> None:
     node = base64.b64encode(f"Voxel:{text}".encode("utf-8", "surrogatepass")).decode()
