@@ -27,7 +27,7 @@ export class RegionPanel {
     this.place.replaceChildren(
       make("header", {}, make("div", {}, make("h2", {}, title), make("p", { class: "note" }, this.#numbers(voxels, shown))), close),
       make("h3", {}, "Most frequent first labels"),
-      bars.length ? make("ol", { class: "bars" }, ...bars) : make("p", { class: "note" }, "No voxel of this region has labels."),
+      bars.length ? make("ol", { class: "bars" }, ...bars) : make("p", { class: "note" }, `No voxel of this region has labels${labels?.all === false ? " that contrast and edges do not explain; Options show all" : ""}.`),
       ...(bars.length ? [make("p", { class: "note" }, `${labelled.toLocaleString("en")} labelled voxels, by ${labels?.method}`)] : []),
     );
   }
