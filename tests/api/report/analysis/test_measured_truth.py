@@ -22,7 +22,7 @@ class Localised(TinyDataset):
 
 class FromCoco(TinyDataset):
     def coco_names(self):
-        names = [f"{1000 + row:012}" for row in range(80)]
+        names = [f"{1000 + row:012}" for row in range(180)]
         return self.stimuli.select("stimulus_id", pl.Series("image", names))
 
 
@@ -59,7 +59,7 @@ def test_truth_is_the_mean_response_to_the_test_images_that_show_it(evidence):
 
 def test_categories_of_few_images_are_left_out(evidence):
     few = colours(evidence.dataset).filter(pl.col("stimulus_id").is_in(["tiny/00", "tiny/01"]))
-    with pytest.raises(NotFoundError, match="10 of the 60 test images"):
+    with pytest.raises(NotFoundError, match="10 of the 135 test images"):
         response_truth(evidence, few, VOXELS)
 
 
