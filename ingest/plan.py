@@ -19,8 +19,7 @@ from ..atlas.backbones.interface import Floats
 from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
 from .dissection.interface import Captioner, Generator, seed_of
-from .dissection.nouns import NounExtractor
-from .dissection.vocabulary import by_mention
+from .dissection.nouns import NounExtractor, by_mention
 from .stages.candidates import Region, find_candidates
 from .stages.context import Context, ranges
 from .stages.describe import LazyCrops

@@ -21,7 +21,7 @@ COMMENT ON COLUMN voxel_quality.vertex IS 'Vertex number within the hemisphere, 
 
 COMMENT ON COLUMN voxel_label.model_id IS 'The model.';
 COMMENT ON COLUMN voxel_label.voxel IS 'The voxel.';
-COMMENT ON COLUMN voxel_label.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN voxel_label.method IS 'brainlmm-eq2, brainlmm-fused, brainlmm-joint, brainlmm-released or clip-msm.';
 COMMENT ON COLUMN voxel_label.rank IS 'Place among the voxel''s labels, from 1.';
 COMMENT ON COLUMN voxel_label.label IS 'The noun or noun compound.';
 COMMENT ON COLUMN voxel_label.score IS 'Raw score of the method; higher is better.';
@@ -39,7 +39,7 @@ COMMENT ON COLUMN unscored_label.label IS 'The noun.';
 COMMENT ON COLUMN unscored_label.reason IS 'Why it got none.';
 COMMENT ON COLUMN top_label.model_id IS 'The model.';
 COMMENT ON COLUMN top_label.voxel IS 'The voxel.';
-COMMENT ON COLUMN top_label.method IS 'brainlmm-eq2, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN top_label.method IS 'brainlmm-eq2, brainlmm-fused, brainlmm-joint, brainlmm-released or clip-msm.';
 COMMENT ON COLUMN top_label.label IS 'The noun or noun compound.';
 COMMENT ON COLUMN top_label.score IS 'Raw score of the method; higher is better.';
 COMMENT ON COLUMN top_label.probability IS 'Softmax of the scaled scores over the voxel''s labels, 0 to 1.';

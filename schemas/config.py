@@ -162,6 +162,11 @@ class LabelConfig(BaseModel):
         description="Voxels that get labels: significant, all, none, or roi=FFA,EBA for those of these ROIs.",
     )
     top_images: Count = Field(10, description="Most driving images per voxel that are cropped (paper: 10).")
+    candidate_images: Literal["strongest", "diverse"] = Field(
+        "strongest",
+        description="Which images voxels are described by: the most driving ones (paper), or as many of the 100 most "
+        "driving that differ from each other.",
+    )
     crops_per_image: int = Field(4, ge=0, description="Crops per image at most (released code: 4); 0 for none.")
     crop_iou: Share = Field(0.5, description="Crops that overlap a larger one by more are left out (released: 0.5).")
     crop_cover: Share = Field(0.8, description="Crops that cover this share of the image are left out (released: 0.8).")

@@ -132,6 +132,7 @@ SCORERS = Registry(
     {
         "brainlmm-eq2": "ingest.dissection.brainlmm:Eq2Scorer",
         "brainlmm-fused": "ingest.dissection.brainlmm:FusedScorer",
+        "brainlmm-joint": "ingest.dissection.joint:JointScorer",
         "brainlmm-released": "ingest.dissection.brainlmm:ReleasedScorer",
         "clip-msm": "ingest.dissection.clip_msm:ClipMsmScorer",
     },

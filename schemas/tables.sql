@@ -211,7 +211,7 @@ CREATE TABLE IF NOT EXISTS label_score (
 COMMENT ON TABLE label_score IS 'How well a label describes a voxel.';
 COMMENT ON COLUMN label_score.model_id IS 'The model.';
 COMMENT ON COLUMN label_score.voxel IS 'The voxel.';
-COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-fused, brainlmm-released or clip-msm.';
+COMMENT ON COLUMN label_score.method IS 'brainlmm-eq2, brainlmm-fused, brainlmm-joint, brainlmm-released or clip-msm.';
 COMMENT ON COLUMN label_score.label_id IS 'The label.';
 COMMENT ON COLUMN label_score.score IS 'Raw score of the method; higher is better; NULL where a candidate got none.';
 COMMENT ON COLUMN label_score.rank IS 'Place among the voxel''s labels, from 1; NULL without a score.';

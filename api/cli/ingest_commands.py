@@ -124,7 +124,7 @@ class LabelJob:
 
     labels: LabelChanges = DEFAULT_LABELS
     scorers: Annotated[list[str] | None, Parameter(name="--scorer")] = None
-    """How labels are scored: eq2 (paper), fused (with their text) or released (its code); can be given again."""
+    """How labels are scored: eq2 (paper), fused, joint or released (the paper's code); can be given again."""
     weights: WeightsOption = None
     output: Output = FOR_PEOPLE
     atlas: AtlasOption = ""

@@ -176,9 +176,9 @@ def verified(study: Study) -> Section:
     return section
 
 
-def meanings(study: Study) -> Section:
-    """How many labels voxels need, how even they are, and what regions share."""
-    section = Section("meanings", "How many meanings a voxel has")
+def spread_of_labels(study: Study) -> Section:
+    """Over how many labels a voxel's probability spreads, how evenly, and what regions share."""
+    section = Section("spread", "Spread of labels")
 
     def spread_of(model: Model) -> pl.DataFrame:
         # A method at a time: all labels of all voxels are the atlas's longest table.
@@ -193,25 +193,27 @@ def meanings(study: Study) -> Section:
     spread = study.shown(section.gather(study.models, spread_of, by=("model_id", "subject_id")))
     if spread.is_empty():
         return section
-    section.tables["meanings"] = spread
+    section.tables["spread"] = spread
     by_region = _in_regions(spread, study.members)
     summary = by_region.group_by("model_id", "method", "roi", maintain_order=True).agg(
         pl.len().alias("n"),
         pl.col("n_labels").mean().alias("labels"),
-        pl.col("needed").mean().alias("needed"),
-        pl.col("needed").median().alias("median needed"),
+        pl.col("spread").mean().alias("spread"),
+        pl.col("spread").median().alias("median spread"),
         pl.col("entropy").mean().alias("entropy (bits)"),
     )
-    section.tables["meanings_by_region"] = summary
+    section.tables["spread_by_region"] = summary
     section.paragraphs.append(
-        f"needed: the fewest labels that together hold {SHARE:.0%} of a voxel's label probability; entropy: of that "
+        f"spread: the fewest labels that together hold {SHARE:.0%} of a voxel's label probability; entropy: of that "
         "distribution. Both depend on the temperature of the softmax, which is the same for all voxels of a model, and "
-        "on the labels that were stored, whose probabilities are scaled to sum to 1. " + study.about_shown()
+        "on the labels that were stored, whose probabilities are scaled to sum to 1. Neither says how many meanings a "
+        "voxel has: on the simulated subject the spread hardly follows the number of planted categories. "
+        + study.about_shown()
     )
     section.show("Labels per voxel, by region. n: labelled voxels.", summary)
-    for column, quantity in (("needed", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
+    for column, quantity in (("spread", f"labels for {SHARE:.0%} of probability"), ("entropy", "entropy (bits)")):
         section.draw(
-            f"meanings_{column}",
+            f"spread_{column}",
             figures.boxes(grouped(by_region, "roi", "method", column), quantity=quantity),
             f"{quantity[0].upper()}{quantity[1:]}, per region; boxes as in Fig. 2, of {_subjects(study)}.",
         )

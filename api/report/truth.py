@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError, NotFoundError
 from . import figures
+from .analysis.declared import ABOUT_DECLARED, CATEGORIES, category_t, n_declared
 from .analysis.measured_truth import localiser_truth, response_truth, shown_by
 from .analysis.recovery import concept_recovery, planted
 from .analysis.statistics import FEWEST_PAIRS, correlation_intervals, correlations, paired_tests
@@ -92,6 +93,36 @@ def recovery(study: Study) -> Section:
         figures.points(areas["category"].unique(maintain_order=True).to_list(), series, quantity="AUC", one="category"),
         "Recovery of planted categories; a point is a model. n: see the table.",
     )
+    return section
+
+
+def declared_categories(study: Study) -> Section:
+    """How many of the declared categories voxels answer to, by measured responses."""
+    section = Section("declared", "Declared categories per voxel")
+    categories = study.options.categories or CATEGORIES
+
+    def counted(model: Model) -> pl.DataFrame:
+        if not model.has_text:
+            raise BadInputError(f"{model.model_id} has no text tower, so that no word is a detector of its features.")
+        voxels = study.first_labels.filter(pl.col("model_id") == model.model_id)["voxel"].unique().sort()
+        contrasts = [study.atlas.text_towers.concept(model.backbone, category) for category in categories]
+        evidence, features = study.evidence(model), study.features(model)
+        numbers = voxels.to_numpy().astype(np.int32)
+        found = [
+            n_declared(category_t(responses, features, np.stack(contrasts)))
+            for _, responses in evidence.batches(numbers)
+        ]
+        return pl.DataFrame({"voxel": numbers, "n": np.concatenate([np.empty(0, np.int64), *found])})
+
+    counts = study.shown(section.gather(study.models, counted, by=("model_id", "subject_id")))
+    if counts.is_empty():
+        return section
+    section.tables["declared"] = counts
+    section.paragraphs.append(f"Declared: {', '.join(categories)}. {ABOUT_DECLARED}")
+    shares = [(pl.col("n") == n).mean().alias(str(n)) for n in range(1, len(categories) + 1)]
+    inside = counts.join(study.members, on=["subject_id", "voxel"])
+    summary = inside.group_by("model_id", "roi").agg(pl.len().alias("voxels"), *shares).sort("model_id", "roi")
+    section.show("Share of labelled voxels by number of declared categories, by region.", summary)
     return section
 
 

@@ -23,7 +23,8 @@ def sections(study: Study, command: list[str]) -> Iterator[Section]:
         "Fig. 4": cortex.figure_4,
         "Fig. 5": truth.figure_5,
         "verified labels": labels.verified,
-        "meanings": labels.meanings,
+        "spread of labels": labels.spread_of_labels,
+        "declared categories": truth.declared_categories,
         "recovery": truth.recovery,
         "controls": encoding.controls,
     }

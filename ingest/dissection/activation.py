@@ -66,6 +66,36 @@ def top_images(features: Floats, voxels: FittedVoxels, k: int) -> tuple[NDArray[
     return indices, values
 
 
+def diverse_images(features: Floats, top: NDArray[np.int32], responses: Floats, k: int) -> NDArray[np.int32]:
+    """Choose among each voxel's strongest images k that differ: maximal marginal relevance (Carbonell 1998).
+
+    The strongest comes first, and then the image with the largest 0.3 · response, scaled to 0 … 1 over the voxel's
+    images, less 0.7 · its largest cosine with those chosen; equal ones by their place.
+
+    Args:
+        features: Of all images, less their mean, (n_images, dim).
+        top: Indices of each voxel's strongest images, strongest first, (n_voxels, n).
+        responses: Theirs, (n_voxels, n).
+        k: Images per voxel.
+
+    Returns:
+        Indices (n_voxels, k), in the order of choice.
+    """
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    spread = np.ptp(responses, axis=1)[:, None]
+    relevance = (responses - responses[:, -1:]) / np.where(spread > 0, spread, 1)
+    chosen = np.zeros((len(top), min(k, top.shape[1])), np.intp)
+    for voxel, images in enumerate(top):
+        cosines = unit[images] @ unit[images].T
+        free, nearest = np.ones(len(images), bool), np.full(len(images), -np.inf, np.float32)
+        for place in range(chosen.shape[1]):
+            nearest = np.maximum(nearest, cosines[chosen[voxel, place - 1]]) if place else nearest
+            value = 0.3 * relevance[voxel] - 0.7 * nearest if place else relevance[voxel]
+            chosen[voxel, place] = np.argmax(np.where(free, value, -np.inf))
+            free[chosen[voxel, place]] = False
+    return np.take_along_axis(top, chosen, axis=1)
+
+
 def _strongest(block: Floats, k: int) -> NDArray[np.intp]:
     """Columns of the k largest values of each row, largest first, equal values by column."""
     if k in (0, block.shape[1]):

@@ -72,13 +72,13 @@ class Eq2Scorer:
             best_ranked=material.config.best_ranked,
             temperature=material.config.temperature,
             similarity=self._similarity(voxels),
-            queries=self._queries(),
+            text=self._text(voxels),
         )
 
     def _similarity(self, voxels: FittedVoxels) -> Similarity | None:  # noqa: ARG002 - of no voxel
         return None
 
-    def _queries(self) -> Pictures | None:
+    def _text(self, voxels: FittedVoxels) -> tuple[Pictures, Floats] | None:  # noqa: ARG002 - of no voxel
         return None
 
 
@@ -87,10 +87,11 @@ class FusedScorer(Eq2Scorer):
 
     reads_text = True
 
-    def _queries(self) -> Pictures:
-        if self._material.queries is None:
+    def _text(self, voxels: FittedVoxels) -> tuple[Pictures, Floats]:
+        queries, half = self._material.queries, self._material.half
+        if queries is None or half is None:
             raise BadInputError("The scorer brainlmm-fused needs the labels as text in the model's own space.")
-        return self._material.queries
+        return queries, voxels.weights @ half
 
 
 class ReleasedScorer(Eq2Scorer):
@@ -136,7 +137,7 @@ def score(
     best_ranked: int = 5,
     temperature: float = 0.05,
     similarity: Similarity | None = None,
-    queries: Pictures | None = None,
+    text: tuple[Pictures, Floats] | None = None,
 ) -> Scores:
     """Score the candidate labels of voxels (METHOD §2, step 3).
 
@@ -166,7 +167,7 @@ def score(
         best_ranked: a, the pictures of a label that count.
         temperature: Of the softmax, above 0.
         similarity: What brainlmm-released compares images by; None for the others.
-        queries: The text of each label as brainlmm-fused compares it, see `Material`; None for the others.
+        text: What brainlmm-fused compares: each label as a concept, and half readouts (n_voxels, dim); None for others.
 
     Returns:
         Scores of all candidates that have pictures.
@@ -182,10 +183,11 @@ def score(
     order = np.lexsort((label[keep], voxel[keep]))
     voxel, label, first, count = (array[keep][order] for array in (voxel, label, first, count))
     values = _responses(weights, pictures.features, voxel, label, first, count)
-    text = None
-    if queries is not None:
+    near = None
+    if text is not None:
+        queries, readouts = text
         place, one = np.searchsorted(queries.label, label), np.ones_like(label)
-        text = _responses(weights, queries.features, voxel, label, place, one).ravel()
+        near = _responses(readouts, queries.features, voxel, label, place, one).ravel()
 
     raw, scaled = np.empty(len(voxel)), np.empty(len(voxel))
     stability = np.full(len(voxel), np.nan, np.float32)
@@ -200,11 +202,11 @@ def score(
             scaled[rows] = raw[rows] / block.n_labels[block.place[0]]
             continue
         resampled = block.resampled(label[rows], best_ranked)
-        if text is None:
+        if near is None:
             raw[rows] = -mean_square[block.place]
             scaled[rows] = raw[rows] / block.n_pictures[block.place[0]] ** 2
         else:
-            by_text = rankdata(-block.laid_out(text[rows]), axis=1)
+            by_text = rankdata(-block.laid_out(near[rows]), axis=1)
             raw[rows] = -(rankdata(mean_square, axis=1) + by_text)[block.place]
             scaled[rows] = raw[rows] / (2 * block.n_labels[block.place[0]])
             resampled = rankdata(resampled, axis=1) + by_text[..., None]

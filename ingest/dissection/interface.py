@@ -104,8 +104,9 @@ class Material:
     pictures_in_space: Floats | None = None
     """The generated pictures in that space, (n_pictures, n)."""
     queries: Pictures | None = None
-    """For a scorer that reads text: in place of pictures, a vector for each label, whose products with ridge weights
-    are its similarities to half readouts, but for a factor of each voxel's own."""
+    """For a scorer that reads text: each label as a concept, a unit vector in place of pictures."""
+    half: Floats | None = None
+    """And what turns ridge weights (n_voxels, dim) into half readouts, (dim, dim)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,8 @@ class Scorer(Protocol):
 class ScorerClass(Protocol):
     """What a method's name stands for in the registry.
 
-    One that reads the labels as text, in the space of the model's own backbone, says so by an attribute `reads_text`.
+    One that reads the labels as text, in the space of the model's own backbone, says so by an attribute `reads_text`;
+    one that scores some of them only says in `left_out` why it leaves the others.
     """
 
     from_candidates: bool

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Box, Floats
 from ...schemas.errors import BadInputError, NotFoundError
-from ..dissection.activation import FittedVoxels, Group, ImageMaps, by_image, image_maps, top_images
+from ..dissection.activation import FittedVoxels, Group, ImageMaps, by_image, diverse_images, image_maps, top_images
 from ..dissection.crops import CropRules, crop_boxes, cut
 from .context import BatchContext, Context, grouped
 
 _WHOLE: tuple[int, ...] = ()
+_DIVERSE_AMONG = 100
+"""Strongest images that diverse ones are chosen from."""
 
 Region = tuple[int, tuple[int, ...]]
 """(row of the image in the data set's stimuli, box or () for the whole image)."""
@@ -32,6 +34,8 @@ class Candidates:
     features: list[Floats] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)
     """Rows of voxels that an unreadable image keeps from being described."""
+    by_turns: bool = False
+    """Whether the first region of every image comes before the second of any, so that diverse images stay diverse."""
     _rows: list[NDArray[np.intp]] = field(default_factory=list)
     _responses: list[Floats] = field(default_factory=list)
 
@@ -57,6 +61,14 @@ class Candidates:
         region, row, response = region[whole], row[whole], response[whole]
         # Ties fall to the region that was met first, whatever the sort does elsewhere.
         order = np.lexsort((region, -response, row))
+        if self.by_turns:
+            image = np.array([image for image, _ in self.regions])[region]
+            of_image = np.lexsort((region, -response, image, row))
+            new = np.diff(row[of_image], prepend=-1).astype(bool) | np.diff(image[of_image], prepend=-1).astype(bool)
+            begins = np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))
+            turn = np.empty(len(row), np.intp)
+            turn[of_image] = np.arange(len(row)) - begins
+            order = np.lexsort((region, -response, turn, row))
         starts = np.flatnonzero(np.diff(row[order], prepend=-1) != 0)
         weight = np.array([crops_stand_for if box else 1.0 for _, box in self.regions])[region[order]]
         before = np.cumsum(weight) - weight
@@ -80,8 +92,12 @@ def find_candidates(
         The images, in the order of their rows, and then the crops.
     """
     config = context.config
-    top, _ = top_images(features, voxels, config.top_images)
-    candidates = Candidates()
+    diverse = config.candidate_images == "diverse"
+    among = max(_DIVERSE_AMONG, config.top_images) if diverse else config.top_images
+    top, responses = top_images(features, voxels, among)
+    if diverse:
+        top = diverse_images(features - voxels.feature_mean, top, responses, config.top_images)
+    candidates = Candidates(by_turns=diverse)
     for image, rows in by_image(top):
         candidates.add((image, _WHOLE), features[image], rows, voxels.respond(features[[image]], rows)[:, 0])
     if not config.crops_per_image:

@@ -121,14 +121,11 @@ def append_vocabulary(context: FittedModel) -> Vocabulary:
     return vocabulary
 
 
-def half_queries(context: Context, words: Sequence[str]) -> Floats:
-    """Words as concepts, turned for ridge weights: C^½ times their unit contrasts to the vocabulary, (n_words, dim).
-
-    Their products with a voxel's weights are its similarities, but for the length of its half readout.
-    """
+def contrasts_and_turn(context: Context, words: Sequence[str]) -> tuple[Floats, Floats]:
+    """Words as unit contrasts to the vocabulary, (n_words, dim), and what turns weights into half readouts."""
     turn = model_spectrum(context.store, context.model_id).power(EXPONENTS["half"])
     contrasts = append_vocabulary(context).centred(unit_rows(context.backbone.text(words)))
-    return np.asarray(contrasts @ turn, np.float32)
+    return contrasts, np.asarray(turn, np.float32)
 
 
 def append_missing_norms(context: FittedModel, concepts: ConceptSpace, batch_voxels: int = 2000) -> None:

@@ -23,8 +23,7 @@ from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.files import write_atomically
 from ...schemas.tables import label_id
 from ..dissection.interface import Generator, Pictures, seed_of
-from ..dissection.nouns import NounExtractor
-from ..dissection.vocabulary import Labels, Unscored, by_mention, shortened
+from ..dissection.nouns import Labels, NounExtractor, Unscored, by_mention, shortened
 from ..dissection.word_lists import depictable_nouns
 from .context import BatchContext, Context, grouped
 

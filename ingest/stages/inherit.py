@@ -13,6 +13,7 @@ _DESCRIBED_BY = (
     "fdr",
     "block_voxels",
     "top_images",
+    "candidate_images",
     "crops_per_image",
     "crop_iou",
     "crop_cover",

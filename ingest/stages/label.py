@@ -13,8 +13,8 @@ from ...schemas.registry import SCORERS
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
 from ..dissection.interface import Material, Pictures, ScorerClass
-from ..dissection.vocabulary import Unscored
-from .concept_queries import append_queries, half_queries
+from ..dissection.nouns import Unscored
+from .concept_queries import append_queries, contrasts_and_turn
 from .context import Context
 from .describe import describe
 from .encode import encode
@@ -99,8 +99,9 @@ def label_voxels(context: Context, features: Floats) -> None:
             names |= set(config.concepts)
         if _reads_text(scorer):
             words = sorted(names, key=label_id)
-            queries = half_queries(context, words)
-            material = replace(material, queries=Pictures(np.array([label_id(word) for word in words], int), queries))
+            contrasts, half = contrasts_and_turn(context, words)
+            queries = Pictures(np.array([label_id(word) for word in words], int), contrasts)
+            material = replace(material, queries=queries, half=half)
         if scorer.from_candidates:
             score(context, method, material, voxels, labels, unscored)
         else:

@@ -16,9 +16,8 @@ from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
 from ..dissection.interface import Batch, Captioner, Material, Scores
-from ..dissection.nouns import NounExtractor
+from ..dissection.nouns import Labels, NounExtractor, Unscored
 from ..dissection.verification import LabelTests, compare_labels, detected, false_discovery_rates
-from ..dissection.vocabulary import Labels, Unscored
 from ..encoding.split import Indices, split_by
 from .concept_queries import append_vocabulary
 from .context import BatchContext, Context, grouped, hash_of, ranges
@@ -61,9 +60,14 @@ def score(
     prepared = {key: _batch(context, numbers, labels) for key, numbers in batches.items() if len(numbers)}
     with context.progress.stage("score", len(voxels)) as advance:
         scorer = scorer_class(method)(material, list(prepared.values()))
+        left_out = getattr(scorer, "left_out", f"{method} gives it no score")
         for key, batch in prepared.items():
             if key not in done:
-                reasons = {int(voxel): (unscored or {}).get(int(voxel), {}) for voxel in batches[key]}
+                reasons = {
+                    int(voxel): dict.fromkeys((labels or {}).get(int(voxel), ()), left_out)
+                    | (unscored or {}).get(int(voxel), {})
+                    for voxel in batches[key]
+                }
                 _append_scores(context, method, key, batches[key], scorer.score(batch), reasons)
             advance(len(batches[key]))
 
@@ -97,7 +101,13 @@ def _append_scores(
         "probability": scores.probability,
         "stability": pa.array(stability, pa.float32(), from_pandas=True),  # NaN as NULL
     }
-    left = [(voxel, label_id(noun), why) for voxel, of_voxel in unscored.items() for noun, why in of_voxel.items()]
+    known = set(zip(voxels[scores.voxel].tolist(), scores.label.tolist(), strict=True))
+    left = [
+        (voxel, label_id(noun), why)
+        for voxel, of_voxel in unscored.items()
+        for noun, why in of_voxel.items()
+        if (voxel, label_id(noun)) not in known
+    ]
     columns = zip(*sorted(left), strict=True) if left else ([], [], [])
     types = (pa.int32(), pa.int64(), pa.string())
     names = ("voxel", "label_id", "reason")

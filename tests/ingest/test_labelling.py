@@ -16,7 +16,7 @@ from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
-EVERY_METHOD = ("brainlmm-eq2", "brainlmm-fused", "brainlmm-released", "clip-msm")
+EVERY_METHOD = ("brainlmm-eq2", "brainlmm-fused", "brainlmm-joint", "brainlmm-released", "clip-msm")
 CONCEPTS = ("rose", "leaf", "truck")
 
 

@@ -7,7 +7,7 @@ from labelled import ingest, rows
 from tiny import tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest.dissection.vocabulary import shortened
+from voxel_atlas.ingest.dissection.nouns import shortened
 from voxel_atlas.ingest.plan import Plan, grown
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig

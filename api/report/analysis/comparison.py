@@ -155,7 +155,7 @@ def _values(atlas: Atlas, side: Side) -> pl.DataFrame:
     if side.method is not None:
         sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ? AND rank IS NOT NULL"
         spread = label_spread(atlas.store.frame(sql, [model.model_id, side.method]))
-        parts["labels for 80 % of probability"] = spread.select("voxel", pl.col("needed").alias("value"))
+        parts["spread of labels"] = spread.select("voxel", pl.col("spread").alias("value"))
         parts["entropy (bits)"] = spread.select("voxel", pl.col("entropy").alias("value"))
     return pl.concat(
         part.select(pl.lit(quantity).alias("quantity"), "voxel", pl.col("value").cast(pl.Float64).alias("a"))

@@ -1,4 +1,4 @@
-"""Label statistics: how near labels are to weights (Fig. 2), how many a voxel needs, what regions share."""
+"""Label statistics: how near labels are to weights (Fig. 2), how they spread, what regions share."""
 
 from collections.abc import Iterator
 
@@ -103,14 +103,14 @@ def _readout_blocks(
 
 
 def label_spread(scores: pl.DataFrame, share: float = SHARE) -> pl.DataFrame:
-    """How many meanings a voxel has.
+    """How a voxel's label probability spreads over its labels: no number of meanings, since it follows the temperature.
 
     Args:
         scores: voxel, probability: all labels of the voxels by one method.
         share: of the probability that is to be reached.
 
     Returns:
-        voxel, n_labels, needed (fewest labels that together reach `share`), entropy (bits), by voxel. Probabilities are
+        voxel, n_labels, spread (fewest labels that together reach `share`), entropy (bits), by voxel. Probabilities are
         scaled to sum to 1 first.
     """
     p = pl.col("probability").cast(pl.Float64)
@@ -121,7 +121,7 @@ def label_spread(scores: pl.DataFrame, share: float = SHARE) -> pl.DataFrame:
         scores.group_by("voxel")
         .agg(
             pl.len().cast(pl.Int32).alias("n_labels"),
-            (before < share - 1e-9).sum().cast(pl.Int32).alias("needed"),
+            (before < share - 1e-9).sum().cast(pl.Int32).alias("spread"),
             pl.when(whole > 0).then(-whole * whole.log(2)).otherwise(0.0).sum().alias("entropy"),
         )
         .sort("voxel")

@@ -185,7 +185,7 @@ def test_the_page_needs_no_other_file_and_no_network(report):
     assert Links.found
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in Links.found)
     assert "url(" not in html
-    sections = ("models", "encoding", "fig2", "fig3", "fig4", "fig5", "verified", "meanings", "controls", "provenance")
+    sections = ("models", "encoding", "fig2", "fig3", "fig4", "fig5", "verified", "spread", "controls", "provenance")
     for section in sections:
         assert f'id="{section}"' in html
 

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from tiny import TinyBackbone, picture
 
 from voxel_atlas.ingest.dissection import activation
-from voxel_atlas.ingest.dissection.activation import FittedVoxels, by_image, image_maps, top_images
+from voxel_atlas.ingest.dissection.activation import FittedVoxels, by_image, diverse_images, image_maps, top_images
 
 
 @given(
@@ -88,3 +88,28 @@ def test_maps_equal_those_of_one_voxel_and_one_image_at_a_time() -> None:
             seen += 1
     assert seen == top.size
     assert read == sorted(set(top.ravel().tolist())), "each image is read once"
+
+
+def test_diverse_images_begin_with_the_strongest_and_then_avoid_what_is_there():
+    features = np.array([[1, 0], [1, 0.01], [0, 1], [1, 0.02]], np.float32)
+    top, responses = np.array([[0, 1, 3, 2]], np.int32), np.array([[4.0, 3.9, 3.8, 3.0]], np.float32)
+    assert diverse_images(features, top, responses, 2).tolist() == [[0, 2]]
+    assert diverse_images(features, top, responses, 9)[0, :2].tolist() == [0, 2]
+    assert sorted(diverse_images(features, top, responses, 9)[0].tolist()) == [0, 1, 2, 3]
+
+
+@given(seed=st.integers(0, 99), k=st.integers(1, 6))
+def test_diverse_images_are_those_of_a_literal_loop(seed, k):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(12, 4)).astype(np.float32)
+    responses = -np.sort(-rng.normal(size=(3, 8)).astype(np.float32), axis=1)
+    top = np.stack([rng.permutation(12)[:8] for _ in range(3)]).astype(np.int32)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    for own, values, found in zip(top, responses, diverse_images(features, top, responses, k), strict=True):
+        relevance = dict(zip(own.tolist(), (values - values[-1]) / (values[0] - values[-1]), strict=True))
+        chosen = [int(own[0])]
+        while len(chosen) < k:
+            rest = [image for image in own.tolist() if image not in chosen]
+            worth = [0.3 * relevance[i] - 0.7 * max(float(unit[i] @ unit[j]) for j in chosen) for i in rest]
+            chosen.append(rest[int(np.argmax(worth))])
+        assert found.tolist() == chosen

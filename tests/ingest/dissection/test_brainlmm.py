@@ -145,20 +145,21 @@ def test_fused_adds_the_ranks_by_pictures_and_by_text(case: dict[str, object]) -
     pictures = Pictures(case["of"], case["features"])
     known = np.arange(0, 42, 7)
     queries = Pictures(known, case["rng"].integers(-2, 3, (6, 3)).astype(np.float32))
+    text = queries, case["weights"]
     by_pictures = score(case["weights"], case["voxel"], case["label"], pictures)
-    fused = score(case["weights"], case["voxel"], case["label"], pictures, queries=queries)
+    fused = score(case["weights"], case["voxel"], case["label"], pictures, text=text)
     assert sorted(zip(fused.voxel, fused.label, strict=True)) == sorted(
         zip(by_pictures.voxel, by_pictures.label, strict=True)
     )
     for voxel in range(5):
         mine = by_pictures.voxel == voxel
         v = dict(zip(by_pictures.label[mine].tolist(), by_pictures.score[mine].tolist(), strict=True))
-        text = {label: float(case["weights"][voxel] @ queries.features[known == label][0]) for label in v}
+        near = {label: float(case["weights"][voxel] @ queries.features[known == label][0]) for label in v}
         summed = {
             label: -sum(
                 sum(other > values[label] for other in values.values())
                 + (sum(other == values[label] for other in values.values()) + 1) / 2
-                for values in (v, text)
+                for values in (v, near)
             )
             for label in v
         }
@@ -170,11 +171,11 @@ def test_fused_adds_the_ranks_by_pictures_and_by_text(case: dict[str, object]) -
 @given(case=cases(), with_text=st.booleans())
 def test_stability_is_a_share_of_resamples_whatever_else_is_scored(case: dict[str, object], with_text: bool) -> None:
     pictures = Pictures(case["of"], case["features"])
-    queries = Pictures(np.arange(0, 42, 7), np.ones((6, 3), np.float32)) if with_text else None
-    together = score(case["weights"], case["voxel"], case["label"], pictures, queries=queries)
+    text = (Pictures(np.arange(0, 42, 7), np.ones((6, 3), np.float32)), case["weights"]) if with_text else None
+    together = score(case["weights"], case["voxel"], case["label"], pictures, text=text)
     for voxel in range(5):
         mine = case["voxel"] == voxel
-        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, queries=queries)
+        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, text=text)
         assert alone.stability.tolist() == together.stability[together.voxel == voxel].tolist()
         assert not len(alone.voxel) or alone.stability.sum() == pytest.approx(1)
 

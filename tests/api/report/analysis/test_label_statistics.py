@@ -111,7 +111,7 @@ def test_spread_is_the_literal_count_and_entropy(voxels, share):
         p = np.sort(np.array(probabilities) / np.sum(probabilities))[::-1]
         needed = next(n for n in range(1, len(p) + 1) if p[:n].sum() >= share - 1e-9)
         assert row["n_labels"] == len(p)
-        assert row["needed"] == needed
+        assert row["spread"] == needed
         assert row["entropy"] == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-9)
 
 
