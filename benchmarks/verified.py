@@ -29,7 +29,12 @@ from voxel_atlas.schemas.config import IngestConfig
 
 
 def measure(
-    model: Model, dataset: Dataset, features: NDArray[np.float32], planted: Mapping[int, set[str]], wordnet: WordNet
+    model: Model,
+    dataset: Dataset,
+    features: NDArray[np.float32],
+    planted: Mapping[int, set[str]],
+    wordnet: WordNet,
+    method: str | None = None,
 ) -> dict[str, float]:
     """The figures of the module, for a model whose own backbone embeds its labels.
 
@@ -39,8 +44,9 @@ def measure(
         features: of all its images by the model's backbone, (n_stimuli, dim).
         planted: voxel → the categories that it is tuned to.
         wordnet: for the judge of labels.
+        method: whose labels; None for the model's first one.
     """
-    store, method = model.tables.store, model.method()
+    store, method = model.tables.store, model.method(method)
     pairs = store.frame(
         "SELECT voxel, label, rank, p, q FROM label_evidence JOIN label USING (label_id) "
         "JOIN voxel_label v USING (model_id, voxel, method) WHERE v.label = lemma AND model_id = ? AND method = ? "
