@@ -186,7 +186,7 @@ class Stop(BaseException):
 def test_a_dissection_that_was_stopped_at_any_batch_ends_equal_to_an_undisturbed_one(tmp_path, monkeypatch):
     changes = {"methods": EVERY_METHOD, "concepts": CONCEPTS, "crops_per_image": 2}
     homes = {name: tmp_path / name for name in ("stopped", "undisturbed")}
-    first = {name: ingest(home, dissect="all", test_share=0.6) for name, home in homes.items()}
+    first = {name: ingest(home, dissect="all") for name, home in homes.items()}
     dissect(homes["undisturbed"], first["undisturbed"], **changes)
     append, left = Store.append, 0
 

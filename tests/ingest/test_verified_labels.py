@@ -15,8 +15,8 @@ from voxel_atlas.ingest.encoding.split import split
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.tables import label_id
 
-ENOUGH = 0.6
-"""Share of the 80 images that test, so that a tenth of them are five."""
+TEST = split(180, 0.25, 42)[1]
+"""The images that the tiny model is tested on; a tenth of them are five."""
 METHODS = ("brainlmm-eq2", "clip-msm")
 CONCEPTS = ("rose", "leaf", "truck")
 
@@ -34,14 +34,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def expected_evidence(scores: pl.DataFrame, lemmas: dict[int, str]) -> dict[tuple[int, int], tuple[float, ...]]:
     """n, AUC, t and p of each pair of voxel and label, one at a time."""
     dataset, backbone = TinyDataset(), TinyBackbone()
-    _, test = split(80, ENOUGH, 42)
-    images = backbone.features([dataset.image(int(i)) for i in test])
+    images = backbone.features([dataset.image(int(i)) for i in TEST])
     baseline = unit(backbone.text(nouns())).mean(axis=0)
-    responses = dataset.responses_of(np.arange(12))[test]
+    responses = dataset.responses_of(np.arange(12))[TEST]
     found = {}
     for voxel, label in scores.select("voxel", "label_id").iter_rows():
         detector = images @ (unit(backbone.text([lemmas[label]]))[0] - baseline)
-        shows = np.isin(np.arange(len(test)), np.argsort(-detector, kind="stable")[:5])
+        shows = np.isin(np.arange(len(TEST)), np.argsort(-detector, kind="stable")[:5])
         with_label, without = responses[shows, voxel], responses[~shows, voxel]
         welch = ttest_ind(with_label, without, equal_var=False, alternative="greater")
         auc = mannwhitneyu(with_label, without).statistic / len(with_label) / len(without)
@@ -53,7 +52,7 @@ def expected_evidence(scores: pl.DataFrame, lemmas: dict[int, str]) -> dict[tupl
 def test_every_scored_label_is_held_against_the_responses_to_test_images(
     tmp_path: Path, backbone: type[TinyBackbone]
 ) -> None:
-    config = tiny_config(test_share=ENOUGH, methods=METHODS, concepts=CONCEPTS)
+    config = tiny_config(methods=METHODS, concepts=CONCEPTS)
     parts = tiny_parts(config, tmp_path, backbone=backbone(), label_backbone=TinyBackbone())
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         model_id = Pipeline(store=store, home=tmp_path).ingest(config, parts)
@@ -74,19 +73,19 @@ def test_every_scored_label_is_held_against_the_responses_to_test_images(
 
 @pytest.mark.parametrize("methods", [METHODS, ("clip-msm",)])
 def test_captions_say_which_images_show_a_label_where_that_is_chosen(tmp_path: Path, methods: tuple[str, ...]) -> None:
-    model_id = ingest(tmp_path, test_share=ENOUGH, methods=methods, concepts=CONCEPTS, shown_by="caption")
+    model_id = ingest(tmp_path, methods=methods, concepts=CONCEPTS, shown_by="caption")
     evidence = rows(tmp_path, "label_evidence", model_id)
     assert set(evidence["shown_by"]) == {"caption"}
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         lemmas = dict(store.frame("SELECT label_id, lemma FROM label").iter_rows())
-    dataset, (_, test) = TinyDataset(), split(80, ENOUGH, 42)
-    captions = TinyCaptioner().caption([dataset.image(int(i)) for i in test])
+    dataset = TinyDataset()
+    captions = TinyCaptioner().caption([dataset.image(int(i)) for i in TEST])
     for voxel, label, n_images, auc in evidence.select("voxel", "label_id", "n_images", "auc").iter_rows():
         shows = np.array([caption.endswith(f" {lemmas[label]}") for caption in captions])
         assert n_images == shows.sum()
-        responses = dataset.responses_of(np.array([voxel]))[test, 0]
+        responses = dataset.responses_of(np.array([voxel]))[TEST, 0]
         if n_images:
-            expected = mannwhitneyu(responses[shows], responses[~shows]).statistic / n_images / (len(test) - n_images)
+            expected = mannwhitneyu(responses[shows], responses[~shows]).statistic / n_images / (len(TEST) - n_images)
             assert auc == pytest.approx(expected, abs=1e-6)
     truck = evidence.filter(label_id=label_id("truck"))
     assert truck.height
@@ -94,7 +93,7 @@ def test_captions_say_which_images_show_a_label_where_that_is_chosen(tmp_path: P
 
 
 def test_too_few_images_are_told_and_not_tested(tmp_path: Path) -> None:
-    model_id = ingest(tmp_path)  # 20 test images
+    model_id = ingest(tmp_path, test_share=0.1)
     evidence = rows(tmp_path, "label_evidence", model_id)
     assert evidence.height == rows(tmp_path, "label_score", model_id).height
     assert set(evidence["n_images"]) == {2}
@@ -102,12 +101,12 @@ def test_too_few_images_are_told_and_not_tested(tmp_path: Path) -> None:
 
 
 def test_a_model_that_was_made_before_gets_its_evidence_by_the_same_ingest(tmp_path: Path) -> None:
-    model_id = ingest(tmp_path, test_share=ENOUGH)
+    model_id = ingest(tmp_path)
     evidence = rows(tmp_path, "label_evidence", model_id)
     forget = ["DELETE FROM label_evidence WHERE voxel {}", "DELETE FROM ledger WHERE stage = 'verify' AND n_rows > 0"]
     for some in (">= 0", "BETWEEN 2 AND 4"):  # all of it, and what a run that was stopped had not yet got to
         with Store.open(str(tmp_path / "atlas.duckdb")) as store:
             store.change([(statement.format(some), []) for statement in forget])
         assert rows(tmp_path, "label_evidence", model_id).height < evidence.height
-        assert ingest(tmp_path, test_share=ENOUGH) == model_id
+        assert ingest(tmp_path) == model_id
         assert rows(tmp_path, "label_evidence", model_id).equals(evidence)
