@@ -126,7 +126,7 @@ def test_no_odd_command_line_does_anything(run: Run, line: list[str]) -> None:
 
 
 def test_what_is_given_again_replaces_what_was_given_before(run: Run) -> None:
-    assert run("query", "cake", "--first", 3, "--by", "WEIGHTS", "--first", 2, "--json")[1].count("subject_id") == 2
+    assert run("query", "cake", "--first", 3, "--by", "weights", "--first", 2, "--json")[1].count("subject_id") == 2
 
 
 @pytest.fixture
