@@ -5,6 +5,8 @@ import { ask } from "./server.js";
 
 const NAMES = /** @type {Record<string, string>} */ ({
   "brainlmm-eq2": "BrainLMM, equation 2",
+  "brainlmm-fused": "BrainLMM with text",
+  "brainlmm-joint": "BrainLMM, labels together",
   "brainlmm-released": "BrainLMM, released code",
   "clip-msm": "CLIP-MSM",
 });
