@@ -84,7 +84,7 @@ def test_candidates_without_a_score_are_kept_with_the_reason_and_disturb_no_read
     with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
         model = atlas.model(model_id)
         assert model.voxel_labels(list(range(10)), first=99).height == scored.height
-        assert model.labels().frame["n_voxels"].sum() == scored.height
+        assert model.labels(semantic=False).frame["n_voxels"].sum() == scored.height
         assert model.map("lake", by="labels").frame["voxel"].n_unique() == scored["voxel"].n_unique()
         assert atlas.sql("FROM voxel_label WHERE method = 'brainlmm-eq2'").height == scored.height
         assert atlas.sql("FROM unscored_label WHERE method = 'brainlmm-fused'").height == left.height
