@@ -88,7 +88,9 @@ def query(
     warn(hits.warnings)
     screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
     if hits.hidden is None:
-        screen.print("Which voxels contrast and edges may explain is not known; the same ingest again tells it.")
+        screen.print(
+            "Which voxels contrast and edges may explain is not known; `voxel-atlas dissect` of the model tells it."
+        )
     elif hits.hidden:
         screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
 

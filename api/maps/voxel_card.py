@@ -128,7 +128,9 @@ def _unscored(atlas: Atlas, owner: Model, voxel: int) -> list[tuple[str, str]]:
 def _beyond_low_level(r: float | None, q: float | None) -> str:
     """What is said of a voxel's responses beyond low-level properties of the images."""
     if q is None:
-        return "whether contrast and edges explain its responses is not known (the same ingest again tells it)"
+        return (
+            "whether contrast and edges explain its responses is not known (voxel-atlas dissect of the model tells it)"
+        )
     measured = f"r {_number(r)}, q {_number(q)}, without what luminance, contrast and edges of the images predict"
     if q <= SEMANTIC_Q:
         return f"predicted beyond contrast and edges ({measured})"

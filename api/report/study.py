@@ -96,7 +96,7 @@ class Study:
         return (
             "Voxels whose predicted responses luminance, contrast and edges of the images may explain (semantic_q "
             f"above 0.05: {', '.join(left_out)}) {shown}."
-            + (f" It is not known of {', '.join(unknown)}; the same ingest again tells it." if unknown else "")
+            + (f" It is not known of {', '.join(unknown)}; voxel-atlas dissect of it tells it." if unknown else "")
         )
 
     def methods(self, model: Model) -> list[str]:

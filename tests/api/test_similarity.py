@@ -173,4 +173,4 @@ def test_where_it_is_not_known_what_contrast_explains_nothing_is_left_out(
     answer = server.data(f'{{ similarVoxels(concept: "cake", first: 1) {{ {wanted} }} }}')["similarVoxels"]
     assert answer == {"hiddenCount": None, "edges": [{"node": {"semantic": None, "semanticQ": None}}]}
     _, _, said = run("query", "cake")
-    assert "is not known; the same ingest again tells it" in " ".join(said.split())
+    assert "is not known; `voxel-atlas dissect` of the model tells it" in " ".join(said.split())
