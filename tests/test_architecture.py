@@ -71,6 +71,20 @@ def graph() -> dict[str, set[str]]:
     return {module: set(imports(path)) - {module} for module, path in modules().items()}
 
 
+def names_given_twice(path: Path) -> list[str]:
+    """Names that statements of the module itself bind more than once; those within an if or a try are alternatives."""
+    names = list[str]()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names += [alias.asname or alias.name for alias in node.names]
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
     wrong = [
@@ -126,6 +140,11 @@ def test_a_folder_holds_at_most_twelve_modules() -> None:
 def test_a_name_of_a_file_stands_for_one_thing() -> None:
     stems = Counter(path.stem for path in modules().values() if path.stem not in MAY_REPEAT)
     assert [stem for stem, n in stems.items() if n > 1] == []
+
+
+def test_a_module_gives_each_of_its_names_once() -> None:
+    twice = {module: double for module, path in modules().items() if (double := names_given_twice(path))}
+    assert twice == {}
 
 
 def test_few_signatures_take_or_give_a_dict_of_anything() -> None:

@@ -33,17 +33,6 @@ _TOP_IMAGES = """
 """
 
 
-# A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
-_TOP_IMAGES = """
-    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response,
-      arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption
-    FROM top_image t LEFT JOIN stimulus s USING (stimulus_id)
-      LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box
-    WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN ({voxels})
-    GROUP BY ALL ORDER BY t.voxel, t.rank
-"""
-
-
 class VoxelTable:
     """Fitted voxels in ascending order, with their scores, places and regions. Never changed once made."""
 
