@@ -9,7 +9,7 @@ import pyarrow as pa
 from ..atlas.backbones import load
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
-from ..schemas.errors import MissingWeightsError
+from ..schemas.errors import BadInputError, MissingWeightsError, NotFoundError
 from .stages.concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 
 _MODELS = """
@@ -52,7 +52,8 @@ def complete_models(store: Store, home: Path, run_id: str, loader: Callable[...,
                 model = _StoredModel(store, model_id, loader(row["backbone"], home=home), run_id)
                 _append_concepts(model, row["dim"], row["n_train"])
                 said.append(f"{model_id}: what SQL and `specific` compare was worked out from its weights.")
-            except MissingWeightsError as error:
+            # Weights, or a package's backbone, that this machine has not, or not in order: other models go on.
+            except (MissingWeightsError, NotFoundError, BadInputError) as error:
                 said.append(f"{model_id}: what SQL and `specific` compare is not worked out. {error}")
         if not row["has_noise"]:
             said.append(
