@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from ...schemas.errors import BadInputError, MissingWeightsError
 from .model import Model
@@ -22,7 +23,8 @@ def concept_function(models: Callable[[], Sequence[Model]]) -> Callable[[str], R
         models: gives those of the atlas.
     """
 
-    @lru_cache(_KEPT)
+    # By the model's id: each batch that is committed makes new objects, and a model's vectors stay what they are.
+    @cached(LRUCache[tuple[str, str], Rows](_KEPT), key=lambda text, model: (text, model.model_id), lock=Lock())
     def queries(text: str, model: Model) -> Rows:
         contrast = model.text_towers.contrast(model.backbone, text)
         for warning in model.text_towers.warnings(model.backbone, text):

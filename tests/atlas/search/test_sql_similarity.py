@@ -1,5 +1,7 @@
 """SQL answers a concept with the numbers that Python gives, whatever the features' covariance."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,14 @@ def test_another_atlas_of_the_file_goes_on_with_any_text_when_the_first_is_close
     uneven.close()
     with other:
         assert other.sql("FROM voxels_like(concept('birthday cake')) LIMIT 3").height == 3
+
+
+def test_text_in_sql_keeps_no_model_of_before_the_atlas_grew(uneven: Atlas) -> None:
+    before = weakref.ref(uneven.model(MODEL))
+    sql = "FROM voxels_like(concept('birthday cake'), model := $1)"
+    first = uneven.sql(sql, [MODEL])
+    put(uneven.store, model_rows("m/toy/2", "simulated/S1", random_weights(5)), key="grown")
+    assert uneven.sql(sql, [MODEL]).equals(first)
+    assert uneven.model(MODEL) is not before()
+    gc.collect()
+    assert before() is None
