@@ -137,4 +137,4 @@ SCORERS = Registry(
         "clip-msm": "ingest.dissection.clip_msm:ClipMsmScorer",
     },
 )
-"""See ingest.dissection.interface.ScorerClass."""
+"""See ingest.dissection.interface.Scorer."""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from ...atlas.backbones.interface import Backbone
 from ...atlas.backbones.reloading import reloadable
+from ...schemas.errors import BadInputError
 from ...schemas.registry import CAPTIONERS, GENERATORS, SCORERS
-from .interface import Captioner, CaptionerClass, Generator, GeneratorClass, ScorerClass
+from .interface import Captioner, CaptionerClass, Generator, GeneratorClass, Scorer
 
 
 @reloadable
@@ -22,11 +23,14 @@ def load_generator(name: str, *, loaded: tuple[Backbone, ...], home: Path, devic
     return generator.load(name, loaded=loaded, home=home, device=device)
 
 
-def scorer_class(method: str) -> ScorerClass:
+def scorer_class(method: str) -> type[Scorer]:
     """What a method of scoring needs, and how to make it.
 
     Raises:
         NotFoundError: There is no such method.
+        BadInputError: Another package brings it, and not as a `Scorer`.
     """
-    scorer: ScorerClass = SCORERS[method]
+    scorer = SCORERS[method]
+    if not (isinstance(scorer, type) and issubclass(scorer, Scorer)):
+        raise BadInputError(f"The method {method!r} is no subclass of voxel_atlas.ingest.dissection.interface.Scorer.")
     return scorer

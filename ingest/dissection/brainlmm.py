@@ -3,7 +3,6 @@
 METHOD §2, step 3, as the paper has it and as the released code does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from .activation import FittedVoxels, top_images
-from .interface import Batch, Material, Pictures, Scores
+from .interface import Batch, Pictures, Scorer, Scores
 
 _TOP = 10
 """The released scorer looks at the images of a label that are among so many best of the voxel."""
@@ -46,22 +45,12 @@ class Similarity:
         return cls(probe_mean(images, top), _unit(pictures))
 
 
-class Eq2Scorer:
+class Eq2Scorer(Scorer):
     """The paper's score, Eq. 2; see `score`."""
-
-    from_candidates = True
-
-    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:  # noqa: ARG002 - each stands for itself
-        self._material = material
-
-    @staticmethod
-    def space(config: IngestConfig) -> str:  # noqa: ARG004 - the model's own features do
-        """See `ScorerClass`."""
-        return ""
 
     def score(self, batch: Batch) -> Scores:
         """See `Scorer`."""
-        material, voxels, labels = self._material, batch.read(), batch.labels
+        material, voxels, labels = self.material, batch.read(), batch.labels
         if material.pictures is None or labels is None:
             raise BadInputError("BrainLMM scores candidate labels by pictures of them, and there are none.")
         return score(
@@ -88,7 +77,7 @@ class FusedScorer(Eq2Scorer):
     reads_text = True
 
     def _text(self, voxels: FittedVoxels) -> tuple[Pictures, Floats]:
-        queries, half = self._material.queries, self._material.half
+        queries, half = self.material.queries, self.material.half
         if queries is None or half is None:
             raise BadInputError("The scorer brainlmm-fused needs the labels as text in the model's own space.")
         return queries, voxels.weights @ half
@@ -99,11 +88,11 @@ class ReleasedScorer(Eq2Scorer):
 
     @staticmethod
     def space(config: IngestConfig) -> str:
-        """See `ScorerClass`."""
+        """See `Scorer`."""
         return config.similarity_backbone or config.label_backbone
 
     def _similarity(self, voxels: FittedVoxels) -> Similarity:
-        material = self._material
+        material = self.material
         if material.images is None or material.pictures_in_space is None:
             raise BadInputError("The scorer brainlmm-released needs images and pictures in its space.")
         top, _ = top_images(material.features, voxels, material.config.top_images)

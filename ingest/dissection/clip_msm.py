@@ -13,7 +13,7 @@ from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import label_id
 from .activation import top_images
-from .interface import Batch, Material, Scores
+from .interface import Batch, Material, Scorer, Scores
 
 TOP_K = 100
 """Images per voxel that count."""
@@ -87,7 +87,7 @@ class ClipMsm:
             yield total + np.log(product)
 
 
-class ClipMsmScorer:
+class ClipMsmScorer(Scorer):
     """The best concepts of the configured list: rank 1 is the hard label, `score` the soft WPMI; see `Scorer`.
 
     Of each voxel the best `labels_per_voxel` concepts are kept; `probability` is the soft label, a softmax over the
@@ -97,6 +97,7 @@ class ClipMsmScorer:
     from_candidates = False
 
     def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
+        super().__init__(material, batches)
         if material.space is None or material.images is None:
             raise BadInputError("CLIP-MSM needs the images in the space of the labels' backbone.")
         concepts, images = material.config.concepts, material.images
@@ -112,7 +113,7 @@ class ClipMsmScorer:
 
     @staticmethod
     def space(config: IngestConfig) -> str:
-        """See `ScorerClass`."""
+        """See `Scorer`."""
         return config.label_backbone
 
     def score(self, batch: Batch) -> Scores:

@@ -1,7 +1,8 @@
-"""What describes images, draws labels and scores them: protocols, and what a name stands for in each registry."""
+"""What describes images, draws labels and scores them, and what a name stands for in each registry."""
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,31 +136,32 @@ class Scores:
     """Share of resamples of the pictures in which the label is first; None, or NaN, where the method has none."""
 
 
-class Scorer(Protocol):
-    """Says how well labels describe voxels."""
+class Scorer(ABC):
+    """Says how well labels describe voxels: what a method's name stands for in the registry inherits this.
 
-    def score(self, batch: Batch) -> Scores:
-        """Scores of one of the batches that it was made for."""
-        ...
-
-
-class ScorerClass(Protocol):
-    """What a method's name stands for in the registry.
-
-    One that reads the labels as text, in the space of the model's own backbone, says so by an attribute `reads_text`;
-    one that scores some of them only says in `left_out` why it leaves the others.
+    Args:
+        material: what it may look at.
+        batches: all that it will score; it may look at them before it scores the first.
     """
 
-    from_candidates: bool
+    from_candidates = True
     """Whether it scores the labels that captions name, by pictures of them; it chooses from a list otherwise."""
+    reads_text = False
+    """Whether it needs the labels as text, in the space of the model's own backbone."""
+    left_out = ""
+    """Why it scores some of the labels only, where it does."""
 
-    def space(self, config: IngestConfig) -> str:
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:  # noqa: ARG002 - each stands for itself
+        self.material = material
+
+    @staticmethod
+    def space(config: IngestConfig) -> str:  # noqa: ARG004 - whatever the settings
         """Name of the backbone that images are compared in; empty where none is needed."""
-        ...
+        return ""
 
-    def __call__(self, material: Material, batches: Sequence[Batch]) -> Scorer:
-        """Make a scorer that may look at all batches before it scores the first."""
-        ...
+    @abstractmethod
+    def score(self, batch: Batch) -> Scores:
+        """Scores of one of the batches that it was made for."""
 
 
 def settings_name(kind: str, settings: Mapping[str, object]) -> str:

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
-from .interface import Batch, Material, Scores
+from .interface import Batch, Material, Scorer, Scores
 
 MOST = 5
 """Labels of a voxel at most."""
@@ -17,22 +16,17 @@ LEAST_GAIN = 0.03
 """What a label must add to the squared cosine of the readout and the labels' sum."""
 
 
-class JointScorer:
+class JointScorer(Scorer):
     """Labels whose weighted sum is nearest to the voxel's half readout; `score` is the weight; see `fitted_labels`."""
 
-    from_candidates = True
     reads_text = True
     left_out = "adds too little to the labels that are chosen"
 
-    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:  # noqa: ARG002 - each stands for itself
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
+        super().__init__(material, batches)
         if material.queries is None or material.half is None:
             raise BadInputError("The scorer brainlmm-joint needs the labels as text in the model's own space.")
         self._queries, self._half = material.queries, material.half
-
-    @staticmethod
-    def space(config: IngestConfig) -> str:  # noqa: ARG004 - the model's own is compared
-        """See `ScorerClass`."""
-        return ""
 
     def score(self, batch: Batch) -> Scores:
         """See `Scorer`; only the chosen labels have a score, and they share the probability by their weights."""

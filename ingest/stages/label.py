@@ -12,7 +12,7 @@ from ...schemas.errors import BadInputError
 from ...schemas.registry import SCORERS
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
-from ..dissection.interface import Material, Pictures, ScorerClass
+from ..dissection.interface import Material, Pictures, Scorer
 from ..dissection.nouns import Unscored
 from .concept_queries import append_queries, contrasts_and_turn
 from .context import Context
@@ -23,7 +23,7 @@ from .score import append_labels, embed_labels, score, verify_labels
 from .voxel_batches import voxels_to_label
 
 
-def scorers_of(config: IngestConfig) -> dict[str, ScorerClass]:
+def scorers_of(config: IngestConfig) -> dict[str, type[Scorer]]:
     """The configuration's methods, in the order of the registry; none where nothing is to be labelled.
 
     Raises:
@@ -46,7 +46,7 @@ def require_sense(config: IngestConfig, backbone: Backbone, label_backbone: Back
             f"{unlisted[0]} chooses from a fixed list of concepts, and none is given; pass --concepts FILE with one a "
             "line."
         )
-    if (reading := [method for method, scorer in scorers.items() if _reads_text(scorer)]) and not backbone.has_text:
+    if (reading := [method for method, scorer in scorers.items() if scorer.reads_text]) and not backbone.has_text:
         raise BadInputError(
             f"{reading[0]} compares labels with voxels as text, and {backbone.name} has no text tower; choose another "
             "method, or lite, clip-rn50 or clip-vit-b32 as --backbone."
@@ -97,7 +97,7 @@ def label_voxels(context: Context, features: Floats) -> None:
         else:
             append_labels(context, config.concepts)
             names |= set(config.concepts)
-        if _reads_text(scorer):
+        if scorer.reads_text:
             words = sorted(names, key=label_id)
             contrasts, half = contrasts_and_turn(context, words)
             queries = Pictures(np.array([label_id(word) for word in words], int), contrasts)
@@ -112,12 +112,7 @@ def label_voxels(context: Context, features: Floats) -> None:
         append_queries(context, sorted(names))
 
 
-def _reads_text(scorer: ScorerClass) -> bool:
-    """Of another package's class that says nothing: no."""
-    return bool(getattr(scorer, "reads_text", False))
-
-
-def _spaces(context: Context, scorers: Mapping[str, ScorerClass]) -> dict[str, Backbone]:
+def _spaces(context: Context, scorers: Mapping[str, type[Scorer]]) -> dict[str, Backbone]:
     """Method → the network in whose space it compares images, for those that name one; each is loaded once."""
     loaded = {backbone.name: backbone for backbone in (context.backbone, context.label_backbone)}
     spaces = {}

@@ -60,7 +60,7 @@ def score(
     prepared = {key: _batch(context, numbers, labels) for key, numbers in batches.items() if len(numbers)}
     with context.progress.stage("score", len(voxels)) as advance:
         scorer = scorer_class(method)(material, list(prepared.values()))
-        left_out = getattr(scorer, "left_out", f"{method} gives it no score")
+        left_out = scorer.left_out or f"{method} gives it no score"
         for key, batch in prepared.items():
             if key not in done:
                 reasons = {

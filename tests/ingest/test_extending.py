@@ -59,3 +59,15 @@ def test_a_misspelt_name_is_answered_with_all_names(
     done = program(environment, "ingest", *[word for option in line.items() for word in option])
     assert done.returncode == 2
     assert re.search(said, done.stderr), done.stderr
+
+
+def test_a_scorer_that_inherits_nothing_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text("class Bare:\n    from_candidates = True\n", encoding="utf-8")
+    (tmp_path / "bare-1.dist-info").mkdir()
+    (tmp_path / "bare-1.dist-info" / "METADATA").write_text("Name: bare\nVersion: 1\n", encoding="utf-8")
+    points = "[voxel_atlas.scorers]\nbare = bare:Bare\n"
+    (tmp_path / "bare-1.dist-info" / "entry_points.txt").write_text(points, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    options = ("--dataset", "squares", "--subject", "1", "--backbone", "hues", "--label-backbone", "hues")
+    done = program({**environment, "PYTHONPATH": path}, "ingest", *options, "--method", "bare")
+    assert (done.returncode, "'bare' is no subclass of" in done.stderr) == (2, True), done.stderr
