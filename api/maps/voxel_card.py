@@ -18,7 +18,7 @@ from ...viz.render.card import Card, RankedLabel, Ranking, Tile
 from .thumbnails import thumbnail
 
 _FIRST_LABELS = 15
-LABEL_COLUMNS = ("labels", "probability", "verified", "n_images", "auc", "label_q")
+LABEL_COLUMNS = ("labels", "probability", "stability", "verified", "n_images", "auc", "label_q")
 IMAGE_COLUMNS = ("top_images", "captions")
 """Columns of a row that hold lists, best first."""
 

@@ -13,7 +13,7 @@ const NAMES = /** @type {Record<string, string>} */ ({
 
 /** @param {string[]} methods scorers of the model's labels, the one that is shown first first */
 function query(methods) {
-  const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method verified nImages auc labelQ }`);
+  const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method stability verified nImages auc labelQ }`);
   return `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
     voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic noiseCeiling r2OfCeiling i j k hemisphere vertex
@@ -42,11 +42,13 @@ function rate(q) {
   return `q ${q < 0.0001 ? "< 0.0001" : `= ${figure(q, 4)}`}`;
 }
 
-/** @param {any} label what was measured of it on held-out responses, below its bar */
+/** @param {any} label how sure its place is, and what was measured of it on held-out responses, below its bar */
 function evidence(label) {
-  if (label.labelQ === null) return [];
+  const told = label.stability === null ? [] : [`stability ${figure(label.stability)}`];
+  if (label.labelQ !== null) told.push(`n ${label.nImages} · AUC ${figure(label.auc)} · ${rate(label.labelQ)}`);
+  if (!told.length) return [];
   const tick = make("span", { class: "tick", title: "verified" }, label.verified ? "✓ " : "");
-  return [make("span", { class: "evidence" }, tick, `n ${label.nImages} · AUC ${figure(label.auc)} · ${rate(label.labelQ)}`)];
+  return [make("span", { class: "evidence" }, tick, told.join(" · "))];
 }
 
 /** @param {any} voxel */
@@ -123,7 +125,7 @@ export class Card {
       });
       return make("div", {}, make("h3", {}, `Labels by ${NAMES[method] ?? method}`), make("ol", { class: "bars" }, ...bars));
     });
-    return make("div", {}, make("div", { class: "methods" }, ...columns), make("p", { class: "note" }, "Bars are probabilities over the voxel's labels. ✓ holds on held-out responses: AUC of those to the n test images that show the label against the rest, q at most 0.05."));
+    return make("div", {}, make("div", { class: "methods" }, ...columns), make("p", { class: "note" }, "Bars are probabilities over the voxel's labels, stability the share of resamples of their pictures in which a label comes first. ✓ holds on held-out responses: AUC of those to the n test images that show the label against the rest, q at most 0.05."));
   }
 
   /** @param {any} voxel */

@@ -43,9 +43,10 @@ class LabelledModel(ModelRow):
     def voxel_labels(
         self, voxels: Sequence[int], *, method: str | None = None, first: int = 5, verified: bool = False
     ) -> pl.DataFrame:
-        """The first labels of voxels: voxel, rank, label, score, probability, method, and how they hold; by voxel.
+        """The first labels of voxels by voxel: voxel, rank, label, score, probability, method, and how they hold.
 
-        `n_images`, `auc`, `label_q` and `verified` are NULL where a label was not held against responses.
+        `stability` is NULL where the method has none; `n_images`, `auc`, `label_q` and `verified` are where a label was
+        not held against responses.
 
         Args:
             voxels: numbers.

@@ -38,6 +38,8 @@ LABELS = [word for words in TOPICS.values() for word in words]
 METHOD = "brainlmm-eq2"
 EVIDENCE = ((50, 0.8, 4.1, 1e-5, 1e-6), (50, 0.52, 0.4, 0.35, 0.4), (2, None, None, None, None))
 """n, AUC, t, p and q of each voxel's first three labels; the others are not held against responses."""
+STABILITY = (0.75, 0.25, 0.0, None, None)
+"""Of each voxel's labels by BrainLMM."""
 HOSTILE_LABEL = '<img src=x onerror="document.title=1">'
 
 
@@ -145,7 +147,8 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
         probability = np.sort(random.dirichlet(np.ones(5)))[::-1]
         scores += [
             {"model_id": model_id, "voxel": v, "method": method, "label_id": label_id(word), "score": -float(rank),
-             "rank": rank + 1, "probability": float(probability[rank])}
+             "rank": rank + 1, "probability": float(probability[rank]),
+             "stability": STABILITY[rank] if method == METHOD else None}
             for method in methods for rank, word in enumerate(order if method == METHOD else order[::-1])
         ]  # fmt: skip
     run = {"run_id": f"run-{seed}", "model_id": model_id, "config": config.canonical_json(), "code_version": "0",

@@ -1,4 +1,4 @@
-"""Whether labels hold on held-out responses: the same numbers at every door."""
+"""How stable labels are and whether they hold on held-out responses: the same numbers at every door."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from voxel_atlas.api.maps.voxel_card import card_html, voxel_card
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.viz.render.card import card_png
 
-EVIDENCE = ("label", "n_images", "auc", "label_q", "verified")
+EVIDENCE = ("label", "stability", "n_images", "auc", "label_q", "verified")
 VOXEL = 11
 
 
@@ -22,10 +22,10 @@ def told(atlas: Atlas) -> list[tuple[Any, ...]]:
 
 def test_python_tells_what_was_measured(told: list[tuple[Any, ...]]) -> None:
     assert [row[1:] for row in told] == [
-        (50, pytest.approx(0.8), pytest.approx(1e-6), True),
-        (50, pytest.approx(0.52), pytest.approx(0.4), False),
-        (2, None, None, None),
-        *[(None, None, None, None)] * 2,
+        (0.75, 50, pytest.approx(0.8), pytest.approx(1e-6), True),
+        (0.25, 50, pytest.approx(0.52), pytest.approx(0.4), False),
+        (0.0, 2, None, None, None),
+        *[(None, None, None, None, None)] * 2,
     ]
 
 
@@ -36,7 +36,7 @@ def test_sql_graphql_and_the_command_line_tell_what_python_tells(
     of_voxel = f"WHERE model_id = '{model_id}' AND voxel = {VOXEL} AND method = 'brainlmm-eq2'"
     assert atlas.sql(f"SELECT {columns} FROM voxel_label {of_voxel} ORDER BY rank").rows() == told
     assert atlas.sql(f"SELECT {columns} FROM top_label {of_voxel}").rows() == told[:1]
-    wanted = "text nImages auc labelQ verified"
+    wanted = "text stability nImages auc labelQ verified"
     query = f"{{ voxel(index: {VOXEL}) {{ all: labels {{ {wanted} }} held: labels(verified: true) {{ {wanted} }} }} }}"
     voxel = server.data(query)["voxel"]
     assert [tuple(label.values()) for label in voxel["all"]] == told
@@ -76,4 +76,4 @@ def test_cards_tick_what_holds_and_say_how_well(atlas: Atlas, run: Run, told: li
     assert card_png(card)[:4] == b"\x89PNG"
     printed = run("card", atlas.model().model_id, VOXEL)[1].splitlines()
     (first,) = (line.split() for line in printed if line.startswith(told[0][0]))
-    assert first[2:] == ["✓", "50", "0.8", "1e-06"]
+    assert first[2:] == ["0.75", "✓", "50", "0.8", "1e-06"]

@@ -40,6 +40,10 @@ class VoxelLabel:
     probability: float = strawberry.field(description="Softmax of the scores over the voxel's labels, 0 to 1.")
     score: float | None = strawberry.field(description="The method's raw score; higher is better.")
     rank: int = strawberry.field(description="Place among the voxel's labels, from 1.")
+    stability: float | None = strawberry.field(
+        description="Share of resamples of the labels' pictures in which it comes first, 0 to 1; null where the method "
+        "has none."
+    )
     method: str = strawberry.field(description="The method that scored it, for example brainlmm-eq2.")
     verified: bool | None = strawberry.field(
         description="Whether it holds on held-out responses, with labelQ at most 0.05; null where it was not tested."
@@ -195,6 +199,7 @@ class Voxel(relay.Node):
                 probability=label.probability,
                 score=finite(label.score),
                 rank=label.rank,
+                stability=label.stability,
                 method=chosen,
                 verified=label.verified,
                 n_images=label.n_images,

@@ -31,6 +31,8 @@ class ScoredLabel(NamedTuple):
     rank: int
     score: float
     probability: float
+    stability: float | None
+    """Share of resamples of the labels' pictures in which it comes first; None where the method has none."""
     n_images: int | None
     """Test images that show it."""
     auc: float | None
@@ -58,7 +60,8 @@ class LabelTable:
         """Keep labels.
 
         Args:
-            rows: voxel, rank, word (row of `words`), score, probability, n_images, auc, label_q; by voxel and rank.
+            rows: voxel, rank, word (row of `words`), score, probability, stability, n_images, auc, label_q; by voxel
+                and rank.
             words: label, label_id; the words that the rows have, and perhaps others.
             batches: what the rows were read at.
         """
@@ -69,8 +72,8 @@ class LabelTable:
         self._word = rows["word"].to_numpy()
         self._score, self._probability = rows["score"].to_numpy(), rows["probability"].to_numpy()
         # NaN stands for what is not known.
-        self._n_images, self._auc, self._q = (
-            rows[name].cast(pl.Float32).to_numpy() for name in ("n_images", "auc", "label_q")
+        self._stability, self._n_images, self._auc, self._q = (
+            rows[name].cast(pl.Float32).to_numpy() for name in ("stability", "n_images", "auc", "label_q")
         )
         self._verified = self._q <= VERIFIED_Q
         last = int(self._voxel[-1]) if len(self._voxel) else -1
@@ -86,8 +89,8 @@ class LabelTable:
             return old
         # Numbers, and each word once: a model of 300,000 voxels has millions of rows.
         rows = store.frame(
-            "SELECT s.voxel, rank, label_id, score, probability, n_images, auc, q AS label_q FROM label_score s "
-            "LEFT JOIN label_evidence USING (model_id, voxel, method, label_id) "
+            "SELECT s.voxel, rank, label_id, score, probability, stability, n_images, auc, q AS label_q "
+            "FROM label_score s LEFT JOIN label_evidence USING (model_id, voxel, method, label_id) "
             "WHERE model_id = ? AND method = ? AND rank IS NOT NULL ORDER BY s.voxel, rank, label_id",
             [model.model_id, method],
         )
@@ -112,26 +115,28 @@ class LabelTable:
             return []
         span = slice(self._offsets[voxel], self._offsets[voxel + 1])
         wanted = self._verified[span] if verified else self._rank[span] <= first
-        columns = (self._word, self._rank, self._score, self._probability, self._n_images, self._auc, self._q)
-        rows = zip(*(column[span][wanted].tolist() for column in (*columns, self._verified)), strict=True)
+        columns = (self._word, self._rank, self._score, self._probability, self._stability)
+        tested = (self._n_images, self._auc, self._q, self._verified)
+        rows = zip(*(column[span][wanted].tolist() for column in (*columns, *tested)), strict=True)
         return [
             ScoredLabel(
                 self._labels[word],
                 rank,
                 score,
                 probability,
+                stability=None if math.isnan(stability) else stability,
                 n_images=None if math.isnan(n_images) else int(n_images),
                 auc=None if math.isnan(auc) else auc,
                 label_q=None if math.isnan(q) else q,
                 verified=None if math.isnan(q) else holds,
             )
-            for word, rank, score, probability, n_images, auc, q, holds in islice(rows, first)
+            for word, rank, score, probability, stability, n_images, auc, q, holds in islice(rows, first)
         ]
 
     def frame(self, voxels: NDArray[np.int64], first: int, *, verified: bool = False) -> pl.DataFrame:
         """The first labels of some voxels, by voxel and rank.
 
-        Columns: voxel, rank, label, score, probability, n_images, auc, label_q, verified.
+        Columns: voxel, rank, label, score, probability, stability, n_images, auc, label_q, verified.
 
         Args:
             voxels: their numbers.
@@ -150,6 +155,7 @@ class LabelTable:
                 "label": pl.Series([self._labels[word] for word in self._word[rows].tolist()], dtype=pl.String),
                 "score": self._score[rows],
                 "probability": self._probability[rows],
+                "stability": pl.Series(self._stability[rows], nan_to_null=True),
                 "n_images": pl.Series(self._n_images[rows], nan_to_null=True).cast(pl.Int32),
                 "auc": pl.Series(self._auc[rows], nan_to_null=True),
                 "label_q": pl.Series(self._q[rows], nan_to_null=True),

@@ -99,7 +99,11 @@ def test_clicking_a_voxel_opens_its_card(visit: Visit, pixel: Pixel) -> None:
     assert "Voxel 200" in page.inner_text("#card h2")
     assert page.locator("#card .bars").nth(0).locator("li").count() == 5
     evidence = page.locator("#card .evidence").all_inner_texts()
-    assert evidence == ["✓ n 50 · AUC 0.80 · q < 0.0001", "n 50 · AUC 0.52 · q = 0.4000"]
+    assert evidence == [
+        "✓ stability 0.75 · n 50 · AUC 0.80 · q < 0.0001",
+        "stability 0.25 · n 50 · AUC 0.52 · q = 0.4000",
+        "stability 0.00",
+    ]
     assert page.locator("#overlay .marks circle").count() >= 2
     assert "voxel=200" in page.url
     view.shoot("card")
