@@ -1,6 +1,7 @@
 """The main question asked of several models at once: one ranking over the voxels of all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -59,13 +60,10 @@ def similar_voxels(
     known = [page.hidden for page in pages if page.hidden is not None]
     frame = pl.concat([page.frame for page in pages]).with_columns(pl.col("model_id").cast(pl.Enum(names)))
     best = frame.sort(["similarity", "model_id", "voxel"], descending=[True, False, False]).head(first)
-    return VoxelHits(
+    return replace(
+        pages[0],
         frame=best.with_columns(pl.col("model_id").cast(pl.String)),
         model_id=", ".join(names),
-        by=pages[0].by,
-        readout=pages[0].readout,
-        baseline=pages[0].baseline,
-        method=pages[0].method,
         warnings=list(dict.fromkeys(warning for page in pages for warning in page.warnings)),
         generation=min(page.generation for page in pages),
         total=sum(page.total for page in pages),

@@ -92,7 +92,7 @@ class Model(LabelledModel):
             frame.insert_column(place, column.alias(name))
         total = int(np.count_nonzero(mask))
         hidden = int(np.count_nonzero(every)) - total if table.controlled else None
-        return VoxelHits(frame, self.model_id, total=total, hidden=hidden, **query.told)
+        return VoxelHits(frame, total=total, hidden=hidden, **vars(query.provenance))
 
     def map(
         self,
@@ -110,7 +110,7 @@ class Model(LabelledModel):
         query = self._query(Compared(concept), by, readout, baseline, method)
         columns = {"voxel": query.candidates.voxels.astype(np.int32), "similarity": query.scores}
         frame = pl.DataFrame({**columns, **query.evidence().columns()}).sort("voxel")
-        return ConceptMap(frame, self.model_id, **query.told)
+        return ConceptMap(frame, **vars(query.provenance))
 
     def neighbours(self, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
         """The voxels whose vectors point the same way as each of some voxels', which are searched together.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, TypedDict, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -24,11 +24,10 @@ Candidates = IndexedVoxels | LabelMixture
 """Voxels that can be searched: their numbers, and similarities to a unit vector."""
 
 
-@dataclass(frozen=True, eq=False)
-class Similarities:
-    """Similarities of voxels, and how they were computed."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Provenance:
+    """What an answer says of how voxels were compared."""
 
-    frame: pl.DataFrame
     model_id: str
     by: By
     readout: Readout | None
@@ -40,6 +39,13 @@ class Similarities:
     warnings: list[str]
     """A sentence for each word that the text tower does not seem to know."""
     generation: int
+
+
+@dataclass(frozen=True, eq=False)
+class Similarities(Provenance):
+    """Similarities of voxels, and how they were computed."""
+
+    frame: pl.DataFrame
 
 
 class ConceptMap(Similarities):
@@ -64,22 +70,11 @@ class Compared(NamedTuple):
     voxel: int | None = None
 
 
-class Told(TypedDict):
-    """What an answer says of how it was made."""
-
-    by: By
-    readout: Readout | None
-    baseline: Baseline | None
-    method: str | None
-    warnings: list[str]
-    generation: int
-
-
 @dataclass(frozen=True, eq=False)
 class Query:
     """A question that was understood: what is compared, with what."""
 
-    told: Told
+    provenance: Provenance
     vector: Floats
     """(dim,), unit."""
     candidates: Candidates
@@ -144,16 +139,17 @@ class Query:
         if vector is None:
             raise NotFoundError(f"{model.model_id} has no voxel {voxel} to compare with.")
         one_concept = concept is not None and len(parse_concept(concept)) == 1 and baseline == "vocabulary"
-        told: Told = {
-            "by": "labels" if readout is None else "weights",
-            "readout": readout,
-            "baseline": baseline if concept is not None else None,
-            "method": method,
-            "warnings": towers.warnings(space, concept) if concept is not None else [],
-            "generation": generation,
-        }
+        provenance = Provenance(
+            model_id=model.model_id,
+            by="labels" if readout is None else "weights",
+            readout=readout,
+            baseline=baseline if concept is not None else None,
+            method=method,
+            warnings=towers.warnings(space, concept) if concept is not None else [],
+            generation=generation,
+        )
         return cls(
-            told,
+            provenance,
             vector,
             candidates,
             tables.readout(readout) if readout is not None and voxel is None and model.has_text else None,
