@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from voxel_atlas.atlas.search.baseline import Vocabulary, nouns, unit_rows
 from voxel_atlas.atlas.search.evidence import FeatureSpectrum, Precision
+from voxel_atlas.atlas.search.filters import Limits
 from voxel_atlas.atlas.search.index import VectorIndex, unit
 from voxel_atlas.atlas.search.readouts import IndexedVoxels
-from voxel_atlas.atlas.search.similarity import Query
+from voxel_atlas.atlas.search.similarity import Provenance, Query
 from voxel_atlas.atlas.search.tables.readout_table import ReadoutTable
 
 FIRST, ROUNDS = 20, 15
@@ -68,13 +69,21 @@ def _questions(n_voxels: int, dim: int) -> dict[str, Callable[[], object]]:
 
     def asked(*, evidence: bool) -> Query:
         voxels = IndexedVoxels(index, frozenset(), saved=True)
-        told = {"by": "weights", "readout": "half", "baseline": "vocabulary", "method": None, "generation": 0}
-        return Query(told, query, voxels, table if evidence else None, vocabulary)  # type: ignore[arg-type]
+        told = Provenance(
+            model_id="",
+            by="weights",
+            readout="half",
+            baseline="vocabulary",
+            method=None,
+            warnings=[],
+            generation=0,
+        )
+        return Query(told, query, voxels, table if evidence else None, vocabulary)
 
     def search(*, specific: bool = False, among: NDArray[np.bool_] = significant) -> object:
         question = asked(evidence=True)
         evidence = question.evidence()
-        mask = among & evidence.passes(None, None, specific=True) if specific else among
+        mask = among & evidence.passes(Limits(specific=True)) if specific else among
         scores, best = question.nearest(mask, FIRST, None)
         return evidence.columns(best), question.percentiles(best, scores)
 

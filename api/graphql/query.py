@@ -1,12 +1,15 @@
 """The questions that the atlas answers."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import relay
 
 from ...atlas.search import across
+from ...atlas.search.filters import Filters
+from ...atlas.search.similarity import Compared
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import FORMAT_VERSION
 from ..maps.top_labels import colour_map
@@ -138,36 +141,39 @@ class Query:
         after: After = None,
     ) -> VoxelConnection:
         """The main question."""
-        limits = {
-            "significant": significant,
-            "semantic": semantic,
-            "min_r2": min_r2,
-            "min_z": min_z,
-            "max_q": max_q,
-            "specific": specific,
-        }
-        how = {"by": by.value, "readout": readout.value if readout else None, "baseline": baseline.value}
-        asked = question(concept, image, voxel, model, models, rois, *limits.values(), *how.values())
+        compared = Compared(
+            concept,
+            decode_image(image) if image else None,
+            voxel,
+            by.value,
+            readout.value if readout else None,
+            baseline.value,
+        )
+        filters = Filters(
+            rois=rois or (),
+            significant=significant,
+            semantic=semantic,
+            min_r2=min_r2,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+        )
+        how = (compared.by, compared.readout, compared.baseline)
+        asked = question(concept, image, voxel, model, models, *astuple(filters), *how)
         cursor = Cursor.decode(after, asked) if after else None
-        wanted: dict[str, Any] = {
-            "concept": concept,
-            "image": decode_image(image) if image else None,
-            "voxel": voxel,
-            "rois": rois or (),
-            **limits,
-            **how,
-            "first": page_size(first) + 1,
-        }
-        atlas = info.context.atlas
+        atlas, items = info.context.atlas, page_size(first) + 1
         if models is not None:
             if model is not None:
                 raise BadInputError("Give `model` or `models`, not both.")
             last = across.LastRow(cursor.score, cursor.model_id, cursor.key) if cursor else None
-            hits = across.similar_voxels([atlas.model(each) for each in models], after=last, **wanted)
+            hits = across.similar_voxels(
+                [atlas.model(each) for each in models], compared, filters, first=items, after=last
+            )
         else:
             behind = (cursor.score, cursor.key) if cursor else None
             # Pages of one list are pages of one model, also when a newer model was finished between them.
-            hits = atlas.model(cursor.model_id if cursor else model).similar(after=behind, **wanted)
+            owner = atlas.model(cursor.model_id if cursor else model)
+            hits = owner.search(compared, filters, first=items, after=behind)
         edges = [
             relay.Edge(
                 node=node,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.concepts import parse_concept
+from ...atlas.search.evidence import Evidence
+from ...atlas.search.filters import Limits
 from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError
 from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
@@ -20,9 +22,12 @@ SIGNIFICANT = 0.05
 """The false discovery rate at which a voxel counts as significant (paper: 0.05)."""
 
 
-@dataclass(frozen=True)
-class MapRequest:
-    """What is to be shown: exactly one of concept, metric and label; or a concept's z, with both."""
+@dataclass(frozen=True, kw_only=True)
+class MapRequest(Limits):
+    """What is to be shown: exactly one of concept, metric and label; or a concept's z, with both.
+
+    Voxels stay bare that do not pass limits. On maps of metrics, those that are not semantic are shown, too.
+    """
 
     concept: str | None = None
     metric: str | None = None
@@ -35,15 +40,6 @@ class MapRequest:
     lo: float | None = None
     hi: float | None = None
     significant: bool = False
-    """Whether voxels that are not significant stay bare."""
-    min_z: float | None = None
-    """Of a concept: voxels stay bare whose similarity is fewer standard errors from no association."""
-    max_q: float | None = None
-    """Of a concept: voxels stay bare whose association has a larger false discovery rate."""
-    specific: bool = False
-    """Whether voxels stay bare to which the concept is not specific."""
-    semantic: bool = True
-    """Whether voxels that are not semantic (see `Model.similar`) stay bare on maps of concepts and labels."""
     alpha: str | None = None
     """A metric by which voxels are opaque: clear at 0, opaque at its 99th percentile."""
 
@@ -52,13 +48,8 @@ class MapRequest:
         given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
         if (self.metric == "z" and given != ["concept", "metric"]) or (self.metric != "z" and len(given) != 1):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
-        if self.is_limited and not self.concept:
+        if self.of_concept and not self.concept:
             raise BadInputError("Limits of z and q, and specific, are of a concept; name one, or leave them out.")
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether only voxels are shown that pass a limit of evidence."""
-        return self.min_z is not None or self.max_q is not None or self.specific
 
 
 @dataclass(frozen=True)
@@ -125,12 +116,12 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         quantity = "contrast" if len(parse_concept(request.concept)) > 1 else "similarity"
         if request.metric:
             column, quantity, unit = "z", "contrast", "z of the similarity"
-        if (request.metric or request.is_limited) and frame["z"].null_count() == len(frame):
+        if (request.metric or request.of_concept) and frame["z"].null_count() == len(frame):
             raise BadInputError(
                 f"{model.model_id} has no z by {hits.by}: it takes the residual variance of each voxel, which an "
                 "ingest by this version stores."
             )
-        passes = _passes(request, frame)
+        passes = Evidence.of_map(frame).passes(request)
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
@@ -150,15 +141,6 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, warnings, generation)
-
-
-def _passes(request: MapRequest, frame: pl.DataFrame) -> NDArray[np.bool_]:
-    """Which voxels of a concept's map pass the limits, (n,)."""
-    limits = [pl.lit(value=True)]
-    limits += [] if request.min_z is None else [pl.col("z") >= request.min_z]
-    limits += [] if request.max_q is None else [pl.col("concept_q") <= request.max_q]
-    limits += [pl.col("specific")] if request.specific else []
-    return frame.select(pl.all_horizontal(limits).fill_null(value=False).alias("passes"))["passes"].to_numpy()
 
 
 def _of(model: Model, metric: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:

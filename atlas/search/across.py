@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from ...schemas.errors import BadInputError
+from .filters import Filters
 from .model import Model
-from .similarity import VoxelHits
+from .similarity import Compared, VoxelHits
 
 MOST_MODELS = 40
 _LAST = 2**31
@@ -24,16 +25,16 @@ class LastRow(NamedTuple):
 
 
 def similar_voxels(
-    models: Sequence[Model], *, first: int = 20, after: LastRow | None = None, **question: Any
+    models: Sequence[Model], compared: Compared, filters: Filters, *, first: int, after: LastRow | None = None
 ) -> VoxelHits:
     """Voxels of several models by their similarity to a concept or an image.
 
     Args:
         models: they must be comparable; one that is given twice counts once.
+        compared: with a concept or an image, and how.
+        filters: of the voxels.
         first: how many voxels, over all models.
         after: the last voxel of the page before.
-        **question: concept, image, rois, significant, semantic, min_r2, by, readout, baseline, min_z, max_q and
-            specific, as `Model.similar` takes them.
 
     Returns:
         The voxels by descending similarity, equal ones by model and number. `model_id` names the models, between
@@ -46,17 +47,17 @@ def similar_voxels(
     """
     if not 1 <= len(models) <= MOST_MODELS:
         raise BadInputError(f"{len(models)} models were named; name 1 to {MOST_MODELS}.")
-    if question.get("voxel") is not None:
+    if compared.voxel is not None:
         raise BadInputError("A voxel is compared with those of its own model; name that one as `model`.")
     by_id = {model.model_id: model for model in models}
-    by_labels = question.get("by") == "labels"
+    by_labels = compared.by == "labels"
     spaces = sorted({model.label_backbone if by_labels else model.backbone for model in models})
     if len(spaces) > 1:
         raise BadInputError(
             f"Similarities in the spaces of {' and '.join(spaces)} are not comparable; ask for models of one."
         )
     names = sorted(by_id)
-    pages = [by_id[name].similar(first=first, after=_after(name, after), **question) for name in names]
+    pages = [by_id[name].search(compared, filters, first=first, after=_after(name, after)) for name in names]
     known = [page.hidden for page in pages if page.hidden is not None]
     frame = pl.concat([page.frame for page in pages]).with_columns(pl.col("model_id").cast(pl.Enum(names)))
     best = frame.sort(["similarity", "model_id", "voxel"], descending=[True, False, False]).head(first)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from ..backbones.interface import Floats
+from .filters import Limits
 
 Doubles = NDArray[np.float64]
 SPECIFIC_Q = 0.05
@@ -159,6 +160,13 @@ class Evidence:
     above: NDArray[np.bool_] | None
     """Whether 95 % of the vocabulary's nouns are less similar; None where the concept cannot be held against them."""
 
+    @classmethod
+    def of_map(cls, frame: pl.DataFrame) -> "Evidence":
+        """From a map's columns z and specific, which pass the same limits: see `columns`."""
+        specific = frame["specific"]
+        above = None if specific.null_count() else specific.to_numpy()
+        return cls(frame["z"].fill_null(np.nan).to_numpy(), above)
+
     @cached_property
     def q(self) -> Doubles:
         """False discovery rate over the model's voxels, (n_voxels,)."""
@@ -169,15 +177,15 @@ class Evidence:
         """The same where it is at most 0.05; NaN or above that elsewhere."""
         return concept_q(self.z, _z_of(SPECIFIC_Q))
 
-    def passes(self, min_z: float | None, max_q: float | None, *, specific: bool) -> NDArray[np.bool_]:
+    def passes(self, limits: Limits) -> NDArray[np.bool_]:
         """Which voxels pass limits, (n_voxels,); none where a limit is asked for and there is nothing to hold to it."""
         mask = np.full(len(self.z), fill_value=True)
-        if specific:
+        if limits.specific:
             mask = (self.small_q <= SPECIFIC_Q) & (False if self.above is None else self.above)
-        if min_z is not None:
-            mask = mask & (self.z >= min_z)
-        if max_q is not None:
-            mask = mask & ((self.small_q if max_q <= SPECIFIC_Q else self.q) <= max_q)
+        if limits.min_z is not None:
+            mask = mask & (self.z >= limits.min_z)
+        if limits.max_q is not None:
+            mask = mask & ((self.small_q if limits.max_q <= SPECIFIC_Q else self.q) <= limits.max_q)
         return mask
 
     def columns(self, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, pl.Series]:

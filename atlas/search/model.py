@@ -1,8 +1,7 @@
 """An encoding model and all that is asked of it: which voxels are most similar to a concept, what voxels care about."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from ...schemas.errors import BadInputError
 from ..backbones import default_readout
 from ..backbones.interface import Floats, Image, Readout
+from .filters import ALL_VOXELS, Filters
 from .labelled import LabelledModel, baseline_of, limited, numbers
 from .readouts import EXPONENTS
 from .similarity import Compared, ConceptMap, Query, VoxelHits
@@ -76,13 +76,29 @@ class Model(LabelledModel):
             BadInputError: a question that makes no sense for this model.
             NotFoundError: no such region or voxel.
         """
-        query = self._query(Compared(concept, image, voxel), by, readout, baseline)
+        filters = Filters(
+            rois=rois,
+            significant=significant,
+            semantic=semantic,
+            min_r2=min_r2,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+        )
+        return self.search(Compared(concept, image, voxel, by, readout, baseline), filters, first=first, after=after)
+
+    def search(
+        self, compared: Compared, filters: Filters, *, first: int, after: tuple[float, int] | None = None
+    ) -> VoxelHits:
+        """As `similar`, of a question that is held together."""
+        query = self._query(compared)
         table = self.tables.voxels()
-        among = partial(table.among, query.candidates.voxels, rois, significant=significant, min_r2=min_r2)
-        (rows, every), (_, mask) = among(), among(semantic=semantic)
+        (rows, every), (_, mask) = (
+            table.among(query.candidates.voxels, some) for some in (replace(filters, semantic=False), filters)
+        )
         evidence = query.evidence()
-        if min_z is not None or max_q is not None or specific:
-            passes = evidence.passes(min_z, max_q, specific=specific)
+        if filters.of_concept:
+            passes = evidence.passes(filters)
             every, mask = every & passes, mask & passes
         scores, best = query.nearest(mask, limited(first), after)
         frame = table.describe(rows[best])
@@ -107,7 +123,7 @@ class Model(LabelledModel):
 
         `method` says whose labels are compared, where it is by labels; None for the model's first method.
         """
-        query = self._query(Compared(concept), by, readout, baseline, method)
+        query = self._query(Compared(concept, by=by, readout=readout, baseline=baseline), method)
         columns = {"voxel": query.candidates.voxels.astype(np.int32), "similarity": query.scores}
         frame = pl.DataFrame({**columns, **query.evidence().columns()}).sort("voxel")
         return ConceptMap(frame, **vars(query.provenance))
@@ -124,7 +140,7 @@ class Model(LabelledModel):
         """
         index = self.tables.indexed(self.readout())[0].index
         keys, vectors, table = index.keys, index.vectors, self.tables.voxels()
-        placed, fitted = table.among(keys, significant=False)
+        placed, fitted = table.among(keys)
         own = np.flatnonzero(np.isin(keys, np.asarray(voxels, np.int64)))
         own = own[np.argsort(keys[own])]
         nearest = zip(own, *index.search(vectors[own], limited(first) + 1, fitted), strict=True)
@@ -181,7 +197,7 @@ class Model(LabelledModel):
             NotFoundError: no such region.
         """
         table = self.tables.voxels()
-        wanted = table.mask(rois, significant=False, min_r2=None)
+        wanted = table.mask(replace(ALL_VOXELS, rois=rois))
         if voxels is not None:
             wanted &= np.isin(table.voxels, [int(voxel) for voxel in voxels])
         centred = self.text_towers.centred(self, image)
@@ -212,16 +228,9 @@ class Model(LabelledModel):
             raise BadInputError(f"{self.model_id} has no feature covariance, so it has only weights; use those.")
         return cast("Readout", chosen)
 
-    def _query(
-        self,
-        compared: Compared,
-        by: str,
-        readout: str | None,
-        baseline: str,
-        method: str | None = None,
-    ) -> Query:
-        if by not in ("weights", "labels"):
-            raise BadInputError(f"Voxels are compared by weights or by labels, not by {by!r}.")
-        against = baseline_of(baseline)
-        chosen, scorer = (self.readout(readout), None) if by == "weights" else (None, self.method(method))
-        return Query.of(self, self.tables, self.text_towers, compared, chosen, scorer, against)
+    def _query(self, compared: Compared, method: str | None = None) -> Query:
+        if compared.by not in ("weights", "labels"):
+            raise BadInputError(f"Voxels are compared by weights or by labels, not by {compared.by!r}.")
+        against, by_weights = baseline_of(compared.baseline), compared.by == "weights"
+        readout, scorer = (self.readout(compared.readout), None) if by_weights else (None, self.method(method))
+        return Query.of(self, self.tables, self.text_towers, compared, readout, scorer, against)

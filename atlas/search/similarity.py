@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import numpy as np
 import polars as pl
@@ -62,12 +62,16 @@ class VoxelHits(Similarities):
     """Voxels that would, too, and are left out as not semantic; None where it is not known which are."""
 
 
-class Compared(NamedTuple):
-    """What voxels are compared with: one of these."""
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What voxels are compared with, one of concept, image and voxel, and how; as `Model.similar` takes them."""
 
     concept: str | None = None
     image: Image | None = None
     voxel: int | None = None
+    by: str = "weights"
+    readout: str | None = None
+    baseline: str = "vocabulary"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +113,8 @@ class Query:
             BadInputError: a question that makes no sense for this model.
             NotFoundError: no such voxel.
         """
-        concept, image, voxel = compared
-        if sum(part is not None for part in compared) != 1:
+        concept, image, voxel = compared.concept, compared.image, compared.voxel
+        if sum(part is not None for part in (concept, image, voxel)) != 1:
             raise BadInputError("Give exactly one of concept, image and voxel to say what voxels are compared with.")
         if readout is not None and concept is not None and not model.has_text:
             raise BadInputError(

@@ -1,7 +1,6 @@
 """The voxels of one model as arrays: what they are filtered by, and what is told of each."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ....schemas.errors import NotFoundError
 from ...store.ledger import Batches, batches_of, fitted_since
 from ...store.store import Store
+from ..filters import ALL_VOXELS, Filters
 from .model_row import ModelRow
 
 SEMANTIC_Q = 0.05
@@ -108,23 +108,21 @@ class VoxelTable:
             frame = frame.sort("voxel")
         return VoxelTable(self._model, frame, self._regions, batches)
 
-    def mask(
-        self, rois: Sequence[str], *, significant: bool, semantic: bool = False, min_r2: float | None
-    ) -> NDArray[np.bool_]:
-        """Which voxels lie in one of the regions (in any where none is named) and pass the limits, (n_voxels,).
+    def mask(self, filters: Filters) -> NDArray[np.bool_]:
+        """Which voxels pass all that is no evidence of a concept, (n_voxels,); any region where none is named.
 
         Raises:
             NotFoundError: a region that the subject has not.
         """
-        mask = np.full(len(self.voxels), not rois)
-        for roi in rois:
+        mask = np.full(len(self.voxels), not filters.rois)
+        for roi in filters.rois:
             mask |= self.roi(roi)
-        if significant:
+        if filters.significant:
             mask &= self._significant
-        if semantic:
+        if filters.semantic:
             mask &= self.semantic
-        if min_r2 is not None:
-            mask &= self._r2 >= min_r2
+        if filters.min_r2 is not None:
+            mask &= self._r2 >= filters.min_r2
         return mask
 
     def roi(self, name: str) -> NDArray[np.bool_]:
@@ -147,22 +145,13 @@ class VoxelTable:
         return np.where(fitted, rows, -1)
 
     def among(
-        self,
-        voxels: NDArray[np.int64],
-        rois: Sequence[str] = (),
-        *,
-        significant: bool,
-        semantic: bool = False,
-        min_r2: float | None = None,
+        self, voxels: NDArray[np.int64], filters: Filters = ALL_VOXELS
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Row of each voxel as `rows` gives it, and whether it was fitted and passes `mask`; both (n,), read only.
 
         Args:
             voxels: what is searched. It comes with every question, so what does not depend on the question is kept.
-            rois: as in `mask`.
-            significant: as in `mask`.
-            semantic: as in `mask`.
-            min_r2: as in `mask`.
+            filters: as in `mask`.
 
         Raises:
             NotFoundError: a region that the subject has not.
@@ -172,10 +161,10 @@ class VoxelTable:
             if aligned is None:
                 # What is kept holds the array, so that no other one can have its id.
                 aligned = self._aligned[id(voxels)] = _Aligned(voxels, self.rows(voxels), {})
-        plain, limits = not rois and min_r2 is None, (significant, semantic)
+        plain, limits = not filters.rois and filters.min_r2 is None, (filters.significant, filters.semantic)
         if plain and limits in aligned.masks:
             return aligned.rows, aligned.masks[limits]
-        allowed = self.mask(rois, significant=significant, semantic=semantic, min_r2=min_r2)
+        allowed = self.mask(filters)
         passes = (aligned.rows >= 0) & allowed[aligned.rows] if len(allowed) else np.zeros(len(voxels), bool)
         if plain:
             aligned.masks[limits] = passes

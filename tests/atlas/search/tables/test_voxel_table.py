@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.filters import Filters
 
 MODEL = "simulated/S1/toy/aaaaaa"
 
@@ -17,16 +18,17 @@ def test_what_is_kept_of_a_filter_belongs_to_the_voxels_that_are_searched(
     searched = [np.array(numbers) for numbers in (range(120), [7, 400, 3, 3, 119], range(119, -1, -1), [2], [1], [])]
     for voxels in searched * 2:
         for significant in (True, False):
-            rows, passes = table.among(voxels, rois, significant=significant, min_r2=min_r2)
-            allowed = set(table.voxels[table.mask(rois, significant=significant, min_r2=min_r2)].tolist())
+            filters = Filters(rois=rois, significant=significant, min_r2=min_r2, semantic=False)
+            rows, passes = table.among(voxels, filters)
+            allowed = set(table.voxels[table.mask(filters)].tolist())
             assert rows.tolist() == [voxel if voxel < 120 else -1 for voxel in voxels]
             assert passes.tolist() == [voxel in allowed for voxel in voxels]
 
 
 def test_what_no_question_changes_is_worked_out_once(atlas: Atlas) -> None:
     table = atlas.model(MODEL).tables.voxels()
-    rows, passes = table.among(table.voxels, significant=True)
-    again = table.among(table.voxels, significant=True)
+    rows, passes = table.among(table.voxels, Filters())
+    again = table.among(table.voxels, Filters())
     assert again[0] is rows
     assert again[1] is passes
 
