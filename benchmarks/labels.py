@@ -29,8 +29,10 @@ from voxel_atlas.atlas.backbones.interface import Backbone, Floats
 from voxel_atlas.atlas.search.model import Model
 from voxel_atlas.atlas.search.readouts import model_spectrum
 from voxel_atlas.ingest.datasets.interface import Dataset
-from voxel_atlas.ingest.dissection.brainlmm import score
-from voxel_atlas.ingest.dissection.interface import Pictures
+from voxel_atlas.ingest.dissection.activation import FittedVoxels
+from voxel_atlas.ingest.dissection.brainlmm import Eq2Scorer, FusedScorer
+from voxel_atlas.ingest.dissection.interface import Material, Pictures
+from voxel_atlas.schemas.config import IngestConfig
 
 METHODS = ("brainlmm-eq2", "brainlmm-fused", "brainlmm-joint")
 """What the models must have been labelled by."""
@@ -116,15 +118,18 @@ def _rescored(
         [model.model_id, sample.tolist()],
         model.dim,
     )
-    readouts = np.asarray(weights @ model_spectrum(store, model.model_id).power(0.5), np.float32)
+    half = np.asarray(model_spectrum(store, model.model_id).power(0.5), np.float32)
+    voxels = FittedVoxels(weights, np.zeros(len(weights), np.float32), np.zeros(model.dim, np.float32))
+    config = IngestConfig.model_validate(model.settings)
     vocabulary = model.text_towers.vocabulary(model.backbone)
     queries = Pictures(np.array(list(words)), vocabulary.centred(lite.text(list(words.values()))))
 
     def first(pictures: NDArray[np.int64], pair: Matrix, *, fused: bool) -> NDArray[np.int64]:
         """The first label of each voxel of the sample; 0 where it has none."""
-        text = (queries, readouts) if fused else None
         chosen = Pictures(of_label[pictures], kept[pictures])
-        scores = score(weights, voxel[pair], label[pair], chosen, text=text)
+        material = Material(config, kept, pictures=chosen, queries=queries, half=half)
+        scorer = (FusedScorer if fused else Eq2Scorer)(material, ())
+        scores = scorer.score_pairs(voxels, voxel[pair], label[pair])
         found = dict(zip(scores.voxel[scores.rank == 1], scores.label[scores.rank == 1], strict=True))
         return np.array([found.get(row, 0) for row in range(len(sample))], np.int64)
 

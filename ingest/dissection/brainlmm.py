@@ -3,7 +3,10 @@
 METHOD §2, step 3, as the paper has it and as the released code does.
 """
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,7 @@ from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from .activation import FittedVoxels, top_images
-from .interface import Batch, Pictures, Scorer, Scores
+from .interface import Batch, Material, Scorer, Scores
 
 _TOP = 10
 """The released scorer looks at the images of a label that are among so many best of the voxel."""
@@ -24,79 +27,166 @@ _BLOCK = 512
 _RESAMPLES = 100
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """Vectors of CLIP ViT-B/16 (or another space) that the released scorer compares images in."""
+class Rating(NamedTuple):
+    """What a scorer makes of the ranks of some voxels' pictures; anything where a voxel has fewer labels."""
 
-    probes: Floats
-    """Mean of the unit vectors of each voxel's top probe images, (n_voxels, n) float32; see `probe_mean`."""
-    pictures: Floats
-    """Unit vectors of the generated images, (n_pictures, n) float32."""
-
-    @classmethod
-    def of(cls, images: Floats, top: NDArray[np.int32], pictures: Floats) -> "Similarity":
-        """Make it from the vectors, of any length, of probe images (n_images, n) and generated ones (n_pictures, n).
-
-        Args:
-            images: Vectors of all probe images.
-            top: Indices of each voxel's top images, (n_voxels, k); an index below 0 stands for no image.
-            pictures: Vectors of the generated images.
-        """
-        return cls(probe_mean(images, top), _unit(pictures))
+    raw: NDArray[np.float64]
+    """Raw scores, (voxels, labels)."""
+    scale: NDArray[np.int64]
+    """What a voxel's raw scores are divided by, beside the temperature, before the softmax, (voxels,)."""
+    stability: Floats | None = None
+    """(voxels, labels)."""
 
 
-class Eq2Scorer(Scorer):
-    """The paper's score, Eq. 2; see `score`."""
+class PictureScorer(Scorer):
+    """Scores labels by the ranks of their pictures (METHOD §2, step 3); what ranks are worth is a subclass's matter.
+
+    All pictures of a voxel's labels are ranked by the voxel's response, 1 for the strongest, ties by their mean rank.
+    A label with fewer pictures than `best_ranked` (a) is averaged over those it has; one without pictures gets no row.
+    Equal scores are ranked by label.
+
+    Stability is the share of 100 resamples in which the label is first: of each label, as many of its pictures as it
+    has are drawn with replacement, with the ranks that they have among all. Draws are seeded by the label, so that they
+    are the same wherever it is met.
+
+    Raises:
+        BadInputError: There are no pictures, or they are not in the order of their labels.
+    """
+
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
+        super().__init__(material, batches)
+        if material.pictures is None:
+            raise BadInputError("BrainLMM scores candidate labels by pictures of them, and there are none.")
+        if np.any(np.diff(material.pictures.label) < 0):
+            raise BadInputError("The generated pictures are not in the order of their labels; sort them by label.")
+        self._pictures = material.pictures
+
+    def vectors(self, voxels: FittedVoxels) -> Floats:
+        """What a scorer compares labels with beside their ranks: a vector of each voxel, (n_voxels, n)."""
+        return np.empty((len(voxels.weights), 0), np.float32)
+
+    @abstractmethod
+    def rate(self, ranks: "PictureRanks", vectors: Floats) -> Rating:
+        """Rate the labels of some voxels, whose vectors are (voxels, n)."""
 
     def score(self, batch: Batch) -> Scores:
         """See `Scorer`."""
-        material, voxels, labels = self.material, batch.read(), batch.labels
-        if material.pictures is None or labels is None:
-            raise BadInputError("BrainLMM scores candidate labels by pictures of them, and there are none.")
-        return score(
-            voxels.weights,
-            np.repeat(np.arange(len(labels)), [len(of_voxel) for of_voxel in labels]),
-            np.array([label_id(label) for of_voxel in labels for label in of_voxel], np.int64),
-            material.pictures,
-            best_ranked=material.config.best_ranked,
-            temperature=material.config.temperature,
-            similarity=self._similarity(voxels),
-            text=self._text(voxels),
-        )
+        labels = batch.labels or ()
+        voxel = np.repeat(np.arange(len(labels)), [len(of_voxel) for of_voxel in labels])
+        label = np.array([label_id(label) for of_voxel in labels for label in of_voxel], np.int64)
+        return self.score_pairs(batch.read(), voxel, label)
 
-    def _similarity(self, voxels: FittedVoxels) -> Similarity | None:  # noqa: ARG002 - of no voxel
-        return None
+    def score_pairs(self, voxels: FittedVoxels, voxel: NDArray[np.int64], label: NDArray[np.int64]) -> Scores:
+        """Score candidate labels of voxels.
 
-    def _text(self, voxels: FittedVoxels) -> tuple[Pictures, Floats] | None:  # noqa: ARG002 - of no voxel
-        return None
+        Args:
+            voxels: The voxels; their means and biases change no rank.
+            voxel: Row of the voxel of each candidate, (n_pairs,).
+            label: The candidate, (n_pairs,); each pair of voxel and label once.
+
+        Returns:
+            Scores of all candidates that have pictures.
+        """
+        first = np.searchsorted(self._pictures.label, label, "left")
+        count = np.searchsorted(self._pictures.label, label, "right") - first
+        keep = count > 0
+        order = np.lexsort((label[keep], voxel[keep]))
+        voxel, label, first, count = (array[keep][order] for array in (voxel, label, first, count))
+        values = _responses(voxels.weights, self._pictures.features, voxel, label, first, count)
+        vectors = self.vectors(voxels)
+        raw, scaled = np.empty(len(voxel)), np.empty(len(voxel))
+        stability = np.full(len(voxel), np.nan, np.float32)
+        block_of = np.searchsorted(np.unique(voxel), voxel) // _BLOCK
+        for rows in np.split(np.arange(len(voxel)), np.flatnonzero(np.diff(block_of)) + 1):
+            if not len(rows):
+                continue
+            ranks = PictureRanks.of(voxel[rows], label[rows], first[rows], values[rows])
+            rating = self.rate(ranks, vectors[ranks.voxels])
+            raw[rows] = rating.raw[ranks.place]
+            scaled[rows] = raw[rows] / rating.scale[ranks.place[0]]
+            if rating.stability is not None:
+                stability[rows] = rating.stability[ranks.place]
+        return _ranked(voxel, label, raw, scaled / self.material.config.temperature, stability)
 
 
-class FusedScorer(Eq2Scorer):
-    """The sum of the ranks by Eq. 2 and by the similarity of text and voxel; see `score`."""
+class Eq2Scorer(PictureScorer):
+    """The paper's Eq. 2: V = -(1/a) · Σ of the squared ranks of the label's a best-ranked pictures.
+
+    The softmax is over V / N² / temperature, N being all pictures of the voxel's labels.
+    """
+
+    def rate(self, ranks: "PictureRanks", vectors: Floats) -> Rating:  # noqa: ARG002 - ranks are all
+        """See `PictureScorer`."""
+        best = self.material.config.best_ranked
+        return Rating(-ranks.mean_square(best), ranks.n_pictures**2, _share_first(ranks.resampled(best)))
+
+
+class FusedScorer(PictureScorer):
+    """Minus the sum of the label's rank by Eq. 2 and its rank by the similarity of its text to the voxel's readout.
+
+    Both are ranks among the voxel's labels that have pictures, from 1, ties by their mean rank; the softmax is over
+    that / 2n / temperature, with n labels.
+    """
 
     reads_text = True
 
-    def _text(self, voxels: FittedVoxels) -> tuple[Pictures, Floats]:
-        queries, half = self.material.queries, self.material.half
-        if queries is None or half is None:
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
+        super().__init__(material, batches)
+        if material.queries is None or material.half is None:
             raise BadInputError("The scorer brainlmm-fused needs the labels as text in the model's own space.")
-        return queries, voxels.weights @ half
+        self._queries, self._half = material.queries, material.half
+
+    def vectors(self, voxels: FittedVoxels) -> Floats:
+        """Half readouts."""
+        return np.asarray(voxels.weights @ self._half)
+
+    def rate(self, ranks: "PictureRanks", vectors: Floats) -> Rating:
+        """See `PictureScorer`."""
+        best, label = self.material.config.best_ranked, ranks.label
+        query, one = np.searchsorted(self._queries.label, label), np.ones_like(label)
+        near = np.full(ranks.shape, -np.inf, np.float32)
+        near[ranks.place] = _responses(vectors, self._queries.features, ranks.place[0], label, query, one).ravel()
+        by_text = rankdata(-near, axis=1)
+        resampled = rankdata(ranks.resampled(best), axis=1) + by_text[..., None]
+        raw = -(rankdata(ranks.mean_square(best), axis=1) + by_text)
+        return Rating(raw, 2 * ranks.n_labels, _share_first(resampled))
 
 
-class ReleasedScorer(Eq2Scorer):
-    """The released code's score; see `score`."""
+class ReleasedScorer(PictureScorer):
+    """The released code's c · w.
+
+    c = n - position of the label by V of Eq. 2 (n labels, position 0 for the best, ties by their mean position); w is
+    the mean cosine between the voxel's top probe images and those of the label's pictures that are among the voxel's 10
+    best, -1 where none is. The softmax is over c · w / n / temperature. It has no stability.
+    """
+
+    def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
+        super().__init__(material, batches)
+        if material.images is None or material.pictures_in_space is None:
+            raise BadInputError("The scorer brainlmm-released needs images and pictures in its space.")
+        self._images, self._unit_pictures = material.images, _unit(material.pictures_in_space)
 
     @staticmethod
     def space(config: IngestConfig) -> str:
         """See `Scorer`."""
         return config.similarity_backbone or config.label_backbone
 
-    def _similarity(self, voxels: FittedVoxels) -> Similarity:
-        material = self.material
-        if material.images is None or material.pictures_in_space is None:
-            raise BadInputError("The scorer brainlmm-released needs images and pictures in its space.")
-        top, _ = top_images(material.features, voxels, material.config.top_images)
-        return Similarity.of(material.images, top, material.pictures_in_space)
+    def vectors(self, voxels: FittedVoxels) -> Floats:
+        """Means of the unit vectors of the top probe images."""
+        top, _ = top_images(self.material.features, voxels, self.material.config.top_images)
+        return probe_mean(self._images, top)
+
+    def rate(self, ranks: "PictureRanks", vectors: Floats) -> Rating:
+        """See `PictureScorer`."""
+        best = ranks.ranks <= _TOP
+        row, column, picture = np.nonzero(best)
+        cosines = np.zeros(best.shape)
+        pictures = self._unit_pictures[ranks.first[row, column] + picture]
+        cosines[row, column, picture] = np.einsum("ij,ij->i", pictures, vectors[row])
+        sizes = best.sum(axis=2)
+        w = np.where(sizes > 0, cosines.sum(axis=2) / np.maximum(sizes, 1), -1.0)
+        position = rankdata(ranks.mean_square(self.material.config.best_ranked), axis=1) - 1
+        return Rating((ranks.n_labels[:, None] - position) * w, ranks.n_labels)
 
 
 def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
@@ -115,92 +205,6 @@ def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
         total += np.where((column >= 0)[:, None], unit[column], 0)
     total /= np.maximum((top >= 0).sum(axis=1, keepdims=True), 1)
     return total
-
-
-def score(
-    weights: Floats,
-    voxel: NDArray[np.int64],
-    label: NDArray[np.int64],
-    pictures: Pictures,
-    *,
-    best_ranked: int = 5,
-    temperature: float = 0.05,
-    similarity: Similarity | None = None,
-    text: tuple[Pictures, Floats] | None = None,
-) -> Scores:
-    """Score the candidate labels of voxels (METHOD §2, step 3).
-
-    All pictures of a voxel's labels are ranked by the voxel's response, 1 for the strongest, ties by their mean rank.
-
-    - brainlmm-eq2 (paper, Eq. 2): V = -(1/a) · Σ of the squared ranks of the label's a best-ranked pictures; the
-      softmax is over V / N² / temperature, N being all pictures of the voxel's labels.
-    - brainlmm-released (the released code): c · w, where c = n - position of the label by V (n labels, position 0 for
-      the best, ties by their mean position) and w is the mean cosine between the voxel's top probe images and those of
-      the label's pictures that are among the voxel's 10 best, -1 where none is; the softmax is over
-      c · w / n / temperature.
-    - brainlmm-fused: minus the sum of the label's rank by V and its rank by the similarity of its text to the voxel,
-      both among the voxel's labels that have pictures, from 1, ties by their mean rank; the softmax is over that / 2n /
-      temperature.
-
-    Equal scores are ranked by label. The stability of brainlmm-eq2 and brainlmm-fused is the share of 100 resamples in
-    which the label is first: of each label, as many of its pictures as it has are drawn with replacement, with the
-    ranks that they have among all. Draws are seeded by the label, so that they are the same wherever it is met.
-
-    A label with fewer pictures than a is averaged over those it has; one without pictures gets no row.
-
-    Args:
-        weights: (n_voxels, dim) float32. Means and biases change no rank, so they are not asked for.
-        voxel: Row of the weights of each candidate, (n_pairs,).
-        label: The candidate, (n_pairs,); each pair of voxel and label once.
-        pictures: The generated images of the labels.
-        best_ranked: a, the pictures of a label that count.
-        temperature: Of the softmax, above 0.
-        similarity: What brainlmm-released compares images by; None for the others.
-        text: What brainlmm-fused compares: each label as a concept, and half readouts (n_voxels, dim); None for others.
-
-    Returns:
-        Scores of all candidates that have pictures.
-
-    Raises:
-        BadInputError: Pictures that are not in the order of their labels.
-    """
-    if np.any(np.diff(pictures.label) < 0):
-        raise BadInputError("The generated pictures are not in the order of their labels; sort them by label.")
-    first = np.searchsorted(pictures.label, label, "left")
-    count = np.searchsorted(pictures.label, label, "right") - first
-    keep = count > 0
-    order = np.lexsort((label[keep], voxel[keep]))
-    voxel, label, first, count = (array[keep][order] for array in (voxel, label, first, count))
-    values = _responses(weights, pictures.features, voxel, label, first, count)
-    near = None
-    if text is not None:
-        queries, readouts = text
-        place, one = np.searchsorted(queries.label, label), np.ones_like(label)
-        near = _responses(readouts, queries.features, voxel, label, place, one).ravel()
-
-    raw, scaled = np.empty(len(voxel)), np.empty(len(voxel))
-    stability = np.full(len(voxel), np.nan, np.float32)
-    block_of = np.searchsorted(np.unique(voxel), voxel) // _BLOCK
-    for rows in np.split(np.arange(len(voxel)), np.flatnonzero(np.diff(block_of)) + 1):
-        if not len(rows):
-            continue
-        block = _Block.of(voxel[rows], values[rows])
-        mean_square = block.mean_square_rank(best_ranked)
-        if similarity is not None:
-            raw[rows] = block.released(mean_square, similarity, first[rows])
-            scaled[rows] = raw[rows] / block.n_labels[block.place[0]]
-            continue
-        resampled = block.resampled(label[rows], best_ranked)
-        if near is None:
-            raw[rows] = -mean_square[block.place]
-            scaled[rows] = raw[rows] / block.n_pictures[block.place[0]] ** 2
-        else:
-            by_text = rankdata(-block.laid_out(near[rows]), axis=1)
-            raw[rows] = -(rankdata(mean_square, axis=1) + by_text)[block.place]
-            scaled[rows] = raw[rows] / (2 * block.n_labels[block.place[0]])
-            resampled = rankdata(resampled, axis=1) + by_text[..., None]
-        stability[rows] = block.share_first(resampled)
-    return _ranked(voxel, label, raw, scaled / temperature, stability)
 
 
 def _responses(
@@ -225,29 +229,52 @@ def _responses(
 
 
 @dataclass(frozen=True)
-class _Block:
-    """The pairs of some voxels, laid out as (voxels, labels, pictures), padded with -inf."""
+class PictureRanks:
+    """Ranks of the pictures of some voxels' labels among those of all labels of the voxel."""
 
     voxels: NDArray[np.int64]
+    """Rows of the voxels in their batch."""
+    label: NDArray[np.int64]
+    """Of each pair of voxel and label, (n_pairs,)."""
     place: tuple[NDArray[np.int64], NDArray[np.int64]]
     """Where each pair is: its row and its column."""
     ranks: NDArray[np.float64]
     """Mean rank of each picture, from 1, (voxels, labels, pictures); inf where there is none."""
+    first: NDArray[np.int64]
+    """Row of each label's first picture, (voxels, labels)."""
     n_labels: NDArray[np.int64]
     n_pictures: NDArray[np.int64]
+    """(voxels,)."""
 
     @classmethod
-    def of(cls, voxel: NDArray[np.int64], values: Floats) -> "_Block":
+    def of(
+        cls, voxel: NDArray[np.int64], label: NDArray[np.int64], first: NDArray[np.int64], values: Floats
+    ) -> "PictureRanks":
+        """Rank responses.
+
+        Args:
+            voxel: Of each pair, ascending, (n_pairs,).
+            label: Of each pair.
+            first: Row of the first picture of each pair's label.
+            values: Responses to the pictures, (n_pairs, most pictures); -inf where a label has fewer.
+        """
         voxels, row, n_labels = np.unique(voxel, return_inverse=True, return_counts=True)
-        column = np.arange(len(voxel)) - (np.cumsum(n_labels) - n_labels)[row]
+        place = row, np.arange(len(voxel)) - (np.cumsum(n_labels) - n_labels)[row]
         padded = np.full((len(voxels), int(n_labels.max()), values.shape[1]), -np.inf, np.float32)
-        padded[row, column] = values
+        padded[place] = values
+        firsts = np.zeros(padded.shape[:2], np.int64)
+        firsts[place] = first
         flat = padded.reshape(len(voxels), -1)
         exists = flat > -np.inf
         ranks = np.where(exists, rankdata(-flat, axis=1), np.inf).reshape(padded.shape)
-        return cls(voxels, (row, column), ranks, n_labels, exists.sum(axis=1))
+        return cls(voxels, label, place, ranks, firsts, n_labels, exists.sum(axis=1))
 
-    def mean_square_rank(self, best: int) -> NDArray[np.float64]:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(voxels, labels), of the voxel with the most labels."""
+        return self.ranks.shape[:2]
+
+    def mean_square(self, best: int) -> NDArray[np.float64]:
         """Mean squared rank of each label's best pictures, (voxels, labels); inf where there is no label."""
         ordered = np.sort(self.ranks, axis=2)[:, :, :best]
         exists = np.isfinite(ordered)
@@ -255,24 +282,13 @@ class _Block:
         sizes = exists.sum(axis=2)
         return np.where(sizes > 0, total.sum(axis=2) / np.maximum(sizes, 1), np.inf)
 
-    def laid_out(self, values: Floats) -> Floats:
-        """A number for each pair as (voxels, labels); -inf where there is no label."""
-        laid_out = np.full(self.ranks.shape[:2], -np.inf, np.float32)
-        laid_out[self.place] = values
-        return laid_out
-
-    def resampled(self, label: NDArray[np.int64], best: int) -> NDArray[np.float64]:
-        """Mean squared rank of each label's best pictures of each resample, (voxels, labels, resamples); inf likewise.
-
-        Args:
-            label: Of each pair.
-            best: Pictures that count.
-        """
+    def resampled(self, best: int) -> NDArray[np.float64]:
+        """The same of each resample of the pictures, (voxels, labels, resamples)."""
         ordered = np.sort(self.ranks, axis=2)[self.place]
         n_pictures = np.isfinite(ordered).sum(axis=1)
-        found = np.full((*self.ranks.shape[:2], _RESAMPLES), np.inf)
-        for one in np.unique(label):
-            pairs = np.flatnonzero(label == one)
+        found = np.full((*self.shape, _RESAMPLES), np.inf)
+        for one in np.unique(self.label):
+            pairs = np.flatnonzero(self.label == one)
             # All voxels have the same pictures of a label, so that one set of draws does for them.
             n = int(n_pictures[pairs[0]])
             drawn = np.sort(np.random.default_rng(one).integers(n, size=(_RESAMPLES, n)), axis=1)[:, :best]
@@ -280,26 +296,11 @@ class _Block:
             found[row, column] = (ordered[pairs][:, drawn] ** 2).mean(axis=2)
         return found
 
-    def share_first(self, resampled: NDArray[np.float64]) -> Floats:
-        """Share of the resamples in which each pair's label has the least value; of equal labels the first has."""
-        first = resampled.argmin(axis=1)[:, None] == np.arange(resampled.shape[1])[:, None]
-        return np.asarray(first.mean(axis=2)[self.place], np.float32)
 
-    def released(
-        self, mean_square: NDArray[np.float64], similarity: Similarity, first: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """The product c · w of each pair."""
-        row, column = self.place
-        position = rankdata(mean_square, axis=1)[row, column] - 1
-        best = self.ranks[row, column] <= _TOP
-        cosines = np.zeros(best.shape)
-        pair, picture = np.nonzero(best)
-        vectors = similarity.pictures[first[pair] + picture]
-        cosines[pair, picture] = np.einsum("ij,ij->i", vectors, similarity.probes[self.voxels[row[pair]]])
-        sizes = best.sum(axis=1)
-        w = np.where(sizes > 0, cosines.sum(axis=1) / np.maximum(sizes, 1), -1.0)
-        released: NDArray[np.float64] = (self.n_labels[row] - position) * w
-        return released
+def _share_first(resampled: NDArray[np.float64]) -> Floats:
+    """Share of resamples (voxels, labels, resamples) in which each label has the least value; of equals the first."""
+    first = resampled.argmin(axis=1)[:, None] == np.arange(resampled.shape[1])[:, None]
+    return np.asarray(first.mean(axis=2), np.float32)
 
 
 def _ranked(

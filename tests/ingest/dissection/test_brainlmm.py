@@ -5,11 +5,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from literal_scores import literal_scores
+from tiny import tiny_config
 
 from voxel_atlas.ingest.dissection import brainlmm
-from voxel_atlas.ingest.dissection.brainlmm import Similarity, probe_mean, score
-from voxel_atlas.ingest.dissection.interface import Pictures, Scores
+from voxel_atlas.ingest.dissection.activation import FittedVoxels
+from voxel_atlas.ingest.dissection.brainlmm import (
+    Eq2Scorer,
+    FusedScorer,
+    PictureScorer,
+    ReleasedScorer,
+    probe_mean,
+)
+from voxel_atlas.ingest.dissection.interface import Material, Pictures, Scores
 from voxel_atlas.schemas.errors import BadInputError
+
+
+def score(
+    weights: np.ndarray,
+    voxel: np.ndarray,
+    label: np.ndarray,
+    pictures: Pictures,
+    scorer: type[PictureScorer] = Eq2Scorer,
+    *,
+    features: np.ndarray | None = None,
+    best_ranked: int = 5,
+    temperature: float = 0.05,
+    top_images: int = 10,
+    **material: object,
+) -> Scores:
+    config = tiny_config(best_ranked=best_ranked, temperature=temperature, top_images=top_images)
+    seen = np.empty((0, weights.shape[1]), np.float32) if features is None else features
+    voxels = FittedVoxels(weights, np.zeros(len(weights), np.float32), np.zeros(weights.shape[1], np.float32))
+    return scorer(Material(config, seen, pictures=pictures, **material), ()).score_pairs(voxels, voxel, label)
 
 
 @st.composite
@@ -29,8 +56,9 @@ def cases(draw: st.DrawFn) -> dict[str, object]:
 
 
 def check(
-    scores: Scores, case: dict[str, object], best: int, temperature: float, similarity: Similarity | None
+    scores: Scores, case: dict[str, object], best: int, temperature: float, cosine: np.ndarray | None = None
 ) -> None:
+    """Against the literal loop; cosines (n_voxels, n_pictures) are of each voxel's top images with the pictures."""
     seen = 0
     for voxel in range(5):
         mine = [label for label in case["label"][case["voxel"] == voxel] if (case["of"] == label).any()]
@@ -39,11 +67,8 @@ def check(
             for label in mine
         }
         cosines = None
-        if similarity is not None:
-            cosines = {
-                int(label): [float(similarity.probes[voxel] @ f) for f in similarity.pictures[case["of"] == label]]
-                for label in mine
-            }
+        if cosine is not None:
+            cosines = {int(label): cosine[voxel, case["of"] == label].tolist() for label in mine}
         expected = literal_scores(responses, best=best, temperature=temperature, cosines=cosines) if mine else {}
         rows = scores.voxel == voxel
         assert scores.rank[rows].tolist() == list(range(1, len(mine) + 1))
@@ -53,7 +78,7 @@ def check(
             literal_raw, literal_rank, literal_probability = expected[int(label)]
             assert raw == pytest.approx(literal_raw, rel=1e-5, abs=1e-5)
             assert probability == pytest.approx(literal_probability, rel=1e-3, abs=1e-6)
-            if similarity is None:  # cosines of equal scores differ in the last digit, which may swap two places
+            if cosine is None:  # cosines of equal scores differ in the last digit, which may swap two places
                 assert rank == literal_rank
         seen += len(mine)
     assert seen == len(scores.voxel)
@@ -75,18 +100,29 @@ def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperatu
         )
     finally:
         brainlmm._BLOCK = kept
-    check(scores, case, best, temperature, None)
+    check(scores, case, best, temperature)
 
 
-@given(case=cases())
-def test_released_equals_a_literal_loop(case: dict[str, object]) -> None:
+@given(case=cases(), k=st.integers(1, 4))
+def test_released_equals_a_literal_loop(case: dict[str, object], k: int) -> None:
     rng = case["rng"]
-    similarity = Similarity(
-        rng.normal(size=(5, 8)).astype(np.float32), rng.normal(size=(len(case["of"]), 8)).astype(np.float32)
-    )
+    features, images = rng.normal(size=(9, 3)).astype(np.float32), rng.normal(size=(9, 8)).astype(np.float32)
+    drawn = rng.normal(size=(len(case["of"]), 8)).astype(np.float32)
     pictures = Pictures(case["of"], case["features"])
-    scores = score(case["weights"], case["voxel"], case["label"], pictures, similarity=similarity)
-    check(scores, case, 5, 0.05, similarity)
+    scores = score(
+        case["weights"],
+        case["voxel"],
+        case["label"],
+        pictures,
+        ReleasedScorer,
+        features=features,
+        top_images=k,
+        images=images,
+        pictures_in_space=drawn,
+    )
+    top = np.argsort(-case["weights"] @ features.T, axis=1, kind="stable")[:, :k]
+    unit_images, unit_drawn = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (images, drawn))
+    check(scores, case, 5, 0.05, (unit_images @ unit_drawn.T)[top].mean(axis=1))
 
 
 def test_a_single_label_is_certain_and_ranks_are_its_own() -> None:
@@ -145,9 +181,9 @@ def test_fused_adds_the_ranks_by_pictures_and_by_text(case: dict[str, object]) -
     pictures = Pictures(case["of"], case["features"])
     known = np.arange(0, 42, 7)
     queries = Pictures(known, case["rng"].integers(-2, 3, (6, 3)).astype(np.float32))
-    text = queries, case["weights"]
+    half = np.eye(3, dtype=np.float32)
     by_pictures = score(case["weights"], case["voxel"], case["label"], pictures)
-    fused = score(case["weights"], case["voxel"], case["label"], pictures, text=text)
+    fused = score(case["weights"], case["voxel"], case["label"], pictures, FusedScorer, queries=queries, half=half)
     assert sorted(zip(fused.voxel, fused.label, strict=True)) == sorted(
         zip(by_pictures.voxel, by_pictures.label, strict=True)
     )
@@ -168,14 +204,17 @@ def test_fused_adds_the_ranks_by_pictures_and_by_text(case: dict[str, object]) -
         assert fused.score[rows].tolist() == sorted(summed.values(), reverse=True)
 
 
-@given(case=cases(), with_text=st.booleans())
-def test_stability_is_a_share_of_resamples_whatever_else_is_scored(case: dict[str, object], with_text: bool) -> None:
+@given(case=cases(), scorer=st.sampled_from([Eq2Scorer, FusedScorer]))
+def test_stability_is_a_share_of_resamples_whatever_else_is_scored(
+    case: dict[str, object], scorer: type[PictureScorer]
+) -> None:
     pictures = Pictures(case["of"], case["features"])
-    text = (Pictures(np.arange(0, 42, 7), np.ones((6, 3), np.float32)), case["weights"]) if with_text else None
-    together = score(case["weights"], case["voxel"], case["label"], pictures, text=text)
+    queries = Pictures(np.arange(0, 42, 7), np.ones((6, 3), np.float32))
+    text = {"queries": queries, "half": np.eye(3, dtype=np.float32)}
+    together = score(case["weights"], case["voxel"], case["label"], pictures, scorer, **text)
     for voxel in range(5):
         mine = case["voxel"] == voxel
-        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, text=text)
+        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, scorer, **text)
         assert alone.stability.tolist() == together.stability[together.voxel == voxel].tolist()
         assert not len(alone.voxel) or alone.stability.sum() == pytest.approx(1)
 
