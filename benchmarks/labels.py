@@ -31,7 +31,7 @@ from voxel_atlas.atlas.search.readouts import model_spectrum
 from voxel_atlas.ingest.datasets.interface import Dataset
 from voxel_atlas.ingest.dissection.activation import FittedVoxels
 from voxel_atlas.ingest.dissection.brainlmm import Eq2Scorer, FusedScorer
-from voxel_atlas.ingest.dissection.interface import Material, Pictures
+from voxel_atlas.ingest.dissection.interface import Material, Pictures, TextQueries
 from voxel_atlas.schemas.config import IngestConfig
 
 METHODS = ("brainlmm-eq2", "brainlmm-fused", "brainlmm-joint")
@@ -122,12 +122,12 @@ def _rescored(
     voxels = FittedVoxels(weights, np.zeros(len(weights), np.float32), np.zeros(model.dim, np.float32))
     config = IngestConfig.model_validate(model.settings)
     vocabulary = model.text_towers.vocabulary(model.backbone)
-    queries = Pictures(np.array(list(words)), vocabulary.centred(lite.text(list(words.values()))))
+    text = TextQueries(np.array(list(words)), vocabulary.centred(lite.text(list(words.values()))), half)
 
     def first(pictures: NDArray[np.int64], pair: Matrix, *, fused: bool) -> NDArray[np.int64]:
         """The first label of each voxel of the sample; 0 where it has none."""
         chosen = Pictures(of_label[pictures], kept[pictures])
-        material = Material(config, kept, pictures=chosen, queries=queries, half=half)
+        material = Material(config, kept, pictures=chosen, text=text)
         scorer = (FusedScorer if fused else Eq2Scorer)(material, ())
         scores = scorer.score_pairs(voxels, voxel[pair], label[pair])
         found = dict(zip(scores.voxel[scores.rank == 1], scores.label[scores.rank == 1], strict=True))

@@ -132,20 +132,20 @@ class FusedScorer(PictureScorer):
 
     def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
         super().__init__(material, batches)
-        if material.queries is None or material.half is None:
+        if material.text is None:
             raise BadInputError("The scorer brainlmm-fused needs the labels as text in the model's own space.")
-        self._queries, self._half = material.queries, material.half
+        self._text = material.text
 
     def vectors(self, voxels: FittedVoxels) -> Floats:
         """Half readouts."""
-        return np.asarray(voxels.weights @ self._half)
+        return np.asarray(voxels.weights @ self._text.half)
 
     def rate(self, ranks: "PictureRanks", vectors: Floats) -> Rating:
         """See `PictureScorer`."""
         best, label = self.material.config.best_ranked, ranks.label
-        query, one = np.searchsorted(self._queries.label, label), np.ones_like(label)
+        query, one = np.searchsorted(self._text.label, label), np.ones_like(label)
         near = np.full(ranks.shape, -np.inf, np.float32)
-        near[ranks.place] = _responses(vectors, self._queries.features, ranks.place[0], label, query, one).ravel()
+        near[ranks.place] = _responses(vectors, self._text.contrasts, ranks.place[0], label, query, one).ravel()
         by_text = rankdata(-near, axis=1)
         resampled = rankdata(ranks.resampled(best), axis=1) + by_text[..., None]
         raw = -(rankdata(ranks.mean_square(best), axis=1) + by_text)

@@ -90,6 +90,18 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class TextQueries:
+    """Labels as text, in the space of the model's own backbone."""
+
+    label: NDArray[np.int64]
+    """(n_labels,), ascending."""
+    contrasts: Floats
+    """Each label's unit contrast to the vocabulary, (n_labels, dim) float32."""
+    half: Floats
+    """What turns ridge weights (n_voxels, dim) into half readouts, (dim, dim) float32."""
+
+
+@dataclass(frozen=True)
 class Material:
     """What a scorer may look at."""
 
@@ -104,10 +116,8 @@ class Material:
     """The data set's images in that space, (n_stimuli, n)."""
     pictures_in_space: Floats | None = None
     """The generated pictures in that space, (n_pictures, n)."""
-    queries: Pictures | None = None
-    """For a scorer that reads text: each label as a concept, a unit vector in place of pictures."""
-    half: Floats | None = None
-    """And what turns ridge weights (n_voxels, dim) into half readouts, (dim, dim)."""
+    text: TextQueries | None = None
+    """The labels, for a scorer that reads text."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,20 +24,20 @@ class JointScorer(Scorer):
 
     def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
         super().__init__(material, batches)
-        if material.queries is None or material.half is None:
+        if material.text is None:
             raise BadInputError("The scorer brainlmm-joint needs the labels as text in the model's own space.")
-        self._queries, self._half = material.queries, material.half
+        self._text = material.text
 
     def score(self, batch: Batch) -> Scores:
         """See `Scorer`; only the chosen labels have a score, and they share the probability by their weights."""
         if batch.labels is None:
             raise BadInputError("The scorer brainlmm-joint chooses among labels of captions, and there are none.")
-        readouts = batch.read().weights @ self._half
+        readouts = batch.read().weights @ self._text.half
         readouts /= np.linalg.norm(readouts, axis=1, keepdims=True).clip(1e-12)
         rows: list[tuple[int, int, float, int, float]] = []
         for voxel, own in enumerate(batch.labels):
             labels = np.sort(np.array([label_id(label) for label in own], np.int64))
-            vectors = self._queries.features[np.searchsorted(self._queries.label, labels)]
+            vectors = self._text.contrasts[np.searchsorted(self._text.label, labels)]
             chosen, weights = fitted_labels(readouts[voxel], vectors)
             for rank, place in enumerate(np.lexsort((labels[chosen], -weights)), 1):
                 share = weights[place] / weights.sum()

@@ -1,6 +1,6 @@
 """Stages `vocabulary` and `queries`: what concepts are held against, and words ready to be compared in SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -15,6 +15,8 @@ from ...atlas.search.evidence import SPECIFIC_QUANTILE, FeatureSpectrum, residua
 from ...atlas.search.readouts import EXPONENTS, model_spectrum
 from ...atlas.store.store import Store
 from ...schemas.errors import BadInputError
+from ...schemas.tables import label_id
+from ..dissection.interface import TextQueries
 from ..encoding.metrics import Responses
 from ..encoding.ridge import RidgeFit
 from .context import Context, grouped, hash_of, ranges
@@ -121,11 +123,12 @@ def append_vocabulary(context: FittedModel) -> Vocabulary:
     return vocabulary
 
 
-def contrasts_and_turn(context: Context, words: Sequence[str]) -> tuple[Floats, Floats]:
-    """Words as unit contrasts to the vocabulary, (n_words, dim), and what turns weights into half readouts."""
-    turn = model_spectrum(context.store, context.model_id).power(EXPONENTS["half"])
+def text_queries(context: Context, labels: Iterable[str]) -> TextQueries:
+    """Labels as contrasts to the vocabulary, for scorers that read text."""
+    half = model_spectrum(context.store, context.model_id).power(EXPONENTS["half"])
+    words = sorted(labels, key=label_id)
     contrasts = append_vocabulary(context).centred(unit_rows(context.backbone.text(words)))
-    return contrasts, np.asarray(turn, np.float32)
+    return TextQueries(np.array([label_id(word) for word in words], int), contrasts, np.asarray(half, np.float32))
 
 
 def append_missing_norms(context: FittedModel, concepts: ConceptSpace, batch_voxels: int = 2000) -> None:

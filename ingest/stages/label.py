@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from ...atlas.backbones import load
 from ...atlas.backbones.interface import Backbone, Floats
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.registry import SCORERS
-from ...schemas.tables import label_id
 from ..dissection import scorer_class
-from ..dissection.interface import Material, Pictures, Scorer
+from ..dissection.interface import Material, Scorer
 from ..dissection.nouns import Unscored
-from .concept_queries import append_queries, contrasts_and_turn
+from .concept_queries import append_queries, text_queries
 from .context import Context
 from .describe import describe
 from .encode import encode
@@ -98,10 +95,7 @@ def label_voxels(context: Context, features: Floats) -> None:
             append_labels(context, config.concepts)
             names |= set(config.concepts)
         if scorer.reads_text:
-            words = sorted(names, key=label_id)
-            contrasts, half = contrasts_and_turn(context, words)
-            queries = Pictures(np.array([label_id(word) for word in words], int), contrasts)
-            material = replace(material, queries=queries, half=half)
+            material = replace(material, text=text_queries(context, names))
         if scorer.from_candidates:
             score(context, method, material, voxels, labels, unscored)
         else:

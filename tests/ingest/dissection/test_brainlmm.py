@@ -16,7 +16,7 @@ from voxel_atlas.ingest.dissection.brainlmm import (
     ReleasedScorer,
     probe_mean,
 )
-from voxel_atlas.ingest.dissection.interface import Material, Pictures, Scores
+from voxel_atlas.ingest.dissection.interface import Material, Pictures, Scores, TextQueries
 from voxel_atlas.schemas.errors import BadInputError
 
 
@@ -180,17 +180,17 @@ def test_one_product_with_the_probe_mean_is_the_mean_cosine_over_all_pairs() -> 
 def test_fused_adds_the_ranks_by_pictures_and_by_text(case: dict[str, object]) -> None:
     pictures = Pictures(case["of"], case["features"])
     known = np.arange(0, 42, 7)
-    queries = Pictures(known, case["rng"].integers(-2, 3, (6, 3)).astype(np.float32))
-    half = np.eye(3, dtype=np.float32)
+    contrasts = case["rng"].integers(-2, 3, (6, 3)).astype(np.float32)
+    text = TextQueries(known, contrasts, np.eye(3, dtype=np.float32))
     by_pictures = score(case["weights"], case["voxel"], case["label"], pictures)
-    fused = score(case["weights"], case["voxel"], case["label"], pictures, FusedScorer, queries=queries, half=half)
+    fused = score(case["weights"], case["voxel"], case["label"], pictures, FusedScorer, text=text)
     assert sorted(zip(fused.voxel, fused.label, strict=True)) == sorted(
         zip(by_pictures.voxel, by_pictures.label, strict=True)
     )
     for voxel in range(5):
         mine = by_pictures.voxel == voxel
         v = dict(zip(by_pictures.label[mine].tolist(), by_pictures.score[mine].tolist(), strict=True))
-        near = {label: float(case["weights"][voxel] @ queries.features[known == label][0]) for label in v}
+        near = {label: float(case["weights"][voxel] @ contrasts[known == label][0]) for label in v}
         summed = {
             label: -sum(
                 sum(other > values[label] for other in values.values())
@@ -209,12 +209,11 @@ def test_stability_is_a_share_of_resamples_whatever_else_is_scored(
     case: dict[str, object], scorer: type[PictureScorer]
 ) -> None:
     pictures = Pictures(case["of"], case["features"])
-    queries = Pictures(np.arange(0, 42, 7), np.ones((6, 3), np.float32))
-    text = {"queries": queries, "half": np.eye(3, dtype=np.float32)}
-    together = score(case["weights"], case["voxel"], case["label"], pictures, scorer, **text)
+    text = TextQueries(np.arange(0, 42, 7), np.ones((6, 3), np.float32), np.eye(3, dtype=np.float32))
+    together = score(case["weights"], case["voxel"], case["label"], pictures, scorer, text=text)
     for voxel in range(5):
         mine = case["voxel"] == voxel
-        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, scorer, **text)
+        alone = score(case["weights"], case["voxel"][mine], case["label"][mine], pictures, scorer, text=text)
         assert alone.stability.tolist() == together.stability[together.voxel == voxel].tolist()
         assert not len(alone.voxel) or alone.stability.sum() == pytest.approx(1)
 
