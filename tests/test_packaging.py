@@ -31,7 +31,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> "subprocess.Comp
 
 def package_files() -> set[str]:
     """Every file of the package by its name in site-packages, sources of the bundles apart."""
-    own = [Path("__init__.py"), Path("py.typed")]
+    own = [Path("__init__.py"), Path("__main__.py"), Path("py.typed")]
     parts = [path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     kept = [path for path in own + parts if not {"node_modules", "__pycache__"} & set(path.parts)]
     return {f"voxel_atlas/{path.as_posix()}" for path in kept if path.as_posix() not in NOT_INSTALLED}

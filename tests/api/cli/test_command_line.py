@@ -159,3 +159,11 @@ def test_the_shell_completes_commands_options_choices_and_names(completions: Cal
     assert completions("query", "cake", "--roi", "F") == ["FFA", "FOOD"]
     assert completions("query", "cake", "--model", "simul")[0].startswith("simulated/T1/toy/")
     assert completions("card", "simul")[0].startswith("simulated/T1/toy/")
+
+
+def test_the_package_runs_as_the_program_does(run: Run) -> None:
+    command = [sys.executable, "-m", "voxel_atlas"]
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == run("--version")[1]
+    wrong = subprocess.run([*command, "bake"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == run("bake")
