@@ -21,7 +21,7 @@ from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.backbones.interface import Backbone, Floats, Readout
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import Vocabulary, unit_rows
-from voxel_atlas.atlas.search.evidence import Precision
+from voxel_atlas.atlas.search.evidence import ReadoutGains
 from voxel_atlas.atlas.search.model import Model
 from voxel_atlas.atlas.search.readouts import EXPONENTS
 from voxel_atlas.ingest.encoding.metrics import r2
@@ -108,9 +108,9 @@ class Fitted:
         """z of contrasts by the half readout, (n_voxels, n); `responses` are those of the training images."""
         spectrum, queries = self.concepts.spectrum, self.concepts.vocabulary.centred(vectors)
         norms = np.linalg.norm(self.fit.weights @ spectrum.power(0.5), axis=1)
-        precision = Precision.of(norms, self.concepts.residual_variance(self.fit, responses), self.fit.alpha)
+        gains = ReadoutGains.of(norms, self.concepts.residual_variance(self.fit, responses), self.fit.alpha)
         of_queries = zip(self.similarity(vectors).T, queries, strict=True)
-        return np.stack([precision.z(column, query, spectrum, 0.5) for column, query in of_queries], axis=1)
+        return np.stack([gains.z(column, query, spectrum, 0.5) for column, query in of_queries], axis=1)
 
 
 def fitted(lite: Backbone, features: Floats, responses: Floats) -> Fitted:

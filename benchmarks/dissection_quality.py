@@ -21,7 +21,7 @@ from wordnet import WordNet
 import figures
 from voxel_atlas.api.cli.demo import CONFIG, subject
 from voxel_atlas.api.report.analysis.measured_truth import response_truth
-from voxel_atlas.api.report.analysis.study_data import Evidence
+from voxel_atlas.api.report.analysis.study_data import StudyData
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
@@ -185,7 +185,7 @@ def _map_correlations(room: Laboratory, found: Found) -> dict[str, dict[str, flo
     """Method → category → Pearson correlation over the voxels that both methods label."""
     model = found.atlas.model(found.model_id)
     truth = response_truth(
-        Evidence.of(model.model_id, found.config, room.dataset), room.dataset.contents(), found.voxels
+        StudyData.of(model.model_id, found.config, room.dataset), room.dataset.contents(), found.voxels
     )
     correlations: dict[str, dict[str, float]] = {}
     for method in ("brainlmm-eq2", "clip-msm"):

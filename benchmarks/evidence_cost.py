@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxel_atlas.atlas.search.baseline import Vocabulary, nouns, unit_rows
-from voxel_atlas.atlas.search.evidence import FeatureSpectrum, Precision
+from voxel_atlas.atlas.search.evidence import FeatureSpectrum, ReadoutGains
 from voxel_atlas.atlas.search.filters import Limits
 from voxel_atlas.atlas.search.index import VectorIndex, unit
 from voxel_atlas.atlas.search.readouts import IndexedVoxels
@@ -62,8 +62,8 @@ def _questions(n_voxels: int, dim: int) -> dict[str, Callable[[], object]]:
     spectrum = FeatureSpectrum(np.geomspace(1e-3, 1, dim), np.eye(dim), N_TRAIN)
     spread = np.sqrt(noise * spectrum.query_variance(query, penalties, 0.5))
     # Lengths such that z has a standard deviation of 1 without the concept.
-    precision = Precision.of(spread * dim**0.5, noise, penalties)
-    table = ReadoutTable(index.keys, precision, np.full(n_voxels, 1.6 * dim**-0.5), spectrum, "half", frozenset())
+    gains = ReadoutGains.of(spread * dim**0.5, noise, penalties)
+    table = ReadoutTable(index.keys, gains, np.full(n_voxels, 1.6 * dim**-0.5), spectrum, "half", frozenset())
     vocabulary = Vocabulary(nouns(), unit_rows(rng.standard_normal((len(nouns()), dim), np.float32)))
     significant, everyone = rng.random(n_voxels) < 0.4, np.ones(n_voxels, bool)
 

@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 
 import figures
-from voxel_atlas.ingest.datasets.nod.nod_runs import Run, events_images, runs
+from voxel_atlas.ingest.datasets.nod.nod_runs import NodRun, events_images, runs
 from voxel_atlas.ingest.datasets.nsd.betas import session_reader
 from voxel_atlas.ingest.datasets.trials import Block, mean_responses
-from voxel_atlas.ingest.datasets.volumes import Volume
+from voxel_atlas.ingest.datasets.volumes import VolumeVoxels
 
 SHARED = Path(os.environ.get("VOXEL_ATLAS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 NOD = SHARED / "nod_ds004496"
@@ -51,7 +51,7 @@ def nod() -> tuple[dict[str, float], list[figures.Row]]:
     return totals, rows
 
 
-def _joined(run: Run, digest: str) -> list[str]:
+def _joined(run: NodRun, digest: str) -> list[str]:
     """The images that the reader joins to a run's betas through the true content of its label file."""
     shown = events_images(run.events, run.task)
     ordered = shown if run.task == "imagenet" else sorted(shown)
@@ -61,7 +61,7 @@ def _joined(run: Run, digest: str) -> list[str]:
             with tempfile.TemporaryDirectory() as folder:
                 labels = Path(folder) / run.labels.name
                 labels.write_text(text)
-                return Run(run.session, run.number, run.task, run.events, run.betas, labels).images()
+                return NodRun(run.session, run.number, run.task, run.events, run.betas, labels).images()
     return []
 
 
@@ -71,7 +71,7 @@ def rows_per_s() -> float:
     with tempfile.TemporaryDirectory() as folder:
         # Voxels of a band, as cortex is: neighbours along x with gaps between.
         linear = np.sort(rng.choice(int(np.prod(SHAPE)) // 3, N_VOXELS, replace=False))
-        cells = Volume(SHAPE, linear)
+        cells = VolumeVoxels(SHAPE, linear)
         images = rng.permutation(np.repeat(np.arange(N_SESSIONS * 250), 3)).reshape(N_SESSIONS, 750)
         blocks = []
         for session, shown in enumerate(images, start=1):

@@ -25,7 +25,7 @@ from serving import WORDS, Answer, Client, Served, p50, random_atlas, serving
 
 import figures
 from voxel_atlas.api.graphql.loaders import Loaders
-from voxel_atlas.api.graphql.request_context import Context
+from voxel_atlas.api.graphql.request_context import RequestContext
 from voxel_atlas.api.graphql.schema import schema
 from voxel_atlas.api.graphql.watch import Watch
 from voxel_atlas.api.http.server import PATIENCE_S
@@ -172,7 +172,7 @@ def statements(home: Path) -> float:
         for _ in range(2):
             before = store.n
             request: Any = SimpleNamespace(scope={"type": "http"}, state=SimpleNamespace())
-            context = Context(opened, None, request, Loaders(opened), Watch(opened))  # type: ignore[arg-type]
+            context = RequestContext(opened, None, request, Loaders(opened), Watch(opened))  # type: ignore[arg-type]
             variables = {"concept": WORDS[0], "first": 100}
             result = asyncio.run(schema.execute(query, variables, context_value=context))
             assert result.data, result.errors

@@ -147,6 +147,16 @@ def test_a_module_gives_each_of_its_names_once() -> None:
     assert twice == {}
 
 
+def test_a_name_of_a_class_stands_for_one_thing() -> None:
+    names = Counter(
+        node.name
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, n in names.items() if n > 1] == []
+
+
 def test_few_signatures_take_or_give_a_dict_of_anything() -> None:
     found = []
     for module, path in modules().items():

@@ -60,7 +60,7 @@ DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class IngestOptions:
     """What `ingest` and `check` are asked to do with data, so that one command line serves both."""
 
     config: Annotated[Path | None, Parameter(help="YAML file with settings; options go before it.")] = None
@@ -79,34 +79,36 @@ class Job:
         return IngestConfig(**dict(data), **dict(self.fit), **dict(self.labels))
 
 
-DEFAULT_JOB = Job()
+DEFAULT_INGEST = IngestOptions()
 
 
-def ingest(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
+def ingest(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
     from ...ingest.workers import open_workers
 
-    config, settings, output = job.settings(data), settings_of(job.atlas), job.output
-    with open_workers(job.workers or settings.workers, settings.home) as workers:
-        parts = _parts(config, settings, job.weights)
+    config, settings, output = options.settings(data), settings_of(options.atlas), options.output
+    with open_workers(options.workers or settings.workers, settings.home) as workers:
+        parts = _parts(config, settings, options.weights)
         with open_store(settings, create=True) as store, Bars() as bars:
-            pipeline = _pipeline(settings, store=store, progress=bars, workers=workers, skip_bad=job.on_error == "skip")
-            model_id = pipeline.ingest(config, parts, learning_curve=job.learning_curve)
+            pipeline = _pipeline(
+                settings, store=store, progress=bars, workers=workers, skip_bad=options.on_error == "skip"
+            )
+            model_id = pipeline.ingest(config, parts, learning_curve=options.learning_curve)
             curve = store.frame(_CURVE, [model_id])
-    if job.learning_curve:
+    if options.learning_curve:
         output.show(curve)
         output = FOR_PEOPLE
     output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
-def check(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
+def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None:
     """List what is found of a data set, what is missing, and how big the job is."""
     from ...atlas.backbones import backbone_class
     from ...ingest.datasets import check_dataset
 
-    config = job.settings(data)
-    contents = check_dataset(config, settings_of(job.atlas).home, backbone_class(config.backbone).dim)
-    job.output.show(contents.files.filter(~contents.files["found"] | contents.files["needed"]))
+    config = options.settings(data)
+    contents = check_dataset(config, settings_of(options.atlas).home, backbone_class(config.backbone).dim)
+    options.output.show(contents.files.filter(~contents.files["found"] | contents.files["needed"]))
     if size := contents.size:
         say(
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "
@@ -119,7 +121,7 @@ def check(*, data: DataOptions, job: Job = DEFAULT_JOB) -> None:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class LabelJob:
+class DissectionOptions:
     """What `dissect` and `plan` are asked to do with a fitted model."""
 
     labels: LabelChanges = DEFAULT_LABELS
@@ -150,44 +152,48 @@ class LabelJob:
         return model.model_id, config, _parts(config, settings, self.weights)
 
 
-DEFAULT_LABEL_JOB = LabelJob()
+DEFAULT_DISSECTION = DissectionOptions()
 
 
 def dissect(
     model: ModelArgument,
     /,
     *,
-    job: LabelJob = DEFAULT_LABEL_JOB,
+    options: DissectionOptions = DEFAULT_DISSECTION,
     on_error: OnErrorOption = "stop",
     workers: WorkersOption = "",
 ) -> None:
     """Label the voxels of a fitted model."""
     from ...ingest.workers import open_workers
 
-    settings = settings_of(job.atlas)
+    settings = settings_of(options.atlas)
     with (
         open_workers(workers or settings.workers, settings.home) as pool,
         open_store(settings) as store,
         Bars() as bars,
     ):
         pipeline = _pipeline(settings, store=store, progress=bars, workers=pool, skip_bad=on_error == "skip")
-        model_id = pipeline.dissect(*job.model(model, store, settings))
-    job.output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
+        model_id = pipeline.dissect(*options.model(model, store, settings))
+    options.output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
 
 
 def plan(
-    model: ModelArgument, /, *, job: LabelJob = DEFAULT_LABEL_JOB, sample: Annotated[int, between(0)] = 100
+    model: ModelArgument,
+    /,
+    *,
+    options: DissectionOptions = DEFAULT_DISSECTION,
+    sample: Annotated[int, between(0)] = 100,
 ) -> None:
     """Say how much there will be to caption and to draw, and how long a dissection takes.
 
     Args:
         sample: Images to look at; 0 for all.
     """
-    settings = settings_of(job.atlas)
+    settings = settings_of(options.atlas)
     with open_store(settings, read_only=True) as store, Bars() as bars:
-        model_id, config, parts = job.model(model, store, settings)
+        model_id, config, parts = options.model(model, store, settings)
         planned = _pipeline(settings, store=store, progress=bars).plan(model_id, config, parts, n_sample=sample)
-    _print_plan(config, planned, job.output)
+    _print_plan(config, planned, options.output)
 
 
 def _pipeline(settings: Settings, **how: Any) -> "Pipeline":

@@ -20,9 +20,9 @@ from .types.atlas_types import AtlasInfo, Run
 from .types.comparisons import CompareResult, PredictResult, compare, predict
 from .types.enums import Baseline, BaselineArgument, By, Method, Metric, PictureFormat, Readout
 from .types.fields import field
-from .types.flatmaps import Flatmap, Focus, Format, LabelColours, Mark, Views, Width, render_options
+from .types.flatmaps import Flatmap, Focus, Format, LabelColoursPicture, Mark, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
-from .types.subjects import Model, Roi, Subject, all_models, all_rois, all_subjects
+from .types.subjects import ModelNode, Roi, SubjectNode, all_models, all_rois, all_subjects
 from .types.voxels import First, Semantic, Voxel, VoxelConnection, one_voxel
 from .uploaded_images import decode_image
 
@@ -46,8 +46,8 @@ MaxQ = Annotated[
 Specific = Annotated[bool, strawberry.argument(description="Only voxels to which the concept is specific.")]
 
 
-@strawberry.type(description="Everything that can be asked.")
-class Query:
+@strawberry.type(name="Query", description="Everything that can be asked.")
+class RootQuery:
     """The root fields."""
 
     node: relay.Node | None = relay.node(description="Anything that has a global id, by that id.")
@@ -66,12 +66,12 @@ class Query:
         )
 
     @field("The subjects.")
-    def subjects(self, info: Info) -> list[Subject]:
+    def subjects(self, info: Info) -> list[SubjectNode]:
         """Every subject."""
         return all_subjects(info.context.atlas)
 
     @field("The encoding models, newest first.")
-    def models(self, info: Info) -> list[Model]:
+    def models(self, info: Info) -> list[ModelNode]:
         """Every model."""
         return all_models(info.context.atlas)
 
@@ -364,13 +364,13 @@ class Query:
         views: Views = None,
         focus: Focus = None,
         mark: Mark = None,
-    ) -> LabelColours:
+    ) -> LabelColoursPicture:
         """A picture of labels. The first one of a model takes about a minute."""
         # First, since what cannot be drawn need not be worked out.
         options = render_options(width, format, rois, views, focus, mark)
         scorer = method.value if method else None
         coloured = colour_map(info.context.atlas, model, info.context.atlas.home, scorer, semantic=semantic)
-        return LabelColours.of(coloured, info.context.pictures.address(coloured, options))
+        return LabelColoursPicture.of(coloured, info.context.pictures.address(coloured, options))
 
     @field("The ingests, the latest first.")
     def runs(self, info: Info, first: First = 20) -> list[Run]:

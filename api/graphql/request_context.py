@@ -13,7 +13,7 @@ from .watch import Watch
 
 
 @dataclass
-class Context:
+class RequestContext:
     """Lives for one HTTP request or one socket. Resolvers run in a worker thread and may call the atlas directly."""
 
     atlas: Atlas
@@ -30,5 +30,5 @@ class Context:
         return bool(self.request.scope["type"] == "websocket")
 
 
-Info = strawberry.Info[Context, None]
+Info = strawberry.Info[RequestContext, None]
 """What strawberry hands to resolvers."""

@@ -10,7 +10,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from .error_codes import CodedErrors, SocketsSubscribe
-from .query import Query
+from .query import RootQuery
 from .query_limits import MAX_KEPT, MAX_TOKENS, RULES
 from .types.progress_subscription import Subscription
 
@@ -62,7 +62,7 @@ def _is_kept(document: str | None) -> bool:
 
 
 schema = QuietSchema(
-    query=Query,
+    query=RootQuery,
     subscription=Subscription,
     # Nothing is guessed for a client that errs: each wrong name would cost a comparison with every right one.
     config=StrawberryConfig(disable_field_suggestions=True),

@@ -19,7 +19,7 @@ from ...atlas.search.atlas import Atlas
 from ...schemas.errors import AtlasError
 from ..graphql.error_codes import coded
 from ..graphql.loaders import Loaders
-from ..graphql.request_context import Context
+from ..graphql.request_context import RequestContext
 from ..graphql.schema import schema
 from ..graphql.watch import Watch
 from ..maps.picture_cache import PictureCache
@@ -38,7 +38,7 @@ INTRODUCTION = timedelta(seconds=10)
 """How long a client may take to introduce itself after it has opened a socket."""
 
 
-class Endpoint(GraphQL[Context, None]):
+class Endpoint(GraphQL[RequestContext, None]):
     """Executes every query in a worker thread, so that none can hold up the event loop."""
 
     def __init__(
@@ -84,9 +84,9 @@ class Endpoint(GraphQL[Context, None]):
             self._sockets -= 1
             self._metrics.sockets.set(self._sockets)
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> RequestContext:  # noqa: ARG002
         """What the resolvers of this request are given."""
-        return Context(self._atlas, self._pictures, request, Loaders(self._atlas), self._watch)
+        return RequestContext(self._atlas, self._pictures, request, Loaders(self._atlas), self._watch)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
         """Refuses bodies that strawberry would stumble over."""

@@ -59,7 +59,7 @@ def controls(study: Study) -> Section:
     def fitted_again(model: Model) -> pl.DataFrame:
         voxels = _sample(study, model, significant=False)
         features = study.features(model)
-        return shuffled_control(study.evidence(model), features, voxels)
+        return shuffled_control(study.data(model), features, voxels)
 
     scores = section.gather(study.models, fitted_again)
     if scores.is_empty():
@@ -174,4 +174,4 @@ def _curve(study: Study, model: Model) -> pl.DataFrame:
     if not kept.is_empty():
         return kept
     voxels = _sample(study, model, significant=True)
-    return learning_curve(study.evidence(model), study.features(model), voxels)
+    return learning_curve(study.data(model), study.features(model), voxels)

@@ -146,7 +146,7 @@ def verified(study: Study) -> Section:
 
     def chance_of(model: Model) -> pl.DataFrame:
         own = tested.filter(pl.col("model_id") == model.model_id)
-        return verified_by_chance(atlas, model, own, study.evidence(model), settings.home, settings.batch_images)
+        return verified_by_chance(atlas, model, own, study.data(model), settings.home, settings.batch_images)
 
     chance = section.gather(study.models, chance_of)
     if chance.is_empty():

@@ -17,7 +17,7 @@ from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
 from ..maps.subject_cortex import CortexCache
 from .analysis.label_statistics import first_labels
-from .analysis.study_data import Evidence
+from .analysis.study_data import StudyData
 
 CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
 """Concepts whose maps the paper's Fig. 4 shows."""
@@ -110,19 +110,19 @@ class Study:
             raise NotFoundError(f"{model.model_id} has no labelled voxel.")
         return methods
 
-    def evidence(self, model: Model) -> Evidence:
+    def data(self, model: Model) -> StudyData:
         """The data that a model was fitted to.
 
         Raises:
             AtlasError: they are not on this machine, or are others.
         """
 
-        def make() -> Evidence:
+        def make() -> StudyData:
             config = IngestConfig.model_validate_json(model.config)
-            return Evidence.of(model.model_id, config, open_dataset(config, self.settings.home))
+            return StudyData.of(model.model_id, config, open_dataset(config, self.settings.home))
 
-        evidence: Evidence = self._once("evidence", model, make)
-        return evidence
+        data: StudyData = self._once("data", model, make)
+        return data
 
     def features(self, model: Model) -> Floats:
         """Features of all images of a model's subject by its backbone, (n_images, dim).
@@ -132,9 +132,9 @@ class Study:
         """
 
         def make() -> Floats:
-            evidence = self.evidence(model)
+            data = self.data(model)
             backbone = self.atlas.text_towers.backbone(model.backbone)
-            return evidence.features(backbone, self.settings.home, self.settings.batch_images)
+            return data.features(backbone, self.settings.home, self.settings.batch_images)
 
         features: Floats = self._once("features", model, make)
         return features

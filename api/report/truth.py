@@ -106,11 +106,10 @@ def declared_categories(study: Study) -> Section:
             raise BadInputError(f"{model.model_id} has no text tower, so that no word is a detector of its features.")
         voxels = study.first_labels.filter(pl.col("model_id") == model.model_id)["voxel"].unique().sort()
         contrasts = [study.atlas.text_towers.concept(model.backbone, category) for category in categories]
-        evidence, features = study.evidence(model), study.features(model)
+        data, features = study.data(model), study.features(model)
         numbers = voxels.to_numpy().astype(np.int32)
         found = [
-            n_declared(category_t(responses, features, np.stack(contrasts)))
-            for _, responses in evidence.batches(numbers)
+            n_declared(category_t(responses, features, np.stack(contrasts))) for _, responses in data.batches(numbers)
         ]
         return pl.DataFrame({"voxel": numbers, "n": np.concatenate([np.empty(0, np.int64), *found])})
 
@@ -166,7 +165,7 @@ def _with_intervals(
 
 def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     """Similarity and truth of a model's voxels, a row for each category and voxel; see `correlated`."""
-    evidence = study.evidence(model)
+    data = study.data(model)
     first = study.first_labels.filter(pl.col("model_id") == model.model_id)
     n_methods = first["method"].n_unique()
     labelled = first.group_by("voxel").agg(pl.col("method").n_unique()).filter(pl.col("method") == n_methods)
@@ -174,12 +173,12 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     if not len(voxels):
         raise NotFoundError(f"{model.model_id} has no labelled voxel.")
     try:
-        truth, kind = localiser_truth(evidence.dataset, voxels), "localiser t"
+        truth, kind = localiser_truth(data.dataset, voxels), "localiser t"
     except NotFoundError:
-        shows = shown_by(evidence.dataset, study.options.labels, evidence.dataset.stimuli)
+        shows = shown_by(data.dataset, study.options.labels, data.dataset.stimuli)
         if study.options.categories:
             shows = shows.filter(pl.col("category").is_in(study.options.categories))
-        truth = response_truth(evidence, shows, voxels)
+        truth = response_truth(data, shows, voxels)
         n_images = truth.select("category", "n_images").unique().sort("category")
         counts = ", ".join(f"{name} {n}" for name, n in n_images.iter_rows())
         kind = f"mean response (z-scored beta) to the test images that show the category; images: {counts}"

@@ -93,7 +93,7 @@ def residual_variance(
 
 
 @dataclass(frozen=True, eq=False)
-class Precision:
+class ReadoutGains:
     """What z takes of each voxel, whatever is asked: made once, as penalties are few and searches are many."""
 
     gain: Doubles
@@ -104,13 +104,13 @@ class Precision:
     """Which of them each voxel has, (n_voxels,)."""
 
     @classmethod
-    def of(cls, norms: Doubles, noise: Doubles, alpha: Doubles) -> "Precision":
+    def of(cls, norms: Doubles, noise: Doubles, alpha: Doubles) -> "ReadoutGains":
         """From lengths of readouts, residual variances and penalties, (n_voxels,) each."""
         penalties, which = np.unique(alpha, return_inverse=True)
         known = np.full(len(noise), np.nan)
         return cls(np.divide(norms, np.sqrt(noise, out=known, where=noise > 0)), penalties, which)
 
-    def of_rows(self, rows: NDArray[np.integer]) -> "Precision":
+    def of_rows(self, rows: NDArray[np.integer]) -> "ReadoutGains":
         """The same of some voxels."""
         return replace(self, gain=self.gain[rows], which=self.which[rows])
 

@@ -22,7 +22,7 @@ _SIDES = np.array(["left", "right"])
 
 
 @dataclass(frozen=True)
-class Surface:
+class SurfaceVertices:
     """The vertices of a subject: all of a surface's, or those that a file has values for."""
 
     shape: tuple[int, int]
@@ -72,7 +72,7 @@ class Surface:
         return np.concatenate(halves)[self.linear]
 
     @classmethod
-    def whole(cls, shape: tuple[int, int]) -> "Surface":
+    def whole(cls, shape: tuple[int, int]) -> "SurfaceVertices":
         """Every vertex of both hemispheres."""
         side = np.repeat(np.array([0, 1], np.int8), shape)
         return cls(shape, side, np.concatenate([np.arange(n) for n in shape]))
@@ -101,7 +101,7 @@ class Grayordinates:
     """Names of the rows, where the file has them."""
     labels: tuple[dict[int, str], ...]
     """Key → name of each row of a .dlabel.nii file; empty for other files."""
-    surface: Surface
+    surface: SurfaceVertices
     columns: Indices
     """Column of the file for each vertex of `surface`."""
     _data: ArrayProxy
@@ -134,7 +134,7 @@ class Grayordinates:
         if isinstance(rows, cifti2.LabelAxis):
             labels = tuple({int(key): str(name) for key, (name, _) in table.items()} for table in rows.label)
         names = tuple(str(name) for name in rows.name) if hasattr(rows, "name") else ()
-        surface = Surface(shape, side[columns], axis.vertex[columns].astype(np.intp))
+        surface = SurfaceVertices(shape, side[columns], axis.vertex[columns].astype(np.intp))
         return cls(path, names, labels, surface, columns, image.dataobj)
 
     @property
@@ -142,7 +142,7 @@ class Grayordinates:
         """Maps or time points of the file."""
         return int(self._data.shape[0])
 
-    def columns_of(self, surface: Surface) -> Indices:
+    def columns_of(self, surface: SurfaceVertices) -> Indices:
         """The file's column of each vertex of another surface, (n_voxels,); −1 where the file has no value.
 
         Raises:
@@ -169,7 +169,7 @@ class Grayordinates:
             values[:, known] = block[:, columns[known] - first]
         return values
 
-    def reader(self, surface: Surface) -> Callable[[Indices], Floats]:
+    def reader(self, surface: SurfaceVertices) -> Callable[[Indices], Floats]:
         """A function from numbers of vertices of `surface` to their values, (n_rows, n)."""
         columns = self.columns_of(surface)
         return lambda voxels: self.read(columns[voxels])

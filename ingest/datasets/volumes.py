@@ -32,7 +32,7 @@ _DAMAGE = (Cifti2HeaderError, EOFError, ExpatError, HeaderDataError, ImageFileEr
 
 
 @dataclass(frozen=True)
-class Volume:
+class VolumeVoxels:
     """The voxels of a subject within an image."""
 
     shape: tuple[int, int, int]

@@ -10,7 +10,7 @@ from ...atlas.backbones.interface import Backbone, Floats, Image
 from ..dissection.interface import drawable, settings_name
 from .lite_captioner import lite_among
 from .scenes.compose import compose
-from .scenes.picture_library import Pictures, load_pictures
+from .scenes.picture_library import PictureLibrary, load_pictures
 
 NEAR = 0.5
 """Cosine of a word and a description from which on a cut-out may stand for the word."""
@@ -34,7 +34,7 @@ class CollageGenerator:
         tower: The network that compares words with the cut-outs' descriptions.
     """
 
-    def __init__(self, pictures: Pictures, tower: Backbone) -> None:
+    def __init__(self, pictures: PictureLibrary, tower: Backbone) -> None:
         cutouts, self._photographs = sorted(pictures.of_half("A"), key=lambda cutout: cutout.name), pictures.photographs
         self._tower = tower
         self._descriptions = sorted({cutout.description for cutout in cutouts})

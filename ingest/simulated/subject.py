@@ -19,7 +19,7 @@ from ...schemas.errors import NotFoundError
 from ...schemas.files import write_atomically
 from ..datasets.interface import Item, Subject
 from ..datasets.rois import Region, region_frames
-from ..datasets.volumes import Volume
+from ..datasets.volumes import VolumeVoxels
 from ..progress import Progress
 from .planting import CONCEPTS, EARLY, PATCHES, PREFERRED, Cortex, choose_voxels, patch_contrast, plant, shown
 from .scenes.categories import CATEGORY_OF
@@ -63,7 +63,7 @@ class Simulated:
         self._chosen = choose_voxels(cortex, n_voxels)
         self._seed = int.from_bytes(hashlib.sha256(f"{subject}/{seed}".encode()).digest()[:8], "big")
         self._planting = plant(self._chosen, np.random.default_rng([self._seed, 0]))
-        cells = Volume(cortex.shape, self._chosen.cells)
+        cells = VolumeVoxels(cortex.shape, self._chosen.cells)
         self.subject = Subject(
             f"simulated/{subject}",
             "simulated",

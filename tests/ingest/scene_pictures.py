@@ -1,4 +1,4 @@
-"""Pictures for scenes that need no package: coloured shapes and drawn words."""
+"""PictureLibrary for scenes that need no package: coloured shapes and drawn words."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from voxel_atlas.ingest.simulated.scenes.cutouts import CutOut
 from voxel_atlas.ingest.simulated.scenes.drawn_words import lettering_cutouts
-from voxel_atlas.ingest.simulated.scenes.picture_library import Pictures
+from voxel_atlas.ingest.simulated.scenes.picture_library import PictureLibrary
 
 _CONCEPTS = ("smiley", "athlete", "building", "fruit", "dessert", "animal", "vehicle")
 
@@ -18,11 +18,11 @@ def disc(colour: tuple[int, int, int]) -> Callable[[np.random.Generator], np.nda
     return lambda _: picture
 
 
-def toy_pictures() -> Pictures:
+def toy_pictures() -> PictureLibrary:
     colours = np.random.default_rng(0).integers(0, 256, (len(_CONCEPTS) * 8, 3))
     discs = [
         CutOut(f"disc/{concept}{n}", f"{concept} number {n}", concept, (disc(tuple(colours[8 * i + n])),))
         for i, concept in enumerate(_CONCEPTS)
         for n in range(8)
     ]
-    return Pictures((*discs, *lettering_cutouts()), (), "")
+    return PictureLibrary((*discs, *lettering_cutouts()), (), "")

@@ -33,8 +33,8 @@ class VoxelAgreement:
     )
 
 
-@strawberry.type(description="Two methods of labelling, compared over the voxels that both label.")
-class Comparison:
+@strawberry.type(name="Comparison", description="Two methods of labelling, compared over the voxels that both label.")
+class MethodComparison:
     """Agreement over a model's voxels."""
 
     model_id: str = strawberry.field(description="The model.")
@@ -74,13 +74,15 @@ class Prediction:
     voxels: list[PredictedResponse] = strawberry.field(description="The strongest of them.")
 
 
-CompareResult = Annotated[Comparison | Problem, strawberry.union("CompareResult", description="An answer or a reason.")]
+CompareResult = Annotated[
+    MethodComparison | Problem, strawberry.union("CompareResult", description="An answer or a reason.")
+]
 PredictResult = Annotated[Prediction | Problem, strawberry.union("PredictResult", description="An answer or a reason.")]
 
 
 def compare(
     atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int, baseline: str, *, semantic: bool
-) -> Comparison | Problem:
+) -> MethodComparison | Problem:
     """Agreement of two methods."""
     try:
         owner = atlas.model(model)
@@ -88,7 +90,7 @@ def compare(
     except (BadInputError, NotFoundError) as error:
         return problem(error)
     same = frame["label_a"] == frame["label_b"]
-    return Comparison(
+    return MethodComparison(
         model_id=owner.model_id,
         subject_id=owner.subject_id,
         simulated=owner.simulated,

@@ -59,8 +59,8 @@ class Metric(Enum):
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 
-@strawberry.enum(description="A side that both hemispheres are seen from.")
-class View(Enum):
+@strawberry.enum(name="View", description="A side that both hemispheres are seen from.")
+class ViewSide(Enum):
     """A still picture of the inflated cortex."""
 
     LATERAL = choice("lateral", "From outside.")

@@ -10,14 +10,14 @@ from ...maps.picture_cache import PictureAddress
 from ...maps.rendering import RenderOptions
 from ...maps.top_labels import ColourMap
 from ...maps.value_maps import ValueMap
-from .enums import PictureFormat, View
+from .enums import PictureFormat, ViewSide
 from .voxels import finite
 
 MIN_WIDTH, MAX_WIDTH = 64, 4096
 Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]
 Format = Annotated[PictureFormat, strawberry.argument(description="File format.")]
 Views = Annotated[
-    list[View] | None,
+    list[ViewSide] | None,
     strawberry.argument(
         description="Sides that the inflated cortex is seen from, as png; null for the flat map, [] for lateral, "
         "medial, ventral and posterior."
@@ -99,8 +99,11 @@ class LegendEntry:
     colour: str = strawberry.field(description="Red, green and blue as #rrggbb.")
 
 
-@strawberry.type(description="A picture of voxels in the colours of their first labels (UMAP in three dimensions).")
-class LabelColours:
+@strawberry.type(
+    name="LabelColours",
+    description="A picture of voxels in the colours of their first labels (UMAP in three dimensions).",
+)
+class LabelColoursPicture:
     """Where to fetch the picture, and how to read it."""
 
     url: str = strawberry.field(description="Path on this server; its content never changes.")
@@ -121,7 +124,7 @@ class LabelColours:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, coloured: ColourMap, address: PictureAddress) -> "LabelColours":
+    def of(cls, coloured: ColourMap, address: PictureAddress) -> "LabelColoursPicture":
         """A picture that was given an address."""
         entries = zip(coloured.legend, coloured.top.counts, strict=False)
         return cls(
@@ -146,7 +149,7 @@ def render_options(
     width: int,
     form: PictureFormat,
     rois: Sequence[str] | None,
-    views: Sequence[View] | None,
+    views: Sequence[ViewSide] | None,
     focus: Sequence[int] | None,
     mark: int | None,
 ) -> RenderOptions:

@@ -18,8 +18,8 @@ from .voxels import First, Semantic
 Thing = TypeVar("Thing")
 
 
-@strawberry.type(description="Whose responses an atlas holds.")
-class Subject(relay.Node):
+@strawberry.type(name="Subject", description="Whose responses an atlas holds.")
+class SubjectNode(relay.Node):
     """One row of the subject table."""
 
     subject_id: relay.NodeID[str]
@@ -39,7 +39,7 @@ class Subject(relay.Node):
         return self.subject_id
 
     @classmethod
-    def of(cls, row: Row) -> "Subject":
+    def of(cls, row: Row) -> "SubjectNode":
         """A subject from a row of `Atlas.subjects`."""
         return cls(
             subject_id=row["subject_id"],
@@ -53,7 +53,9 @@ class Subject(relay.Node):
         )
 
     @classmethod
-    def resolve_nodes(cls, *, info: Info, node_ids: Iterable[str], required: bool = False) -> list["Subject | None"]:  # type: ignore[override]
+    def resolve_nodes(  # type: ignore[override]
+        cls, *, info: Info, node_ids: Iterable[str], required: bool = False
+    ) -> list["SubjectNode | None"]:
         """Subjects by id; None where there is none."""
         known = {subject.subject_id: subject for subject in all_subjects(info.context.atlas)}
         return pick(known, node_ids, required=required)
@@ -64,7 +66,7 @@ class Subject(relay.Node):
         return all_rois(info.context.atlas, self.subject_id)
 
     @field("The models that were fitted to it, newest first.")
-    def models(self, info: Info) -> list["Model"]:
+    def models(self, info: Info) -> list["ModelNode"]:
         """Models of this subject."""
         return [model for model in all_models(info.context.atlas) if model.subject_id == self.subject_id]
 
@@ -135,8 +137,8 @@ class Roi(relay.Node):
         ]
 
 
-@strawberry.type(description="An encoding model: a subject, a backbone and a configuration.")
-class Model(relay.Node):
+@strawberry.type(name="Model", description="An encoding model: a subject, a backbone and a configuration.")
+class ModelNode(relay.Node):
     """One row of the model table."""
 
     model_id: relay.NodeID[str]
@@ -157,7 +159,7 @@ class Model(relay.Node):
         return self.model_id
 
     @classmethod
-    def of(cls, row: Row) -> "Model":
+    def of(cls, row: Row) -> "ModelNode":
         """A model from a row of `Atlas.models`."""
         return cls(
             model_id=row["model_id"],
@@ -174,7 +176,7 @@ class Model(relay.Node):
         )
 
     @classmethod
-    def resolve_nodes(cls, *, info: Info, node_ids: Iterable[str], required: bool = False) -> list["Model | None"]:  # type: ignore[override]
+    def resolve_nodes(cls, *, info: Info, node_ids: Iterable[str], required: bool = False) -> list["ModelNode | None"]:  # type: ignore[override]
         """Models by id; None where there is none."""
         known = {model.model_id: model for model in all_models(info.context.atlas)}
         return pick(known, node_ids, required=required)
@@ -192,14 +194,14 @@ def pick(known: Mapping[str, Thing], identities: Iterable[str], *, required: boo
     return found
 
 
-def all_subjects(atlas: Atlas) -> list[Subject]:
+def all_subjects(atlas: Atlas) -> list[SubjectNode]:
     """Every subject."""
-    return [Subject.of(row) for row in atlas.subjects().iter_rows(named=True)]
+    return [SubjectNode.of(row) for row in atlas.subjects().iter_rows(named=True)]
 
 
-def all_models(atlas: Atlas) -> list[Model]:
+def all_models(atlas: Atlas) -> list[ModelNode]:
     """Every model, newest first."""
-    return [Model.of(row) for row in atlas.models().iter_rows(named=True)]
+    return [ModelNode.of(row) for row in atlas.models().iter_rows(named=True)]
 
 
 def all_rois(atlas: Atlas, subject_id: str | None = None) -> list[Roi]:

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError, NotFoundError
-from .study_data import Evidence
+from .study_data import StudyData
 
 FEWEST_IMAGES = 10
 """Test images that must show a category, or its mean response says little."""
@@ -70,13 +70,13 @@ def localiser_truth(dataset: object, voxels: NDArray[np.int32]) -> pl.DataFrame:
     return pl.concat(frames).with_columns(pl.col("truth").cast(pl.Float32))
 
 
-def response_truth(evidence: Evidence, shows: pl.DataFrame, voxels: NDArray[np.int32]) -> pl.DataFrame:
+def response_truth(data: StudyData, shows: pl.DataFrame, voxels: NDArray[np.int32]) -> pl.DataFrame:
     """Mean measured response of voxels to the test images that show a category.
 
     Only test images count: the models were fitted to the responses to the others.
 
     Args:
-        evidence: the data.
+        data: the data.
         shows: stimulus_id, category.
         voxels: numbers, ascending.
 
@@ -86,7 +86,7 @@ def response_truth(evidence: Evidence, shows: pl.DataFrame, voxels: NDArray[np.i
     Raises:
         NotFoundError: no category is shown by enough test images.
     """
-    tested = evidence.dataset.stimuli[evidence.test.tolist()].select("stimulus_id").with_row_index("row")
+    tested = data.dataset.stimuli[data.test.tolist()].select("stimulus_id").with_row_index("row")
     shown = shows.select("stimulus_id", "category").unique().join(tested, on="stimulus_id")
     counted = shown.group_by("category").len().filter(pl.col("len") >= FEWEST_IMAGES).sort("category")
     if counted.is_empty():
@@ -99,8 +99,8 @@ def response_truth(evidence: Evidence, shows: pl.DataFrame, voxels: NDArray[np.i
         row[shown.filter(pl.col("category") == name)["row"].to_numpy()] = 1
     weights /= weights.sum(axis=1, keepdims=True)
     truth = np.empty((len(names), len(voxels)), np.float32)
-    for part, responses in evidence.batches(voxels):
-        truth[:, part] = weights @ responses[evidence.test]
+    for part, responses in data.batches(voxels):
+        truth[:, part] = weights @ responses[data.test]
     return pl.DataFrame(
         {
             "category": np.repeat(names, len(voxels)),

@@ -9,7 +9,7 @@ from ....ingest.encoding.learning_curve import LearningCurve
 from ....ingest.encoding.metrics import pearson, r2
 from ....ingest.encoding.ridge import Ridge
 from ....ingest.encoding.significance import benjamini_hochberg, p_values
-from .study_data import Evidence
+from .study_data import StudyData
 
 
 def sampled(voxels: NDArray[np.int32], n: int, seed: int = 0) -> NDArray[np.int32]:
@@ -19,14 +19,14 @@ def sampled(voxels: NDArray[np.int32], n: int, seed: int = 0) -> NDArray[np.int3
     return np.sort(np.random.default_rng(seed).choice(voxels, n, replace=False))
 
 
-def learning_curve(evidence: Evidence, features: Floats, voxels: NDArray[np.int32]) -> pl.DataFrame:
+def learning_curve(data: StudyData, features: Floats, voxels: NDArray[np.int32]) -> pl.DataFrame:
     """Test scores of voxels fitted on 5, 10, … 34 of 34 blocks of the training images.
 
     Returns:
         n_train, voxel, r2, r: a row for each point and voxel.
     """
-    curve = LearningCurve(features, evidence.config)
-    fits = [curve.fit(responses) for _, responses in evidence.batches(voxels)]
+    curve = LearningCurve(features, data.config)
+    fits = [curve.fit(responses) for _, responses in data.batches(voxels)]
     r2s, rs = (np.concatenate([getattr(fit, name) for fit in fits], axis=1) for name in ("r2", "r"))
     n_points = len(curve.n_train)
     return pl.DataFrame(
@@ -39,21 +39,21 @@ def learning_curve(evidence: Evidence, features: Floats, voxels: NDArray[np.int3
     )
 
 
-def shuffled_control(evidence: Evidence, features: Floats, voxels: NDArray[np.int32], seed: int = 0) -> pl.DataFrame:
+def shuffled_control(data: StudyData, features: Floats, voxels: NDArray[np.int32], seed: int = 0) -> pl.DataFrame:
     """The pipeline on responses that were permuted over the images, each voxel's by a permutation of its own.
 
     Returns:
         voxel, responses ("measured" or "shuffled"), r2, r, p, q: both kinds fitted and tested in the same way. q is
         over these voxels.
     """
-    config = evidence.config
-    ridge = Ridge.from_config(features[evidence.train], config)
+    config = data.config
+    ridge = Ridge.from_config(features[data.train], config)
     rng = np.random.default_rng(seed)
     kinds: dict[str, list[pl.DataFrame]] = {"measured": [], "shuffled": []}
-    for part, responses in evidence.batches(voxels):
+    for part, responses in data.batches(voxels):
         for kind, given in (("measured", responses), ("shuffled", rng.permuted(responses, axis=0))):
-            predicted = ridge.fit(given[evidence.train]).predict(features[evidence.test])
-            measured = given[evidence.test]
+            predicted = ridge.fit(given[data.train]).predict(features[data.test])
+            measured = given[data.test]
             scores = {
                 "voxel": voxels[part],
                 "r2": r2(measured, predicted),

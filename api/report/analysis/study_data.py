@@ -17,7 +17,7 @@ from ....schemas.errors import BadInputError
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class StudyData:
     """Images, responses and the split of one model."""
 
     dataset: Dataset
@@ -26,8 +26,8 @@ class Evidence:
     test: Indices
 
     @classmethod
-    def of(cls, model_id: str, config: IngestConfig, dataset: Dataset) -> "Evidence":
-        """The evidence of a model by its configuration.
+    def of(cls, model_id: str, config: IngestConfig, dataset: Dataset) -> "StudyData":
+        """The data of a model by its configuration.
 
         Raises:
             BadInputError: the data are not those that the model was fitted to.

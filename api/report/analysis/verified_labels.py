@@ -9,7 +9,7 @@ from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
 from ....atlas.search.tables.label_table import label_vectors
 from ....ingest.dissection.verification import compare_labels, detected
-from .study_data import Evidence
+from .study_data import StudyData
 
 
 def tested_labels(atlas: Atlas, model: Model) -> pl.DataFrame:
@@ -22,7 +22,7 @@ def tested_labels(atlas: Atlas, model: Model) -> pl.DataFrame:
 
 
 def verified_by_chance(
-    atlas: Atlas, model: Model, tested: pl.DataFrame, evidence: Evidence, home: Path, batch_images: int
+    atlas: Atlas, model: Model, tested: pl.DataFrame, evidence: StudyData, home: Path, batch_images: int
 ) -> pl.DataFrame:
     """Whether each first label would be verified with its voxel's responses permuted over the test images.
 

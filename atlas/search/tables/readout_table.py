@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...backbones.interface import Floats, Readout
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
-from ..evidence import Doubles, Evidence, FeatureSpectrum, Precision
+from ..evidence import Doubles, Evidence, FeatureSpectrum, ReadoutGains
 from ..readouts import EXPONENTS
 from .model_row import ModelRow
 
@@ -24,7 +24,7 @@ class ReadoutTable:
     """Fitted voxels in ascending order. NaN stands for what the atlas does not hold of a voxel."""
 
     voxels: NDArray[np.int64]
-    precision: Precision
+    gains: ReadoutGains
     q95: Doubles
     """The .95 quantile of the vocabulary's similarities."""
     spectrum: FeatureSpectrum
@@ -42,7 +42,7 @@ class ReadoutTable:
         rows = store.frame(_SQL, [readout, model.model_id])
         norm, noise, alpha, q95 = (rows[name].cast(float).to_numpy() for name in ("norm", "noise", "alpha", "q95"))
         voxels = rows["voxel"].to_numpy().astype(np.int64)
-        return cls(voxels, Precision.of(norm, noise, alpha), q95, spectrum, readout, batches)
+        return cls(voxels, ReadoutGains.of(norm, noise, alpha), q95, spectrum, readout, batches)
 
     def evidence(
         self, query: Floats, voxels: NDArray[np.int64], similarity: Floats, *, against_vocabulary: bool
@@ -55,9 +55,9 @@ class ReadoutTable:
             similarity: of each, (n,).
             against_vocabulary: whether it is one concept that can be held against the vocabulary's nouns.
         """
-        precision, q95 = self.precision, self.q95
+        gains, q95 = self.gains, self.q95
         if not np.array_equal(self.voxels, voxels):
             rows = np.searchsorted(self.voxels, voxels).clip(max=max(len(self.voxels) - 1, 0))
-            precision, q95 = precision.of_rows(rows), q95[rows]
-        z = precision.z(similarity, query, self.spectrum, EXPONENTS[self.readout])
+            gains, q95 = gains.of_rows(rows), q95[rows]
+        z = gains.z(similarity, query, self.spectrum, EXPONENTS[self.readout])
         return Evidence(z, similarity > q95 if against_vocabulary else None)

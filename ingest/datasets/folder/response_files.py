@@ -13,7 +13,7 @@ from ....schemas.errors import BadInputError, SpaceMismatchError
 from ..csv_tables import read_table
 from ..trials import Floats, Indices
 from ..vertices import Grayordinates
-from ..volumes import Volume, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
+from ..volumes import VolumeVoxels, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
 
 SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
 _CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
@@ -121,7 +121,7 @@ def _series(path: Path, cache: Path) -> Responses:
     shape = series_shape(path)
     if len(shape) != 4:
         raise BadInputError(f"{path}: an image of shape {shape}; (x, y, z, trials) expected.")
-    cells = Volume((shape[2], shape[1], shape[0]), _masked(path, shape))
+    cells = VolumeVoxels((shape[2], shape[1], shape[0]), _masked(path, shape))
     with readable(path):
         stored_bytes = nib.load(path).dataobj.dtype.itemsize
     return Responses(

@@ -12,8 +12,8 @@ from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import SELECTIVE, Region, union
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
-from ..vertices import Grayordinates, Surface
-from .nod_runs import Run, results_folder, runs, subject_name
+from ..vertices import Grayordinates, SurfaceVertices
+from .nod_runs import NodRun, results_folder, runs, subject_name
 
 LOCALISERS = {"floc-faces": "Face", "floc-bodies": "Body", "floc-places": "Place", "floc-words": "Character"}
 """Label file of the localiser → the map of its contrast."""
@@ -98,7 +98,7 @@ class Nod(TrialDataset):
         return [data_sha256(path) for run in self._runs for path in (run.betas, run.labels)]
 
 
-def _runs_with_responses(root: Path, subject: str, config: IngestConfig) -> list[Run]:
+def _runs_with_responses(root: Path, subject: str, config: IngestConfig) -> list[NodRun]:
     expected = runs(root, subject, config.tasks, config.skip_sessions)
     lost = [path for run in expected for path in (run.betas, run.labels) if not path.exists()]
     there = [run for run in expected if run.betas.exists() and run.labels.exists()]
@@ -110,7 +110,7 @@ def _runs_with_responses(root: Path, subject: str, config: IngestConfig) -> list
     return there
 
 
-def _images_of_trials(folder: Path, runs_: Sequence[Run], *, allow_missing: bool) -> list[list[str]]:
+def _images_of_trials(folder: Path, runs_: Sequence[NodRun], *, allow_missing: bool) -> list[list[str]]:
     """The image of each trial of each run, "" where it may be missing and is."""
     images = [run.images() for run in runs_]
     lost = {path for of_run in images for path in of_run if not (folder / path).exists()}
@@ -123,7 +123,7 @@ def _images_of_trials(folder: Path, runs_: Sequence[Run], *, allow_missing: bool
 
 
 def _block(
-    session: str, cells: Surface, files: Sequence[Grayordinates], images: Sequence[Indices], zscore: str
+    session: str, cells: SurfaceVertices, files: Sequence[Grayordinates], images: Sequence[Indices], zscore: str
 ) -> Block:
     stops = np.cumsum([len(of_run) for of_run in images])
     by_run = tuple(slice(stop - len(of_run), stop) for of_run, stop in zip(images, stops, strict=True))
@@ -147,7 +147,7 @@ def localiser_files(root: Path, subject: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _regions(folder: Path, cells: Surface, threshold: float) -> Iterator[Region]:
+def _regions(folder: Path, cells: SurfaceVertices, threshold: float) -> Iterator[Region]:
     """Every label of the localiser, each category's union, and the union of all, where t exceeds the threshold."""
     contrasts = _contrasts(folder / f"{folder.name}_beta.dscalar.nii", cells)
     categories: list[Region] = []
@@ -181,7 +181,7 @@ def _regions(folder: Path, cells: Surface, threshold: float) -> Iterator[Region]
         yield union(SELECTIVE, categories, "union of " + ", ".join(region.roi for region in categories))
 
 
-def _contrasts(path: Path, cells: Surface) -> dict[str, Floats]:
+def _contrasts(path: Path, cells: SurfaceVertices) -> dict[str, Floats]:
     """Category → localiser t of every vertex; the maps are named "Face - others" and so on."""
     if not path.exists():
         return {}
@@ -192,6 +192,6 @@ def _contrasts(path: Path, cells: Surface) -> dict[str, Floats]:
     return {name.split()[0].capitalize(): t for name, t in zip(names, maps, strict=False) if name.strip()}
 
 
-def _by_session(runs_: Sequence[Run]) -> Iterator[tuple[str, list[int]]]:
+def _by_session(runs_: Sequence[NodRun]) -> Iterator[tuple[str, list[int]]]:
     for session, numbers in groupby(range(len(runs_)), key=lambda number: runs_[number].session):
         yield session, list(numbers)

@@ -16,7 +16,7 @@ _EVENTS = re.compile(r"sub-\d+_ses-(?P<session>\w+)_task-(?P<task>\w+)_run-(?P<r
 
 
 @dataclass(frozen=True, order=True)
-class Run:
+class NodRun:
     """One run of an experiment: what was shown, and the betas of it."""
 
     session: str
@@ -75,7 +75,7 @@ def results_folder(root: Path, subject: str) -> Path:
     return root / "derivatives" / "ciftify" / subject / "results"
 
 
-def runs(root: Path, subject: str, tasks: tuple[str, ...], skip_sessions: tuple[str, ...] = ()) -> list[Run]:
+def runs(root: Path, subject: str, tasks: tuple[str, ...], skip_sessions: tuple[str, ...] = ()) -> list[NodRun]:
     """The runs that a subject did, by their events files, in the order of sessions and runs.
 
     Run numbers are zero-padded in the raw data's names and are not in ciftify's.
@@ -104,14 +104,14 @@ def runs(root: Path, subject: str, tasks: tuple[str, ...], skip_sessions: tuple[
     return kept
 
 
-def _found(root: Path, subject: str, tasks: tuple[str, ...]) -> Iterator[Run]:
+def _found(root: Path, subject: str, tasks: tuple[str, ...]) -> Iterator[NodRun]:
     for events in (root / subject).glob("ses-*/func/*_events.tsv"):
         match = _EVENTS.fullmatch(events.name)
         if match is None or match["task"] not in tasks or (subject, match["session"]) in _EXCLUDED:
             continue
         name = f"ses-{match['session']}_task-{match['task']}_run-{int(match['run'])}"
         stem = results_folder(root, subject) / name / name
-        yield Run(
+        yield NodRun(
             session=match["session"],
             number=int(match["run"]),
             task=match["task"],

@@ -16,8 +16,8 @@ import numpy as np
 
 from ....schemas.errors import BadInputError, SpaceMismatchError
 from ..trials import Floats, Indices
-from ..vertices import Surface, mgh_data
-from ..volumes import Volume, readable, series_shape, voxel_major
+from ..vertices import SurfaceVertices, mgh_data
+from ..volumes import VolumeVoxels, readable, series_shape, voxel_major
 from .design import TRIALS
 
 SPACES = ("func1pt8mm", "func1mm", "nativesurface", "fsaverage")
@@ -72,7 +72,7 @@ def _shape(path: Path, session: int) -> tuple[int, tuple[int, ...]]:
         return (shape[3], shape[:1]) if path.suffix == ".mgh" else (shape[3], shape[2::-1])
 
 
-def session_reader(files: list[Path], cells: Volume | Surface, session: int, cache: Path) -> Reader:
+def session_reader(files: list[Path], cells: VolumeVoxels | SurfaceVertices, session: int, cache: Path) -> Reader:
     """A function from numbers of voxels to their betas in a session, (750, n), in percent signal change.
 
     Raises:
@@ -83,7 +83,7 @@ def session_reader(files: list[Path], cells: Volume | Surface, session: int, cac
         raise SpaceMismatchError(
             f"{files[0]}: the session has shape {shape}, others have {cells.shape}; get it again{_advice(session)}."
         )
-    if isinstance(cells, Surface):
+    if isinstance(cells, SurfaceVertices):
         return lambda voxels: _surface_betas(files, cells, voxels, session)
     (path,) = files
     if path.suffix == ".hdf5":
@@ -92,12 +92,12 @@ def session_reader(files: list[Path], cells: Volume | Surface, session: int, cac
     return lambda voxels: read(voxels) / _PER_PERCENT
 
 
-def copied_bytes(files: list[Path], cells: Volume | Surface) -> int:
+def copied_bytes(files: list[Path], cells: VolumeVoxels | SurfaceVertices) -> int:
     """Disk that a copy of a session takes which can be read by voxel; 0 where the session itself can."""
     return len(cells) * TRIALS * 2 if files[0].suffix == ".gz" else 0
 
 
-def _volume_betas(path: Path, volume: Volume, voxels: Indices, session: int) -> Floats:
+def _volume_betas(path: Path, volume: VolumeVoxels, voxels: Indices, session: int) -> Floats:
     """Rows of voxels that are neighbours along x are one read: a chunk of the file is one voxel's trials."""
     values = np.empty((TRIALS, len(voxels)), np.float32)
     order = np.argsort(volume.linear[voxels], kind="stable")
@@ -112,7 +112,7 @@ def _volume_betas(path: Path, volume: Volume, voxels: Indices, session: int) -> 
     return values / _PER_PERCENT
 
 
-def _surface_betas(files: list[Path], surface: Surface, voxels: Indices, session: int) -> Floats:
+def _surface_betas(files: list[Path], surface: SurfaceVertices, voxels: Indices, session: int) -> Floats:
     values = np.empty((TRIALS, len(voxels)), np.float32)
     for side, path in enumerate(files):
         where = np.flatnonzero(surface.side[voxels] == side)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ..rois import SELECTIVE, Region, Source, union
-from ..vertices import Surface
-from ..volumes import Volume, readable
+from ..vertices import SurfaceVertices
+from ..volumes import VolumeVoxels, readable
 from .subject_maps import NAMES, SubjectMaps
 
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}
@@ -100,7 +100,7 @@ def _unions(parts: list[Region], taken: set[str]) -> list[Region]:
     ]
 
 
-def food_region(cells: Volume | Surface, path: Path) -> Region:
+def food_region(cells: VolumeVoxels | SurfaceVertices, path: Path) -> Region:
     """The user's food region (Jain et al. 2023 publish a method and no masks).
 
     Args:
@@ -115,12 +115,12 @@ def food_region(cells: Volume | Surface, path: Path) -> Region:
     """
     if not path.exists():
         raise NotFoundError(f"{path}: there is no such food region; give the path of a mask or of a list of voxels.")
-    if path.name.endswith((".nii", ".nii.gz")) and isinstance(cells, Volume):
+    if path.name.endswith((".nii", ".nii.gz")) and isinstance(cells, VolumeVoxels):
         inside = cells.values(path) > 0
     elif path.suffix == ".npy":
         with readable(path):
             mask = np.load(path)
-        expected = cells.shape[::-1] if isinstance(cells, Volume) else (sum(cells.shape),)
+        expected = cells.shape[::-1] if isinstance(cells, VolumeVoxels) else (sum(cells.shape),)
         if mask.shape != expected:
             raise SpaceMismatchError(
                 f"{path}: a mask of shape {mask.shape}, {expected} expected; use one of this space."
@@ -133,14 +133,14 @@ def food_region(cells: Volume | Surface, path: Path) -> Region:
     return Region("FOOD", "user", f"the user's mask {path.name}", inside)
 
 
-def _listed(cells: Volume | Surface, path: Path) -> NDArray[np.intp]:
+def _listed(cells: VolumeVoxels | SurfaceVertices, path: Path) -> NDArray[np.intp]:
     try:
         rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if isinstance(cells, Volume):
+        if isinstance(cells, VolumeVoxels):
             x, y, z = np.array(rows, np.intp).T
             return np.asarray(np.ravel_multi_index((z, y, x), cells.shape), np.intp)
         offset = {"lh": 0, "rh": cells.shape[0]}
         return np.array([offset[side] + int(vertex) for side, vertex in rows], np.intp)
     except (ValueError, KeyError, UnicodeDecodeError):
-        example = '"x y z"' if isinstance(cells, Volume) else '"lh 123"'
+        example = '"x y z"' if isinstance(cells, VolumeVoxels) else '"lh 123"'
         raise BadInputError(f"{path}: not a list of voxels; write {example}, from 0, one voxel a line.") from None

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError, NotFoundError
 from ..trials import Floats
-from ..vertices import Surface
-from ..volumes import Volume
+from ..vertices import SurfaceVertices
+from ..volumes import VolumeVoxels
 
 _SIDES = ("lh.", "rh.")
 NAMES: dict[str, tuple[str, ...]] = {
@@ -51,7 +51,9 @@ class SubjectMaps:
         self._labels = maps / "roi" if self._volume else maps
         self._localiser = str(maps / ("floc_{}tval.nii.gz" if self._volume else "lh.floc{}tval.mgz"))
         self._ncsnr = betas / ("ncsnr.nii.gz" if self._volume else "lh.ncsnr.mgh")
-        self.cells: Volume | Surface = self._cortex(shape) if self._volume else Surface.whole((shape[0], shape[1]))
+        self.cells: VolumeVoxels | SurfaceVertices = (
+            self._cortex(shape) if self._volume else SurfaceVertices.whole((shape[0], shape[1]))
+        )
 
     def label_files(self) -> list[str]:
         """Names of the label maps that are there and whose labels have names."""
@@ -83,9 +85,9 @@ class SubjectMaps:
         """Signal's standard deviation in units of noise's, (n_voxels,); None where the map is not there."""
         return self.cells.values(self._ncsnr) if self._ncsnr.exists() else None
 
-    def _cortex(self, shape: tuple[int, ...]) -> Volume:
+    def _cortex(self, shape: tuple[int, ...]) -> VolumeVoxels:
         """Voxels that any label volume says are cortex (not −1); lh.* and rh.* volumes tell the hemisphere."""
-        everything = Volume((shape[0], shape[1], shape[2]), np.arange(int(np.prod(shape))))
+        everything = VolumeVoxels((shape[0], shape[1], shape[2]), np.arange(int(np.prod(shape))))
 
         def cortex(names: list[str]) -> NDArray[np.bool_]:
             inside = np.zeros(len(everything), np.bool_)
@@ -100,4 +102,4 @@ class SubjectMaps:
                 f"{self._labels}: no ROI volume says which voxels are cortex; download roi/*.nii.gz from NSD."
             )
         side = np.select([left & ~right, right & ~left], ["left", "right"], "")[linear]
-        return Volume(everything.shape, linear, side)
+        return VolumeVoxels(everything.shape, linear, side)

@@ -38,7 +38,7 @@ _LONGEST_SIDE = 640
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureLibrary:
     """Cut-outs, and the photographs that they are pasted on."""
 
     cutouts: tuple[CutOut, ...]
@@ -51,7 +51,7 @@ class Pictures:
         return tuple(cutout for cutout in self.cutouts if cutout.half == half)
 
 
-def load_pictures(home: Path, progress: Progress | None = None) -> Pictures:
+def load_pictures(home: Path, progress: Progress | None = None) -> PictureLibrary:
     """Find or fetch the pictures; nothing is fetched twice, and no root is needed.
 
     Args:
@@ -92,7 +92,7 @@ def load_pictures(home: Path, progress: Progress | None = None) -> Pictures:
     )
     if note:
         progress.note(note)
-    return Pictures(cutouts, photographs, note)
+    return PictureLibrary(cutouts, photographs, note)
 
 
 def _inside(root: Path | None, path: str) -> Path | None:

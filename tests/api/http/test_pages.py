@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toy_server import Fill, Grow, Serve, Server
 
 from voxel_atlas.api.graphql.loaders import Loaders
-from voxel_atlas.api.graphql.request_context import Context
+from voxel_atlas.api.graphql.request_context import RequestContext
 from voxel_atlas.api.graphql.schema import schema
 from voxel_atlas.api.graphql.watch import Watch
 from voxel_atlas.api.http.app import create_app
@@ -148,7 +148,7 @@ class Walk:
         query = f"""query ($first: Int!, $after: String) {{ found: {self._field}, first: $first, after: $after) {{
           pageInfo {{ endCursor hasNextPage }} edges {{ node {{ {self._key} }} }} }} }}"""
         request: Any = SimpleNamespace(scope={"type": "http"}, state=SimpleNamespace())
-        context = Context(self._opened, None, request, Loaders(self._opened), Watch(self._opened))  # type: ignore[arg-type]
+        context = RequestContext(self._opened, None, request, Loaders(self._opened), Watch(self._opened))  # type: ignore[arg-type]
         result = self._awaited(schema.execute(query, {"first": first, "after": after}, context_value=context))
         assert result.data, result.errors
         return result.data["found"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
-from voxel_atlas.atlas.search.evidence import Evidence, FeatureSpectrum, Precision, concept_q, residual_variance
+from voxel_atlas.atlas.search.evidence import Evidence, FeatureSpectrum, ReadoutGains, concept_q, residual_variance
 
 N, DIM, N_VOXELS = 400, 24, 600
 EXPONENTS = {"weights": 0.0, "half": 0.5, "pattern": 1.0}
@@ -71,10 +71,10 @@ def test_z_of_pure_noise_is_standard_normal(exponent: float) -> None:
     noise = residual_variance(weights, alphas, spectrum, ((y - y.mean(axis=0)) ** 2).sum(axis=0))
     readouts = weights @ turn
     norms = np.linalg.norm(readouts, axis=1)
-    precision = Precision.of(norms, noise, alphas)
+    gains = ReadoutGains.of(norms, noise, alphas)
     z = np.concatenate(
         [
-            precision.z(readouts @ query / norms, query, spectrum, exponent)
+            gains.z(readouts @ query / norms, query, spectrum, exponent)
             for query in np.linalg.qr(rng.normal(size=(DIM, DIM)))[0][:8]
         ]
     )
@@ -85,8 +85,8 @@ def test_z_of_pure_noise_is_standard_normal(exponent: float) -> None:
 
 def test_where_the_noise_is_not_known_neither_are_z_and_q() -> None:
     spectrum = FeatureSpectrum.of(np.eye(2), 10)
-    precision = Precision.of(np.ones(3), np.array([1.0, np.nan, 0.0]), np.ones(3))
-    z = precision.z(np.ones(3), np.array([1.0, 0.0]), spectrum, 0.5)
+    gains = ReadoutGains.of(np.ones(3), np.array([1.0, np.nan, 0.0]), np.ones(3))
+    z = gains.z(np.ones(3), np.array([1.0, 0.0]), spectrum, 0.5)
     assert np.isfinite(z).tolist() == np.isfinite(concept_q(z)).tolist() == [True, False, False]
     assert np.isnan(concept_q(np.full(2, np.nan))).all()
 

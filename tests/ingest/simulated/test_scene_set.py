@@ -17,7 +17,7 @@ from voxel_atlas.ingest.simulated.alignment import _ridge, _without, calibrate
 from voxel_atlas.ingest.simulated.collage import N_NEAREST, CollageGenerator
 from voxel_atlas.ingest.simulated.scenes import scene_set
 from voxel_atlas.ingest.simulated.scenes.cutouts import CutOut
-from voxel_atlas.ingest.simulated.scenes.picture_library import Pictures
+from voxel_atlas.ingest.simulated.scenes.picture_library import PictureLibrary
 from voxel_atlas.schemas.errors import BadInputError
 
 
@@ -97,10 +97,10 @@ class _Letters:
 SHADES = tuple(range(20, 240, 10))
 
 
-def many_equals() -> Pictures:
+def many_equals() -> PictureLibrary:
     """Twice as many cut-outs of one description as a word may have, told apart by their shade, and some others."""
     equals = [CutOut(f"letter/{n}", "letter", "letter", (disc((n, 255, 255 - n)),)) for n in (*SHADES, *range(1, 19))]
-    return Pictures((*toy_pictures().cutouts, *equals), (), "")
+    return PictureLibrary((*toy_pictures().cutouts, *equals), (), "")
 
 
 @pytest.fixture

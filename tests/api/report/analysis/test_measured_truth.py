@@ -9,7 +9,7 @@ from tiny import TinyDataset, tiny_config
 
 from voxel_atlas.api.report.analysis.measured_truth import localiser_truth, response_truth, shown_by
 from voxel_atlas.api.report.analysis.refit import learning_curve, sampled, shuffled_control
-from voxel_atlas.api.report.analysis.study_data import Evidence
+from voxel_atlas.api.report.analysis.study_data import StudyData
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 VOXELS = np.arange(10, dtype=np.int32)
@@ -27,10 +27,10 @@ class FromCoco(TinyDataset):
 
 
 @pytest.fixture(scope="module")
-def evidence() -> Evidence:
+def evidence() -> StudyData:
     dataset = TinyDataset()
     config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.75)
-    return Evidence.of("m", config, dataset)
+    return StudyData.of("m", config, dataset)
 
 
 def colours(dataset: TinyDataset) -> pl.DataFrame:
@@ -112,13 +112,13 @@ def test_labels_that_are_not_there_and_no_labels_at_all_are_said(tmp_path):
 def test_evidence_of_other_data_is_refused():
     config = tiny_config(data_sha256="other")
     with pytest.raises(BadInputError, match=r"tiny/1 on this machine have fingerprint .*, and m was"):
-        Evidence.of("m", config, TinyDataset())
+        StudyData.of("m", config, TinyDataset())
 
 
 def test_refits_find_the_signal_and_nothing_in_shuffled_responses():
     dataset = TinyDataset()
     config = tiny_config(data_sha256=dataset.fingerprint, test_share=0.4, significance="correlation")
-    evidence = Evidence.of("m", config, dataset)
+    evidence = StudyData.of("m", config, dataset)
     features = np.array([[colour == name for name in TinyDataset.COLOURS] for colour in dataset._colours], np.float32)
     curve = learning_curve(evidence, features, VOXELS[:9])
     assert curve["n_train"].n_unique() == 7
