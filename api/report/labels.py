@@ -167,10 +167,11 @@ def verified(study: Study) -> Section:
     )
     section.tables["verified_by_region"] = summary
     section.paragraphs.append(
-        "Each label is held against the measured responses to the test images that show it, by Welch's one-sided t; "
-        "verified: a false discovery rate of at most 0.05 over all labels of all voxels of the model and method. By "
-        "chance: the same first labels and images, with the responses of each voxel permuted over the test images. A "
-        "verified label goes with higher responses; it need not be the best word, nor the cause."
+        "Each label is held against the measured responses to the test images that show it, by one-sided "
+        "tests, the more cautious of Welch's and Mann and Whitney's; verified: a false discovery rate of at most 0.05 "
+        "over all labels of all voxels of the model and method. By chance: the same first labels and images, with the "
+        "responses of each voxel permuted over the test images. A verified label goes with higher responses; it need "
+        "not be the best word, nor the cause."
     )
     section.show("Verified first labels by region. n: voxels whose first label was tested.", summary)
     return section

@@ -213,6 +213,8 @@ _LABEL_VECTORS = (
     "SELECT label_id, vector FROM label_embedding WHERE backbone = ? AND label_id IN "
     "(SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY label_id"
 )
+_P_OF = b"the larger of Welch's and Mann and Whitney's"
+"""Goes into the keys of batches, so that those whose p was another are not taken for the same."""
 _UNVERIFIED = (
     "SELECT voxel, label_id FROM label_score WHERE model_id = $model AND method = $method AND score IS NOT NULL EXCEPT "
     "SELECT voxel, label_id FROM label_evidence WHERE model_id = $model AND method = $method ORDER BY voxel, label_id"
@@ -267,5 +269,5 @@ def _append_evidence(context: Context, method: str, pairs: pl.DataFrame, shown: 
             **{name: pa.array(getattr(test, name), from_pandas=True) for name in ("auc", "t", "p")},
             "q": pa.array(own, from_pandas=True),
         }
-        key = f"{context.model_id}/{method}/{hash_of(batch.to_numpy().tobytes())}"
+        key = f"{context.model_id}/{method}/{hash_of(_P_OF + batch.to_numpy().tobytes())}"
         context.append({"label_evidence": pa.table(rows)}, "verify", key)
