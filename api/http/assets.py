@@ -4,6 +4,8 @@ import mimetypes
 from pathlib import Path
 from types import MappingProxyType
 
+from starlette.requests import Request
+
 from ...schemas.errors import NotFoundError
 from .responses import Content
 
@@ -26,6 +28,10 @@ class Assets:
     def has_vendor(self) -> bool:
         """Whether the bundled third-party code is there."""
         return "vendor/graphiql.js" in self._files
+
+    def answer(self, request: Request) -> Content:
+        """A file of the explorer, or the explorer itself where none is named."""
+        return self.get(request.path_params.get("name", "index.html"))
 
     def get(self, name: str) -> Content:
         """A file by its path below web/.

@@ -26,7 +26,7 @@ from ..maps.picture_cache import PictureCache
 from .assets import BUILD, Assets
 from .responses import error_response, failure
 from .telemetry import Metrics
-from .thread_pools import Workers
+from .thread_pools import ThreadPool
 
 Executed = ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult
 
@@ -42,7 +42,7 @@ class Endpoint(GraphQL[RequestContext, None]):
     """Executes every query in a worker thread, so that none can hold up the event loop."""
 
     def __init__(
-        self, atlas: Atlas, pictures: PictureCache, workers: Workers, assets: Assets, metrics: Metrics
+        self, atlas: Atlas, pictures: PictureCache, threads: ThreadPool, assets: Assets, metrics: Metrics
     ) -> None:
         super().__init__(
             schema,
@@ -50,7 +50,7 @@ class Endpoint(GraphQL[RequestContext, None]):
             max_subscriptions_per_connection=MAX_SUBSCRIPTIONS,
             connection_init_wait_timeout=INTRODUCTION,
         )
-        self._atlas, self._pictures, self._workers = atlas, pictures, workers
+        self._atlas, self._pictures, self._threads = atlas, pictures, threads
         self._assets, self._metrics = assets, metrics
         self._watch = Watch(atlas)
         self._sockets = 0
@@ -103,7 +103,7 @@ class Endpoint(GraphQL[RequestContext, None]):
     async def execute_operation(self, *args: Any, **kwargs: Any) -> Executed:
         """Runs the query in a thread that has an event loop of its own."""
         run = functools.partial(super().execute_operation, *args, **kwargs)
-        return await self._workers.run_coroutine(run)
+        return await self._threads.run_coroutine(run)
 
     def encode_json(self, data: object) -> str:
         """Much faster than the standard library's encoder, on which an answer of 100 labels spends a millisecond.

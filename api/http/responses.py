@@ -1,17 +1,20 @@
-"""What every door answers with: one shape for errors, and cacheable bytes."""
+"""How every address answers: in a thread, with cacheable bytes or with one shape for errors."""
 
+import functools
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from ...schemas.errors import AtlasError, BusyError
 from ..graphql.error_codes import described
+from .thread_pools import ThreadPool
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
@@ -76,6 +79,26 @@ class Content:
         if zipped:
             headers["content-encoding"] = "gzip"
         return Response(self.compressed if zipped else self.body, 200, headers, self.media_type)
+
+
+def handler(
+    operation: str, work: Callable[[Request], Content | Response | dict[str, Any]], threads: ThreadPool
+) -> Callable[[Request], Awaitable[Response]]:
+    """A request handler that does its work in a thread and turns failures into answers."""
+
+    async def answer(request: Request) -> Response:
+        request.state.operation = operation
+        if request.method == "POST":
+            request.state.body = await request.body()
+        try:
+            made = await threads.run(functools.partial(work, request))
+        except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
+            return failure(error)
+        if isinstance(made, Content):
+            return made.response(request)
+        return made if isinstance(made, Response) else JSONResponse(made)
+
+    return answer
 
 
 def _matches(given: str, etag: str) -> bool:

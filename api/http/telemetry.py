@@ -88,7 +88,7 @@ class Observer:
             await self._app(scope, receive, sending)
         finally:
             seconds = time.perf_counter() - began
-            # Set by the door that answered; a path would let clients invent as many series as they like.
+            # Set by the handler that answered; a path would let clients invent as many series as they like.
             operation = scope.get("state", {}).get("operation", "other")
             if scope["type"] == "http":
                 self._metrics.requests.labels(operation, str(status)).observe(seconds)

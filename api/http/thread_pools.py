@@ -16,7 +16,7 @@ from ...schemas.errors import BusyError
 Result = TypeVar("Result")
 
 
-class Workers:
+class ThreadPool:
     """A bounded number of threads and of calls that wait for one."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:

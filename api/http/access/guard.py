@@ -1,4 +1,4 @@
-"""The gate in front of every door: who may ask, from where, and how much they may send."""
+"""The gate in front of every address: who may ask, from where, and how much they may send."""
 
 import ipaddress
 from collections.abc import Collection

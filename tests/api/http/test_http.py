@@ -14,7 +14,7 @@ import pytest
 from toy_server import Grow, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.http.thread_pools import Workers
+from voxel_atlas.api.http.thread_pools import ThreadPool
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.readouts import IndexedVoxels
@@ -225,7 +225,7 @@ def test_a_server_with_a_full_queue_says_when_to_come_back(
 
 def test_workers_refuse_what_they_have_no_room_for(awaited: Any) -> None:
     async def main() -> None:
-        workers = Workers("things", threads=1, waiting=1)
+        workers = ThreadPool("things", threads=1, waiting=1)
         gate = threading.Event()
         held = [asyncio.create_task(workers.run(gate.wait)) for _ in range(2)]
         await asyncio.sleep(0)
@@ -327,7 +327,7 @@ def test_a_server_that_starts_before_its_database_is_ready_with_it(
         return subjects()
 
     monkeypatch.setattr(atlas, "subjects", late)
-    monkeypatch.setattr("voxel_atlas.api.http.app.AGAIN_S", 0.01)
+    monkeypatch.setattr("voxel_atlas.api.http.warm_up.AGAIN_S", 0.01)
     with serve(create_app(atlas, settings, load=surfaces)) as own:
         while own.client.get("/readyz").status_code == 503:
             time.sleep(0.02)

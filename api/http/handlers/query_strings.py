@@ -2,8 +2,8 @@
 
 from starlette.requests import Request
 
-from ...schemas.errors import BadInputError
-from ..maps.value_maps import MapRequest
+from ....schemas.errors import BadInputError
+from ...maps.value_maps import MapRequest
 
 
 def map_request(request: Request) -> MapRequest:

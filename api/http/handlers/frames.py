@@ -11,11 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...atlas.backbones.interface import Image
-from ...atlas.client import ABOUT, ATLAS_QUESTIONS, MODEL_QUESTIONS
-from ...atlas.search.atlas import Atlas
-from ...schemas.errors import BadInputError, NotFoundError
-from ..graphql.uploaded_images import decode_image
+from ....atlas.backbones.interface import Image
+from ....atlas.client import ABOUT, ATLAS_QUESTIONS, MODEL_QUESTIONS
+from ....atlas.search.atlas import Atlas
+from ....schemas.errors import BadInputError, NotFoundError
+from ...graphql.uploaded_images import decode_image
 
 _MEDIA_TYPE = "application/vnd.apache.arrow.file"
 _QUESTIONS = {**ATLAS_QUESTIONS, **MODEL_QUESTIONS}

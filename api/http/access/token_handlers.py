@@ -1,4 +1,4 @@
-"""Doors for those who were given more than to read: where batches are written, and who has which token."""
+"""Answers for those who were given more than to read: where batches are written, and who has which token."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ....schemas.errors import NotFoundError
 from .tokens import Scope, Tokens
 
 
-class Keys:
+class TokenHandlers:
     """What `/quack` and `/tokens` answer; the guard has seen the caller's token by then."""
 
     def __init__(self, tokens: Tokens, store: Store) -> None:

@@ -1,0 +1,77 @@
+"""What a subject's cortex looks like: pictures, pixel maps, meshes, outlines; and the images that it was shown."""
+
+import threading
+from collections.abc import Callable
+
+from cachetools import LRUCache
+from starlette.requests import Request
+
+from ....atlas.search.atlas import Atlas
+from ...maps import packed_arrays, page_geometry
+from ...maps.picture_cache import PictureCache
+from ...maps.rendering import MEDIA_TYPES
+from ...maps.subject_cortex import CortexCache
+from ...maps.thumbnails import thumbnail
+from ..responses import IMMUTABLE, Content
+
+KEPT_BYTES = 128 * 2**20
+"""Rendered pictures, pixel maps and meshes that are held in memory."""
+
+
+class CortexHandlers:
+    """Answers with what is drawn once and then kept."""
+
+    def __init__(self, atlas: Atlas, cortices: CortexCache, pictures: PictureCache) -> None:
+        self._atlas, self._cortices, self._pictures = atlas, cortices, pictures
+        # One that alone is larger than all that may be kept counts as all.
+        self._kept: LRUCache[str, Content] = LRUCache(KEPT_BYTES, lambda content: min(content.nbytes, KEPT_BYTES))
+        self._lock = threading.Lock()
+
+    def flatmap(self, request: Request) -> Content:
+        """A picture by its hash."""
+        sha256, suffix = (str(request.path_params[name]) for name in ("sha256", "suffix"))
+
+        def drawn() -> Content:
+            body = self._pictures.fetch(sha256, suffix)
+            return Content(body, MEDIA_TYPES[suffix], IMMUTABLE, compressible=suffix == "svg")
+
+        return self._prepared(f"{sha256}.{suffix}", drawn)
+
+    def pixel_map(self, request: Request) -> Content:
+        """Which voxel each pixel of a subject's flat map shows."""
+        return self.pixel_map_of(request.path_params["subject"])
+
+    def pixel_map_of(self, subject_id: str) -> Content:
+        """The same for a subject by its id."""
+        cortex = self._cortices.of(subject_id)
+        return self._prepared(
+            f"{subject_id} flat", lambda: Content(page_geometry.pixel_map(cortex), packed_arrays.MEDIA_TYPE)
+        )
+
+    def mesh(self, request: Request) -> Content:
+        """A subject's surface in 3-D, and which voxel each of its vertices shows."""
+        subject_id, kind = (request.path_params[name] for name in ("subject", "kind"))
+        cortex = self._cortices.of(subject_id)
+        return self._prepared(
+            f"{subject_id} mesh {kind}", lambda: Content(page_geometry.mesh(cortex, kind), packed_arrays.MEDIA_TYPE)
+        )
+
+    def outlines(self, request: Request) -> Content:
+        """A subject's ROIs: paths, places of their names, voxels."""
+        regions = page_geometry.regions(self._atlas, self._cortices.of(request.path_params["subject"]))
+        return Content(regions, "application/json").prepare()
+
+    def stimulus(self, request: Request) -> Content:
+        """An image that subjects saw, made small."""
+        picture = thumbnail(self._atlas, request.path_params["stimulus"], request.query_params.get("box", ""))
+        return Content(picture, "image/jpeg", IMMUTABLE, compressible=False)
+
+    def _prepared(self, name: str, make: Callable[[], Content]) -> Content:
+        """What stays as it is once it was made, hashed and compressed."""
+        with self._lock:
+            content = self._kept.get(name)
+        if content is None:
+            content = make().prepare()
+            with self._lock:
+                self._kept[name] = content
+        return content

@@ -1,0 +1,84 @@
+"""What the page paints on a cortex: a number, a label or a colour for each voxel."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002  used in an annotation that is read at run time
+from starlette.requests import Request
+
+from ....atlas.search.atlas import Atlas
+from ....viz.render.colormaps import colours
+from ...maps import packed_arrays
+from ...maps.packed_arrays import pack
+from ...maps.subject_cortex import CortexCache
+from ...maps.top_labels import colour_map, top_labels
+from ...maps.value_maps import value_map
+from ..responses import Content
+from .query_strings import map_request, switch
+
+
+class ValueHandlers:
+    """Answers with packed arrays of the atlas's newest state."""
+
+    def __init__(self, atlas: Atlas, cortices: CortexCache) -> None:
+        self._atlas, self._cortices = atlas, cortices
+
+    def values(self, request: Request) -> Content:
+        """One value per voxel and the colours for them."""
+        mapped = value_map(self._atlas, map_request(request))
+        cortex = self._cortices.of(mapped.model.subject_id)
+        header = {
+            "model": mapped.model.model_id,
+            "subject": mapped.model.subject_id,
+            "simulated": mapped.model.simulated,
+            "title": mapped.title,
+            "unit": mapped.unit,
+            "readout": mapped.readout,
+            "baseline": mapped.request.baseline if mapped.readout else None,
+            "warnings": mapped.warnings,
+            "generation": mapped.generation,
+            "colormap": mapped.scale.colormap,
+            "lo": mapped.scale.vmin,
+            "hi": mapped.scale.vmax,
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "value": cortex.by_number(mapped.voxels, mapped.values),
+            "colour": colours(mapped.scale.colormap).ravel().astype(np.uint8),
+        }
+        if mapped.alpha is not None:
+            arrays["alpha"] = cortex.by_number(mapped.voxels, mapped.alpha)
+        # Floats hardly compress, and compressing them would cost more than sending them.
+        return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
+
+    def top_labels(self, request: Request) -> Content:
+        """The first label of every voxel, as a number in a list of labels; -1 for none."""
+        model, method = (request.query_params.get(name) for name in ("model", "method"))
+        top = top_labels(
+            self._atlas, model, method, semantic=switch(request.query_params.get("semantic"), default=True)
+        )
+        label = np.full(self._cortices.of(top.model.subject_id).n_voxels, -1, np.int32)
+        label[top.voxels] = top.label
+        header = {
+            "model": top.model.model_id,
+            "method": top.method,
+            "labels": top.labels,
+            "counts": top.counts,
+            "generation": top.generation,
+        }
+        return Content(pack(header, {"label": label}), packed_arrays.MEDIA_TYPE).prepare()
+
+    def label_colours(self, request: Request) -> Content:
+        """A colour for each label of `top_labels`, by meaning."""
+        model, method = (request.query_params.get(name) for name in ("model", "method"))
+        semantic = switch(request.query_params.get("semantic"), default=True)
+        coloured = colour_map(self._atlas, model, self._atlas.home, method, semantic=semantic)
+        trust = coloured.colours.trustworthiness
+        header = {
+            "model": coloured.model.model_id,
+            "labels": coloured.top.labels,
+            "legend": [text for text, _ in coloured.legend],
+            "trustworthiness": trust if math.isfinite(trust) else None,
+        }
+        rgb = np.rint(coloured.colours.of(coloured.top.labels) * 255).astype(np.uint8)
+        return Content(pack(header, {"rgb": rgb.ravel()}), packed_arrays.MEDIA_TYPE).prepare()
