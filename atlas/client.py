@@ -122,9 +122,10 @@ class RemoteAtlas:
         arguments = {**signature.bind(self, *values, **named).arguments, **({} if model is None else {"model": model})}
         del arguments["self"]
         try:
-            response = self._client.post(
-                f"/frames/{question.__name__}", json={name: _encoded(value) for name, value in arguments.items()}
-            )
+            # With NaN and Infinity as Python writes them: the server says what is wrong with them.
+            body = json.dumps({name: _encoded(value) for name, value in arguments.items()})
+            json_type = {"content-type": "application/json"}
+            response = self._client.post(f"/frames/{question.__name__}", content=body, headers=json_type)
         except httpx.HTTPError as error:
             raise StoreError(
                 f"{self.address}: no server answers there ({error}); start `voxel-atlas serve`."

@@ -13,6 +13,7 @@ from ...atlas.search.concepts import parse_concept
 from ...atlas.search.evidence import Evidence
 from ...atlas.search.filters import Limits
 from ...atlas.search.model import Model
+from ...atlas.search.similarity import Compared
 from ...schemas.errors import BadInputError
 from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
 from ...viz.render.picture import Picture
@@ -45,6 +46,7 @@ class MapRequest(Limits):
 
     def __post_init__(self) -> None:
         """Checks that it is clear what is asked for."""
+        super().__post_init__()
         given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
         if (self.metric == "z" and given != ["concept", "metric"]) or (self.metric != "z" and len(given) != 1):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
@@ -116,12 +118,11 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         quantity = "contrast" if len(parse_concept(request.concept)) > 1 else "similarity"
         if request.metric:
             column, quantity, unit = "z", "contrast", "z of the similarity"
-        if (request.metric or request.of_concept) and frame["z"].null_count() == len(frame):
-            raise BadInputError(
-                f"{model.model_id} has no z by {hits.by}: it takes the residual variance of each voxel, which an "
-                "ingest by this version stores."
-            )
-        passes = Evidence.of_map(frame).passes(request)
+        compared = Compared(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
+        evidence = Evidence.of_map(frame)
+        if request.metric or request.of_concept:
+            compared.check_evidence(evidence, model.model_id, specific=request.specific)
+        passes = evidence.passes(request)
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"

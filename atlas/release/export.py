@@ -136,7 +136,7 @@ def _metrics(model: Model) -> Iterator[VoxelMap]:
 
 def _similarity(model: Model, concept: str, readout: str | None, baseline: str) -> VoxelMap:
     # A network without a text tower knows words only by the labels of its voxels.
-    by = "weights" if model.has_text else "labels"
+    by, readout = ("weights", readout) if model.has_text else ("labels", None)
     answer = model.map(concept, by=by, readout=readout, baseline=baseline)
     how = {
         "Concept": concept,

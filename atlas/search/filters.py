@@ -1,7 +1,10 @@
 """Which voxels may be in an answer: the switches that every door hands on."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from ...schemas.errors import BadInputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +16,18 @@ class Limits:
     min_z: float | None = None
     max_q: float | None = None
     specific: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks that the limits are numbers that can be passed.
+
+        Raises:
+            BadInputError: one that is no finite number, or a false discovery rate that is not from 0 to 1.
+        """
+        for name in ("min_r2", "min_z", "max_q"):
+            if (limit := getattr(self, name, None)) is not None and not math.isfinite(limit):
+                raise BadInputError(f"{name} is a number that voxels are held to, and not {limit}.")
+        if self.max_q is not None and not 0 <= self.max_q <= 1:
+            raise BadInputError(f"max_q is a false discovery rate, from 0 to 1, and not {self.max_q:g}.")
 
     @property
     def of_concept(self) -> bool:

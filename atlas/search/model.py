@@ -98,6 +98,7 @@ class Model(LabelledModel):
         )
         evidence = query.evidence()
         if filters.of_concept:
+            compared.check_evidence(evidence, self.model_id, specific=filters.specific)
             passes = evidence.passes(filters)
             every, mask = every & passes, mask & passes
         scores, best = query.nearest(mask, limited(first), after)
@@ -231,6 +232,8 @@ class Model(LabelledModel):
     def _query(self, compared: Compared, method: str | None = None) -> Query:
         if compared.by not in ("weights", "labels"):
             raise BadInputError(f"Voxels are compared by weights or by labels, not by {compared.by!r}.")
+        if compared.by == "labels" and compared.readout is not None:
+            raise BadInputError("By labels no readout is compared; leave it out, or compare by weights.")
         against, by_weights = baseline_of(compared.baseline), compared.by == "weights"
         readout, scorer = (self.readout(compared.readout), None) if by_weights else (None, self.method(method))
         return Query.of(self, self.tables, self.text_towers, compared, readout, scorer, against)

@@ -73,6 +73,33 @@ class Compared:
     readout: str | None = None
     baseline: str = "vocabulary"
 
+    def check_evidence(self, evidence: Evidence, model_id: str, *, specific: bool) -> None:
+        """Check that there is what voxels are to be held to.
+
+        Args:
+            evidence: of the similarities.
+            model_id: of the model that was asked.
+            specific: whether it is not only z and q.
+
+        Raises:
+            BadInputError: there is not; it says why.
+        """
+        if self.by == "labels" or self.voxel is not None:
+            how = "by labels" if self.by == "labels" else "for another voxel"
+            raise BadInputError(f"{model_id} has no z {how}; leave out limits of z and q, and specific.")
+        if len(evidence.z) and np.isnan(evidence.z).all():
+            raise BadInputError(
+                f"{model_id} has no z: it takes each voxel's residual variance, which an ingest by this version stores "
+                "where the network has a text tower; leave out limits of z and q, and specific."
+            )
+        if specific and evidence.above is None:
+            what = "A picture" if self.concept is None else "A sum or difference"
+            if self.concept is not None and len(parse_concept(self.concept)) == 1:
+                what = f"With baseline {self.baseline} a concept"
+            raise BadInputError(
+                f"{what} has no percentile among the vocabulary's nouns, so nothing is specific to it; limit z or q."
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Query:

@@ -105,6 +105,8 @@ def test_answers_are_the_same_wherever_the_atlas_is(opened: dict[str, Opened], n
         (lambda it: it.model().similar("cake", rois=["XYZ"]), NotFoundError, "FFA"),
         (lambda it: it.model().similar(""), BadInputError, "empty"),
         (lambda it: it.model().similar("cake", first=0), BadInputError, "0 rows"),
+        (lambda it: it.model().similar("cake", min_z=float("nan")), BadInputError, "min_z is a number"),
+        (lambda it: it.model().similar("cake", max_q=float("inf")), BadInputError, "max_q is a number"),
         (lambda it: it.model().metric_map("weights"), BadInputError, "no metric"),
         (lambda it: it.model().label_voxels("zebra"), NotFoundError, "zebra"),
     ],

@@ -83,6 +83,31 @@ def test_limits_are_a_concept_s(atlas: Atlas) -> None:
         value_map(atlas, MapRequest(concept="cake", by="labels", max_q=0.05))
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"baseline": "none"}, "With baseline none a concept has no percentile"),
+        ({"concept": "cake - face"}, "A sum or difference has no percentile"),
+        ({"image": ""}, "A picture has no percentile"),
+    ],
+)
+def test_nothing_is_specific_to_what_has_no_percentile(
+    atlas: Atlas, server: Server, asked: dict[str, str], said: str
+) -> None:
+    question: dict[str, Any] = {"concept": "cake", **asked, "specific": True}
+    if "image" in asked:
+        question |= {"concept": None, "image": np.zeros((8, 8, 3), np.uint8)}
+    with pytest.raises(BadInputError, match=f"{said}.*nothing is specific to it"):
+        atlas.model().similar(**question)
+    assert atlas.model().similar(**question | {"specific": False, "max_q": 1.0}).total
+    if "image" not in asked:
+        with pytest.raises(BadInputError, match=said):
+            value_map(atlas, MapRequest(**question))
+        baseline = question.get("baseline", "vocabulary").upper()
+        fields = f'concept: "{question["concept"]}", baseline: {baseline}, specific: true'
+        assert said in server.error(f"{{ similarVoxels({fields}) {{ totalCount }} }}")["message"]
+
+
 def test_insignificant_and_badly_predicted_voxels_give_way_to_the_cortex(server: Server) -> None:
     coloured = {}
     for options in ("", "significant: true", "opacity: R2"):

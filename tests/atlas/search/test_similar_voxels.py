@@ -10,6 +10,7 @@ from toy_atlas import (
     DIM,
     WORDS,
     Toy,
+    concept_rows,
     concept_vector,
     cosines,
     label_rows,
@@ -191,6 +192,17 @@ def test_a_label_s_vector_is_read_and_not_computed(atlas: Atlas, toy: Toy) -> No
         ({"concept": "cake", "rois": ["XYZ"]}, NotFoundError, "no ROI 'XYZ'; it has FFA, PPA, empty"),
         ({"concept": "cake", "by": "magic"}, BadInputError, "by weights or by labels"),
         ({"concept": "cake", "readout": "magic"}, BadInputError, "weights, half, pattern"),
+        ({"concept": "cake", "by": "labels", "readout": "half"}, BadInputError, "By labels no readout"),
+        ({"concept": "cake", "by": "labels", "specific": True}, BadInputError, "no z by labels"),
+        ({"concept": "cake", "by": "labels", "min_z": 0.0}, BadInputError, "no z by labels"),
+        ({"concept": "cake", "by": "labels", "max_q": 1.0}, BadInputError, "no z by labels"),
+        ({"voxel": 1, "max_q": 0.5}, BadInputError, "no z for another voxel"),
+        ({"concept": "cake", "max_q": 1.01}, BadInputError, "from 0 to 1, and not 1.01"),
+        ({"concept": "cake", "max_q": -0.01}, BadInputError, "from 0 to 1, and not -0.01"),
+        ({"concept": "cake", "max_q": float("nan")}, BadInputError, "max_q is a number .* not nan"),
+        ({"concept": "cake", "min_z": float("nan")}, BadInputError, "min_z is a number .* not nan"),
+        ({"concept": "cake", "min_z": float("-inf")}, BadInputError, "min_z is a number .* not -inf"),
+        ({"concept": "cake", "min_r2": float("nan")}, BadInputError, "min_r2 is a number .* not nan"),
         ({"concept": "cake", "first": 0}, BadInputError, "0 rows"),
         ({"concept": "cake", "first": 100_001}, BadInputError, "100001 rows"),
         ({"voxel": 120}, NotFoundError, "no voxel 120"),
@@ -203,6 +215,24 @@ def test_a_question_without_sense_is_refused_in_one_sentence(
     with pytest.raises(error, match=message) as caught:
         atlas.model().similar(**question)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limits", [{"min_z": 1.0}, {"max_q": 0.9}, {"specific": True}])
+def test_a_model_without_residual_variances_says_that_it_has_no_z(atlas: Atlas, limits: dict[str, float]) -> None:
+    model, weights = "simulated/S1/toy/dddddd", random_weights(120, 4)
+    rows = model_rows(model, "simulated/S1", weights)
+    put(atlas.store, rows, concept_rows(model, weights), key="c")
+    assert atlas.model(model).similar("cake", min_z=-100.0).total
+    older = model.replace("dddddd", "eeeeee")
+    rows = model_rows(older, "simulated/S1", weights)
+    put(
+        atlas.store,
+        rows | {"encoding": [row | {"residual_variance": None} for row in rows["encoding"]]},
+        concept_rows(older, weights),
+        key="d",
+    )
+    with pytest.raises(BadInputError, match=f"{older} has no z: it takes each voxel's residual variance"):
+        atlas.model(older).similar("cake", **limits)  # type: ignore[arg-type]
 
 
 def test_a_backbone_without_text_is_asked_by_labels(atlas: Atlas) -> None:
