@@ -18,10 +18,11 @@ from .cursors import Cursor, page_size, question
 from .request_context import Info
 from .types.atlas_types import AtlasInfo, Run
 from .types.comparisons import CompareResult, PredictResult, compare, predict
-from .types.enums import Baseline, BaselineArgument, By, Method, Metric, PictureFormat, Readout
+from .types.enums import Baseline, BaselineArgument, By, Metric, PictureFormat, Readout
 from .types.fields import field
 from .types.flatmaps import Flatmap, Focus, Format, LabelColoursPicture, Mark, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
+from .types.scorers import MethodArgument, ScorerArgument, scorer_name
 from .types.subjects import ModelNode, Roi, SubjectNode, all_models, all_rois, all_subjects
 from .types.voxels import First, Semantic, Voxel, VoxelConnection, one_voxel
 from .uploaded_images import decode_image
@@ -247,16 +248,18 @@ class RootQuery:
     def compare(
         self,
         info: Info,
-        method_a: Annotated[Method, strawberry.argument(description="One method.")],
-        method_b: Annotated[Method, strawberry.argument(description="The other method.")],
+        method_a: MethodArgument = None,
+        method_b: MethodArgument = None,
+        scorer_a: ScorerArgument = None,
+        scorer_b: ScorerArgument = None,
         model: ModelArgument = None,
         semantic: Semantic = True,
         first: First = 20,
         baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> CompareResult:
         """Agreement of two methods."""
-        methods, of_first = (method_a.value, method_b.value), page_size(first)
-        return compare(info.context.atlas, model, *methods, of_first, baseline.value, semantic=semantic)
+        methods = scorer_name(method_a, scorer_a), scorer_name(method_b, scorer_b)
+        return compare(info.context.atlas, model, *methods, page_size(first), baseline.value, semantic=semantic)
 
     @field("What a model predicts for an image: the voxels that answer most.")
     def predict(
@@ -352,9 +355,8 @@ class RootQuery:
         self,
         info: Info,
         model: ModelArgument = None,
-        method: Annotated[
-            Method | None, strawberry.argument(description="Scorer; the model's first by default.")
-        ] = None,
+        method: MethodArgument = None,
+        scorer: ScorerArgument = None,
         rois: Annotated[
             list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
         ] = None,
@@ -368,8 +370,8 @@ class RootQuery:
         """A picture of labels. The first one of a model takes about a minute."""
         # First, since what cannot be drawn need not be worked out.
         options = render_options(width, format, rois, views, focus, mark)
-        scorer = method.value if method else None
-        coloured = colour_map(info.context.atlas, model, info.context.atlas.home, scorer, semantic=semantic)
+        chosen = scorer_name(method, scorer)
+        coloured = colour_map(info.context.atlas, model, info.context.atlas.home, chosen, semantic=semantic)
         return LabelColoursPicture.of(coloured, info.context.pictures.address(coloured, options))
 
     @field("The ingests, the latest first.")

@@ -13,7 +13,7 @@ const NAMES = /** @type {Record<string, string>} */ ({
 
 /** @param {string[]} methods scorers of the model's labels, the one that is shown first first */
 function query(methods) {
-  const labels = methods.map((method, at) => `m${at}: labels(first: 8, method: ${method.toUpperCase().replaceAll("-", "_")}) { text probability rank method stability verified nImages auc labelQ }`);
+  const labels = methods.map((method, at) => `m${at}: labels(first: 8, scorer: ${JSON.stringify(method)}) { text probability rank method stability verified nImages auc labelQ }`);
   return `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
     voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic noiseCeiling r2OfCeiling i j k hemisphere vertex

@@ -203,7 +203,8 @@ async function openVoxel(voxel) {
 /** @returns {string[]} scorers of the model's labels */
 function methods() {
   const model = models.find(({ modelId }) => modelId === state.model);
-  return (model && JSON.parse(model.config).methods) ?? ["brainlmm-eq2"];
+  const named = model && JSON.parse(model.config).methods;
+  return named?.length ? named : ["brainlmm-eq2"];
 }
 
 /** Regions as switches: they limit the list and dim the rest of the map. */

@@ -81,11 +81,12 @@ PredictResult = Annotated[Prediction | Problem, strawberry.union("PredictResult"
 
 
 def compare(
-    atlas: Atlas, model: str | None, method_a: str, method_b: str, first: int, baseline: str, *, semantic: bool
+    atlas: Atlas, model: str | None, a: str | None, b: str | None, first: int, baseline: str, *, semantic: bool
 ) -> MethodComparison | Problem:
-    """Agreement of two methods."""
+    """Agreement of two methods, each the model's first one where none is named."""
     try:
         owner = atlas.model(model)
+        method_a, method_b = owner.method(a), owner.method(b)
         frame = owner.compare(method_a, method_b, baseline=baseline, semantic=semantic)
     except (BadInputError, NotFoundError) as error:
         return problem(error)

@@ -36,17 +36,6 @@ class Baseline(Enum):
 BaselineArgument = Annotated[Baseline, strawberry.argument(description="What the concept is a contrast to.")]
 
 
-@strawberry.enum(description="How labels were scored.")
-class Method(Enum):
-    """A scorer."""
-
-    BRAINLMM_EQ2 = choice("brainlmm-eq2", "Equation 2 of the BrainLMM paper.")
-    BRAINLMM_FUSED = choice("brainlmm-fused", "Ranks by Equation 2 and by the labels' text, added.")
-    BRAINLMM_JOINT = choice("brainlmm-joint", "Labels that together make up a voxel's half readout.")
-    BRAINLMM_RELEASED = choice("brainlmm-released", "BrainLMM's released code.")
-    CLIP_MSM = choice("clip-msm", "The CLIP-MSM baseline with its fixed list of concepts.")
-
-
 @strawberry.enum(description="A quantity that every voxel of a model has.")
 class Metric(Enum):
     """A column to be shown on the cortex."""

@@ -11,8 +11,8 @@ from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import Row
 from ..request_context import Info
-from .enums import Method
 from .fields import field
+from .scorers import MethodArgument, ScorerArgument, scorer_name
 from .voxels import First, Semantic
 
 Thing = TypeVar("Thing")
@@ -113,7 +113,8 @@ class Roi(relay.Node):
         model: Annotated[
             str | None, strawberry.argument(description="Model id; the subject's newest finished one by default.")
         ] = None,
-        method: Annotated[Method | None, strawberry.argument(description="Scorer; the first by default.")] = None,
+        method: MethodArgument = None,
+        scorer: ScorerArgument = None,
         semantic: Semantic = True,
     ) -> list[LabelShare]:
         """The commonest first labels."""
@@ -123,7 +124,7 @@ class Roi(relay.Node):
                 return []
             model = models[0].model_id
         owner = info.context.atlas.model(model)
-        chosen = owner.method(method.value if method else None)
+        chosen = owner.method(scorer_name(method, scorer))
         rows = owner.roi_top_labels(self.name, method=chosen, semantic=semantic, first=page_size(first))
         return [
             LabelShare(

@@ -14,8 +14,9 @@ from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import VoxelKey
 from ..request_context import Info
-from .enums import Baseline, By, Method, Readout
+from .enums import Baseline, By, Readout
 from .fields import field
+from .scorers import MethodArgument, ScorerArgument, scorer_name
 
 Semantic = Annotated[
     bool,
@@ -184,15 +185,14 @@ class Voxel(relay.Node):
         self,
         info: Info,
         first: First = 5,
-        method: Annotated[
-            Method | None, strawberry.argument(description="Scorer; the model's first one by default.")
-        ] = None,
+        method: MethodArgument = None,
+        scorer: ScorerArgument = None,
         verified: Annotated[
             bool, strawberry.argument(description="Only labels that hold on held-out responses.")
         ] = False,
     ) -> list[VoxelLabel]:
         """Labels of this voxel, from a table in memory: no statement, however long the list of voxels."""
-        chosen, table = info.context.loaders.labels(self.model_id, method.value if method else None)
+        chosen, table = info.context.loaders.labels(self.model_id, scorer_name(method, scorer))
         return [
             VoxelLabel(
                 text=label.label,

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from browser_page import Visit
 from PIL import Image
+from plugin_package import installed
 from toy_server import Fill, Serve, Server
 
 import voxel_atlas.api.maps.top_labels as colours_module
@@ -20,6 +21,7 @@ from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.registry import SCORERS
 from voxel_atlas.viz.render.colormaps import colours
 from voxel_atlas.viz.render.label_colours import LabelColours
 
@@ -39,13 +41,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_methods(
+def all_scorers(
     tmp_path_factory: pytest.TempPathFactory, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
 ) -> Iterator[Server]:
-    """A server whose model was labelled by BrainLMM and by CLIP-MSM."""
+    """A server whose model was labelled by every scorer and by one of a package that is not installed here."""
     home: Path = tmp_path_factory.mktemp("methods")
     with Store.open(str(home / "atlas.duckdb")) as store:
-        fill_atlas(store, home / "stimuli", methods=("brainlmm-eq2", "clip-msm"))
+        with installed(tmp_path_factory.mktemp("elsewhere"), "elsewhere", {SCORERS.group: {"Dreamt by 2": "a:B"}}):
+            fill_atlas(store, home / "stimuli", methods=SCORERS.names)
+        assert "Dreamt by 2" not in SCORERS
         with (
             Atlas(store, home=home) as atlas,
             serve(create_app(atlas, Settings(home=home), load=surfaces)) as server,
@@ -195,8 +199,8 @@ def test_a_link_brings_everything_back(visit: Visit, quick: None) -> None:
     view.shoot("link")
 
 
-def test_labels_are_shown_in_colours(visit_at: Visit, two_methods: Server, quick: None) -> None:
-    view = visit_at(two_methods.url)
+def test_labels_are_shown_in_colours(visit_at: Visit, all_scorers: Server, quick: None) -> None:
+    view = visit_at(all_scorers.url)
     page = view.open("/?show=labels")
     page.wait_for_selector("#names li")
     names = page.locator("#names li").all_inner_texts()
@@ -223,18 +227,22 @@ def test_labels_are_shown_in_colours(visit_at: Visit, two_methods: Server, quick
     assert page.input_value("#concept") == names[0].strip()
 
 
-def test_two_methods_stand_side_by_side_on_the_card(visit_at: Visit, two_methods: Server) -> None:
-    view = visit_at(two_methods.url)
+def test_labels_by_every_scorer_stand_side_by_side_on_the_card(visit_at: Visit, all_scorers: Server) -> None:
+    view = visit_at(all_scorers.url)
     page = view.open("/?concept=cake&voxel=20")
     page.wait_for_selector("#card:not([hidden])")
     assert page.locator("#card .methods h3").all_inner_texts() == [
         "Labels by BrainLMM, equation 2",
+        "Labels by BrainLMM with text",
+        "Labels by BrainLMM, labels together",
+        "Labels by BrainLMM, released code",
         "Labels by CLIP-MSM",
+        "Labels by Dreamt by 2",
     ]
-    assert page.locator("#card .methods .bars").count() == 2
+    assert page.locator("#card .methods .bars").count() == 6
     assert page.locator("#card .near li").count() == 6
     assert "?box=40,30,200,180" in page.locator("#card img").nth(1).get_attribute("src")
-    view.shoot("two-methods")
+    view.shoot("all-scorers")
 
 
 @pytest.mark.parametrize("address", ["/?concept=cake&voxel=20", "/?show=r2_of_ceiling&significant=1"])

@@ -11,13 +11,15 @@ import pytest
 from hostile import texts
 from hypothesis import example, given, settings
 from PIL import Image
-from toy_server import Serve, Server
+from plugin_package import installed
+from toy_server import Fill, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.registry import SCORERS
 from voxel_atlas.schemas.tables import FORMAT_VERSION
 
 VOXELS = """query ($concept: String, $after: String, $first: Int! = 20, $rois: [String!]) {
@@ -170,6 +172,35 @@ def test_prediction_and_comparison_answer_or_say_why_not(server: Server) -> None
       ... on Comparison { nVoxels sameShare } ... on Problem { code message } } }"""
     same = server.data(compare, a="BRAINLMM_EQ2", b="BRAINLMM_EQ2")["compare"]
     assert same == {"nVoxels": 300, "sameShare": 1.0}
+
+
+def test_labels_by_any_scorer_are_had_by_its_name(
+    fill_atlas: Fill, serve: Serve, surfaces: LoadSurface, tmp_path: Path
+) -> None:
+    elsewhere = "Dreamt by 2"
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        with installed(tmp_path / "elsewhere", "elsewhere", {SCORERS.group: {elsewhere: "a:B"}}):
+            methods = SCORERS.names
+            fill_atlas(store, tmp_path / "stimuli", methods=methods)
+        assert set(methods) - set(SCORERS.names) == {elsewhere}
+        atlas = Atlas(store, home=tmp_path)
+        query = """query ($scorer: String) {
+          voxel(index: 3) { labels(scorer: $scorer, first: 2) { text method } }
+          rois { topLabels(scorer: $scorer, first: 1) { text method } }
+          compare(scorerA: $scorer, scorerB: $scorer) { ... on Comparison { methodA methodB sameShare } } }"""
+        with serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as server:
+            for scorer in methods:
+                told = server.data(query, scorer=scorer)
+                expected = atlas.model().voxel_labels([3], method=scorer, first=2)["label"].to_list()
+                assert told["voxel"]["labels"] == [{"text": text, "method": scorer} for text in expected]
+                assert {label["method"] for roi in told["rois"] for label in roi["topLabels"]} == {scorer}
+                assert told["compare"] == {"methodA": scorer, "methodB": scorer, "sameShare": 1.0}
+            by_enum = "{ voxel(index: 3) { labels(method: CLIP_MSM, first: 1) { method } } }"
+            assert server.data(by_enum)["voxel"]["labels"] == [{"method": "clip-msm"}]
+            both = '{ voxel(index: 3) { labels(method: CLIP_MSM, scorer: "brainlmm-eq2") { text } } }'
+            assert "not both" in server.error(both)["message"]
+            unknown = '{ voxel(index: 3) { labels(scorer: "nobody") { text } } }'
+            assert f"it has {elsewhere}, brainlmm-eq2" in server.error(unknown)["message"]
 
 
 @pytest.mark.parametrize(
