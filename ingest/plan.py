@@ -200,9 +200,9 @@ def grown(n_all: float, half: tuple[float, float], seen: tuple[float, float]) ->
     """How many different words `n_all` captions have, by Heaps' law V = K · n**β (Heaps 1978) through two points.
 
     Args:
-        n_all: Captions.
-        half: Captions of a part of the sample, and different words in them.
-        seen: Captions of the whole sample, and different words in them.
+        n_all: captions.
+        half: captions of a part of the sample, and different words in them.
+        seen: captions of the whole sample, and different words in them.
     """
     (n_half, v_half), (n_seen, v_seen) = half, seen
     if not v_seen or n_all <= n_seen:

@@ -34,7 +34,7 @@ class Cursor:
         """Read a cursor back.
 
         Raises:
-            BadInputError: It is not a cursor, or it belongs to another question.
+            BadInputError: it is not a cursor, or it belongs to another question.
         """
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
@@ -58,7 +58,7 @@ def page_size(first: int) -> int:
     """`first`, checked.
 
     Raises:
-        BadInputError: It is not between 1 and 100.
+        BadInputError: it is not between 1 and 100.
     """
     if not 1 <= first <= MAX_FIRST:
         raise BadInputError(f"first is {first}; take 1 to {MAX_FIRST}, and `after` for the next page.")

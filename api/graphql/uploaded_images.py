@@ -26,7 +26,7 @@ def decode_image(text: str) -> NDArray[np.uint8]:
         (height, width, 3) uint8 RGB.
 
     Raises:
-        BadInputError: It is no such file, or it has more than 40 million pixels.
+        BadInputError: it is no such file, or it has more than 40 million pixels.
     """
     if text.startswith("data:"):
         text = text.partition(",")[2]

@@ -37,7 +37,7 @@ class Assets:
         """A file by its path below web/.
 
         Raises:
-            NotFoundError: There is none; for bundled code the message says how to make it.
+            NotFoundError: there is none; for bundled code the message says how to make it.
         """
         if name not in self._files:
             hint = f": run `{BUILD}` to build it" if name.startswith("vendor/") else ""

@@ -36,7 +36,7 @@ class ThreadPool:
         """Run a function in a thread. Call it from the event loop.
 
         Raises:
-            BusyError: As many calls as there is room for are running or waiting.
+            BusyError: as many calls as there is room for are running or waiting.
         """
         if self._inside >= self._room:
             raise BusyError(

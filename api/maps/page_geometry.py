@@ -26,7 +26,7 @@ def pixel_map(cortex: SubjectCortex, width: int = PAGE_WIDTH) -> bytes:
     OUTSIDE; curvature, uint8[h · w] from sulcus (0) to gyrus (255), in as few steps as the pictures show.
 
     Raises:
-        NotFoundError: The subject has no flat map.
+        NotFoundError: the subject has no flat map.
     """
     pixels = cortex.pixels(width)
     voxel = np.where(pixels.inside, _voxels(cortex)[pixels.index], np.int32(OUTSIDE))
@@ -43,11 +43,11 @@ def mesh(cortex: SubjectCortex, kind: str) -> bytes:
     EMPTY; corner, uint32[n_faces · 3].
 
     Args:
-        cortex: The subject.
+        cortex: the subject.
         kind: inflated, pia, wm, fiducial or flat.
 
     Raises:
-        NotFoundError: No such kind of surface.
+        NotFoundError: no such kind of surface.
     """
     surface = cortex.surface
     shape = surface.mesh(kind)

@@ -67,7 +67,7 @@ class PictureCache:
         """Give a map an address.
 
         Raises:
-            NotFoundError: The subject has no flat map, no such view, or no voxel of the number that is to be marked.
+            NotFoundError: the subject has no flat map, no such view, or no voxel of the number that is to be marked.
         """
         cortex = self._cortices.of(values.model.subject_id)
         if options.mark is not None:
@@ -84,7 +84,7 @@ class PictureCache:
         """The picture of an address, rendered now if it never was.
 
         Raises:
-            NotFoundError: Nobody asked for it lately.
+            NotFoundError: nobody asked for it lately.
         """
         with self._lock:
             request = self._waiting.get(sha256)

@@ -22,8 +22,8 @@ class PictureFiles:
         """Look at a folder.
 
         Args:
-            folder: Made when a picture is first kept.
-            limit: Bytes that it may hold.
+            folder: made when a picture is first kept.
+            limit: bytes that it may hold.
         """
         self._folder, self._limit = folder, limit
         self._lock = threading.Lock()

@@ -22,25 +22,22 @@ Region = TypeVar("Region")
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How a map is drawn.
-
-    Attributes:
-        width: Pixels across.
-        suffix: png, svg or pdf.
-        rois: The ROIs that are outlined; None for all.
-        views: Sides that the cortex is seen from; None for the flat map.
-        kind: The surface that is seen from these sides.
-        focus: Voxels that stand out, by number; the others are pale. None where none does.
-        mark: A voxel that gets a ring on the flat map.
-    """
+    """How a map is drawn."""
 
     width: int = 1024
+    """Pixels across."""
     suffix: str = "png"
+    """png, svg or pdf."""
     rois: tuple[str, ...] | None = None
+    """The ROIs that are outlined; None for all."""
     views: tuple[str, ...] | None = None
+    """Sides that the cortex is seen from; None for the flat map."""
     kind: str = "inflated"
+    """The surface that is seen from these sides."""
     focus: tuple[int, ...] | None = None
+    """Voxels that stand out, by number; the others are pale. None where none does."""
     mark: int | None = None
+    """A voxel that gets a ring on the flat map."""
 
     def __post_init__(self) -> None:
         """Checks that there is such a picture."""
@@ -55,7 +52,7 @@ def user_picture(files: Sequence[Path], surface: Surface, colormap: str, lo: flo
     """A map that is in files: one NIfTI or CIFTI, or a left and a right GIFTI or MGH.
 
     Raises:
-        SpaceMismatchError: It belongs to another volume, transform, mesh or hemisphere.
+        SpaceMismatchError: it belongs to another volume, transform, mesh or hemisphere.
     """
     values = read_map(files, surface)
     names = " and ".join(file.name for file in files)
@@ -66,13 +63,13 @@ def render(picture: Picture, surface: Surface, options: RenderOptions, cortex: S
     """The file.
 
     Args:
-        picture: What is shown.
-        surface: What it is shown on.
-        options: How.
-        cortex: The atlas's subject of this surface, which knows more regions; None where there is none.
+        picture: what is shown.
+        surface: what it is shown on.
+        options: how.
+        cortex: the atlas's subject of this surface, which knows more regions; None where there is none.
 
     Raises:
-        NotFoundError: The surface has no flat map, no such view, or no ROI or voxel of that name.
+        NotFoundError: the surface has no flat map, no such view, or no ROI or voxel of that name.
     """
     pixels: PixelMap
     lines: Outlines

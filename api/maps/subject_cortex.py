@@ -57,7 +57,7 @@ class SubjectCortex:
         """The cell of a voxel.
 
         Raises:
-            NotFoundError: The subject has no voxel of this number.
+            NotFoundError: the subject has no voxel of this number.
         """
         if not 0 <= voxel < self.n_voxels:
             raise NotFoundError(f"There is no voxel {voxel}; the subject has {self.n_voxels}, numbered from 0.")
@@ -75,7 +75,7 @@ class SubjectCortex:
         Args:
             voxels: (n,) voxel numbers.
             alpha: (n,) 0 to 1; None where all are opaque.
-            focus: Voxels that stand out; None where none does.
+            focus: voxels that stand out; None where none does.
         """
         if focus is not None:
             share = np.where(np.isin(voxels, focus), np.float32(1), _PALE)
@@ -97,7 +97,7 @@ class SubjectCortex:
         """Paths of the ROIs on the flat map: those that are drawn on the surface, and lines around the other ones.
 
         Raises:
-            NotFoundError: The subject has no flat map.
+            NotFoundError: the subject has no flat map.
         """
         drawn = self.surface.roi_outlines()
         others = {name: members for name, members in self.rois.items() if name not in drawn}
@@ -125,9 +125,9 @@ class CortexCache:
         """The cortex of a subject.
 
         Raises:
-            NotFoundError: There is no such subject, or it has no surface.
-            SpaceMismatchError: Its volume is not the one that the surface's transform was made for.
-            BadInputError: Its voxels are not numbered 0, 1, 2 …
+            NotFoundError: there is no such subject, or it has no surface.
+            SpaceMismatchError: its volume is not the one that the surface's transform was made for.
+            BadInputError: its voxels are not numbered 0, 1, 2 …
         """
         with self._lock:
             if subject_id not in self._known:

@@ -18,13 +18,13 @@ def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> bytes:
     """A small JPEG of a stimulus.
 
     Args:
-        atlas: Where the stimulus is named.
-        stimulus_id: The stimulus.
-        box: A crop to draw a frame around: "left,top,right,bottom" in pixels of the original; empty for none.
+        atlas: where the stimulus is named.
+        stimulus_id: the stimulus.
+        box: a crop to draw a frame around: "left,top,right,bottom" in pixels of the original; empty for none.
 
     Raises:
-        BadInputError: The box is not four whole numbers.
-        NotFoundError: The atlas names no such image, or its file is not on this machine.
+        BadInputError: the box is not four whole numbers.
+        NotFoundError: the atlas names no such image, or its file is not on this machine.
     """
     edges = _edges(box) if box else None
     rows = atlas.store.frame("SELECT uri FROM stimulus WHERE stimulus_id = ? LIMIT 1", [stimulus_id])

@@ -23,9 +23,9 @@ class ShrinkingBatches(Generic[_Item, _Result]):
     """Runs a network over batches. One that does not fit is halved, and so are all that follow; the log says so.
 
     Args:
-        run: Gives the results of a batch, one an item.
-        size: Items in a batch.
-        doing: What is done, for messages, for example "captioning".
+        run: gives the results of a batch, one an item.
+        size: items in a batch.
+        doing: what is done, for messages, for example "captioning".
     """
 
     def __init__(self, run: Callable[[Sequence[_Item]], Sequence[_Result]], size: int, doing: str) -> None:
@@ -37,7 +37,7 @@ class ShrinkingBatches(Generic[_Item, _Result]):
         """Results of all items, in their order.
 
         Raises:
-            BadInputError: Memory does not hold even one item.
+            BadInputError: memory does not hold even one item.
         """
         results: list[_Result] = []
         while len(results) < len(items):

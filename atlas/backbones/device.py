@@ -10,7 +10,7 @@ def resolve_device(name: str) -> str:
         name: auto (the first GPU where there is one, else the CPU), cpu, cuda, cuda:1 …
 
     Raises:
-        BadInputError: A GPU is asked for that is not there.
+        BadInputError: a GPU is asked for that is not there.
     """
     import torch  # takes a second, and most commands never run a network
 

@@ -136,8 +136,8 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         device: auto, cpu, cuda …
 
     Raises:
-        MissingWeightsError: The weights are not on this machine.
-        BadInputError: The file is damaged, or holds another network.
+        MissingWeightsError: the weights are not on this machine.
+        BadInputError: the file is damaged, or holds another network.
     """
     config = open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag)
     path = given_file(weights) or _cached(name, config.get("hf_hub", "").strip("/"), str(config.get("url", "")))

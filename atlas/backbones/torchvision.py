@@ -95,8 +95,8 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         device: auto, cpu, cuda …
 
     Raises:
-        MissingWeightsError: The weights are not on this machine.
-        BadInputError: The file is damaged, or holds another network.
+        MissingWeightsError: the weights are not on this machine.
+        BadInputError: the file is damaged, or holds another network.
     """
     published = torchvision.models.get_model_weights(architecture)[tag]
     path = given_file(weights) or _cached(name, published.url)

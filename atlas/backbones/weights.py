@@ -24,7 +24,7 @@ def check_sha256(path: Path, expected: str) -> None:
     """Refuse a cached file whose SHA-256 does not begin as published: its download was cut.
 
     Raises:
-        BadInputError: It does not.
+        BadInputError: it does not.
     """
     with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
@@ -38,7 +38,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     """Tensors by name from a .safetensors file, a saved state dict, or a TorchScript archive as OpenAI published.
 
     Raises:
-        BadInputError: The file is none of these, or damaged.
+        BadInputError: the file is none of these, or damaged.
     """
     try:
         if path.suffix == ".safetensors":
@@ -61,7 +61,7 @@ def load_into(network: torch.nn.Module, state: State, name: str, path: Path) -> 
     """Put weights into a network.
 
     Raises:
-        BadInputError: They are those of another network.
+        BadInputError: they are those of another network.
     """
     try:
         network.load_state_dict(dict(state), strict=True)

@@ -12,7 +12,7 @@ def dataset_class(name: str) -> DatasetClass:
     """The reader of that name; it brings the libraries of its file formats.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: there is none.
     """
     reader: DatasetClass = DATASETS[name]
     return reader
@@ -32,6 +32,6 @@ def check_dataset(config: IngestConfig, home: Path, n_features: int) -> Inventor
         n_features: features of the backbone, for the job's size.
 
     Raises:
-        NotFoundError: There is no such subject, space or session.
+        NotFoundError: there is no such subject, space or session.
     """
     return inventory(dataset_class(config.dataset), config, home, n_features)

@@ -18,7 +18,7 @@ def read_table(path: Path, what: str, advice: str, **options: Any) -> pl.DataFra
         options: of `polars.read_csv`.
 
     Raises:
-        BadInputError: It cannot be read, or lacks columns that are asked for.
+        BadInputError: it cannot be read, or lacks columns that are asked for.
     """
     try:
         return pl.read_csv(path, **options)

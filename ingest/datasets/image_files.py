@@ -13,8 +13,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """The pixels of an image file as RGB, (height, width, 3).
 
     Raises:
-        NotFoundError: There is no such file.
-        BadInputError: It is no image, or ends early.
+        NotFoundError: there is no such file.
+        BadInputError: it is no image, or ends early.
     """
     try:
         with Image.open(path) as picture:

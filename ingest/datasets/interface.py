@@ -77,8 +77,8 @@ class DatasetClass(Protocol):
             home: folder for caches.
 
         Raises:
-            NotFoundError: A file is missing; the message says which, and what to do.
-            BadInputError: A file is damaged, or files disagree.
+            NotFoundError: a file is missing; the message says which, and what to do.
+            BadInputError: a file is damaged, or files disagree.
         """
         ...
 
@@ -86,6 +86,6 @@ class DatasetClass(Protocol):
         """All that the reader looks for.
 
         Raises:
-            NotFoundError: There is no such subject, space or session.
+            NotFoundError: there is no such subject, space or session.
         """
         ...

@@ -32,7 +32,7 @@ class Size:
         """The size of the job that an open data set is.
 
         Raises:
-            NotFoundError: An ROI that the subject has not.
+            NotFoundError: an ROI that the subject has not.
         """
         repeats = dataset.n_repeats
         n_images, n_voxels = len(repeats), len(voxels_in(dataset, config.rois))

@@ -60,7 +60,7 @@ def voxels_in(dataset: Dataset, rois: Sequence[str]) -> NDArray[np.int32]:
     """Numbers of the voxels that are in any of some regions, ascending; all of them where none is named.
 
     Raises:
-        NotFoundError: An unknown region; the message lists the known ones.
+        NotFoundError: an unknown region; the message lists the known ones.
     """
     require_rois(dataset, rois)
     inside = dataset.voxel_rois.filter(pl.col("roi").is_in(list(rois))) if rois else dataset.voxels
@@ -71,7 +71,7 @@ def require_rois(dataset: Dataset, rois: Sequence[str]) -> None:
     """Refuse regions that a subject has not.
 
     Raises:
-        NotFoundError: One of them; the message lists the known ones.
+        NotFoundError: one of them; the message lists the known ones.
     """
     known = dataset.rois["roi"].to_list()
     if unknown := [roi for roi in rois if roi not in known]:

@@ -92,12 +92,12 @@ class TrialDataset(ABC):
     """What readers of single trials share; see `Dataset`. Images and responses stay on disk until they are asked for.
 
     Args:
-        subject: Who it is.
-        voxels: See `Dataset`.
-        regions: The subject's regions.
-        blocks: All trials of the subject.
-        images: The images that the trials show, as `image_sha256s` and `image` find them.
-        stimulus_ids: Their ids.
+        subject: who it is.
+        voxels: see `Dataset`.
+        regions: the subject's regions.
+        blocks: all trials of the subject.
+        images: the images that the trials show, as `image_sha256s` and `image` find them.
+        stimulus_ids: their ids.
     """
 
     def __init__(

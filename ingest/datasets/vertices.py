@@ -53,10 +53,10 @@ class SurfaceVertices:
         """A FreeSurfer map over both hemispheres at the vertices, (n_voxels,).
 
         Args:
-            path: The left hemisphere's file, lh.NAME; rh.NAME is beside it.
+            path: the left hemisphere's file, lh.NAME; rh.NAME is beside it.
 
         Raises:
-            SpaceMismatchError: A hemisphere has another number of vertices.
+            SpaceMismatchError: a hemisphere has another number of vertices.
         """
         halves = []
         for side, expected in zip(("lh", "rh"), self.shape, strict=True):
@@ -84,7 +84,7 @@ def mgh_data(path: Path) -> ArrayProxy:
     nibabel's own loading of this format leaves the file open.
 
     Raises:
-        EOFError: The file is shorter than its header says.
+        EOFError: the file is shorter than its header says.
     """
     with ImageOpener(str(path)) as file:
         data = ArrayProxy(str(path), MGHHeader.from_fileobj(file))
@@ -111,7 +111,7 @@ class Grayordinates:
         """Read the axes of a .dscalar.nii, .dtseries.nii or .dlabel.nii file; values stay on disk.
 
         Raises:
-            BadInputError: The file is damaged, or has no cortical vertices.
+            BadInputError: the file is damaged, or has no cortical vertices.
         """
         with readable(path):
             image = nib.load(path)
@@ -146,7 +146,7 @@ class Grayordinates:
         """The file's column of each vertex of another surface, (n_voxels,); −1 where the file has no value.
 
         Raises:
-            SpaceMismatchError: The surfaces have other numbers of vertices.
+            SpaceMismatchError: the surfaces have other numbers of vertices.
         """
         if self.surface.shape != surface.shape:
             raise SpaceMismatchError(

@@ -60,8 +60,8 @@ class VolumeVoxels:
         """A map's values at the voxels, (n_voxels,).
 
         Raises:
-            BadInputError: The file is damaged.
-            SpaceMismatchError: The map has another shape.
+            BadInputError: the file is damaged.
+            SpaceMismatchError: the map has another shape.
         """
         volume = read_volume(path)
         if volume.shape != self.shape:
@@ -90,7 +90,7 @@ def read_volume(path: Path) -> Floats:
     """A three-dimensional NIfTI image as (z, y, x).
 
     Raises:
-        BadInputError: The file is damaged, or no three-dimensional image.
+        BadInputError: the file is damaged, or no three-dimensional image.
     """
     with readable(path):
         data = np.asarray(nib.load(path).dataobj, np.float32)
@@ -104,7 +104,7 @@ def series_shape(path: Path) -> tuple[int, ...]:
     """Shape (x, y, z, n_volumes) of a NIfTI series, from its header.
 
     Raises:
-        BadInputError: The file is damaged.
+        BadInputError: the file is damaged.
     """
     with readable(path):
         image = nib.load(path)
@@ -126,7 +126,7 @@ def volumes_of(path: Path, advice: str = "") -> Iterator[NDArray[np.generic]]:
     Reading in the file's order decompresses it once, and one image is in memory at a time.
 
     Raises:
-        BadInputError: The file ends early or is damaged.
+        BadInputError: the file ends early or is damaged.
     """
     with readable(path, advice):
         image = nib.load(path)

@@ -27,8 +27,8 @@ def scorer_class(method: str) -> type[Scorer]:
     """What a method of scoring needs, and how to make it.
 
     Raises:
-        NotFoundError: There is no such method.
-        BadInputError: Another package brings it, and not as a `Scorer`.
+        NotFoundError: there is no such method.
+        BadInputError: another package brings it, and not as a `Scorer`.
     """
     scorer = SCORERS[method]
     if not (isinstance(scorer, type) and issubclass(scorer, Scorer)):

@@ -44,9 +44,9 @@ def top_images(features: Floats, voxels: FittedVoxels, k: int) -> tuple[NDArray[
     Voxels are taken in chunks, so that memory does not grow with their number. Equal responses go by image index.
 
     Args:
-        features: Pooled features of the images, (n_images, dim) float32.
-        voxels: The voxels.
-        k: Images per voxel; all of them where there are fewer.
+        features: pooled features of the images, (n_images, dim) float32.
+        voxels: the voxels.
+        k: images per voxel; all of them where there are fewer.
 
     Returns:
         Indices (n_voxels, k) int32, and responses (x - mean) · w + bias, (n_voxels, k) float32 in z-scored beta;
@@ -73,10 +73,10 @@ def diverse_images(features: Floats, top: NDArray[np.int32], responses: Floats, 
     images, less 0.7 · its largest cosine with those chosen; equal ones by their place.
 
     Args:
-        features: Of all images, less their mean, (n_images, dim).
-        top: Indices of each voxel's strongest images, strongest first, (n_voxels, n).
-        responses: Theirs, (n_voxels, n).
-        k: Images per voxel.
+        features: of all images, less their mean, (n_images, dim).
+        top: indices of each voxel's strongest images, strongest first, (n_voxels, n).
+        responses: theirs, (n_voxels, n).
+        k: images per voxel.
 
     Returns:
         Indices (n_voxels, k), in the order of choice.
@@ -116,7 +116,7 @@ def by_image(top_indices: NDArray[np.int32]) -> Iterator[Group]:
     """Turn the voxels' top images round: each image once, with the voxels that want it.
 
     Args:
-        top_indices: Image indices, (n_voxels, k) int32, as from `top_images`.
+        top_indices: image indices, (n_voxels, k) int32, as from `top_images`.
 
     Yields:
         The image's index and the rows of the voxels that have it among their top images, both ascending.
@@ -152,11 +152,11 @@ def image_maps(
     """Make activation maps image by image: an image is seen once, and one matrix product serves all its voxels.
 
     Args:
-        backbone: The network whose features the weights belong to.
-        image: Reads the image of an index.
-        groups: Images with their voxels, as `by_image` gives them.
+        backbone: the network whose features the weights belong to.
+        image: reads the image of an index.
+        groups: images with their voxels, as `by_image` gives them.
         weights: (n_voxels, dim) float32.
-        batch_images: Images in one forward pass; bounds memory.
+        batch_images: images in one forward pass; bounds memory.
 
     Yields:
         The maps of each image, in the order of `groups`.

@@ -23,11 +23,11 @@ class BlipCaptioner:
     Args:
         name: blip, a Hugging Face model id, or a folder that holds a model and its processor.
         device: auto, cpu, cuda, cuda:1 …
-        max_new_tokens: Length of a caption at most; the released code's default of 20.
-        batch_size: Images at once; halved when the GPU's memory does not hold them.
+        max_new_tokens: length of a caption at most; the released code's default of 20.
+        batch_size: images at once; halved when the GPU's memory does not hold them.
 
     Raises:
-        MissingWeightsError: The weights are not on this machine.
+        MissingWeightsError: the weights are not on this machine.
     """
 
     def __init__(

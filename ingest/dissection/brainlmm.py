@@ -50,7 +50,7 @@ class PictureScorer(Scorer):
     are the same wherever it is met.
 
     Raises:
-        BadInputError: There are no pictures, or they are not in the order of their labels.
+        BadInputError: there are no pictures, or they are not in the order of their labels.
     """
 
     def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
@@ -80,9 +80,9 @@ class PictureScorer(Scorer):
         """Score candidate labels of voxels.
 
         Args:
-            voxels: The voxels; their means and biases change no rank.
-            voxel: Row of the voxel of each candidate, (n_pairs,).
-            label: The candidate, (n_pairs,); each pair of voxel and label once.
+            voxels: the voxels; their means and biases change no rank.
+            voxel: row of the voxel of each candidate, (n_pairs,).
+            label: the candidate, (n_pairs,); each pair of voxel and label once.
 
         Returns:
             Scores of all candidates that have pictures.
@@ -193,8 +193,8 @@ def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
     """Mean of the unit vectors of each voxel's top images, so that one product gives their mean cosine.
 
     Args:
-        features: Vectors of all probe images, (n_images, n) float32.
-        top: Indices of each voxel's top images, (n_voxels, k); an index below 0 stands for no image.
+        features: vectors of all probe images, (n_images, n) float32.
+        top: indices of each voxel's top images, (n_voxels, k); an index below 0 stands for no image.
 
     Returns:
         (n_voxels, n) float32.
@@ -253,10 +253,10 @@ class PictureRanks:
         """Rank responses.
 
         Args:
-            voxel: Of each pair, ascending, (n_pairs,).
-            label: Of each pair.
-            first: Row of the first picture of each pair's label.
-            values: Responses to the pictures, (n_pairs, most pictures); -inf where a label has fewer.
+            voxel: of each pair, ascending, (n_pairs,).
+            label: of each pair.
+            first: row of the first picture of each pair's label.
+            values: responses to the pictures, (n_pairs, most pictures); -inf where a label has fewer.
         """
         voxels, row, n_labels = np.unique(voxel, return_inverse=True, return_counts=True)
         place = row, np.arange(len(voxel)) - (np.cumsum(n_labels) - n_labels)[row]

@@ -30,7 +30,7 @@ class ClipMsm:
     batch is given twice: first to `count`, then, when all have been counted, to `values`.
 
     Args:
-        image_text: Products of the images' vectors with the concepts', (n_images, n_concepts); their softmax over the
+        image_text: products of the images' vectors with the concepts', (n_images, n_concepts); their softmax over the
             concepts is P (METHOD's a = 1: as they are). (n_images, n_concepts) float64 of it are held.
         prior_weight: λ.
     """
@@ -53,7 +53,7 @@ class ClipMsm:
         """Soft WPMI of each voxel and concept.
 
         Args:
-            top: Indices of each voxel's top images, strongest first, (n_voxels, k).
+            top: indices of each voxel's top images, strongest first, (n_voxels, k).
 
         Returns:
             (n_voxels, n_concepts) float32; higher is better.

@@ -41,9 +41,9 @@ def crop_boxes(activation_map: Floats, seen: Box, rules: CropRules, image_size: 
 
     Args:
         activation_map: (h, w) float32.
-        seen: The part of the image that the map covers, from `Backbone.seen`.
-        rules: Which boxes are kept.
-        image_size: Width and height of the image in pixels.
+        seen: the part of the image that the map covers, from `Backbone.seen`.
+        rules: which boxes are kept.
+        image_size: width and height of the image in pixels.
 
     Returns:
         At most `rules.crops_per_image` boxes in pixels of the original image, largest first.

@@ -53,11 +53,11 @@ class DiffusionGenerator:
     Args:
         name: sd15, a Hugging Face model id, or a folder that holds a pipeline; with a query or without.
         device: auto, cpu, cuda, cuda:1 …
-        batch_size: Pictures at once; halved when the GPU's memory does not hold them.
+        batch_size: pictures at once; halved when the GPU's memory does not hold them.
 
     Raises:
-        MissingWeightsError: The weights are not on this machine.
-        BadInputError: The query sets something else, or not to a number.
+        MissingWeightsError: the weights are not on this machine.
+        BadInputError: the query sets something else, or not to a number.
     """
 
     def __init__(self, name: str, device: str = "auto", batch_size: int | None = None) -> None:

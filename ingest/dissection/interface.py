@@ -27,8 +27,8 @@ class Captioner(Protocol):
         """Describe each image in one sentence.
 
         Args:
-            images: May be lazy: a captioner that can work on features reads none.
-            features: The images' features in the space of the model's backbone, (n_images, dim) float32, where known.
+            images: may be lazy: a captioner that can work on features reads none.
+            features: the images' features in the space of the model's backbone, (n_images, dim) float32, where known.
 
         Returns:
             A caption an image; an empty one where the captioner found nothing to say.
@@ -43,13 +43,13 @@ class CaptionerClass(Protocol):
         """Make the captioner.
 
         Args:
-            name: The name in the settings; a model id or a folder, where the class stands for such.
-            loaded: Networks that are loaded already, the model's own first.
-            home: The atlas's home folder.
+            name: the name in the settings; a model id or a folder, where the class stands for such.
+            loaded: networks that are loaded already, the model's own first.
+            home: the atlas's home folder.
             device: auto, cpu, cuda, cuda:1 …
 
         Raises:
-            MissingWeightsError: The weights are not on this machine.
+            MissingWeightsError: the weights are not on this machine.
         """
         ...
 
@@ -66,7 +66,7 @@ class Generator(Protocol):
         What else is asked for at once changes no picture.
 
         Raises:
-            BadInputError: A label is empty.
+            BadInputError: a label is empty.
         """
         ...
 
@@ -196,7 +196,7 @@ def drawable(label: str) -> str:
     """The label, when it is one that can be drawn at all.
 
     Raises:
-        BadInputError: It is empty.
+        BadInputError: it is empty.
     """
     if not label.strip():
         raise BadInputError("A label to draw is empty; leave it out of the vocabulary.")

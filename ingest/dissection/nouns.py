@@ -40,7 +40,7 @@ class NounExtractor:
     parking"), nor is what names no thing that is seen (`word_lists.NO_THING`).
 
     Raises:
-        MissingWeightsError: No English spaCy pipeline is installed.
+        MissingWeightsError: no English spaCy pipeline is installed.
     """
 
     def __init__(self) -> None:

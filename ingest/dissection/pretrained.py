@@ -21,15 +21,15 @@ def load_pretrained(
 
     Args:
         name: Hugging Face model id, or a folder that holds what its repository would.
-        kind: What the model is, for the message.
-        download: Gives the folder of a model id; told whether it may only look into the hub's cache on this machine.
-        load: Loads the model from a folder.
+        kind: what the model is, for the message.
+        download: gives the folder of a model id; told whether it may only look into the hub's cache on this machine.
+        load: loads the model from a folder.
 
     Returns:
         The model, and the version of its files: the commit of a model id, a hash of the content of a folder.
 
     Raises:
-        MissingWeightsError: It is not on this machine, and the hub cannot be reached, or is not to be asked
+        MissingWeightsError: it is not on this machine, and the hub cannot be reached, or is not to be asked
             (HF_HUB_OFFLINE=1), or has no such model; or files are missing from the folder.
     """
     try:

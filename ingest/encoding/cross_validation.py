@@ -66,13 +66,13 @@ class Fold:
         """Prepare a fold; all tensors are on one device, where `scores` will run.
 
         Args:
-            part: Number of the part that validates.
-            validation: Its rows, (n_validation, k).
-            n_train: Number of training rows.
-            train_mean: Their mean, (k,); zero where `turn` is empty.
-            eigenvalues: Of the training rows' scatter matrix, (rank,), descending, positive.
-            turn: From the rows' basis to the principal directions, (rank, k); empty where they are its first.
-            alphas: Penalties, (n_alphas,).
+            part: number of the part that validates.
+            validation: its rows, (n_validation, k).
+            n_train: number of training rows.
+            train_mean: their mean, (k,); zero where `turn` is empty.
+            eigenvalues: of the training rows' scatter matrix, (rank,), descending, positive.
+            turn: from the rows' basis to the principal directions, (rank, k); empty where they are its first.
+            alphas: penalties, (n_alphas,).
         """
         rank = len(eigenvalues)
         centred = validation - train_mean

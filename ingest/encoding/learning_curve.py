@@ -29,13 +29,13 @@ class LearningCurve:
     default points about four times the memory of the features in float64.
 
     Args:
-        features: Features of all images of the subject, (n_images, n_features).
-        config: Split, penalties, folds and seed.
-        blocks: How many of the 34 training blocks each point uses.
-        device: As for `Ridge`.
+        features: features of all images of the subject, (n_images, n_features).
+        config: split, penalties, folds and seed.
+        blocks: how many of the 34 training blocks each point uses.
+        device: as for `Ridge`.
 
     Raises:
-        BadInputError: A point has too few images to choose a penalty.
+        BadInputError: a point has too few images to choose a penalty.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LearningCurve:
         """Fit and test some voxels at every point.
 
         Args:
-            responses: Responses to all images of the subject, (n_images, n_voxels).
+            responses: responses to all images of the subject, (n_images, n_voxels).
         """
         measured = responses[self._test]
         scores = []

@@ -23,7 +23,7 @@ def require_memory(n_bytes: int) -> None:
     """Refuse a job that this machine has not the memory for.
 
     Raises:
-        BadInputError: Less is free.
+        BadInputError: less is free.
     """
     free = psutil.virtual_memory().available
     if n_bytes > free:

@@ -13,14 +13,14 @@ def noise_ceiling(ncsnr: NDArray[np.floating], repeats: NDArray[np.integer]) -> 
     the images with three, two and one repeat: the noise that is left after averaging is the mean of 1/repeats.
 
     Args:
-        ncsnr: Signal's standard deviation in units of single-trial noise's, (n_voxels,); NaN where unknown.
-        repeats: Number of repeats of each evaluated image, (n_images,).
+        ncsnr: signal's standard deviation in units of single-trial noise's, (n_voxels,); NaN where unknown.
+        repeats: number of repeats of each evaluated image, (n_images,).
 
     Returns:
         (n_voxels,), 0 to 1 (the paper's percentage divided by 100); NaN where ncsnr is.
 
     Raises:
-        BadInputError: No images, an image without a repeat, or a negative ncsnr.
+        BadInputError: no images, an image without a repeat, or a negative ncsnr.
     """
     if len(repeats) == 0 or np.min(repeats) < 1:
         raise BadInputError("the noise ceiling needs at least one image, and one repeat of each image or more.")

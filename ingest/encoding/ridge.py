@@ -77,14 +77,14 @@ class Ridge:
     """Ridge regression that is prepared once from the features and then fits voxels chunk by chunk.
 
     Args:
-        features: Training features, (n_images, n_features); centred here, not scaled.
-        alphas: Penalties to try, (n_alphas,), positive.
-        validation: Disjoint sets of training rows; each is the validation part of one fold, the others fit it.
-        device: Where the products run, as torch names it, or auto; decompositions always run on the CPU, so that
+        features: training features, (n_images, n_features); centred here, not scaled.
+        alphas: penalties to try, (n_alphas,), positive.
+        validation: disjoint sets of training rows; each is the validation part of one fold, the others fit it.
+        device: where the products run, as torch names it, or auto; decompositions always run on the CPU, so that
             results do not depend on the device.
 
     Raises:
-        BadInputError: Features that are not finite or do not vary, penalties that are not positive, bad folds.
+        BadInputError: features that are not finite or do not vary, penalties that are not positive, bad folds.
     """
 
     def __init__(
@@ -150,11 +150,11 @@ class Ridge:
         """Choose each voxel's penalty by validation R² and fit all training images with it.
 
         Args:
-            responses: Training responses, (n_images, n_voxels), rows as in the features. Any number of voxels:
+            responses: training responses, (n_images, n_voxels), rows as in the features. Any number of voxels:
                 memory is bounded by working on some at a time.
 
         Raises:
-            BadInputError: The number of rows is wrong, or a response is NaN or infinite.
+            BadInputError: the number of rows is wrong, or a response is NaN or infinite.
         """
         n_voxels = self._checked(responses)
         weights = np.empty((n_voxels, len(self.feature_mean)), dtype=np.float32)

@@ -38,10 +38,10 @@ def bootstrap_p(measured: Responses, predicted: Responses, n_resamples: int, see
     voxel meets the same resamples, so that chunks of voxels give what all of them at once would.
 
     Args:
-        measured: Test responses, (n_images, n_voxels).
-        predicted: Predicted responses, (n_images, n_voxels).
-        n_resamples: Number of resamples (paper: 2,000).
-        seed: Seed of the resamples; row b is numpy's `default_rng(seed).integers(0, n, (n_resamples, n))[b]`.
+        measured: test responses, (n_images, n_voxels).
+        predicted: predicted responses, (n_images, n_voxels).
+        n_resamples: number of resamples (paper: 2,000).
+        seed: seed of the resamples; row b is numpy's `default_rng(seed).integers(0, n, (n_resamples, n))[b]`.
 
     Returns:
         p, (n_voxels,), multiples of 1 / n_resamples.
@@ -74,8 +74,8 @@ def correlation_p(measured: Responses, predicted: Responses) -> NDArray[np.float
     images tends to. It has no smallest step, so that it can pass a false discovery rate over any number of voxels.
 
     Args:
-        measured: Test responses, (n_images, n_voxels).
-        predicted: Predicted responses, (n_images, n_voxels).
+        measured: test responses, (n_images, n_voxels).
+        predicted: predicted responses, (n_images, n_voxels).
 
     Returns:
         p, (n_voxels,); 0.5 where either does not vary.
@@ -98,7 +98,7 @@ def benjamini_hochberg(p: NDArray[np.floating]) -> NDArray[np.float64]:
         q, (n_voxels,), 0 to 1.
 
     Raises:
-        BadInputError: A p value is NaN or not between 0 and 1.
+        BadInputError: a p value is NaN or not between 0 and 1.
     """
     p = np.asarray(p, dtype=np.float64)
     if not np.all((p >= 0) & (p <= 1)):

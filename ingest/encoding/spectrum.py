@@ -148,8 +148,8 @@ def decomposed(members: Sequence[Tensor], n_folds: int) -> tuple[list[Rows], lis
     """What ridge needs to know of rows that come in disjoint parts.
 
     Args:
-        members: The rows of each part, (n, k); each of the first `n_folds` validates one fold.
-        n_folds: Number of folds.
+        members: the rows of each part, (n, k); each of the first `n_folds` validates one fold.
+        n_folds: number of folds.
 
     Returns:
         The training rows of every fold and then all rows, and the spectrum of each.

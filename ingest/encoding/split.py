@@ -24,15 +24,15 @@ def split(n_images: int, test_share: float, seed: int) -> tuple[Indices, Indices
     """Shuffle the images and cut them in two (paper: 85:15, seed 42; NSD 8,500/1,500, NOD 3,502/618).
 
     Args:
-        n_images: Number of images.
-        test_share: Share of the images that test, between 0 and 1.
-        seed: Seed of the shuffle.
+        n_images: number of images.
+        test_share: share of the images that test, between 0 and 1.
+        seed: seed of the shuffle.
 
     Returns:
         Indices of the training images and of the test images, each ascending.
 
     Raises:
-        BadInputError: Either part would have fewer than two images.
+        BadInputError: either part would have fewer than two images.
     """
     order, n_train = _shuffled(n_images, seed), n_images - round(n_images * test_share)
     return _cut(order, n_train)
@@ -50,7 +50,7 @@ def folds(config: IngestConfig, n_train: int) -> list[Indices]:
     `kfold` has `n_folds` that together are all training images.
 
     Raises:
-        BadInputError: There are too few training images for these folds.
+        BadInputError: there are too few training images for these folds.
     """
     order = np.random.default_rng([config.seed, 1]).permutation(n_train)
     n_folds = config.n_folds if config.selection == "kfold" else 1
@@ -70,9 +70,9 @@ def learning_subsets(
     """Training images of each point of the learning curve: the first blocks of the shuffled training images.
 
     Args:
-        config: The configuration whose split is used.
-        n_images: Number of images of the subject.
-        blocks: How many of the 34 training blocks each point has (released code: 5, 10, … 30, 34).
+        config: the configuration whose split is used.
+        n_images: number of images of the subject.
+        blocks: how many of the 34 training blocks each point has (released code: 5, 10, … 30, 34).
 
     Returns:
         Number of blocks → indices of the images, ascending; each set holds the smaller ones, the last is all of them.

@@ -30,8 +30,8 @@ class CollageGenerator:
     last digit of a cosine, as that depends on the processor and on what else is embedded in the same batch.
 
     Args:
-        pictures: What collages are made of.
-        tower: The network that compares words with the cut-outs' descriptions.
+        pictures: what collages are made of.
+        tower: the network that compares words with the cut-outs' descriptions.
     """
 
     def __init__(self, pictures: PictureLibrary, tower: Backbone) -> None:

@@ -24,9 +24,9 @@ class LiteCaptioner:
     """Names the depictable nouns nearest to an image in a shared image-text space; see `Captioner`.
 
     Args:
-        space: A backbone with a text tower.
-        nouns: The vocabulary.
-        features_are_mine: Whether the features given to `caption` are of `space`; otherwise the images are looked at.
+        space: a backbone with a text tower.
+        nouns: the vocabulary.
+        features_are_mine: whether the features given to `caption` are of `space`; otherwise the images are looked at.
 
     Raises:
         BadInputError: `space` has no text tower, or there are fewer nouns than a caption has.

@@ -56,13 +56,13 @@ def fit_scale(
 
     Args:
         values: (n,) float32; NaN and infinite ones count for nothing.
-        colormap: A name that matplotlib knows, or "auto".
-        vmin: Value of the first colour; None to choose.
-        vmax: Value of the last colour; None to choose.
+        colormap: a name that matplotlib knows, or "auto".
+        vmin: value of the first colour; None to choose.
+        vmax: value of the last colour; None to choose.
 
     Raises:
         BadInputError: vmin is not below vmax, or one is not finite.
-        NotFoundError: No such colormap.
+        NotFoundError: no such colormap.
     """
     for name, bound in (("vmin", vmin), ("vmax", vmax)):
         if bound is not None and not np.isfinite(bound):

@@ -20,7 +20,7 @@ def contours(index: NDArray[np.integer], regions: Mapping[str, NDArray[np.bool_]
 
     Args:
         index: (h, w) the cell or vertex that each pixel shows, -1 for none.
-        regions: Region → (n,) bool, which cells or vertices belong to it.
+        regions: region → (n,) bool, which cells or vertices belong to it.
     """
     import cv2
 
@@ -43,7 +43,7 @@ def rings(index: NDArray[np.integer], cell: int) -> list[NDArray[np.float32]]:
 
     Args:
         index: (h, w) the cell that each pixel shows.
-        cell: The one that is marked.
+        cell: the one that is marked.
     """
     import cv2
 

@@ -24,24 +24,21 @@ _MOST_NEIGHBOURS = 15
 
 @dataclass(frozen=True, eq=False)
 class LabelColours:
-    """A colour for each label.
-
-    Attributes:
-        labels: The labels.
-        rgb: (n, 3) float32, red, green and blue, 0 to 1.
-        trustworthiness: 0 to 1: how far neighbours in colour are neighbours in embedding (Venna & Kaski 2001), over as
-            many of them as UMAP looked at; about 0.5 is chance, and NaN stands for fewer than 3 labels.
-    """
+    """A colour for each label."""
 
     labels: tuple[str, ...]
     rgb: Floats
+    """(n, 3) float32, red, green and blue, 0 to 1."""
     trustworthiness: float
+    """0 to 1: how far neighbours in colour are neighbours in embedding (Venna & Kaski 2001), over as many of them as
+    UMAP looked at; about 0.5 is chance, and NaN stands for fewer than 3 labels.
+    """
 
     def of(self, wanted: Sequence[str | None]) -> Floats:
         """The colours of these labels, (n, 3) float32; NaN for None.
 
         Raises:
-            NotFoundError: One of them has no colour.
+            NotFoundError: one of them has no colour.
         """
         rows = {label: row for row, label in enumerate(self.labels)}
         unknown = sorted({label for label in wanted if label is not None and label not in rows})
@@ -64,12 +61,12 @@ def label_colours(images: Floats, labels: Sequence[str], vectors: Floats, *, see
 
     Args:
         images: (n_images, d) embeddings of the images.
-        labels: The labels.
+        labels: the labels.
         vectors: (n_labels, d) embeddings of the labels, in the same space.
-        seed: Of UMAP.
+        seed: of UMAP.
 
     Raises:
-        BadInputError: Fewer than 5 images or 2 labels, other widths, or values that are not finite.
+        BadInputError: fewer than 5 images or 2 labels, other widths, or values that are not finite.
     """
     images, vectors = np.asarray(images, np.float32), np.asarray(vectors, np.float32)
     if images.ndim != 2 or vectors.ndim != 2 or images.shape[1] != vectors.shape[1] or len(labels) != len(vectors):

@@ -29,21 +29,18 @@ _FRACTION = 2**_FRACTION_BITS
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """The pixels of a picture that lines and names touch.
-
-    Attributes:
-        shape: (height, width) of the picture.
-        rows: Their rows, (n,).
-        columns: Their columns, (n,).
-        white: How much of each pixel is line or letter, (n,) float32, 0 to 1.
-        dark: How much of the rest is darkened by the halo, (n,) float32, 0 to 1.
-    """
+    """The pixels of a picture that lines and names touch."""
 
     shape: tuple[int, int]
+    """(height, width) of the picture."""
     rows: NDArray[np.intp]
+    """Their rows, (n,)."""
     columns: NDArray[np.intp]
+    """Their columns, (n,)."""
     white: NDArray[np.float32]
+    """How much of each pixel is line or letter, (n,) float32, 0 to 1."""
     dark: NDArray[np.float32]
+    """How much of the rest is darkened by the halo, (n,) float32, 0 to 1."""
 
 
 def _content(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ def shown_values(values: Floats, pixels: PixelMap, *, columns: int = 0) -> Float
     """The values of the cells that the picture shows, (n,) or (n, columns) float32.
 
     Raises:
-        SpaceMismatchError: There is not one value (or row) for each cell of the surface; the message says what is
+        SpaceMismatchError: there is not one value (or row) for each cell of the surface; the message says what is
             expected.
     """
     array = np.asarray(values, np.float32)
@@ -98,8 +98,8 @@ def _sources(pixels: PixelMap, has_value: bytes) -> NDArray[np.intp]:
     """Where each pixel's slot comes from; the same in all maps with values at the same cells, as a model's are.
 
     Args:
-        pixels: The picture.
-        has_value: One bit for each of `pixels.cells`.
+        pixels: the picture.
+        has_value: one bit for each of `pixels.cells`.
 
     Returns:
         (h, w) positions in the slots of `pixels.cells`, followed by all slots there are.

@@ -15,32 +15,30 @@ RENDERER_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One value, or one colour, per voxel or vertex, and what stands around it.
-
-    Attributes:
-        values: (n_cells,) float32, one value per cell: curvature is shown where it is NaN, infinite values get the
-            colours of the ends. Or (n_cells, 3) red, green and blue from 0 to 1: curvature where one is NaN.
-        scale: Colormap and range of values; None where they are colours.
-        alpha: (n_cells,) opacity, 0 to 1, for example R² divided by its maximum; None for opaque.
-        outlines: ROIs to draw, from `Surface.roi_outlines` or `contours`; None for no lines.
-        names: Whether ROIs bear their names, where there is room.
-        title: Text above; "" for none.
-        unit: Quantity and unit at the colour bar, for example "similarity to cake (cosine)"; "" for no colour bar.
-        note: Text at the right below, for example "simulated subject".
-        legend: Names and the colours that they stand for, drawn below where values are colours.
-        transparent: Clear instead of white around the cortex.
-    """
+    """One value, or one colour, per voxel or vertex, and what stands around it."""
 
     values: NDArray[np.float32]
+    """(n_cells,) float32, one value per cell: curvature is shown where it is NaN, infinite values get the colours of
+    the ends. Or (n_cells, 3) red, green and blue from 0 to 1: curvature where one is NaN.
+    """
     scale: Scale | None = None
+    """Colormap and range of values; None where they are colours."""
     alpha: NDArray[np.float32] | None = None
+    """(n_cells,) opacity, 0 to 1, for example R² divided by its maximum; None for opaque."""
     outlines: Outlines | None = None
+    """ROIs to draw, from `Surface.roi_outlines` or `contours`; None for no lines."""
     names: bool = True
+    """Whether ROIs bear their names, where there is room."""
     title: str = ""
+    """Text above; "" for none."""
     unit: str = ""
+    """Quantity and unit at the colour bar, for example "similarity to cake (cosine)"; "" for no colour bar."""
     note: str = ""
+    """Text at the right below, for example "simulated subject"."""
     legend: Names = ()
+    """Names and the colours that they stand for, drawn below where values are colours."""
     transparent: bool = False
+    """Clear instead of white around the cortex."""
 
     def above(self, width: int) -> list[Strip]:
         """What stands over the cortex in a picture of this width."""

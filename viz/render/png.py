@@ -22,11 +22,11 @@ def render(picture: Picture, pixels: PixelMap) -> bytes:
     """Draw a picture.
 
     Args:
-        picture: What is shown, and how.
-        pixels: Of a flat map (`Surface.pixel_map`) or of sides of the solid cortex (`Surface.view`).
+        picture: what is shown, and how.
+        pixels: of a flat map (`Surface.pixel_map`) or of sides of the solid cortex (`Surface.view`).
 
     Raises:
-        SpaceMismatchError: As many values as this surface and transform have not.
+        SpaceMismatchError: as many values as this surface and transform have not.
     """
     scale = picture.scale
     table = palette.palette(scale.colormap if scale else "viridis", picture.transparent)

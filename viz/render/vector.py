@@ -35,13 +35,13 @@ def render(picture: Picture, pixels: PixelMap, form: str) -> bytes:
     """Draw a picture on the flat map; equal arguments give equal bytes.
 
     Args:
-        picture: What is shown, and how; around the cortex it is always clear.
-        pixels: Its width is the resolution of the image in the figure.
+        picture: what is shown, and how; around the cortex it is always clear.
+        pixels: its width is the resolution of the image in the figure.
         form: "svg" or "pdf".
 
     Raises:
-        SpaceMismatchError: As many values as this surface and transform have not.
-        BadInputError: Another form.
+        SpaceMismatchError: as many values as this surface and transform have not.
+        BadInputError: another form.
     """
     if form not in ("svg", "pdf"):
         raise BadInputError(f"A figure can be svg or pdf, not {form!r}.")

@@ -50,7 +50,7 @@ def find(surface: str, cache: Path, filestore: Path | None) -> Path:
     """Folder of the pycortex subject `surface`: the user's store first, then the cache's, then the shipped one.
 
     Raises:
-        NotFoundError: No store has it; the message lists the subjects that there are.
+        NotFoundError: no store has it; the message lists the subjects that there are.
     """
     if surface == "fsaverage5":
         _make_fsaverage5(cache)

@@ -19,7 +19,7 @@ def check_width(width: int) -> None:
     """Refuse a picture that nobody can see or that no memory holds.
 
     Raises:
-        BadInputError: The width is not between 16 and 8,192 pixels.
+        BadInputError: the width is not between 16 and 8,192 pixels.
     """
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise BadInputError(f"A picture {width} pixels wide was asked for; take a width from 16 to 8,192.")
@@ -27,19 +27,16 @@ def check_width(width: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class PixelMap:
-    """What each pixel of a picture of the cortex shows; row 0 is the top.
-
-    Attributes:
-        index: (h, w) int32, the cell (voxel of the volume or vertex) that the pixel shows, -1 for none.
-        curvature: (h, w) uint8, mean curvature from sulcus (0) to gyrus (255), 127 where flat.
-        inside: (h, w) bool, whether the pixel is cortex.
-        n_cells: What `index` counts: voxels of the volume, or vertices.
-    """
+    """What each pixel of a picture of the cortex shows; row 0 is the top."""
 
     index: NDArray[np.int32]
+    """(h, w) int32, the cell (voxel of the volume or vertex) that the pixel shows, -1 for none."""
     curvature: NDArray[np.uint8]
+    """(h, w) uint8, mean curvature from sulcus (0) to gyrus (255), 127 where flat."""
     inside: NDArray[np.bool_]
+    """(h, w) bool, whether the pixel is cortex."""
     n_cells: int
+    """What `index` counts: voxels of the volume, or vertices."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,17 +73,14 @@ class PixelMap:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class View(PixelMap):
-    """Both hemispheres of the solid cortex from some sides.
-
-    Attributes:
-        light: (h, w) uint8, how much light falls on each pixel.
-        vertex: (h, w) int32, the nearest vertex that each pixel shows, -1 for none.
-        captions: (text, x, y): names of the panels and the middles of their upper edges, in pixels.
-    """
+    """Both hemispheres of the solid cortex from some sides."""
 
     light: NDArray[np.uint8]
+    """(h, w) uint8, how much light falls on each pixel."""
     vertex: NDArray[np.int32]
+    """(h, w) int32, the nearest vertex that each pixel shows, -1 for none."""
     captions: tuple[tuple[str, float, float], ...]
+    """(text, x, y): names of the panels and the middles of their upper edges, in pixels."""
 
 
 @lru_cache(maxsize=8)

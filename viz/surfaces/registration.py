@@ -19,15 +19,15 @@ def from_register(register: Path, reference: Path) -> Matrix:
     """From a register.dat, as bbregister and tkregister2 write it: anatomical to functional tkregister RAS.
 
     Args:
-        register: The file; four of its lines are the matrix.
-        reference: The functional image that was registered, NIfTI.
+        register: the file; four of its lines are the matrix.
+        reference: the functional image that was registered, NIfTI.
 
     Returns:
         (4, 4), from mm on the surface to voxel indices (x, y, z) of the functional image.
 
     Raises:
-        NotFoundError: A file is not there.
-        BadInputError: The file is not a register.dat.
+        NotFoundError: a file is not there.
+        BadInputError: the file is not a register.dat.
     """
     rows = [line for line in _words(register) if len(line) == 4]
     to_functional = _matrix(rows, f"{register.name} is no register.dat: it has not four lines of four numbers.")
@@ -41,14 +41,14 @@ def from_headers(anatomy: Path, reference: Path) -> Matrix:
 
     Args:
         anatomy: FreeSurfer's mri/orig.mgz, on which the surfaces lie.
-        reference: The functional image, NIfTI.
+        reference: the functional image, NIfTI.
 
     Returns:
         (4, 4), from mm on the surface to voxel indices (x, y, z) of the functional image.
 
     Raises:
-        NotFoundError: A file is not there.
-        BadInputError: A file is not an image.
+        NotFoundError: a file is not there.
+        BadInputError: a file is not an image.
     """
     original, image = _image(anatomy), _image(reference)
     to_scanner = original.affine @ np.linalg.inv(tkregister(original.shape, _sizes(original)))
@@ -60,8 +60,8 @@ def read_matrix(file: Path) -> Matrix:
     """Four lines of four numbers.
 
     Raises:
-        NotFoundError: The file is not there.
-        BadInputError: It holds something else.
+        NotFoundError: the file is not there.
+        BadInputError: it holds something else.
     """
     return _matrix(_words(file), f"{file.name} does not hold four lines of four numbers.")
 
@@ -70,7 +70,7 @@ def tkregister(shape: tuple[int, ...], sizes: NDArray[np.float64]) -> Matrix:
     """FreeSurfer's tkregister RAS of a volume: (4, 4), from voxel indices (x, y, z) to mm.
 
     Args:
-        shape: Voxels along x, y and z.
+        shape: voxels along x, y and z.
         sizes: (3,) mm.
     """
     dx, dy, dz = sizes

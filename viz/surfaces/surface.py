@@ -33,27 +33,24 @@ _kept = memoised(LRUCache(_KEPT_BYTES, lambda pixels: min(pixels.nbytes, _KEPT_B
 
 @dataclass(frozen=True)
 class Surface:
-    """A subject's surfaces as one transform (or none, for vertex data) sees them.
-
-    Attributes:
-        name: The pycortex subject.
-        transform: Its transform from volume to surface; None for values on vertices.
-        shape: (z, y, x) of the volume, or (left, right) vertices.
-        n_vertices: Vertices of the left and of the right hemisphere.
-        kinds: Surfaces that both hemispheres have: flat, inflated, pia, wm, fiducial …
-        subject: Its folder in a pycortex store.
-        cache: The folder of all caches.
-        folder: Where what was worked out about this subject is kept.
-    """
+    """A subject's surfaces as one transform (or none, for vertex data) sees them."""
 
     name: str
+    """The pycortex subject."""
     transform: str | None
+    """Its transform from volume to surface; None for values on vertices."""
     shape: tuple[int, ...]
+    """(z, y, x) of the volume, or (left, right) vertices."""
     n_vertices: tuple[int, int]
+    """Vertices of the left and of the right hemisphere."""
     kinds: frozenset[str]
+    """Surfaces that both hemispheres have: flat, inflated, pia, wm, fiducial …"""
     subject: Path
+    """Its folder in a pycortex store."""
     cache: Path
+    """The folder of all caches."""
     folder: Path
+    """Where what was worked out about this subject is kept."""
 
     @property
     def n_cells(self) -> int:
@@ -72,11 +69,11 @@ class Surface:
         `cortex.quickflat.make_figure(…, thick=1, depth=0.5)`. The height follows from the flat map's shape.
 
         Args:
-            width: Pixels.
+            width: pixels.
 
         Raises:
-            BadInputError: The width is not between 16 and 8,192 pixels.
-            NotFoundError: The subject has no flat map.
+            BadInputError: the width is not between 16 and 8,192 pixels.
+            NotFoundError: the subject has no flat map.
         """
         check_width(width)
         self._require_flat()
@@ -86,14 +83,14 @@ class Surface:
         """Which cell each pixel of a picture of both hemispheres from some sides shows, all at one scale.
 
         Args:
-            width: Pixels.
-            kind: A kind of surface that the subject has: inflated, pia, wm, fiducial …
-            views: Some of `projection.VIEWS`. The left hemisphere stands left, except from below and in front, where
+            width: pixels.
+            kind: a kind of surface that the subject has: inflated, pia, wm, fiducial …
+            views: some of `projection.VIEWS`. The left hemisphere stands left, except from below and in front, where
                 it is right.
 
         Raises:
-            NotFoundError: No such kind or view.
-            BadInputError: The width is not between 16 and 8,192 pixels.
+            NotFoundError: no such kind or view.
+            BadInputError: the width is not between 16 and 8,192 pixels.
         """
         check_width(width)
         unknown = [name for name in views if name not in projection.VIEWS]
@@ -128,7 +125,7 @@ class Surface:
         """One kind of surface.
 
         Raises:
-            NotFoundError: The subject does not have it; the message lists what it has.
+            NotFoundError: the subject does not have it; the message lists what it has.
         """
         if kind not in self.kinds:
             raise NotFoundError(
@@ -172,7 +169,7 @@ class Surface:
         """(4, 4), from mm on the surface to voxel indices (x, y, z).
 
         Raises:
-            SpaceMismatchError: This is a surface of vertices.
+            SpaceMismatchError: this is a surface of vertices.
         """
         if self.transform is None:
             raise SpaceMismatchError(
@@ -196,13 +193,13 @@ def load_surface(surface: str, transform: str | None, cache: Path, filestore: Pa
     """Find a pycortex subject and one of its transforms.
 
     Args:
-        surface: The subject: one of the user's store, S1, or fsaverage5.
-        transform: Its transform; None for values on its vertices.
-        cache: Folder for everything that is worked out once; made when it is not there.
-        filestore: The user's own pycortex store; None for the shipped one.
+        surface: the subject: one of the user's store, S1, or fsaverage5.
+        transform: its transform; None for values on its vertices.
+        cache: folder for everything that is worked out once; made when it is not there.
+        filestore: the user's own pycortex store; None for the shipped one.
 
     Raises:
-        NotFoundError: There is no such subject or transform; the message lists what there is.
+        NotFoundError: there is no such subject or transform; the message lists what there is.
     """
     subject = stores.find(surface, cache, filestore)
     folder = cache / "surfaces" / f"{surface}-{stores.fingerprint(subject)}"

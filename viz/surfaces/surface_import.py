@@ -30,18 +30,18 @@ def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Pa
     """Take a FreeSurfer subject's surfaces, and its flat patches where there are any, as subject `name`.
 
     Args:
-        name: Of the new subject.
-        folder: The FreeSurfer subject, which has a folder surf.
+        name: of the new subject.
+        folder: the FreeSurfer subject, which has a folder surf.
         filestore: pycortex store that it is written to; made when it is not there.
-        cache: Folder of the caches.
+        cache: folder of the caches.
 
     Returns:
         The new subject's folder.
 
     Raises:
-        NotFoundError: A surface is missing; the message names the file.
-        SpaceMismatchError: Hemispheres are swapped or mirrored, or a flat patch is of another mesh.
-        BadInputError: There is such a subject already.
+        NotFoundError: a surface is missing; the message names the file.
+        SpaceMismatchError: hemispheres are swapped or mirrored, or a flat patch is of another mesh.
+        BadInputError: there is such a subject already.
     """
     surf = folder / "surf"
     meshes: dict[str, tuple[Hemisphere, Hemisphere]] = {}
@@ -69,15 +69,15 @@ def from_gifti(name: str, files: Mapping[str, tuple[Path, Path]], filestore: Pat
     """Take surfaces from GIFTI files, fs_LR's for one, as subject `name`.
 
     Args:
-        name: Of the new subject.
-        files: Kind (wm, pia, inflated, flat) → its left and right file. wm and pia are needed.
+        name: of the new subject.
+        files: kind (wm, pia, inflated, flat) → its left and right file. wm and pia are needed.
         filestore: pycortex store that it is written to.
-        cache: Folder of the caches.
+        cache: folder of the caches.
 
     Raises:
-        NotFoundError: A file is missing.
-        SpaceMismatchError: Hemispheres are swapped or mirrored, or meshes do not match.
-        BadInputError: There is such a subject already, or a file holds no surface.
+        NotFoundError: a file is missing.
+        SpaceMismatchError: hemispheres are swapped or mirrored, or meshes do not match.
+        BadInputError: there is such a subject already, or a file holds no surface.
     """
     meshes: dict[str, tuple[Hemisphere, Hemisphere]] = {}
     for kind, (left, right) in files.items():
@@ -89,14 +89,14 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
     """Check meshes and write them as a pycortex subject, whole or not at all.
 
     Args:
-        name: Of the new subject.
-        meshes: Kind → left and right (points, faces).
+        name: of the new subject.
+        meshes: kind → left and right (points, faces).
         filestore: pycortex store that it is written to.
-        cache: Folder of the caches.
+        cache: folder of the caches.
 
     Raises:
-        SpaceMismatchError: Hemispheres are swapped or mirrored, or meshes do not match.
-        BadInputError: There is such a subject already, its name is no file name, or wm or pia is missing.
+        SpaceMismatchError: hemispheres are swapped or mirrored, or meshes do not match.
+        BadInputError: there is such a subject already, its name is no file name, or wm or pia is missing.
     """
     if not name or name != Path(name).name or name.startswith("."):
         raise BadInputError(f"{name!r} cannot name a subject; take letters, digits, - and _.")
@@ -121,7 +121,7 @@ def check_meshes(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> None:
     """See that hemispheres are on their sides and nothing is mirrored.
 
     Raises:
-        SpaceMismatchError: They are not; the message names the surface.
+        SpaceMismatchError: they are not; the message names the surface.
     """
     counts = tuple(len(points) for points, _ in meshes["wm"])
     left, right = (float(points[:, 0].mean()) for points, _ in meshes["wm"])
@@ -147,13 +147,13 @@ def write_transform(subject: Path, name: str, matrix: NDArray[np.float64], refer
     """Add a transform from surface mm to the voxels (x, y, z) of a functional image.
 
     Args:
-        subject: The subject's folder in a pycortex store.
-        name: Of the transform.
+        subject: the subject's folder in a pycortex store.
+        name: of the transform.
         matrix: (4, 4), from mm to voxel indices.
-        reference: The functional image, NIfTI.
+        reference: the functional image, NIfTI.
 
     Raises:
-        BadInputError: The matrix cannot be inverted, or the transform is there already.
+        BadInputError: the matrix cannot be inverted, or the transform is there already.
     """
     matrix = np.asarray(matrix, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:

@@ -25,8 +25,8 @@ def flat_layout(flat: Mesh, cache: Path) -> Arrays:
     """What every width of flat map shares.
 
     Args:
-        flat: The flat surface.
-        cache: Folder of the caches.
+        flat: the flat surface.
+        cache: folder of the caches.
 
     Returns:
         picture: (n_vertices, 2) places, as fractions of the picture's width and height, from bottom left.

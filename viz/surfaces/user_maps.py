@@ -29,17 +29,17 @@ def read_map(files: Sequence[Path], surface: Surface) -> Floats:
     """Read one value per voxel or vertex.
 
     Args:
-        files: One NIfTI or CIFTI file, or the left and the right hemisphere's GIFTI, MGH or MGZ file.
-        surface: What the map is to be shown on.
+        files: one NIfTI or CIFTI file, or the left and the right hemisphere's GIFTI, MGH or MGZ file.
+        surface: what the map is to be shown on.
 
     Returns:
         (n_cells,) float32, for `flatmap.render`; NaN where a CIFTI file has no value.
 
     Raises:
-        SpaceMismatchError: The map is of another volume, turned, mirrored, of another mesh, or its hemispheres are
+        SpaceMismatchError: the map is of another volume, turned, mirrored, of another mesh, or its hemispheres are
             swapped; the message says which.
-        BadInputError: Another number of files, several maps in one file, or not a format that is read here.
-        NotFoundError: A file is not there.
+        BadInputError: another number of files, several maps in one file, or not a format that is read here.
+        NotFoundError: a file is not there.
     """
     for file in files:
         if not file.exists():
@@ -65,7 +65,7 @@ def join(left: Floats, right: Floats, surface: Surface) -> Floats:
     """Values of the left and of the right hemisphere's vertices as one array, left ones first.
 
     Raises:
-        SpaceMismatchError: The surface is one of voxels, or has other numbers of vertices.
+        SpaceMismatchError: the surface is one of voxels, or has other numbers of vertices.
     """
     if surface.transform is not None:
         raise SpaceMismatchError(

@@ -156,7 +156,7 @@ def render_options(
     """What a query says about how a picture looks.
 
     Raises:
-        BadInputError: The width is out of range, or there is no such picture in this format.
+        BadInputError: the width is out of range, or there is no such picture in this format.
     """
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise BadInputError(f"width is {width}; take {MIN_WIDTH} to {MAX_WIDTH} pixels.")

@@ -128,7 +128,7 @@ def one_label(info: Info, text: str, model: str | None, *, semantic: bool = True
     """A label by its text.
 
     Raises:
-        NotFoundError: No voxel has it; the message lists the nearest spellings.
+        NotFoundError: no voxel has it; the message lists the nearest spellings.
     """
     owner = info.context.atlas.model(model)
     hits = owner.label(text.strip().lower(), semantic=semantic)

@@ -54,7 +54,7 @@ def check_binding(settings: Settings, tokens: Tokens) -> None:
     """Refuse to serve the world without a token.
 
     Raises:
-        BadInputError: The address is not loopback and there is no token.
+        BadInputError: the address is not loopback and there is no token.
     """
     if not is_loopback(settings.host) and not tokens.any:
         raise BadInputError(
@@ -84,10 +84,10 @@ class Guard:
         """Stand before an app.
 
         Args:
-            app: What is guarded.
-            tokens: Who may ask.
-            rates: How often.
-            origins: Sites whose pages may ask.
+            app: what is guarded.
+            tokens: who may ask.
+            rates: how often.
+            origins: sites whose pages may ask.
         """
         self._app, self._tokens, self._rates, self._origins = app, tokens, rates, frozenset(origins)
 

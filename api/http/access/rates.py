@@ -20,10 +20,10 @@ class Rates:
         """Count for some limits.
 
         Args:
-            limit: For example "3000/minute" or "50/second; 1000/minute"; empty for none.
+            limit: for example "3000/minute" or "50/second; 1000/minute"; empty for none.
 
         Raises:
-            BadInputError: It is not of this form.
+            BadInputError: it is not of this form.
         """
         self._limits = _parsed(limit) if limit.strip() else []
         self._guesses = _parsed(WRONG_TOKENS)

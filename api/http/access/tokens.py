@@ -43,7 +43,7 @@ class Scope(IntEnum):
         """A scope by its name.
 
         Raises:
-            BadInputError: There is no such scope.
+            BadInputError: there is no such scope.
         """
         try:
             return cls[text.upper()]
@@ -77,8 +77,8 @@ class Tokens:
         """Look at a home folder.
 
         Args:
-            home: The folder.
-            setting: The token that the settings give; empty for none.
+            home: the folder.
+            setting: the token that the settings give; empty for none.
         """
         self._path = home / FILE
         self._fixed = [Token(FROM_SETTING, "admin", _hashed(setting), "")] if setting else []
@@ -110,8 +110,8 @@ class Tokens:
         """Make a token; it is told here once and never again.
 
         Raises:
-            BadInputError: The name is not one word, or is taken.
-            StoreError: The file cannot be written.
+            BadInputError: the name is not one word, or is taken.
+            StoreError: the file cannot be written.
         """
         if not _NAME.fullmatch(name):
             raise BadInputError("A token's name has 1 to 64 letters, digits, dots, dashes, underscores or @.")
@@ -129,8 +129,8 @@ class Tokens:
         """Make a token worthless.
 
         Raises:
-            NotFoundError: There is no token of this name.
-            StoreError: The file cannot be written.
+            NotFoundError: there is no token of this name.
+            StoreError: the file cannot be written.
         """
 
         def remove(tokens: list[Token]) -> list[Token]:
@@ -168,7 +168,7 @@ class Tokens:
         """Tokens of the file.
 
         Raises:
-            StoreError: The file is damaged; nobody is let in then, rather than everybody.
+            StoreError: the file is damaged; nobody is let in then, rather than everybody.
         """
         try:
             tokens = _TOKENS.validate_python(json.loads(self._path.read_bytes())["tokens"])

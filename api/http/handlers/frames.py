@@ -31,8 +31,8 @@ class Frames:
         """A frame, and in the header `voxel-atlas` what belongs to it, as JSON.
 
         Raises:
-            NotFoundError: There is no such question.
-            BadInputError: The body is not a JSON object of the question's arguments.
+            NotFoundError: there is no such question.
+            BadInputError: the body is not a JSON object of the question's arguments.
         """
         question = request.path_params["question"]
         if question not in _QUESTIONS:

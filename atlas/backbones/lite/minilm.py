@@ -27,11 +27,11 @@ class SentenceTower(nn.Module):
     """Texts to unit vectors of 384 numbers: BERT's layers, then the mean over tokens.
 
     Args:
-        weights: Folder with model.safetensors and tokenizer.json, as sentence-transformers saves them.
-        device: A torch device.
+        weights: folder with model.safetensors and tokenizer.json, as sentence-transformers saves them.
+        device: a torch device.
 
     Raises:
-        MissingWeightsError: The folder lacks one of the files.
+        MissingWeightsError: the folder lacks one of the files.
     """
 
     def __init__(self, weights: Path, device: str = "cpu") -> None:

@@ -49,9 +49,9 @@ class Folder(TrialDataset):
         home: folder for a copy of compressed responses.
 
     Raises:
-        NotFoundError: A file is missing.
-        BadInputError: The table has duplicates or does not fit the responses; a file is damaged.
-        SpaceMismatchError: A region is in another space than the responses.
+        NotFoundError: a file is missing.
+        BadInputError: the table has duplicates or does not fit the responses; a file is damaged.
+        SpaceMismatchError: a region is in another space than the responses.
     """
 
     def __init__(self, config: IngestConfig, home: Path) -> None:
@@ -105,8 +105,8 @@ def responses_file(config: IngestConfig) -> Path:
     """The responses' file: the one that the setting names, or the one responses.* of the folder.
 
     Raises:
-        NotFoundError: There is none.
-        BadInputError: There are several.
+        NotFoundError: there is none.
+        BadInputError: there are several.
     """
     root = Path(config.root)
     if config.responses:

@@ -46,7 +46,7 @@ def open_responses(path: Path, cache: Path) -> Responses:
         cache: folder for the copy of a NIfTI series that can be read by voxel; made when responses are first read.
 
     Raises:
-        BadInputError: Another format or shape, or a damaged file.
+        BadInputError: another format or shape, or a damaged file.
     """
     if path.name.endswith(_CIFTI):
         return _cifti(path)

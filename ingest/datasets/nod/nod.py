@@ -28,9 +28,9 @@ class Nod(TrialDataset):
         config: dataset, subject, root, tasks, zscore, localizer_t, skip_sessions, allow_missing.
 
     Raises:
-        NotFoundError: A file is missing.
-        BadInputError: A file is damaged, or files disagree.
-        SpaceMismatchError: A file is in another space than the betas.
+        NotFoundError: a file is missing.
+        BadInputError: a file is damaged, or files disagree.
+        SpaceMismatchError: a file is in another space than the betas.
     """
 
     def __init__(self, config: IngestConfig) -> None:

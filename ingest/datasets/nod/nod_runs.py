@@ -34,7 +34,7 @@ class NodRun:
         Images are joined by base name: label files hold bare names, but in one run names with their folder.
 
         Raises:
-            BadInputError: A file is malformed, or names an image that the other does not.
+            BadInputError: a file is malformed, or names an image that the other does not.
         """
         path_of: dict[str, str] = {}
         for path in events_images(self.events, self.task):
@@ -62,7 +62,7 @@ def subject_name(subject: str) -> str:
     """sub-01 of 1, 01 or sub-01.
 
     Raises:
-        NotFoundError: The data set has no such subject.
+        NotFoundError: the data set has no such subject.
     """
     match = re.fullmatch(r"(?:sub-)?0*(\d{1,2})", subject)
     if match is None or not 1 <= int(match[1]) <= 30:
@@ -87,7 +87,7 @@ def runs(root: Path, subject: str, tasks: tuple[str, ...], skip_sessions: tuple[
         skip_sessions: sessions to leave out: imagenet02, coco …
 
     Raises:
-        NotFoundError: There is no such run, or no such session to skip.
+        NotFoundError: there is no such run, or no such session to skip.
     """
     every = list(_found(root, subject, tasks))
     sessions = {run.session for run in every}
@@ -125,7 +125,7 @@ def events_images(path: Path, task: str) -> list[str]:
     """Image of each trial of an events.tsv, as its path under stimuli/, in the order of the trials; no fixations.
 
     Raises:
-        BadInputError: The file is no table with the task's column.
+        BadInputError: the file is no table with the task's column.
     """
     column = _COLUMN[task]
     how = {"separator": "\t", "columns": [column], "infer_schema": False, "null_values": "n/a"}

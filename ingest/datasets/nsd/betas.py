@@ -47,7 +47,7 @@ def cells_shape(files: list[Path], session: int) -> tuple[int, ...]:
     """(z, y, x) of a volume's session, or the numbers of vertices of a surface's.
 
     Raises:
-        BadInputError: A file is damaged, or has another number of trials.
+        BadInputError: a file is damaged, or has another number of trials.
     """
     shapes = [_shape(path, session) for path in files]
     for path, (n_trials, _) in zip(files, shapes, strict=True):
@@ -76,8 +76,8 @@ def session_reader(files: list[Path], cells: VolumeVoxels | SurfaceVertices, ses
     """A function from numbers of voxels to their betas in a session, (750, n), in percent signal change.
 
     Raises:
-        BadInputError: A file is damaged, or has another number of trials.
-        SpaceMismatchError: The session has another shape than `cells`.
+        BadInputError: a file is damaged, or has another number of trials.
+        SpaceMismatchError: the session has another shape than `cells`.
     """
     if (shape := cells_shape(files, session)) != cells.shape:
         raise SpaceMismatchError(

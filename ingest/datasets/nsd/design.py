@@ -42,8 +42,8 @@ def trial_images(root: Path, subject: int) -> NsdIds:
     Taken from nsd_expdesign.mat, or from nsd_stim_info_merged.csv; where both are there they must agree.
 
     Raises:
-        NotFoundError: Neither file is there.
-        BadInputError: A file has another layout, or the two disagree.
+        NotFoundError: neither file is there.
+        BadInputError: a file has another layout, or the two disagree.
     """
     readings = [
         read(root / path, subject)

@@ -63,7 +63,7 @@ class _Layout:
         """The sessions whose files are there.
 
         Raises:
-            NotFoundError: One is missing and may not, or all are.
+            NotFoundError: one is missing and may not, or all are.
         """
         missing = {n: [p for p in files if not p.exists()] for n, files in self.sessions.items()}
         lost = [(n, files[0]) for n, files in missing.items() if files]
@@ -88,9 +88,9 @@ class Nsd(TrialDataset):
         home: folder for the copies of compressed betas and the list of the images' hashes.
 
     Raises:
-        NotFoundError: A file is missing.
-        BadInputError: A file is damaged, or files disagree.
-        SpaceMismatchError: Maps and betas have different shapes.
+        NotFoundError: a file is missing.
+        BadInputError: a file is damaged, or files disagree.
+        SpaceMismatchError: maps and betas have different shapes.
     """
 
     def __init__(self, config: IngestConfig, home: Path) -> None:

@@ -29,8 +29,8 @@ def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> li
         food: the user's food region: a mask, or a list of voxels.
 
     Raises:
-        NotFoundError: A threshold is given and a localiser map is missing, or there is no `food`.
-        BadInputError: Labels without a name, or no food region that makes sense.
+        NotFoundError: a threshold is given and a localiser map is missing, or there is no `food`.
+        BadInputError: labels without a name, or no food region that makes sense.
     """
     every: list[Region] = []
     selective: list[Region] = []
@@ -109,9 +109,9 @@ def food_region(cells: VolumeVoxels | SurfaceVertices, path: Path) -> Region:
             right vertices; or a text file with a voxel a line, "x y z" in a volume and "lh 123" on a surface, from 0.
 
     Raises:
-        NotFoundError: There is no such file.
-        BadInputError: It is neither of the two.
-        SpaceMismatchError: It belongs to another space.
+        NotFoundError: there is no such file.
+        BadInputError: it is neither of the two.
+        SpaceMismatchError: it belongs to another space.
     """
     if not path.exists():
         raise NotFoundError(f"{path}: there is no such food region; give the path of a mask or of a list of voxels.")

@@ -72,10 +72,10 @@ def compose(
     Pictures are never mirrored: some hold words.
 
     Args:
-        cutouts: What to paste.
-        rng: Decides everything that is random.
-        photographs: What to paste on; a gradient is drawn where there are none, and sometimes where there are.
-        size: Width and height of the scene, in pixels.
+        cutouts: what to paste.
+        rng: decides everything that is random.
+        photographs: what to paste on; a gradient is drawn where there are none, and sometimes where there are.
+        size: width and height of the scene, in pixels.
     """
     canvas = _background(photographs, rng, size)
     pasted: list[tuple[CutOut, Box, NDArray[np.float32]]] = []

@@ -14,10 +14,10 @@ def package_root(package: str, probe: str, suffixes: Sequence[str], cache: Path)
     """The folder under which a package's files lie, as under /: the system's own, or a copy that is fetched now.
 
     Args:
-        package: Name of a Debian (or Ubuntu) package, for example wordnet-base.
-        probe: A path of the package, relative to /, that shows that it is there.
-        suffixes: Ends of the names of the files to keep; the copyright file is kept too.
-        cache: Folder for copies; each becomes a folder of the package's name, whole or not at all.
+        package: name of a Debian (or Ubuntu) package, for example wordnet-base.
+        probe: a path of the package, relative to /, that shows that it is there.
+        suffixes: ends of the names of the files to keep; the copyright file is kept too.
+        cache: folder for copies; each becomes a folder of the package's name, whole or not at all.
 
     Returns:
         None where the package is not installed and cannot be fetched: no apt, no network.

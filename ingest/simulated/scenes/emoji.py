@@ -47,7 +47,7 @@ def emoji_cutouts(font: Path, names: Path | None) -> list[CutOut]:
     """The pictures of a font that show one thing beyond doubt.
 
     Args:
-        font: A font that holds emoji as bitmaps (CBDT), as Noto Color Emoji does.
+        font: a font that holds emoji as bitmaps (CBDT), as Noto Color Emoji does.
         names: Unicode's emoji-test.txt; without it, the characters that Python itself can name.
 
     Returns:

@@ -55,11 +55,11 @@ def load_pictures(home: Path, progress: Progress | None = None) -> PictureLibrar
     """Find or fetch the pictures; nothing is fetched twice, and no root is needed.
 
     Args:
-        home: The atlas's home folder; copies of packages go to home/pictures.
-        progress: Told what is fetched, and what is missing.
+        home: the atlas's home folder; copies of packages go to home/pictures.
+        progress: told what is fetched, and what is missing.
 
     Raises:
-        NotFoundError: There is no colour emoji font, and none could be fetched.
+        NotFoundError: there is no colour emoji font, and none could be fetched.
     """
     progress = progress or Silent()
     cache = home / "pictures"
