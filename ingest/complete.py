@@ -10,6 +10,7 @@ from ..atlas.backbones import load
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
 from ..schemas.errors import BadInputError, MissingWeightsError, NotFoundError
+from ..schemas.stage import Stage
 from .stages.concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 
 _MODELS = """
@@ -28,7 +29,7 @@ class _StoredModel:
     backbone: Backbone
     run_id: str
 
-    def append(self, batch: Mapping[str, pa.Table], stage: str, key: str) -> bool:
+    def append(self, batch: Mapping[str, pa.Table], stage: Stage, key: str) -> bool:
         return self.store.append(batch, run_id=self.run_id, stage=stage, key=key)
 
 

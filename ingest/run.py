@@ -14,6 +14,7 @@ from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
+from ..schemas.stage import Stage
 from .datasets import open_dataset
 from .datasets.interface import Dataset
 from .datasets.readable import without_unreadable
@@ -211,9 +212,9 @@ class Pipeline:
         """
         row = self.store.arrow(
             "SELECT config, len(feature_mean) AS dim, EXISTS (FROM significance s WHERE s.model_id = m.model_id) AS "
-            "tested, EXISTS (FROM ledger WHERE stage = 'model' AND batch_key = m.model_id) AS ours FROM model m "
+            "tested, EXISTS (FROM ledger WHERE stage = ? AND batch_key = m.model_id) AS ours FROM model m "
             "WHERE model_id = ?",
-            [model_id],
+            [Stage.MODEL, model_id],
         ).to_pylist()[0]
         config, backbone = IngestConfig.model_validate_json(row["config"]), parts.backbone
         if not row["ours"]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from ..schemas.errors import StoreLockedError
+from ..schemas.stage import Stage
 from .stages.context import Context
 
 
@@ -59,4 +60,4 @@ def _append(context: Context, state: str, message: str) -> None:
         "recorded_at": datetime.datetime.now(datetime.UTC),
         "message": message,
     }
-    context.append({"run": pa.Table.from_pylist([row])}, "run", f"{context.run_id}/{state}")
+    context.append({"run": pa.Table.from_pylist([row])}, Stage.RUN, f"{context.run_id}/{state}")

@@ -11,6 +11,7 @@ from ...ingest.simulated.planting import Cortex
 from ...ingest.simulated.scenes.scene_set import SPLIT_SEED, TEST_SHARE
 from ...ingest.simulated.subject import N_SCENES, N_VOXELS, WORLD, Simulated, save_world
 from ...schemas.config import IngestConfig, Settings
+from ...schemas.stage import Stage
 from ...viz.surfaces.surface import load_surface, regions
 from ..maps.subject_cortex import PAGE_WIDTH, SURFACES
 
@@ -107,4 +108,4 @@ def run(
 def append_planting(store: Store, dataset: Simulated, run_id: str) -> None:
     """Store what the voxels were tuned to, which only evaluations read; once a subject."""
     batch = {"planting": dataset.planting().to_arrow()}
-    store.append(batch, run_id=run_id, stage="planting", key=dataset.subject.subject_id)
+    store.append(batch, run_id=run_id, stage=Stage.PLANTING, key=dataset.subject.subject_id)

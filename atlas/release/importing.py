@@ -15,13 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, LedgerConflictError
+from ...schemas.stage import Stage
 from ...schemas.tables import SHARED, model_tables
 from ..store.content import conform, content_sha256
 from ..store.store import Store
 from .parquet_files import parquet_name, read_rows
 from .verify import SUMS, description, problems
-
-STAGE = "import"
 
 _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
@@ -84,7 +83,7 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
         more = f" (and {len(wrong) - 1} more; `voxel-atlas verify` lists them)" if len(wrong) > 1 else ""
         raise BadInputError(f"{folder}: {wrong[0].rstrip('.')}{more}.")
     release = _Release(folder)
-    done = store.committed(STAGE)
+    done = store.committed(Stage.IMPORT)
     new = [model for model in release.models if release.key(model) not in done]
     # All that may be refused is looked at before the first row is written.
     _require_absent(store, new)
@@ -101,19 +100,19 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
     for subject, tables in missing:
         rows = {name: release.rows(name, pc.field("subject_id") == subject) for name in tables}
         rows["ledger"] = release.rows("ledger", (tables[0] == _STAGE) & (subject == _KEY))
-        store.append(rows, run_id=run_id, stage=STAGE, key=release.key(f"{tables[0]}/{subject}"))
+        store.append(rows, run_id=run_id, stage=Stage.IMPORT, key=release.key(f"{tables[0]}/{subject}"))
     if any(rows.num_rows for rows in shared.values()):
         # Which rows are new depends on the atlas, so the key says which atlas it was.
-        store.append(shared, run_id=run_id, stage=STAGE, key=release.key(f"shared/{store.generation()}"))
+        store.append(shared, run_id=run_id, stage=Stage.IMPORT, key=release.key(f"shared/{store.generation()}"))
     for model in new:
-        store.append(_model_rows(release, model), run_id=run_id, stage=STAGE, key=release.key(model))
+        store.append(_model_rows(release, model), run_id=run_id, stage=Stage.IMPORT, key=release.key(model))
     return new
 
 
 def _model_rows(release: _Release, model: str) -> dict[str, pa.Table]:
     rows = {name: release.rows(name, pc.field("model_id") == model) for name in model_tables()}
-    of_runs = (_STAGE == "run") & pc.field("run_id").isin(rows["run"]["run_id"].unique())
-    of_model = (_STAGE != "run") & ((model == _KEY) | pc.starts_with(_KEY, f"{model}/"))
+    of_runs = (_STAGE == Stage.RUN) & pc.field("run_id").isin(rows["run"]["run_id"].unique())
+    of_model = (_STAGE != Stage.RUN) & ((model == _KEY) | pc.starts_with(_KEY, f"{model}/"))
     return {**rows, "ledger": release.rows("ledger", of_runs | of_model)}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...schemas.stage import Stage
 from ...schemas.tables import TABLES, model_tables, table_schemas
 from ..store.content import conform
 from ..store.store import Store
@@ -24,12 +25,11 @@ _REGIONS = f"SELECT stimulus_id, box FROM top_image {_MODELS}"  # noqa: S608
 _BACKBONES = f"SELECT backbone FROM model {_MODELS}"  # noqa: S608
 _LABEL_BACKBONES = f"SELECT label_backbone FROM model {_MODELS}"  # noqa: S608
 
-_OF_SUBJECTS = "stage IN ('subject', 'planting') AND list_contains($subjects::VARCHAR[], batch_key)"
-_OF_RUNS = f"stage = 'run' AND run_id IN (SELECT run_id FROM run {_MODELS})"  # noqa: S608
+_OF_SUBJECTS = f"stage IN ({Stage.sql('subject')}) AND list_contains($subjects::VARCHAR[], batch_key)"
+_OF_RUNS = f"stage IN ({Stage.sql('run')}) AND run_id IN (SELECT run_id FROM run {_MODELS})"  # noqa: S608
 _OF_MODELS = (
-    "stage IN ('model', 'fit', 'significance', 'queries', 'readouts', 'low_level', 'semantic', 'learning_curve', "
-    "'describe', 'score', 'verify') AND EXISTS (SELECT 1 "
-    "FROM (SELECT unnest($models::VARCHAR[]) AS id) WHERE batch_key = id OR starts_with(batch_key, id || '/'))"
+    f"stage IN ({Stage.sql('model')}) AND EXISTS (SELECT 1 FROM (SELECT unnest($models::VARCHAR[]) AS id) "  # noqa: S608
+    "WHERE batch_key = id OR starts_with(batch_key, id || '/'))"
 )
 
 _ROWS = {

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import StoreError
+from ...schemas.stage import Stage
 from ..backbones.interface import Readout
 from ..store.ledger import Batches, batches_of, fitted_since
 from ..store.store import Store
@@ -59,7 +60,7 @@ class IndexedVoxels:
             folder: where the index is kept between runs.
             old: what was loaded before.
         """
-        batches = batches_of(store, model.model_id, model.subject_id, "model", "fit", "import")
+        batches = batches_of(store, model.model_id, model.subject_id, Stage.MODEL, Stage.FIT, Stage.IMPORT)
         if old is not None and old.batches == batches:
             present = old
         elif old is not None and old.batches < batches:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.stage import Stage
 from .store import Store
 
 Batches = frozenset[tuple[str, str]]
@@ -10,7 +11,7 @@ Batches = frozenset[tuple[str, str]]
 what the same batches gave is the same, and more batches than before have only added rows."""
 
 
-def batches_of(store: Store, model_id: str, subject_id: str, *stages: str) -> Batches:
+def batches_of(store: Store, model_id: str, subject_id: str, *stages: Stage) -> Batches:
     """The batches that hold rows of a model or of its subject.
 
     Args:
@@ -22,9 +23,9 @@ def batches_of(store: Store, model_id: str, subject_id: str, *stages: str) -> Ba
     # An import's key is what it brings and then a checksum, as `voxel/nsd/subj05/0123…`.
     entries = store.arrow(
         "SELECT stage, content_sha256 FROM ledger WHERE (batch_key IN ($model, $subject) "
-        "OR starts_with(batch_key, $model || '/') OR stage = 'import' AND contains(batch_key, '/' || $subject || '/')) "
+        "OR starts_with(batch_key, $model || '/') OR stage = $import AND contains(batch_key, '/' || $subject || '/')) "
         "AND (len($stages::VARCHAR[]) = 0 OR list_contains($stages::VARCHAR[], stage))",
-        {"model": model_id, "subject": subject_id, "stages": list(stages)},
+        {"model": model_id, "subject": subject_id, "stages": list(stages), "import": Stage.IMPORT},
     )
     return frozenset(zip(entries["stage"].to_pylist(), entries["content_sha256"].to_pylist(), strict=True))
 

@@ -9,6 +9,7 @@ import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError
 from ...schemas.files import flush, temporary_beside
+from ...schemas.stage import Stage
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES, model_tables
 from .address import CONFIG, Address, explained, first_line, read_format
 from .store import Store
@@ -67,11 +68,14 @@ def remove_model(address: str, model_id: str) -> int:
             [
                 *((f"DELETE FROM {name} WHERE model_id = ?", [model_id]) for name in model_tables()),  # noqa: S608
                 (
-                    "UPDATE ledger SET stage = 'removed', batch_key = ? || '/' || stage || '/' || batch_key "
-                    "WHERE stage NOT IN ('removed', 'rm') AND (batch_key = ? OR starts_with(batch_key, ?))",
-                    [removal, model_id, f"{model_id}/"],
+                    "UPDATE ledger SET stage = ?, batch_key = ? || '/' || stage || '/' || batch_key "
+                    "WHERE stage NOT IN (?, ?) AND (batch_key = ? OR starts_with(batch_key, ?))",
+                    [Stage.REMOVED, removal, Stage.REMOVED, Stage.RM, model_id, f"{model_id}/"],
                 ),
-                ("INSERT INTO ledger VALUES (?, 'rm', ?, '', ?, ?)", [removal, f"{model_id}/{removal}", n_rows, now]),
+                (
+                    "INSERT INTO ledger VALUES (?, ?, ?, '', ?, ?)",
+                    [removal, Stage.RM, f"{model_id}/{removal}", n_rows, now],
+                ),
             ]
         )
     return n_rows

@@ -203,7 +203,7 @@ class Store:
                 if known[1] == content:
                     return False
                 raise LedgerConflictError(
-                    f"Batch {key!r} of stage {stage!r} is in the atlas with other content: run {known[0]} committed "
+                    f"Batch {key!r} of stage '{stage}' is in the atlas with other content: run {known[0]} committed "
                     f"{known[1][:12]}, run {run_id} brings {content[:12]}; the data or the program has changed."
                 )
             for name, table in rows.items():

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from ...schemas.errors import LedgerConflictError
+from ...schemas.stage import Stage
 from .context import Context
 
 _SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
@@ -28,7 +29,7 @@ def append_subject(context: Context) -> None:
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
     batch = {"subject": pa.Table.from_pylist([subject]), **described}
     try:
-        context.append(batch, "subject", subject_id)
+        context.append(batch, Stage.SUBJECT, subject_id)
     except LedgerConflictError as error:
         raise LedgerConflictError(_other_subject(context, subject_id)) from error
     _append_stimuli(context)
@@ -40,7 +41,7 @@ def _append_stimuli(context: Context) -> None:
     if (new := _unknown_stimuli(context)).is_empty():
         return
     key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
-    context.append({"stimulus": new.to_arrow()}, "stimuli", key)
+    context.append({"stimulus": new.to_arrow()}, Stage.STIMULI, key)
     # Another ingest may have brought images of the same names since we looked.
     _unknown_stimuli(context)
 

@@ -15,6 +15,7 @@ from ...atlas.search.evidence import SPECIFIC_QUANTILE, FeatureSpectrum, residua
 from ...atlas.search.readouts import EXPONENTS, model_spectrum
 from ...atlas.store.store import Store
 from ...schemas.errors import BadInputError
+from ...schemas.stage import Stage
 from ...schemas.tables import label_id
 from ..dissection.interface import TextQueries
 from ..encoding.metrics import Responses
@@ -47,7 +48,7 @@ class FittedModel(Protocol):
         """Its network."""
         ...
 
-    def append(self, batch: Mapping[str, pa.Table], stage: str, key: str) -> bool:
+    def append(self, batch: Mapping[str, pa.Table], stage: Stage, key: str) -> bool:
         """Append rows; see `Store.append`."""
         ...
 
@@ -119,7 +120,7 @@ def append_vocabulary(context: FittedModel) -> Vocabulary:
     }
     batch = {"baseline": pa.Table.from_pylist([baseline]), "vocabulary": pa.table(words)}
     key = f"{name}/{vocabulary.sha256[:16]}"
-    context.append(batch, "vocabulary", key)
+    context.append(batch, Stage.VOCABULARY, key)
     return vocabulary
 
 
@@ -143,7 +144,7 @@ def append_missing_norms(context: FittedModel, concepts: ConceptSpace, batch_vox
         batch = voxels[start:stop].astype(np.int32)
         weights = context.store.vectors(sql, [context.model_id, batch.tolist()], context.backbone.dim)
         norms = concepts.norms(context.model_id, batch, weights)
-        context.append({"readout_norm": norms}, "readouts", f"{context.model_id}/{batch[0]}")
+        context.append({"readout_norm": norms}, Stage.READOUTS, f"{context.model_id}/{batch[0]}")
 
 
 def append_queries(context: FittedModel, words: Sequence[str]) -> None:
@@ -177,4 +178,4 @@ def append_queries(context: FittedModel, words: Sequence[str]) -> None:
                 "length": np.tile(np.linalg.norm(contrasts, axis=1), len(EXPONENTS)),
             }
         )
-        context.append({"concept_query": batch}, "queries", f"{model_id}/{hash_of(repr(group).encode())}")
+        context.append({"concept_query": batch}, Stage.QUERIES, f"{model_id}/{hash_of(repr(group).encode())}")

@@ -14,6 +14,7 @@ from ...atlas.backbones.interface import Backbone, Image
 from ...atlas.store.store import Store
 from ...schemas.config import IngestConfig
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...schemas.stage import Stage
 from ..datasets.interface import Dataset
 from ..dissection.interface import Captioner, Generator
 from ..progress import Progress, Silent
@@ -78,7 +79,7 @@ class Context(BatchContext):
         """The part that other processes can have."""
         return BatchContext(**{part.name: getattr(self, part.name) for part in fields(BatchContext)})
 
-    def append(self, batch: Mapping[str, pa.Table], stage: str, key: str) -> bool:
+    def append(self, batch: Mapping[str, pa.Table], stage: Stage, key: str) -> bool:
         """Append rows to the atlas in this run; see `Store.append`."""
         return self.store.append(batch, run_id=self.run_id, stage=stage, key=key)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Floats, Image
 from ...schemas.errors import BadInputError
+from ...schemas.stage import Stage
 from ..dissection.crops import cut
 from ..dissection.interface import Captioner
 from .candidates import Region, find_candidates
@@ -32,7 +33,7 @@ def describe(context: Context, features: Floats, voxels: NDArray[np.int32], capt
         voxels: numbers of the voxels to describe, ascending; each has a row in `encoding`.
         captioner: writes the captions.
     """
-    done = context.store.committed("describe")
+    done = context.store.committed(Stage.DESCRIBE)
     sql = "SELECT DISTINCT voxel FROM top_image WHERE model_id = ?"
     late = ~np.isin(voxels, context.store.arrow(sql, [context.model_id])["voxel"].to_numpy())
     for start, stop in ranges(len(voxels), context.config.block_voxels):
@@ -64,7 +65,7 @@ def _describe_block(
         "box": [list(candidates.regions[i][1]) for i in region],
         "response": response,
     }
-    context.append({"top_image": pa.table(top)}, "describe", key)
+    context.append({"top_image": pa.table(top)}, Stage.DESCRIBE, key)
 
 
 def _caption(
@@ -103,7 +104,7 @@ def _append_captions(context: Context, captioner: str, regions: Sequence[Region]
     ids, boxes = [stimulus_ids[image] for image, _ in regions], [list(box) for _, box in regions]
     batch = {"stimulus_id": ids, "box": boxes, "captioner": [captioner] * len(ids), "text": list(texts)}
     key = f"{captioner}/{hash_of(repr((ids, boxes)).encode())}"
-    context.append({"caption": pa.table(batch)}, "caption", key)
+    context.append({"caption": pa.table(batch)}, Stage.CAPTION, key)
 
 
 def _caption_the_rest(context: Context, captioner: Captioner) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Floats
+from ...schemas.stage import Stage
 from ..encoding.learning_curve import LearningCurve
 from ..encoding.low_level import FEWEST_IMAGES, ControlledRidge, LowLevel
 from ..encoding.metrics import Responses, drop_reasons, pearson, r2
@@ -43,7 +44,7 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
             f"contrast and edges; it takes {FEWEST_IMAGES}."
         )
     fitting = _Fitting(context.for_workers, features, concepts, low_level)
-    append_batches(context, "fit", "fit voxels", voxels, _fitted, fitting)
+    append_batches(context, Stage.FIT, "fit voxels", voxels, _fitted, fitting)
     _append_significance(context)
     append_semantic(context, features)
     if concepts is not None:
@@ -68,11 +69,11 @@ def append_semantic(context: Context, features: Floats) -> None:
             return
         fitting = _Fitting(context.for_workers, features, low_level=low_level, alpha=dict(missing.iter_rows()))
         # All fitted voxels, so that a run which goes on meets the same batches.
-        append_batches(context, "low_level", "low-level control", fitted_numbers(context), _controlled, fitting)
+        append_batches(context, Stage.LOW_LEVEL, "low-level control", fitted_numbers(context), _controlled, fitting)
     sql = "SELECT model_id, voxel, r, p FROM beyond_low_level WHERE model_id = ? ORDER BY voxel"
     rows = context.store.arrow(sql, [context.model_id])
     q = benjamini_hochberg(rows["p"].to_numpy())
-    context.append({"semantic": rows.append_column("q", pa.array(q))}, "semantic", context.model_id)
+    context.append({"semantic": rows.append_column("q", pa.array(q))}, Stage.SEMANTIC, context.model_id)
 
 
 def append_learning_curve(context: Context, features: Floats) -> None:
@@ -86,7 +87,7 @@ def append_learning_curve(context: Context, features: Floats) -> None:
         BadInputError: the first blocks have too few images to choose a penalty.
     """
     fitting = _Fitting(context.for_workers, features)
-    append_batches(context, "learning_curve", "learning curve", fitted_numbers(context), _scored, fitting)
+    append_batches(context, Stage.LEARNING_CURVE, "learning curve", fitted_numbers(context), _scored, fitting)
 
 
 def _append_model(
@@ -120,7 +121,7 @@ def _append_model(
         }
     )
     batch = {"model": pa.Table.from_pylist([model]), "split": parts}
-    context.append(batch, "model", context.model_id)
+    context.append(batch, Stage.MODEL, context.model_id)
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def _append_significance(context: Context) -> None:
             "q": benjamini_hochberg(fitted["p"].to_numpy()),
         }
     )
-    context.append({"significance": batch}, "significance", context.model_id)
+    context.append({"significance": batch}, Stage.SIGNIFICANCE, context.model_id)
     dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
     if n := dropped["n"][0].as_py():
         context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")

@@ -21,6 +21,7 @@ from ...atlas.backbones.threads import in_threads
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.files import write_atomically
+from ...schemas.stage import Stage
 from ...schemas.tables import label_id
 from ..dissection.interface import Generator, Pictures, seed_of
 from ..dissection.nouns import Labels, NounExtractor, Unscored, by_mention, shortened
@@ -92,7 +93,7 @@ def generate(context: Context, labels: Labels, generator: Generator) -> Drawn:
         [generator.name],
     )
     n_made = dict(made.iter_rows())
-    done = context.store.committed("generate")
+    done = context.store.committed(Stage.GENERATE)
     wishes = [
         wish
         for label in wanted
@@ -198,7 +199,7 @@ def _append_pictures(context: Context, wish: _Wish, files: _Files | None) -> Non
         )
     # Where another machine has drawn the label meanwhile, its pictures are used.
     with suppress(LedgerConflictError):
-        context.append(batch, "generate", wish.key)
+        context.append(batch, Stage.GENERATE, wish.key)
 
 
 def _save(folder: Path, image: Image) -> tuple[str, str]:

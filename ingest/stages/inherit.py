@@ -5,6 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...schemas.config import IngestConfig
+from ...schemas.stage import Stage
 from .concept_queries import append_queries, append_vocabulary
 from .context import Context, ranges
 
@@ -42,15 +43,15 @@ def inherit_fit(context: Context, source: str, voxels: NDArray[np.int32]) -> Non
         "label_backbone": context.config.label_backbone,
     }
     split = _copied(context, "split", source)
-    context.append({"model": pa.Table.from_pylist([model]), "split": split}, "model", context.model_id)
-    done = context.store.committed("fit")
+    context.append({"model": pa.Table.from_pylist([model]), "split": split}, Stage.MODEL, context.model_id)
+    done = context.store.committed(Stage.FIT)
     with context.progress.stage("copy the fit", len(voxels)) as advance:
         for start, stop in ranges(len(voxels), context.config.batch_voxels):
             if (key := f"{context.model_id}/{start}") not in done:
                 batch = {table: _copied(context, table, source, voxels[start:stop]) for table in _OF_FIT}
-                context.append(batch, "fit", key)
+                context.append(batch, Stage.FIT, key)
             advance(stop - start)
-    context.append({"significance": _copied(context, "significance", source)}, "significance", context.model_id)
+    context.append({"significance": _copied(context, "significance", source)}, Stage.SIGNIFICANCE, context.model_id)
     if context.backbone.has_text:
         append_queries(context, append_vocabulary(context).words)
 
@@ -66,10 +67,12 @@ def inherit_top_images(context: Context, source: str, old: IngestConfig, voxels:
     """
     if any(getattr(old, name) != getattr(context.config, name) for name in _DESCRIBED_BY):
         return
-    done = context.store.committed("describe")
+    done = context.store.committed(Stage.DESCRIBE)
     for start, stop in ranges(len(voxels), context.config.block_voxels):
         if f"{source}/{start}" in done and (key := f"{context.model_id}/{start}") not in done:
-            context.append({"top_image": _copied(context, "top_image", source, voxels[start:stop])}, "describe", key)
+            context.append(
+                {"top_image": _copied(context, "top_image", source, voxels[start:stop])}, Stage.DESCRIBE, key
+            )
 
 
 def _copied(context: Context, table: str, source: str, voxels: NDArray[np.int32] | None = None) -> pa.Table:

@@ -13,6 +13,7 @@ from ...atlas.backbones.interface import Backbone, Floats
 from ...atlas.backbones.positions import inner_products
 from ...atlas.search.baseline import unit_rows
 from ...schemas.errors import BadInputError
+from ...schemas.stage import Stage
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
 from ..dissection.interface import Batch, Captioner, Material, Scores
@@ -45,7 +46,7 @@ def score(
             method that chooses from the configured concepts.
         unscored: candidates that are not scored and why, which is kept beside the scores.
     """
-    done = context.store.committed("score")
+    done = context.store.committed(Stage.SCORE)
     ready = np.ones(len(voxels), bool) if labels is None else np.isin(voxels, list(labels))
     batches: dict[str, NDArray[np.int32]] = {}
     earlier = np.zeros(len(voxels), bool)
@@ -115,7 +116,7 @@ def _append_scores(
     rows = pa.concat_tables([pa.table(scored), others], promote_options="default")
     for name, value in (("model_id", context.model_id), ("method", method)):
         rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
-    context.append({"label_score": rows}, "score", key)
+    context.append({"label_score": rows}, Stage.SCORE, key)
 
 
 def append_labels(context: Context, names: Iterable[str]) -> None:
@@ -123,7 +124,7 @@ def append_labels(context: Context, names: Iterable[str]) -> None:
     known = set(context.store.arrow("SELECT lemma FROM label")["lemma"].to_pylist())
     if new := [name for name in dict.fromkeys(names) if name not in known]:
         batch = pa.table({"label_id": [label_id(name) for name in new], "lemma": new})
-        context.append({"label": batch}, "concepts", hash_of(repr(new).encode()))
+        context.append({"label": batch}, Stage.CONCEPTS, hash_of(repr(new).encode()))
 
 
 def embed_labels(context: Context, names: Sequence[str], text_tower: Backbone) -> None:
@@ -150,7 +151,7 @@ def embed_labels(context: Context, names: Sequence[str], text_tower: Backbone) -
                 "vector": list_column(text_tower.text(group)),
             }
             key = f"{text_tower.name}/{hash_of(repr(group).encode())}"
-            context.append({"label_embedding": pa.table(batch)}, "embed", key)
+            context.append({"label_embedding": pa.table(batch)}, Stage.EMBED, key)
             advance(len(group))
 
 
@@ -270,4 +271,4 @@ def _append_evidence(context: Context, method: str, pairs: pl.DataFrame, shown: 
             "q": pa.array(own, from_pandas=True),
         }
         key = f"{context.model_id}/{method}/{hash_of(_P_OF + batch.to_numpy().tobytes())}"
-        context.append({"label_evidence": pa.table(rows)}, "verify", key)
+        context.append({"label_evidence": pa.table(rows)}, Stage.VERIFY, key)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...atlas.backbones.interface import Floats
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
+from ...schemas.stage import Stage
 from ..datasets.interface import Dataset
 from ..datasets.rois import require_rois, voxels_in
 from ..dissection.activation import FittedVoxels
@@ -77,7 +78,7 @@ def fitted(context: Context, voxels: NDArray[np.int32]) -> FittedVoxels:
 
 def append_batches(
     context: Context,
-    stage: str,
+    stage: Stage,
     name: str,
     voxels: NDArray[np.int32],
     work: Callable[[_Given, NDArray[np.int32]], Mapping[str, pa.Table]],
@@ -87,7 +88,7 @@ def append_batches(
 
     Args:
         context: the ingest.
-        stage: the stage's name in the ledger.
+        stage: as the ledger has it.
         name: its name for people.
         voxels: numbers of the voxels, ascending.
         work: gives the rows of a batch; see `WorkerPool.map`.

@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 from tiny import CONTENT_TABLES, TinyDataset, digest, tiny_config, tiny_parts
 
+from voxel_atlas.atlas.release.export import export
+from voxel_atlas.atlas.release.parquet_files import parquet_name
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.progress import Silent
@@ -53,6 +55,18 @@ def test_second_ingest_changes_nothing(tmp_path):
     before = digest(tmp_path)
     run(tmp_path)
     assert digest(tmp_path) == before
+
+
+def test_a_release_has_every_batch_of_its_model_subject_and_run(tmp_path):
+    model_id = run(tmp_path, learning_curve=True)
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        release = export(atlas, tmp_path / "release", tables_only=True)
+        ledger = atlas.sql("FROM ledger").select("stage", "batch_key").sort("stage", "batch_key")
+    key, of_run = pl.col("batch_key"), pl.col("stage") == "run"
+    own = ledger.filter(key.is_in([model_id, "tiny/1"]) | key.str.starts_with(f"{model_id}/") | of_run)
+    exported = pl.read_parquet(release / parquet_name("ledger"), columns=["stage", "batch_key"])
+    assert exported.rows() == own.rows()
+    assert own["stage"].n_unique() == 11
 
 
 def test_other_settings_are_another_model(tmp_path):

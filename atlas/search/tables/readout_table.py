@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ....schemas.stage import Stage
 from ...backbones.interface import Floats, Readout
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
@@ -36,7 +37,8 @@ class ReadoutTable:
         cls, store: Store, model: ModelRow, readout: Readout, old: "ReadoutTable | None", spectrum: FeatureSpectrum
     ) -> "ReadoutTable":
         """The present table of a model; the old one where nothing has changed."""
-        batches = batches_of(store, model.model_id, model.subject_id, "model", "fit", "readouts", "import")
+        stages = Stage.MODEL, Stage.FIT, Stage.READOUTS, Stage.IMPORT
+        batches = batches_of(store, model.model_id, model.subject_id, *stages)
         if old is not None and old.batches == batches:
             return old
         rows = store.frame(_SQL, [readout, model.model_id])

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from ....schemas.errors import NotFoundError
+from ....schemas.stage import Stage
 from ...store.ledger import Batches, batches_of, fitted_since
 from ...store.store import Store
 from ..filters import ALL_VOXELS, Filters
@@ -88,7 +89,7 @@ class VoxelTable:
         batches = batches_of(store, model.model_id, model.subject_id)
         if old is not None and old.batches == batches:
             return old
-        if old is not None and old.batches <= batches and {stage for stage, _ in batches - old.batches} == {"fit"}:
+        if old is not None and old.batches <= batches and {stage for stage, _ in batches - old.batches} == {Stage.FIT}:
             return old.grown(store, batches)
         frame = _quality(store, model, 0, np.iinfo(np.int32).max)
         regions = store.frame(
