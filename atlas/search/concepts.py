@@ -24,6 +24,10 @@ from .tables.model_row import ModelRow
 MAX_LETTERS = 200
 _FAR, _FAR_WITHOUT_LIST = 0.1, 0.01
 """Share of the vocabulary's nouns that are as far from their nearest one as a word that is not known."""
+_SIGNS = "+-\u2212\u2013\u2014"
+"""Plus and hyphen, and the minus sign and the dashes that word processors make of a hyphen."""
+_NO_WORD = re.compile(r"^-|--|[+*\u2212\u2013\u2014]")
+"""What a word does not hold, and a sum without its spaces does."""
 Baseline = Literal["vocabulary", "none"]
 """What a concept is a contrast to."""
 
@@ -38,8 +42,11 @@ class Term(NamedTuple):
 def parse_concept(concept: str) -> list[Term]:
     """The terms of a concept: "cake - kitchen + dog" is cake, less kitchen, and dog. A sign stands after a space.
 
+    A minus sign or a dash that stands there is a "-".
+
     Raises:
-        BadInputError: it is empty, longer than 200 characters, or a sign has no word on one of its sides.
+        BadInputError: it is empty, longer than 200 characters, has a sign within a word or a factor, or a sign has no
+            word on one of its sides.
     """
     if len(concept) > MAX_LETTERS:
         raise BadInputError(f"A concept has at most {MAX_LETTERS} characters, and this one has {len(concept)}.")
@@ -49,13 +56,20 @@ def parse_concept(concept: str) -> list[Term]:
     terms: list[Term] = []
     sign, phrase = 1, list[str]()
     for word in [*words, "+"]:
-        if word[0] not in "+-":
+        starts = word[0] in _SIGNS
+        rest = word[1:] if starts else word
+        if (starts and not phrase) or (rest and rest[-1] in _SIGNS):
+            raise BadInputError(f"{concept!r}: a + or - needs a word on both of its sides, and a space before it.")
+        if _NO_WORD.search(rest):
+            raise BadInputError(
+                f'{concept!r}: {word!r} is no word; give signs a space on both sides, as in "cake - kitchen", and no '
+                "factors."
+            )
+        if not starts:
             phrase.append(word)
             continue
-        if not phrase or phrase[-1][-1] in "+-":
-            raise BadInputError(f"{concept!r}: a + or - needs a word on both of its sides, and a space before it.")
         terms.append(Term(sign, " ".join(phrase)))
-        sign, phrase = (1 if word[0] == "+" else -1), [word[1:]] if word[1:] else []
+        sign, phrase = (1 if word[0] == "+" else -1), [rest] if rest else []
     return terms
 
 
