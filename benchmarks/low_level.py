@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.search.model import Model
-from voxel_atlas.atlas.search.tables.voxel_table import SEMANTIC_Q
 from voxel_atlas.ingest.datasets.interface import Dataset
 from voxel_atlas.ingest.encoding.low_level import ControlledRidge, LowLevel
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.significance import benjamini_hochberg, correlation_p, p_values
 from voxel_atlas.ingest.encoding.split import split_by
 from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.tables import FDR
 
 
 def measure(
@@ -41,10 +41,10 @@ def measure(
         home: where low-level properties of images are kept.
     """
     quality = model.tables.store.frame(
-        "SELECT voxel, alpha, semantic_q FROM voxel_quality WHERE model_id = ? AND significant ORDER BY voxel",
+        "SELECT voxel, alpha, semantic FROM voxel_quality WHERE model_id = ? AND significant ORDER BY voxel",
         [model.model_id],
     )
-    shown = (quality["semantic_q"] <= SEMANTIC_Q).to_numpy()
+    shown = quality["semantic"].to_numpy()
     contrast_only = np.array([planted[int(voxel)] == {"contrast"} for voxel in quality["voxel"]])
 
     config = IngestConfig.model_validate_json(model.config)
@@ -65,6 +65,6 @@ def measure(
         "lowlevel_labelled_share": float(shown[contrast_only].mean()),
         "semantic_kept_share": float(shown[~contrast_only].mean()),
         "shuffled_semantic_p05": float((p < 0.05).mean()),
-        "shuffled_semantic_share": float((benjamini_hochberg(p) <= SEMANTIC_Q).mean()),
+        "shuffled_semantic_share": float((benjamini_hochberg(p) <= FDR).mean()),
         "lowlevel_cost_ratio": ratio,
     }

@@ -11,6 +11,7 @@ COMMENT ON COLUMN voxel_quality.q IS 'Adjusted p, 0 to 1; NULL until all voxels 
 COMMENT ON COLUMN voxel_quality.significant IS 'Whether q <= 0.05; NULL until all voxels of the model are fitted.';
 COMMENT ON COLUMN voxel_quality.semantic_r IS 'Pearson correlation of predicted and measured test responses without what luminance, contrast and edges of the images predict; NULL where it is not known.';
 COMMENT ON COLUMN voxel_quality.semantic_q IS 'Adjusted p of semantic_r, 0 to 1: above 0.05 low-level properties may explain all that is predicted; NULL where it is not known.';
+COMMENT ON COLUMN voxel_quality.semantic IS 'Whether semantic_q <= 0.05; NULL where it is not known.';
 COMMENT ON COLUMN voxel_quality.noise_ceiling IS 'Share of the variance that is signal, 0 to 1; NULL where unknown.';
 COMMENT ON COLUMN voxel_quality.r2_of_ceiling IS 'r2 / noise_ceiling; NULL where the ceiling is 0 or unknown.';
 COMMENT ON COLUMN voxel_quality.i IS 'Volume index along the first NIfTI axis (x), from 0; NULL for vertices.';

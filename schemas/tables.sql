@@ -268,7 +268,7 @@ COMMENT ON COLUMN ledger.committed_at IS 'When (UTC).';
 
 CREATE OR REPLACE VIEW voxel_quality AS
   SELECT e.model_id, m.subject_id, e.voxel, e.alpha, e.r2, e.r, e.p, s.q, s.q <= 0.05 AS significant,
-         x.r AS semantic_r, x.q AS semantic_q, v.noise_ceiling,
+         x.r AS semantic_r, x.q AS semantic_q, x.q <= 0.05 AS semantic, v.noise_ceiling,
          e.r2 / nullif(v.noise_ceiling, 0) AS r2_of_ceiling, v.i, v.j, v.k, v.hemisphere, v.vertex
   FROM encoding e JOIN model m USING (model_id) LEFT JOIN significance s USING (model_id, voxel)
        LEFT JOIN semantic x USING (model_id, voxel)
@@ -301,8 +301,8 @@ CREATE OR REPLACE MACRO roi_labels(wanted, all_voxels := false) AS TABLE
   SELECT t.model_id, t.method, t.label, count(*) AS n_voxels, avg(t.probability) AS mean_probability
   FROM top_label t JOIN model m USING (model_id)
        JOIN voxel_roi vr ON vr.subject_id = m.subject_id AND vr.voxel = t.voxel
-       LEFT JOIN semantic x ON x.model_id = t.model_id AND x.voxel = t.voxel
-  WHERE vr.roi = wanted AND (all_voxels OR coalesce(x.q, 0) <= 0.05) GROUP BY ALL ORDER BY n_voxels DESC, label;
+       JOIN voxel_quality q ON q.model_id = t.model_id AND q.voxel = t.voxel
+  WHERE vr.roi = wanted AND (all_voxels OR coalesce(q.semantic, true)) GROUP BY ALL ORDER BY n_voxels DESC, label;
 
 -- The similarity of a concept to every fitted voxel, as every other door gives it. A concept is a label, a word of the
 -- vocabulary, or what the function concept('any text') gives, which voxel-atlas brings along: rows of concept_query.
@@ -327,9 +327,8 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
   WHERE starts_with(m.model_id, model) AND c.readout = readout;
 
 CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
-  SELECT c.*, e.r2, e.r, s.q, x.q AS semantic_q,
+  SELECT c.*, q.r2, q.r, q.q, q.semantic_q,
     coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
               WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
-  FROM concept_map(concept, model := model, readout := readout) c JOIN encoding e USING (model_id, voxel)
-       JOIN significance s USING (model_id, voxel) LEFT JOIN semantic x USING (model_id, voxel)
-  WHERE s.q <= 0.05 AND (all_voxels OR coalesce(x.q, 0) <= 0.05) ORDER BY c.similarity DESC, c.model_id, c.voxel;
+  FROM concept_map(concept, model := model, readout := readout) c JOIN voxel_quality q USING (model_id, voxel)
+  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) ORDER BY c.similarity DESC, c.model_id, c.voxel;

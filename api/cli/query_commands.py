@@ -58,7 +58,7 @@ def query(
     """
     import polars as pl
 
-    from ...atlas.search.tables.voxel_table import SEMANTIC_Q
+    from ...atlas.search.filters import SEMANTIC_UNKNOWN
 
     with open_atlas(atlas) as opened:
         owner = opened.model(model)
@@ -82,15 +82,12 @@ def query(
     columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]
     if all_voxels:
         columns.insert(3, "semantic")
-        frame = frame.with_columns(semantic=pl.col("semantic_q") <= SEMANTIC_Q)
     output.show(frame.select(columns))
     how = f"{hits.readout}, baseline {hits.baseline}" if hits.by == "weights" else str(hits.method)
     warn(hits.warnings)
     screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
     if hits.hidden is None:
-        screen.print(
-            "Which voxels contrast and edges may explain is not known; `voxel-atlas dissect` of the model tells it."
-        )
+        screen.print(SEMANTIC_UNKNOWN)
     elif hits.hidden:
         screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
 

@@ -40,7 +40,7 @@ class Loaders:
         if key not in self._labels:
             model = self._atlas.model(model_id)
             chosen = model.method(method)
-            self._labels[key] = (chosen, model.label_table(chosen))
+            self._labels[key] = (chosen, model.label_table(chosen, semantic=False))
         return self._labels[key]
 
     async def _load(self, ask: Callable[..., pl.DataFrame], column: str, keys: Sequence[VoxelKey]) -> list[list[Row]]:

@@ -106,8 +106,7 @@ def top_labels(atlas: Atlas, model: str | None, method: str | None = None, *, se
     generation, method = atlas.store.generation(), owner.method(method)
     sql = "SELECT voxel, label FROM top_label WHERE model_id = ? AND method = ? ORDER BY voxel"
     frame = atlas.store.frame(sql, [owner.model_id, method])
-    if semantic:
-        frame = frame.filter(~np.isin(frame["voxel"].to_numpy(), owner.low_level_voxels()))
+    frame = frame.filter(owner.tables.voxels().are_shown(frame["voxel"].to_numpy(), semantic=semantic))
     common = frame.group_by("label").len().sort(["len", "label"], descending=[True, False])
     places = common.select("label").with_row_index("place")
     label = frame.join(places, on="label", maintain_order="left")["place"].cast(pl.Int32).to_numpy()

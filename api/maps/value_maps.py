@@ -137,8 +137,9 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     if request.significant:
         q = _of(model, "q", voxels)
         values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
-    if request.semantic and (request.concept or request.label):
-        values = np.where(np.isin(voxels, model.low_level_voxels()), np.float32(np.nan), values)
+    if request.concept or request.label:
+        shown = model.tables.voxels().are_shown(voxels, semantic=request.semantic)
+        values = np.where(shown, values, np.float32(np.nan))
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, warnings, generation)

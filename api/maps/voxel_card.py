@@ -10,8 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.filters import SEMANTIC_UNKNOWN
 from ...atlas.search.model import Model
-from ...atlas.search.tables.voxel_table import SEMANTIC_Q
 from ...schemas.config import LABELLED_BY
 from ...schemas.errors import NotFoundError
 from ...viz.render.card import Card, RankedLabel, Ranking, Tile
@@ -43,7 +43,7 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
         facts=[
             ("model", owner.model_id),
             *((name, _number(about[key])) for name, key in _QUALITY.items()),
-            ("", _beyond_low_level(about["semantic_r"], about["semantic_q"])),
+            ("", _semantic(about["semantic"], about["semantic_r"], about["semantic_q"])),
             *_unscored(atlas, owner, voxel),
             ("", "responses are predicted, in z-scored beta"),
         ],
@@ -125,14 +125,12 @@ def _unscored(atlas: Atlas, owner: Model, voxel: int) -> list[tuple[str, str]]:
     return [(f"not scored ({reason})", labels) for reason, labels in left.iter_rows()]
 
 
-def _beyond_low_level(r: float | None, q: float | None) -> str:
+def _semantic(semantic: bool | None, r: float | None, q: float | None) -> str:
     """What is said of a voxel's responses beyond low-level properties of the images."""
-    if q is None:
-        return (
-            "whether contrast and edges explain its responses is not known (voxel-atlas dissect of the model tells it)"
-        )
+    if semantic is None:
+        return SEMANTIC_UNKNOWN
     measured = f"r {_number(r)}, q {_number(q)}, without what luminance, contrast and edges of the images predict"
-    if q <= SEMANTIC_Q:
+    if semantic:
         return f"predicted beyond contrast and edges ({measured})"
     return f"contrast and edges may explain all that is predicted ({measured}), and so its labels"
 

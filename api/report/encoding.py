@@ -7,7 +7,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...atlas.search.model import Model
-from ...atlas.search.tables.voxel_table import SEMANTIC_Q
 from ...schemas.errors import NotFoundError
 from ..maps.value_maps import MapRequest, value_map
 from . import figures
@@ -22,7 +21,7 @@ def encoding(study: Study) -> Section:
     """How well voxels are predicted."""
     section = Section("encoding", "Encoding models")
     sql = (
-        "SELECT model_id, subject_id, voxel, r2, r, q, significant, semantic_r, semantic_q, "
+        "SELECT model_id, subject_id, voxel, r2, r, q, significant, semantic_r, semantic_q, semantic, "
         "noise_ceiling, r2_of_ceiling, alpha FROM voxel_quality WHERE model_id = ? ORDER BY voxel"
     )
     frames = {model.model_id: study.atlas.store.frame(sql, [model.model_id]) for model in study.models}
@@ -89,7 +88,7 @@ def _summary(quality: pl.DataFrame) -> pl.DataFrame:
     return quality.group_by("model_id", maintain_order=True).agg(
         pl.len().alias("n"),
         pl.col("significant").sum().alias("significant"),
-        (pl.col("significant") & (pl.col("semantic_q") <= SEMANTIC_Q)).sum().alias("of these semantic"),
+        (pl.col("significant") & pl.col("semantic")).sum().alias("of these semantic"),
         pl.col("r2").median().alias("median R²"),
         pl.col("r2").quantile(0.95).alias("95th percentile R²"),
         pl.col("r").median().alias("median r"),

@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from ...atlas.backbones.interface import Floats
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.filters import SEMANTIC_UNKNOWN
 from ...atlas.search.model import Model
 from ...ingest.datasets import open_dataset
 from ...ingest.progress import Progress
@@ -83,20 +85,22 @@ class Study:
 
     def shown(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows (model_id, voxel, …) of the voxels that figures of labels show: see `Options.all_voxels`."""
-        for model in () if self.options.all_voxels or frame.is_empty() else self.models:
-            left_out = pl.col("voxel").is_in(model.low_level_voxels().tolist())
-            frame = frame.filter((pl.col("model_id") != model.model_id) | ~left_out)
+        for model in () if frame.is_empty() else self.models:
+            semantic = not self.options.all_voxels
+            shown = model.tables.voxels().are_shown(frame["voxel"].to_numpy(), semantic=semantic)
+            frame = frame.filter((pl.col("model_id") != model.model_id) | pl.Series(shown))
         return frame
 
     def about_shown(self) -> str:
         """What is said of the voxels that are not shown."""
-        left_out = [f"{len(model.low_level_voxels()):,} of {model.model_id}" for model in self.models]
-        unknown = [model.model_id for model in self.models if not model.tables.voxels().controlled]
+        tables = {model.model_id: model.tables.voxels() for model in self.models}
+        left_out = [f"{np.count_nonzero(~table.semantic):,} of {name}" for name, table in tables.items()]
+        unknown = [name for name, table in tables.items() if not table.semantic_known]
         shown = "are among them" if self.options.all_voxels else "are left out; --all-voxels shows them"
         return (
             "Voxels whose predicted responses luminance, contrast and edges of the images may explain (semantic_q "
             f"above 0.05: {', '.join(left_out)}) {shown}."
-            + (f" It is not known of {', '.join(unknown)}; voxel-atlas dissect of it tells it." if unknown else "")
+            + (f" {', '.join(unknown)}: {SEMANTIC_UNKNOWN}" if unknown else "")
         )
 
     def methods(self, model: Model) -> list[str]:

@@ -53,7 +53,7 @@ function evidence(label) {
 
 /** @param {any} voxel */
 function beyond({ semantic, semanticR, semanticQ }) {
-  if (semantic === null) return "Whether contrast and edges of the images explain it is not known; voxel-atlas dissect of the model tells it.";
+  if (semantic === null) return "Which voxels contrast and edges may explain is not known; `voxel-atlas dissect` of the model tells it.";
   const measured = `r ${figure(semanticR)}, ${rate(semanticQ)}, without what luminance, contrast and edges predict`;
   return semantic ? `Predicted beyond contrast and edges: ${measured}.` : `Contrast and edges may explain all that is predicted (${measured}): its labels may say what is bright and busy, not what is shown.`;
 }

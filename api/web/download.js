@@ -132,7 +132,7 @@ function graphql(sources) {
 function sql(state) {
   const metric = metricOf(state);
   const model = literal(state.model);
-  if (metric === "labels") return `SELECT voxel, label, probability FROM top_label LEFT JOIN semantic USING (model_id, voxel) WHERE model_id = ${model}${state.all ? "" : " AND coalesce(q, 0) <= 0.05"} ORDER BY voxel;\n`;
+  if (metric === "labels") return `SELECT voxel, label, probability FROM top_label JOIN voxel_quality USING (model_id, voxel) WHERE model_id = ${model}${state.all ? "" : " AND coalesce(semantic, true)"} ORDER BY voxel;\n`;
   if (!ofConcept(state)) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
   const readout = readoutOf(state) || "half";
   const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)}${state.all ? ", all_voxels := true" : ""})`;

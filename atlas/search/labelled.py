@@ -33,8 +33,8 @@ class LabelledModel(ModelRow):
     def voxels(self, voxels: Sequence[int]) -> pl.DataFrame:
         """What is known of voxels, in the order of `voxels`.
 
-        Columns: model_id, subject_id, simulated, voxel, rois, r2, r, q, semantic_r, semantic_q, noise_ceiling, i, j, k,
-        hemisphere, vertex. Voxels that the model has not fitted are left out.
+        Columns: model_id, subject_id, simulated, voxel, rois, r2, r, q, semantic_r, semantic_q, semantic,
+        noise_ceiling, i, j, k, hemisphere, vertex. Voxels that the model has not fitted are left out.
         """
         table = self.tables.voxels()
         rows = table.rows(numbers(voxels))
@@ -55,7 +55,7 @@ class LabelledModel(ModelRow):
             verified: only labels that hold on held-out responses, with a label_q of at most 0.05.
         """
         chosen = self.method(method)
-        frame = self.label_table(chosen).frame(numbers(voxels), limited(first), verified=verified)
+        frame = self.label_table(chosen, semantic=False).frame(numbers(voxels), limited(first), verified=verified)
         return frame.with_columns(method=pl.lit(chosen))
 
     def labels(
@@ -170,8 +170,7 @@ class LabelledModel(ModelRow):
         vector.
         """
         both = self.tables.store.frame(_COMPARED, [self.model_id, self.method(method_a), self.method(method_b)])
-        if semantic:
-            both = both.filter(~np.isin(both["voxel"].to_numpy(), self.low_level_voxels()))
+        both = both.filter(self.tables.voxels().are_shown(both["voxel"].to_numpy(), semantic=semantic))
         return both.with_columns(self.label_cosines(both["label_a"], both["label_b"], baseline=baseline))
 
     def label_cosines(self, one: pl.Series, other: pl.Series, *, baseline: str = "vocabulary") -> pl.Series:
@@ -197,11 +196,7 @@ class LabelledModel(ModelRow):
         sql = "SELECT DISTINCT method FROM label_score WHERE model_id = ? ORDER BY method"
         return list(self.tables.store.frame(sql, [self.model_id])["method"])
 
-    def low_level_voxels(self) -> NDArray[np.int64]:
-        """Numbers of the voxels that `semantic` leaves out in `Model.similar` and elsewhere, ascending."""
-        return self.tables.voxels().low_level
-
-    def label_table(self, method: str | None = None, *, semantic: bool = False) -> LabelTable:
+    def label_table(self, method: str | None = None, *, semantic: bool = True) -> LabelTable:
         """All labels by one method, or those of semantic voxels only (see `Model.similar`)."""
         return self.tables.labels(self.method(method), semantic=semantic)[0]
 
@@ -210,7 +205,7 @@ class LabelledModel(ModelRow):
         return index if against == "none" else index.centred(self.text_towers.vocabulary(self.label_backbone))
 
     def _no_label(self, lemma: str) -> NotFoundError:
-        if len(self.label_table().voxels(lemma, 1)):
+        if len(self.label_table(semantic=False).voxels(lemma, 1)):
             where = "only on voxels that contrast and edges may explain; ask for all voxels to see it"
             return NotFoundError(f"{self.model_id} has {lemma!r} {where}.")
         near = self.tables.store.arrow(

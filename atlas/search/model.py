@@ -108,7 +108,7 @@ class Model(LabelledModel):
         for name, column in reversed(({"similarity": pl.Series(scores, dtype=pl.Float32)} | columns).items()):
             frame.insert_column(place, column.alias(name))
         total = int(np.count_nonzero(mask))
-        hidden = int(np.count_nonzero(every)) - total if table.controlled else None
+        hidden = int(np.count_nonzero(every)) - total if table.semantic_known else None
         return VoxelHits(frame, total=total, hidden=hidden, **vars(query.provenance))
 
     def map(
@@ -179,7 +179,7 @@ class Model(LabelledModel):
             raise BadInputError(
                 f"There is no metric {metric!r}; there are {', '.join(METRICS)}, label_probability:WORD."
             )
-        labelled = self.label_table().voxels(lemma).select("voxel", pl.col("probability").alias("value"))
+        labelled = self.label_table(semantic=False).voxels(lemma).select("voxel", pl.col("probability").alias("value"))
         if labelled.is_empty():
             raise self._no_label(lemma)
         return frame.select("voxel").join(labelled, on="voxel", how="left", maintain_order="left")

@@ -9,7 +9,6 @@ import strawberry
 from strawberry import relay
 
 from ....atlas.search.atlas import Atlas
-from ....atlas.search.tables.voxel_table import SEMANTIC_Q
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import VoxelKey
@@ -132,7 +131,6 @@ class Voxel(relay.Node):
     def of(cls, row: Mapping[str, Any]) -> Self:
         """A voxel from a row of a search."""
         r2, ceiling, q = finite(row["r2"]), finite(row["noise_ceiling"]), finite(row["q"])
-        semantic_q = finite(row["semantic_q"])
         return cls(
             key=f"{row['model_id']}#{row['voxel']}",
             model_id=row["model_id"],
@@ -150,8 +148,8 @@ class Voxel(relay.Node):
             q=q,
             significant=None if q is None else q <= 0.05,
             semantic_r=finite(row["semantic_r"]),
-            semantic_q=semantic_q,
-            semantic=None if semantic_q is None else semantic_q <= SEMANTIC_Q,
+            semantic_q=finite(row["semantic_q"]),
+            semantic=row["semantic"],
             noise_ceiling=ceiling,
             r2_of_ceiling=r2 / ceiling if r2 is not None and ceiling else None,
             i=row["i"],

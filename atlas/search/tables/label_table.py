@@ -19,6 +19,7 @@ from ...store.store import Store
 from ..baseline import Vocabulary, unit_rows
 from ..index import VectorIndex
 from .model_row import ModelRow
+from .voxel_table import VoxelTable
 
 VERIFIED_Q = 0.05
 """A label that has at most this false discovery rate on held-out responses is verified."""
@@ -79,7 +80,7 @@ class LabelTable:
         last = int(self._voxel[-1]) if len(self._voxel) else -1
         # Where each voxel's rows begin, and where the last one's end.
         self._offsets = np.searchsorted(self._voxel, np.arange(last + 2))
-        self._some: tuple[NDArray[np.int64], LabelTable] | None = None
+        self._some: tuple[VoxelTable, LabelTable] | None = None
 
     @classmethod
     def load(cls, store: Store, model: ModelRow, method: str, old: "LabelTable | None") -> "LabelTable":
@@ -100,12 +101,12 @@ class LabelTable:
         word = np.searchsorted(words["label_id"].to_numpy(), rows["label_id"].to_numpy()).astype(np.int32)
         return cls(rows.drop("label_id").with_columns(word=word), words, batches)
 
-    def without(self, voxels: NDArray[np.int64]) -> "LabelTable":
-        """The labels of all other voxels; kept while it is the same array (n,) that is asked for."""
-        if not len(voxels):
+    def of_semantic(self, voxels: VoxelTable) -> "LabelTable":
+        """The labels of the voxels that are shown; kept while it is the same table that tells which are."""
+        if voxels.semantic.all():
             return self
         if self._some is None or self._some[0] is not voxels:
-            rows = self._rows.filter(~np.isin(self._voxel, voxels))
+            rows = self._rows.filter(voxels.are_shown(self._voxel, semantic=True))
             self._some = voxels, LabelTable(rows, self.words, self.batches)
         return self._some[1]
 

@@ -39,15 +39,15 @@ class ModelTables:
         table: VoxelTable = self.derived.get(("voxels", self.model.model_id), load)[0]
         return table
 
-    def labels(self, method: str, *, semantic: bool = False) -> tuple[LabelTable, int]:
+    def labels(self, method: str, *, semantic: bool) -> tuple[LabelTable, int]:
         """All labels by a method, or those of semantic voxels only."""
         every: tuple[LabelTable, int] = self.derived.get(
             ("labels", self.model.model_id, method), partial(LabelTable.load, self.store, self.model, method)
         )
-        return (every[0].without(self.voxels().low_level), every[1]) if semantic else every
+        return (every[0].of_semantic(self.voxels()), every[1]) if semantic else every
 
     def label_counts(
-        self, method: str, generation: int | None = None, *, semantic: bool = False, verified: bool = False
+        self, method: str, generation: int | None = None, *, semantic: bool, verified: bool = False
     ) -> tuple[pl.DataFrame, int]:
         """All words by how many voxels have them, as they were at a generation; None for the present one.
 

@@ -17,9 +17,10 @@ from ...store.store import Store
 from ..filters import ALL_VOXELS, Filters
 from .model_row import ModelRow
 
-SEMANTIC_Q = 0.05
-"""The false discovery rate up to which a voxel is semantic: predicted beyond low-level properties of the images."""
-_COLUMNS = "r2, r, q, significant, semantic_r, semantic_q, noise_ceiling, r2_of_ceiling, i, j, k, hemisphere, vertex"
+_COLUMNS = (
+    "voxel, r2, r, q, semantic_r, semantic_q, semantic, noise_ceiling, i, j, k, hemisphere, vertex, "
+    "significant, r2_of_ceiling"
+)
 _KEPT = 4
 """Arrays of voxels whose rows are kept: those of the readouts and of labels by a method or two."""
 
@@ -41,15 +42,14 @@ class VoxelTable:
         self._model, self._regions = model, regions
         self.batches = batches
         self.frame = frame
-        """voxel and `_COLUMNS`."""
+        """`_COLUMNS`."""
         self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
         self._significant = frame["significant"].fill_null(value=False).to_numpy()
-        self.controlled: bool = frame["semantic_q"].null_count() < len(frame)
+        self.semantic_known: bool = frame["semantic"].null_count() < len(frame)
         """Whether it is known which voxels are semantic."""
-        self.semantic: NDArray[np.bool_] = (frame["semantic_q"] <= SEMANTIC_Q).fill_null(value=True).to_numpy()
+        self.semantic: NDArray[np.bool_] = frame["semantic"].fill_null(value=True).to_numpy()
         """(n_voxels,) False where low-level properties may explain what is predicted; True where it is not known."""
-        self.low_level = self.voxels[~self.semantic]
-        """Numbers of the voxels that are not semantic, ascending."""
+        self._not_semantic = self.voxels[~self.semantic]
         self._r2 = frame["r2"].to_numpy()
         self._aligned: LRUCache[int, _Aligned] = LRUCache(_KEPT)
         self._lock = threading.Lock()
@@ -67,20 +67,7 @@ class VoxelTable:
             pl.lit(model.model_id).alias("model_id"),
             pl.lit(model.subject_id).alias("subject_id"),
             pl.lit(model.simulated).alias("simulated"),
-            *(
-                "voxel",
-                "r2",
-                "r",
-                "q",
-                "semantic_r",
-                "semantic_q",
-                "noise_ceiling",
-                "i",
-                "j",
-                "k",
-                "hemisphere",
-                "vertex",
-            ),
+            pl.exclude("significant", "r2_of_ceiling"),
         )
 
     @classmethod
@@ -125,6 +112,10 @@ class VoxelTable:
         if filters.min_r2 is not None:
             mask &= self._r2 >= filters.min_r2
         return mask
+
+    def are_shown(self, voxels: NDArray[np.integer], *, semantic: bool) -> NDArray[np.bool_]:
+        """Which of some voxels are shown: all, or with `semantic` those that are not known to be otherwise; (n,)."""
+        return ~np.isin(voxels, self._not_semantic) if semantic else np.ones(len(voxels), bool)
 
     def roi(self, name: str) -> NDArray[np.bool_]:
         """Which voxels lie in a region.
@@ -190,7 +181,7 @@ class _Aligned(NamedTuple):
 
 def _quality(store: Store, model: ModelRow, first: int, last: int) -> pl.DataFrame:
     """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
-    sql = f"SELECT voxel, {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
+    sql = f"SELECT {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
     return store.frame(sql, [model.model_id, first, last])
 
 

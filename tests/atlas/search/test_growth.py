@@ -102,7 +102,7 @@ def test_patience_answers_from_before_and_then_from_now(atlas: Atlas, tmp_path: 
 def test_while_another_model_grows_nothing_of_this_one_is_read_again(
     both: Atlas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = both.model(SURFACE).similar("cake"), both.model(SURFACE).label_table()
+    before = both.model(SURFACE).similar("cake"), both.model(SURFACE).label_table(semantic=False)
     rows = model_rows(MODEL, "simulated/S1", random_weights(420))
     put(both.store, {"encoding": rows["encoding"][120:]}, key="more")
     asked = list[tuple[str, object]]()
@@ -113,7 +113,7 @@ def test_while_another_model_grows_nothing_of_this_one_is_read_again(
         return arrow(sql, parameters)
 
     monkeypatch.setattr(both.store, "arrow", listening)
-    after = both.model(SURFACE).similar("cake"), both.model(SURFACE).label_table()
+    after = both.model(SURFACE).similar("cake"), both.model(SURFACE).label_table(semantic=False)
     assert after[0].frame.equals(before[0].frame)
     assert after[0].generation == before[0].generation + 1
     assert after[1] is before[1]

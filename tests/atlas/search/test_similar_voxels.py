@@ -51,6 +51,7 @@ def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
         "simulated": True,
         "voxel": 40,
         "rois": ["FFA", "PPA"],
+        "semantic": True,
         "noise_ceiling": 0.5,
         "i": 4,
         "j": 1,
