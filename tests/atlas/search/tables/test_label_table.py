@@ -47,9 +47,9 @@ def test_every_answer_is_that_of_sql(
         assert LabelTable.load(store, model, METHOD, table) is table
         for verified in (False, True):
             sql = (
-                "SELECT voxel, rank, label, score, probability, n_images, auc, label_q, verified FROM voxel_label "
-                "WHERE verified OR NOT ? QUALIFY row_number() OVER (PARTITION BY voxel ORDER BY rank) <= ? "
-                "ORDER BY voxel, rank"
+                "SELECT voxel, rank, label, score, probability, stability, n_images, auc, label_q, verified "
+                "FROM voxel_label WHERE verified OR NOT ? "
+                "QUALIFY row_number() OVER (PARTITION BY voxel ORDER BY rank) <= ? ORDER BY voxel, rank"
             )
             expected = store.frame(sql, [verified, first])
             assert table.frame(np.arange(30), first, verified=verified).equals(expected)
