@@ -11,7 +11,8 @@ responses that were permuted over images.
 - pool_complete: voxels of several categories all of which some candidate names, of diverse images; all_found: all of
   which the labels of brainlmm-joint name; all_found_precision: categories that these name and that are planted;
 - multi_auc: how well the second t of declared categories, as a share of the first, tells voxels of several categories
-  from those of one; multi_false, multi_power: voxels of one, and of several, that pass for several.
+  from those of one; multi_false, multi_power: voxels of one, and of several, that pass for several; declared,
+  shuffled_declared: voxels for which any counts.
 """
 
 from collections.abc import Mapping
@@ -204,5 +205,6 @@ def _declared(
         t = category_t(shown, features, contrasts)
         first, second = np.sort(t, axis=0)[:-3:-1]
         measured[f"{prefix}multi_auc"] = auc(second / first, several)
-    passes = n_declared(category_t(responses, features, contrasts)) > 1
+        measured[f"{prefix}declared"] = float((n_declared(t, len(features)) > 0).mean())
+    passes = n_declared(category_t(responses, features, contrasts), len(features)) > 1
     return measured | {"multi_false": float(passes[~several].mean()), "multi_power": float(passes[several].mean())}

@@ -109,7 +109,8 @@ def declared_categories(study: Study) -> Section:
         data, features = study.data(model), study.features(model)
         numbers = voxels.to_numpy().astype(np.int32)
         found = [
-            n_declared(category_t(responses, features, np.stack(contrasts))) for _, responses in data.batches(numbers)
+            n_declared(category_t(responses, features, np.stack(contrasts)), len(features))
+            for _, responses in data.batches(numbers)
         ]
         return pl.DataFrame({"voxel": numbers, "n": np.concatenate([np.empty(0, np.int64), *found])})
 
@@ -118,7 +119,7 @@ def declared_categories(study: Study) -> Section:
         return section
     section.tables["declared"] = counts
     section.paragraphs.append(f"Declared: {', '.join(categories)}. {ABOUT_DECLARED}")
-    shares = [(pl.col("n") == n).mean().alias(str(n)) for n in range(1, len(categories) + 1)]
+    shares = [(pl.col("n") == n).mean().alias(str(n)) for n in range(len(categories) + 1)]
     inside = counts.join(study.members, on=["subject_id", "voxel"])
     summary = inside.group_by("model_id", "roi").agg(pl.len().alias("voxels"), *shares).sort("model_id", "roi")
     section.show("Share of labelled voxels by number of declared categories, by region.", summary)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from ....atlas.backbones.interface import Floats
 
@@ -10,11 +11,15 @@ CATEGORIES = ("face", "body", "place", "food", "word")
 SHARE_OF_STRONGEST = 0.17
 """The t that a further category needs, as a share of the strongest one's: 5 % of the voxels of the simulated subject S2
 that are tuned to one category reach it for another."""
+CHANCE = 0.05
+"""At most this share of the voxels that answer to nothing have a category."""
 ABOUT_DECLARED = (
-    "Measured responses are regressed on the categories' detectors together; a category counts whose t is at least "
-    f"{SHARE_OF_STRONGEST} of the strongest one's. The threshold was set on the simulated subject S2, where 5 % of the "
-    "voxels that are tuned to one category pass for several, and finds two thirds of those that are tuned to several. "
-    "It counts no category that was not declared, and is a lower bound where responses are weak."
+    "Measured responses are regressed on the categories' detectors together; a category counts whose t is significant "
+    f"(one-sided p at most {CHANCE}, and the strongest one's at most that divided by the number of categories, so that "
+    f"at most {100 * CHANCE:.0f} % of the voxels that answer to nothing have any) and at least {SHARE_OF_STRONGEST} of "
+    "the strongest one's. 0: none counts. What looks like a category to the network counts for it. The share was set "
+    "on the simulated subject S2, where at most 5 % of the voxels that are tuned to one category pass for several. No "
+    "category counts that was not declared, and fewer where responses are weak."
 )
 
 
@@ -42,7 +47,17 @@ def category_t(responses: NDArray[np.floating], features: Floats, contrasts: Flo
     return np.asarray(slopes / np.sqrt(np.outer(np.diag(inverse), residual)))
 
 
-def n_declared(t: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many categories count in each voxel by their t, (n_categories, n_voxels); 0 where none is positive."""
+def n_declared(t: NDArray[np.float64], n_images: int) -> NDArray[np.int64]:
+    """How many categories count in each voxel; 0 where none is significant.
+
+    Args:
+        t: of `category_t`, (n_categories, n_voxels).
+        n_images: that it was worked out from.
+
+    Returns:
+        (n_voxels,).
+    """
     strongest = t.max(axis=0)
-    return np.asarray(((t >= SHARE_OF_STRONGEST * strongest) & (t > 0)).sum(axis=0), np.int64)
+    least, least_strongest = stdtrit(n_images - len(t) - 1, 1 - CHANCE / np.array([1, len(t)]))
+    counts = (t >= np.maximum(SHARE_OF_STRONGEST * strongest, least)) & (strongest >= least_strongest)
+    return np.asarray(counts.sum(axis=0), np.int64)
