@@ -7,6 +7,7 @@ import strawberry
 from strawberry import relay
 
 from ....atlas.search.atlas import Atlas
+from ....atlas.search.tables.model_row import ModelRow
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import Row
@@ -160,20 +161,20 @@ class ModelNode(relay.Node):
         return self.model_id
 
     @classmethod
-    def of(cls, row: Row) -> "ModelNode":
+    def of(cls, row: ModelRow) -> "ModelNode":
         """A model from a row of `Atlas.models`."""
         return cls(
-            model_id=row["model_id"],
-            subject_id=row["subject_id"],
-            backbone=row["backbone"],
-            simulated=row["simulated"],
-            config=row["config"],
-            n_train=row["n_train"],
-            n_test=row["n_test"],
-            n_voxels=row["n_voxels"],
-            n_dropped=row["n_dropped"],
-            n_significant=row["n_significant"],
-            finished=row["finished"],
+            model_id=row.model_id,
+            subject_id=row.subject_id,
+            backbone=row.backbone,
+            simulated=row.simulated,
+            config=row.config,
+            n_train=row.n_train,
+            n_test=row.n_test,
+            n_voxels=row.n_voxels,
+            n_dropped=row.n_dropped,
+            n_significant=row.n_significant,
+            finished=row.finished,
         )
 
     @classmethod
@@ -187,7 +188,7 @@ def pick(known: Mapping[str, Thing], identities: Iterable[str], *, required: boo
     """The things of these ids; None for one that is not known.
 
     Raises:
-        NotFoundError: One is not known, and all are required.
+        NotFoundError: one is not known, and all are required.
     """
     found = [known.get(identity) for identity in identities]
     if required and None in found:
@@ -202,7 +203,7 @@ def all_subjects(atlas: Atlas) -> list[SubjectNode]:
 
 def all_models(atlas: Atlas) -> list[ModelNode]:
     """Every model, newest first."""
-    return [ModelNode.of(row) for row in atlas.models().iter_rows(named=True)]
+    return [ModelNode.of(ModelRow(**row)) for row in atlas.models().iter_rows(named=True)]
 
 
 def all_rois(atlas: Atlas, subject_id: str | None = None) -> list[Roi]:

@@ -1,7 +1,6 @@
 """Answers for those who were given more than to read: where batches are written, and who has which token."""
 
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 
@@ -18,7 +17,7 @@ class TokenHandlers:
     def __init__(self, tokens: Tokens, store: Store) -> None:
         self._tokens, self._store = tokens, store
 
-    def quack(self, _: Request) -> dict[str, Any]:
+    def quack(self, _: Request) -> dict[str, str]:
         """Where other processes of this machine reach the served atlas to write, and with what token."""
         parsed = Address.parse(self._store.address)
         server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
@@ -26,17 +25,17 @@ class TokenHandlers:
             raise NotFoundError("This server offers its atlas to no other process.")
         return {"address": server.target, "token": server.token}
 
-    def listed(self, _: Request) -> dict[str, Any]:
+    def listed(self, _: Request) -> dict[str, list[dict[str, str]]]:
         """Every token's name, scope and time of making."""
         tokens = self._tokens.listed()
         return {"tokens": [{"name": one.name, "scope": one.scope, "created": one.created} for one in tokens]}
 
-    def make(self, request: Request) -> dict[str, Any]:
+    def make(self, request: Request) -> dict[str, str]:
         """A new token, told once: `POST /tokens?name=…&scope=…`."""
         name, scope = (request.query_params.get(part, "") for part in ("name", "scope"))
         return {"name": name, "token": self._tokens.make(name, Scope.parse(scope or "read"))}
 
-    def revoke(self, request: Request) -> dict[str, Any]:
+    def revoke(self, request: Request) -> dict[str, str]:
         """The end of a token: `DELETE /tokens/NAME`."""
         self._tokens.revoke(request.path_params["name"])
         return {"revoked": request.path_params["name"]}
