@@ -1,6 +1,7 @@
 """Whether all doors give one similarity: Python, SQL, GraphQL, HTTP, command line, page, pictures, report, export.
 
 The page paints, and saves as CSV, what `/values` sends; the report's Fig. 4 and pictures draw what `value_map` gives.
+All voxels are asked for, also those that contrast may explain, as export does.
 `doors_agree` is 1 where no similarity differs by more than 1e-6 from what Python's `Model.map` gives for every voxel.
 """
 
@@ -32,8 +33,9 @@ from voxel_atlas.schemas.config import Settings
 TOLERANCE = 1e-6
 GRAPHQL_FIRST = 100
 _SIMILAR = """query ($concept: String!, $readout: Readout, $baseline: Baseline!) {
-  similarVoxels(concept: $concept, readout: $readout, baseline: $baseline, significant: false, first: 100) {
-    edges { node { voxel similarity } } } }"""
+  similarVoxels(
+    concept: $concept, readout: $readout, baseline: $baseline, significant: false, semantic: false, first: 100
+  ) { edges { node { voxel similarity } } } }"""
 
 CommandLine = Callable[..., str]
 """Arguments of `voxel-atlas` → what it prints."""
@@ -84,7 +86,7 @@ def differences(atlas: Atlas, url: str, command_line: CommandLine, question: Que
     expected[frame["voxel"].to_numpy()] = frame["similarity"].to_numpy()
     options = [part for name, value in question.how.items() for part in (f"--{name}", value)]
     found: dict[str, Values] = {}
-    hits = model.similar(*asked, **question.how, significant=False, first=n).frame
+    hits = model.similar(*asked, **question.how, significant=False, semantic=False, first=n).frame
     found["search"] = _of(hits.to_dict(as_series=False))
     if question.baseline == "vocabulary":
         sql = "FROM concept_map(concept($1), model := $2, readout := $3)"
@@ -97,12 +99,16 @@ def differences(atlas: Atlas, url: str, command_line: CommandLine, question: Que
         body = {"query": _SIMILAR, "variables": {"concept": question.concept, **enums}}
         edges = client.post("/graphql", json=body).json()["data"]["similarVoxels"]["edges"]
         found["graphql"] = _of({key: [edge["node"][key] for edge in edges] for key in ("voxel", "similarity")})
-        packed = client.get("/values", params={"concept": question.concept, **question.how}).content
+        packed = client.get(
+            "/values", params={"concept": question.concept, "semantic": "false", **question.how}
+        ).content
         found["page"] = _page(packed)
-    printed = command_line("query", question.concept, *options, "--no-significant", "--first", str(n), "--json")
+    printed = command_line(
+        "query", question.concept, *options, "--no-significant", "--all-voxels", "--first", str(n), "--json"
+    )
     rows_printed = json.loads(printed)
     found["command line"] = _of({key: [row[key] for row in rows_printed] for key in ("voxel", "similarity")})
-    drawn = value_map(atlas, MapRequest(concept=question.concept, **question.how))
+    drawn = value_map(atlas, MapRequest(concept=question.concept, semantic=False, **question.how))
     found["pictures and report"] = Values(drawn.voxels, drawn.values)
     least = {"graphql": min(n, GRAPHQL_FIRST)}
     return {door: _difference(values, expected, least.get(door, n)) for door, values in found.items()}
