@@ -4,6 +4,7 @@ Scores say which of a voxel's labels is best, and every voxel has a best one. He
 that neither the fit nor the labels have seen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,11 @@ from scipy.special import ndtr, stdtr
 from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
+from ...atlas.backbones.positions import inner_products
+from ...atlas.search.baseline import Vocabulary, unit_rows
 from ..encoding.metrics import Responses
 from ..encoding.significance import benjamini_hochberg
+from .nouns import NounExtractor
 
 TOP_SHARE = 0.1
 """A detector says that so many of the test images, those that it answers to most, show its label."""
@@ -53,6 +57,26 @@ def detected(detections: Floats) -> NDArray[np.bool_]:
     shows = np.zeros(detections.shape, np.bool_)
     np.put_along_axis(shows, order, values=True, axis=0)
     return shows
+
+
+def shown_by_detector(images: Floats, labels: Floats, vocabulary: Vocabulary) -> NDArray[np.bool_]:
+    """Which images show each label: the tenth that its contrast to the vocabulary answers to most.
+
+    Args:
+        images: features, (n_images, dim); less their mean they would move a detector's answers to all images alike.
+        labels: the labels' text vectors, (n_labels, dim).
+        vocabulary: of the same network.
+
+    Returns:
+        (n_images, n_labels).
+    """
+    return detected(inner_products(images, vocabulary.centred(unit_rows(labels))))
+
+
+def shown_by_captions(captions: Sequence[str], labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which images show each label: those whose caption names it, (n_images, n_labels)."""
+    nouns = map(set, NounExtractor().nouns(captions))
+    return np.array([[label in of_image for label in labels] for of_image in nouns], np.bool_)
 
 
 def compare_labels(

@@ -10,15 +10,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats
-from ...atlas.backbones.positions import inner_products
-from ...atlas.search.baseline import unit_rows
 from ...schemas.errors import BadInputError
 from ...schemas.stage import Stage
 from ...schemas.tables import label_id
 from ..dissection import scorer_class
 from ..dissection.interface import Batch, Captioner, Material, Scores
-from ..dissection.nouns import Labels, NounExtractor, Unscored
-from ..dissection.verification import LabelTests, compare_labels, detected, false_discovery_rates
+from ..dissection.nouns import Labels, Unscored
+from ..dissection.verification import (
+    LabelTests,
+    compare_labels,
+    false_discovery_rates,
+    shown_by_captions,
+    shown_by_detector,
+)
 from ..encoding.split import Indices, split_by
 from .concept_queries import append_vocabulary
 from .context import BatchContext, Context, grouped, hash_of, ranges
@@ -184,10 +188,10 @@ class ShownLabels:
     def _by_caption(cls, context: Context, captioner: Captioner, features: Floats) -> "ShownLabels":
         """An image shows the nouns of its caption."""
         _, test = split_by(context.config, len(features))
-        nouns = NounExtractor().nouns(whole_captions(context, captioner, test, features))
+        captions = whole_captions(context, captioner, test, features)
         sql = "FROM label WHERE label_id IN (SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY label_id"
         labels = context.store.frame(sql, [context.model_id])
-        shows = np.array([[lemma in of_image for lemma in labels["lemma"]] for of_image in map(set, nouns)])
+        shows = shown_by_captions(captions, labels["lemma"].to_list())
         return cls(context.for_workers, test, labels["label_id"].to_numpy(), shows, "caption")
 
     @classmethod
@@ -198,9 +202,8 @@ class ShownLabels:
         _, test = split_by(context.config, len(features))
         images = features[test] if tower.name == context.backbone.name else encode(in_space, test)
         labels, vectors = context.store.keyed_vectors(_LABEL_VECTORS, [tower.name, context.model_id], tower.dim)
-        # Features less their mean would move a detector's answers to all images alike.
-        detections = inner_products(images, append_vocabulary(in_space).centred(unit_rows(vectors)))
-        return cls(context.for_workers, test, labels, detected(detections), "detector")
+        shows = shown_by_detector(images, vectors, append_vocabulary(in_space))
+        return cls(context.for_workers, test, labels, shows, "detector")
 
     def compare(self, pairs: pl.DataFrame) -> LabelTests:
         """Test pairs (voxel, label_id) on the responses to the test images."""

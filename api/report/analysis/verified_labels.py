@@ -1,22 +1,27 @@
 """First labels on held-out responses, and how many would hold if the responses said nothing (METHOD §6.5)."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import polars as pl
 
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
-from ....atlas.search.tables.label_table import label_vectors
-from ....ingest.dissection.verification import compare_labels, detected
+from ....atlas.search.tables.label_table import VERIFIED_Q, label_vectors
+from ....ingest.dissection.verification import compare_labels, shown_by_captions, shown_by_detector
+from ....schemas.errors import NotFoundError
 from .study_data import StudyData
 
 
 def tested_labels(atlas: Atlas, model: Model) -> pl.DataFrame:
-    """First labels that were held against responses: method, voxel, label, n_images, auc, label_q, verified."""
+    """First labels that were held against responses: method, voxel, label, shown_by, n_images, auc, label_q, verified.
+
+    `shown_by` is what says that an image shows the label.
+    """
     sql = (
-        "SELECT method, voxel, label, n_images, auc, label_q, verified FROM top_label WHERE model_id = ? AND verified "
-        "IS NOT NULL ORDER BY method, voxel"
+        "SELECT t.method, t.voxel, t.label, e.shown_by, t.n_images, t.auc, t.label_q, t.verified FROM top_label t "
+        "JOIN label l ON l.lemma = t.label JOIN label_evidence e USING (model_id, voxel, method, label_id) "
+        "WHERE t.model_id = ? AND t.verified IS NOT NULL ORDER BY t.method, t.voxel"
     )
     return atlas.store.frame(sql, [model.model_id])
 
@@ -31,7 +36,7 @@ def verified_by_chance(
     Args:
         atlas: the atlas.
         model: a model of it.
-        tested: method, voxel, label, as `tested_labels` gives them.
+        tested: method, voxel, label, shown_by, as `tested_labels` gives them.
         evidence: the model's data.
         home: where features of images are kept.
         batch_images: images that a network sees at once.
@@ -40,18 +45,27 @@ def verified_by_chance(
         method, voxel, by_chance.
 
     Raises:
-        AtlasError: the network or the images are not on this machine.
+        AtlasError: the network or the images are not on this machine, or captions not in the atlas.
     """
-    words, vectors = label_vectors(atlas.store, model.label_backbone, model.model_id)
-    contrasts = atlas.text_towers.vocabulary(model.label_backbone).centred(vectors)
-    tower = atlas.text_towers.backbone(model.label_backbone)
-    shows = detected(evidence.features(tower, home, batch_images, evidence.test) @ contrasts.T)
+    kinds, columns = [], []
+    for (by,), own in tested.group_by("shown_by", maintain_order=True):
+        labels = own["label"].unique().sort()
+        if by == "caption":
+            kinds.append(shown_by_captions(_captions(atlas, model, evidence), labels.to_list()))
+        else:
+            words, vectors = label_vectors(atlas.store, model.label_backbone, model.model_id)
+            tower = atlas.text_towers.backbone(model.label_backbone)
+            images = evidence.features(tower, home, batch_images, evidence.test)
+            kinds.append(shown_by_detector(images, vectors, atlas.text_towers.vocabulary(tower.name)))
+            labels = words["label"]
+        columns.append(labels.to_frame().select(pl.lit(by).alias("shown_by"), "label"))
+    shows = np.hstack(kinds)
     limits = atlas.store.frame(
-        "SELECT method, max(p) AS most FROM label_evidence WHERE model_id = ? AND q <= 0.05 GROUP BY method",
-        [model.model_id],
+        "SELECT method, max(p) AS most FROM label_evidence WHERE model_id = ? AND q <= ?::FLOAT GROUP BY method",
+        [model.model_id, VERIFIED_Q],
     )
-    columns = pl.DataFrame({"label": words["label"], "column": np.arange(len(words))})
-    pairs = tested.join(columns, on="label").join(limits, on="method", how="left").sort("voxel")
+    numbered = pl.concat(columns).with_row_index("column")
+    pairs = tested.join(numbered, on=["shown_by", "label"]).join(limits, on="method", how="left").sort("voxel")
     numbers = pairs["voxel"].unique().sort().to_numpy()
     chance, p = np.random.default_rng(0), []
     for place, responses in evidence.batches(numbers):
@@ -61,3 +75,20 @@ def verified_by_chance(
         p.append(compare_labels(permuted, shows, voxel, own["column"].to_numpy()).p)
     passes = pl.Series("p", np.concatenate(p)) <= pairs["most"]
     return pairs.select("method", "voxel", passes.fill_null(value=False).alias("by_chance"))
+
+
+def _captions(atlas: Atlas, model: Model, evidence: StudyData) -> list[str]:
+    """What the model's captioner said of its test images, in their order; an empty text of one that was skipped.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    sql = (
+        "SELECT stimulus_id, arg_min(text, captioner) FROM caption WHERE starts_with(captioner, ? || '@') "
+        "AND len(box) = 0 GROUP BY stimulus_id"
+    )
+    captioner = PurePath(model.settings["captioner"]).name
+    texts: dict[str, str] = dict(atlas.store.frame(sql, [captioner]).iter_rows())
+    if not texts:
+        raise NotFoundError(f"The atlas has no caption of a whole image by {captioner}.")
+    return [texts.get(name, "") for name in evidence.dataset.stimuli["stimulus_id"].gather(evidence.test)]

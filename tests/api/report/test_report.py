@@ -172,6 +172,18 @@ def test_verified_first_labels_are_counted_by_region_beside_chance(lab, report):
     assert rose["n"].sum() < everywhere["n"].sum() / 2
 
 
+def test_labels_that_captions_show_are_shown_by_captions_in_the_test_of_chance_too(tmp_path):
+    with tiny_networks():
+        fill_lab(tmp_path, 1, shown_by="caption", captioner="tiny")
+    # Where its network is not installed no detector could tell, and captions are in the atlas.
+    assert run(tmp_path, "report", "-o", str(tmp_path / "report")) == 0
+    tested = table(tmp_path / "report", "verified_labels")
+    assert set(tested["shown_by"]) == {"caption"}
+    assert tested["verified"].mean() > 0.8
+    assert tested["by_chance"].null_count() == 0
+    assert tested["by_chance"].mean() < 0.1
+
+
 def test_the_page_needs_no_other_file_and_no_network(report):
     html = (report / "index.html").read_text()
 
