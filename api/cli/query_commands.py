@@ -58,8 +58,6 @@ def query(
     """
     import polars as pl
 
-    from ...atlas.search.filters import SEMANTIC_UNKNOWN
-
     with open_atlas(atlas) as opened:
         owner = opened.model(model)
         hits = owner.similar(
@@ -82,13 +80,13 @@ def query(
     columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]
     if all_voxels:
         columns.insert(3, "semantic")
+    if not output.for_people:
+        columns += ["percentile", "q"]
     output.show(frame.select(columns))
     how = f"{hits.readout}, baseline {hits.baseline}" if hits.by == "weights" else str(hits.method)
     warn(hits.warnings)
     screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
-    if hits.hidden is None:
-        screen.print(SEMANTIC_UNKNOWN)
-    elif hits.hidden:
+    if hits.hidden:
         screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
 
 

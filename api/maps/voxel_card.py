@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from ...atlas.search.atlas import Atlas
-from ...atlas.search.filters import SEMANTIC_UNKNOWN
 from ...atlas.search.model import Model
 from ...schemas.config import LABELLED_BY
 from ...schemas.errors import NotFoundError
@@ -43,7 +42,7 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
         facts=[
             ("model", owner.model_id),
             *((name, _number(about[key])) for name, key in _QUALITY.items()),
-            ("", _semantic(about["semantic"], about["semantic_r"], about["semantic_q"])),
+            ("", _semantic(owner, about["semantic"], about["semantic_r"], about["semantic_q"])),
             *_unscored(atlas, owner, voxel),
             ("", "responses are predicted, in z-scored beta"),
         ],
@@ -125,10 +124,10 @@ def _unscored(atlas: Atlas, owner: Model, voxel: int) -> list[tuple[str, str]]:
     return [(f"not scored ({reason})", labels) for reason, labels in left.iter_rows()]
 
 
-def _semantic(semantic: bool | None, r: float | None, q: float | None) -> str:
+def _semantic(owner: Model, semantic: bool | None, r: float | None, q: float | None) -> str:
     """What is said of a voxel's responses beyond low-level properties of the images."""
     if semantic is None:
-        return SEMANTIC_UNKNOWN
+        return owner.semantic_unknown
     measured = f"r {_number(r)}, q {_number(q)}, without what luminance, contrast and edges of the images predict"
     if semantic:
         return f"predicted beyond contrast and edges ({measured})"

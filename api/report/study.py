@@ -11,7 +11,6 @@ import polars as pl
 
 from ...atlas.backbones.interface import Floats
 from ...atlas.search.atlas import Atlas
-from ...atlas.search.filters import SEMANTIC_UNKNOWN
 from ...atlas.search.model import Model
 from ...ingest.datasets import open_dataset
 from ...ingest.progress import Progress
@@ -95,12 +94,11 @@ class Study:
         """What is said of the voxels that are not shown."""
         tables = {model.model_id: model.tables.voxels() for model in self.models}
         left_out = [f"{np.count_nonzero(~table.semantic):,} of {name}" for name, table in tables.items()]
-        unknown = [name for name, table in tables.items() if not table.semantic_known]
+        unknown = [model.semantic_unknown for model in self.models if not tables[model.model_id].semantic_known]
         shown = "are among them" if self.options.all_voxels else "are left out; --all-voxels shows them"
         return (
             "Voxels whose predicted responses luminance, contrast and edges of the images may explain (semantic_q "
-            f"above 0.05: {', '.join(left_out)}) {shown}."
-            + (f" {', '.join(unknown)}: {SEMANTIC_UNKNOWN}" if unknown else "")
+            f"above 0.05: {', '.join(left_out)}) {shown}." + "".join(f" {sentence}" for sentence in unknown)
         )
 
     def methods(self, model: Model) -> list[str]:

@@ -16,7 +16,7 @@ function query(methods) {
   const labels = methods.map((method, at) => `m${at}: labels(first: 8, scorer: ${JSON.stringify(method)}) { text probability rank method stability verified nImages auc labelQ }`);
   return `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
-    voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic noiseCeiling r2OfCeiling i j k hemisphere vertex
+    voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic semanticUnknown noiseCeiling r2OfCeiling i j k hemisphere vertex
     ${labels.join("\n    ")}
     topImages(first: 10) { rank stimulusId box response caption url }
     neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
@@ -52,8 +52,8 @@ function evidence(label) {
 }
 
 /** @param {any} voxel */
-function beyond({ semantic, semanticR, semanticQ }) {
-  if (semantic === null) return "Which voxels contrast and edges may explain is not known; `voxel-atlas dissect` of the model tells it.";
+function beyond({ semantic, semanticUnknown, semanticR, semanticQ }) {
+  if (semantic === null) return semanticUnknown;
   const measured = `r ${figure(semanticR)}, ${rate(semanticQ)}, without what luminance, contrast and edges predict`;
   return semantic ? `Predicted beyond contrast and edges: ${measured}.` : `Contrast and edges may explain all that is predicted (${measured}): its labels may say what is bright and busy, not what is shown.`;
 }

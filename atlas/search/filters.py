@@ -6,11 +6,6 @@ from dataclasses import dataclass
 
 from ...schemas.errors import BadInputError
 
-SEMANTIC_UNKNOWN = (
-    "Which voxels contrast and edges may explain is not known; `voxel-atlas dissect` of the model tells it."
-)
-"""What is said where no voxel can be left out as not semantic."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

@@ -109,7 +109,15 @@ class Model(LabelledModel):
             frame.insert_column(place, column.alias(name))
         total = int(np.count_nonzero(mask))
         hidden = int(np.count_nonzero(every)) - total if table.semantic_known else None
-        return VoxelHits(frame, total=total, hidden=hidden, **vars(query.provenance))
+        warnings = list(query.provenance.warnings)
+        if filters.semantic and not table.semantic_known:
+            warnings.append(self.semantic_unknown)
+        if not total and not hidden:
+            only = filters.significant and not table.mask(replace(ALL_VOXELS, significant=True)).any()
+            why = "is significant; --no-significant (significant=False) shows all" if only else "passes the limits"
+            warnings.append(f"No voxel of {self.model_id} {why}.")
+        about = {**vars(query.provenance), "warnings": warnings}
+        return VoxelHits(frame, total=total, hidden=hidden, **about)
 
     def map(
         self,

@@ -37,7 +37,7 @@ class Provenance:
     method: str | None
     """Which labels were compared; None by weights."""
     warnings: list[str]
-    """A sentence for each word that the text tower does not seem to know."""
+    """A sentence for each word that the text tower does not seem to know, and for what else questions an answer."""
     generation: int
 
 

@@ -33,8 +33,6 @@ WINDOW = 17
 ORIENTATIONS = 4
 WAVELENGTHS = (4.0, 10.0)
 """Of the Gabor filters, in pixels: 32 and 12.8 cycles a picture."""
-FEWEST_IMAGES = 2 * 64
-"""Training images below which nothing is said: the properties alone would explain most of any response to them."""
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Floats
+from ...atlas.search.tables.model_row import FEWEST_IMAGES
 from ...schemas.stage import Stage
 from ..encoding.learning_curve import LearningCurve
-from ..encoding.low_level import FEWEST_IMAGES, ControlledRidge, LowLevel
+from ..encoding.low_level import ControlledRidge, LowLevel
 from ..encoding.metrics import Responses, drop_reasons, pearson, r2
 from ..encoding.ridge import Ridge
 from ..encoding.significance import benjamini_hochberg, correlation_p, p_values

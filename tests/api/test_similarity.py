@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,22 @@ def test_the_command_line_and_graphql_give_the_similarities_that_python_gives(
 
 
 def test_an_unknown_word_is_questioned_at_every_door(atlas: Atlas, server: Server, run: Run, caplog: Any) -> None:
-    (sentence,) = atlas.model().similar("zzqqsa").warnings
+    sentence, unknown = atlas.model().similar("zzqqsa").warnings
+    assert "contrast and edges" in unknown
     assert "does not seem to know 'zzqqsa'" in sentence
     for command in (["query", "zzqqsa", "--json"], ["query", "zzqqsa", "--by", "labels"]):
         _, printed, noted = run(*command)
         assert f"warning {sentence}" in noted.replace("\n", " ")
         assert "warning" not in printed
     query = '{ similarVoxels(concept: "zzqqsa") { warnings } flatmap(concept: "zzqqsa") { warnings } }'
-    assert server.data(query) == {"similarVoxels": {"warnings": [sentence]}, "flatmap": {"warnings": [sentence]}}
+    assert server.data(query) == {
+        "similarVoxels": {"warnings": [sentence, unknown]},
+        "flatmap": {"warnings": [sentence]},
+    }
     with RemoteAtlas(server.url) as remote:
         model = remote.model()
-        assert model.similar("zzqqsa").warnings == model.map("zzqqsa").warnings == [sentence]
+        assert model.similar("zzqqsa").warnings == [sentence, unknown]
+        assert model.map("zzqqsa").warnings == [sentence]
     with caplog.at_level("WARNING"):
         atlas.sql("SELECT count(*) FROM concept_map(concept('zzqqsa'))")
     assert caplog.messages == [sentence]
@@ -173,4 +179,21 @@ def test_where_it_is_not_known_what_contrast_explains_nothing_is_left_out(
     answer = server.data(f'{{ similarVoxels(concept: "cake", first: 1) {{ {wanted} }} }}')["similarVoxels"]
     assert answer == {"hiddenCount": None, "edges": [{"node": {"semantic": None, "semanticQ": None}}]}
     _, _, said = run("query", "cake")
-    assert "is not known; `voxel-atlas dissect` of the model tells it" in " ".join(said.split())
+    (sentence,) = hits.warnings
+    assert sentence.endswith("may explain is not known: 85 training images are too few to tell; it takes 128.")
+    assert sentence in " ".join(said.split())
+    asked = '{ similarVoxels(concept: "cake", first: 1) { warnings edges { node { semanticUnknown } } } }'
+    assert server.data(asked)["similarVoxels"] == {
+        "warnings": [sentence],
+        "edges": [{"node": {"semanticUnknown": sentence}}],
+    }
+    assert replace(atlas.model(), n_train=128).similar("cake").warnings == [
+        f"{sentence.partition(':')[0]}; `voxel-atlas dissect` of the model tells it."
+    ]
+
+
+def test_an_answer_without_voxels_says_why(atlas: Atlas, run: Run) -> None:
+    assert atlas.model().similar("cake", min_r2=2.0).warnings[-1].endswith("passes the limits.")
+    status, printed, said = run("query", "cake", "--min-z", "1000", "--json")
+    assert (status, json.loads(printed)) == (0, [])
+    assert "passes the limits." in " ".join(said.split())

@@ -178,6 +178,11 @@ class Voxel(relay.Node):
         """The newest one, or with patience that of a moment ago."""
         return info.context.atlas.generation()
 
+    @field("Why `semantic` is null, as a sentence; null where it is not.")
+    def semantic_unknown(self, info: Info) -> str | None:
+        """What would tell it, or that nothing does."""
+        return info.context.atlas.model(self.model_id).semantic_unknown if self.semantic is None else None
+
     @field("The words that describe it, best first.")
     def labels(
         self,
@@ -249,7 +254,8 @@ class VoxelConnection(relay.Connection[Voxel]):
     )
     method: str | None = strawberry.field(description="The scorer of the labels; null when ranked by weights.")
     warnings: list[str] = strawberry.field(
-        description="A sentence for each word that the text tower does not seem to know."
+        description="A sentence for each word that the text tower does not seem to know, and where it is not known "
+        "what contrast and edges may explain, or no voxel passes."
     )
     generation: int = strawberry.field(description="Number of the atlas's state; it grows with every committed batch.")
 

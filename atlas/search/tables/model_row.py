@@ -25,6 +25,9 @@ MODELS = """
     ORDER BY finished DESC, ran.recorded_at DESC NULLS LAST, m.model_id
 """
 
+FEWEST_IMAGES = 2 * 64
+"""Training images below which nothing is said of low-level properties: they would explain most of any response."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ModelRow:
@@ -69,6 +72,14 @@ class ModelRow:
     """Whether an ingest has ended well."""
     recorded_at: datetime | None
     """When the last run was heard of."""
+
+    @property
+    def semantic_unknown(self) -> str:
+        """What is said where no voxel can be left out as not semantic, and why."""
+        what = f"Which voxels of {self.model_id} contrast and edges may explain is not known"
+        if self.n_train < FEWEST_IMAGES:
+            return f"{what}: {self.n_train} training images are too few to tell; it takes {FEWEST_IMAGES}."
+        return f"{what}; `voxel-atlas dissect` of the model tells it."
 
     @property
     def settings(self) -> Mapping[str, Any]:

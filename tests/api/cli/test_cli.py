@@ -26,6 +26,7 @@ def test_query_prints_the_most_similar_voxels_with_their_labels(run):
     assert [row["similarity"] for row in rows] == sorted((row["similarity"] for row in rows), reverse=True)
     assert rows[0]["rois"] == ["FOOD"]
     assert rows[0]["labels"]
+    assert all(0 <= row["percentile"] <= 1 and 0 <= row["q"] <= 0.05 for row in rows)
     assert "simulated subject" in note
 
 

@@ -327,3 +327,13 @@ def test_a_model_stays_valid_while_the_atlas_grows_and_keeps_its_counts(atlas: A
     put(atlas.store, {"encoding": model_rows(MODEL, "simulated/S1", random_weights(125))["encoding"][120:]}, key="more")
     assert model.similar("cake", significant=False).total == 125
     assert (model.n_voxels, atlas.model().n_voxels) == (120, 125)
+
+
+def test_where_no_voxel_is_significant_an_empty_answer_says_so(atlas: Atlas) -> None:
+    model = "simulated/S1/toy/ffffff"
+    rows = model_rows(model, "simulated/S1", random_weights(20, 4))
+    rows["significance"] = [row | {"q": 0.9} for row in rows["significance"]]
+    put(atlas.store, rows, key="c")
+    (sentence,) = atlas.model(model).similar("cake").warnings
+    assert sentence == f"No voxel of {model} is significant; --no-significant (significant=False) shows all."
+    assert atlas.model(model).similar("cake", significant=False).warnings == []
