@@ -140,6 +140,7 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
     with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
         old = read_format(connection.execute, address)
         if old == FORMAT_VERSION:
+            connection.execute(DDL + COMMENTS)  # views and macros as this version has them
             return old, old
         if missing := [version for version in range(old, FORMAT_VERSION) if version not in steps]:
             raise StoreError(f"{address} has format {old}, and nothing upgrades format {missing[0]}; ingest it anew.")
