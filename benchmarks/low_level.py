@@ -24,8 +24,7 @@ from voxel_atlas.ingest.encoding.low_level import ControlledRidge, LowLevel
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.significance import benjamini_hochberg, correlation_p, p_values
 from voxel_atlas.ingest.encoding.split import split_by
-from voxel_atlas.schemas.config import IngestConfig
-from voxel_atlas.schemas.tables import FDR
+from voxel_atlas.schemas.config import FDR, IngestConfig
 
 
 def measure(

@@ -21,11 +21,11 @@ from wordnet import WordNet
 
 from voxel_atlas.atlas.search.baseline import Vocabulary
 from voxel_atlas.atlas.search.model import Model
-from voxel_atlas.atlas.search.tables.label_table import VERIFIED_Q, label_vectors
+from voxel_atlas.atlas.search.tables.label_table import label_vectors
 from voxel_atlas.ingest.datasets.interface import Dataset
 from voxel_atlas.ingest.dissection.verification import compare_labels, detected
 from voxel_atlas.ingest.encoding.split import split_by
-from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.config import FDR, IngestConfig
 
 
 def measure(
@@ -62,11 +62,11 @@ def measure(
     voxels, voxel = np.unique(pairs["voxel"].to_numpy(), return_inverse=True)
     label = np.array([place[word] for word in pairs["label"]])
     responses = dataset.responses_of(voxels.astype(np.intp))[test]
-    cutoff = pairs.filter(pl.col("q") <= VERIFIED_Q)["p"].to_numpy().max()
+    cutoff = pairs.filter(pl.col("q") <= FDR)["p"].to_numpy().max()
     null = compare_labels(np.random.default_rng(0).permuted(responses, axis=0), shows, voxel, label).p
 
     first = (pairs["rank"] == 1).to_numpy()
-    verified = (pairs["q"] <= VERIFIED_Q).to_numpy()
+    verified = (pairs["q"] <= FDR).to_numpy()
     categories = [planted[int(number)] for number in pairs["voxel"]]
     tuned = first & np.array([bool(own - {"contrast"}) for own in categories])
     of_word = {word: kinds(wordnet, word) for word in place}

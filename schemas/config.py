@@ -18,6 +18,12 @@ from .registry import BACKBONES, CAPTIONERS, DATASETS, GENERATORS, SCORERS, Regi
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
 
+FDR = 0.05
+"""False discovery rate up to which a voxel is significant and semantic, a concept its own, and a label verified.
+
+The views and macros of tables.sql have it, too.
+"""
+
 
 def _listed(value: object) -> object:
     """Several values of one environment variable, between commas."""
@@ -154,7 +160,7 @@ class LabelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label_backbone: str = Field("lite", description="Network whose text tower embeds the labels.")
-    fdr: Share = Field(0.05, description="False discovery rate at which a voxel counts as significant (paper: 0.05).")
+    fdr: Share = Field(FDR, description="False discovery rate at which a voxel counts as significant (paper: 0.05).")
     block_voxels: Count = Field(20_000, description="Voxels that are dissected together and share maps and crops.")
     dissect: str = Field(
         "significant",

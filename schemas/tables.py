@@ -21,11 +21,6 @@ TABLES = tuple(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", DDL))
 COMMENTS = files(__package__).joinpath("comments.sql").read_text(encoding="utf-8")
 """Further comments, on macros and on columns of views, for databases that are not a DuckLake; run after the DDL."""
 
-FDR = 0.05
-"""False discovery rate up to which a voxel is significant and semantic, a concept its own and a label verified.
-
-The views of tables.sql and the macros have it as a literal."""
-
 SHARED = {
     "stimulus": ("stimulus_id",),
     "caption": ("stimulus_id", "box", "captioner"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from ...schemas.config import DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
+from ...schemas.config import FDR, DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ...ingest.run import Parts, Pipeline
 
 _CURVE = (
-    "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "
-    "USING (model_id, voxel) WHERE model_id = ? AND s.q <= 0.05 GROUP BY ALL ORDER BY ALL"
+    "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "  # noqa: S608 - constant
+    f"USING (model_id, voxel) WHERE model_id = ? AND s.q <= {FDR} GROUP BY ALL ORDER BY ALL"
 )
 """The learning curve of the significant voxels."""
 

@@ -14,13 +14,11 @@ from ...atlas.search.evidence import Evidence
 from ...atlas.search.filters import Limits
 from ...atlas.search.model import Model
 from ...atlas.search.similarity import Compared
+from ...schemas.config import FDR
 from ...schemas.errors import BadInputError
 from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
 from ...viz.render.picture import Picture
 from .subject_cortex import SubjectCortex
-
-SIGNIFICANT = 0.05
-"""The false discovery rate at which a voxel counts as significant (paper: 0.05)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +134,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         values = np.where(passes, values, np.float32(np.nan))
     if request.significant:
         q = _of(model, "q", voxels)
-        values = np.where(q <= SIGNIFICANT, values, np.float32(np.nan))
+        values = np.where(q <= FDR, values, np.float32(np.nan))
     if request.concept or request.label:
         shown = model.tables.voxels().are_shown(voxels, semantic=request.semantic)
         values = np.where(shown, values, np.float32(np.nan))

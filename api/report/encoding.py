@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...atlas.search.model import Model
+from ...schemas.config import FDR
 from ...schemas.errors import NotFoundError
 from ..maps.value_maps import MapRequest, value_map
 from . import figures
@@ -69,7 +70,7 @@ def controls(study: Study) -> Section:
         pl.col("r").median().alias("median r"),
         pl.col("r2").median().alias("median R²"),
         (pl.col("p") < 0.05).mean().alias("share with p < 0.05"),
-        (pl.col("q") <= 0.05).mean().alias("share with q ≤ 0.05"),
+        (pl.col("q") <= FDR).mean().alias("share with q ≤ 0.05"),
     )
     section.paragraphs.append(
         "A sample of voxels was fitted again, to the measured responses and to responses that were permuted over the "

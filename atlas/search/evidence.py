@@ -19,11 +19,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from ...schemas.config import FDR
 from ..backbones.interface import Floats
 from .filters import Limits
 
 Doubles = NDArray[np.float64]
-SPECIFIC_Q = 0.05
 SPECIFIC_QUANTILE = 0.95
 
 
@@ -175,17 +175,17 @@ class Evidence:
     @cached_property
     def small_q(self) -> Doubles:
         """The same where it is at most 0.05; NaN or above that elsewhere."""
-        return concept_q(self.z, _z_of(SPECIFIC_Q))
+        return concept_q(self.z, _z_of(FDR))
 
     def passes(self, limits: Limits) -> NDArray[np.bool_]:
         """Which voxels pass limits, (n_voxels,); none where a limit is asked for and there is nothing to hold to it."""
         mask = np.full(len(self.z), fill_value=True)
         if limits.specific:
-            mask = (self.small_q <= SPECIFIC_Q) & (False if self.above is None else self.above)
+            mask = (self.small_q <= FDR) & (False if self.above is None else self.above)
         if limits.min_z is not None:
             mask = mask & (self.z >= limits.min_z)
         if limits.max_q is not None:
-            mask = mask & ((self.small_q if limits.max_q <= SPECIFIC_Q else self.q) <= limits.max_q)
+            mask = mask & ((self.small_q if limits.max_q <= FDR else self.q) <= limits.max_q)
         return mask
 
     def columns(self, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, pl.Series]:
@@ -195,7 +195,7 @@ class Evidence:
         # The rate of the worst of these n voxels is at most m·p/n, as at least n of all m have its p or less.
         bound = np.count_nonzero(~np.isnan(self.z)) * ndtr(-smallest) / max(np.count_nonzero(~np.isnan(z)), 1)
         q = concept_q(self.z, min(_z_of(bound), smallest))[rows]
-        specific = np.full(len(z), None) if self.above is None else (q <= SPECIFIC_Q) & self.above[rows]
+        specific = np.full(len(z), None) if self.above is None else (q <= FDR) & self.above[rows]
         return {
             "z": pl.Series(z, dtype=pl.Float64, nan_to_null=True),
             "concept_q": pl.Series(q, dtype=pl.Float64, nan_to_null=True),

@@ -9,6 +9,7 @@ import strawberry
 from strawberry import relay
 
 from ....atlas.search.atlas import Atlas
+from ....schemas.config import FDR
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import VoxelKey
@@ -146,7 +147,7 @@ class Voxel(relay.Node):
             r2=r2,
             r=finite(row["r"]),
             q=q,
-            significant=None if q is None else q <= 0.05,
+            significant=None if q is None else q <= FDR,
             semantic_r=finite(row["semantic_r"]),
             semantic_q=finite(row["semantic_q"]),
             semantic=row["semantic"],

@@ -13,6 +13,7 @@ from cachetools import cachedmethod
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from ....schemas.config import FDR
 from ...backbones.interface import Floats
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
@@ -20,9 +21,6 @@ from ..baseline import Vocabulary, unit_rows
 from ..index import VectorIndex
 from .model_row import ModelRow
 from .voxel_table import VoxelTable
-
-VERIFIED_Q = 0.05
-"""A label that has at most this false discovery rate on held-out responses is verified."""
 
 
 class ScoredLabel(NamedTuple):
@@ -76,7 +74,7 @@ class LabelTable:
         self._stability, self._n_images, self._auc, self._q = (
             rows[name].cast(pl.Float32).to_numpy() for name in ("stability", "n_images", "auc", "label_q")
         )
-        self._verified = self._q <= VERIFIED_Q
+        self._verified = self._q <= FDR
         last = int(self._voxel[-1]) if len(self._voxel) else -1
         # Where each voxel's rows begin, and where the last one's end.
         self._offsets = np.searchsorted(self._voxel, np.arange(last + 2))
@@ -161,7 +159,7 @@ class LabelTable:
                 "auc": pl.Series(self._auc[rows], nan_to_null=True),
                 "label_q": pl.Series(self._q[rows], nan_to_null=True),
             }
-        ).with_columns(verified=pl.col("label_q") <= pl.lit(VERIFIED_Q, pl.Float32))
+        ).with_columns(verified=pl.col("label_q") <= pl.lit(FDR, pl.Float32))
         return frame.filter(pl.int_range(pl.len()).over("voxel") < first) if verified else frame
 
     @cached_property

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ....schemas.config import FDR
 from ....schemas.errors import NotFoundError
 
-MODELS = """
+MODELS = f"""
     WITH fitted AS (SELECT model_id, count(*) AS n FROM encoding GROUP BY model_id),
       left_out AS (SELECT model_id, count(*) AS n FROM dropped GROUP BY model_id),
-      tested AS (SELECT model_id, count(*) FILTER (q <= 0.05) AS n FROM significance GROUP BY model_id),
+      tested AS (SELECT model_id, count(*) FILTER (q <= {FDR}) AS n FROM significance GROUP BY model_id),
       ran AS (SELECT model_id, arg_max(state, (recorded_at, state != 'started')) AS state,
         bool_or(state = 'finished') AS finished, max(recorded_at) AS recorded_at FROM run GROUP BY model_id)
     SELECT m.model_id, m.subject_id, s.dataset, s.simulated, s.space, s.surface, s.transform, s.shape, m.backbone,
@@ -23,7 +24,7 @@ MODELS = """
     FROM model m JOIN subject s USING (subject_id) LEFT JOIN fitted USING (model_id) LEFT JOIN left_out USING (model_id)
       LEFT JOIN tested USING (model_id) LEFT JOIN ran USING (model_id)
     ORDER BY finished DESC, ran.recorded_at DESC NULLS LAST, m.model_id
-"""
+"""  # noqa: S608 - constant
 
 FEWEST_IMAGES = 2 * 64
 """Training images below which nothing is said of low-level properties: they would explain most of any response."""
