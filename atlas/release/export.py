@@ -1,5 +1,6 @@
 """Export: an atlas, or some models of it, as a folder of files that other programs open."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from .map_files import VoxelMap, entity, subject_entity, write_maps
 from .parquet_files import read_rows, write_tables
 from .verify import write_sums
 
+_log = logging.getLogger(__name__)
 AffineOf = Callable[[Mapping[str, Any]], NDArray[np.float64] | None]
 """A row of `subject` → (4, 4) from its voxel indices (x, y, z) to mm; None where that is not known."""
 
@@ -138,6 +140,8 @@ def _similarity(model: Model, concept: str, readout: str | None, baseline: str) 
     # A network without a text tower knows words only by the labels of its voxels.
     by, readout = ("weights", readout) if model.has_text else ("labels", None)
     answer = model.map(concept, by=by, readout=readout, baseline=baseline)
+    for warning in answer.warnings:
+        _log.warning("%s", warning)
     how = {
         "Concept": concept,
         "ComparedBy": answer.by,

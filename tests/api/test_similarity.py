@@ -15,6 +15,7 @@ from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
 from voxel_atlas.atlas.client import RemoteAtlas
+from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
@@ -40,7 +41,9 @@ def test_the_command_line_and_graphql_give_the_similarities_that_python_gives(
     np.testing.assert_allclose([list(edge["node"].values()) for edge in edges], expected.to_numpy(), atol=1e-6)
 
 
-def test_an_unknown_word_is_questioned_at_every_door(atlas: Atlas, server: Server, run: Run, caplog: Any) -> None:
+def test_an_unknown_word_is_questioned_at_every_door(
+    atlas: Atlas, server: Server, run: Run, caplog: Any, tmp_path: Path
+) -> None:
     sentence, unknown = atlas.model().similar("zzqqsa").warnings
     assert "contrast and edges" in unknown
     assert "does not seem to know 'zzqqsa'" in sentence
@@ -59,7 +62,9 @@ def test_an_unknown_word_is_questioned_at_every_door(atlas: Atlas, server: Serve
         assert model.map("zzqqsa").warnings == [sentence]
     with caplog.at_level("WARNING"):
         atlas.sql("SELECT count(*) FROM concept_map(concept('zzqqsa'))")
-    assert caplog.messages == [sentence]
+        assert caplog.messages == [sentence]
+        export(atlas, tmp_path / "release", concepts=["zzqqsa"])
+    assert caplog.messages == [sentence, sentence]
 
 
 EXPLAINED = [7, *range(0, 300, 3)]
