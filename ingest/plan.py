@@ -20,10 +20,10 @@ from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
 from .dissection.interface import Captioner, Generator, seed_of
 from .dissection.nouns import NounExtractor, by_mention
-from .stages.candidates import Region, find_candidates
 from .stages.context import Context, ranges
-from .stages.describe import LazyCrops
-from .stages.generate import candidates_of
+from .stages.labels.candidates import Region, find_candidates
+from .stages.labels.describe import LazyCrops
+from .stages.labels.generate import candidates_of
 from .stages.voxel_batches import fitted, voxels_to_label
 
 LIMITS = (1, 2, 5, 10, 20, 50)

@@ -29,7 +29,7 @@ from .stages.context import Context
 from .stages.encode import encode
 from .stages.fit import append_learning_curve, append_semantic, fit
 from .stages.inherit import inherit_fit, inherit_top_images
-from .stages.label import label_voxels, require_sense, scorers_of
+from .stages.labels.label import label_voxels, require_sense, scorers_of
 from .stages.voxel_batches import voxels_to_fit, voxels_to_label
 from .workers import InProcess, WorkerPool
 

@@ -19,7 +19,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.progress import Silent
 from voxel_atlas.ingest.run import Pipeline
-from voxel_atlas.ingest.stages import label
+from voxel_atlas.ingest.stages.labels import label
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, NotFoundError
 

@@ -3,21 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ...atlas.backbones import load
-from ...atlas.backbones.interface import Backbone, Floats
-from ...schemas.config import IngestConfig
-from ...schemas.errors import BadInputError
-from ...schemas.registry import SCORERS
-from ..dissection import scorer_class
-from ..dissection.interface import Material, Scorer
-from ..dissection.nouns import Unscored
-from .concept_queries import append_queries, text_queries
-from .context import Context
+from ....atlas.backbones import load
+from ....atlas.backbones.interface import Backbone, Floats
+from ....schemas.config import IngestConfig
+from ....schemas.errors import BadInputError
+from ....schemas.registry import SCORERS
+from ...dissection import scorer_class
+from ...dissection.interface import Material, Scorer
+from ...dissection.nouns import Unscored
+from ..concept_queries import append_queries, text_queries
+from ..context import Context
+from ..encode import encode
+from ..voxel_batches import voxels_to_label
 from .describe import describe
-from .encode import encode
+from .embed import append_labels, embed_labels
 from .generate import candidate_labels, encode_pictures, generate
-from .score import append_labels, embed_labels, score, verify_labels
-from .voxel_batches import voxels_to_label
+from .label_evidence import verify_labels
+from .score import score
 
 
 def scorers_of(config: IngestConfig) -> dict[str, type[Scorer]]:

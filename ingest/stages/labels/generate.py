@@ -15,18 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
 
-from ...atlas.backbones.feature_cache import FeatureCache
-from ...atlas.backbones.interface import Backbone, Floats, Image
-from ...atlas.backbones.threads import in_threads
-from ...schemas.config import IngestConfig
-from ...schemas.errors import BadInputError, LedgerConflictError
-from ...schemas.files import write_atomically
-from ...schemas.stage import Stage
-from ...schemas.tables import label_id
-from ..dissection.interface import Generator, Pictures, seed_of
-from ..dissection.nouns import Labels, NounExtractor, Unscored, by_mention, shortened
-from ..dissection.word_lists import depictable_nouns
-from .context import BatchContext, Context, grouped
+from ....atlas.backbones.feature_cache import FeatureCache
+from ....atlas.backbones.interface import Backbone, Floats, Image
+from ....atlas.backbones.threads import in_threads
+from ....schemas.config import IngestConfig
+from ....schemas.errors import BadInputError, LedgerConflictError
+from ....schemas.files import write_atomically
+from ....schemas.stage import Stage
+from ....schemas.tables import label_id
+from ...dissection.interface import Generator, Pictures, seed_of
+from ...dissection.nouns import Labels, NounExtractor, Unscored, by_mention, shortened
+from ...dissection.word_lists import depictable_nouns
+from ..context import BatchContext, Context, grouped
 
 _LABELS_AT_ONCE = 8
 """Labels that a generator draws, and the atlas commits, in one go."""

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...atlas.backbones.interface import Floats, Image
-from ...schemas.errors import BadInputError
-from ...schemas.stage import Stage
-from ..dissection.crops import cut
-from ..dissection.interface import Captioner
+from ....atlas.backbones.interface import Floats, Image
+from ....schemas.errors import BadInputError
+from ....schemas.stage import Stage
+from ...dissection.crops import cut
+from ...dissection.interface import Captioner
+from ..context import BatchContext, Context, grouped, hash_of, ranges
+from ..voxel_batches import fitted
 from .candidates import Region, find_candidates
-from .context import BatchContext, Context, grouped, hash_of, ranges
-from .voxel_batches import fitted
 
 _CAPTIONS_PER_COMMIT = 512
 _CAPTIONS_TO_SKIP = 16

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ...atlas.backbones.interface import Backbone, Box, Floats
-from ...schemas.errors import BadInputError, NotFoundError
-from ..dissection.activation import FittedVoxels, Group, ImageMaps, by_image, diverse_images, image_maps, top_images
-from ..dissection.crops import CropRules, crop_boxes, cut
-from .context import BatchContext, Context, grouped
+from ....atlas.backbones.interface import Backbone, Box, Floats
+from ....schemas.errors import BadInputError, NotFoundError
+from ...dissection.activation import FittedVoxels, Group, ImageMaps, by_image, diverse_images, image_maps, top_images
+from ...dissection.crops import CropRules, crop_boxes, cut
+from ..context import BatchContext, Context, grouped
 
 _WHOLE: tuple[int, ...] = ()
 _DIVERSE_AMONG = 100

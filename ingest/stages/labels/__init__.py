@@ -1,0 +1,1 @@
+"""From fitted voxels to labels: describe, generate, score, embed, verify."""
