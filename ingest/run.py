@@ -27,7 +27,9 @@ from .run_record import only_one, recorded
 from .stages.append_subject import append_subject
 from .stages.context import Context
 from .stages.encode import encode
-from .stages.fit import append_learning_curve, append_semantic, fit
+from .stages.fit.append_learning_curve import append_learning_curve
+from .stages.fit.fit import fit
+from .stages.fit.low_level_control import append_semantic
 from .stages.inherit import inherit_fit, inherit_top_images
 from .stages.labels.label import label_voxels, require_sense, scorers_of
 from .stages.voxel_batches import voxels_to_fit, voxels_to_label

@@ -1,0 +1,155 @@
+"""Stages `model`, `fit` and `significance`: a ridge regression a voxel, and how well it predicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ....atlas.backbones.interface import Floats
+from ....atlas.search.tables.model_row import FEWEST_IMAGES
+from ....schemas.stage import Stage
+from ...encoding.metrics import drop_reasons, pearson, r2
+from ...encoding.ridge import Ridge
+from ...encoding.significance import benjamini_hochberg, p_values
+from ...encoding.split import Indices, split_by
+from ..concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
+from ..context import Context
+from ..voxel_batches import append_batches, list_column
+from .fitting import Fitting
+from .low_level_control import LowLevelControl, append_semantic
+
+
+def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
+    """Fit the given voxels and append `model`, `split`, `encoding`, `beyond_low_level`, `dropped`; then `significance`.
+
+    Args:
+        context: the ingest.
+        features: (n_stimuli, dim).
+        voxels: numbers of the voxels to fit, ascending.
+    """
+    config = context.config
+    train, test = split_by(config, len(features))
+    concepts = None
+    if context.backbone.has_text:
+        covariance = np.cov(features[train], rowvar=False).astype(np.float32)
+        concepts = ConceptSpace(append_vocabulary(context), covariance, len(train))
+    _append_model(context, features[train], concepts, train, test, len(voxels))
+    control = LowLevelControl.of(context, features)
+    if control is None:
+        context.progress.note(
+            f"{context.model_id}: {len(train)} training images are too few to tell what voxels answer to beyond "
+            f"contrast and edges; it takes {FEWEST_IMAGES}."
+        )
+    fitting = _RidgeFitting(context.for_workers, features, concepts, control)
+    append_batches(context, Stage.FIT, "fit voxels", voxels, _fitted, fitting)
+    _append_significance(context)
+    append_semantic(context, features)
+    if concepts is not None:
+        append_missing_norms(context, concepts, config.batch_voxels)
+        append_queries(context, concepts.vocabulary.words)
+
+
+def _append_model(
+    context: Context,
+    train_features: Floats,
+    concepts: ConceptSpace | None,
+    train: Indices,
+    test: Indices,
+    n_voxels: int,
+) -> None:
+    config = context.config
+    model = {
+        "model_id": context.model_id,
+        "subject_id": context.dataset.subject.subject_id,
+        "backbone": config.backbone,
+        "config": config.canonical_json(),
+        "config_sha256": config.sha256,
+        "feature_mean": train_features.mean(axis=0, dtype=np.float64).astype(np.float32),
+        "feature_covariance": None if concepts is None else concepts.covariance.ravel(),
+        "label_backbone": config.label_backbone,
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_voxels": n_voxels,
+    }
+    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_numpy()
+    parts = pa.table(
+        {
+            "model_id": [context.model_id] * (len(train) + len(test)),
+            "stimulus_id": np.concatenate([stimulus_ids[train], stimulus_ids[test]]),
+            "part": ["train"] * len(train) + ["test"] * len(test),
+        }
+    )
+    batch = {"model": pa.Table.from_pylist([model]), "split": parts}
+    context.append(batch, Stage.MODEL, context.model_id)
+
+
+@dataclass(frozen=True)
+class _RidgeFitting(Fitting):
+    concepts: ConceptSpace | None
+    """What is kept of voxels for concepts; None for a backbone without a text tower."""
+    control: LowLevelControl | None
+    """None where there are too few images for it."""
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        """On all training images."""
+        return Ridge.from_config(self.features[self.split[0]], self.context.config, self.context.device)
+
+
+def _fitted(fitting: _RidgeFitting, voxels: NDArray[np.int32]) -> Mapping[str, pa.Table]:
+    """Rows of `encoding`, `dropped`, `readout_norm` and `beyond_low_level` of some voxels."""
+    context, (train, test), responses = fitting.context, fitting.split, fitting.responses(voxels)
+    # A response that is constant over the training or over the test images has no fit or no correlation.
+    train_reasons, test_reasons = drop_reasons(responses[train]), drop_reasons(responses[test])
+    reasons = np.where(train_reasons != "", train_reasons, test_reasons)
+    good = reasons == ""
+    fitted = fitting.ridge.fit(responses[train][:, good])
+    predicted, measured = fitted.predict(fitting.features[test]), responses[test][:, good]
+    rows = {
+        "encoding": pa.table(
+            {
+                "model_id": pa.repeat(context.model_id, int(good.sum())),
+                "voxel": voxels[good],
+                "weights": list_column(fitted.weights),
+                "bias": fitted.bias,
+                "alpha": fitted.alpha,
+                "r2": r2(measured, predicted),
+                "r": pearson(measured, predicted),
+                "p": p_values(context.config, measured, predicted),
+            }
+        ),
+        "dropped": pa.table(
+            {
+                "model_id": pa.repeat(context.model_id, int((~good).sum())),
+                "voxel": voxels[~good],
+                "reason": reasons[~good].tolist(),
+            }
+        ),
+    }
+    if fitting.control is not None:
+        rows |= fitting.control.rows(voxels[good], responses[train][:, good], measured, fitted.alpha)
+    if fitting.concepts is not None:
+        noise = fitting.concepts.residual_variance(fitted, responses[train][:, good])
+        rows["encoding"] = rows["encoding"].append_column("residual_variance", pa.array(noise, from_pandas=True))
+        rows["readout_norm"] = fitting.concepts.norms(context.model_id, voxels[good], fitted.weights)
+    return rows
+
+
+def _append_significance(context: Context) -> None:
+    fitted = context.store.arrow("SELECT voxel, p FROM encoding WHERE model_id = ? ORDER BY voxel", [context.model_id])
+    if fitted.num_rows == 0:
+        context.progress.note(f"{context.model_id}: no voxel could be fitted, all were NaN or constant.")
+    batch = pa.table(
+        {
+            "model_id": pa.repeat(context.model_id, fitted.num_rows),
+            "voxel": fitted["voxel"],
+            "q": benjamini_hochberg(fitted["p"].to_numpy()),
+        }
+    )
+    context.append({"significance": batch}, Stage.SIGNIFICANCE, context.model_id)
+    dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
+    if n := dropped["n"][0].as_py():
+        context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")
