@@ -80,6 +80,12 @@ class Output:
                 table.add_row(*(Text(_plain(value)) for value in row))  # Text: a label is never markup
             stdout.print(table)
 
+    def show_lines(self, row: "pl.DataFrame") -> None:
+        """Print the one row of a frame as a line for each column, so that a narrow terminal cuts none."""
+        import polars as pl
+
+        self.show(pl.DataFrame({"": row.columns, "value": [_plain(value) for value in row.row(0)]}))
+
     def report(self, sentence: str, row: Mapping[str, object]) -> None:
         """Say what was done: in a sentence, or in one row."""
         self.report_each([sentence], [row])

@@ -83,9 +83,9 @@ def query(
     if not output.for_people:
         columns += ["percentile", "q"]
     output.show(frame.select(columns))
-    how = f"{hits.readout}, baseline {hits.baseline}" if hits.by == "weights" else str(hits.method)
     warn(hits.warnings)
-    screen.print(f"{hits.model_id} · by {hits.by}, {how}{_SIMULATED if frame['simulated'].any() else ''}")
+    how = f"by weights, readout {hits.how}" if hits.by == "weights" else hits.how
+    screen.print(f"{hits.model_id} · {how}{_SIMULATED if frame['simulated'].any() else ''}")
     if hits.hidden:
         screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
 
@@ -143,7 +143,7 @@ def card(
     import polars as pl
 
     from ...viz.render.card import card_png
-    from ..maps.voxel_card import IMAGE_COLUMNS, LABEL_COLUMNS, card_html, card_row, voxel_card
+    from ..maps.voxel_card import IMAGE_COLUMNS, LABEL_COLUMNS, UNSCORED_COLUMNS, card_html, card_row, voxel_card
 
     suffix = out.suffix.lower() if out else ""
     if out and suffix not in (".png", ".html"):
@@ -154,10 +154,13 @@ def card(
             if not output.for_people:
                 output.show(row)
                 return
-            output.show(row.drop(*LABEL_COLUMNS, *IMAGE_COLUMNS))
+            output.show_lines(row.drop(*LABEL_COLUMNS, *IMAGE_COLUMNS, *UNSCORED_COLUMNS))
             labels = row.select(LABEL_COLUMNS).explode(LABEL_COLUMNS)
             output.show(labels.with_columns(verified=pl.when("verified").then(pl.lit("✓"))))
             output.show(row.select(IMAGE_COLUMNS).explode(IMAGE_COLUMNS))
+            unscored = row.select(UNSCORED_COLUMNS).explode(UNSCORED_COLUMNS).drop_nulls()
+            if unscored.height:
+                output.show(unscored)
             return
         page = voxel_card(opened, model, voxel)
     output.write(out, card_png(page) if suffix == ".png" else card_html(page).encode())

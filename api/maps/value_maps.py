@@ -73,6 +73,10 @@ class ValueMap:
     warnings: list[str]
     """A sentence for each word that the text tower does not seem to know."""
     generation: int
+    how: str
+    """Readout and baseline, or the labels' scorer, of a concept's map; "" for others."""
+    bare: int
+    """Voxels that are left out as contrast and edges may explain them."""
 
     @property
     def canonical(self) -> str:
@@ -87,8 +91,9 @@ class ValueMap:
             self.scale,
             cortex.opacity(self.voxels, self.alpha, focus),
             title=self.title,
-            unit=self.unit,
+            unit=f"{self.unit} ({self.how})" if self.how else self.unit,
             note=about(self.model),
+            left_out=f"{self.bare:,} voxels that contrast may explain are bare" if self.bare else "",
         )
 
 
@@ -107,12 +112,13 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     model = atlas.model(request.model)
     generation = atlas.generation()
     readout = method = passes = None
+    how, bare = "", 0
     warnings: list[str] = []
     if request.concept:
         hits = model.map(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
         frame, title, warnings = hits.frame, request.concept.strip(), hits.warnings
         readout, method = hits.readout, hits.method
-        column, unit = "similarity", "cosine similarity"
+        column, unit, how = "similarity", "cosine similarity", hits.how
         quantity = "contrast" if len(parse_concept(request.concept)) > 1 else "similarity"
         if request.metric:
             column, quantity, unit = "z", "contrast", "z of the similarity"
@@ -137,10 +143,26 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         values = np.where(q <= FDR, values, np.float32(np.nan))
     if request.concept or request.label:
         shown = model.tables.voxels().are_shown(voxels, semantic=request.semantic)
+        bare = int(np.count_nonzero(~shown & np.isfinite(values)))
         values = np.where(shown, values, np.float32(np.nan))
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
-    return ValueMap(request, model, voxels, values, alpha, scale, title, unit, readout, method, warnings, generation)
+    return ValueMap(
+        request,
+        model,
+        voxels,
+        values,
+        alpha,
+        scale,
+        title,
+        unit,
+        readout,
+        method,
+        warnings,
+        generation,
+        how=how,
+        bare=bare,
+    )
 
 
 def _of(model: Model, metric: str, voxels: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -159,7 +181,7 @@ def _opacity(values: NDArray[np.float32]) -> NDArray[np.float32]:
 _UNITS = {
     "r2": "R² on test images",
     "r": "correlation with test responses",
-    "q": "false discovery rate",
+    "q": "q of the prediction",
     "noise_ceiling": "noise ceiling",
     "r2_of_ceiling": "R² as share of the ceiling",
 }

@@ -17,9 +17,12 @@ from ...viz.render.card import Card, RankedLabel, Ranking, Tile
 from .thumbnails import thumbnail
 
 _FIRST_LABELS = 15
+_SIGNIFICANT_Q = 0.05
 LABEL_COLUMNS = ("labels", "probability", "stability", "verified", "n_images", "auc", "label_q")
 IMAGE_COLUMNS = ("top_images", "captions")
 """Columns of a row that hold lists, best first."""
+UNSCORED_COLUMNS = ("unscored_reason", "unscored")
+"""The same of candidates without a score, by reason."""
 
 
 def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
@@ -43,12 +46,13 @@ def voxel_card(atlas: Atlas, model: str | None, voxel: int) -> Card:
             ("model", owner.model_id),
             *((name, _number(about[key])) for name, key in _QUALITY.items()),
             ("", _semantic(owner, about["semantic"], about["semantic_r"], about["semantic_q"])),
-            *_unscored(atlas, owner, voxel),
             ("", "responses are predicted, in z-scored beta"),
         ],
         tiles=[_tile(atlas, image) for image in owner.top_images([voxel]).iter_rows(named=True)],
         rankings=_rankings(atlas, owner, voxel),
         settings=[(name, _setting(config[name])) for name in LABELLED_BY if name in config],
+        unscored=_unscored(atlas, owner, voxel).rows(),
+        unlabelled=_unlabelled(about["q"]),
     )
 
 
@@ -62,7 +66,11 @@ def card_row(atlas: Atlas, model: str | None, voxel: int) -> pl.DataFrame:
     known = _known(owner, voxel)
     labels = owner.voxel_labels([voxel], first=_FIRST_LABELS).rename({"label": "labels"})
     images = owner.top_images([voxel]).rename({"stimulus_id": "top_images", "caption": "captions"})
-    lists = labels.select(LABEL_COLUMNS).get_columns() + images.select(IMAGE_COLUMNS).get_columns()
+    unscored = _unscored(atlas, owner, voxel)
+    unscored.columns = list(UNSCORED_COLUMNS)
+    lists = (
+        labels.select(LABEL_COLUMNS).get_columns() + images.select(IMAGE_COLUMNS).get_columns() + unscored.get_columns()
+    )
     return known.with_columns(column.implode() for column in lists)
 
 
@@ -114,14 +122,21 @@ def _rankings(atlas: Atlas, owner: Model, voxel: int) -> list[Ranking]:
     ]
 
 
-def _unscored(atlas: Atlas, owner: Model, voxel: int) -> list[tuple[str, str]]:
-    """One fact for each reason that kept candidates from being scored by the model's own method."""
-    left = atlas.sql(
+def _unscored(atlas: Atlas, owner: Model, voxel: int) -> pl.DataFrame:
+    """Reason and labels, one row for each reason that kept candidates from being scored by the model's own method."""
+    return atlas.sql(
         "SELECT reason, string_agg(label, ', ' ORDER BY label) AS labels FROM unscored_label "
         "WHERE model_id = ? AND voxel = ? AND method = ? GROUP BY reason ORDER BY reason",
         [owner.model_id, voxel, owner.method()],
     )
-    return [(f"not scored ({reason})", labels) for reason, labels in left.iter_rows()]
+
+
+def _unlabelled(q: float | None) -> str:
+    """What is said of a voxel that no method labelled."""
+    said = "No label is in the atlas for this voxel."
+    if q is not None and q > _SIGNIFICANT_Q:
+        said += f" Its prediction is not significant (q {_number(q)}), and only significant voxels are labelled."
+    return said
 
 
 def _semantic(owner: Model, semantic: bool | None, r: float | None, q: float | None) -> str:

@@ -53,7 +53,8 @@ export class Ranking {
     this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
     this.mark(state.voxel);
     const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
-    const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}.` : `No significant voxel${within}.`;
+    const beyond = state.all || hiddenCount === null ? "" : " that contrast and edges do not explain";
+    const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}${beyond}.` : `No significant voxel${within}${beyond}.`;
     const hidden = hiddenCount === null ? " Which of them contrast and edges may explain is not known." : hiddenCount ? ` ${hiddenCount.toLocaleString("en")} more may be explained by contrast and edges; Options show them.` : "";
     this.note.textContent = first + hidden;
     say(edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`);

@@ -40,6 +40,14 @@ class Provenance:
     """A sentence for each word that the text tower does not seem to know, and for what else questions an answer."""
     generation: int
 
+    @property
+    def how(self) -> str:
+        """Readout and baseline, or the labels' scorer, in a few words."""
+        if self.by == "labels":
+            return f"by labels, {self.method}"
+        against = {"vocabulary": ", against the vocabulary", "none": ", not centred", None: ""}
+        return f"{self.readout}{against[self.baseline]}"
+
 
 @dataclass(frozen=True, eq=False)
 class Similarities(Provenance):

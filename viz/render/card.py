@@ -85,6 +85,10 @@ class Card:
     rankings: Sequence[Ranking]
     settings: Sequence[tuple[str, str]]
     """Name and value of every setting that the labels depend on."""
+    unscored: Sequence[tuple[str, str]]
+    """Why candidates have no score, and which."""
+    unlabelled: str
+    """What is said where there are no rankings."""
 
     @property
     def note(self) -> str:
@@ -98,9 +102,11 @@ def card_png(card: Card) -> bytes:
     sheet = _Sheet(_height(card))
     sheet.heading(card)
     sheet.tiles(card.tiles)
-    sheet.rankings(card.rankings)
+    sheet.rankings(card.rankings, card.unlabelled)
     if card.note:
         sheet.wrapped(card.note, _SMALL, _GREY)
+    for reason, labels in card.unscored:
+        sheet.wrapped(f"Not scored ({reason}): {labels}", _SMALL, _GREY)
     sheet.wrapped("Settings: " + " · ".join(f"{name} {value}" for name, value in card.settings), _SMALL, _GREY)
     encoded = io.BytesIO()
     sheet.image.crop((0, 0, WIDTH, sheet.y + _MARGIN)).save(encoded, "PNG", optimize=True)
@@ -111,7 +117,9 @@ def _height(card: Card) -> int:
     """At least as many pixels as the card needs."""
     n_rows = -(-len(card.tiles) // _COLUMNS)
     n_labels = sum(len(ranking.labels) + 3 for ranking in card.rankings)
-    n_lines = sum(len(name) + len(value) + 3 for name, value in (*card.settings, *card.facts)) // 60 + 10
+    n_lines = (
+        sum(len(name) + len(value) + 3 for name, value in (*card.settings, *card.facts, *card.unscored)) // 60 + 10
+    )
     return 300 + n_rows * (_TILE + 110) + n_labels * 26 + n_lines * 24
 
 
@@ -144,10 +152,10 @@ class _Sheet:
                 bottom = max(bottom, self._tile(tile, _MARGIN + place * (_TILE + _GAP)))
             self.y = bottom + _GAP
 
-    def rankings(self, rankings: Sequence[Ranking]) -> None:
+    def rankings(self, rankings: Sequence[Ranking], unlabelled: str) -> None:
         self._title("What describes it")
         if not rankings:
-            self.wrapped("No label is in the atlas for this voxel.", _TEXT, _GREY)
+            self.wrapped(unlabelled, _TEXT, _GREY)
         width = (WIDTH - 2 * _MARGIN - (_METHODS_IN_A_ROW - 1) * 2 * _GAP) // _METHODS_IN_A_ROW
         for start in range(0, len(rankings), _METHODS_IN_A_ROW):
             bottom = self.y

@@ -9,7 +9,7 @@ from ..surfaces.pixel_map import Outlines, PixelMap
 from .colormaps import Scale
 from .legend import Names, Strip, colour_bar, named_colours, title_line
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Goes up when the same request gives another picture, so that old addresses are not taken for new ones."""
 
 
@@ -35,6 +35,8 @@ class Picture:
     """Quantity and unit at the colour bar, for example "similarity to cake (cosine)"; "" for no colour bar."""
     note: str = ""
     """Text at the right below, for example "simulated subject"."""
+    left_out: str = ""
+    """Text below the note, of what is not shown."""
     legend: Names = ()
     """Names and the colours that they stand for, drawn below where values are colours."""
     transparent: bool = False
@@ -47,7 +49,7 @@ class Picture:
     def below(self, width: int) -> list[Strip]:
         """What stands under the cortex in a picture of this width."""
         if self.scale:
-            return [colour_bar(self.scale, self.unit, self.note, width)] if self.unit else []
+            return [colour_bar(self.scale, self.unit, self.note, self.left_out, width)] if self.unit else []
         return [named_colours(self.legend, self.note, width)] if self.legend or self.note else []
 
     def height(self, pixels: PixelMap) -> int:

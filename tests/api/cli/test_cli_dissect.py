@@ -204,3 +204,25 @@ def test_bad_input_is_one_sentence_and_status_2(command, filled, tmp_path):
     responses = filled[0] / "study" / "responses.npy"
     np.save(responses, np.load(responses) + 1)
     assert "have changed since it was fitted" in command("dissect", "--voxels", "all")[2]
+
+
+def test_a_card_for_people_has_a_line_for_each_thing_known(show):
+    status, printed, _ = show(1)
+    assert status == 0
+    lines = [line.split() for line in printed.splitlines()]
+    assert {"r2", "q", "rois"} <= {line[0] for line in lines if line}
+    assert "…" not in printed
+
+
+def test_a_card_names_the_candidates_without_a_score_and_why(run, filled, tmp_path):
+    folder, _, labelled = filled
+    atlas = shutil.copy(folder / "a.duckdb", tmp_path)
+    left = "rank = NULL, score = NULL, probability = NULL, stability = NULL, reason = 'no picture'"
+    with Store.open(str(atlas)) as store:
+        store.change([(f"UPDATE label_score SET {left} WHERE model_id = ? AND voxel = 1 AND rank = 1", [labelled])])
+    row = json.loads(run("card", labelled, 1, "--json", "--atlas", atlas)[1])[0]
+    assert row["unscored_reason"] == ["no picture"]
+    assert row["unscored"] == ["leaf"]
+    assert "no picture" in run("card", labelled, 1, "--atlas", atlas)[1]
+    assert run("card", labelled, 1, "-o", tmp_path / "card.html", "--atlas", atlas)[0] == 0
+    assert "Not scored (no picture): leaf" in (tmp_path / "card.html").read_text()

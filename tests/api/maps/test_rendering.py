@@ -303,3 +303,13 @@ def test_surfaces_are_imported_given_a_transform_and_drawn_on(
     assert "no subject" in run("surface", "transform", "nobody", "run2", *reference, "--matrix", "m.txt")[2]
     assert "write KIND" in run("surface", "import", "b", "--gifti", "wm")[2]
     assert "either --freesurfer" in run("surface", "import", "b")[2]
+
+
+def test_a_picture_says_how_voxels_were_compared(server: Server) -> None:
+    def drawn(how: str) -> str:
+        found = server.data(f'{{ flatmap(concept: "cake", format: SVG{how}) {{ {SIZE} }} }}')["flatmap"]
+        svg = server.client.get(found["url"]).text
+        return svg[svg.index("cosine") :][:60]
+
+    assert "cosine similarity (half, against the vocabulary)" in drawn(", readout: HALF")
+    assert "cosine similarity (weights, not centred)" in drawn(", readout: WEIGHTS, baseline: NONE")
