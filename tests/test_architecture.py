@@ -30,7 +30,7 @@ ORDER = {
         "dissection",
         "simulated",
         "stages",
-        "complete",
+        "upgrade_concepts",
         "plan",
         "run_record",
         "run",

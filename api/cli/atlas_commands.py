@@ -138,12 +138,12 @@ def vacuum(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
 def upgrade(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
     """Bring an older atlas file to the format of this version, and its models to what their stored weights give."""
     from ...atlas.store.maintenance import upgrade as bring
-    from ...ingest.complete import complete_models
+    from ...ingest.upgrade_concepts import upgrade_concepts
 
     settings = settings_of(atlas)
     old, new = bring(settings.address)
     with open_store(settings) as store:
-        for sentence in complete_models(store, settings.home, _run_id()):
+        for sentence in upgrade_concepts(store, settings.home, _run_id()):
             say(sentence)
     text = f"upgraded from format {old} to {new}" if old != new else f"nothing to do: the format is {new} already"
     output.report(text, {"format_before": old, "format_now": new})

@@ -80,3 +80,23 @@ class BackboneClass(Protocol):
     def load(self, name: str, *, weights: Path | None, device: str, home: Path) -> Backbone:
         """Make the network; see `atlas.backbones.load`."""
         ...
+
+
+def centre_crop(width: int, height: int, resized: int, crop: int) -> Box:
+    """The part of an image that remains when its shorter side is resized and the centre is cut out, as a square.
+
+    Args:
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+        resized: length of the shorter side after resizing.
+        crop: side of the square that is cut out; at most `resized`.
+
+    Returns:
+        The box in pixels of the original image.
+    """
+    scale = resized / min(width, height)
+    # torchvision's Resize rounds the longer side down, and its CenterCrop rounds the margin.
+    new_width, new_height = max(resized, int(width * scale)), max(resized, int(height * scale))
+    left, top = round((new_width - crop) / 2), round((new_height - crop) / 2)
+    x, y = width / new_width, height / new_height
+    return round(left * x), round(top * y), round((left + crop) * x), round((top + crop) * y)

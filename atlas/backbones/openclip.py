@@ -20,8 +20,8 @@ from open_clip.transformer import VisionTransformer
 from ...schemas.errors import BadInputError, MissingWeightsError
 from .batching import Batches
 from .device import resolve_device
-from .interface import Box, Floats, Image
-from .positions import centre_crop, weighted
+from .interface import Box, Floats, Image, centre_crop
+from .products import weighted
 from .weights import check_sha256, fingerprint, given_file, load_into, read_state
 
 _TEXTS_AT_ONCE = 256

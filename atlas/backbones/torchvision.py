@@ -16,8 +16,8 @@ from torch import nn
 from ...schemas.errors import BadInputError, MissingWeightsError
 from .batching import Batches
 from .device import resolve_device
-from .interface import Box, Floats, Image
-from .positions import centre_crop, weighted
+from .interface import Box, Floats, Image, centre_crop
+from .products import weighted
 from .weights import check_sha256, fingerprint, given_file, load_into, read_state
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats, Image
-from ...atlas.backbones.positions import inner_products
+from ...atlas.backbones.products import inner_products
 
 _CHUNK_BYTES = 64 << 20
 """Responses that are held at once while the best images are chosen."""

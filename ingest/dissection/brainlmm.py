@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.backbones.positions import inner_products
+from ...atlas.backbones.products import inner_products
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id

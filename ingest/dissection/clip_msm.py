@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.backbones.positions import inner_products
+from ...atlas.backbones.products import inner_products
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import label_id

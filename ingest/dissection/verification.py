@@ -13,7 +13,7 @@ from scipy.special import ndtr, stdtr
 from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.backbones.positions import inner_products
+from ...atlas.backbones.products import inner_products
 from ...atlas.search.baseline import Vocabulary, unit_rows
 from ..encoding.metrics import Responses
 from ..encoding.significance import benjamini_hochberg

@@ -9,7 +9,7 @@ import numpy as np
 from ...atlas.backbones import load
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from ...atlas.backbones.lite.lite import Lite
-from ...atlas.backbones.positions import inner_products
+from ...atlas.backbones.products import inner_products
 from ...schemas.errors import BadInputError
 from ..dissection.interface import settings_name
 from ..dissection.word_lists import depictable_nouns

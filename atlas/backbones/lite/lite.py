@@ -17,7 +17,7 @@ import numpy as np
 from ....schemas.errors import MissingWeightsError
 from ..device import resolve_device
 from ..interface import Box, Floats, Image, Readout
-from ..positions import weighted
+from ..products import weighted
 
 if TYPE_CHECKING:
     from .efficientnet import ImageTower

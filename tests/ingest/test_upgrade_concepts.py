@@ -9,7 +9,7 @@ from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Backbone
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.ingest.complete import complete_models
+from voxel_atlas.ingest.upgrade_concepts import upgrade_concepts
 from voxel_atlas.schemas.errors import MissingWeightsError
 
 MODEL = "simulated/S1/toy/old"
@@ -35,7 +35,7 @@ def old_atlas(folder: Path) -> Store:
 
 def test_sql_compares_concepts_after_an_upgrade_as_python_does(tmp_path: Path) -> None:
     with old_atlas(tmp_path) as store:
-        said = complete_models(store, tmp_path, "run", lambda name, home: Toy())
+        said = upgrade_concepts(store, tmp_path, "run", lambda name, home: Toy())
         assert [MODEL in sentence for sentence in said] == [True, True]
         assert "worked out from its weights" in said[0]
         assert "need the responses" in said[1]
@@ -45,7 +45,7 @@ def test_sql_compares_concepts_after_an_upgrade_as_python_does(tmp_path: Path) -
                 sql = "SELECT voxel, similarity FROM concept_map($1, readout := $2) ORDER BY voxel"
                 expected = model.map(word, readout=readout).frame["similarity"]
                 np.testing.assert_allclose(store.frame(sql, [word, readout])["similarity"], expected, atol=1e-6)
-        again = complete_models(store, tmp_path, "again", lambda name, home: Toy())
+        again = upgrade_concepts(store, tmp_path, "again", lambda name, home: Toy())
         assert again == said[1:]
 
 
@@ -54,7 +54,7 @@ def test_what_needs_a_network_that_is_elsewhere_is_said(tmp_path: Path) -> None:
         raise MissingWeightsError(f"The weights of {name} are not on this machine.")
 
     with old_atlas(tmp_path) as store:
-        said = complete_models(store, tmp_path, "run", missing)
+        said = upgrade_concepts(store, tmp_path, "run", missing)
         assert said[0].endswith("is not worked out. The weights of toy are not on this machine.")
         assert store.frame("FROM readout_norm").is_empty()
 
@@ -65,7 +65,7 @@ def test_models_of_a_network_that_is_not_installed_hold_up_no_others(tmp_path: P
 
     with old_atlas(tmp_path) as store:
         add_old(store, "simulated/S1/gone/old", backbone="gone")
-        said = complete_models(store, tmp_path, "run", installed)
+        said = upgrade_concepts(store, tmp_path, "run", installed)
         assert [sentence.partition(":")[0] for sentence in said] == ["simulated/S1/gone/old"] * 2 + [MODEL] * 2
         assert "is not worked out. There is no backbone 'gone'; there are lite, " in said[0]
         assert "worked out from its weights" in said[2]

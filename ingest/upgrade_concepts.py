@@ -33,7 +33,7 @@ class _StoredModel:
         return self.store.append(batch, run_id=self.run_id, stage=stage, key=key)
 
 
-def complete_models(store: Store, home: Path, run_id: str, loader: Callable[..., Backbone] = load) -> list[str]:
+def upgrade_concepts(store: Store, home: Path, run_id: str, loader: Callable[..., Backbone] = load) -> list[str]:
     """Append what concepts take of models that lack it, as far as it follows from their weights.
 
     Args:
