@@ -91,6 +91,28 @@ def flatmap(
     options = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
     settings = settings_of(atlas)
     lo, hi = limits or (None, None)
+    request = (
+        None
+        if own or label_colours
+        else MapRequest(
+            concept=concept,
+            metric=metric,
+            label=label,
+            model=model,
+            by=by,
+            readout=readout,
+            baseline=baseline,
+            colormap=colormap,
+            lo=lo,
+            hi=hi,
+            significant=significant,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+            semantic=not all_voxels,
+            alpha=opacity,
+        )
+    )
     if own and surface:
         drawn_on = load_surface(surface, transform, settings.home / SURFACES, settings.cortex_filestore)
         drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
@@ -104,25 +126,7 @@ def flatmap(
                 coloured = colour_map(opened, model, settings.home, semantic=not all_voxels)
                 say(f"trustworthiness of the colours: {coloured.colours.trustworthiness:.3f}")
                 drawn = coloured.picture(cortex)
-            else:
-                request = MapRequest(
-                    concept=concept,
-                    metric=metric,
-                    label=label,
-                    model=model,
-                    by=by,
-                    readout=readout,
-                    baseline=baseline,
-                    colormap=colormap,
-                    lo=lo,
-                    hi=hi,
-                    significant=significant,
-                    min_z=min_z,
-                    max_q=max_q,
-                    specific=specific,
-                    semantic=not all_voxels,
-                    alpha=opacity,
-                )
+            elif request:
                 mapped = value_map(opened, request)
                 warn(mapped.warnings)
                 drawn = mapped.picture(cortex)
