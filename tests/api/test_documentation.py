@@ -192,7 +192,7 @@ def test_the_manual_lists_every_stage_that_a_reader_sees():
     rows = csv.reader((line for line in tutorial.splitlines() if line.startswith("| ")), delimiter="|")
     stages = {cell.strip() for row in rows for cell in row[1].split(",")}
     code = "\n".join(path.read_text() for path in Path(ROOT / "ingest").rglob("*.py"))
-    named = r'(?:\.stage\(|append_batches\(context, "[a-z_]+", |name(?:: str )?= ?)"([a-z -]+)"'
+    named = r'(?:\.stage\(|append_batches\(context, Stage\.[A-Z_]+, |name(?:: str )?= ?)"([a-z -]+)"'
     shown = re.findall(named, code)
     expected = {"encode images", "low-level properties", "fit voxels", "nouns", "score", "embed labels"}
     assert expected <= stages & set(shown)

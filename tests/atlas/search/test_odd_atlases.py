@@ -58,7 +58,8 @@ def test_a_model_of_before_contrasts_is_searched_and_has_no_evidence(store: Stor
     hits = atlas.model().similar("cake", significant=False, first=30).frame.sort("voxel")
     np.testing.assert_allclose(hits["similarity"], cosines(concept_vector("cake"), weights), atol=1e-6)
     assert hits["z"].null_count() == hits["concept_q"].null_count() == 30
-    assert atlas.model().similar("cake", significant=False, min_z=1).total == 0
+    with pytest.raises(BadInputError, match="has no z"):
+        atlas.model().similar("cake", significant=False, min_z=1)
     with pytest.raises(BadInputError, match="has a text tower and words to compare"):
         atlas.sql("FROM concept_map('cake')")
 
