@@ -113,7 +113,7 @@ def _rescored(
         [list(words)],
     ).unique(["label_id", "ordinal"], keep="first", maintain_order=True)
     kept = FeatureCache(home, lite, 16).get(drawn["sha256"].to_list(), _unreadable)
-    of_label, half = drawn["label_id"].to_numpy(), drawn["ordinal"].to_numpy() % 2
+    of_label, part = drawn["label_id"].to_numpy(), drawn["ordinal"].to_numpy() % 2
     weights = store.vectors(
         "SELECT weights FROM encoding WHERE model_id = ? AND list_contains(?::INTEGER[], voxel) ORDER BY voxel",
         [model.model_id, sample.tolist()],
@@ -138,7 +138,7 @@ def _rescored(
     right = {number: kinds(wordnet, word) for number, word in words.items()} | {0: set[str]()}
     measured = {}
     for prefix, fused in (("", True), ("eq2_", False)):
-        halves = [first(np.flatnonzero(half == part), all_pairs, fused=fused) for part in (0, 1)]
+        halves = [first(np.flatnonzero(part == which), all_pairs, fused=fused) for which in (0, 1)]
         measured[f"{prefix}split_half_first_label"] = float((halves[0] == halves[1]).mean())
         measured[f"shuffled_{prefix}split_half_first_label"] = float((halves[0] == rng.permutation(halves[1])).mean())
         for name in ("top1_sd", "top1_sd_words"):
