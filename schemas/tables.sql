@@ -231,7 +231,7 @@ COMMENT ON COLUMN label_evidence.shown_by IS 'What says that an image shows the 
 COMMENT ON COLUMN label_evidence.n_images IS 'Test images that show the label.';
 COMMENT ON COLUMN label_evidence.auc IS 'Chance that the response to an image that shows the label exceeds that to one that does not, 0 to 1; NULL, as t, p and q, where fewer than 5 images show it or do not.';
 COMMENT ON COLUMN label_evidence.t IS 'Welch''s t of the two groups of responses.';
-COMMENT ON COLUMN label_evidence.p IS 'One-sided p of t, 0 to 1.';
+COMMENT ON COLUMN label_evidence.p IS 'One-sided p, 0 to 1: the larger of Welch''s and of Mann and Whitney''s.';
 COMMENT ON COLUMN label_evidence.q IS 'Benjamini-Hochberg adjusted p over all pairs of voxel and label of the model and method, 0 to 1; verified at q <= 0.05.';
 
 CREATE TABLE IF NOT EXISTS planting (
