@@ -11,13 +11,12 @@ from PIL import Image
 
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
-from ...schemas.config import LABELLED_BY
+from ...schemas.config import FDR, LABELLED_BY
 from ...schemas.errors import NotFoundError
 from ...viz.render.card import Card, RankedLabel, Ranking, Tile
 from .thumbnails import thumbnail
 
 _FIRST_LABELS = 15
-_SIGNIFICANT_Q = 0.05
 LABEL_COLUMNS = ("labels", "probability", "stability", "verified", "n_images", "auc", "label_q")
 IMAGE_COLUMNS = ("top_images", "captions")
 """Columns of a row that hold lists, best first."""
@@ -134,7 +133,7 @@ def _unscored(atlas: Atlas, owner: Model, voxel: int) -> pl.DataFrame:
 def _unlabelled(q: float | None) -> str:
     """What is said of a voxel that no method labelled."""
     said = "No label is in the atlas for this voxel."
-    if q is not None and q > _SIGNIFICANT_Q:
+    if q is not None and q > FDR:
         said += f" Its prediction is not significant (q {_number(q)}), and only significant voxels are labelled."
     return said
 
