@@ -19,8 +19,9 @@ from truths import ELEVEN, GRID, N_TRAIN, TRUTHS, Pictures, make_pictures, simul
 
 from voxel_atlas.atlas.backbones.feature_cache import FeatureCache
 from voxel_atlas.atlas.backbones.interface import Backbone, Floats, Readout
+from voxel_atlas.atlas.backbones.products import unit_rows
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.baseline import Vocabulary, unit_rows
+from voxel_atlas.atlas.search.baseline import Vocabulary
 from voxel_atlas.atlas.search.evidence import ReadoutGains
 from voxel_atlas.atlas.search.model import Model
 from voxel_atlas.atlas.search.readouts import EXPONENTS

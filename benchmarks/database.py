@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 
 import figures
 from voxel_atlas.api.http.server import PATIENCE_S, SWITCH_S
+from voxel_atlas.atlas.backbones.products import unit_rows
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.store.store import Store
 
 DIM, BATCH = 512, 10_000
@@ -149,9 +150,9 @@ def writing(folder: Path, vectors: Floats) -> dict[str, float]:
 
 def searching(vectors: Floats) -> dict[str, float]:
     """Time of a search beside reading the same vectors as float16, and its answers beside float64."""
-    unit(vectors)
+    unit_rows(vectors, out=vectors)
     index = VectorIndex.build(vectors, np.arange(len(vectors)))
-    queries = unit(np.random.default_rng(1).standard_normal((32, DIM), dtype=np.float32))
+    queries = unit_rows(np.random.default_rng(1).standard_normal((32, DIM), dtype=np.float32))
     index.search(queries[:1], 100)
     one, _ = figures.timed(lambda: index.search(queries[:1], 100), 7)
     floor = _memory_floor(vectors.nbytes // 2)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from voxel_atlas.atlas.search.baseline import Vocabulary, nouns, unit_rows
+from voxel_atlas.atlas.backbones.products import unit_rows
+from voxel_atlas.atlas.search.baseline import Vocabulary, nouns
 from voxel_atlas.atlas.search.evidence import FeatureSpectrum, ReadoutGains
 from voxel_atlas.atlas.search.filters import Limits
-from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.search.readouts import IndexedVoxels
 from voxel_atlas.atlas.search.similarity import Provenance, Query
 from voxel_atlas.atlas.search.tables.readout_table import ReadoutTable
@@ -56,7 +57,7 @@ def _questions(n_voxels: int, dim: int) -> dict[str, Callable[[], object]]:
     vectors = rng.standard_normal((n_voxels, dim), np.float32)
     query = unit_rows(rng.standard_normal((1, dim), np.float32))[0]
     vectors += (2 * rng.standard_normal((n_voxels, 1), np.float32)) * query
-    index = VectorIndex.build(unit(vectors))
+    index = VectorIndex.build(unit_rows(vectors))
     noise = rng.uniform(0.5, 1.0, n_voxels)
     penalties = rng.choice(np.geomspace(1e-2, 1e6, N_PENALTIES), n_voxels)
     spectrum = FeatureSpectrum(np.geomspace(1e-3, 1, dim), np.eye(dim), N_TRAIN)

@@ -1,11 +1,29 @@
-"""Inner products with the same digits on every machine, and weights applied at every position of an image."""
+"""Unit vectors and inner products with the same digits on every machine, and weights applied at every position."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .interface import Floats
 
 _ROWS = 2048
 """Rows that are held in float64 at once."""
+
+
+def unit_rows(vectors: NDArray[np.floating], out: Floats | None = None) -> Floats:
+    """Vectors (n, dim), or one (dim,), divided by their lengths in float64 and rounded once; those of zeros stay.
+
+    Args:
+        vectors: any real numbers.
+        out: array of the same shape to write into, which may be `vectors` itself; None for a new one.
+    """
+    unit = np.empty(vectors.shape, np.float32) if out is None else out
+    given, written = np.atleast_2d(vectors), np.atleast_2d(unit)
+    for start in range(0, len(given), _ROWS):
+        rows = slice(start, start + _ROWS)
+        wide = given[rows].astype(np.float64)
+        length = np.linalg.norm(wide, axis=1, keepdims=True)
+        written[rows] = wide / np.where(length > 0, length, 1)
+    return unit
 
 
 def inner_products(left: Floats, right: Floats) -> Floats:

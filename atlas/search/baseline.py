@@ -10,6 +10,7 @@ import numpy as np
 
 from ...schemas.errors import BadInputError
 from ..backbones.interface import Backbone, Floats
+from ..backbones.products import unit_rows
 from ..store.store import Store
 
 
@@ -83,10 +84,3 @@ class Vocabulary:
     def centred(self, vectors: Floats) -> Floats:
         """Unit vectors less the baseline, and of length 1 again; shape as `vectors`, (n, dim)."""
         return unit_rows(vectors - self.baseline)
-
-
-def unit_rows(vectors: Floats) -> Floats:
-    """Rows divided by their lengths; rows of zeros stay."""
-    wide = np.asarray(vectors, np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(np.divide(wide, length, out=np.zeros_like(wide), where=length > 0), np.float32)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..backbones.interface import Backbone, Floats, Image, WordList
+from ..backbones.products import unit_rows
 from ..store.store import Store
 from .baseline import Vocabulary
 from .tables.model_row import ModelRow
@@ -108,8 +109,7 @@ class TextTowers:
 
     def concept(self, backbone: str, concept: str, baseline: Baseline = "vocabulary") -> Floats:
         """Unit vector of a concept, (dim,); arguments and errors as `contrast`."""
-        contrast = self.contrast(backbone, concept, baseline)
-        return np.asarray(contrast / np.linalg.norm(contrast), np.float32)
+        return unit_rows(self.contrast(backbone, concept, baseline))
 
     def contrast(self, backbone: str, concept: str, baseline: Baseline = "vocabulary") -> NDArray[np.float64]:
         """A concept in the space of a backbone's text tower, (dim,), as long as sums and differences make it.
@@ -190,4 +190,4 @@ class TextTowers:
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or length == 0:
             raise BadInputError(f"{backbone} has no vector for {text!r}; try another word.")
-        return vector / np.float32(length)
+        return unit_rows(vector)

@@ -300,16 +300,6 @@ class _Memory:
         return _Memory(array, stop)
 
 
-def unit(vectors: Floats) -> Floats:
-    """Vectors (n, dim) divided by their lengths, in place; a zero vector stays zero."""
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK]
-        lengths = np.sqrt(np.vecdot(block, block))
-        lengths[lengths == 0] = 1
-        block /= lengths[:, None]
-    return vectors
-
-
 @contextmanager
 def _in_one_thread() -> Iterator[None]:
     """FAISS would start a team of its own threads for a single query."""

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ...schemas.errors import StoreError
 from ...schemas.stage import Stage
 from ..backbones.interface import Readout
+from ..backbones.products import unit_rows
 from ..store.ledger import Batches, batches_of, fitted_since
 from ..store.store import Store
 from .evidence import FeatureSpectrum
-from .index import Floats, VectorIndex, unit
+from .index import Floats, VectorIndex
 from .tables.model_row import ModelRow
 
 EXPONENTS: Mapping[Readout, float] = {"weights": 0.0, "half": 0.5, "pattern": 1.0}
@@ -120,7 +121,7 @@ def _unit_vectors(store: Store, model: ModelRow, readout: Readout, voxels: NDArr
         turn = model_spectrum(store, model.model_id).power(EXPONENTS[readout])
         for start in range(0, len(vectors), _BLOCK):
             vectors[start : start + _BLOCK] = vectors[start : start + _BLOCK].astype(np.float64) @ turn
-    return unit(vectors)
+    return unit_rows(vectors, out=vectors)
 
 
 def model_spectrum(store: Store, model_id: str) -> FeatureSpectrum:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError
 from ..backbones.interface import Floats, Image, Readout
+from ..backbones.products import unit_rows
 from .baseline import Vocabulary
 from .concepts import Baseline, TextTowers, parse_concept
 from .evidence import Evidence
@@ -171,8 +172,7 @@ class Query:
         elif image is not None:
             if space != model.backbone:
                 raise BadInputError(f"{model.model_id} labels voxels by {space}; compare an image by weights instead.")
-            features = towers.centred(model, image)
-            vector = features / np.float32(np.linalg.norm(features) or 1)
+            vector = unit_rows(towers.centred(model, image))
         else:
             vector = candidates.vector(cast("int", voxel))
         if vector is None:

@@ -8,6 +8,7 @@ import numpy as np
 from cachetools import LRUCache, cached
 
 from ...schemas.errors import BadInputError, MissingWeightsError
+from ..backbones.products import unit_rows
 from .model import Model
 from .readouts import EXPONENTS
 
@@ -30,8 +31,7 @@ def concept_function(models: Callable[[], Sequence[Model]]) -> Callable[[str], R
         for warning in model.text_towers.warnings(model.backbone, text):
             _log.warning("%s", warning)
         length = float(np.linalg.norm(contrast))
-        # As in Python, where a query is float32.
-        unit = (contrast / length).astype(np.float32)
+        unit = unit_rows(contrast)
         spectrum = model.tables.spectrum()
         return [
             {"model_id": model.model_id, "readout": name, "vector": spectrum.turned(unit, k).tolist(), "length": length}

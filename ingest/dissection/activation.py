@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats, Image
-from ...atlas.backbones.products import inner_products
+from ...atlas.backbones.products import inner_products, unit_rows
 
 _CHUNK_BYTES = 64 << 20
 """Responses that are held at once while the best images are chosen."""
@@ -81,7 +81,7 @@ def diverse_images(features: Floats, top: NDArray[np.int32], responses: Floats, 
     Returns:
         Indices (n_voxels, k), in the order of choice.
     """
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    unit = unit_rows(features)
     spread = np.ptp(responses, axis=1)[:, None]
     relevance = (responses - responses[:, -1:]) / np.where(spread > 0, spread, 1)
     chosen = np.zeros((len(top), min(k, top.shape[1])), np.intp)

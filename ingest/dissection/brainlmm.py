@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.backbones.products import inner_products
+from ...atlas.backbones.products import inner_products, unit_rows
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
@@ -164,7 +164,7 @@ class ReleasedScorer(PictureScorer):
         super().__init__(material, batches)
         if material.images is None or material.pictures_in_space is None:
             raise BadInputError("The scorer brainlmm-released needs images and pictures in its space.")
-        self._images, self._unit_pictures = material.images, _unit(material.pictures_in_space)
+        self._images, self._unit_pictures = material.images, unit_rows(material.pictures_in_space)
 
     @staticmethod
     def space(config: IngestConfig) -> str:
@@ -199,7 +199,7 @@ def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
     Returns:
         (n_voxels, n) float32.
     """
-    unit = _unit(features)
+    unit = unit_rows(features)
     total = np.zeros((len(top), features.shape[1]), np.float32)
     for column in top.T:
         total += np.where((column >= 0)[:, None], unit[column], 0)
@@ -320,8 +320,3 @@ def _ranked(
     shares = np.exp(scaled - np.repeat(np.maximum.reduceat(scaled, starts), sizes))
     shares /= np.repeat(np.add.reduceat(shares, starts), sizes)
     return Scores(voxel, label, raw, rank.astype(np.int32), shares.astype(np.float32), stability)
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.backbones.products import inner_products
+from ...atlas.backbones.products import inner_products, unit_rows
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.tables import label_id
@@ -101,8 +101,7 @@ class ClipMsmScorer(Scorer):
         if material.space is None or material.images is None:
             raise BadInputError("CLIP-MSM needs the images in the space of the labels' backbone.")
         concepts, images = material.config.concepts, material.images
-        unit = images / np.linalg.norm(images, axis=1, keepdims=True).clip(1e-12)
-        self._wpmi = ClipMsm(inner_products(unit, material.space.text(concepts)))
+        self._wpmi = ClipMsm(inner_products(unit_rows(images), material.space.text(concepts)))
         self._ids = np.array([label_id(concept) for concept in concepts], np.int64)
         self._n_kept = material.config.labels_per_voxel
         self._top: dict[Batch, NDArray[np.int32]] = {}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from ...atlas.backbones.products import unit_rows
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from .interface import Batch, Material, Scorer, Scores
@@ -32,8 +33,7 @@ class JointScorer(Scorer):
         """See `Scorer`; only the chosen labels have a score, and they share the probability by their weights."""
         if batch.labels is None:
             raise BadInputError("The scorer brainlmm-joint chooses among labels of captions, and there are none.")
-        readouts = batch.read().weights @ self._text.half
-        readouts /= np.linalg.norm(readouts, axis=1, keepdims=True).clip(1e-12)
+        readouts = unit_rows(batch.read().weights @ self._text.half)
         rows: list[tuple[int, int, float, int, float]] = []
         for voxel, own in enumerate(batch.labels):
             labels = np.sort(np.array([label_id(label) for label in own], np.int64))

@@ -13,8 +13,8 @@ from scipy.special import ndtr, stdtr
 from scipy.stats import rankdata
 
 from ...atlas.backbones.interface import Floats
-from ...atlas.backbones.products import inner_products
-from ...atlas.search.baseline import Vocabulary, unit_rows
+from ...atlas.backbones.products import inner_products, unit_rows
+from ...atlas.search.baseline import Vocabulary
 from ..encoding.metrics import Responses
 from ..encoding.significance import benjamini_hochberg
 from .nouns import NounExtractor

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...atlas.backbones.interface import Backbone, Floats
-from ...atlas.search.baseline import Vocabulary, nouns, unit_rows
+from ...atlas.backbones.products import unit_rows
+from ...atlas.search.baseline import Vocabulary, nouns
 from ...atlas.search.evidence import SPECIFIC_QUANTILE, FeatureSpectrum, residual_variance
 from ...atlas.search.readouts import EXPONENTS, model_spectrum
 from ...atlas.store.store import Store

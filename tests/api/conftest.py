@@ -22,8 +22,9 @@ from toy_server import Fill, Grow, Run, Serve, Server, serving
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.atlas.backbones.products import unit_rows
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.baseline import Vocabulary, nouns, unit_rows
+from voxel_atlas.atlas.search.baseline import Vocabulary, nouns
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import label_id

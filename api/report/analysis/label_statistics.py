@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....atlas.backbones.interface import Floats, Readout
+from ....atlas.backbones.products import unit_rows
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
 from ....atlas.search.readouts import EXPONENTS
@@ -33,8 +34,7 @@ def embedded_labels(atlas: Atlas, backbone: str) -> tuple[list[str], Floats]:
     words, vectors = label_vectors(atlas.store, backbone)
     if words.is_empty():
         raise NotFoundError(f"No label has a vector in the space of {backbone}; ingest with it as label backbone.")
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
-    return words["label"].to_list(), vectors
+    return words["label"].to_list(), unit_rows(vectors)
 
 
 def label_cosines(atlas: Atlas, model: Model, readout: str | None = None, baseline: str = "vocabulary") -> pl.DataFrame:
@@ -99,7 +99,7 @@ def _readout_blocks(
         )
         if turn is not None:
             vectors = vectors @ turn
-        yield voxels, vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+        yield voxels, unit_rows(vectors)
 
 
 def label_spread(scores: pl.DataFrame, share: float = SHARE) -> pl.DataFrame:

@@ -15,9 +15,10 @@ from scipy.sparse import csr_array
 
 from ....schemas.config import FDR
 from ...backbones.interface import Floats
+from ...backbones.products import unit_rows
 from ...store.ledger import Batches, batches_of
 from ...store.store import Store
-from ..baseline import Vocabulary, unit_rows
+from ..baseline import Vocabulary
 from ..index import VectorIndex
 from .model_row import ModelRow
 from .voxel_table import VoxelTable
@@ -277,9 +278,8 @@ class LabelMixture:
         row = int(np.searchsorted(self.voxels, voxel))
         if row == len(self.voxels) or self.voxels[row] != voxel:
             return None
-        mean = (self._shares[[row]] @ self._vectors)[0].astype(np.float32)
-        length = float(np.linalg.norm(mean))
-        return mean / np.float32(length) if length else None
+        mean = (self._shares[[row]] @ self._vectors)[0]
+        return unit_rows(mean) if mean.any() else None
 
 
 @dataclass(frozen=True, eq=False)

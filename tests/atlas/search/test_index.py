@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxel_atlas.atlas.backbones.products import unit_rows
 from voxel_atlas.atlas.search import index as index_module
-from voxel_atlas.atlas.search.index import VectorIndex, require_faiss, unit
+from voxel_atlas.atlas.search.index import VectorIndex, require_faiss
 
 
 def brute_force(vectors, query, k, mask=None):
@@ -19,7 +20,7 @@ def random_vectors(seed: int, n: int, dim: int, *, spread: float = 1.0) -> np.nd
     vectors = random.standard_normal((n, dim), dtype=np.float32) * spread
     vectors *= np.exp(random.standard_normal(dim)).astype(np.float32)
     vectors += random.standard_normal(dim, dtype=np.float32)
-    return unit(vectors)
+    return unit_rows(vectors)
 
 
 def agrees(index: VectorIndex, query: np.ndarray, k: int, mask: np.ndarray | None = None) -> None:
@@ -50,7 +51,7 @@ def test_answers_are_those_of_a_plain_scan_under_any_filter(
     random = np.random.default_rng(seed + 1)
     mask = random.random(len(vectors)) < share
     index = VectorIndex.build(vectors)
-    for query in (vectors[0], unit(random.standard_normal((1, dim), dtype=np.float32))[0]):
+    for query in (vectors[0], unit_rows(random.standard_normal((1, dim), dtype=np.float32))[0]):
         agrees(index, query, k, mask)
         agrees(index, query, k)
 
@@ -93,7 +94,7 @@ def test_many_queries_give_what_each_gives_alone(n_queries: int) -> None:
 
 
 def test_equal_scores_come_in_the_order_of_their_keys() -> None:
-    vectors = np.repeat(unit(np.eye(4, dtype=np.float32)), 5_000, axis=0)
+    vectors = np.repeat(unit_rows(np.eye(4, dtype=np.float32)), 5_000, axis=0)
     keys = np.random.default_rng(0).permutation(len(vectors))
     (scores,), (rows,) = VectorIndex.build(vectors, keys).search(np.eye(4, dtype=np.float32)[:1], 50)
     assert (scores == 1).all()
@@ -173,8 +174,8 @@ def test_where_codes_settle_nothing_every_row_is_scored() -> None:
     vectors[:, 1] = np.random.default_rng(0).normal(0, 1e-5, len(vectors))
     vectors[17] = -vectors[17]
     vectors[17, 1] = 0.9
-    index = VectorIndex.build(unit(vectors))
-    agrees(index, unit(np.array([[1, 0.5] + [0] * 14], np.float32))[0], 50)
+    index = VectorIndex.build(unit_rows(vectors))
+    agrees(index, unit_rows(np.array([[1, 0.5] + [0] * 14], np.float32))[0], 50)
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])

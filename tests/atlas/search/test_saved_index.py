@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, words_rows
 
+from voxel_atlas.atlas.backbones.products import unit_rows
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.search.similarity import VoxelHits
 from voxel_atlas.atlas.store.store import Store
 
@@ -19,7 +20,7 @@ FINGERPRINT = "f" * 64
 @pytest.fixture
 def index() -> VectorIndex:
     """One of two parts, as an ingest's second batch leaves it."""
-    vectors = unit(np.random.default_rng(0).standard_normal((20_000, 32), dtype=np.float32))
+    vectors = unit_rows(np.random.default_rng(0).standard_normal((20_000, 32), dtype=np.float32))
     keys = np.arange(20_000) * 3
     return VectorIndex.build(vectors[:12_000], keys[:12_000]).extended(vectors[12_000:], keys[12_000:])
 

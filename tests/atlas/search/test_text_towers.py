@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxel_atlas.atlas.search.index import VectorIndex, unit
+from voxel_atlas.atlas.backbones.products import unit_rows
+from voxel_atlas.atlas.search.index import VectorIndex
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "detic_clip_text"
 
@@ -20,7 +21,7 @@ def names() -> list[str]:
 
 @pytest.fixture(scope="module")
 def index() -> VectorIndex:
-    return VectorIndex.build(unit(np.load(DATA / "lvis_v1_clip_a+cname.npy").astype(np.float32)))
+    return VectorIndex.build(unit_rows(np.load(DATA / "lvis_v1_clip_a+cname.npy").astype(np.float32)))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_the_scan_of_codes_is_exact_on_true_vectors(index: VectorIndex) -> None:
     """Names added to each other, so that there are more rows than are scored one by one."""
     random = np.random.default_rng(0)
     pairs = random.integers(0, len(index), (40_000, 2))
-    many = VectorIndex.build(unit(index.vectors[pairs[:, 0]] + index.vectors[pairs[:, 1]]))
+    many = VectorIndex.build(unit_rows(index.vectors[pairs[:, 0]] + index.vectors[pairs[:, 1]]))
     for query in index.vectors[:40]:
         _, (rows,) = many.search(query[None], 100)
         exact = many.vectors.astype(np.float64) @ query.astype(np.float64)
