@@ -18,8 +18,8 @@ from voxel_atlas.atlas.search.baseline import Vocabulary, nouns
 from voxel_atlas.atlas.search.evidence import FeatureSpectrum, ReadoutGains
 from voxel_atlas.atlas.search.filters import Limits
 from voxel_atlas.atlas.search.index import VectorIndex
-from voxel_atlas.atlas.search.readouts import IndexedVoxels
 from voxel_atlas.atlas.search.similarity import Provenance, Query
+from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
 from voxel_atlas.atlas.search.tables.readout_table import ReadoutTable
 
 FIRST, ROUNDS = 20, 15

@@ -124,6 +124,22 @@ def test_no_import_goes_round_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def test_within_a_folder_its_files_and_folders_have_an_order() -> None:
+    parts: dict[str, dict[str, set[str]]] = {}
+    for module, targets in graph().items():
+        for target in filter(None, targets):
+            one, other = module.split("."), target.split(".")
+            shared = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+            if shared < min(len(one), len(other)):
+                folder = parts.setdefault(".".join(one[:shared]), {})
+                folder.setdefault(one[shared], set()).add(other[shared])
+    for folder, needed in parts.items():
+        try:
+            TopologicalSorter(needed).prepare()
+        except CycleError as error:
+            pytest.fail(f"{folder}: {' <- '.join(error.args[1])}")
+
+
 def test_nothing_is_imported_by_a_long_way_round() -> None:
     absolute = re.compile(r"^\s*(?:from|import) (?:voxel_atlas|schemas|atlas|ingest|viz|api)\b", re.MULTILINE)
     code = {module: path.read_text(encoding="utf-8") for module, path in modules().items()}

@@ -14,7 +14,7 @@ from ..backbones.products import unit_rows
 from .baseline import Vocabulary
 from .concepts import Baseline, TextTowers, parse_concept
 from .evidence import Evidence
-from .readouts import IndexedVoxels
+from .tables.indexed_voxels import IndexedVoxels
 from .tables.label_table import LabelMixture
 from .tables.model_row import ModelRow
 from .tables.model_tables import ModelTables

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tiny import digest, tiny_config, tiny_parts
 
-from voxel_atlas.atlas.search import readouts
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
 from voxel_atlas.atlas.store.links import Local
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.run import Pipeline
@@ -79,7 +79,7 @@ def run(home: Path, last: int | None) -> list[str]:
     with Store.open(str(home / "atlas.duckdb")) as store:
         Pipeline(store=store, home=home).ingest(config, tiny_parts(config, home))
         atlas = Atlas(store, home=home)
-        readouts.IndexedVoxels.load(store, atlas.model(None), "weights", home / "index", None)
+        IndexedVoxels.load(store, atlas.model(None), "weights", home / "index", None)
     return steps.names
 
 

@@ -11,8 +11,9 @@ from ....schemas.errors import BadInputError
 from ...backbones.interface import Readout
 from ...store.store import Store
 from ..evidence import FeatureSpectrum
-from ..readouts import IndexedVoxels, model_spectrum
+from ..readouts import model_spectrum
 from .derived import DerivedValues
+from .indexed_voxels import IndexedVoxels
 from .label_table import LabelIndex, LabelMixture, LabelTable
 from .model_row import ModelRow
 from .readout_table import ReadoutTable

@@ -17,7 +17,7 @@ from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.thread_pools import ThreadPool
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.readouts import IndexedVoxels
+from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BusyError, StoreError
