@@ -1,11 +1,10 @@
 """What the command line does with whole atlases: `export | import | verify`, and `runs | rm | vacuum | upgrade`."""
 
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ...atlas.search.atlas import SubjectRow
     from ...schemas.config import Settings
 
 
@@ -162,7 +162,7 @@ def _confirmed(question: str) -> bool:
         return False
 
 
-def _affine(settings: "Settings", subject: Mapping[str, Any]) -> "NDArray[np.float64] | None":
+def _affine(settings: "Settings", subject: "SubjectRow") -> "NDArray[np.float64] | None":
     """Where a subject's volumes lie in space: what its pycortex transform to the anatomical surfaces says."""
     import numpy as np
 

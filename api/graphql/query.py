@@ -228,7 +228,7 @@ class RootQuery:
         )
         edges = [
             relay.Edge(
-                node=label_of(owner, hits, row, semantic=semantic),
+                node=label_of(owner, hits, row["label"], row["n_voxels"], semantic=semantic),
                 cursor=Cursor(row["n_voxels"], row["label_id"], hits.model_id, hits.generation, asked).encode(),
             )
             for row in hits.frame.head(first).iter_rows(named=True)

@@ -142,7 +142,7 @@ class CortexCache:
         surface = self._load(subject["surface"], subject["transform"], self._cache, self._filestore)
         if volume.n_cells != surface.n_cells:
             raise SpaceMismatchError(
-                f"Subject {subject_id!r} has a volume of {tuple(subject['shape'])}, but surface {subject['surface']!r} "
+                f"Subject {subject_id!r} has a volume of {tuple(volume.shape)}, but surface {subject['surface']!r} "
                 f"with transform {subject['transform']!r} has {surface.n_cells} cells; ingest it with its transform."
             )
         if ((volume.cells < 0) | (volume.cells >= surface.n_cells)).any():

@@ -6,14 +6,14 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...schemas.tables import DDL, FORMAT_VERSION
+from ..search.atlas import SubjectRow
 from ..search.tables.model_row import ModelRow
-from .verify import DESCRIPTION
+from .verify import DESCRIPTION, ReleaseContents
 
 _TEMPLATES = Environment(
     loader=PackageLoader(__package__, ""),
@@ -27,7 +27,7 @@ _TEMPLATES = Environment(
 def write_texts(
     folder: Path,
     models: Sequence[ModelRow],
-    subjects: Sequence[Mapping[str, Any]],
+    subjects: Sequence[SubjectRow],
     n_rows: Mapping[str, int],
     *,
     maps: bool,
@@ -74,22 +74,21 @@ def data_dictionary() -> str:
 
 def _description(
     models: Sequence[ModelRow],
-    subjects: Sequence[Mapping[str, Any]],
+    subjects: Sequence[SubjectRow],
     n_rows: Mapping[str, int],
     version: str,
 ) -> str:
+    contents: ReleaseContents = {
+        "Format": FORMAT_VERSION,
+        "Models": [model.model_id for model in models],
+        "Subjects": [{"Id": s["subject_id"], "Dataset": s["dataset"], "Simulated": s["simulated"]} for s in subjects],
+        "Rows": dict(n_rows),
+    }
     content = {
         "Name": "A release of a voxel atlas",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "voxel-atlas", "Version": version}],
-        "VoxelAtlas": {
-            "Format": FORMAT_VERSION,
-            "Models": [model.model_id for model in models],
-            "Subjects": [
-                {"Id": s["subject_id"], "Dataset": s["dataset"], "Simulated": s["simulated"]} for s in subjects
-            ],
-            "Rows": dict(n_rows),
-        },
+        "VoxelAtlas": contents,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreError
 from ...schemas.files import replacing
-from ..search.atlas import Atlas
+from ..search.atlas import Atlas, SubjectRow
 from ..search.model import Model
 from .documents import write_texts
 from .map_files import VoxelMap, entity, subject_entity, write_maps
@@ -21,11 +20,11 @@ from .parquet_files import read_rows, write_tables
 from .verify import write_sums
 
 _log = logging.getLogger(__name__)
-AffineOf = Callable[[Mapping[str, Any]], NDArray[np.float64] | None]
+AffineOf = Callable[[SubjectRow], NDArray[np.float64] | None]
 """A row of `subject` → (4, 4) from its voxel indices (x, y, z) to mm; None where that is not known."""
 
 
-def _unknown(_: Mapping[str, Any]) -> None:
+def _unknown(_: SubjectRow) -> None:
     return None
 
 
@@ -61,8 +60,7 @@ def export(
         raise BadInputError("Concepts are shown by maps, so they exclude tables only; give one of the two.")
     chosen = _chosen(atlas, models)
     names = [model.model_id for model in chosen]
-    subjects = [row for row in atlas.subjects().to_dicts() if row["subject_id"] in {m.subject_id for m in chosen}]
-    owners = [subject["subject_id"] for subject in subjects]
+    owners = sorted({model.subject_id for model in chosen})
     with _new_folder(out) as folder:
         before = read_rows(atlas.store, "ledger", names, owners)
         n_rows = write_tables(atlas.store, names, owners, folder)
@@ -74,7 +72,7 @@ def export(
             raise StoreError(
                 f"{', '.join(names)} changed in {atlas.store.address} while it was exported; export again."
             )
-        write_texts(folder, chosen, subjects, n_rows, maps=not tables_only)
+        write_texts(folder, chosen, [atlas.subject(owner) for owner in owners], n_rows, maps=not tables_only)
         write_sums(folder)
     return out
 
@@ -122,7 +120,7 @@ def _write_maps(atlas: Atlas, model: Model, maps: Sequence[VoxelMap], folder: Pa
     )
 
 
-def _about(model: Model) -> Mapping[str, Any]:
+def _about(model: Model) -> Mapping[str, object]:
     return {"Model": model.model_id, "Subject": model.subject_id, "Simulated": model.simulated}
 
 
@@ -155,7 +153,7 @@ def _similarity(model: Model, concept: str, readout: str | None, baseline: str) 
     return _numbers(name, f"similarity to {concept.strip()}", answer.frame.rename({"similarity": "value"}), sidecar)
 
 
-def _numbers(name: str, title: str, frame: pl.DataFrame, sidecar: Mapping[str, Any]) -> VoxelMap:
+def _numbers(name: str, title: str, frame: pl.DataFrame, sidecar: Mapping[str, object]) -> VoxelMap:
     values = frame["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     return VoxelMap(name, title, frame["voxel"].cast(pl.Int32).to_numpy(), values, sidecar)
 

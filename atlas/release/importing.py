@@ -1,11 +1,10 @@
 """Import: a release's models into an atlas, exactly once."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +19,7 @@ from ...schemas.tables import SHARED, model_tables
 from ..store.content import conform, content_sha256
 from ..store.store import Store
 from .parquet_files import parquet_name, read_rows
-from .verify import SUMS, description, problems
+from .verify import SUMS, ReleaseContents, description, problems
 
 _OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
@@ -40,12 +39,12 @@ class _Release:
     folder: Path
 
     @cached_property
-    def contents(self) -> Mapping[str, Any]:
+    def contents(self) -> ReleaseContents:
         return description(self.folder)
 
     @property
     def models(self) -> list[str]:
-        return list(self.contents["Models"])
+        return self.contents["Models"]
 
     @property
     def subjects(self) -> list[str]:

@@ -33,7 +33,7 @@ class VoxelMap:
     voxels: NDArray[np.int32]
     values: NDArray[np.float32] | NDArray[np.int32]
     """(n,): numbers, NaN where there is none; or which of the words, from 1."""
-    sidecar: Mapping[str, Any]
+    sidecar: Mapping[str, object]
     words: Sequence[str] = ()
     """None where the values are numbers."""
 
@@ -73,7 +73,7 @@ def write_maps(
             _write_nifti(folder / f"{stem}.nii.gz", volume, each, affine)
             _write_sidecars(folder / stem, each, _reference(affine))
         return
-    n_left, n_right = volume.subject["shape"]
+    n_left, n_right = volume.shape
     prefix += _SPACES.get((n_left, n_right), "_space-individual")
     for each in maps:
         for side, cells in zip("LR", np.split(_spread(volume, each), [n_left]), strict=True):
@@ -101,7 +101,7 @@ def _spread(volume: Volume, each: VoxelMap) -> NDArray[Any]:
 
 def _write_nifti(path: Path, volume: Volume, each: VoxelMap, affine: NDArray[np.float64] | None) -> None:
     # The atlas's volumes are (z, y, x), as pycortex orders them; NIfTI's are (x, y, z).
-    image = nib.Nifti1Image(_spread(volume, each).reshape(volume.subject["shape"]).T, affine)
+    image = nib.Nifti1Image(_spread(volume, each).reshape(volume.shape).T, affine)
     if affine is not None:
         image.set_sform(affine, code="aligned")
         image.set_qform(None, code="unknown")
@@ -131,7 +131,7 @@ def _write_gifti(stem: Path, side: str, cells: NDArray[Any], each: VoxelMap) -> 
 
 def _write_cifti(stem: Path, volume: Volume, maps: Sequence[VoxelMap]) -> None:
     """One file for all maps of numbers, or for all of words."""
-    n_left, n_right = volume.subject["shape"]
+    n_left, n_right = volume.shape
     cells = np.sort(volume.cells)
     sides = [("LEFT", cells[cells < n_left], n_left), ("RIGHT", cells[cells >= n_left] - n_left, n_right)]
     places = reduce(

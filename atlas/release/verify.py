@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,23 @@ from .parquet_files import parquet_name
 SUMS = "SHA256SUMS"
 DESCRIPTION = "dataset_description.json"
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)")
+
+
+class ReleasedSubject(TypedDict):
+    """What a release's description says of a subject."""
+
+    Id: str
+    Dataset: str
+    Simulated: bool
+
+
+class ReleaseContents(TypedDict):
+    """The part `VoxelAtlas` of a release's description."""
+
+    Format: int
+    Models: list[str]
+    Subjects: list[ReleasedSubject]
+    Rows: dict[str, int]
 
 
 def write_sums(folder: Path) -> None:
@@ -75,9 +92,9 @@ def problems(folder: Path) -> list[str]:
     return wrong
 
 
-def description(folder: Path) -> Mapping[str, Any]:
-    """What the release says of itself for programs: the part `VoxelAtlas` of its description."""
-    content: Mapping[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["VoxelAtlas"]
+def description(folder: Path) -> ReleaseContents:
+    """What the release says of itself for programs."""
+    content: ReleaseContents = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["VoxelAtlas"]
     return content
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 import polars as pl
@@ -24,12 +24,26 @@ from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
 
 
+class SubjectRow(TypedDict):
+    """A row of the table `subject`."""
+
+    subject_id: str
+    dataset: str
+    simulated: bool
+    space: str
+    surface: str | None
+    transform: str | None
+    shape: Sequence[int] | None
+    description: str
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """Where a subject's voxels are."""
 
-    subject: Mapping[str, Any]
-    """The subject's row."""
+    subject: SubjectRow
+    shape: Sequence[int]
+    """(z, y, x) in voxels, or (left, right) in vertices."""
     voxels: NDArray[np.int32]
     """(n,) numbers, ascending."""
     cells: NDArray[np.int64]
@@ -140,7 +154,7 @@ class Atlas:
             NotFoundError: no such subject.
         """
         if subject_id is not None:
-            self._subject(subject_id)
+            self.subject(subject_id)
         return self.store.frame(
             "SELECT r.*, (SELECT count(*) FROM voxel_roi v WHERE v.subject_id = r.subject_id AND v.roi = r.roi) "
             "AS n_voxels, s.simulated FROM roi r JOIN subject s USING (subject_id) "
@@ -192,11 +206,11 @@ class Atlas:
         Raises:
             NotFoundError: no such subject, or its voxels' places are not known.
         """
-        subject = self._subject(subject_id)
+        subject = self.subject(subject_id)
         voxels = self.store.frame(
             "SELECT voxel, i, j, k, hemisphere, vertex FROM voxel WHERE subject_id = ? ORDER BY voxel", [subject_id]
         )
-        shape: Sequence[int] = subject["shape"] or ()
+        shape = subject["shape"] or ()
         wanted = ["i", "j", "k"] if subject["space"] == "volume" else ["hemisphere", "vertex"]
         if not shape or any(voxels[name].null_count() for name in wanted):
             raise NotFoundError(f"{subject_id}: where its voxels are is not in the atlas, so it cannot be shown.")
@@ -207,7 +221,7 @@ class Atlas:
         else:
             right = (voxels["hemisphere"] == "right").to_numpy()
             cells, n_cells = voxels["vertex"].to_numpy().astype(np.int64) + right * shape[0], sum(shape)
-        return Volume(subject, voxels["voxel"].to_numpy().astype(np.int32), cells, n_cells)
+        return Volume(subject, shape, voxels["voxel"].to_numpy().astype(np.int32), cells, n_cells)
 
     def _load_models(self, _: "_Models | None") -> "_Models":
         # Two atlases of one home may hold models of one name.
@@ -223,9 +237,14 @@ class Atlas:
         }
         return _Models(frame, by_id)
 
-    def _subject(self, subject_id: str) -> Mapping[str, Any]:
+    def subject(self, subject_id: str) -> SubjectRow:
+        """A subject.
+
+        Raises:
+            NotFoundError: no such subject.
+        """
         rows = self.store.arrow("SELECT * FROM subject ORDER BY subject_id").to_pylist()
-        subjects: Mapping[str, Mapping[str, Any]] = {row["subject_id"]: row for row in rows}
+        subjects: Mapping[str, SubjectRow] = {row["subject_id"]: row for row in rows}
         if subject_id not in subjects:
             raise NotFoundError(f"There is no subject {subject_id!r}; there are {', '.join(subjects) or 'none'}.")
         return subjects[subject_id]

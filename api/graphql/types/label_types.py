@@ -1,7 +1,7 @@
 """Labels: the words that describe voxels."""
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import strawberry
 from strawberry import relay
@@ -132,14 +132,14 @@ def one_label(info: Info, text: str, model: str | None, *, semantic: bool = True
     """
     owner = info.context.atlas.model(model)
     hits = owner.label(text.strip().lower(), semantic=semantic)
-    return label_of(owner, hits, hits.frame.row(0, named=True), semantic=semantic)
+    return label_of(owner, hits, *hits.frame.select("label", "n_voxels").row(0), semantic=semantic)
 
 
-def label_of(owner: Model, hits: LabelHits, row: Mapping[str, Any], *, semantic: bool) -> Label:
-    """A label from a row of a list of labels."""
+def label_of(owner: Model, hits: LabelHits, text: str, n_voxels: int, *, semantic: bool) -> Label:
+    """A label of a list of labels."""
     return Label(
-        text=row["label"],
-        n_voxels=row["n_voxels"],
+        text=text,
+        n_voxels=n_voxels,
         model_id=hits.model_id,
         subject_id=owner.subject_id,
         simulated=owner.simulated,

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -163,7 +162,7 @@ def _values(atlas: Atlas, side: Side) -> pl.DataFrame:
     )
 
 
-def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, Any] | None:
+def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, object] | None:
     firsts = [
         first_labels(atlas, side.model.model_id).filter(pl.col("method") == side.method).select("voxel", "label")
         for side in (a, b)
