@@ -8,13 +8,9 @@ from cyclopts import App, Parameter
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, say, warn
 from .options import (
-    AllVoxels,
-    AtlasOption,
-    BaselineOption,
-    ByOption,
+    BY_DEFAULT,
+    ConceptOptions,
     FileOption,
-    ModelOption,
-    ReadoutOption,
     Switch,
     between,
     open_atlas,
@@ -35,10 +31,7 @@ def flatmap(
     own: Annotated[list[Path] | None, Parameter(name="--map")] = None,
     surface: str | None = None,
     transform: str | None = None,
-    model: ModelOption = None,
-    by: ByOption = "weights",
-    readout: ReadoutOption = None,
-    baseline: BaselineOption = "vocabulary",
+    options: ConceptOptions = BY_DEFAULT,
     view: list[str] | None = None,
     kind: str = "inflated",
     width: Annotated[int, between(64, 8192)] = 1024,
@@ -47,12 +40,7 @@ def flatmap(
     roi: list[str] | None = None,
     opacity: str | None = None,
     significant: Switch = False,
-    min_z: float | None = None,
-    max_q: float | None = None,
-    specific: Switch = False,
-    all_voxels: AllVoxels = False,
     output: Output = FOR_PEOPLE,
-    atlas: AtlasOption = "",
 ) -> None:
     """Draw the cortex: similarity to a concept, a metric, a label, labels in colours, or a map of your own.
 
@@ -74,9 +62,6 @@ def flatmap(
         roi: Outline only this ROI; can be given again.
         opacity: A metric, r2 for one: voxels are clear where it is 0.
         significant: Show only voxels whose encoding model is significant.
-        min_z: Show only voxels whose similarity is at least so many standard errors from no association.
-        max_q: Show only voxels with at most this false discovery rate of the association, 0 to 1.
-        specific: Show only voxels to which the concept is specific.
     """
     from ...viz.surfaces.surface import load_surface
     from ..maps.rendering import RenderOptions, render, user_picture
@@ -88,8 +73,8 @@ def flatmap(
     if sum(map(bool, (concept, None if of_concept else metric, label, label_colours, own))) != 1:
         raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
     views = None if not view else () if view == ["all"] else tuple(view)
-    options = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
-    settings = settings_of(atlas)
+    drawing = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
+    settings = settings_of(options.atlas)
     lo, hi = limits or (None, None)
     request = (
         None
@@ -98,39 +83,39 @@ def flatmap(
             concept=concept,
             metric=metric,
             label=label,
-            model=model,
-            by=by,
-            readout=readout,
-            baseline=baseline,
+            model=options.model,
+            by=options.by,
+            readout=options.readout,
+            baseline=options.baseline,
             colormap=colormap,
             lo=lo,
             hi=hi,
             significant=significant,
-            min_z=min_z,
-            max_q=max_q,
-            specific=specific,
-            semantic=not all_voxels,
+            min_z=options.min_z,
+            max_q=options.max_q,
+            specific=options.specific,
+            semantic=not options.all_voxels,
             alpha=opacity,
         )
     )
     if own and surface:
         drawn_on = load_surface(surface, transform, settings.home / SURFACES, settings.cortex_filestore)
         drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
-        file = render(drawn, drawn_on, options)
+        file = render(drawn, drawn_on, drawing)
     else:
-        with open_atlas(atlas) as opened:
-            cortex = CortexCache(opened, settings).of(opened.model(model).subject_id)
+        with open_atlas(options.atlas) as opened:
+            cortex = CortexCache(opened, settings).of(opened.model(options.model).subject_id)
             if own:
                 drawn = user_picture(own, cortex.surface, colormap or "auto", lo, hi)
             elif label_colours:
-                coloured = colour_map(opened, model, settings.home, semantic=not all_voxels)
+                coloured = colour_map(opened, options.model, settings.home, semantic=not options.all_voxels)
                 say(f"trustworthiness of the colours: {coloured.colours.trustworthiness:.3f}")
                 drawn = coloured.picture(cortex)
             elif request:
                 mapped = value_map(opened, request)
                 warn(mapped.warnings)
                 drawn = mapped.picture(cortex)
-            file = render(drawn, cortex.surface, options, cortex)
+            file = render(drawn, cortex.surface, drawing, cortex)
     output.write(out, file, width=width)
 
 

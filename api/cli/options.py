@@ -1,6 +1,7 @@
 """Options that several commands have, and what they stand for."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -78,9 +79,6 @@ ModelOption = Annotated[
 RoiOption = Annotated[
     list[str] | None, Parameter(help="Only voxels of this ROI; can be given again.", completer=_listed("rois", "roi"))
 ]
-ByOption = Annotated[
-    Literal["weights", "labels"], Parameter(help="Compare with the voxels' weights or with their labels.")
-]
 ReadoutOption = Annotated[
     Literal["weights", "half", "pattern"] | None,
     Parameter(help="Which vector of a voxel: ridge weights (paper), half or pattern; none: the backbone's own."),
@@ -105,3 +103,26 @@ OnErrorOption = Annotated[
 FileOption = Annotated[Path, Parameter(name=("--output", "-o"))]
 Switch = Annotated[bool, Parameter(negative=())]
 """An option that is on when it is given."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ConceptOptions:
+    """How a concept is compared with voxels, and what they are held to."""
+
+    model: ModelOption = None
+    by: Literal["weights", "labels"] = "weights"
+    """Compare with the voxels' weights or with their labels."""
+    readout: ReadoutOption = None
+    baseline: BaselineOption = "vocabulary"
+    min_z: float | None = None
+    """Only voxels whose similarity is at least so many standard errors from no association."""
+    max_q: float | None = None
+    """Only voxels with at most this false discovery rate of the association, 0 to 1."""
+    specific: Switch = False
+    """Only voxels to which the concept is specific: max-q 0.05, and more similar than 95 % of many nouns."""
+    all_voxels: AllVoxels = False
+    atlas: AtlasOption = ""
+
+
+BY_DEFAULT = ConceptOptions()

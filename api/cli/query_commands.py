@@ -7,14 +7,12 @@ from typing import Annotated
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, screen, warn
 from .options import (
-    AllVoxels,
+    BY_DEFAULT,
     AtlasOption,
-    BaselineOption,
-    ByOption,
+    ConceptOptions,
     FileOption,
     ModelArgument,
     ModelOption,
-    ReadoutOption,
     RoiOption,
     WeightsOption,
     between,
@@ -30,20 +28,12 @@ def query(
     concept: str,
     /,
     *,
-    model: ModelOption = None,
+    options: ConceptOptions = BY_DEFAULT,
     roi: RoiOption = None,
-    by: ByOption = "weights",
-    readout: ReadoutOption = None,
-    baseline: BaselineOption = "vocabulary",
     first: Annotated[int, between(1, 100_000)] = 20,
     significant: bool = True,
-    all_voxels: AllVoxels = False,
     min_r2: float | None = None,
-    min_z: float | None = None,
-    max_q: float | None = None,
-    specific: bool = False,
     output: Output = FOR_PEOPLE,
-    atlas: AtlasOption = "",
 ) -> None:
     """Find the voxels most similar to a concept.
 
@@ -52,33 +42,30 @@ def query(
         first: How many voxels, 1 to 100,000.
         significant: Only voxels whose encoding model is significant.
         min_r2: Only voxels that are predicted at least so well.
-        min_z: Only voxels whose similarity is at least so many standard errors from no association.
-        max_q: Only voxels with at most this false discovery rate of the association, 0 to 1.
-        specific: Only voxels to which the concept is specific: max-q 0.05, and more similar than 95 % of many nouns.
     """
     import polars as pl
 
-    with open_atlas(atlas) as opened:
-        owner = opened.model(model)
+    with open_atlas(options.atlas) as opened:
+        owner = opened.model(options.model)
         hits = owner.similar(
             concept,
             rois=tuple(roi or ()),
-            by=by,
-            readout=readout,
-            baseline=baseline,
+            by=options.by,
+            readout=options.readout,
+            baseline=options.baseline,
             first=first,
             significant=significant,
-            semantic=not all_voxels,
+            semantic=not options.all_voxels,
             min_r2=min_r2,
-            min_z=min_z,
-            max_q=max_q,
-            specific=specific,
+            min_z=options.min_z,
+            max_q=options.max_q,
+            specific=options.specific,
         )
         labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
     frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
     columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]
-    if all_voxels:
+    if options.all_voxels:
         columns.insert(3, "semantic")
     if not output.for_people:
         columns += ["percentile", "q"]
