@@ -18,9 +18,9 @@ from .cursors import Cursor, page_size, question
 from .request_context import Info
 from .types.atlas_types import AtlasInfo, Run
 from .types.comparisons import CompareResult, PredictResult, compare, predict
-from .types.enums import Baseline, BaselineArgument, By, Metric, PictureFormat, Readout
-from .types.fields import field
-from .types.flatmaps import Flatmap, Focus, Format, LabelColoursPicture, Mark, Views, Width, render_options
+from .types.enums import Baseline, BaselineArgument, By, ByArgument, Metric, PictureFormat, Readout, ReadoutArgument
+from .types.fields import field, filled
+from .types.flatmaps import Flatmap, Focus, Format, LabelColoursPicture, Mark, Outlined, Views, Width, render_options
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.scorers import MethodArgument, ScorerArgument, scorer_name
 from .types.subjects import ModelNode, Roi, SubjectNode, all_models, all_rois, all_subjects
@@ -130,10 +130,8 @@ class RootQuery:
         significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = True,
         semantic: Semantic = True,
         min_r2: Annotated[float | None, strawberry.argument(description="Only voxels with at least this r2.")] = None,
-        by: Annotated[By, strawberry.argument(description="What the concept is compared with.")] = By.WEIGHTS,
-        readout: Annotated[
-            Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
-        ] = None,
+        by: ByArgument = By.WEIGHTS,
+        readout: ReadoutArgument = None,
         baseline: BaselineArgument = Baseline.VOCABULARY,
         min_z: MinZ = None,
         max_q: MaxQ = None,
@@ -183,7 +181,9 @@ class RootQuery:
             for node in (Voxel.of(row) for row in hits.frame.head(first).iter_rows(named=True))
         ]
         owners = [atlas.model(model_id) for model_id in hits.model_id.split(", ")]
-        return VoxelConnection(
+        return filled(
+            VoxelConnection,
+            vars(hits),
             edges=edges,
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
@@ -195,9 +195,6 @@ class RootQuery:
             by=By(hits.by),
             readout=Readout(hits.readout) if hits.readout else None,
             baseline=Baseline(hits.baseline) if hits.baseline else None,
-            method=hits.method,
-            warnings=hits.warnings,
-            generation=hits.generation,
         )
 
     @field("Words that describe voxels, those of most voxels first.")
@@ -233,15 +230,13 @@ class RootQuery:
             )
             for row in hits.frame.head(first).iter_rows(named=True)
         ]
-        return LabelConnection(
+        return filled(
+            LabelConnection,
+            vars(owner),
+            vars(hits),
             edges=edges,
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
-            model_id=hits.model_id,
-            subject_id=owner.subject_id,
-            simulated=owner.simulated,
-            method=hits.method,
-            generation=hits.generation,
         )
 
     @field("How far two methods of labelling agree on a model's voxels.")
@@ -293,10 +288,8 @@ class RootQuery:
         metric: Annotated[Metric | None, strawberry.argument(description="A quantity that every voxel has.")] = None,
         label: Annotated[str | None, strawberry.argument(description="Probability of this label.")] = None,
         model: ModelArgument = None,
-        by: Annotated[By, strawberry.argument(description="What the concept is compared with.")] = By.WEIGHTS,
-        readout: Annotated[
-            Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
-        ] = None,
+        by: ByArgument = By.WEIGHTS,
+        readout: ReadoutArgument = None,
         baseline: BaselineArgument = Baseline.VOCABULARY,
         colormap: Annotated[
             str | None, strawberry.argument(description="matplotlib's name; chosen for the quantity by default.")
@@ -304,9 +297,7 @@ class RootQuery:
         range: Annotated[  # noqa: A002  the argument's public name
             list[float] | None, strawberry.argument(description="Values of the first and the last colour.")
         ] = None,
-        rois: Annotated[
-            list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
-        ] = None,
+        rois: Outlined = None,
         width: Width = 1024,
         format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
         significant: Annotated[
@@ -357,9 +348,7 @@ class RootQuery:
         model: ModelArgument = None,
         method: MethodArgument = None,
         scorer: ScorerArgument = None,
-        rois: Annotated[
-            list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
-        ] = None,
+        rois: Outlined = None,
         semantic: Semantic = True,
         width: Width = 1024,
         format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
@@ -378,15 +367,7 @@ class RootQuery:
     def runs(self, info: Info, first: First = 20) -> list[Run]:
         """Latest runs."""
         rows = info.context.atlas.runs().head(page_size(first))
-        return [
-            Run(
-                **{
-                    name: row[name]
-                    for name in ("run_id", "model_id", "state", "code_version", "recorded_at", "message")
-                }
-            )
-            for row in rows.iter_rows(named=True)
-        ]
+        return [filled(Run, row) for row in rows.iter_rows(named=True)]
 
 
 def _page_info(edges: Sequence[relay.Edge[Any]], *, more: bool, later: bool) -> relay.PageInfo:

@@ -63,8 +63,5 @@ def progress(atlas: Atlas, generation: int) -> IngestProgress:
     return IngestProgress(
         generation=generation,
         running=[row["run_id"] for row in runs.iter_rows(named=True) if row["state"] == "started"],
-        stages=[
-            StageProgress(stage=row["stage"], batches=row["batches"], rows=row["rows"], last_commit=row["last_commit"])
-            for row in stages.iter_rows(named=True)
-        ],
+        stages=[StageProgress(**row) for row in stages.iter_rows(named=True)],
     )

@@ -9,7 +9,7 @@ from ....atlas.search.atlas import Atlas
 from ....schemas.errors import BadInputError, MissingWeightsError, NotFoundError
 from ..cursors import page_size
 from ..uploaded_images import decode_image
-from .voxels import finite
+from .fields import filled, finite
 
 
 @strawberry.type(description="Why a question has no answer, in one sentence that says what to do.")
@@ -91,10 +91,9 @@ def compare(
     except (BadInputError, NotFoundError) as error:
         return problem(error)
     same = frame["label_a"] == frame["label_b"]
-    return MethodComparison(
-        model_id=owner.model_id,
-        subject_id=owner.subject_id,
-        simulated=owner.simulated,
+    return filled(
+        MethodComparison,
+        vars(owner),
         generation=atlas.generation(),
         method_a=method_a,
         method_b=method_b,
@@ -102,13 +101,7 @@ def compare(
         same_share=_mean(same.cast(pl.Float64)),
         mean_similarity=_mean(frame["similarity"]),
         voxels=[
-            VoxelAgreement(
-                voxel=row["voxel"],
-                label_a=row["label_a"],
-                label_b=row["label_b"],
-                same=row["label_a"] == row["label_b"],
-                similarity=finite(row["similarity"]),
-            )
+            filled(VoxelAgreement, row, same=row["label_a"] == row["label_b"])
             for row in frame.sort("voxel").head(page_size(first)).iter_rows(named=True)
         ],
     )
@@ -122,16 +115,13 @@ def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Predicti
     except (BadInputError, NotFoundError, MissingWeightsError) as error:
         return problem(error)
     strongest = frame.sort(["response", "voxel"], descending=[True, False]).head(page_size(first))
-    return Prediction(
-        model_id=owner.model_id,
-        subject_id=owner.subject_id,
-        simulated=owner.simulated,
+    return filled(
+        Prediction,
+        vars(owner),
         generation=atlas.generation(),
         n_voxels=len(frame),
         mean=_mean(frame["response"]),
-        voxels=[
-            PredictedResponse(voxel=row["voxel"], response=row["response"]) for row in strongest.iter_rows(named=True)
-        ],
+        voxels=[filled(PredictedResponse, row) for row in strongest.iter_rows(named=True)],
     )
 
 

@@ -33,6 +33,10 @@ class Baseline(Enum):
     NONE = choice("none", "Nothing, as in the paper.")
 
 
+ByArgument = Annotated[By, strawberry.argument(description="What the concept is compared with.")]
+ReadoutArgument = Annotated[
+    Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
+]
 BaselineArgument = Annotated[Baseline, strawberry.argument(description="What the concept is a contrast to.")]
 
 

@@ -11,11 +11,14 @@ from ...maps.rendering import RenderOptions
 from ...maps.top_labels import ColourMap
 from ...maps.value_maps import ValueMap
 from .enums import PictureFormat, ViewSide
-from .voxels import finite
+from .fields import filled, finite
 
 MIN_WIDTH, MAX_WIDTH = 64, 4096
 Width = Annotated[int, strawberry.argument(description="Width in pixels, 64 to 4,096.")]
 Format = Annotated[PictureFormat, strawberry.argument(description="File format.")]
+Outlined = Annotated[
+    list[str] | None, strawberry.argument(description="Regions to outline; all by default, [] for none.")
+]
 Views = Annotated[
     list[ViewSide] | None,
     strawberry.argument(
@@ -23,7 +26,6 @@ Views = Annotated[
         "medial, ventral and posterior."
     ),
 ]
-
 Focus = Annotated[
     list[int] | None,
     strawberry.argument(description="Numbers of the voxels that stand out, the others being pale; null for none."),
@@ -69,24 +71,16 @@ class Flatmap:
     @classmethod
     def of(cls, values: ValueMap, address: PictureAddress) -> "Flatmap":
         """A picture that was given an address."""
-        return cls(
+        return filled(
+            cls,
+            vars(values.model),
+            vars(values),
+            vars(address),
             url=url_of(address),
-            sha256=address.sha256,
-            width=address.width,
-            height=address.height,
-            title=values.title,
-            unit=values.unit,
             colormap=values.scale.colormap,
             lo=values.scale.vmin,
             hi=values.scale.vmax,
             n_values=len(values.voxels),
-            model_id=values.model.model_id,
-            subject_id=values.model.subject_id,
-            simulated=values.model.simulated,
-            readout=values.readout,
-            method=values.method,
-            warnings=values.warnings,
-            generation=values.generation,
         )
 
 
@@ -127,21 +121,18 @@ class LabelColoursPicture:
     def of(cls, coloured: ColourMap, address: PictureAddress) -> "LabelColoursPicture":
         """A picture that was given an address."""
         entries = zip(coloured.legend, coloured.top.counts, strict=False)
-        return cls(
+        return filled(
+            cls,
+            vars(coloured.model),
+            vars(coloured.top),
+            vars(address),
             url=url_of(address),
-            width=address.width,
-            height=address.height,
             legend=[
                 LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
                 for (text, rgb), count in entries
             ],
             trustworthiness=finite(coloured.colours.trustworthiness),
             n_voxels=len(coloured.top.voxels),
-            model_id=coloured.model.model_id,
-            subject_id=coloured.model.subject_id,
-            simulated=coloured.model.simulated,
-            method=coloured.top.method,
-            generation=coloured.top.generation,
         )
 
 

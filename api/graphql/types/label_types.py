@@ -12,8 +12,8 @@ from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..request_context import Info
 from .enums import Baseline, BaselineArgument
-from .fields import field
-from .voxels import First, Voxel, finite
+from .fields import field, filled, finite
+from .voxels import First, Voxel
 
 ModelArgument = Annotated[
     str | None,
@@ -107,9 +107,7 @@ class Label(relay.Node):
     def by_roi(self, info: Info) -> list[RoiCount]:
         """Counts per ROI."""
         rows = info.context.atlas.model(self.model_id).label_rois(self.text, semantic=self.semantic)
-        return [
-            RoiCount(roi=row["roi"], n_voxels=row["n_voxels"], share=row["share"]) for row in rows.iter_rows(named=True)
-        ]
+        return [filled(RoiCount, row) for row in rows.iter_rows(named=True)]
 
 
 @strawberry.type(description="A page of labels, those of most voxels first.")
@@ -137,13 +135,4 @@ def one_label(info: Info, text: str, model: str | None, *, semantic: bool = True
 
 def label_of(owner: Model, hits: LabelHits, text: str, n_voxels: int, *, semantic: bool) -> Label:
     """A label of a list of labels."""
-    return Label(
-        text=text,
-        n_voxels=n_voxels,
-        model_id=hits.model_id,
-        subject_id=owner.subject_id,
-        simulated=owner.simulated,
-        method=hits.method,
-        generation=hits.generation,
-        semantic=semantic,
-    )
+    return filled(Label, vars(owner), vars(hits), text=text, n_voxels=n_voxels, semantic=semantic)

@@ -7,12 +7,10 @@ import strawberry
 from strawberry import relay
 
 from ....atlas.search.atlas import Atlas
-from ....atlas.search.tables.model_row import ModelRow
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
-from ..loaders import Row
 from ..request_context import Info
-from .fields import field
+from .fields import field, filled
 from .scorers import MethodArgument, ScorerArgument, scorer_name
 from .voxels import First, Semantic
 
@@ -38,20 +36,6 @@ class SubjectNode(relay.Node):
     def readable_id(self) -> str:
         """The id as SQL knows it."""
         return self.subject_id
-
-    @classmethod
-    def of(cls, row: Row) -> "SubjectNode":
-        """A subject from a row of `Atlas.subjects`."""
-        return cls(
-            subject_id=row["subject_id"],
-            dataset=row["dataset"],
-            simulated=row["simulated"],
-            space=row["space"],
-            surface=row["surface"],
-            shape=row["shape"],
-            n_voxels=row["n_voxels"],
-            description=row["description"],
-        )
 
     @classmethod
     def resolve_nodes(  # type: ignore[override]
@@ -128,13 +112,7 @@ class Roi(relay.Node):
         chosen = owner.method(scorer_name(method, scorer))
         rows = owner.roi_top_labels(self.name, method=chosen, semantic=semantic, first=page_size(first))
         return [
-            LabelShare(
-                text=row["label"],
-                n_voxels=row["n_voxels"],
-                share=row["share"],
-                model_id=owner.model_id,
-                method=chosen,
-            )
+            filled(LabelShare, row, text=row["label"], model_id=owner.model_id, method=chosen)
             for row in rows.iter_rows(named=True)
         ]
 
@@ -161,23 +139,6 @@ class ModelNode(relay.Node):
         return self.model_id
 
     @classmethod
-    def of(cls, row: ModelRow) -> "ModelNode":
-        """A model from a row of `Atlas.models`."""
-        return cls(
-            model_id=row.model_id,
-            subject_id=row.subject_id,
-            backbone=row.backbone,
-            simulated=row.simulated,
-            config=row.config,
-            n_train=row.n_train,
-            n_test=row.n_test,
-            n_voxels=row.n_voxels,
-            n_dropped=row.n_dropped,
-            n_significant=row.n_significant,
-            finished=row.finished,
-        )
-
-    @classmethod
     def resolve_nodes(cls, *, info: Info, node_ids: Iterable[str], required: bool = False) -> list["ModelNode | None"]:  # type: ignore[override]
         """Models by id; None where there is none."""
         known = {model.model_id: model for model in all_models(info.context.atlas)}
@@ -198,25 +159,17 @@ def pick(known: Mapping[str, Thing], identities: Iterable[str], *, required: boo
 
 def all_subjects(atlas: Atlas) -> list[SubjectNode]:
     """Every subject."""
-    return [SubjectNode.of(row) for row in atlas.subjects().iter_rows(named=True)]
+    return [filled(SubjectNode, row) for row in atlas.subjects().iter_rows(named=True)]
 
 
 def all_models(atlas: Atlas) -> list[ModelNode]:
     """Every model, newest first."""
-    return [ModelNode.of(ModelRow(**row)) for row in atlas.models().iter_rows(named=True)]
+    return [filled(ModelNode, row) for row in atlas.models().iter_rows(named=True)]
 
 
 def all_rois(atlas: Atlas, subject_id: str | None = None) -> list[Roi]:
     """Every ROI, or those of one subject."""
     return [
-        Roi(
-            key=f"{row['subject_id']}#{row['roi']}",
-            subject_id=row["subject_id"],
-            name=row["roi"],
-            source=row["source"],
-            description=row["description"],
-            n_voxels=row["n_voxels"],
-            simulated=row["simulated"],
-        )
+        filled(Roi, row, key=f"{row['subject_id']}#{row['roi']}", name=row["roi"])
         for row in atlas.rois(subject_id).iter_rows(named=True)
     ]

@@ -1,6 +1,5 @@
 """Voxels and lists of them."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from ..cursors import page_size
 from ..loaders import VoxelKey
 from ..request_context import Info
 from .enums import Baseline, By, Readout
-from .fields import field
+from .fields import field, filled, finite
 from .scorers import MethodArgument, ScorerArgument, scorer_name
 
 Semantic = Annotated[
@@ -26,11 +25,7 @@ Semantic = Annotated[
     ),
 ]
 First = Annotated[int, strawberry.argument(description="Items at most, 1 to 100.")]
-
-
-def finite(value: float | None) -> float | None:
-    """The number, or None where it is missing, NaN or infinite: GraphQL has no such floats."""
-    return value if value is not None and math.isfinite(value) else None
+_OUTSIDE_A_SEARCH = dict.fromkeys(("similarity", "z", "concept_q", "specific", "percentile"))
 
 
 @strawberry.type(description="A word that describes a voxel.")
@@ -131,33 +126,15 @@ class Voxel(relay.Node):
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """A voxel from a row of a search."""
-        r2, ceiling, q = finite(row["r2"]), finite(row["noise_ceiling"]), finite(row["q"])
-        return cls(
+        r2, ceiling, q = (finite(row[name]) for name in ("r2", "noise_ceiling", "q"))
+        return filled(
+            cls,
+            _OUTSIDE_A_SEARCH,
+            row,
             key=f"{row['model_id']}#{row['voxel']}",
-            model_id=row["model_id"],
-            subject_id=row["subject_id"],
-            simulated=row["simulated"],
-            voxel=row["voxel"],
-            similarity=finite(row.get("similarity")),
-            z=finite(row.get("z")),
-            concept_q=finite(row.get("concept_q")),
-            specific=row.get("specific"),
-            percentile=finite(row.get("percentile")),
             rois=row["rois"] or [],
-            r2=r2,
-            r=finite(row["r"]),
-            q=q,
             significant=None if q is None else q <= FDR,
-            semantic_r=finite(row["semantic_r"]),
-            semantic_q=finite(row["semantic_q"]),
-            semantic=row["semantic"],
-            noise_ceiling=ceiling,
             r2_of_ceiling=r2 / ceiling if r2 is not None and ceiling else None,
-            i=row["i"],
-            j=row["j"],
-            k=row["k"],
-            hemisphere=row["hemisphere"],
-            vertex=row["vertex"],
         )
 
     @classmethod
@@ -198,18 +175,7 @@ class Voxel(relay.Node):
         """Labels of this voxel, from a table in memory: no statement, however long the list of voxels."""
         chosen, table = info.context.loaders.labels(self.model_id, scorer_name(method, scorer))
         return [
-            VoxelLabel(
-                text=label.label,
-                probability=label.probability,
-                score=finite(label.score),
-                rank=label.rank,
-                stability=label.stability,
-                method=chosen,
-                verified=label.verified,
-                n_images=label.n_images,
-                auc=label.auc,
-                label_q=label.label_q,
-            )
+            filled(VoxelLabel, label._asdict(), text=label.label, method=chosen)
             for label in table.of(self.voxel, page_size(first), verified=verified)
         ]
 
@@ -218,14 +184,7 @@ class Voxel(relay.Node):
         """Top images of this voxel, loaded together with those of its neighbours in the list."""
         key = VoxelKey(self.model_id, page_size(first), self.voxel)
         return [
-            TopImage(
-                rank=row["rank"],
-                stimulus_id=row["stimulus_id"],
-                box=list(row["box"] or []),
-                response=finite(row["response"]),
-                caption=row["caption"],
-                url=_image_url(row["stimulus_id"], row["box"] or []),
-            )
+            filled(TopImage, row, box=row["box"] or [], url=_image_url(row["stimulus_id"], row["box"] or []))
             for row in await info.context.loaders.images.load(key)
         ]
 
