@@ -84,10 +84,10 @@ def emit(title: str, figures: Mapping[str, float], rows: Sequence[Row] = (), jso
     """Print the rows and the figures, and write the figures where `--json` said.
 
     Args:
-        title: What was measured, on what sizes.
-        figures: Name → number; without any, only the rows are printed.
-        rows: Details for people, one mapping a line; not part of the JSON.
-        json_path: The file to write, or None.
+        title: what was measured, on what sizes.
+        figures: name → number; without any, only the rows are printed.
+        rows: details for people, one mapping a line; not part of the JSON.
+        json_path: the file to write, or None.
     """
     console = Console()
     if rows:

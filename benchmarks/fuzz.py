@@ -25,8 +25,8 @@ def fuzz(url: str, cases: int) -> Fuzzed:
     """Ask a server at least so many queries, as many of each root field.
 
     Args:
-        url: The address of /graphql.
-        cases: How many.
+        url: the address of /graphql.
+        cases: how many.
     """
     counted = Fuzzed()
     operations = []

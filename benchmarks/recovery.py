@@ -161,10 +161,10 @@ class Found:
         """Mean AUC over its queries of each category, with the readout and the baseline that `similarVoxels` uses.
 
         Args:
-            lite: The backbone.
-            weights: Of all voxels, (n_voxels, 384).
-            features: Of all stimuli, (n_stimuli, 384).
-            significant: Over significant voxels, those that `similarVoxels` answers with; otherwise over all.
+            lite: the backbone.
+            weights: of all voxels, (n_voxels, 384).
+            features: of all stimuli, (n_stimuli, 384).
+            significant: over significant voxels, those that `similarVoxels` answers with; otherwise over all.
         """
         chosen = self.significant if significant else np.ones_like(self.significant)
         spectrum = FeatureSpectrum.of(np.cov(features[self.train], rowvar=False), len(self.train))
@@ -205,8 +205,8 @@ def photographs_named(lite: Backbone, *, shuffled: bool) -> pl.DataFrame:
     """The packaged photographs, the five nearest of the captioner's nouns to each, and whether one is right.
 
     Args:
-        lite: The backbone.
-        shuffled: Whether to hold the names against the next photograph's right nouns.
+        lite: the backbone.
+        shuffled: whether to hold the names against the next photograph's right nouns.
     """
     nouns = depictable_nouns()
     photographs = installed_photographs()

@@ -34,27 +34,22 @@ _GROUP, _MOST_GROUPS = 256, 20
 
 @dataclass(frozen=True, eq=False)
 class TopLabels:
-    """The first label of every voxel that has one.
-
-    Attributes:
-        model: Whose labels they are.
-        method: The scorer.
-        voxels: (n,) int32 voxel numbers.
-        labels: Different labels, those of most voxels first.
-        label: (n,) int32, which of them each voxel has.
-        counts: Voxels of each label.
-        generation: Number of the atlas's state.
-        semantic: Whether voxels are left out that are not semantic.
-    """
+    """The first label of every voxel that has one."""
 
     model: Model
     method: str
+    """The scorer."""
     voxels: NDArray[np.int32]
+    """(n,) voxel numbers."""
     labels: tuple[str, ...]
+    """Different labels, those of most voxels first."""
     label: NDArray[np.int32]
+    """(n,) which of them each voxel has."""
     counts: tuple[int, ...]
+    """Voxels of each label."""
     generation: int
     semantic: bool
+    """Whether voxels are left out that are not semantic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +94,8 @@ def top_labels(atlas: Atlas, model: str | None, method: str | None = None, *, se
     """The first labels of a model's voxels, or of those that are semantic (see `Model.similar`).
 
     Raises:
-        NotFoundError: There is no such model.
-        BadInputError: It was not labelled by that method.
+        NotFoundError: there is no such model.
+        BadInputError: it was not labelled by that method.
     """
     owner = atlas.model(model)
     generation, method = atlas.store.generation(), owner.method(method)
@@ -121,16 +116,16 @@ def colour_map(
     """A model's labels in colours; the first call for a model takes about a minute, later ones read a file.
 
     Args:
-        atlas: The atlas.
-        model: As `Atlas.model` takes it.
-        home: Where the colours are kept.
-        method: Scorer of the labels; the model's first one by default.
-        semantic: As for `top_labels`.
+        atlas: the atlas.
+        model: as `Atlas.model` takes it.
+        home: where the colours are kept.
+        method: scorer of the labels; the model's first one by default.
+        semantic: as for `top_labels`.
 
     Raises:
-        BadInputError: The model's ingest has not finished, so that its labels are not all known.
-        NotFoundError: There is no such model, or its images are not on this machine.
-        MissingWeightsError: Features are not kept and the network's weights are not on this machine.
+        BadInputError: the model's ingest has not finished, so that its labels are not all known.
+        NotFoundError: there is no such model, or its images are not on this machine.
+        MissingWeightsError: features are not kept and the network's weights are not on this machine.
     """
     top = top_labels(atlas, model, method, semantic=semantic)
     owner = top.model

@@ -106,8 +106,8 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     """Work a map out.
 
     Raises:
-        BadInputError: The concept is empty or too long, or the range is upside down.
-        NotFoundError: No such model, label or colormap.
+        BadInputError: the concept is empty or too long, or the range is upside down.
+        NotFoundError: no such model, label or colormap.
     """
     model = atlas.model(request.model)
     generation = atlas.generation()

@@ -42,7 +42,7 @@ class BatchContext:
         """Image `index` of the data set.
 
         Raises:
-            BadInputError: It cannot be read.
+            BadInputError: it cannot be read.
         """
         try:
             return self.dataset.image(index)

@@ -229,7 +229,7 @@ def one_voxel(atlas: Atlas, model: str | None, number: int) -> Voxel:
     """A voxel by its number.
 
     Raises:
-        NotFoundError: There is no such model or voxel.
+        NotFoundError: there is no such model or voxel.
     """
     owner = atlas.model(model)
     voxels = owner.voxels([number])
