@@ -3,6 +3,7 @@
 import io
 import stat
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ esac
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Makes apt-get and dpkg-deb of the wanted behaviour the only programs of those names."""
 
     def install(*, update: str = "true", download: str = "touch toy_1.0_all.deb") -> Path:

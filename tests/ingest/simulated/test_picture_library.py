@@ -78,7 +78,7 @@ def _named(**values):
 
 
 @pytest.fixture
-def font(monkeypatch):
+def font(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     table = _named(ligatures={"woman": [_Ligature(["light"], "woman_light")]})
     gsub = _named(table=_named(LookupList=_named(Lookup=[_named(LookupType=4, SubTable=[table])])))
     bitmaps = {name: _Bitmap(name.encode()) for name in ("woman", "woman_light", "apple", "heart")}
@@ -120,7 +120,7 @@ def test_a_font_without_bitmaps_has_no_cutouts(font, tmp_path):
 
 
 @pytest.fixture
-def nothing_installed(monkeypatch):
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "package_root", lambda *_: None)
     monkeypatch.setattr(pictures, "_OTHER_FONTS", ())
 

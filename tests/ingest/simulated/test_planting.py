@@ -7,7 +7,9 @@ from voxel_atlas.ingest.simulated.planting import (
     CONCEPTS,
     EARLY,
     PREFERRED,
+    Chosen,
     Cortex,
+    Planting,
     choose_voxels,
     patch_contrast,
     plant,
@@ -30,12 +32,12 @@ def cortex() -> Cortex:
 
 
 @pytest.fixture(scope="module")
-def chosen(cortex):
+def chosen(cortex: Cortex) -> Chosen:
     return choose_voxels(cortex, 2500)
 
 
 @pytest.fixture(scope="module")
-def planting(chosen):
+def planting(chosen: Chosen) -> Planting:
     return plant(chosen, np.random.default_rng(0))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from voxel_atlas.schemas.errors import BadInputError
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch):
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())
 
 
@@ -104,7 +105,7 @@ def many_equals() -> PictureLibrary:
 
 
 @pytest.fixture
-def collages():
+def collages() -> CollageGenerator:
     return CollageGenerator(toy_pictures(), _Letters())
 
 
@@ -154,7 +155,7 @@ def test_calibration_is_made_once_and_lite_loads_it(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def calibrated(tmp_path_factory):
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("calibrated")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())

@@ -1,6 +1,7 @@
 """The simulated subject: its scenes, its voxels' places, and responses that come from what is in the scenes."""
 
 import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,19 @@ def cortex() -> Cortex:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("simulated")
 
 
 @pytest.fixture(scope="module")
-def make(cortex, home):
+def make(cortex: Cortex, home: Path) -> Iterator[Callable[..., Simulated]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene_set, "load_pictures", lambda *_: toy_pictures())
         yield lambda **changes: Simulated(home, cortex, n_scenes=N_SCENES, n_voxels=N_VOXELS, **changes)
 
 
 @pytest.fixture(scope="module")
-def subject(make):
+def subject(make: Callable[..., Simulated]) -> Simulated:
     return make()
 
 
