@@ -30,7 +30,7 @@ class CutOut:
     description: str
     """What a person would call it, in a few words."""
     concept: str
-    """See ingest.scenes.concepts."""
+    """One of those of `categories`."""
     sources: tuple[Source, ...]
     """Its pictures; each use takes one of them."""
 
