@@ -48,7 +48,7 @@ def main() -> None:
     predicted = (features - mean) @ weights.T + quality["bias"].to_numpy()
 
     r2, ceiling, share = (quality[name].to_numpy() for name in ("r2", "noise_ceiling", "r2_of_ceiling"))
-    signal = np.sqrt(ceiling) * dataset.noise_free_of(quality["voxel"].to_numpy().astype(np.intp))[test]
+    signal = np.sqrt(ceiling) * dataset.noise_free[:, quality["voxel"].to_numpy()][test]
     true_share = coefficient(signal, predicted)
     explained, sure = ceiling * true_share, ceiling > LOWEST
     measured = {

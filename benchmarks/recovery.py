@@ -91,7 +91,7 @@ def main() -> None:
         )
         cache = FeatureCache(settings.home, lite, settings.batch_images)
         features = cache.get(dataset.stimuli["sha256"].to_list(), dataset.image, lambda _: None)
-        noise_free = dataset.noise_free_of(np.arange(dataset.voxels.height))
+        noise_free = dataset.noise_free
         responses = dataset.responses_of(found.voxels.astype(np.intp))
         # Every voxel by a permutation of its own: one for all would keep what voxels have in common.
         shuffled = np.random.default_rng(0).permuted(responses, axis=0)

@@ -117,10 +117,6 @@ class Simulated:
         """See Dataset."""
         return self._responses[:, voxels]
 
-    def noise_free_of(self, voxels: NDArray[np.intp]) -> NDArray[np.float64]:
-        """What voxels would answer without noise, z-scored over the pictures, (n_stimuli, n_voxels)."""
-        return self._noise_free[:, voxels]
-
     def planting(self) -> pl.DataFrame:
         """Rows of the `planting` table: subject_id, voxel, concept, category, weight."""
         return self._planting.table().select(pl.lit(self.subject.subject_id).alias("subject_id"), pl.all())
@@ -136,7 +132,8 @@ class Simulated:
         return pl.DataFrame(sorted(rows), {"stimulus_id": pl.String, "category": pl.String}, orient="row")
 
     @cached_property
-    def _noise_free(self) -> NDArray[np.float64]:
+    def noise_free(self) -> NDArray[np.float64]:
+        """What voxels would answer without noise, z-scored over the pictures, (n_stimuli, n_voxels)."""
         contents = np.zeros((len(self._scenes), len(CONCEPTS)))
         for row, scene in zip(contents, self._scenes, strict=True):
             for thing in scene.things:
@@ -147,7 +144,7 @@ class Simulated:
 
     @cached_property
     def _responses(self) -> NDArray[np.float32]:
-        return self._planting.measured(self._noise_free, np.random.default_rng([self._seed, 1]))
+        return self._planting.measured(self.noise_free, np.random.default_rng([self._seed, 1]))
 
     def _region(self, roi: str) -> Region:
         inside = np.zeros(len(self._chosen.cells), np.bool_)

@@ -80,7 +80,7 @@ def test_voxels_lie_in_the_cortex_and_their_regions(subject, cortex):
 
 
 def test_responses_are_the_noise_free_ones_with_noise(subject):
-    responses, noise_free = subject.responses_of(all_voxels(subject)), subject.noise_free_of(all_voxels(subject))
+    responses, noise_free = subject.responses_of(all_voxels(subject)), subject.noise_free
     assert responses.shape == noise_free.shape == (N_SCENES, subject.voxels.height)
     assert responses.dtype == np.float32
     explained = np.array([np.corrcoef(a, b)[0, 1] ** 2 for a, b in zip(responses.T, noise_free.T, strict=True)])
@@ -101,7 +101,7 @@ def test_a_voxel_answers_to_scenes_with_its_concept(subject, home):
     voxel = planting.filter((pl.col("weight") > 0.99) & (pl.col("concept") == concept))["voxel"][0]
     scenes = scene_set.scene_set(home, "B", N_SCENES, 0)
     shows = np.array([any(thing.concept == concept and thing.area > 0.02 for thing in s.things) for s in scenes])
-    response = subject.noise_free_of(np.array([voxel]))[:, 0]
+    response = subject.noise_free[:, voxel]
     assert response[shows].mean() > response[~shows].mean() + 1
 
 
