@@ -176,7 +176,7 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     try:
         truth, kind = localiser_truth(data.dataset, voxels), "localiser t"
     except NotFoundError:
-        shows = shown_by(data.dataset, study.options.labels, data.dataset.stimuli)
+        shows = shown_by(data.dataset, study.options.labels)
         if study.options.categories:
             shows = shows.filter(pl.col("category").is_in(study.options.categories))
         truth = response_truth(data, shows, voxels)

@@ -20,6 +20,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: there is no such image; check the path or put it there.") from None
+        raise no_image(path) from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise BadInputError(f"{path}: not a readable image ({error}); get the file again.") from None
+
+
+def no_image(path: Path | str) -> NotFoundError:
+    """What is raised where an image is named whose file is not there."""
+    return NotFoundError(f"{path}: there is no such image; check the path or put it there.")

@@ -34,7 +34,7 @@ class Size:
         Raises:
             NotFoundError: an ROI that the subject has not.
         """
-        repeats = dataset.n_repeats
+        repeats = dataset.n_listed if isinstance(dataset, TrialDataset) else dataset.n_repeats
         n_images, n_voxels = len(repeats), len(voxels_in(dataset, config.rois))
         # Weights of every voxel, features of every image, and copies of compressed responses.
         copied = dataset.copied_bytes if isinstance(dataset, TrialDataset) else 0

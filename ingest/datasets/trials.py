@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from .fingerprint import combined_sha256, file_sha256
-from .image_files import read_picture
+from .image_files import no_image, read_picture
 from .interface import Subject
 from .rois import Region, region_frames
 
@@ -91,12 +91,15 @@ def repeats(blocks: Sequence[Block], n_images: int) -> NDArray[np.int64]:
 class TrialDataset(ABC):
     """What readers of single trials share; see `Dataset`. Images and responses stay on disk until they are asked for.
 
+    Images of the same bytes are one stimulus, whatever their files are called: it has the id of the first of them, and
+    its trials are repeats.
+
     Args:
         subject: who it is.
         voxels: see `Dataset`.
         regions: the subject's regions.
         blocks: all trials of the subject.
-        images: the images that the trials show, as `image_sha256s` and `image` find them.
+        images: the images that the trials show, as `_image_sha256s` and `_read` find them.
         stimulus_ids: their ids.
     """
 
@@ -111,20 +114,52 @@ class TrialDataset(ABC):
     ) -> None:
         self.subject, self.voxels = subject, voxels
         self.rois, self.voxel_rois = region_frames(regions)
-        self.n_repeats = repeats(blocks, len(images))
-        self._blocks, self._images, self._stimulus_ids = blocks, images, stimulus_ids
+        self.n_listed = repeats(blocks, len(images))
+        """Trials that show each image by the names of files, which asks for no look at them."""
+        self._listed, self._images, self._stimulus_ids = blocks, images, stimulus_ids
+
+    @cached_property
+    def _sha256s(self) -> list[str]:
+        return self._image_sha256s()
+
+    @cached_property
+    def _firsts(self) -> tuple[Indices, Indices]:
+        """Which images are stimuli, ascending, and the row among these of each image."""
+        first_of: dict[str, int] = {}
+        firsts = np.array([first_of.setdefault(sha256, row) for row, sha256 in enumerate(self._sha256s)], np.intp)
+        kept, rows = np.unique(firsts, return_inverse=True)
+        return kept, rows
+
+    @cached_property
+    def _blocks(self) -> list[Block]:
+        _, rows = self._firsts
+        rows = np.append(rows, LEFT_OUT)  # where LEFT_OUT points to
+        return [replace(block, images=rows[block.images]) for block in self._listed]
+
+    @cached_property
+    def n_repeats(self) -> NDArray[np.int64]:
+        """See `Dataset`."""
+        return repeats(self._blocks, self.stimuli.height)
 
     @cached_property
     def stimuli(self) -> pl.DataFrame:
         """See `Dataset`."""
-        return pl.DataFrame(
+        sha256 = pl.Series("sha256", self._sha256s, pl.String)
+        kept, _ = self._firsts
+        images = pl.DataFrame(
             {
                 "stimulus_id": self._stimulus_ids,
                 "dataset": [self.subject.dataset] * len(self._stimulus_ids),
                 "uri": [str(path.absolute()) for path in self._images],
-                "sha256": self._image_sha256s(),
             }
         )
+        return images.with_columns(sha256)[kept]
+
+    def files_of(self) -> pl.DataFrame:
+        """See `ManyFiles`."""
+        _, rows = self._firsts
+        uris = pl.Series("uri", [str(path.absolute()) for path in self._images], pl.String)
+        return self.stimuli.select("stimulus_id")[rows].with_columns(uris)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -134,18 +169,26 @@ class TrialDataset(ABC):
     @property
     def copied_bytes(self) -> int:
         """Disk that copies of compressed responses take."""
-        return sum(block.copied_bytes for block in self._blocks)
+        return sum(block.copied_bytes for block in self._listed)
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """See `Dataset`."""
-        return read_picture(self._images[index])
+        kept, _ = self._firsts
+        return self._read(int(kept[index]))
 
     def responses_of(self, voxels: Indices) -> Floats:
         """See `Dataset`; only responses of these voxels are read."""
-        return mean_responses(self._blocks, len(self._stimulus_ids), voxels)
+        return mean_responses(self._blocks, self.stimuli.height, voxels)
+
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        """An image of those that trials show."""
+        return read_picture(self._images[row])
 
     def _image_sha256s(self) -> list[str]:
-        return [file_sha256(path) for path in self._images]
+        try:
+            return [file_sha256(path) for path in self._images]
+        except FileNotFoundError as error:
+            raise no_image(error.filename) from None
 
     @abstractmethod
     def _trial_sha256s(self) -> Sequence[str]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
+from ..datasets.image_names import files_of
 from .context import Context
 
 _SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
@@ -38,6 +39,8 @@ def append_subject(context: Context) -> None:
 def _append_stimuli(context: Context) -> None:
     """Subjects of one data set share images: only those that no subject brought yet are new."""
     dataset = context.dataset
+    if n_more := files_of(dataset).height - dataset.stimuli.height:
+        context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
     if (new := _unknown_stimuli(context)).is_empty():
         return
     key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ....ingest.datasets.image_names import ImageNames, files_of
+from ....ingest.datasets.interface import Dataset
 from ....schemas.errors import BadInputError, NotFoundError
 from .study_data import StudyData
 
@@ -111,37 +113,31 @@ def response_truth(data: StudyData, shows: pl.DataFrame, voxels: NDArray[np.int3
     )
 
 
-def shown_by(dataset: object, labels: Path | None, stimuli: pl.DataFrame) -> pl.DataFrame:
+def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
     """What images show: from the user's file, else from the data set where it knows.
 
     Args:
         dataset: the data set.
         labels: a CSV with columns image (or stimulus_id) and category, or COCO annotations (.json).
-        stimuli: rows of `Dataset.stimuli`.
 
     Returns:
         stimulus_id, category.
 
     Raises:
         NotFoundError: neither says it, or no image of the file is one of the subject's.
-        BadInputError: the file is not what it should be.
+        BadInputError: the file is not what it should be, or a name in it fits several images.
     """
     if labels is None:
         if isinstance(dataset, Contents):
             return dataset.contents()
         raise NotFoundError("Nothing says what the images show; give --labels, a CSV or COCO annotations.")
-    rows = _from_coco(labels) if labels.suffix == ".json" else _from_csv(labels)
-    names = stimuli.select(
-        "stimulus_id", pl.col("uri").str.split("/").list.last().str.split(".").list.first().alias("stem")
-    )
-    keys = [names.select("stimulus_id", pl.col(key).alias("key")) for key in ("stimulus_id", "stem")]
-    if labels.suffix == ".json" and isinstance(dataset, FromCoco):
-        keys = [dataset.coco_names().select("stimulus_id", pl.col("image").alias("key"))]
-    keyed = pl.concat(keys)
-    stems = rows.with_columns(pl.col("image").str.split("/").list.last().str.split(".").list.first().alias("stem"))
-    matched = pl.concat(
-        [stems.select("category", pl.col(key).alias("key")).join(keyed, on="key") for key in ("image", "stem")]
-    )
+    from_coco = labels.suffix == ".json"
+    rows = _from_coco(labels) if from_coco else _from_csv(labels)
+    named = dataset.coco_names() if from_coco and isinstance(dataset, FromCoco) else files_of(dataset)
+    names = ImageNames(named.iter_rows(), labels.name)
+    found = {name: names.find(name) for name in rows["image"].unique(maintain_order=True)}
+    matched = rows.with_columns(pl.Series("stimulus_id", [found[name] for name in rows["image"]], pl.String))
+    matched = matched.drop_nulls()
     if matched.is_empty():
         raise NotFoundError(f"{labels.name} names no image of this subject; name them by stimulus_id or by file name.")
     return matched.select("stimulus_id", "category").unique().sort("stimulus_id", "category")

@@ -8,7 +8,8 @@
     voxels.csv        where the voxels of a .npy file are: i, j, k or hemisphere, vertex
 
 `row` is the trial's place in the responses, from 0; without it the table's rows are in the responses' order. An image
-that was shown again has its number in `repeat`, and its trials are averaged. Only stimuli.csv and responses are needed.
+that was shown again has its number in `repeat`, and its trials are averaged, as are those of files with the same bytes.
+Only stimuli.csv and responses are needed.
 """
 
 from collections.abc import Iterable
@@ -98,7 +99,7 @@ class Folder(TrialDataset):
         yield Item("regions", root / "rois", needed=False)
 
     def _trial_sha256s(self) -> list[str]:
-        return [data_sha256(self._file), self._blocks[0].images.tobytes().hex()]
+        return [data_sha256(self._file), self._listed[0].images.tobytes().hex()]
 
 
 def responses_file(config: IngestConfig) -> Path:

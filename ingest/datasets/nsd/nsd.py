@@ -157,10 +157,9 @@ class Nsd(TrialDataset):
         if config.food:
             yield Item("food region", Path(config.food))
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """The image of row `index` of `stimuli`, RGB, (425, 425, 3)."""
+    def _read(self, row: int) -> NDArray[np.uint8]:
         with readable(self._bricks), h5py.File(self._bricks) as file:
-            return np.asarray(file["imgBrick"][int(self._nsd_ids[index])])
+            return np.asarray(file["imgBrick"][int(self._nsd_ids[row])])
 
     def localisers(self) -> dict[str, Floats]:
         """Localiser contrast → t of every voxel, (n_voxels,), for those whose maps are there."""
@@ -169,7 +168,8 @@ class Nsd(TrialDataset):
 
     def coco_names(self) -> pl.DataFrame:
         """The COCO image that each image was cut from: stimulus_id, image (COCO's file name without its ending)."""
-        return self.stimuli.select("stimulus_id", coco_images(self._table, self._nsd_ids))
+        kept, _ = self._firsts
+        return self.stimuli.select("stimulus_id", coco_images(self._table, self._nsd_ids[kept]))
 
     def _image_sha256s(self) -> list[str]:
         """SHA-256 of the pixels of each image; kept in a file, since it takes gigabytes of reading to know them."""
@@ -186,5 +186,5 @@ class Nsd(TrialDataset):
 
     def _trial_sha256s(self) -> list[str]:
         betas = [data_sha256(path) for files in self._sessions.values() for path in files]
-        images = np.concatenate([block.images for block in self._blocks])
+        images = np.concatenate([block.images for block in self._listed])
         return [*betas, hashlib.sha256(images.tobytes()).hexdigest()]

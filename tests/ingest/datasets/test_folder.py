@@ -103,6 +103,28 @@ def test_scores_are_over_what_is_asked_for(root: Path, home: Path) -> None:
     )
 
 
+def test_byte_equal_images_are_one_whatever_their_files_are_called(root: Path, home: Path) -> None:
+    values = responses(3)
+    np.save(root / "responses.npy", values)
+    (root / "again").mkdir()
+    # The second showing of an image is under another spelling, of another file, or of the same.
+    spelled = [f"./images/{number}.png" if number < 3 else f"again/copy {number}.png" for number in SHOWN]
+    for number in range(3, N_IMAGES):
+        (root / "again" / f"copy {number}.png").write_bytes((root / "images" / f"{number}.png").read_bytes())
+    image = [*table()["image"][:N_IMAGES], *spelled[N_IMAGES:]]
+    write_table(root, table().with_columns(pl.Series("image", image)))
+    dataset = Folder(config(root), home)
+    np.testing.assert_allclose(dataset.responses_of(np.arange(0, 3)), expected(values, SESSIONS), atol=1e-5)
+    assert dataset.n_repeats.tolist() == [2] * N_IMAGES
+    assert dataset.stimuli["sha256"].n_unique() == dataset.stimuli.height == N_IMAGES
+    assert [dataset.image(row)[0, 0, 0] for row in range(N_IMAGES)] == [0, 40, 80, 120, 160, 200]
+    files = dataset.files_of()
+    assert files.height == 2 * N_IMAGES
+    assert files.filter(pl.col("uri").str.ends_with("3.png"))["stimulus_id"].unique().to_list() == [
+        "folder/me/again/copy 3.png"
+    ]
+
+
 def test_without_a_column_row_the_order_is_that_of_the_responses(root: Path, home: Path) -> None:
     values = responses(3)
     np.save(root / "responses.npy", values)

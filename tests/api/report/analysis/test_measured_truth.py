@@ -63,12 +63,28 @@ def test_categories_of_few_images_are_left_out(evidence):
         response_truth(evidence, few, VOXELS)
 
 
+class Filed(TinyDataset):
+    def __init__(self, **paths: str) -> None:
+        super().__init__()
+        self.stimuli = pl.DataFrame({"stimulus_id": list(paths), "uri": list(paths.values())})
+
+
 def test_images_are_named_by_id_by_file_or_by_stem(tmp_path):
-    stimuli = pl.DataFrame({"stimulus_id": ["a/1", "a/2", "a/3"], "uri": ["/x/cat.png", "/x/dog.jpg", "/y/cow.png"]})
     labels = tmp_path / "labels.csv"
-    labels.write_text("image,category\na/1,animal\nsomewhere/dog.png,animal\ncow,animal\ncow,food\nnobody.png,food\n")
-    found = shown_by(TinyDataset(), labels, stimuli)
-    assert found.rows() == [("a/1", "animal"), ("a/2", "animal"), ("a/3", "animal"), ("a/3", "food")]
+    labels.write_text("image,category\na1,animal\nsomewhere/dog.png,animal\ncow,animal\ncow,food\nnobody.png,food\n")
+    found = shown_by(Filed(a1="/x/cat.png", a2="/x/dog.jpg", a3="/y/cow.png"), labels)
+    assert found.rows() == [("a1", "animal"), ("a2", "animal"), ("a3", "animal"), ("a3", "food")]
+
+
+def test_images_of_one_name_in_two_folders_are_told_apart_by_their_paths(tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,category\ncats/001.png,cat\n./dogs/001,dog\n/x/dogs/scene.002.png,dog\n")
+    paths = {"c": "/x/cats/001.png", "d": "/x/dogs/001.png", "e": "/x/dogs/scene.001.png", "f": "/x/dogs/scene.002.png"}
+    assert shown_by(Filed(**paths), labels).rows() == [("c", "cat"), ("d", "dog"), ("f", "dog")]
+    for name in ("001.png", "elsewhere/001.jpg", "001"):
+        labels.write_text(f"image,category\n{name},cat\n")
+        with pytest.raises(BadInputError, match=f"{name} may be /x/cats/001.png or /x/dogs/001.png; name images by"):
+            shown_by(Filed(**paths), labels)
 
 
 def test_coco_annotations_give_categories_and_supercategories(tmp_path):
@@ -80,7 +96,7 @@ def test_coco_annotations_give_categories_and_supercategories(tmp_path):
     }
     labels.write_text(json.dumps(content))
     dataset = FromCoco()
-    found = shown_by(dataset, labels, dataset.stimuli)
+    found = shown_by(dataset, labels)
     assert found.rows() == [("tiny/03", "cake"), ("tiny/03", "food")]
 
 
@@ -98,15 +114,15 @@ def test_bad_labels_are_one_sentence(name, content, error, said, tmp_path):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(error, match=said):
-        shown_by(TinyDataset(), path, TinyDataset().stimuli)
+        shown_by(TinyDataset(), path)
 
 
 def test_labels_that_are_not_there_and_no_labels_at_all_are_said(tmp_path):
     for name in ("none.csv", "none.json"):
         with pytest.raises(NotFoundError, match="is not there"):
-            shown_by(TinyDataset(), tmp_path / name, TinyDataset().stimuli)
+            shown_by(TinyDataset(), tmp_path / name)
     with pytest.raises(NotFoundError, match="Nothing says what the images show"):
-        shown_by(TinyDataset(), None, TinyDataset().stimuli)
+        shown_by(TinyDataset(), None)
 
 
 def test_evidence_of_other_data_is_refused():
