@@ -20,9 +20,9 @@ from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
 from .dissection.interface import Captioner, Generator, seed_of
 from .dissection.nouns import NounExtractor, by_mention
-from .stages.context import Context, ranges
-from .stages.labels.candidates import Region, find_candidates
-from .stages.labels.describe import LazyCrops
+from .stages.context import Context, ranges, read_image
+from .stages.encode import Region, Regions
+from .stages.labels.candidates import find_candidates
 from .stages.labels.generate import candidates_of
 from .stages.voxel_batches import fitted, voxels_to_label
 
@@ -165,7 +165,7 @@ def _sample(
 
 def _described(context: Context, captioner: Captioner) -> set[Region]:
     """Regions that the captioner has described in an earlier run."""
-    place = {name: row for row, name in enumerate(context.dataset.stimuli["stimulus_id"].to_list())}
+    place = {name: row for row, name in enumerate(context.probe.stimuli["stimulus_id"].to_list())}
     rows = context.store.arrow("SELECT stimulus_id, box FROM caption WHERE captioner = ?", [captioner.name]).to_pylist()
     return {(place[row["stimulus_id"]], tuple(row["box"])) for row in rows if row["stimulus_id"] in place}
 
@@ -174,7 +174,7 @@ def _captions(context: Context, captioner: Captioner, sampled: _Sampled, places:
     if not places:
         return []
     regions = [sampled.regions[place] for place in places]
-    return captioner.caption(LazyCrops(context, regions), np.stack([sampled.features[place] for place in places]))
+    return captioner.caption(Regions(context.probe, regions), np.stack([sampled.features[place] for place in places]))
 
 
 def _vocabulary(
@@ -249,7 +249,7 @@ def _pictures_per_second(context: Context, generator: Generator, labels: Sequenc
 
 
 def _encoded_per_second(context: Context, images: NDArray[np.int32]) -> float:
-    pixels = [context.image(int(image)) for image in images[:_IMAGES_TO_TIME]]
+    pixels = [read_image(context.probe, int(image)) for image in images[:_IMAGES_TO_TIME]]
     if not pixels:
         return float("inf")
     seconds, _ = _timed(lambda: context.backbone.features(pixels))

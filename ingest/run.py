@@ -204,7 +204,9 @@ class Pipeline:
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
         run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"  # ids sort by time
-        return Context(**vars(self), **vars(parts), config=config, model_id=model_id, run_id=run_id)
+        return Context(
+            **vars(self), **vars(parts), config=config, model_id=model_id, run_id=run_id, probe=parts.dataset
+        )
 
     def _require_fitted(self, model_id: str, parts: Parts) -> IngestConfig:
         """The settings of a model, if it is fitted to the end, on this data and with this network.

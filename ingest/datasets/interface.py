@@ -26,14 +26,23 @@ class Subject:
     description: str
 
 
-class Dataset(Protocol):
-    """Images and responses of one subject. Row i of the responses belongs to row i of `stimuli`."""
+class Images(Protocol):
+    """Pictures by number."""
+
+    stimuli: pl.DataFrame
+    """stimulus_id, dataset, uri, sha256 (see the `stimulus` table)."""
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
+        ...
+
+
+class Dataset(Images, Protocol):
+    """Images and responses of one subject: `stimuli` are those with responses, and row i of these is row i of them."""
 
     subject: Subject
     fingerprint: str
     """SHA-256 that changes when the images or the responses do."""
-    stimuli: pl.DataFrame
-    """The images with responses: stimulus_id, dataset, uri, sha256 (see the `stimulus` table)."""
     n_repeats: NDArray[np.int64]
     """Trials that show each image, (n_stimuli,)."""
     voxels: pl.DataFrame
@@ -42,10 +51,6 @@ class Dataset(Protocol):
     """roi, source, description (see the `roi` table)."""
     voxel_rois: pl.DataFrame
     """voxel, roi, t (see the `voxel_roi` table)."""
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """The image of row `index` of `stimuli`, RGB, (height, width, 3)."""
-        ...
 
     def responses_of(self, voxels: NDArray[np.intp]) -> NDArray[np.float32]:
         """Responses of the given voxel numbers, (n_stimuli, n_voxels): z-scored betas averaged over repeats.

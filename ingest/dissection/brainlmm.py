@@ -5,7 +5,7 @@ METHOD §2, step 3, as the paper has it and as the released code does.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from ...atlas.backbones.products import inner_products, unit_rows
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
-from .activation import FittedVoxels, top_images
+from .activation import FittedVoxels
 from .interface import Batch, Material, Scorer, Scores
 
 _TOP = 10
@@ -61,7 +61,7 @@ class PictureScorer(Scorer):
             raise BadInputError("The generated pictures are not in the order of their labels; sort them by label.")
         self._pictures = material.pictures
 
-    def vectors(self, voxels: FittedVoxels) -> Floats:
+    def vectors(self, voxels: FittedVoxels, described_by: Sequence[NDArray[np.intp]]) -> Floats:  # noqa: ARG002 - ranks are all
         """What a scorer compares labels with beside their ranks: a vector of each voxel, (n_voxels, n)."""
         return np.empty((len(voxels.weights), 0), np.float32)
 
@@ -74,15 +74,22 @@ class PictureScorer(Scorer):
         labels = batch.labels or ()
         voxel = np.repeat(np.arange(len(labels)), [len(of_voxel) for of_voxel in labels])
         label = np.array([label_id(label) for of_voxel in labels for label in of_voxel], np.int64)
-        return self.score_pairs(batch.read(), voxel, label)
+        return self.score_pairs(batch.read(), voxel, label, batch.described_by)
 
-    def score_pairs(self, voxels: FittedVoxels, voxel: NDArray[np.int64], label: NDArray[np.int64]) -> Scores:
+    def score_pairs(
+        self,
+        voxels: FittedVoxels,
+        voxel: NDArray[np.int64],
+        label: NDArray[np.int64],
+        described_by: Sequence[NDArray[np.intp]] = (),
+    ) -> Scores:
         """Score candidate labels of voxels.
 
         Args:
             voxels: the voxels; their means and biases change no rank.
             voxel: row of the voxel of each candidate, (n_pairs,).
             label: the candidate, (n_pairs,); each pair of voxel and label once.
+            described_by: see `Batch`.
 
         Returns:
             Scores of all candidates that have pictures.
@@ -93,7 +100,7 @@ class PictureScorer(Scorer):
         order = np.lexsort((label[keep], voxel[keep]))
         voxel, label, first, count = (array[keep][order] for array in (voxel, label, first, count))
         values = _responses(voxels.weights, self._pictures.features, voxel, label, first, count)
-        vectors = self.vectors(voxels)
+        vectors = self.vectors(voxels, described_by)
         raw, scaled = np.empty(len(voxel)), np.empty(len(voxel))
         stability = np.full(len(voxel), np.nan, np.float32)
         block_of = np.searchsorted(np.unique(voxel), voxel) // _BLOCK
@@ -136,7 +143,7 @@ class FusedScorer(PictureScorer):
             raise BadInputError("The scorer brainlmm-fused needs the labels as text in the model's own space.")
         self._text = material.text
 
-    def vectors(self, voxels: FittedVoxels) -> Floats:
+    def vectors(self, voxels: FittedVoxels, described_by: Sequence[NDArray[np.intp]]) -> Floats:  # noqa: ARG002
         """Half readouts."""
         return np.asarray(voxels.weights @ self._text.half)
 
@@ -155,26 +162,29 @@ class FusedScorer(PictureScorer):
 class ReleasedScorer(PictureScorer):
     """The released code's c · w.
 
-    c = n - position of the label by V of Eq. 2 (n labels, position 0 for the best, ties by their mean position); w is
-    the mean cosine between the voxel's top probe images and those of the label's pictures that are among the voxel's 10
-    best, -1 where none is. The softmax is over c · w / n / temperature. It has no stability.
+    c = n - position of the label by V of Eq. 2 with ranks from 0 (n labels, position 0 for the best, ties by their mean
+    position); w is the mean cosine between the images and crops that the voxel is described by and those of the label's
+    pictures that are among the voxel's 10 best, -1 where none is. The softmax is over c · w / n / temperature. It has
+    no stability.
     """
+
+    compares_crops = True
 
     def __init__(self, material: Material, batches: Sequence[Batch]) -> None:
         super().__init__(material, batches)
-        if material.images is None or material.pictures_in_space is None:
+        if material.described_by is None or material.pictures_in_space is None:
             raise BadInputError("The scorer brainlmm-released needs images and pictures in its space.")
-        self._images, self._unit_pictures = material.images, unit_rows(material.pictures_in_space)
+        self._regions = unit_rows(material.described_by)
+        self._unit_pictures = unit_rows(material.pictures_in_space)
 
     @staticmethod
     def space(config: IngestConfig) -> str:
         """See `Scorer`."""
         return config.similarity_backbone or config.label_backbone
 
-    def vectors(self, voxels: FittedVoxels) -> Floats:
-        """Means of the unit vectors of the top probe images."""
-        top, _ = top_images(self.material.features, voxels, self.material.config.top_images)
-        return probe_mean(self._images, top)
+    def vectors(self, voxels: FittedVoxels, described_by: Sequence[NDArray[np.intp]]) -> Floats:  # noqa: ARG002
+        """Means of the unit vectors of what describes each voxel, so that one product gives its mean cosine."""
+        return np.stack([self._regions[rows].mean(axis=0) for rows in described_by])
 
     def rate(self, ranks: "PictureRanks", vectors: Floats) -> Rating:
         """See `PictureScorer`."""
@@ -185,26 +195,9 @@ class ReleasedScorer(PictureScorer):
         cosines[row, column, picture] = np.einsum("ij,ij->i", pictures, vectors[row])
         sizes = best.sum(axis=2)
         w = np.where(sizes > 0, cosines.sum(axis=2) / np.maximum(sizes, 1), -1.0)
-        position = rankdata(ranks.mean_square(self.material.config.best_ranked), axis=1) - 1
+        from_zero = replace(ranks, ranks=ranks.ranks - 1)
+        position = rankdata(from_zero.mean_square(self.material.config.best_ranked), axis=1) - 1
         return Rating((ranks.n_labels[:, None] - position) * w, ranks.n_labels)
-
-
-def probe_mean(features: Floats, top: NDArray[np.int32]) -> Floats:
-    """Mean of the unit vectors of each voxel's top images, so that one product gives their mean cosine.
-
-    Args:
-        features: vectors of all probe images, (n_images, n) float32.
-        top: indices of each voxel's top images, (n_voxels, k); an index below 0 stands for no image.
-
-    Returns:
-        (n_voxels, n) float32.
-    """
-    unit = unit_rows(features)
-    total = np.zeros((len(top), features.shape[1]), np.float32)
-    for column in top.T:
-        total += np.where((column >= 0)[:, None], unit[column], 0)
-    total /= np.maximum((top >= 0).sum(axis=1, keepdims=True), 1)
-    return total
 
 
 def _responses(

@@ -17,7 +17,8 @@ from .interface import Batch, Material, Scorer, Scores
 
 TOP_K = 100
 """Images per voxel that count."""
-_P_FIRST, _P_LAST = 0.998, 0.970
+_P_FIRST, _P_BEYOND = 0.998, 0.970
+"""The first image's p, and that of the one after the last: as the released code has it, the last does not reach it."""
 _EPSILON = 1e-7
 _BLOCK_BYTES = 256 << 10
 """So that a block stays in the processor's cache."""
@@ -68,7 +69,7 @@ class ClipMsm:
         """Σ over the top images of log(1 + p·(P - 1) + ε), for some voxels at a time."""
         if top.size and not 0 <= top.min() <= top.max() < len(self._share):
             raise BadInputError(f"CLIP-MSM has similarities of {len(self._share)} images and was given others.")
-        weight = np.linspace(_P_FIRST, _P_LAST, top.shape[1])
+        weight = np.linspace(_P_FIRST, _P_BEYOND, top.shape[1], endpoint=False)
         step = max(1, _BLOCK_BYTES // (8 * self._share.shape[1]))
         for start in range(0, len(top), step):
             rows = top[start : start + step]

@@ -107,13 +107,15 @@ class Material:
 
     config: IngestConfig
     features: Floats
-    """The model's features of the data set's images, (n_stimuli, dim)."""
+    """The model's features of the images that voxels may be described by, (n_images, dim)."""
     pictures: Pictures | None = None
     """Of the candidate labels; None for a scorer that needs none."""
     space: Backbone | None = None
     """The backbone that the scorer compares images in, where it names one."""
     images: Floats | None = None
-    """The data set's images in that space, (n_stimuli, n)."""
+    """These images in that space, (n_images, n)."""
+    described_by: Floats | None = None
+    """What describes voxels in that space, for a scorer that compares it, (n_regions, n); see `Batch`."""
     pictures_in_space: Floats | None = None
     """The generated pictures in that space, (n_pictures, n)."""
     text: TextQueries | None = None
@@ -127,6 +129,8 @@ class Batch:
     read: Callable[[], FittedVoxels]
     labels: Sequence[Sequence[str]] | None
     """Candidate labels of each voxel; None for a scorer that chooses from the configured concepts."""
+    described_by: Sequence[NDArray[np.intp]] = ()
+    """Rows of `Material.described_by` of the images and crops that each voxel is described by, where it is given."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ class Scorer(ABC):
     """Whether it scores the labels that captions name, by pictures of them; it chooses from a list otherwise."""
     reads_text = False
     """Whether it needs the labels as text, in the space of the model's own backbone."""
+    compares_crops = False
+    """Whether it needs the images and crops that voxels are described by, in its space."""
     left_out = ""
     """Why it scores some of the labels only, where it does."""
 

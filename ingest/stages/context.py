@@ -15,7 +15,7 @@ from ...atlas.store.store import Store
 from ...schemas.config import IngestConfig
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError
 from ...schemas.stage import Stage
-from ..datasets.interface import Dataset
+from ..datasets.interface import Dataset, Images
 from ..dissection.interface import Captioner, Generator
 from ..progress import Progress, Silent
 from ..workers import InProcess, WorkerPool
@@ -28,6 +28,8 @@ class BatchContext:
     """What work on a batch needs, wherever it is done: other processes get a copy."""
 
     dataset: Dataset
+    probe: Images
+    """The images that voxels are described by; the data set itself where those are the ones that the subject saw."""
     backbone: Backbone
     config: IngestConfig
     home: Path
@@ -38,21 +40,22 @@ class BatchContext:
     """As the user names it: auto is each machine's own."""
     batch_images: int
 
-    def image(self, index: int) -> Image:
-        """Image `index` of the data set.
 
-        Raises:
-            BadInputError: it cannot be read.
-        """
-        try:
-            return self.dataset.image(index)
-        except AtlasError:
-            raise
-        except (OSError, ValueError, SyntaxError) as error:
-            stimulus_id, uri = self.dataset.stimuli.select("stimulus_id", "uri").row(index)
-            raise BadInputError(
-                f"The image {stimulus_id} ({uri}) cannot be read: {str(error).rstrip('.')}; put the file back."
-            ) from error
+def read_image(images: Images, index: int) -> Image:
+    """One of some images.
+
+    Raises:
+        BadInputError: it cannot be read.
+    """
+    try:
+        return images.image(index)
+    except AtlasError:
+        raise
+    except (OSError, ValueError, SyntaxError) as error:
+        stimulus_id, uri = images.stimuli.select("stimulus_id", "uri").row(index)
+        raise BadInputError(
+            f"The image {stimulus_id} ({uri}) cannot be read: {str(error).rstrip('.')}; put the file back."
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,13 @@ from ....atlas.backbones.interface import Backbone, Box, Floats
 from ....schemas.errors import BadInputError, NotFoundError
 from ...dissection.activation import FittedVoxels, Group, ImageMaps, by_image, diverse_images, image_maps, top_images
 from ...dissection.crops import CropRules, crop_boxes, cut
-from ..context import BatchContext, Context, grouped
+from ..context import BatchContext, Context, grouped, read_image
+from ..encode import Region
 
 _WHOLE: tuple[int, ...] = ()
 _DIVERSE_AMONG = 100
 """Strongest images that diverse ones are chosen from."""
 
-Region = tuple[int, tuple[int, ...]]
-"""(row of the image in the data set's stimuli, box or () for the whole image)."""
 _Crop = tuple[Region, Floats, NDArray[np.intp], Floats]
 """A region, its features (dim,), the rows of the voxels that want it, and their responses to it."""
 
@@ -84,7 +83,7 @@ def find_candidates(
 
     Args:
         context: the ingest.
-        features: (n_stimuli, dim).
+        features: of the probe images, (n_images, dim).
         voxels: the voxels.
         only: rows of the images that are cropped; None for all that some voxel wants.
 
@@ -128,7 +127,7 @@ def _cropped(
     images, errors = {}, {}
     for image, _ in groups:
         try:
-            images[image] = context.image(image)
+            images[image] = read_image(context.probe, image)
         except (BadInputError, NotFoundError) as error:
             errors[image] = error
     readable = [(image, rows) for image, rows in groups if image in images]

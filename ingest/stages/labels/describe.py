@@ -1,20 +1,20 @@
 """Stage `describe`: a voxel's most driving images and crops, and captions of them (METHOD §2, steps 1 and 2)."""
 
 from collections.abc import Sequence
-from typing import overload
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ....atlas.backbones.interface import Floats, Image
+from ....atlas.backbones.interface import Backbone, Floats
 from ....schemas.errors import BadInputError
 from ....schemas.stage import Stage
-from ...dissection.crops import cut
 from ...dissection.interface import Captioner
 from ..context import BatchContext, Context, grouped, hash_of, ranges
+from ..encode import Region, Regions, encode_regions
 from ..voxel_batches import fitted
-from .candidates import Region, find_candidates
+from .candidates import find_candidates
 
 _CAPTIONS_PER_COMMIT = 512
 _CAPTIONS_TO_SKIP = 16
@@ -56,7 +56,7 @@ def _describe_block(
         return
     used = np.unique(region)
     _caption(context, captioner, [candidates.regions[i] for i in used], [candidates.features[i] for i in used])
-    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    stimulus_ids = context.probe.stimuli["stimulus_id"].to_list()
     top = {
         "model_id": pa.repeat(context.model_id, len(row)),
         "voxel": voxels[row],
@@ -72,7 +72,7 @@ def _caption(
     context: Context, captioner: Captioner, regions: list[Region], features: list[Floats] | None = None
 ) -> None:
     """Append captions of the regions that this captioner has not described in any earlier run."""
-    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    stimulus_ids = context.probe.stimuli["stimulus_id"].to_list()
     sql = "SELECT DISTINCT stimulus_id, box FROM caption WHERE captioner = ?"
     known = context.store.arrow(sql, [captioner.name]).to_pylist()
     described = {(row["stimulus_id"], tuple(row["box"])) for row in known}
@@ -93,14 +93,14 @@ def _caption(
 def _captioned(given: tuple[BatchContext, Captioner], seen: tuple[list[Region], Floats | None]) -> list[str]:
     """A caption of each region; its features are given where they are known."""
     (context, captioner), (regions, features) = given, seen
-    texts = captioner.caption(LazyCrops(context, regions), features)
+    texts = captioner.caption(Regions(context.probe, regions), features)
     if len(texts) != len(regions):
         raise BadInputError(f"The captioner {captioner.name} gave {len(texts)} captions of {len(regions)} images.")
     return texts
 
 
 def _append_captions(context: Context, captioner: str, regions: Sequence[Region], texts: Sequence[str]) -> None:
-    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_list()
+    stimulus_ids = context.probe.stimuli["stimulus_id"].to_list()
     ids, boxes = [stimulus_ids[image] for image, _ in regions], [list(box) for _, box in regions]
     batch = {"stimulus_id": ids, "box": boxes, "captioner": [captioner] * len(ids), "text": list(texts)}
     key = f"{captioner}/{hash_of(repr((ids, boxes)).encode())}"
@@ -115,8 +115,24 @@ def _caption_the_rest(context: Context, captioner: Captioner) -> None:
     )
     rest = context.store.arrow(sql, [context.model_id, captioner.name]).to_pylist()
     if rest:
-        place = {name: index for index, name in enumerate(context.dataset.stimuli["stimulus_id"].to_list())}
+        place = {name: index for index, name in enumerate(context.probe.stimuli["stimulus_id"].to_list())}
         _caption(context, captioner, sorted((place[row["stimulus_id"]], tuple(row["box"])) for row in rest))
+
+
+def described_by(context: Context, space: Backbone) -> tuple[dict[int, NDArray[np.intp]], Floats]:
+    """What the model's voxels are described by, in a space.
+
+    Returns:
+        Voxel → its images and crops, strongest first, as rows of the second: their features, (n_regions, dim).
+    """
+    sql = "SELECT voxel, stimulus_id, box FROM top_image WHERE model_id = ? ORDER BY voxel, rank"
+    place = {name: index for index, name in enumerate(context.probe.stimuli["stimulus_id"].to_list())}
+    rows: dict[Region, int] = {}
+    of_voxel: dict[int, list[int]] = {}
+    for voxel, stimulus_id, box in context.store.frame(sql, [context.model_id]).iter_rows():
+        of_voxel.setdefault(voxel, []).append(rows.setdefault((place[stimulus_id], tuple(box)), len(rows)))
+    features = encode_regions(context, context.probe, list(rows), space)
+    return {voxel: np.array(own, np.intp) for voxel, own in of_voxel.items()}, features
 
 
 def whole_captions(context: Context, captioner: Captioner, images: NDArray[np.intp], features: Floats) -> list[str]:
@@ -131,28 +147,8 @@ def whole_captions(context: Context, captioner: Captioner, images: NDArray[np.in
     Returns:
         In the order of `images`; an empty one of an image that was skipped.
     """
+    context = replace(context, probe=context.dataset)
     _caption(context, captioner, [(int(image), ()) for image in images], list(features[images]))
     sql = "SELECT stimulus_id, text FROM caption WHERE captioner = ? AND len(box) = 0"
     texts: dict[str, str] = dict(context.store.frame(sql, [captioner.name]).iter_rows())
-    return [texts.get(name, "") for name in context.dataset.stimuli["stimulus_id"].gather(images)]
-
-
-class LazyCrops(Sequence[Image]):
-    """Pixels of regions, read when they are looked at: a captioner that works on features reads none."""
-
-    def __init__(self, context: BatchContext, regions: Sequence[Region]) -> None:
-        self._context, self._regions = context, regions
-
-    def __len__(self) -> int:
-        return len(self._regions)
-
-    @overload
-    def __getitem__(self, index: int) -> Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> "LazyCrops": ...
-    def __getitem__(self, index: int | slice) -> "Image | LazyCrops":
-        if isinstance(index, slice):
-            return LazyCrops(self._context, self._regions[index])
-        image, box = self._regions[index]
-        picture = self._context.image(image)
-        return cut(picture, (box[0], box[1], box[2], box[3])) if box else picture
+    return [texts.get(name, "") for name in context.probe.stimuli["stimulus_id"].gather(images)]

@@ -15,7 +15,7 @@ from ..concept_queries import append_queries, text_queries
 from ..context import Context
 from ..encode import encode
 from ..voxel_batches import voxels_to_label
-from .describe import describe
+from .describe import describe, described_by
 from .embed import append_labels, embed_labels
 from .generate import candidate_labels, encode_pictures, generate
 from .label_evidence import verify_labels
@@ -72,9 +72,10 @@ def label_voxels(context: Context, features: Floats) -> None:
         context.progress.note(f"{context.model_id}: no voxel is {config.dissect}, so none is labelled.")
         return
     spaces = _spaces(context, scorers)
+    probe = features if context.probe is context.dataset else encode(context, images=context.probe)
     labels, unscored, names, pictures = None, Unscored(), set[str](), {}
     if context.captioner and context.generator:
-        describe(context, features, voxels, context.captioner)
+        describe(context, probe, voxels, context.captioner)
         labels, unscored = candidate_labels(context, context.captioner.name)
         drawn = generate(context, labels, context.generator)
         names |= {label for candidates in labels.values() for label in candidates}
@@ -87,19 +88,22 @@ def label_voxels(context: Context, features: Floats) -> None:
             unscored[voxel] |= dict.fromkeys(set(own).difference(drawn.pictures["lemma"]), undrawn)
         append_labels(context, {noun for of_voxel in unscored.values() for noun in of_voxel})
     for method, scorer in scorers.items():
-        material = Material(config, features)
-        if space := spaces.get(method):
-            material = replace(material, space=space, images=encode(replace(context, backbone=space)))
+        material, regions = Material(config, probe), None
+        if (space := spaces.get(method)) and scorer.compares_crops:
+            regions, in_space = described_by(context, space)
+            material = replace(material, space=space, described_by=in_space)
+        elif space:
+            material = replace(material, space=space, images=encode(context, encoder=space, images=context.probe))
         if scorer.from_candidates:
-            in_space = pictures[space.name].features if space else None
-            material = replace(material, pictures=pictures[""], pictures_in_space=in_space)
+            drawn_in_space = pictures[space.name].features if space else None
+            material = replace(material, pictures=pictures[""], pictures_in_space=drawn_in_space)
         else:
             append_labels(context, config.concepts)
             names |= set(config.concepts)
         if scorer.reads_text:
             material = replace(material, text=text_queries(context, names))
         if scorer.from_candidates:
-            score(context, method, material, voxels, labels, unscored)
+            score(context, method, material, voxels, labels, unscored, regions)
         else:
             score(context, method, material, voxels)
     embed_labels(context, sorted(names), context.label_backbone)

@@ -1,5 +1,6 @@
 """Stage `score`: how well labels describe voxels, by one method after the other."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -22,6 +23,7 @@ def score(
     voxels: NDArray[np.int32],
     labels: Labels | None = None,
     unscored: Unscored | None = None,
+    described_by: Mapping[int, NDArray[np.intp]] | None = None,
 ) -> None:
     """Append `label_score` rows by one method, a batch of voxels at a time.
 
@@ -33,6 +35,7 @@ def score(
         labels: candidate labels of those that can be scored; an earlier run may have had fewer of them. None for a
             method that chooses from the configured concepts.
         unscored: candidates that are not scored and why, which is kept beside the scores.
+        described_by: for a method that compares it, see `Batch`.
     """
     done = context.store.committed(Stage.SCORE)
     ready = np.ones(len(voxels), bool) if labels is None else np.isin(voxels, list(labels))
@@ -46,7 +49,7 @@ def score(
     batches[f"{context.model_id}/{method}/late/{hash_of(late.tobytes())}"] = late
     if all(key in done or not len(batch) for key, batch in batches.items()):
         return
-    prepared = {key: _batch(context, numbers, labels) for key, numbers in batches.items() if len(numbers)}
+    prepared = {key: _batch(context, numbers, labels, described_by) for key, numbers in batches.items() if len(numbers)}
     with context.progress.stage("score", len(voxels)) as advance:
         scorer = scorer_class(method)(material, list(prepared.values()))
         left_out = scorer.left_out or f"{method} gives it no score"
@@ -74,8 +77,18 @@ def _left_out(
     return np.array([v for v in unscored if any(label_id(label) in drawn for label in labels[int(v)])], np.int32)
 
 
-def _batch(context: Context, voxels: NDArray[np.int32], labels: Labels | None) -> Batch:
-    return Batch(partial(fitted, context, voxels), None if labels is None else [labels[int(v)] for v in voxels])
+def _batch(
+    context: Context,
+    voxels: NDArray[np.int32],
+    labels: Labels | None,
+    described_by: Mapping[int, NDArray[np.intp]] | None,
+) -> Batch:
+    numbers = voxels.tolist()
+    return Batch(
+        partial(fitted, context, voxels),
+        None if labels is None else [labels[voxel] for voxel in numbers],
+        () if described_by is None else [described_by[voxel] for voxel in numbers],
+    )
 
 
 def _append_scores(

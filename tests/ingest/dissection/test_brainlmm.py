@@ -1,5 +1,7 @@
 """Scores against the loop that METHOD §2, step 3 describes, word for word."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,6 @@ from voxel_atlas.ingest.dissection.brainlmm import (
     FusedScorer,
     PictureScorer,
     ReleasedScorer,
-    probe_mean,
 )
 from voxel_atlas.ingest.dissection.interface import Material, Pictures, Scores, TextQueries
 from voxel_atlas.schemas.errors import BadInputError
@@ -27,16 +28,16 @@ def score(
     pictures: Pictures,
     scorer: type[PictureScorer] = Eq2Scorer,
     *,
-    features: np.ndarray | None = None,
     best_ranked: int = 5,
     temperature: float = 0.05,
-    top_images: int = 10,
+    regions_of: Sequence[np.ndarray] = (),
     **material: object,
 ) -> Scores:
-    config = tiny_config(best_ranked=best_ranked, temperature=temperature, top_images=top_images)
-    seen = np.empty((0, weights.shape[1]), np.float32) if features is None else features
+    config = tiny_config(best_ranked=best_ranked, temperature=temperature)
+    seen = np.empty((0, weights.shape[1]), np.float32)
     voxels = FittedVoxels(weights, np.zeros(len(weights), np.float32), np.zeros(weights.shape[1], np.float32))
-    return scorer(Material(config, seen, pictures=pictures, **material), ()).score_pairs(voxels, voxel, label)
+    scoring = scorer(Material(config, seen, pictures=pictures, **material), ())
+    return scoring.score_pairs(voxels, voxel, label, regions_of)
 
 
 @st.composite
@@ -106,23 +107,25 @@ def test_eq2_equals_a_literal_loop(case: dict[str, object], best: int, temperatu
 @given(case=cases(), k=st.integers(1, 4))
 def test_released_equals_a_literal_loop(case: dict[str, object], k: int) -> None:
     rng = case["rng"]
-    features, images = rng.normal(size=(9, 3)).astype(np.float32), rng.normal(size=(9, 8)).astype(np.float32)
+    regions = rng.normal(size=(9, 8)).astype(np.float32)
     drawn = rng.normal(size=(len(case["of"]), 8)).astype(np.float32)
-    pictures = Pictures(case["of"], case["features"])
+    regions_of = [rng.choice(9, k, replace=False) for _ in range(5)]
     scores = score(
         case["weights"],
         case["voxel"],
         case["label"],
-        pictures,
+        Pictures(case["of"], case["features"]),
         ReleasedScorer,
-        features=features,
-        top_images=k,
-        images=images,
+        regions_of=regions_of,
+        described_by=regions,
         pictures_in_space=drawn,
     )
-    top = np.argsort(-case["weights"] @ features.T, axis=1, kind="stable")[:, :k]
-    unit_images, unit_drawn = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (images, drawn))
-    check(scores, case, 5, 0.05, (unit_images @ unit_drawn.T)[top].mean(axis=1))
+    cosine = np.empty((5, len(drawn)))
+    for voxel, own in enumerate(regions_of):
+        for number, picture in enumerate(drawn):
+            each = [r @ picture / np.linalg.norm(r) / np.linalg.norm(picture) for r in regions[own]]
+            cosine[voxel, number] = sum(each) / k
+    check(scores, case, 5, 0.05, cosine)
 
 
 def test_a_single_label_is_certain_and_ranks_are_its_own() -> None:
@@ -163,17 +166,6 @@ def test_pictures_out_of_order_are_refused() -> None:
     pictures = Pictures(np.array([1, 0]), np.ones((2, 1), np.float32))
     with pytest.raises(BadInputError, match="not in the order of their labels"):
         score(np.ones((1, 1), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), pictures)
-
-
-def test_one_product_with_the_probe_mean_is_the_mean_cosine_over_all_pairs() -> None:
-    rng = np.random.default_rng(0)
-    probes, picture = rng.normal(size=(9, 6)).astype(np.float32), rng.normal(size=6).astype(np.float32)
-    top = np.array([[0, 3, 5], [8, 1, -1]], np.int32)
-    mean = probe_mean(probes, top) @ (picture / np.linalg.norm(picture))
-    cosine = [p @ picture / np.linalg.norm(p) / np.linalg.norm(picture) for p in probes]
-    np.testing.assert_allclose(
-        mean, [np.mean([cosine[i] for i in (0, 3, 5)]), np.mean([cosine[8], cosine[1]])], atol=1e-6
-    )
 
 
 @given(case=cases())

@@ -23,7 +23,7 @@ def literal(top: np.ndarray, image_text: np.ndarray, prior_weight: float = 1.0) 
     log_likelihood = np.zeros((n_voxels, n_concepts))
     for voxel in range(n_voxels):
         for place, image in enumerate(top[voxel]):
-            p = 0.998 + (0.970 - 0.998) * place / (k - 1)
+            p = 0.998 + (0.970 - 0.998) * place / k
             total = sum(math.exp(value) for value in image_text[image])
             for concept in range(n_concepts):
                 share = math.exp(image_text[image, concept]) / total
