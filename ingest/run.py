@@ -32,6 +32,7 @@ from .stages.fit.fit import fit
 from .stages.fit.low_level_control import append_semantic
 from .stages.inherit import inherit_fit, inherit_top_images
 from .stages.labels.label import label_voxels, require_sense, scorers_of
+from .stages.model_split import split_of, split_sha256
 from .stages.voxel_batches import voxels_to_fit, voxels_to_label
 from .workers import InProcess, WorkerPool
 
@@ -136,7 +137,8 @@ class Pipeline:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
         dataset, backbone = parts.dataset, parts.backbone
         network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-        config = config.model_copy(update={"data_sha256": dataset.fingerprint, **network})
+        data = {"data_sha256": dataset.fingerprint, "split_sha256": split_sha256(config)}
+        config = config.model_copy(update={**data, **network})
         voxels = voxels_to_fit(dataset, config)
         require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
         context = self._context(parts, config, _model_id(dataset, config))
@@ -205,7 +207,13 @@ class Pipeline:
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
         run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"  # ids sort by time
         return Context(
-            **vars(self), **vars(parts), config=config, model_id=model_id, run_id=run_id, probe=parts.dataset
+            **vars(self),
+            **vars(parts),
+            config=config,
+            model_id=model_id,
+            run_id=run_id,
+            probe=parts.dataset,
+            split=split_of(config, parts.dataset),
         )
 
     def _require_fitted(self, model_id: str, parts: Parts) -> IngestConfig:

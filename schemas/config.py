@@ -135,6 +135,11 @@ class FitConfig(BaseModel):
 
     backbone: str = Field("lite", description=f"Network whose features the model uses: {_names(BACKBONES)}.")
     seed: int = Field(42, description="Seed of the split, of cross-validation and of the bootstrap.")
+    split: str = Field(
+        "",
+        description="Images to test on: a CSV of image, part (train or test), a split JSON of LAION-fMRI, or on NSD "
+        "shared515, shared907 or shared1000; empty for a share of the images, drawn by the seed (paper).",
+    )
     test_share: Share = Field(0.15, description="Share of the images that the model is tested on (paper: 15 %).")
     n_alphas: Count = Field(100, description="Ridge penalties that are tried.")
     log10_alpha_min: float = Field(-8.0, description="Smallest penalty, as a power of ten (paper: 1e-8).")
@@ -228,6 +233,7 @@ class IngestConfig(LabelConfig, FitConfig, DataConfig):
     """All that the results of one model depend on."""
 
     data_sha256: str = Field("", description="Fingerprint of the data; filled in by the reader.")
+    split_sha256: str = Field("", description="Fingerprint of the file of the split; filled in when it is read.")
     backbone_sha256: str = Field("", description="Fingerprint of the network's weights; filled in when it is loaded.")
     preprocessing: str = Field("", description="How images are prepared for the network; filled in when it is loaded.")
 

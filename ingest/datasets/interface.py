@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -57,6 +57,17 @@ class Dataset(Images, Protocol):
 
         A column with NaN, or one that does not vary, is a voxel that the fit leaves out and counts.
         """
+        ...
+
+
+@runtime_checkable
+class NamedSplits(Protocol):
+    """A data set that has splits of its own."""
+
+    split_names: tuple[str, ...]
+
+    def test_images(self, name: str) -> list[str]:
+        """Ids of the images that one of them tests on; the others train."""
         ...
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ..progress import Progress
 from .interface import Dataset
 
+_OPTIONAL = ("files_of", "split_names", "test_images", "all_images")
+
 
 class _Readable:
     """Some of a data set's images; see Dataset. It is another data set, as its fingerprint says.
@@ -22,6 +24,9 @@ class _Readable:
         self.subject, self.voxels = dataset.subject, dataset.voxels
         self.rois, self.voxel_rois = dataset.rois, dataset.voxel_rois
         self.stimuli, self.n_repeats = dataset.stimuli[kept], dataset.n_repeats[kept]
+        for optional in _OPTIONAL:  # what protocols beside Dataset ask for, by which a data set is known
+            if hasattr(dataset, optional):
+                setattr(self, optional, getattr(dataset, optional))
         names = "\n".join(self.stimuli["stimulus_id"])
         self.fingerprint = hashlib.sha256(f"{dataset.fingerprint} without all but {names}".encode()).hexdigest()
 

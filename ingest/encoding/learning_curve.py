@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...schemas.config import IngestConfig
 from .metrics import Responses, pearson, r2
 from .ridge import Ridge
-from .split import LEARNING_BLOCKS, learning_subsets, split_by
+from .split import LEARNING_BLOCKS, Indices, learning_subsets
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class LearningCurve:
 
     Args:
         features: features of all images of the subject, (n_images, n_features).
-        config: split, penalties, folds and seed.
+        config: penalties, folds and seed.
+        split: training and test images.
         blocks: how many of the 34 training blocks each point uses.
         device: as for `Ridge`.
 
@@ -42,12 +43,13 @@ class LearningCurve:
         self,
         features: NDArray[np.floating],
         config: IngestConfig,
+        split: tuple[Indices, Indices],
         *,
         blocks: Sequence[int] = LEARNING_BLOCKS,
         device: str = "cpu",
     ) -> None:
-        _, self._test = split_by(config, len(features))
-        self._subsets = learning_subsets(config, len(features), blocks)
+        train, self._test = split
+        self._subsets = learning_subsets(config, len(features), train, blocks)
         self._ridges = [Ridge.from_config(features[rows], config, device) for rows in self._subsets.values()]
         self._test_features = features[self._test]
         self.n_blocks = tuple(self._subsets)

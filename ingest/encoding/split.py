@@ -65,20 +65,21 @@ def folds(config: IngestConfig, n_train: int) -> list[Indices]:
 
 
 def learning_subsets(
-    config: IngestConfig, n_images: int, blocks: Sequence[int] = LEARNING_BLOCKS
+    config: IngestConfig, n_images: int, train: Indices, blocks: Sequence[int] = LEARNING_BLOCKS
 ) -> dict[int, Indices]:
     """Training images of each point of the learning curve: the first blocks of the shuffled training images.
 
     Args:
-        config: the configuration whose split is used.
+        config: the configuration whose seed shuffles.
         n_images: number of images of the subject.
+        train: indices of those that train.
         blocks: how many of the 34 training blocks each point has (released code: 5, 10, … 30, 34).
 
     Returns:
         Number of blocks → indices of the images, ascending; each set holds the smaller ones, the last is all of them.
     """
-    order = _shuffled(n_images, config.seed)[: _n_train(config, n_images)]
-    cut = np.array_split(order, N_TRAIN_BLOCKS)
+    order = _shuffled(n_images, config.seed)
+    cut = np.array_split(order[np.isin(order, train)], N_TRAIN_BLOCKS)
     return {n: np.sort(np.concatenate(cut[:n])) for n in blocks}
 
 

@@ -17,6 +17,7 @@ from ...schemas.errors import AtlasError, BadInputError, NotFoundError
 from ...schemas.stage import Stage
 from ..datasets.interface import Dataset, Images
 from ..dissection.interface import Captioner, Generator
+from ..encoding.split import Indices
 from ..progress import Progress, Silent
 from ..workers import InProcess, WorkerPool
 
@@ -32,6 +33,8 @@ class BatchContext:
     """The images that voxels are described by; the data set itself where those are the ones that the subject saw."""
     backbone: Backbone
     config: IngestConfig
+    split: tuple[Indices, Indices]
+    """Training and test images, as rows of the data set's `stimuli`."""
     home: Path
     """Folder for feature files, generated pictures and weights."""
     model_id: str

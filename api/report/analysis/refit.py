@@ -25,7 +25,7 @@ def learning_curve(data: StudyData, features: Floats, voxels: NDArray[np.int32])
     Returns:
         n_train, voxel, r2, r: a row for each point and voxel.
     """
-    curve = LearningCurve(features, data.config)
+    curve = LearningCurve(features, data.config, (data.train, data.test))
     fits = [curve.fit(responses) for _, responses in data.batches(voxels)]
     r2s, rs = (np.concatenate([getattr(fit, name) for fit in fits], axis=1) for name in ("r2", "r"))
     n_points = len(curve.n_train)

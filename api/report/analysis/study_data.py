@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ....atlas.backbones.feature_cache import FeatureCache
 from ....atlas.backbones.interface import Backbone, Floats
 from ....ingest.datasets.interface import Dataset
-from ....ingest.encoding.split import Indices, split_by
+from ....ingest.encoding.split import Indices
 from ....ingest.stages.context import ranges
+from ....ingest.stages.model_split import split_of
 from ....schemas.config import IngestConfig
 from ....schemas.errors import BadInputError
 
@@ -30,7 +31,8 @@ class StudyData:
         """The data of a model by its configuration.
 
         Raises:
-            BadInputError: the data are not those that the model was fitted to.
+            BadInputError: the data, or the file of its split, are not those that the model was fitted to.
+            NotFoundError: the file of its split is not there.
         """
         if dataset.fingerprint != config.data_sha256:
             subject_id = dataset.subject.subject_id
@@ -38,8 +40,7 @@ class StudyData:
                 f"The data of {subject_id} on this machine have fingerprint {dataset.fingerprint[:12]}, and "
                 f"{model_id} was fitted to {config.data_sha256[:12]}; give the same data, or ingest again."
             )
-        train, test = split_by(config, dataset.stimuli.height)
-        return cls(dataset, config, train, test)
+        return cls(dataset, config, *split_of(config, dataset))
 
     def features(
         self, backbone: Backbone, home: Path, batch_images: int, images: Indices | slice = slice(None)

@@ -23,6 +23,9 @@ RUN_TRIALS = (63, 62) * 6
 """Trials of a session's runs: 63 in odd runs, 62 in even ones, counted from 1."""
 N_IMAGES = 73_000
 
+SHARED: dict[str, tuple[int | None, int]] = {"shared515": (None, 3), "shared907": (None, 1), "shared1000": (40, 1)}
+"""Images that all subjects share: in how many of the planned sessions, None for those that each did, and how often."""
+
 DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
 TABLE = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
 
@@ -36,8 +39,10 @@ def run_slices() -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False))
 
 
-def trial_images(root: Path, subject: int) -> NsdIds:
+def trial_images(root: Path, subject: int, sessions: int | None = None) -> NsdIds:
     """The nsdId (from 0) of each trial that subject 1 … 8 did, session by session, (750 · sessions,).
+
+    With `sessions`, of each trial of so many of the 40 that were planned.
 
     Taken from nsd_expdesign.mat, or from nsd_stim_info_merged.csv; where both are there they must agree.
 
@@ -46,7 +51,7 @@ def trial_images(root: Path, subject: int) -> NsdIds:
         BadInputError: a file has another layout, or the two disagree.
     """
     readings = [
-        read(root / path, subject)
+        read(root / path, subject, sessions)
         for path, read in ((DESIGN, images_of_design), (TABLE, images_of_table))
         if (root / path).exists()
     ]
@@ -62,14 +67,25 @@ def trial_images(root: Path, subject: int) -> NsdIds:
     return readings[0]
 
 
-def images_of_design(path: Path, subject: int) -> NsdIds:
+def shared_images(root: Path, name: str) -> NsdIds:
+    """The nsdIds of images that all eight subjects share, ascending; see `SHARED`.
+
+    Raises:
+        NotFoundError, BadInputError: as `trial_images`.
+    """
+    sessions, least = SHARED[name]
+    shown = [np.bincount(trial_images(root, s, sessions), minlength=N_IMAGES) for s in range(1, len(SESSIONS) + 1)]
+    return np.flatnonzero(np.min(shown, axis=0) >= least).astype(np.int32)
+
+
+def images_of_design(path: Path, subject: int, sessions: int | None = None) -> NsdIds:
     """The same from nsd_expdesign.mat: subjectim[subject, masterordering[trial]], both 1-based."""
     try:
         design = scipy.io.loadmat(path, variable_names=["masterordering", "subjectim"])
         ordering, images = design["masterordering"].ravel(), design["subjectim"][subject - 1]
     except (KeyError, IndexError, OSError, ValueError, NotImplementedError) as error:
         raise BadInputError(f"{path}: no readable nsd_expdesign.mat ({error}); download it from NSD again.") from None
-    n = TRIALS * SESSIONS[subject - 1]
+    n = TRIALS * (sessions or SESSIONS[subject - 1])
     if len(ordering) < n or ordering.min() < 1 or ordering.max() > len(images):
         raise BadInputError(
             f"{path}: masterordering has {len(ordering)} trials of images {ordering.min()} … {ordering.max()}; "
@@ -79,7 +95,7 @@ def images_of_design(path: Path, subject: int) -> NsdIds:
     return _checked(images[ordering[:n].astype(np.intp) - 1].astype(np.int32) - 1, path)
 
 
-def images_of_table(path: Path, subject: int) -> NsdIds:
+def images_of_table(path: Path, subject: int, sessions: int | None = None) -> NsdIds:
     """The same from nsd_stim_info_merged.csv, whose columns subjectS_repR hold 1-based trials, or 0.
 
     They cover 40 planned sessions: trials beyond those that the subject did are left out.
@@ -87,7 +103,7 @@ def images_of_table(path: Path, subject: int) -> NsdIds:
     columns = [f"subject{subject}_rep{repeat}" for repeat in range(3)]
     table = _stimulus_table(path, columns=["nsdId", *columns])
     trials = table.unpivot(columns, index="nsdId", value_name="trial").filter(pl.col("trial") > 0)
-    n = TRIALS * SESSIONS[subject - 1]
+    n = TRIALS * (sessions or SESSIONS[subject - 1])
     done = trials.filter(pl.col("trial") <= n)
     if done["trial"].n_unique() != done.height or done.height != n:
         raise BadInputError(

@@ -21,7 +21,7 @@ from ..interface import Item, Subject
 from ..trials import Block, Floats, TrialDataset, repeats
 from ..volumes import readable
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
-from .design import DESIGN, SESSIONS, TABLE, TRIALS, coco_images, run_slices, trial_images
+from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, coco_images, run_slices, shared_images, trial_images
 from .nsd_rois import LOCALISERS, regions
 from .subject_maps import SubjectMaps
 
@@ -93,8 +93,11 @@ class Nsd(TrialDataset):
         SpaceMismatchError: maps and betas have different shapes.
     """
 
+    split_names = tuple(SHARED)
+
     def __init__(self, config: IngestConfig, home: Path) -> None:
         layout = _Layout.of(config)
+        self._root = layout.root
         self._sessions = layout.found_sessions(allow_missing=config.allow_missing)
         numbers = list(self._sessions)
         shape = cells_shape(self._sessions[numbers[0]], numbers[0])
@@ -160,6 +163,13 @@ class Nsd(TrialDataset):
     def _read(self, row: int) -> NDArray[np.uint8]:
         with readable(self._bricks), h5py.File(self._bricks) as file:
             return np.asarray(file["imgBrick"][int(self._nsd_ids[row])])
+
+    def test_images(self, name: str) -> list[str]:
+        """See `NamedSplits`: those of the shared images that the subject saw."""
+        kept, _ = self._firsts
+        return (
+            self.stimuli["stimulus_id"].filter(np.isin(self._nsd_ids[kept], shared_images(self._root, name))).to_list()
+        )
 
     def localisers(self) -> dict[str, Floats]:
         """Localiser contrast → t of every voxel, (n_voxels,), for those whose maps are there."""

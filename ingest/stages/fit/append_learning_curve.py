@@ -20,7 +20,7 @@ from .fitting import Fitting
 class _Curve(Fitting):
     @cached_property
     def curve(self) -> LearningCurve:
-        return LearningCurve(self.features, self.context.config, device=self.context.device)
+        return LearningCurve(self.features, self.context.config, self.split, device=self.context.device)
 
 
 def append_learning_curve(context: Context, features: Floats) -> None:

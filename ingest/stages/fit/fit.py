@@ -14,7 +14,7 @@ from ....schemas.stage import Stage
 from ...encoding.metrics import drop_reasons, pearson, r2
 from ...encoding.ridge import Ridge
 from ...encoding.significance import benjamini_hochberg, p_values
-from ...encoding.split import Indices, split_by
+from ...encoding.split import Indices
 from ..concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 from ..context import Context
 from ..voxel_batches import append_batches, list_column
@@ -31,7 +31,7 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
         voxels: numbers of the voxels to fit, ascending.
     """
     config = context.config
-    train, test = split_by(config, len(features))
+    train, test = context.split
     concepts = None
     if context.backbone.has_text:
         covariance = np.cov(features[train], rowvar=False).astype(np.float32)

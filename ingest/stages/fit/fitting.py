@@ -1,13 +1,12 @@
 """What every fit of a batch of voxels takes."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....atlas.backbones.interface import Floats
-from ...encoding.split import Indices, split_by
+from ...encoding.split import Indices
 from ..context import BatchContext
 
 
@@ -19,10 +18,10 @@ class Fitting:
     features: Floats
     """Of all images, (n_stimuli, dim)."""
 
-    @cached_property
+    @property
     def split(self) -> tuple[Indices, Indices]:
         """Training and test images."""
-        return split_by(self.context.config, len(self.features))
+        return self.context.split
 
     def responses(self, voxels: NDArray[np.int32]) -> Floats:
         """Responses to all images, (n_stimuli, n_voxels)."""

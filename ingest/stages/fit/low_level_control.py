@@ -14,7 +14,6 @@ from ....schemas.stage import Stage
 from ...encoding.low_level import ControlledRidge, LowLevel
 from ...encoding.metrics import Responses, pearson
 from ...encoding.significance import benjamini_hochberg, correlation_p
-from ...encoding.split import split_by
 from ..context import Context
 from ..encode import encode
 from ..voxel_batches import append_batches, fitted_numbers
@@ -31,8 +30,7 @@ class LowLevelControl(Fitting):
     @classmethod
     def of(cls, context: Context, features: Floats) -> "LowLevelControl | None":
         """With the properties of all images; None where too few are to train on to take them out."""
-        train, _ = split_by(context.config, len(features))
-        if len(train) < FEWEST_IMAGES:
+        if len(context.split[0]) < FEWEST_IMAGES:
             return None
         low_level = encode(context, encoder=LowLevel(), name="low-level properties")
         return cls(context.for_workers, features, low_level)

@@ -18,7 +18,7 @@ from ...dissection.verification import (
     shown_by_captions,
     shown_by_detector,
 )
-from ...encoding.split import Indices, split_by
+from ...encoding.split import Indices
 from ..concept_queries import append_vocabulary
 from ..context import BatchContext, Context, hash_of, ranges
 from ..encode import encode
@@ -64,7 +64,7 @@ class ShownLabels:
     @classmethod
     def _by_caption(cls, context: Context, captioner: Captioner, features: Floats) -> "ShownLabels":
         """An image shows the nouns of its caption."""
-        _, test = split_by(context.config, len(features))
+        _, test = context.split
         captions = whole_captions(context, captioner, test, features)
         sql = "FROM label WHERE label_id IN (SELECT label_id FROM label_score WHERE model_id = ?) ORDER BY label_id"
         labels = context.store.frame(sql, [context.model_id])
@@ -76,7 +76,7 @@ class ShownLabels:
         """The tenth of the images that a label's contrast to the vocabulary answers to most shows the label."""
         tower = context.label_backbone
         in_space = replace(context, backbone=tower)
-        _, test = split_by(context.config, len(features))
+        _, test = context.split
         images = features[test] if tower.name == context.backbone.name else encode(in_space, test)
         labels, vectors = context.store.keyed_vectors(_LABEL_VECTORS, [tower.name, context.model_id], tower.dim)
         shows = shown_by_detector(images, vectors, append_vocabulary(in_space))

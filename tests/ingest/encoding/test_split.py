@@ -71,8 +71,8 @@ def test_folds_depend_on_the_seed_but_not_on_the_split() -> None:
 @pytest.mark.parametrize("selection", ["holdout", "kfold", "released"])
 def test_learning_subsets_grow_to_the_whole_training_set(selection: str) -> None:
     settings = config(selection=selection)
-    subsets = learning_subsets(settings, 10_000)
     train, _ = split_by(settings, 10_000)
+    subsets = learning_subsets(settings, 10_000, train)
     assert tuple(subsets) == LEARNING_BLOCKS
     assert [len(rows) for rows in subsets.values()] == [250 * n for n in LEARNING_BLOCKS]
     assert np.array_equal(subsets[34], train)

@@ -11,6 +11,7 @@ from nsd_tree import N_SESSIONS, N_SHOWN, Tree, X, Y, Z, linear
 
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
 from voxel_atlas.ingest.datasets.nsd.nsd import Nsd
+from voxel_atlas.ingest.stages.model_split import split_of
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 
@@ -130,3 +131,14 @@ def test_too_little_memory_is_told_before_the_job(written: Tree, home: Path, mon
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=40_960))
     (problem,) = check_dataset(written.config(), home, 512).problems
     assert "GiB are free; pass a smaller --batch-voxels" in problem
+
+
+def test_a_split_by_name_tests_on_the_shared_images_that_the_subject_saw(written: Tree, home: Path) -> None:
+    dataset = Nsd(written.config(), home)
+    # All subjects of the small design share the first and the last image of NSD.
+    for name in dataset.split_names:
+        assert dataset.test_images(name) == ["nsd/0", "nsd/72999"]
+    with pytest.raises(BadInputError, match=r"the split shared907 leaves 58 images to train and 2 to test"):
+        split_of(written.config(split="shared907"), dataset)
+    with pytest.raises(NotFoundError, match="nsd has shared515, shared907, shared1000"):
+        split_of(written.config(split="shared"), dataset)
