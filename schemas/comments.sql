@@ -12,8 +12,8 @@ COMMENT ON COLUMN voxel_quality.significant IS 'Whether q <= 0.05; NULL until al
 COMMENT ON COLUMN voxel_quality.semantic_r IS 'Pearson correlation of predicted and measured test responses without what luminance, contrast and edges of the images predict; NULL where it is not known.';
 COMMENT ON COLUMN voxel_quality.semantic_q IS 'Adjusted p of semantic_r, 0 to 1: above 0.05 low-level properties may explain all that is predicted; NULL where it is not known.';
 COMMENT ON COLUMN voxel_quality.semantic IS 'Whether semantic_q <= 0.05; NULL where it is not known.';
-COMMENT ON COLUMN voxel_quality.noise_ceiling IS 'Share of the variance that is signal, 0 to 1; NULL where unknown.';
-COMMENT ON COLUMN voxel_quality.r2_of_ceiling IS 'r2 / noise_ceiling; NULL where the ceiling is 0 or unknown.';
+COMMENT ON COLUMN voxel_quality.noise_ceiling IS 'Share of the variance of the averaged responses to the model''s test images that is signal, 0 to 1; NULL where unknown.';
+COMMENT ON COLUMN voxel_quality.r2_of_ceiling IS 'r2 / noise_ceiling; NULL where the ceiling is below 0.1 or unknown; above 1 where the estimated ceiling is too low.';
 COMMENT ON COLUMN voxel_quality.i IS 'Volume index along the first NIfTI axis (x), from 0; NULL for vertices.';
 COMMENT ON COLUMN voxel_quality.j IS 'Volume index along the second NIfTI axis (y), from 0; NULL for vertices.';
 COMMENT ON COLUMN voxel_quality.k IS 'Volume index along the third NIfTI axis (z), from 0; NULL for vertices.';

@@ -23,6 +23,8 @@ FDR = 0.05
 
 The views and macros of tables.sql have it, too.
 """
+LOWEST_CEILING = 0.1
+"""Noise ceiling below which R² is not divided by it; the view `voxel_quality` has it, too."""
 
 
 def _listed(value: object) -> object:

@@ -38,7 +38,7 @@ COMMENT ON COLUMN voxel.j IS 'Volume index along the second NIfTI axis (y), from
 COMMENT ON COLUMN voxel.k IS 'Volume index along the third NIfTI axis (z), from 0; NULL for vertices.';
 COMMENT ON COLUMN voxel.hemisphere IS 'left or right; NULL where it is not known.';
 COMMENT ON COLUMN voxel.vertex IS 'Vertex number within the hemisphere, from 0; NULL for voxels.';
-COMMENT ON COLUMN voxel.noise_ceiling IS 'Share of the variance of the averaged response that is signal, 0 to 1; NULL where unknown.';
+COMMENT ON COLUMN voxel.noise_ceiling IS 'Share of the variance of the averaged responses to all images that is signal, 0 to 1; NULL where unknown.';
 
 CREATE TABLE IF NOT EXISTS voxel_roi (subject_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, roi VARCHAR NOT NULL, t FLOAT);
 COMMENT ON TABLE voxel_roi IS 'Which voxels are in which regions.';
@@ -49,7 +49,7 @@ COMMENT ON COLUMN voxel_roi.t IS 'Localiser t value; NULL where the region was d
 
 CREATE TABLE IF NOT EXISTS stimulus (
   stimulus_id VARCHAR NOT NULL, dataset VARCHAR NOT NULL, uri VARCHAR NOT NULL, sha256 VARCHAR NOT NULL);
-COMMENT ON TABLE stimulus IS 'The images that subjects saw.';
+COMMENT ON TABLE stimulus IS 'The images that subjects saw, and others that voxels are described by.';
 COMMENT ON COLUMN stimulus.stimulus_id IS 'Readable id, for example nsd/12345.';
 COMMENT ON COLUMN stimulus.dataset IS 'The data set it belongs to.';
 COMMENT ON COLUMN stimulus.uri IS 'Where the image is: a path, or path#index for an image inside an HDF5 file.';
@@ -66,7 +66,7 @@ COMMENT ON COLUMN caption.text IS 'The caption.';
 CREATE TABLE IF NOT EXISTS model (
   model_id VARCHAR NOT NULL, subject_id VARCHAR NOT NULL, backbone VARCHAR NOT NULL, config VARCHAR NOT NULL,
   config_sha256 VARCHAR NOT NULL, feature_mean FLOAT[] NOT NULL, feature_covariance FLOAT[], label_backbone VARCHAR NOT NULL,
-  n_train INTEGER NOT NULL, n_test INTEGER NOT NULL, n_voxels INTEGER NOT NULL);
+  n_train INTEGER NOT NULL, n_test INTEGER NOT NULL, n_voxels INTEGER NOT NULL, test_noise DOUBLE);
 COMMENT ON TABLE model IS 'Encoding models: one is a subject, a backbone and a configuration.';
 COMMENT ON COLUMN model.model_id IS 'subject/backbone/first six digits of the configuration''s hash.';
 COMMENT ON COLUMN model.subject_id IS 'The subject.';
@@ -79,6 +79,7 @@ COMMENT ON COLUMN model.label_backbone IS 'The backbone whose text tower embeds 
 COMMENT ON COLUMN model.n_train IS 'Images that the model was fitted on.';
 COMMENT ON COLUMN model.n_test IS 'Images that it was tested on.';
 COMMENT ON COLUMN model.n_voxels IS 'Voxels that were asked for; each becomes a row of encoding or of dropped.';
+COMMENT ON COLUMN model.test_noise IS 'Noise that averaging leaves in responses to the test images by that in those to all: the ratio of the means of 1 / repeats; 1 where each image was shown as often; NULL, taken for 1, in models of before format 4.';
 
 CREATE TABLE IF NOT EXISTS split (model_id VARCHAR NOT NULL, stimulus_id VARCHAR NOT NULL, part VARCHAR NOT NULL);
 COMMENT ON TABLE split IS 'Which images a model was fitted and tested on.';
@@ -174,7 +175,7 @@ COMMENT ON COLUMN learning_curve.r IS 'Pearson correlation of predicted and meas
 
 CREATE TABLE IF NOT EXISTS top_image (
   model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, rank INTEGER NOT NULL, stimulus_id VARCHAR NOT NULL,
-  box INTEGER[] NOT NULL, response FLOAT NOT NULL);
+  box INTEGER[] NOT NULL, response FLOAT NOT NULL, measured FLOAT);
 COMMENT ON TABLE top_image IS 'The images and crops that a voxel''s model answers to most.';
 COMMENT ON COLUMN top_image.model_id IS 'The model.';
 COMMENT ON COLUMN top_image.voxel IS 'The voxel.';
@@ -182,6 +183,7 @@ COMMENT ON COLUMN top_image.rank IS 'Place by response, from 1.';
 COMMENT ON COLUMN top_image.stimulus_id IS 'The image.';
 COMMENT ON COLUMN top_image.box IS 'The crop, as in caption.box; empty for the whole image.';
 COMMENT ON COLUMN top_image.response IS 'Predicted response, in z-scored beta.';
+COMMENT ON COLUMN top_image.measured IS 'Measured response to the whole image, in z-scored beta; NULL where the subject did not see it, and in models of before format 4.';
 
 CREATE TABLE IF NOT EXISTS label (label_id BIGINT NOT NULL, lemma VARCHAR NOT NULL);
 COMMENT ON TABLE label IS 'Words that label voxels.';
@@ -268,11 +270,14 @@ COMMENT ON COLUMN ledger.committed_at IS 'When (UTC).';
 
 CREATE OR REPLACE VIEW voxel_quality AS
   SELECT e.model_id, m.subject_id, e.voxel, e.alpha, e.r2, e.r, e.p, s.q, s.q <= 0.05 AS significant,
-         x.r AS semantic_r, x.q AS semantic_q, x.q <= 0.05 AS semantic, v.noise_ceiling,
-         e.r2 / nullif(v.noise_ceiling, 0) AS r2_of_ceiling, v.i, v.j, v.k, v.hemisphere, v.vertex
+         x.r AS semantic_r, x.q AS semantic_q, x.q <= 0.05 AS semantic,
+         (v.ceiling / (v.ceiling + coalesce(m.test_noise, 1) * (1 - v.ceiling)))::FLOAT AS noise_ceiling,
+         CASE WHEN noise_ceiling >= 0.1 THEN e.r2 / noise_ceiling END AS r2_of_ceiling,
+         v.i, v.j, v.k, v.hemisphere, v.vertex
   FROM encoding e JOIN model m USING (model_id) LEFT JOIN significance s USING (model_id, voxel)
        LEFT JOIN semantic x USING (model_id, voxel)
-       LEFT JOIN voxel v ON v.subject_id = m.subject_id AND v.voxel = e.voxel;
+       LEFT JOIN (SELECT * EXCLUDE (noise_ceiling), noise_ceiling::DOUBLE AS ceiling FROM voxel) v
+         ON v.subject_id = m.subject_id AND v.voxel = e.voxel;
 COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
 
 CREATE OR REPLACE VIEW voxel_label AS

@@ -28,11 +28,21 @@ def _with_unscored_candidates(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS stability FLOAT")
 
 
-STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _with_unscored_candidates}
+def _with_repeats(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE model ADD COLUMN IF NOT EXISTS test_noise DOUBLE")
+    connection.execute("ALTER TABLE top_image ADD COLUMN IF NOT EXISTS measured FLOAT")
+
+
+def _to_format_4(connection: duckdb.DuckDBPyConnection) -> None:
+    _with_unscored_candidates(connection)
+    _with_repeats(connection)
+
+
+STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _to_format_4}
 """Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
 
 2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance; 4 has
-`semantic` and `label_evidence`, and candidates without a score.
+`semantic` and `label_evidence`, candidates without a score, and what follows from images shown again or not at all.
 """
 
 
@@ -140,6 +150,7 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
     with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
         old = read_format(connection.execute, address)
         if old == FORMAT_VERSION:
+            _with_repeats(connection)  # came late in format 4
             connection.execute(DDL + COMMENTS)  # views and macros as this version has them
             return old, old
         if missing := [version for version in range(old, FORMAT_VERSION) if version not in steps]:

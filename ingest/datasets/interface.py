@@ -61,6 +61,15 @@ class Dataset(Images, Protocol):
 
 
 @runtime_checkable
+class Repeated(Protocol):
+    """A data set that reads single trials, so that those of one image can be compared."""
+
+    def ceiling_of(self, voxels: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Noise ceiling of some voxels from images shown again, 0 to 1, (n_voxels,); NaN where it cannot be known."""
+        ...
+
+
+@runtime_checkable
 class NamedSplits(Protocol):
     """A data set that has splits of its own."""
 

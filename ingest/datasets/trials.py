@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..encoding.noise_ceiling import ncsnr_of_repeats, noise_ceiling
 from .fingerprint import combined_sha256, file_sha256
 from .image_files import no_image, read_picture
 from .interface import Subject
@@ -70,7 +71,16 @@ def mean_responses(blocks: Sequence[Block], n_images: int, voxels: Indices) -> F
     Returns:
         (n_images, n_voxels); a column has NaN where `zscored` says so.
     """
-    total = np.zeros((n_images, len(voxels)), np.float32)
+    total, _ = _sums(blocks, n_images, voxels)
+    total /= repeats(blocks, n_images)[:, None]
+    return total
+
+
+def _sums(
+    blocks: Sequence[Block], n_images: int, voxels: Indices, *, squared: bool = False
+) -> tuple[Floats, NDArray[np.float64]]:
+    """Sums of the z-scored trials of each image, (n_images, n_voxels), and of all squares, (n_voxels,), if wanted."""
+    total, squares = np.zeros((n_images, len(voxels)), np.float32), np.zeros(len(voxels))
     for block in blocks:
         if len(used := np.flatnonzero(block.images != LEFT_OUT)):
             trials = zscored(block.read(voxels), block.groups)
@@ -78,8 +88,9 @@ def mean_responses(blocks: Sequence[Block], n_images: int, voxels: Indices) -> F
             # Sums of equal images first: an image may come twice in a block, and `+=` would count it once.
             images, starts = np.unique(block.images[order], return_index=True)
             total[images] += np.add.reduceat(trials[order], starts, axis=0)
-    total /= repeats(blocks, n_images)[:, None]
-    return total
+            if squared:
+                squares += np.square(trials[used], dtype=np.float64).sum(axis=0)
+    return total, squares
 
 
 def repeats(blocks: Sequence[Block], n_images: int) -> NDArray[np.int64]:
@@ -179,6 +190,13 @@ class TrialDataset(ABC):
     def responses_of(self, voxels: Indices) -> Floats:
         """See `Dataset`; only responses of these voxels are read."""
         return mean_responses(self._blocks, self.stimuli.height, voxels)
+
+    def ceiling_of(self, voxels: Indices) -> Floats:
+        """See `Repeated`."""
+        if self.n_repeats.max() == 1:
+            return np.full(len(voxels), np.nan, np.float32)
+        sums = _sums(self._blocks, self.stimuli.height, voxels, squared=True)
+        return noise_ceiling(ncsnr_of_repeats(*sums, self.n_repeats), self.n_repeats)
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         """An image of those that trials show."""

@@ -29,3 +29,34 @@ def noise_ceiling(ncsnr: NDArray[np.floating], repeats: NDArray[np.integer]) -> 
     signal = np.square(ncsnr, dtype=np.float64)
     ceiling: NDArray[np.float32] = (signal / (signal + np.mean(1.0 / repeats))).astype(np.float32)
     return ceiling
+
+
+FEWEST_REPEATS = 20
+"""Trials beyond the first of their images that it takes to say what noise is."""
+
+
+def ncsnr_of_repeats(
+    totals: NDArray[np.floating], squares: NDArray[np.float64], repeats: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Signal's standard deviation in units of single-trial noise's, from images that were shown again.
+
+    Noise is what trials of one image differ by, pooled over images by degrees of freedom; signal is the variance of all
+    trials beyond that (Allen et al. 2022, where trials are z-scored and each image has three).
+
+    Args:
+        totals: sums of the trials of each image, (n_images, n_voxels).
+        squares: sums of the squares of all trials, (n_voxels,).
+        repeats: trials of each image, (n_images,).
+
+    Returns:
+        (n_voxels,); NaN with fewer than 20 trials beyond the first of their images, or where a response is NaN.
+    """
+    n, freedom = int(repeats.sum()), int(repeats.sum()) - len(repeats)
+    if freedom < FEWEST_REPEATS:
+        return np.full(len(squares), np.nan)
+    totals = totals.astype(np.float64)
+    noise = (squares - (totals**2 / repeats[:, None]).sum(axis=0)) / freedom
+    noise = np.maximum(noise, np.finfo(np.float32).eps)  # equal trials have none
+    signal = squares / n - (totals.sum(axis=0) / n) ** 2 - noise
+    ncsnr: NDArray[np.float64] = np.sqrt(np.maximum(signal, 0) / noise)
+    return ncsnr

@@ -3,13 +3,15 @@
 import json
 from dataclasses import asdict
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.image_names import files_of
-from .context import Context
+from ..datasets.interface import Repeated
+from .context import Context, ranges
 
 _SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
 """Settings that decide what the atlas says of a subject, and not only of one model of it."""
@@ -25,7 +27,7 @@ def append_subject(context: Context) -> None:
     subject_id = dataset.subject.subject_id
     described = {
         name: frame.select(pl.lit(subject_id).alias("subject_id"), pl.all()).to_arrow()
-        for name, frame in (("roi", dataset.rois), ("voxel", dataset.voxels), ("voxel_roi", dataset.voxel_rois))
+        for name, frame in (("roi", dataset.rois), ("voxel", _voxels(context)), ("voxel_roi", dataset.voxel_rois))
     }
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
     batch = {"subject": pa.Table.from_pylist([subject]), **described}
@@ -34,6 +36,26 @@ def append_subject(context: Context) -> None:
     except LedgerConflictError as error:
         raise LedgerConflictError(_other_subject(context, subject_id)) from error
     _append_stimuli(context)
+
+
+def _voxels(context: Context) -> pl.DataFrame:
+    """The subject's voxels, with noise ceilings from repeats where the data set brings none.
+
+    The first ingest of a subject decides them: it takes a look at every response.
+    """
+    dataset, voxels = context.dataset, context.dataset.voxels
+    if voxels["noise_ceiling"].null_count() < voxels.height or not isinstance(dataset, Repeated):
+        return voxels
+    sql = "SELECT noise_ceiling FROM voxel WHERE subject_id = ? ORDER BY voxel"
+    known = context.store.frame(sql, [dataset.subject.subject_id])["noise_ceiling"]
+    if len(known) == voxels.height:
+        return voxels.with_columns(known.cast(pl.Float32))
+    numbers, found = np.arange(voxels.height), [np.empty(0, np.float32)]
+    with context.progress.stage("noise ceilings", voxels.height) as advance:
+        for start, stop in ranges(voxels.height, context.config.batch_voxels):
+            found.append(dataset.ceiling_of(numbers[start:stop]))
+            advance(stop - start)
+    return voxels.with_columns(pl.Series("noise_ceiling", np.concatenate(found), pl.Float32).fill_nan(None))
 
 
 def _append_stimuli(context: Context) -> None:

@@ -68,7 +68,7 @@ def test_a_stages_digest_is_of_its_batches_in_any_order_and_of_each_model_apart(
         connection.execute(DDL)
         for name in ("s/toy/a", "s/toy/ab"):
             connection.execute(
-                f"INSERT INTO model VALUES ('{name}', 's', 'toy', '{{}}', '', [0], NULL, 'toy', 1, 1, 1)"
+                f"INSERT INTO model VALUES ('{name}', 's', 'toy', '{{}}', '', [0], NULL, 'toy', 1, 1, 1, NULL)"
             )
         for run, batch in enumerate(order):
             stage, key, content = batch.split()
@@ -91,7 +91,7 @@ def two_models() -> duckdb.DuckDBPyConnection:
     connection.execute(DDL)
     for name in "ab":
         connection.execute(
-            f"INSERT INTO model VALUES ('s/toy/{name}', 's', 'toy', '{{}}', '', [0, 0], NULL, 'toy', 1, 1, 3);"
+            f"INSERT INTO model VALUES ('s/toy/{name}', 's', 'toy', '{{}}', '', [0, 0], NULL, 'toy', 1, 1, 3, NULL);"
             f"INSERT INTO encoding VALUES ('s/toy/{name}', 3, [3, 4], 0, 0, 0.1, 0.2, 0, NULL), "
             f"('s/toy/{name}', 4, [2, 0], 0, 0, 0.3, 0.4, 0, NULL), ('s/toy/{name}', 5, [-1, 0], 0, 0, 0, 0, 0, NULL);"
             f"INSERT INTO concept_query VALUES ('s/toy/{name}', 'weights', 'cake', [1, 0], 1), "

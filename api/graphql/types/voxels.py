@@ -8,7 +8,7 @@ import strawberry
 from strawberry import relay
 
 from ....atlas.search.atlas import Atlas
-from ....schemas.config import FDR
+from ....schemas.config import FDR, LOWEST_CEILING
 from ....schemas.errors import NotFoundError
 from ..cursors import page_size
 from ..loaders import VoxelKey
@@ -116,7 +116,9 @@ class Voxel(relay.Node):
     noise_ceiling: float | None = strawberry.field(
         description="Share of the response's variance that is signal, 0 to 1; null where unknown."
     )
-    r2_of_ceiling: float | None = strawberry.field(description="r2 divided by the noise ceiling.")
+    r2_of_ceiling: float | None = strawberry.field(
+        description="r2 divided by the noise ceiling; null where that is below 0.1; above 1 where that is too low."
+    )
     i: int | None = strawberry.field(description="Volume index along x, from 0; null for vertices.")
     j: int | None = strawberry.field(description="Volume index along y, from 0; null for vertices.")
     k: int | None = strawberry.field(description="Volume index along z, from 0; null for vertices.")
@@ -134,7 +136,7 @@ class Voxel(relay.Node):
             key=f"{row['model_id']}#{row['voxel']}",
             rois=row["rois"] or [],
             significant=None if q is None else q <= FDR,
-            r2_of_ceiling=r2 / ceiling if r2 is not None and ceiling else None,
+            r2_of_ceiling=r2 / ceiling if r2 is not None and ceiling and ceiling >= LOWEST_CEILING else None,
         )
 
     @classmethod

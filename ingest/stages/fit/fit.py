@@ -60,7 +60,7 @@ def _append_model(
     test: Indices,
     n_voxels: int,
 ) -> None:
-    config = context.config
+    config, noise = context.config, 1 / context.dataset.n_repeats
     model = {
         "model_id": context.model_id,
         "subject_id": context.dataset.subject.subject_id,
@@ -73,6 +73,7 @@ def _append_model(
         "n_train": len(train),
         "n_test": len(test),
         "n_voxels": n_voxels,
+        "test_noise": float(np.mean(noise[test]) / np.mean(noise)),
     }
     stimulus_ids = context.dataset.stimuli["stimulus_id"].to_numpy()
     parts = pa.table(
@@ -153,3 +154,8 @@ def _append_significance(context: Context) -> None:
     dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
     if n := dropped["n"][0].as_py():
         context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")
+    sql = "SELECT count(*) AS n FROM voxel_quality WHERE model_id = ? AND r2_of_ceiling > 1"
+    if n := context.store.arrow(sql, [context.model_id])["n"][0].as_py():
+        context.progress.note(
+            f"{n} voxels have an R² above their noise ceiling, which is an estimate and too low there."
+        )

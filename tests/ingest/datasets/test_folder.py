@@ -10,9 +10,12 @@ import scipy.stats
 from nibabel import cifti2
 from numpy.typing import NDArray
 from PIL import Image
+from tiny import TinyBackbone
 
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
 from voxel_atlas.ingest.datasets.folder.folder import Folder
+from voxel_atlas.ingest.run import Pipeline, open_parts
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import AtlasError, BadInputError, NotFoundError, SpaceMismatchError
 
@@ -372,3 +375,31 @@ def test_the_check_says_what_is_there_and_how_big_the_job_is(root: Path, home: P
     assert found.size is None
     assert found.files.filter(found=False, needed=True)["what"].to_list() == ["table of trials"]
     assert "stimuli.csv: there is no such table" in found.problems[0]
+
+
+def test_images_that_are_shown_again_give_noise_ceilings(tmp_path: Path, home: Path) -> None:
+    rng = np.random.default_rng(0)
+    root = tmp_path / "study"
+    root.mkdir()
+    for n in range(60):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(root / f"{n}.png")
+    shown = np.repeat(np.arange(60), 3)
+    pl.DataFrame({"image": [f"{n}.png" for n in shown], "repeat": [1, 2, 3] * 60}).write_csv(root / "stimuli.csv")
+    ncsnr = np.linspace(0, 3, 50)
+    signal = rng.standard_normal((60, 50)) * ncsnr
+    np.save(root / "responses.npy", (signal[shown] + rng.standard_normal((180, 50))).astype(np.float32))
+    known = ncsnr**2 / (ncsnr**2 + 1 / 3)
+    study = config(root, backbone="lite", dissect="none", batch_voxels=20)
+    with Store.open(str(home / "atlas.duckdb"), create=True) as store:
+        pipeline = Pipeline(store=store, home=home)
+        model_id = pipeline.ingest(
+            study, open_parts(study, home=home, backbone=TinyBackbone(), label_backbone=TinyBackbone())
+        )
+        found = store.frame(
+            "SELECT noise_ceiling, r2, r2_of_ceiling FROM voxel_quality WHERE model_id = ? ORDER BY voxel", [model_id]
+        )
+    ceiling = found["noise_ceiling"].to_numpy()
+    assert np.corrcoef(ceiling, known)[0, 1] >= 0.95
+    low = ceiling < 0.1
+    assert low.any()
+    assert found["r2_of_ceiling"].is_null().to_numpy().tolist() == low.tolist()

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from voxel_atlas.ingest.encoding.metrics import r2
-from voxel_atlas.ingest.encoding.noise_ceiling import noise_ceiling
+from voxel_atlas.ingest.encoding.noise_ceiling import ncsnr_of_repeats, noise_ceiling
 from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.simulated.planting import CONCEPTS, EARLY, Cortex, choose_voxels, plant
 from voxel_atlas.schemas.errors import BadInputError
@@ -81,3 +81,34 @@ def test_impossible_input_is_refused() -> None:
         noise_ceiling(np.array([1.0]), np.array([], dtype=np.int64))
     with pytest.raises(BadInputError, match="negative"):
         noise_ceiling(np.array([-1.0]), np.array([3]))
+
+
+@pytest.mark.parametrize("n_repeats", [(3, 3), (1, 3), (3, 12)])
+def test_ceilings_from_repeats_are_the_known_ones(n_repeats: tuple[int, int]) -> None:
+    """400 images, of repeats by turns, and 200 voxels of known ceilings; trials are z-scored in sessions."""
+    rng = np.random.default_rng(0)
+    repeats = np.array(n_repeats)[np.arange(400) % 2]
+    shown = rng.permutation(np.repeat(np.arange(400), repeats))
+    ncsnr = np.linspace(0.05, 1.5, 200)
+    trials = (rng.standard_normal((400, 200)) * ncsnr)[shown] + rng.standard_normal((len(shown), 200))
+    for session in np.array_split(np.arange(len(shown)), 5):
+        trials[session] = (trials[session] - trials[session].mean(axis=0)) / trials[session].std(axis=0)
+    totals = np.stack([trials[shown == image].sum(axis=0) for image in range(400)])
+    found = noise_ceiling(ncsnr_of_repeats(totals, (trials**2).sum(axis=0), repeats), repeats)
+    known = noise_ceiling(ncsnr, repeats)
+    assert np.corrcoef(found, known)[0, 1] >= 0.95
+    assert np.abs(found - known).mean() < 0.05
+
+
+def test_ceilings_from_repeats_equal_a_literal_loop_and_take_twenty_repeats() -> None:
+    rng = np.random.default_rng(1)
+    repeats = rng.integers(1, 4, 40)
+    trials = [rng.standard_normal(n) + rng.standard_normal() for n in repeats]
+    everything = np.concatenate(trials)
+    within = sum(float(((own - own.mean()) ** 2).sum()) for own in trials)
+    noise = within / sum(len(own) - 1 for own in trials)
+    expected = np.sqrt(max(everything.var() - noise, 0) / noise)
+    totals = np.array([[own.sum()] for own in trials])
+    assert ncsnr_of_repeats(totals, np.array([(everything**2).sum()]), repeats)[0] == pytest.approx(expected, rel=1e-9)
+    few = np.repeat([1, 2], [21, 19])
+    assert np.isnan(ncsnr_of_repeats(totals, np.ones(1), few)).all()
