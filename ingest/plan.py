@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atlas.backbones.feature_cache import FeatureCache
 from ..atlas.backbones.interface import Floats
 from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
@@ -137,6 +138,17 @@ def plan(context: Context, features: Floats, captioner: Captioner, generator: Ge
         Job("pictures encoded", n_pictures, 0, _encoded_per_second(context, looked_at)),
     )
     return Plan(len(voxels), len(images), len(looked_at), jobs, labels)
+
+
+def probe_job(context: Context) -> Job:
+    """The images that voxels are described by: each goes through the network once, whichever subject it is for."""
+    sha256s = context.probe.stimuli["sha256"].to_list()
+    left = FeatureCache(context.home, context.backbone, context.batch_images).unknown(sha256s)
+    rows = np.random.default_rng(0).permutation(len(sha256s)).astype(np.int32)
+    gigabytes = 4 * len(left) * context.backbone.dim / 2**30
+    what = f"probe images encoded ({gigabytes:.2f} GiB)" if left else "probe images encoded"
+    rate = _encoded_per_second(context, rows) if left else float("inf")
+    return Job(what, len(sha256s), len(sha256s) - sum(sha256 in left for sha256 in sha256s), rate)
 
 
 def _wanted(context: Context, features: Floats, voxels: NDArray[np.int32]) -> NDArray[np.int32]:

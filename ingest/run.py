@@ -17,11 +17,12 @@ from ..schemas.errors import BadInputError
 from ..schemas.stage import Stage
 from .datasets import open_dataset
 from .datasets.interface import Dataset
+from .datasets.probe import probe_bytes, probe_of, require_room, with_probe
 from .datasets.readable import without_unreadable
 from .dissection import load_captioner, load_generator
 from .dissection.interface import Captioner, Generator
 from .encoding.memory import bytes_to_fit, require_memory
-from .plan import Plan, plan
+from .plan import Plan, plan, probe_job
 from .progress import Progress, Silent
 from .run_record import only_one, recorded
 from .stages.append_subject import append_subject
@@ -139,6 +140,8 @@ class Pipeline:
         network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
         data = {"data_sha256": dataset.fingerprint, "split_sha256": split_sha256(config)}
         config = config.model_copy(update={**data, **network})
+        images = probe_of(config, dataset) if config.probe else None
+        config = with_probe(config, dataset, images)
         voxels = voxels_to_fit(dataset, config)
         require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
         context = self._context(parts, config, _model_id(dataset, config))
@@ -171,6 +174,7 @@ class Pipeline:
         """
         old = self._require_fitted(source, parts)
         voxels = voxels_to_fit(parts.dataset, config)
+        config = with_probe(config, parts.dataset, probe_of(config, parts.dataset)) if config.probe else config
         # Older versions had fewer settings, so that equal settings may have another hash now.
         model_id = source if config == old else _model_id(parts.dataset, config)
         context = self._context(parts, config, model_id)
@@ -202,17 +206,25 @@ class Pipeline:
             raise BadInputError(
                 f"{', '.join(config.methods)} captions and draws nothing, so that there is nothing to plan."
             )
-        return plan(context, encode(context), context.captioner, context.generator, n_sample)
+        jobs = [] if context.probe is parts.dataset else [probe_job(context)]
+        # Where others have yet to be encoded, the images that were seen stand for all.
+        to_do = bool(jobs) and jobs[0].done < jobs[0].number
+        looked_at = replace(context, probe=parts.dataset) if to_do else context
+        features = encode(looked_at, images=looked_at.probe)
+        planned = plan(looked_at, features, context.captioner, context.generator, n_sample)
+        return replace(planned, jobs=(*jobs, *planned.jobs))
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
         run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"  # ids sort by time
+        folder = self.home / "features" / parts.backbone.fingerprint[:16]
+        require_room(probe_bytes(config, parts.dataset, parts.backbone.dim), self.home, folder)
         return Context(
             **vars(self),
             **vars(parts),
             config=config,
             model_id=model_id,
             run_id=run_id,
-            probe=parts.dataset,
+            probe=probe_of(config, parts.dataset),
             split=split_of(config, parts.dataset),
         )
 

@@ -174,6 +174,11 @@ class LabelConfig(BaseModel):
         pattern="^(significant|all|none|roi=[^,]+(,[^,]+)*)$",
         description="Voxels that get labels: significant, all, none, or roi=FFA,EBA for those of these ROIs.",
     )
+    probe: str = Field(
+        "",
+        description="Images that voxels are described by: all of the data set's (NSD's default, as in the paper), seen "
+        "by the subject (the others'), or a folder of one's own.",
+    )
     top_images: Count = Field(10, description="Most driving images per voxel that are cropped (paper: 10).")
     candidate_images: Literal["strongest", "diverse"] = Field(
         "strongest",
@@ -236,6 +241,7 @@ class IngestConfig(LabelConfig, FitConfig, DataConfig):
 
     data_sha256: str = Field("", description="Fingerprint of the data; filled in by the reader.")
     split_sha256: str = Field("", description="Fingerprint of the file of the split; filled in when it is read.")
+    probe_sha256: str = Field("", description="Fingerprint of a probe folder's pictures; filled in when they are read.")
     backbone_sha256: str = Field("", description="Fingerprint of the network's weights; filled in when it is loaded.")
     preprocessing: str = Field("", description="How images are prepared for the network; filled in when it is loaded.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from ...schemas.config import FDR, DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
-from ...schemas.errors import BadInputError
+from ...schemas.errors import BadInputError, MissingWeightsError
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
     AtlasOption,
@@ -114,9 +114,32 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "
             f"batches; about {size.ram_bytes / 2**30:.1f} GiB of memory and {size.disk_bytes / 2**30:.1f} GiB of disk."
         )
+        if size.n_probe_images:
+            say(_probe_cost(config, size.n_probe_images, size.probe_bytes))
     if contents.problems:
         raise BadInputError(" ".join(contents.problems))
     say("Ready to ingest.")
+
+
+def _probe_cost(config: IngestConfig, n_images: int, n_bytes: int) -> str:
+    """What is said of images that the subject need not have seen."""
+    import time
+
+    import numpy as np
+
+    from ...atlas.backbones import load
+
+    said = f"Voxels are described by {n_images:,} images, which are encoded once for all subjects: "
+    said += f"{n_bytes / 2**30:.2f} GiB of disk, half of them while an ingest runs"
+    try:
+        backbone = load(config.backbone, home=settings_of().home)
+    except MissingWeightsError:
+        return f"{said}; the weights of {config.backbone} are not here to tell the time."
+    pictures = list(np.random.default_rng(0).integers(0, 255, (16, 425, 425, 3), np.uint8))
+    backbone.features(pictures[:1])
+    start = time.perf_counter()
+    backbone.features(pictures)
+    return f"{said}, about {_duration((time.perf_counter() - start) * n_images / len(pictures))}."
 
 
 @Parameter(name="*")

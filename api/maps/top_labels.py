@@ -145,7 +145,11 @@ def colour_map(
 
 def _images(atlas: Atlas, model: Model, home: Path) -> NDArray[np.float32]:
     """Embeddings of the model's images, or of 5,120 of them, in the space of its labels."""
-    split = atlas.store.frame("SELECT stimulus_id FROM split WHERE model_id = ?", [model.model_id])
+    sql, parameter = "SELECT stimulus_id FROM split WHERE model_id = ?", model.model_id
+    if (probe := model.settings.get("probe", "")) not in ("", "seen"):
+        sql = "SELECT DISTINCT stimulus_id FROM stimulus WHERE dataset = ? ORDER BY ALL"
+        parameter = model.subject_id.split("/")[0] if probe == "all" else "probe"
+    split = atlas.store.frame(sql, [parameter])
     known = atlas.store.frame("SELECT DISTINCT ON (stimulus_id) stimulus_id, uri, sha256 FROM stimulus")
     images = split.join(known, on="stimulus_id", maintain_order="left")
     backbone = atlas.text_towers.backbone(model.label_backbone)

@@ -105,7 +105,16 @@ def _tile(atlas: Atlas, image: dict[str, object]) -> Tile:
             picture = np.asarray(opened.convert("RGB"))
     except NotFoundError:  # an atlas travels without its images
         pass
-    return Tile(picture, int(str(image["rank"])), float(str(image["response"])), str(image["caption"] or ""), bool(box))
+    measured = image["measured"]
+    return Tile(
+        picture,
+        int(str(image["rank"])),
+        float(str(image["response"])),
+        str(image["caption"] or ""),
+        is_crop=bool(box),
+        seen=bool(image["seen"]),
+        measured=measured if isinstance(measured, float) else None,
+    )
 
 
 def _rankings(atlas: Atlas, owner: Model, voxel: int) -> list[Ranking]:

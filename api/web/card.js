@@ -18,7 +18,7 @@ function query(methods) {
   voxel(index: $index, model: $model) {
     voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic semanticUnknown noiseCeiling r2OfCeiling i j k hemisphere vertex
     ${labels.join("\n    ")}
-    topImages(first: 10) { rank stimulusId box response caption url }
+    topImages(first: 10) { rank stimulusId box response seen measured caption url }
     neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
   }
 }`;
@@ -142,7 +142,7 @@ export class Card {
       const picture = make("img", { src: image.url, alt: image.caption ?? "", loading: "lazy", width: 160, height: 120 });
       const frame = make("div", { class: "frame" }, picture);
       picture.addEventListener("error", () => frame.replaceChildren(make("span", { class: "note" }, "not on this machine")));
-      return make("li", {}, frame, make("p", {}, image.caption ?? image.stimulusId));
+      return make("li", {}, frame, make("p", {}, image.caption ?? image.stimulusId), make("p", { class: "note" }, image.seen ? (image.measured === null ? "seen" : `measured ${figure(image.measured)} z`) : "not seen"));
     });
     return [make("h3", {}, "Images that drive it"), make("ul", { class: "images" }, ...tiles)];
   }

@@ -31,6 +31,10 @@ class FeatureCache:
         self._index = _index(home / "features" / encoder.fingerprint[:16])
         self._encoder, self._batch_images = encoder, batch_images
 
+    def unknown(self, sha256s: Sequence[str]) -> set[str]:
+        """Those of some hashes that no file holds."""
+        return self._index.unknown(sha256s)
+
     def get(
         self, sha256s: Sequence[str], load: Callable[[int], Image], advance: Callable[[int], None] = lambda _: None
     ) -> Floats:

@@ -61,6 +61,17 @@ class Dataset(Images, Protocol):
 
 
 @runtime_checkable
+class AllImages(Protocol):
+    """A data set that has images which the subject did not see."""
+
+    n_all_images: int
+
+    def all_images(self) -> Images:
+        """All of them, those that the subject saw among them, by the same ids."""
+        ...
+
+
+@runtime_checkable
 class Repeated(Protocol):
     """A data set that reads single trials, so that those of one image can be compared."""
 

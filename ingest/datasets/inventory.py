@@ -9,6 +9,7 @@ from ...schemas.config import IngestConfig
 from ...schemas.errors import AtlasError
 from ..encoding.memory import bytes_to_fit, require_memory
 from .interface import Dataset, DatasetClass
+from .probe import n_probe_images, probe_bytes, require_room, with_probe
 from .rois import voxels_in
 from .trials import TrialDataset
 
@@ -17,6 +18,10 @@ from .trials import TrialDataset
 class Size:
     """How big a job is: what a data set holds for one configuration, and what fitting it takes."""
 
+    n_probe_images: int
+    """Images that voxels are described by, where these are not those that the subject saw; else 0."""
+    probe_bytes: int
+    """Disk that features of these take."""
     n_images: int
     n_trials: int
     n_voxels: int
@@ -38,9 +43,14 @@ class Size:
         n_images, n_voxels = len(repeats), len(voxels_in(dataset, config.rois))
         # Weights of every voxel, features of every image, and copies of compressed responses.
         copied = dataset.copied_bytes if isinstance(dataset, TrialDataset) else 0
-        disk = (n_voxels + n_images) * n_features * 4 + copied
+        config = with_probe(config, dataset)
+        of_probe = probe_bytes(config, dataset, n_features)
+        disk = (n_voxels + n_images) * n_features * 4 + copied + of_probe
         ram = bytes_to_fit(n_images, n_features, min(n_voxels, config.batch_voxels))
-        return cls(n_images, int(repeats.sum()), n_voxels, -(-n_voxels // config.batch_voxels), ram, disk)
+        n_probe = n_probe_images(config, dataset)
+        return cls(
+            n_probe, of_probe, n_images, int(repeats.sum()), n_voxels, -(-n_voxels // config.batch_voxels), ram, disk
+        )
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ def inventory(reader: DatasetClass, config: IngestConfig, home: Path, n_features
     try:
         size = Size.of(reader.open(config, home), config, n_features)
         require_memory(size.ram_bytes)
+        require_room(size.probe_bytes, home, home / "features")
     except AtlasError as error:
         problems = [*advice, str(error)] if size else [str(error), *advice]
     return Inventory(pl.DataFrame(rows, schema=schema, orient="row"), tuple(dict.fromkeys(problems)), size)

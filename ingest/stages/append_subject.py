@@ -10,8 +10,8 @@ import pyarrow as pa
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.image_names import files_of
-from ..datasets.interface import Repeated
-from .context import Context, ranges
+from ..datasets.interface import Images, Repeated
+from .context import Context, hash_of, ranges
 
 _SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
 """Settings that decide what the atlas says of a subject, and not only of one model of it."""
@@ -35,7 +35,9 @@ def append_subject(context: Context) -> None:
         context.append(batch, Stage.SUBJECT, subject_id)
     except LedgerConflictError as error:
         raise LedgerConflictError(_other_subject(context, subject_id)) from error
-    _append_stimuli(context)
+    if n_more := files_of(dataset).height - dataset.stimuli.height:
+        context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
+    append_images(context, dataset)
 
 
 def _voxels(context: Context) -> pl.DataFrame:
@@ -58,29 +60,32 @@ def _voxels(context: Context) -> pl.DataFrame:
     return voxels.with_columns(pl.Series("noise_ceiling", np.concatenate(found), pl.Float32).fill_nan(None))
 
 
-def _append_stimuli(context: Context) -> None:
-    """Subjects of one data set share images: only those that no subject brought yet are new."""
-    dataset = context.dataset
-    if n_more := files_of(dataset).height - dataset.stimuli.height:
-        context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
-    if (new := _unknown_stimuli(context)).is_empty():
+def append_images(context: Context, images: Images) -> None:
+    """Append rows of `stimulus`. Subjects share images: only those that no subject brought yet are new.
+
+    Raises:
+        LedgerConflictError: another image is in the atlas by the name of one.
+    """
+    if (new := _unknown(context, images)).is_empty():
         return
+    dataset = context.dataset
     key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
+    if images is not dataset:
+        key += f"/probe/{hash_of(repr(new['stimulus_id'].to_list()).encode())}"
     context.append({"stimulus": new.to_arrow()}, Stage.STIMULI, key)
     # Another ingest may have brought images of the same names since we looked.
-    _unknown_stimuli(context)
+    _unknown(context, images)
 
 
-def _unknown_stimuli(context: Context) -> pl.DataFrame:
-    """The data set's images that are not in the atlas.
+def _unknown(context: Context, images: Images) -> pl.DataFrame:
+    """Images that are not in the atlas.
 
     Raises:
         LedgerConflictError: another image is there by the name of one.
     """
-    dataset = context.dataset
-    sql = "SELECT stimulus_id, sha256 AS known FROM stimulus WHERE dataset = ?"
-    known = context.store.frame(sql, [dataset.subject.dataset])
-    joined = dataset.stimuli.join(known, on="stimulus_id", how="left", maintain_order="left")
+    sql = "SELECT stimulus_id, sha256 AS known FROM stimulus WHERE dataset IN (SELECT unnest(?::VARCHAR[]))"
+    known = context.store.frame(sql, [images.stimuli["dataset"].unique().to_list()])
+    joined = images.stimuli.join(known, on="stimulus_id", how="left", maintain_order="left")
     changed = joined.filter(pl.col("known") != pl.col("sha256"))
     if not changed.is_empty():
         raise LedgerConflictError(

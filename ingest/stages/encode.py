@@ -1,6 +1,7 @@
 """Stage `encode`: images and crops to features, each once per network, kept between runs."""
 
 from collections.abc import Sequence
+from tempfile import TemporaryFile
 from typing import overload
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..datasets.interface import Images
 from ..dissection.crops import cut
 from .context import BatchContext, Context, ranges, read_image
 
+_IN_MEMORY = 512 << 20
+"""Bytes of features that are held in memory."""
 Region = tuple[int, tuple[int, ...]]
 """(row of the image, box or () for the whole image)."""
 
@@ -74,7 +77,7 @@ def encode_regions(
 ) -> Floats:
     """Features of images and crops, (n_regions, dim); see `encode`."""
     encoder = encoder or context.backbone
-    features = np.empty((len(regions), encoder.dim), np.float32)
+    features = _array(context, len(regions), encoder.dim)
     parts = ranges(len(regions), IMAGES_PER_FILE)
     batches = [regions[start:stop] for start, stop in parts]
     with context.progress.stage(name, len(regions)) as advance:
@@ -83,6 +86,16 @@ def encode_regions(
             features[start:stop] = found()
             advance(stop - start)
     return features
+
+
+def _array(context: Context, n: int, dim: int) -> Floats:
+    """Room for features, (n, dim): of many images in a file without a name, which goes when it is no longer used."""
+    if 4 * n * dim <= _IN_MEMORY:
+        return np.empty((n, dim), np.float32)
+    folder = context.home / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.float32, shape=(n, dim))
 
 
 def _encoded(given: tuple[BatchContext, Images, ImageEncoder], regions: Sequence[Region]) -> Floats:

@@ -13,6 +13,8 @@ _DESCRIBED_BY = (
     "dissect",
     "fdr",
     "block_voxels",
+    "probe",
+    "probe_sha256",
     "top_images",
     "candidate_images",
     "crops_per_image",

@@ -39,6 +39,16 @@ class Tile:
     """Predicted, in z-scored beta."""
     caption: str
     is_crop: bool
+    seen: bool
+    measured: float | None
+    """Response to the whole image, in z-scored beta; None where it is not known."""
+
+    @property
+    def measurement(self) -> str:
+        """What is said of the measured response."""
+        if not self.seen:
+            return "not seen"
+        return "seen" if self.measured is None else f"measured {self.measured:+.2f} z"
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,8 @@ class _Sheet:
         y = top + _TILE + 8
         kind = "crop" if tile.is_crop else "image"
         self._text(left, y, f"{tile.rank}  {kind}  {tile.response:+.2f} z", _SMALL, _INK, bold=True)
+        y += round(_SMALL * 1.4)
+        self._text(left, y, tile.measurement, _SMALL, _GREY)
         y += 20
         for line in _lines(tile.caption or "no caption", _SMALL, _TILE, _CAPTION_LINES):
             self._text(left, y, line, _SMALL, _GREY)

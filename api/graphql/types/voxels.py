@@ -63,6 +63,11 @@ class TopImage:
         description="Crop as left, top, right, bottom in pixels, right and bottom excluded; empty for the whole image."
     )
     response: float | None = strawberry.field(description="Predicted response, in z-scored beta.")
+    seen: bool = strawberry.field(description="Whether the subject saw the image.")
+    measured: float | None = strawberry.field(
+        description="Measured response to the whole image, in z-scored beta; null where the subject did not see it, "
+        "and for models of before format 4."
+    )
     caption: str | None = strawberry.field(description="What the captioner said of it.")
     url: str = strawberry.field(
         description="Path on this server of the whole image, made small, with a frame around the crop."

@@ -26,9 +26,11 @@ _KEPT = 4
 
 # A ? for each voxel: DuckDB then filters while it scans. A list it would join, and before that all captions.
 _TOP_IMAGES = """
-    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response,
+    SELECT t.voxel, t.rank, t.stimulus_id, s.uri, t.box, t.response, t.measured,
+      (t.measured IS NOT NULL OR p.part IS NOT NULL) AS seen,
       arg_min(c.text, (NOT starts_with(c.captioner, ? || '@'), c.captioner)) AS caption
     FROM top_image t LEFT JOIN stimulus s USING (stimulus_id)
+      LEFT JOIN split p ON p.model_id = t.model_id AND p.stimulus_id = t.stimulus_id
       LEFT JOIN caption c ON c.stimulus_id = t.stimulus_id AND c.box = t.box
     WHERE t.model_id = ? AND t.rank <= ? AND t.voxel IN ({voxels})
     GROUP BY ALL ORDER BY t.voxel, t.rank

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -80,6 +81,49 @@ class _Layout:
         return {n: files for n, files in self.sessions.items() if not missing[n]}
 
 
+class BrickImages:
+    """Images of nsd_stimuli.hdf5, whoever saw them; see `Images`.
+
+    Args:
+        bricks: the file.
+        nsd_ids: which, (n_images,).
+        cache: folder for the list of hashes.
+    """
+
+    def __init__(self, bricks: Path, nsd_ids: NDArray[np.integer], cache: Path) -> None:
+        self._bricks, self._nsd_ids, self._cache = bricks, nsd_ids, cache
+
+    @cached_property
+    def stimuli(self) -> pl.DataFrame:
+        """See `Images`."""
+        return pl.DataFrame(
+            {
+                "stimulus_id": [f"nsd/{number}" for number in self._nsd_ids],
+                "dataset": "nsd",
+                "uri": [str(Path(f"{self._bricks}#{number}").absolute()) for number in self._nsd_ids],
+                "sha256": self.sha256s(),
+            }
+        )
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The image of a row, RGB, (425, 425, 3)."""
+        with readable(self._bricks), h5py.File(self._bricks) as file:
+            return np.asarray(file["imgBrick"][int(self._nsd_ids[index])])
+
+    def sha256s(self) -> list[str]:
+        """SHA-256 of the pixels of each image; kept in a file, since it takes gigabytes of reading to know them."""
+        path = self._cache / f"nsd-stimuli-{data_sha256(self._bricks)[:16]}.parquet"
+        known = dict(pl.read_parquet(path).iter_rows()) if path.exists() else {}
+        if new := [int(number) for number in self._nsd_ids if number not in known]:
+            with readable(self._bricks), h5py.File(self._bricks) as file:
+                pixels = file["imgBrick"]
+                known |= {number: hashlib.sha256(pixels[number].tobytes()).hexdigest() for number in new}
+            encoded = io.BytesIO()
+            pl.DataFrame({"nsd_id": list(known), "sha256": list(known.values())}).write_parquet(encoded)
+            write_atomically(path, lambda file: file.write(encoded.getvalue()))
+        return [known[int(number)] for number in self._nsd_ids]
+
+
 class Nsd(TrialDataset):
     """Images and responses of one NSD subject; see `Dataset`.
 
@@ -121,6 +165,7 @@ class Nsd(TrialDataset):
         ]
         if not self._bricks.exists():
             raise NotFoundError(f"{self._bricks}: {_NO_IMAGES}")
+        self._shown = BrickImages(self._bricks, self._nsd_ids, self._cache)
         ncsnr = maps.ncsnr()
         ceiling = None if ncsnr is None else noise_ceiling(ncsnr, repeats(blocks, len(self._nsd_ids)))
         suffix = "" if layout.space == "func1pt8mm" else f"-{layout.space}"
@@ -161,8 +206,17 @@ class Nsd(TrialDataset):
             yield Item("food region", Path(config.food))
 
     def _read(self, row: int) -> NDArray[np.uint8]:
+        return self._shown.image(row)
+
+    @property
+    def n_all_images(self) -> int:
+        """See `AllImages`."""
         with readable(self._bricks), h5py.File(self._bricks) as file:
-            return np.asarray(file["imgBrick"][int(self._nsd_ids[row])])
+            return int(file["imgBrick"].shape[0])
+
+    def all_images(self) -> BrickImages:
+        """See `AllImages`: NSD's 73,000."""
+        return BrickImages(self._bricks, np.arange(self.n_all_images), self._cache)
 
     def test_images(self, name: str) -> list[str]:
         """See `NamedSplits`: those of the shared images that the subject saw."""
@@ -182,17 +236,7 @@ class Nsd(TrialDataset):
         return self.stimuli.select("stimulus_id", coco_images(self._table, self._nsd_ids[kept]))
 
     def _image_sha256s(self) -> list[str]:
-        """SHA-256 of the pixels of each image; kept in a file, since it takes gigabytes of reading to know them."""
-        path = self._cache / f"nsd-stimuli-{data_sha256(self._bricks)[:16]}.parquet"
-        known = dict(pl.read_parquet(path).iter_rows()) if path.exists() else {}
-        if new := [int(number) for number in self._nsd_ids if number not in known]:
-            with readable(self._bricks), h5py.File(self._bricks) as file:
-                pixels = file["imgBrick"]
-                known |= {number: hashlib.sha256(pixels[number].tobytes()).hexdigest() for number in new}
-            encoded = io.BytesIO()
-            pl.DataFrame({"nsd_id": list(known), "sha256": list(known.values())}).write_parquet(encoded)
-            write_atomically(path, lambda file: file.write(encoded.getvalue()))
-        return [known[int(number)] for number in self._nsd_ids]
+        return self._shown.sha256s()
 
     def _trial_sha256s(self) -> list[str]:
         betas = [data_sha256(path) for files in self._sessions.values() for path in files]

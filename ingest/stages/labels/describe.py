@@ -57,15 +57,32 @@ def _describe_block(
     used = np.unique(region)
     _caption(context, captioner, [candidates.regions[i] for i in used], [candidates.features[i] for i in used])
     stimulus_ids = context.probe.stimuli["stimulus_id"].to_list()
+    top_ids = [stimulus_ids[candidates.regions[i][0]] for i in region]
     top = {
         "model_id": pa.repeat(context.model_id, len(row)),
         "voxel": voxels[row],
         "rank": rank,
-        "stimulus_id": [stimulus_ids[candidates.regions[i][0]] for i in region],
+        "stimulus_id": top_ids,
         "box": [list(candidates.regions[i][1]) for i in region],
         "response": response,
+        "measured": pa.array(_measured(context, voxels, voxels[row], top_ids), pa.float32(), from_pandas=True),
     }
     context.append({"top_image": pa.table(top)}, Stage.DESCRIBE, key)
+
+
+def _measured(
+    context: Context, voxels: NDArray[np.int32], voxel: NDArray[np.int32], stimulus_ids: Sequence[str]
+) -> Floats:
+    """Measured response of each voxel to each image, (n,); NaN where the subject did not see it."""
+    place = {name: row for row, name in enumerate(context.dataset.stimuli["stimulus_id"].to_list())}
+    image = np.array([place.get(name, -1) for name in stimulus_ids], np.intp)
+    found = np.full(len(image), np.nan, np.float32)
+    for start, stop in ranges(len(voxels), context.config.batch_voxels):
+        batch = voxels[start:stop]
+        wanted = np.flatnonzero((image >= 0) & np.isin(voxel, batch))
+        responses = context.dataset.responses_of(batch.astype(np.intp))
+        found[wanted] = responses[image[wanted], np.searchsorted(batch, voxel[wanted])]
+    return found
 
 
 def _caption(

@@ -11,6 +11,7 @@ from ....schemas.registry import SCORERS
 from ...dissection import scorer_class
 from ...dissection.interface import Material, Scorer
 from ...dissection.nouns import Unscored
+from ..append_subject import append_images
 from ..concept_queries import append_queries, text_queries
 from ..context import Context
 from ..encode import encode
@@ -72,7 +73,10 @@ def label_voxels(context: Context, features: Floats) -> None:
         context.progress.note(f"{context.model_id}: no voxel is {config.dissect}, so none is labelled.")
         return
     spaces = _spaces(context, scorers)
-    probe = features if context.probe is context.dataset else encode(context, images=context.probe)
+    probe = features
+    if context.probe is not context.dataset:
+        append_images(context, context.probe)
+        probe = encode(context, images=context.probe, name="encode probe images")
     labels, unscored, names, pictures = None, Unscored(), set[str](), {}
     if context.captioner and context.generator:
         describe(context, probe, voxels, context.captioner)
