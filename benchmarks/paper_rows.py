@@ -192,19 +192,3 @@ def ceiling_from_repeats_r() -> float:
         found = dataset.ceiling_of(np.arange(len(ncsnr)))  # type: ignore[attr-defined]
     known = ncsnr**2 / (ncsnr**2 + 1 / 3)
     return float(np.corrcoef(found, known)[0, 1])
-
-
-def main() -> None:
-    """Check and report."""
-    import figures
-    from voxel_atlas.schemas.config import Settings
-
-    arguments = figures.arguments(__doc__)
-    rows = rows_of_labels(Settings().home)
-    measured = {"split_leaks": float(split_leaks()), "ceiling_from_repeats_r": ceiling_from_repeats_r()}
-    measured |= {f"as_paper: {name}": float(right) for name, right in rows.items()}
-    figures.emit("Rows of the paper", measured, json_path=arguments.json)
-
-
-if __name__ == "__main__":
-    main()
