@@ -1,7 +1,7 @@
 """Maps: one value per voxel for a concept, a metric or a label, with the colours that suit it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -77,6 +77,8 @@ class ValueMap:
     """Readout and baseline, or the labels' scorer, of a concept's map; "" for others."""
     bare: int
     """Voxels that are left out as contrast and edges may explain them."""
+    evidence: Mapping[str, NDArray[np.float32]]
+    """z and concept_q of every voxel, (n,), NaN where they are not known; empty where no concept is shown."""
 
     @property
     def canonical(self) -> str:
@@ -114,6 +116,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     readout = method = passes = None
     how, bare = "", 0
     warnings: list[str] = []
+    known: dict[str, NDArray[np.float32]] = {}
     if request.concept:
         hits = model.map(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
         frame, title, warnings = hits.frame, request.concept.strip(), hits.warnings
@@ -124,6 +127,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
             column, quantity, unit = "z", "contrast", "z of the similarity"
         compared = Compared(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
         evidence = Evidence.of_map(frame)
+        known = {name: frame[name].cast(pl.Float32).fill_null(np.nan).to_numpy() for name in ("z", "concept_q")}
         if request.metric or request.of_concept:
             compared.check_evidence(evidence, model.model_id, specific=request.specific)
         passes = evidence.passes(request)
@@ -162,6 +166,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         generation,
         how=how,
         bare=bare,
+        evidence=known,
     )
 
 

@@ -2,7 +2,7 @@
 // @ts-check
 import { find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
-import { Trouble, ask } from "./server.js";
+import { Trouble, ask, getArrays } from "./server.js";
 import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
@@ -27,7 +27,7 @@ export function connectDownloads(sources, report) {
   const makers = {
     png: () => sources.solid() ?? picture(sources, "PNG"),
     svg: () => picture(sources, "SVG"),
-    csv: () => new Blob([csv(sources)], { type: "text/csv" }),
+    csv: async () => new Blob([await csv(sources)], { type: "text/csv" }),
     graphql: () => new Blob([graphql(sources)], { type: "application/graphql" }),
     sql: () => new Blob([sql(sources.state)], { type: "application/sql" }),
   };
@@ -95,17 +95,20 @@ async function picture(sources, format) {
 }
 
 /**
- * One line per voxel that has a colour.
+ * One line per voxel that has a colour; of a concept with z and q.
  * @param {Sources} sources
  */
-function csv({ shown, subject, labels, focus }) {
+async function csv({ state, shown, subject, labels, focus }) {
   const map = shown();
   if (!map) return "";
   const chosen = focus();
-  const lines = ["voxel,value,regions,first_label,selected"];
+  const sure = limits(state) ? (await getArrays(`/values?${new URLSearchParams({ ...asked(state), evidence: "1" })}`)).arrays : null;
+  const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);
+  const lines = [`voxel,value,${sure ? "z,concept_q," : ""}regions,first_label,selected`];
   map.colours.forEach((colour, voxel) => {
     if (!colour) return;
-    const cells = [voxel, map.values ? map.values[voxel] : "", (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
+    const evidence = sure ? [number(sure.z[voxel]), number(sure.concept_q[voxel])] : [];
+    const cells = [voxel, map.values ? map.values[voxel] : "", ...evidence, (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
     lines.push(cells.map(cell).join(","));
   });
   return `${lines.join("\r\n")}\r\n`;

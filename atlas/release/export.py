@@ -66,7 +66,11 @@ def export(
         n_rows = write_tables(atlas.store, names, owners, folder)
         if not tables_only:
             for model in chosen:
-                maps = [_similarity(model, concept, readout, baseline) for concept in dict.fromkeys(concepts)]
+                maps = [
+                    each
+                    for concept in dict.fromkeys(concepts)
+                    for each in _similarity(model, concept, readout, baseline)
+                ]
                 _write_maps(atlas, model, maps, folder, affine_of)
         if not read_rows(atlas.store, "ledger", names, owners).equals(before):
             raise StoreError(
@@ -134,7 +138,8 @@ def _metrics(model: Model) -> Iterator[VoxelMap]:
             yield _numbers(name, title, frame, {**_about(model), "Units": "1"})
 
 
-def _similarity(model: Model, concept: str, readout: str | None, baseline: str) -> VoxelMap:
+def _similarity(model: Model, concept: str, readout: str | None, baseline: str) -> Iterator[VoxelMap]:
+    """Maps of a concept's similarity and, where they are known, of its z and q."""
     # A network without a text tower knows words only by the labels of its voxels.
     by, readout = ("weights", readout) if model.has_text else ("labels", None)
     answer = model.map(concept, by=by, readout=readout, baseline=baseline)
@@ -148,9 +153,20 @@ def _similarity(model: Model, concept: str, readout: str | None, baseline: str) 
         "Method": answer.method,
         "Warnings": answer.warnings,
     }
-    sidecar = {**_about(model), "Units": "cosine", **{name: value for name, value in how.items() if value}}
-    name = f"desc-{entity(concept.strip())}_stat-similarity"
-    return _numbers(name, f"similarity to {concept.strip()}", answer.frame.rename({"similarity": "value"}), sidecar)
+    sidecar = {**_about(model), **{name: value for name, value in how.items() if value}}
+    for column, stat, title, unit in _OF_CONCEPT:
+        frame = answer.frame.select("voxel", pl.col(column).alias("value"))
+        if frame["value"].null_count() < frame.height:
+            name = f"desc-{entity(concept.strip())}_stat-{stat}"
+            yield _numbers(name, f"{title} {concept.strip()}", frame, {**sidecar, "Units": unit})
+
+
+_OF_CONCEPT = (
+    ("similarity", "similarity", "similarity to", "cosine"),
+    ("z", "z", "z of the similarity to", "standard errors"),
+    ("concept_q", "q", "false discovery rate of the association with", "1"),
+)
+"""Column of a concept's map, and what its file is called and says."""
 
 
 def _numbers(name: str, title: str, frame: pl.DataFrame, sidecar: Mapping[str, object]) -> VoxelMap:

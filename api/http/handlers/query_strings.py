@@ -6,18 +6,17 @@ from ....schemas.errors import BadInputError
 from ...maps.value_maps import MapRequest
 
 
-def map_request(request: Request) -> MapRequest:
-    """What a map's query string asks for.
+def map_request(request: Request, *others: str) -> MapRequest:
+    """What a map's query string asks for; it may have other parameters, too.
 
     Raises:
         BadInputError: an unknown parameter, or a number that is none.
     """
-    given = dict(request.query_params)
+    given = {name: value for name, value in request.query_params.items() if name not in others}
     unknown = set(given) - set(MapRequest.__dataclass_fields__)
     if unknown:
-        raise BadInputError(
-            f"No parameter {min(unknown)[:40]!r}; known are {', '.join(MapRequest.__dataclass_fields__)}."
-        )
+        known = ", ".join((*MapRequest.__dataclass_fields__, *others))
+        raise BadInputError(f"No parameter {min(unknown)[:40]!r}; known are {known}.")
     numbers: dict[str, float] = {}
     for name in ("lo", "hi", "min_z", "max_q"):
         if name in given:

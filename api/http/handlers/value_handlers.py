@@ -25,8 +25,8 @@ class ValueHandlers:
         self._atlas, self._cortices = atlas, cortices
 
     def values(self, request: Request) -> Content:
-        """One value per voxel and the colours for them."""
-        mapped = value_map(self._atlas, map_request(request))
+        """One value per voxel and the colours for them; with `evidence=1` also z and q of a concept."""
+        mapped = value_map(self._atlas, map_request(request, "evidence"))
         cortex = self._cortices.of(mapped.model.subject_id)
         header = {
             "model": mapped.model.model_id,
@@ -48,6 +48,8 @@ class ValueHandlers:
         }
         if mapped.alpha is not None:
             arrays["alpha"] = cortex.by_number(mapped.voxels, mapped.alpha)
+        if switch(request.query_params.get("evidence"), default=False):
+            arrays |= {name: cortex.by_number(mapped.voxels, values) for name, values in mapped.evidence.items()}
         # Floats hardly compress, and compressing them would cost more than sending them.
         return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 

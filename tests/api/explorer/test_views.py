@@ -263,6 +263,11 @@ def test_what_is_shown_can_be_had_as_files(visit: Visit, server: Server, atlas: 
     assert len(lines) == (300 if "concept" in address else expected)
     assert {"FFA", "FOOD"} <= {line["regions"] for line in lines}
     assert float(lines[0]["value"]) < 1
+    if "concept" in address:
+        mapped = atlas.model().map("cake").frame
+        for column in ("z", "concept_q"):
+            told = [float(line[column]) for line in lines]
+            np.testing.assert_allclose(told, mapped[column], rtol=1e-5, atol=1e-30)
     query = files["graphql"].decode()
     picture = query[query.rindex("query Picture") :]
     assert server.data(picture)["flatmap"]["url"].startswith("/flatmaps/")

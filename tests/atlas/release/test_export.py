@@ -99,10 +99,11 @@ def test_the_first_labels_are_named_by_the_table_beside_them(release: Path, both
 
 
 def test_a_concepts_map_is_what_the_atlas_answers_and_says_how(release: Path, both: Atlas) -> None:
-    path = func(release, "sub-simulatedS1_*_desc-cake_stat-similarity_statmap.nii.gz")
     found = both.model(VOLUME).map("cake")
-    values = np.asarray(nib.load(path).dataobj).T.ravel()
-    assert np.array_equal(values, found.frame["similarity"].to_numpy())
+    for stat, column in (("z", "z"), ("q", "concept_q"), ("similarity", "similarity")):
+        path = func(release, f"sub-simulatedS1_*_desc-cake_stat-{stat}_statmap.nii.gz")
+        values = np.asarray(nib.load(path).dataobj).T.ravel()
+        assert np.array_equal(values, found.frame[column].to_numpy().astype(np.float32))
     sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     assert sidecar.items() >= {"ComparedBy": "weights", "Readout": found.readout, "Simulated": True}.items()
     assert func(release, "sub-simulatedS1_*_desc-cakeface*_stat-similarity_statmap.nii.gz")
