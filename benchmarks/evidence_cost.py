@@ -61,7 +61,7 @@ def _questions(n_voxels: int, dim: int) -> dict[str, Callable[[], object]]:
     noise = rng.uniform(0.5, 1.0, n_voxels)
     penalties = rng.choice(np.geomspace(1e-2, 1e6, N_PENALTIES), n_voxels)
     spectrum = FeatureSpectrum(np.geomspace(1e-3, 1, dim), np.eye(dim), N_TRAIN)
-    spread = np.sqrt(noise * spectrum.query_variance(query, penalties, 0.5))
+    spread = np.sqrt(noise) * spectrum.standard_errors(query, penalties, 0.5)
     # Lengths such that z has a standard deviation of 1 without the concept.
     gains = ReadoutGains.of(spread * dim**0.5, noise, penalties)
     table = ReadoutTable(index.keys, gains, np.full(n_voxels, 1.6 * dim**-0.5), spectrum, "half", frozenset())

@@ -125,13 +125,16 @@ COMMENT ON COLUMN readout_norm.norm IS 'Length of the vector.';
 COMMENT ON COLUMN readout_norm.q95 IS 'The .95 quantile of the vocabulary''s similarities to this voxel; a concept above it is specific.';
 
 CREATE TABLE IF NOT EXISTS concept_query (
-  model_id VARCHAR NOT NULL, readout VARCHAR NOT NULL, word VARCHAR NOT NULL, vector FLOAT[] NOT NULL, length DOUBLE NOT NULL);
+  model_id VARCHAR NOT NULL, readout VARCHAR NOT NULL, word VARCHAR NOT NULL, vector FLOAT[] NOT NULL, length DOUBLE NOT NULL,
+  alphas DOUBLE[], errors DOUBLE[]);
 COMMENT ON TABLE concept_query IS 'Words ready to be compared in SQL: similarity = list_inner_product(weights, vector) / norm.';
 COMMENT ON COLUMN concept_query.model_id IS 'The model.';
 COMMENT ON COLUMN concept_query.readout IS 'weights, half or pattern.';
 COMMENT ON COLUMN concept_query.word IS 'A label of the model, or a noun of the vocabulary.';
 COMMENT ON COLUMN concept_query.vector IS 'C^k . q, with q the direction of the word''s unit vector less the baseline.';
 COMMENT ON COLUMN concept_query.length IS 'Length of that difference; sums and differences of words weigh similarities by it.';
+COMMENT ON COLUMN concept_query.alphas IS 'The penalties that voxels of the model have, ascending; NULL, as errors, in development atlases of before there was z in SQL.';
+COMMENT ON COLUMN concept_query.errors IS 'For each of them the standard error of weights . vector for noise of variance 1: z = list_inner_product(weights, vector) / (error * sqrt(residual_variance)).';
 
 CREATE TABLE IF NOT EXISTS dropped (model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, reason VARCHAR NOT NULL);
 COMMENT ON TABLE dropped IS 'Voxels that were not fitted.';
@@ -311,11 +314,14 @@ CREATE OR REPLACE MACRO roi_labels(wanted, all_voxels := false) AS TABLE
 
 -- The similarity of a concept to every fitted voxel, as every other door gives it. A concept is a label, a word of the
 -- vocabulary, or what the function concept('any text') gives, which voxel-atlas brings along: rows of concept_query.
+-- z's one-sided p is erfc(x) / 2 at x = z / sqrt(2), which DuckDB has not: exp(-x * x) * t * a polynomial of t, with
+-- t = 1 / (1 + x / 2), fitted at Chebyshev's nodes by this project to 2e-8 of p.
 -- Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` and `readout` are the parameters.
 CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS TABLE
-  WITH given AS (SELECT
-      TRY_CAST(concept AS STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE)[]) AS queries),
+  WITH given AS (SELECT TRY_CAST(concept AS STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE,
+      alphas DOUBLE[], errors DOUBLE[], one_term BOOLEAN, warning VARCHAR, refusal VARCHAR)[]) AS queries),
   wanted AS (SELECT CASE
+    WHEN queries[1].refusal IS NOT NULL THEN error(queries[1].refusal)::VARCHAR
     WHEN NOT EXISTS (FROM concept_query c WHERE starts_with(c.model_id, model)) THEN
       error('No model "' || model || '" has a text tower and words to compare; FROM model lists the models.')::VARCHAR
     WHEN NOT EXISTS (FROM concept_query c WHERE c.readout = readout) THEN
@@ -325,11 +331,24 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
       error('"' || concept::VARCHAR || '" is no label and not in the vocabulary; in `voxel-atlas sql`, Python and at a served atlas concept(''any text'') can stand in its place.')::VARCHAR
     ELSE lower(trim(concept::VARCHAR)) END AS word, queries FROM given),
   query AS (SELECT unnest(queries, recursive := true) FROM wanted UNION ALL BY NAME
-    SELECT c.model_id, c.readout, c.vector, c.length FROM wanted JOIN concept_query c USING (word))
-  SELECT e.model_id, m.subject_id, e.voxel, list_inner_product(e.weights::DOUBLE[], c.vector::DOUBLE[]) / n.norm AS similarity, c.length
-  FROM query c JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
-       JOIN readout_norm n USING (model_id, voxel, readout)
-  WHERE starts_with(m.model_id, model) AND c.readout = readout;
+    SELECT c.* EXCLUDE (word), true AS one_term FROM wanted JOIN concept_query c USING (word)),
+  error_of AS (SELECT c.model_id, c.readout, unnest(c.alphas) AS alpha, unnest(c.errors) AS error FROM query c),
+  compared AS (
+    SELECT e.model_id, m.subject_id, e.voxel, list_inner_product(e.weights::DOUBLE[], c.vector::DOUBLE[]) AS product,
+      product / n.norm AS similarity, product / (x.error * sqrt(e.residual_variance::DOUBLE)) AS z,
+      c.length, c.one_term, similarity > n.q95 AS above, c.warning
+    FROM query c JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
+         JOIN readout_norm n USING (model_id, voxel, readout) LEFT JOIN error_of x USING (model_id, readout, alpha)
+    WHERE starts_with(m.model_id, model) AND c.readout = readout),
+  tail AS (SELECT *, sqrt(8) / (sqrt(8) + abs(z)) AS t, exp(-z * z / 2) * t / 2 * (
+        (((((((((0.043173066 * t - 0.234605489) * t + 0.493385739) * t - 0.454563715) * t + 0.131850037) * t -
+        0.059050909) * t + 0.093414748) * t + 0.175324075) * t + 0.24688388) * t + 0.282093777) * t + 0.282094795) AS p FROM compared),
+  ranked AS (SELECT *, CASE WHEN z < 0 THEN 1 - p ELSE p END * count(z) OVER (PARTITION BY model_id)
+      / row_number() OVER (PARTITION BY model_id ORDER BY z DESC NULLS LAST) AS rate FROM tail),
+  tested AS (SELECT *, least(1, min(rate) OVER (PARTITION BY model_id ORDER BY z DESC NULLS LAST
+      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)) AS concept_q FROM ranked)
+  SELECT model_id, subject_id, voxel, similarity, z, concept_q,
+    CASE WHEN one_term AND z IS NOT NULL THEN above AND concept_q <= 0.05 END AS specific, length, warning FROM tested;
 
 CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
   SELECT c.*, q.r2, q.r, q.q, q.semantic_q,

@@ -56,8 +56,8 @@ class FeatureSpectrum:
         scatter = self.values * (self.n_train - 1)
         return np.asarray((scatter / (scatter + np.asarray(alpha, np.float64)[..., None])).sum(axis=-1))
 
-    def query_variance(self, query: NDArray[np.floating], alpha: NDArray[np.floating], exponent: float) -> Doubles:
-        """Variance of qᵀCᵏŵ for noise of variance 1, shape as `alpha`.
+    def standard_errors(self, query: NDArray[np.floating], alpha: NDArray[np.floating], exponent: float) -> Doubles:
+        """Standard errors of qᵀCᵏŵ for noise of variance 1, shape as `alpha`.
 
         Args:
             query: (dim,).
@@ -66,7 +66,7 @@ class FeatureSpectrum:
         """
         scatter = self.values * (self.n_train - 1)
         along = (np.asarray(query, np.float64) @ self.axes) ** 2 * self.values ** (2 * exponent) * scatter
-        return np.asarray((along / (scatter + np.asarray(alpha, np.float64)[..., None]) ** 2).sum(axis=-1))
+        return np.sqrt((along / (scatter + np.asarray(alpha, np.float64)[..., None]) ** 2).sum(axis=-1))
 
 
 def residual_variance(
@@ -127,7 +127,7 @@ class ReadoutGains:
             spectrum: of the training features.
             exponent: k.
         """
-        errors = np.sqrt(spectrum.query_variance(query, self.penalties, exponent))
+        errors = spectrum.standard_errors(query, self.penalties, exponent)
         reciprocal = np.divide(1, errors, out=np.full(len(errors), np.nan), where=errors > 0)
         z: Doubles = similarity * self.gain * reciprocal[self.which]
         return z
@@ -164,7 +164,7 @@ class Evidence:
     def of_map(cls, frame: pl.DataFrame) -> "Evidence":
         """From a map's columns z and specific, which pass the same limits: see `columns`."""
         specific = frame["specific"]
-        above = None if specific.null_count() else specific.to_numpy()
+        above = None if specific.null_count() == len(specific) else specific.fill_null(value=False).to_numpy()
         return cls(frame["z"].fill_null(np.nan).to_numpy(), above)
 
     @cached_property
@@ -195,11 +195,12 @@ class Evidence:
         # The rate of the worst of these n voxels is at most m·p/n, as at least n of all m have its p or less.
         bound = np.count_nonzero(~np.isnan(self.z)) * ndtr(-smallest) / max(np.count_nonzero(~np.isnan(z)), 1)
         q = concept_q(self.z, min(_z_of(bound), smallest))[rows]
-        specific = np.full(len(z), None) if self.above is None else (q <= FDR) & self.above[rows]
+        above = np.zeros(len(z), bool) if self.above is None else self.above[rows]
+        known = pl.lit(pl.Series(~np.isnan(z) & (self.above is not None)))
         return {
             "z": pl.Series(z, dtype=pl.Float64, nan_to_null=True),
             "concept_q": pl.Series(q, dtype=pl.Float64, nan_to_null=True),
-            "specific": pl.Series(specific, dtype=pl.Boolean),
+            "specific": pl.select(pl.when(known).then(pl.Series((q <= FDR) & above))).to_series(),
         }
 
 

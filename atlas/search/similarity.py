@@ -99,7 +99,8 @@ class Compared:
         if len(evidence.z) and np.isnan(evidence.z).all():
             raise BadInputError(
                 f"{model_id} has no z: it takes each voxel's residual variance, which an ingest by this version stores "
-                "where the network has a text tower; leave out limits of z and q, and specific."
+                "where the network has a text tower, and readouts' lengths, which `voxel-atlas upgrade` works out; "
+                "leave out limits of z and q, and specific."
             )
         if specific and evidence.above is None:
             what = "A picture" if self.concept is None else "A sum or difference"

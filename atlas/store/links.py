@@ -15,7 +15,10 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 Result = TypeVar("Result")
 
-_QUERY_ROWS = "STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE)[]"
+_QUERY_ROWS = (
+    "STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE, alphas DOUBLE[], errors DOUBLE[], "
+    "one_term BOOLEAN, warning VARCHAR, refusal VARCHAR)[]"
+)
 """What functions of ours give: queries for the macros of tables.sql, which name the same type."""
 _ROWS_PER_CHUNK = 2048
 """DuckDB's own: a third faster than rows in one piece on two cores."""

@@ -21,11 +21,13 @@ def _with_residual_variance(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE encoding ADD COLUMN IF NOT EXISTS residual_variance FLOAT")
 
 
-def _with_unscored_candidates(connection: duckdb.DuckDBPyConnection) -> None:
+def _with_unscored_candidates_and_errors(connection: duckdb.DuckDBPyConnection) -> None:
     for column in ("score", "rank", "probability"):
         connection.execute(f"ALTER TABLE label_score ALTER {column} DROP NOT NULL")
     connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS reason VARCHAR")
     connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS stability FLOAT")
+    for column in ("alphas", "errors"):
+        connection.execute(f"ALTER TABLE IF EXISTS concept_query ADD COLUMN IF NOT EXISTS {column} DOUBLE[]")
 
 
 def _with_repeats(connection: duckdb.DuckDBPyConnection) -> None:
@@ -34,7 +36,7 @@ def _with_repeats(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _to_format_4(connection: duckdb.DuckDBPyConnection) -> None:
-    _with_unscored_candidates(connection)
+    _with_unscored_candidates_and_errors(connection)
     _with_repeats(connection)
 
 

@@ -300,10 +300,10 @@ def _is_conflict(error: duckdb.Error) -> bool:
 
 
 def _refused(error: duckdb.Error) -> BadInputError:
-    # What a function of ours says stands alone; the rest is where it was raised.
-    _, _, raised = str(error).partition("executing the UDF: ")
-    if raised:
-        return BadInputError(raised.partition("\n")[0].partition(": ")[2])
+    # What a macro of ours says stands alone, without the place in the statement.
+    if isinstance(error, duckdb.InvalidInputException):
+        said = str(error).removeprefix("Invalid Input Error: ").partition("\n\nLINE ")[0]
+        return BadInputError(" ".join(said.split()))
     return BadInputError(f"DuckDB refuses the statement: {' '.join(str(error).split())}")
 
 

@@ -167,6 +167,8 @@ def append_queries(context: FittedModel, words: Sequence[str]) -> None:
     new = [word for word in new if word in vectors]
     spectrum = model_spectrum(context.store, model_id)
     turns = [spectrum.power(exponent) for exponent in EXPONENTS.values()]
+    sql = "SELECT DISTINCT alpha FROM encoding WHERE model_id = ? ORDER BY alpha"
+    alphas = context.store.arrow(sql, [model_id])["alpha"].to_numpy()
     for group in grouped(new, _WORDS_AT_ONCE):
         contrasts = unit_rows(np.array([vectors[word] for word in group], np.float32)) - vocabulary.baseline
         queries = unit_rows(contrasts)
@@ -177,6 +179,8 @@ def append_queries(context: FittedModel, words: Sequence[str]) -> None:
                 "word": group * len(EXPONENTS),
                 "vector": list_column(np.concatenate([queries @ turn for turn in turns])),
                 "length": np.tile(np.linalg.norm(contrasts, axis=1), len(EXPONENTS)),
+                "alphas": [alphas] * (len(EXPONENTS) * len(group)),
+                "errors": [spectrum.standard_errors(q, alphas, k) for k in EXPONENTS.values() for q in queries],
             }
         )
         context.append({"concept_query": batch}, Stage.QUERIES, f"{model_id}/{hash_of(repr(group).encode())}")

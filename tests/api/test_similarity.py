@@ -61,7 +61,8 @@ def test_an_unknown_word_is_questioned_at_every_door(
         assert model.similar("zzqqsa").warnings == [sentence, unknown]
         assert model.map("zzqqsa").warnings == [sentence]
     with caplog.at_level("WARNING"):
-        atlas.sql("SELECT count(*) FROM concept_map(concept('zzqqsa'))")
+        told = atlas.sql("SELECT DISTINCT warning FROM concept_map(concept('zzqqsa'))")
+        assert told["warning"].to_list() == [sentence]
         assert caplog.messages == [sentence]
         export(atlas, tmp_path / "release", concepts=["zzqqsa"])
     assert caplog.messages == [sentence, sentence]

@@ -19,6 +19,7 @@ DIM = 8
 WORDS = ("cake", "pizza", "face", "house", "sign", "dog")
 METHOD = "brainlmm-eq2"
 VOLUME, SURFACE = "simulated/S1/toy/aaaaaa", "nod/01/toy/bbbbbb"
+ALPHAS = [1.0, 40.0]
 _EVIDENCE = ((None, None, None, None), (0.7, 3.0, 0.004, 0.01), (0.52, 0.4, 0.35, 0.4))
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1]])
 
@@ -122,7 +123,7 @@ def model_rows(
                 "voxel": v,
                 "weights": row.tolist(),
                 "bias": 0.25,
-                "alpha": 1.0,
+                "alpha": ALPHAS[v % len(ALPHAS)],
                 "r2": r2[v],
                 "r": 0.5,
                 "p": 0.01,
@@ -151,10 +152,12 @@ def concept_rows(
             q95 = float(np.quantile(nouns @ vector / norm, 0.95))
             norms.append({"model_id": model, "voxel": voxel, "readout": readout, "norm": norm, "q95": q95})
         for word in {*words, *vocabulary.words}:
-            query = vocabulary.centred(word_vector(word)[None])[0] @ spectrum.power(exponent)
+            unit = vocabulary.centred(word_vector(word)[None])[0]
             length = float(np.linalg.norm(word_vector(word) - vocabulary.baseline))
-            named = {"model_id": model, "readout": readout, "word": word}
-            queries.append({**named, "vector": query.tolist(), "length": length})
+            named = {"model_id": model, "readout": readout, "word": word, "length": length}
+            errors = spectrum.standard_errors(unit, np.array(ALPHAS), exponent).tolist()
+            turned = (unit @ spectrum.power(exponent)).tolist()
+            queries.append({**named, "vector": turned, "alphas": ALPHAS, "errors": errors})
     return {
         "readout_norm": norms,
         "concept_query": sorted(queries, key=lambda row: (row["readout"], row["word"])),

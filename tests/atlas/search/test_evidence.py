@@ -107,4 +107,5 @@ def test_false_discovery_rates_are_benjamini_and_hochberg_s(given_z: list[float 
         np.testing.assert_allclose(
             told["concept_q"].to_numpy(), expected[rows].astype(float), rtol=1e-12, equal_nan=True
         )
-        assert told["specific"].to_list() == (expected[rows] <= 0.05).tolist()
+        specific = [None if np.isnan(q) else bool(q <= 0.05) for q in expected[rows]]
+        assert told["specific"].to_list() == specific

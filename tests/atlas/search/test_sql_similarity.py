@@ -4,12 +4,15 @@ import gc
 import weakref
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import polars as pl
 import pytest
 from toy_atlas import DIM, VOLUME, WORDS, Toy, concept_rows, model_rows, put, random_weights
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import nouns
+from voxel_atlas.atlas.store.address import load_extensions
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError
 
@@ -27,14 +30,27 @@ def uneven(atlas: Atlas) -> Atlas:
     return atlas
 
 
+def assert_equal(asked: pl.DataFrame, mapped: pl.DataFrame) -> None:
+    """That SQL and Python say the same of every voxel."""
+    assert asked["voxel"].to_list() == mapped["voxel"].to_list()
+    np.testing.assert_allclose(asked["similarity"], mapped["similarity"], atol=1e-6)
+    # z is the similarity times what is known of a voxel, and so is the rounding of similarities to float32.
+    gain = (mapped["z"] / mapped["similarity"]).to_numpy()
+    np.testing.assert_allclose(asked["z"] / gain, mapped["z"] / gain, atol=1e-6)
+    np.testing.assert_allclose(asked["concept_q"], mapped["concept_q"], atol=3e-5)
+    assert asked["specific"].to_list() == mapped["specific"].to_list()
+
+
 @pytest.mark.parametrize("readout", ["weights", "half", "pattern"])
-def test_sql_gives_the_similarities_that_python_gives(uneven: Atlas, readout: str) -> None:
+def test_sql_gives_the_similarities_and_evidence_that_python_gives(uneven: Atlas, readout: str) -> None:
+    q = []
     for word in (*WORDS, *nouns()[:40]):
         mapped = uneven.model(MODEL).map(word, readout=readout).frame
-        sql = "SELECT voxel, similarity FROM concept_map($1, model := $2, readout := $3) ORDER BY voxel"
-        asked = uneven.store.frame(sql, [word, MODEL, readout])
-        assert asked["voxel"].to_list() == mapped["voxel"].to_list()
-        np.testing.assert_allclose(asked["similarity"], mapped["similarity"], atol=1e-6)
+        sql = "FROM concept_map($1, model := $2, readout := $3) ORDER BY voxel"
+        assert_equal(uneven.store.frame(sql, [word, MODEL, readout]), mapped)
+        q.extend(mapped["concept_q"])
+    assert min(q) < 1e-3
+    assert max(q) == 1
 
 
 def test_readouts_are_three_different_answers(uneven: Atlas) -> None:
@@ -55,14 +71,30 @@ def test_sql_ranks_the_significant_voxels_as_python_does(uneven: Atlas) -> None:
 def test_sql_compares_any_text(uneven: Atlas, readout: str) -> None:
     for text in ("birthday cake with candles", "cake - kitchen sink + dog", "it's"):
         mapped = uneven.model(MODEL).map(text, readout=readout).frame
-        sql = "SELECT voxel, similarity FROM concept_map(concept($1), model := $2, readout := $3) ORDER BY voxel"
-        asked = uneven.sql(sql, [text, MODEL, readout])
-        assert asked["voxel"].to_list() == mapped["voxel"].to_list()
-        np.testing.assert_allclose(asked["similarity"], mapped["similarity"], atol=1e-6)
+        sql = "FROM concept_map(concept($1), model := $2, readout := $3) ORDER BY voxel"
+        assert_equal(uneven.sql(sql, [text, MODEL, readout]), mapped)
 
 
 def test_any_text_is_compared_for_every_model_with_a_text_tower(uneven: Atlas) -> None:
     assert set(uneven.sql("FROM voxels_like(concept('birthday cake'))")["model_id"]) == {MODEL, VOLUME}
+
+
+def test_a_shell_of_a_served_atlas_is_refused_in_one_sentence(uneven: Atlas) -> None:
+    with uneven.store.served() as server, duckdb.connect() as shell:
+        assert server is not None
+        load_extensions(shell, "httpfs", "quack")
+        shell.execute(f"ATTACH '{server.target}' AS atlas (TOKEN '{server.token}')")
+        sql = "FROM quack_query_by_name('atlas', 'FROM voxels_like(concept(''cake - cake''))')"
+        sentence = "'cake - cake' adds up to nothing; take away something else than what was added."
+        with pytest.raises(
+            duckdb.InvalidInputException, match=rf"^Invalid Input Error: {sentence}\n\nLINE 1: .*\n *\^$"
+        ):
+            shell.execute(sql)
+        with (
+            Store.open(server.target, token=server.token) as attached,
+            pytest.raises(BadInputError, match=f"^{sentence}$"),
+        ):
+            attached.frame("FROM voxels_like(concept('cake - cake'))")
 
 
 def test_a_served_atlas_compares_any_text_for_who_attaches_to_it(uneven: Atlas) -> None:
