@@ -66,7 +66,7 @@ class FeatureSpectrum:
         """
         scatter = self.values * (self.n_train - 1)
         along = (np.asarray(query, np.float64) @ self.axes) ** 2 * self.values ** (2 * exponent) * scatter
-        return np.sqrt((along / (scatter + np.asarray(alpha, np.float64)[..., None]) ** 2).sum(axis=-1))
+        return np.asarray(np.sqrt((along / (scatter + np.asarray(alpha, np.float64)[..., None]) ** 2).sum(axis=-1)))
 
 
 def residual_variance(
