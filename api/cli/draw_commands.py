@@ -67,7 +67,7 @@ def flatmap(
     from ..maps.rendering import RenderOptions, render, user_picture
     from ..maps.subject_cortex import SURFACES, CortexCache
     from ..maps.top_labels import colour_map
-    from ..maps.value_maps import MapRequest, value_map
+    from ..maps.value_maps import MapRequest, left_out, value_map
 
     of_concept = concept and metric == "z"
     if sum(map(bool, (concept, None if of_concept else metric, label, label_colours, own))) != 1:
@@ -110,6 +110,8 @@ def flatmap(
             elif label_colours:
                 coloured = colour_map(opened, options.model, settings.home, semantic=not options.all_voxels)
                 say(f"trustworthiness of the colours: {coloured.colours.trustworthiness:.3f}")
+                if coloured.top.bare:
+                    say(f"{left_out(coloured.top.bare)}; --all-voxels shows them")
                 drawn = coloured.picture(cortex)
             elif request:
                 mapped = value_map(opened, request)

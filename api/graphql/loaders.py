@@ -32,6 +32,7 @@ class Loaders:
         self._atlas = atlas
         self.images = DataLoader(partial(self._load, Model.top_images, "voxel"), cache=False)
         self.neighbours = DataLoader(partial(self._load, Model.neighbours, "of"), cache=False)
+        self._scorers: dict[str, list[str]] = {}
         self._labels: dict[tuple[str, str | None], tuple[str, LabelTable]] = {}
 
     def labels(self, model_id: str, method: str | None) -> tuple[str, LabelTable]:
@@ -42,6 +43,15 @@ class Loaders:
             chosen = model.method(method)
             self._labels[key] = (chosen, model.label_table(chosen, semantic=False))
         return self._labels[key]
+
+    def scorers(self, model_id: str) -> list[str]:
+        """The methods that labelled a model, those of its settings first, looked up once for the request."""
+        if model_id not in self._scorers:
+            model = self._atlas.model(model_id)
+            labelled = model.methods()
+            own = [method for method in model.settings.get("methods", ()) if method in labelled]
+            self._scorers[model_id] = list(dict.fromkeys([*own, *labelled]))
+        return self._scorers[model_id]
 
     async def _load(self, ask: Callable[..., pl.DataFrame], column: str, keys: Sequence[VoxelKey]) -> list[list[Row]]:
         """Rows of each key. Voxels of keys that agree otherwise are asked for together; `column` names them."""

@@ -22,7 +22,7 @@ from ...viz.render.legend import Names
 from ...viz.render.picture import Picture
 from .subject_cortex import SubjectCortex
 from .thumbnails import open_stimulus
-from .value_maps import about
+from .value_maps import about, left_out
 
 FOLDER = "colours"
 """Folder of the models' colours, relative to the home folder."""
@@ -50,6 +50,8 @@ class TopLabels:
     generation: int
     semantic: bool
     """Whether voxels are left out that are not semantic."""
+    bare: int
+    """How many are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,7 @@ class ColourMap:
             alpha=cortex.opacity(self.voxels, None, focus),
             title="First labels, coloured by meaning",
             note=f"trustworthiness {self.colours.trustworthiness:.2f}, {about(self.model)}",
+            left_out=left_out(self.top.bare),
             legend=self.legend,
         )
 
@@ -101,13 +104,14 @@ def top_labels(atlas: Atlas, model: str | None, method: str | None = None, *, se
     generation, method = atlas.store.generation(), owner.method(method)
     sql = "SELECT voxel, label FROM top_label WHERE model_id = ? AND method = ? ORDER BY voxel"
     frame = atlas.store.frame(sql, [owner.model_id, method])
-    frame = frame.filter(owner.tables.voxels().are_shown(frame["voxel"].to_numpy(), semantic=semantic))
+    shown = owner.tables.voxels().are_shown(frame["voxel"].to_numpy(), semantic=semantic)
+    bare, frame = int(np.count_nonzero(~shown)), frame.filter(shown)
     common = frame.group_by("label").len().sort(["len", "label"], descending=[True, False])
     places = common.select("label").with_row_index("place")
     label = frame.join(places, on="label", maintain_order="left")["place"].cast(pl.Int32).to_numpy()
     voxels = frame["voxel"].cast(pl.Int32).to_numpy()
     counts = tuple(int(n) for n in common["len"])
-    return TopLabels(owner, method, voxels, tuple(common["label"]), label, counts, generation, semantic)
+    return TopLabels(owner, method, voxels, tuple(common["label"]), label, counts, generation, semantic, bare)
 
 
 def colour_map(

@@ -71,7 +71,7 @@ class ValueMap:
     method: str | None
     """Which labels are shown; None where none are."""
     warnings: list[str]
-    """A sentence for each word that the text tower does not seem to know."""
+    """A sentence for each word that the text tower does not seem to know, and where no voxel is shown."""
     generation: int
     how: str
     """Readout and baseline, or the labels' scorer, of a concept's map; "" for others."""
@@ -79,6 +79,11 @@ class ValueMap:
     """Voxels that are left out as contrast and edges may explain them."""
     evidence: Mapping[str, NDArray[np.float32]]
     """z and concept_q of every voxel, (n,), NaN where they are not known; empty where no concept is shown."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether no voxel is shown."""
+        return not np.isfinite(self.values).any()
 
     @property
     def canonical(self) -> str:
@@ -95,8 +100,13 @@ class ValueMap:
             title=self.title,
             unit=f"{self.unit} ({self.how})" if self.how else self.unit,
             note=about(self.model),
-            left_out=f"{self.bare:,} voxels that contrast may explain are bare" if self.bare else "",
+            left_out=", ".join(said for said in ("no voxel is shown" * self.empty, left_out(self.bare)) if said),
         )
+
+
+def left_out(n: int) -> str:
+    """What a picture says of so many voxels that low-level properties of the images may explain."""
+    return f"{n:,} voxels that contrast may explain are bare" if n else ""
 
 
 def about(model: Model) -> str:
@@ -149,6 +159,11 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         shown = model.tables.voxels().are_shown(voxels, semantic=request.semantic)
         bare = int(np.count_nonzero(~shown & np.isfinite(values)))
         values = np.where(shown, values, np.float32(np.nan))
+    if not np.isfinite(values).any():
+        beyond = f"; {bare:,} that contrast and edges may explain are left out" if bare else ""
+        limited = request.of_concept or request.significant or bare
+        lacking = "passes the limits" if limited else "has a value"
+        warnings = [*warnings, f"No voxel of {model.model_id} is shown: none {lacking}{beyond}."]
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
     scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
     return ValueMap(

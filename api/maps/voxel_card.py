@@ -120,7 +120,7 @@ def _tile(atlas: Atlas, image: dict[str, object]) -> Tile:
 def _rankings(atlas: Atlas, owner: Model, voxel: int) -> list[Ranking]:
     """The voxel's labels by every method that labelled it, the model's own first."""
     labels = atlas.sql(
-        "SELECT method, label, score, probability, n_images, auc, label_q, verified FROM voxel_label "
+        "SELECT method, label, score, probability, stability, n_images, auc, label_q, verified FROM voxel_label "
         "WHERE model_id = ? AND voxel = ? AND rank <= ? ORDER BY method != ?, method, rank",
         [owner.model_id, voxel, _FIRST_LABELS, owner.method()],
     )

@@ -11,18 +11,14 @@ const NAMES = /** @type {Record<string, string>} */ ({
   "clip-msm": "CLIP-MSM",
 });
 
-/** @param {string[]} methods scorers of the model's labels, the one that is shown first first */
-function query(methods) {
-  const labels = methods.map((method, at) => `m${at}: labels(first: 8, scorer: ${JSON.stringify(method)}) { text probability rank method stability verified nImages auc labelQ }`);
-  return `query Card($index: Int!, $model: String) {
+const CARD = `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
     voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic semanticUnknown noiseCeiling r2OfCeiling i j k hemisphere vertex
-    ${labels.join("\n    ")}
+    rankings(first: 8) { scorer labels { text probability rank stability verified nImages auc labelQ } }
     topImages(first: 10) { rank stimulusId box response seen measured caption url }
     neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
   }
 }`;
-}
 
 /**
  * A horizontal bar with its text.
@@ -80,14 +76,12 @@ export class Card {
   /**
    * @param {number} index
    * @param {string} model
-   * @param {string[]} methods scorers of its labels
    */
-  async show(index, model, methods) {
+  async show(index, model) {
     this.wanted = index;
-    const { voxel } = await ask(query(methods), { index, model: model || null });
+    const { voxel } = await ask(CARD, { index, model: model || null });
     // Another voxel was opened, or the card closed, while this one was on its way.
     if (this.wanted !== index) return;
-    voxel.labels = methods.map((method, at) => ({ method, labels: voxel[`m${at}`] }));
     this.place.replaceChildren(
       this.#head(voxel),
       this.#labels(voxel),
@@ -96,7 +90,7 @@ export class Card {
       ...this.#neighbours(voxel),
     );
     this.place.hidden = false;
-    say(`Voxel ${voxel.voxel}: ${voxel.labels[0].labels.slice(0, 3).map((/** @type {any} */ label) => label.text).join(", ") || "no labels"}`);
+    say(`Voxel ${voxel.voxel}: ${(voxel.rankings[0]?.labels ?? []).slice(0, 3).map((/** @type {any} */ label) => label.text).join(", ") || "no labels"}`);
   }
 
   /** @param {any} voxel */
@@ -113,17 +107,16 @@ export class Card {
     );
   }
 
-  /** @param {any} voxel the labels of each method stand side by side */
+  /** @param {any} voxel the labels of each scorer stand side by side */
   #labels(voxel) {
-    const labelled = voxel.labels.filter((/** @type {any} */ one) => one.labels.length);
-    if (!labelled.length) return make("p", { class: "note" }, "This voxel has no labels: only significant voxels are dissected.");
-    const columns = labelled.map((/** @type {any} */ { method, labels }) => {
+    if (!voxel.rankings.length) return make("p", { class: "note" }, "This voxel has no labels: only significant voxels are dissected.");
+    const columns = voxel.rankings.map((/** @type {any} */ { scorer, labels }) => {
       const bars = labels.map((/** @type {any} */ label) => {
         const item = bar(label.text, label.probability, `${Math.round(label.probability * 100)} %`);
         item.append(...evidence(label));
         return item;
       });
-      return make("div", {}, make("h3", {}, `Labels by ${NAMES[method] ?? method}`), make("ol", { class: "bars" }, ...bars));
+      return make("div", {}, make("h3", {}, `Labels by ${NAMES[scorer] ?? scorer}`), make("ol", { class: "bars" }, ...bars));
     });
     return make("div", {}, make("div", { class: "methods" }, ...columns), make("p", { class: "note" }, "Bars are probabilities over the voxel's labels, stability the share of resamples of their pictures in which a label comes first. ✓ holds on held-out responses: AUC of those to the n test images that show the label against the rest, q at most 0.05."));
   }

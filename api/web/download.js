@@ -70,6 +70,7 @@ function pictureQuery({ state, shown, focus }, format) {
     ...(metric ? [`metric: ${metric.toUpperCase()}`] : []),
     ...(ofConcept(state) ? [`concept: ${quoted(state.concept)}`] : []),
     ...(limit?.minZ != null ? [`minZ: ${limit.minZ}`] : []),
+    ...(limit?.maxQ != null ? [`maxQ: ${limit.maxQ}`] : []),
     ...(limit?.specific ? ["specific: true"] : []),
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),

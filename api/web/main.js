@@ -17,11 +17,11 @@ import { loadSubject } from "./subject.js";
 import { Tip } from "./tip.js";
 
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
-const MODELS = "{ models { modelId subjectId backbone simulated nVoxels nSignificant finished config } }";
+const MODELS = "{ models { modelId subjectId backbone simulated nVoxels nSignificant finished } }";
 const PROGRESS = "subscription { ingestProgress { generation running stages { stage batches rows } } }";
 const REFRESH_MS = 3000;
 
-/** @typedef {{modelId: string, subjectId: string, simulated: boolean, finished: boolean, config: string}} Model */
+/** @typedef {{modelId: string, subjectId: string, simulated: boolean, finished: boolean}} Model */
 
 const state = readState();
 /** @type {Model[]} */
@@ -193,18 +193,11 @@ async function openVoxel(voxel) {
   remember("step");
   mark();
   try {
-    await card.show(voxel, state.model, methods());
+    await card.show(voxel, state.model);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
   }
-}
-
-/** @returns {string[]} scorers of the model's labels */
-function methods() {
-  const model = models.find(({ modelId }) => modelId === state.model);
-  const named = model && JSON.parse(model.config).methods;
-  return named?.length ? named : ["brainlmm-eq2"];
 }
 
 /** Regions as switches: they limit the list and dim the rest of the map. */

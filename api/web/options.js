@@ -14,13 +14,14 @@ export function connectOptions(state, changed) {
   const compare = find("compare", HTMLSelectElement);
   const note = find("compare-note", HTMLElement);
   const minZ = find("min-z", HTMLInputElement);
+  const maxQ = find("max-q", HTMLInputElement);
   const specific = find("specific", HTMLInputElement);
   const significant = find("significant", HTMLInputElement);
   const all = find("all-voxels", HTMLInputElement);
   const opacity = find("opacity", HTMLInputElement);
   const range = [find("range-lo", HTMLInputElement), find("range-hi", HTMLInputElement)];
   const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  for (const input of [show, compare, minZ, specific, significant, all, opacity, ...range])
+  for (const input of [show, compare, minZ, maxQ, specific, significant, all, opacity, ...range])
     input.addEventListener("change", () => {
       if (input === show) {
         // The range of one quantity says nothing about another.
@@ -29,6 +30,7 @@ export function connectOptions(state, changed) {
       } else [state.lo, state.hi] = range.map(number);
       state.compare = compare.value;
       state.minz = number(minZ);
+      state.maxq = number(maxQ);
       state.specific = specific.checked;
       state.significant = significant.checked;
       state.all = all.checked;
@@ -41,9 +43,10 @@ export function connectOptions(state, changed) {
     compare.value = state.compare;
     note.textContent = compare.selectedOptions[0].title;
     minZ.value = state.minz === null ? "" : String(state.minz);
+    maxQ.value = state.maxq === null ? "" : String(state.maxq);
     specific.checked = state.specific;
     compare.disabled = !ofConcept(state);
-    minZ.disabled = specific.disabled = !limits(state);
+    minZ.disabled = maxQ.disabled = specific.disabled = !limits(state);
     significant.checked = state.significant;
     all.checked = state.all;
     opacity.checked = state.opacity;

@@ -4,8 +4,8 @@ import { figure, find, make, say } from "./dom.js";
 import { ask } from "./server.js";
 import { readoutOf } from "./shown.js";
 
-export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $specific: Boolean!, $semantic: Boolean!) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, specific: $specific, semantic: $semantic, first: 20) {
+export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
+  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
     totalCount hiddenCount by readout baseline simulated
     edges { node { voxel similarity specific semantic rois r2 labels(first: 3) { text probability } } }
   }
@@ -25,6 +25,7 @@ export function variables(state) {
     baseline: state.compare === "paper" ? "NONE" : "VOCABULARY",
     // The list is of the concept, whatever the map shows; labels have no z.
     minZ: state.compare === "labels" ? null : state.minz,
+    maxQ: state.compare === "labels" ? null : state.maxq,
     specific: state.compare !== "labels" && state.specific,
     semantic: !state.all,
   };

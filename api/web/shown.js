@@ -95,7 +95,7 @@ export async function values(state, signal) {
       scale: { table: colour, lo, hi },
       names: [],
       title: header.title,
-      unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}`,
+      unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}${bare(header)}`,
       model: header.model,
       warnings: header.warnings,
     },
@@ -127,10 +127,15 @@ export async function labelColours(model, top, signal) {
       return { text, colour: `rgb(${rgb[at]} ${rgb[at + 1]} ${rgb[at + 2]})` };
     }),
     title: "First labels, coloured by meaning",
-    unit: `UMAP colours of ${header.labels.length} labels${trust}`,
+    unit: `UMAP colours of ${header.labels.length} labels${trust}${bare(header)}`,
     model: header.model,
     warnings: [],
   };
+}
+
+/** @param {{bare: number}} header what the map leaves out */
+function bare(header) {
+  return header.bare ? `; ${header.bare.toLocaleString("en")} voxels that contrast may explain are bare` : "";
 }
 
 /**
@@ -147,6 +152,7 @@ export function asked(state) {
     ...(ofConcept(state) && readoutOf(state) && { readout: readoutOf(state) }),
     ...(ofConcept(state) && state.compare === "paper" && { baseline: "none" }),
     ...(limits(state)?.minZ != null && { min_z: String(state.minz) }),
+    ...(limits(state)?.maxQ != null && { max_q: String(state.maxq) }),
     ...(limits(state)?.specific && { specific: "1" }),
     ...(state.model && { model: state.model }),
     ...(state.lo !== null && { lo: String(state.lo) }),
@@ -188,7 +194,7 @@ export function ofConcept(state) {
  * @param {import("./state.js").State} state
  */
 export function limits(state) {
-  return ofConcept(state) && state.compare !== "labels" ? { minZ: state.minz, specific: state.specific } : null;
+  return ofConcept(state) && state.compare !== "labels" ? { minZ: state.minz, maxQ: state.maxq, specific: state.specific } : null;
 }
 
 /**

@@ -10,6 +10,7 @@
  * @property {number | null} lo value of the first colour
  * @property {number | null} hi value of the last colour
  * @property {number | null} minz z that a voxel's similarity to the concept must reach
+ * @property {number | null} maxq false discovery rate that a voxel's association with the concept must not exceed
  * @property {boolean} specific whether only voxels are shown to which the concept is specific
  * @property {boolean} significant whether only significant voxels are painted
  * @property {boolean} all whether voxels are shown, too, that contrast and edges may explain
@@ -42,6 +43,7 @@ export function readState() {
     lo: number("lo"),
     hi: number("hi"),
     minz: number("minz"),
+    maxq: number("maxq"),
     specific: given.get("specific") === "1",
     significant: given.get("significant") === "1",
     all: given.get("all") === "1",
@@ -70,6 +72,7 @@ export function address(state) {
   put("lo", state.lo);
   put("hi", state.hi);
   put("minz", state.minz);
+  put("maxq", state.maxq);
   put("specific", state.specific ? 1 : "");
   put("significant", state.significant ? 1 : "");
   put("all", state.all ? 1 : "");

@@ -13,6 +13,7 @@ from toy_server import Fill, Run, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.api.maps.top_labels import top_labels
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
 from voxel_atlas.atlas.client import RemoteAtlas
 from voxel_atlas.atlas.release.export import export
@@ -173,6 +174,21 @@ def test_maps_of_concepts_and_labels_leave_explained_voxels_bare_and_maps_of_met
             assert unknown.all() if bare and semantic else not unknown.all()
     top = {given: server.client.get(f"/toplabels?semantic={given}").content for given in ("0", "1")}
     assert top["1"] == server.client.get("/toplabels").content != top["0"]
+
+
+def test_a_map_without_a_voxel_says_so(atlas: Atlas, server: Server) -> None:
+    sentence = f"No voxel of {atlas.model().model_id} is shown: none passes the limits."
+    assert value_map(atlas, MapRequest(concept="cake", min_z=1e6)).warnings == [sentence]
+    query = '{ flatmap(concept: "cake", minZ: 1000000, format: SVG) { url warnings } }'
+    drawn = server.data(query)["flatmap"]
+    assert drawn["warnings"] == [sentence]
+    assert "no voxel is shown" in server.client.get(drawn["url"]).text
+
+
+def test_it_is_known_how_many_labelled_voxels_a_picture_of_labels_leaves_out(doors: Doors) -> None:
+    atlas, _ = doors
+    for semantic, expected in ((True, 101), (False, 0)):
+        assert top_labels(atlas, None, semantic=semantic).bare == expected
 
 
 def test_where_it_is_not_known_what_contrast_explains_nothing_is_left_out(

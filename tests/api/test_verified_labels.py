@@ -73,6 +73,7 @@ def test_cards_tick_what_holds_and_say_how_well(atlas: Atlas, run: Run, told: li
     assert page.count('class="tick"') == len(card.rankings)
     assert '<td class="quiet">0.80</td>' in page
     assert "held-out responses" in page
+    assert '<td class="quiet">0.75</td>' in page, "stability"
     assert card_png(card)[:4] == b"\x89PNG"
     printed = run("card", atlas.model().model_id, VOXEL)[1].splitlines()
     (first,) = (line.split() for line in printed if line.startswith(told[0][0]))

@@ -20,11 +20,11 @@ _INK, _GREY, _PALE, _BAR = (28, 30, 34), (98, 102, 110), (233, 235, 239), (0, 11
 _TICK = (0, 122, 82)
 _BADGE, _ON_BADGE = (255, 214, 64), (60, 44, 0)
 _SMALL, _TEXT, _TITLE = 14, 16, 28
-_COLUMN_ENDS = {"probability": 260, "score": 190, "n": 150, "AUC": 96, "q": 0}
+_COLUMN_ENDS = {"probability": 318, "score": 240, "stability": 168, "n": 132, "AUC": 84, "q": 0}
 """Names of a label's numbers → where they end, in pixels from the right."""
 _VERIFIED_NOTE = (
-    "✓ holds on held-out responses: AUC of those to the n test images that show the label against the rest, q at most "
-    "0.05."
+    "Stability is the share of resamples of the labels' pictures in which a label comes first. ✓ holds on held-out "
+    "responses: AUC of those to the n test images that show the label against the rest, q at most 0.05."
 )
 
 
@@ -58,6 +58,8 @@ class RankedLabel:
     label: str
     score: float
     probability: float
+    stability: float | None
+    """Share of resamples of the labels' pictures in which it comes first."""
     n_images: int | None
     """Test images that show it."""
     auc: float | None
@@ -65,10 +67,11 @@ class RankedLabel:
     verified: bool | None
 
     @property
-    def evidence(self) -> tuple[str, str, str]:
-        """n, AUC and q as they are printed; empty where they are not known."""
+    def evidence(self) -> tuple[str, str, str, str]:
+        """Stability, n, AUC and q as they are printed; empty where they are not known."""
         q = "" if self.label_q is None else "< 0.0001" if self.label_q < 1e-4 else f"{self.label_q:.2g}"
         return (
+            "" if self.stability is None else f"{self.stability:.2f}",
             "" if self.n_images is None else str(self.n_images),
             "" if self.auc is None else f"{self.auc:.2f}",
             q,
@@ -222,7 +225,7 @@ class _Sheet:
             self._draw.rectangle((left, y + 19, left + length, y + 21), _BAR)
             if label.verified:
                 self._text(left, y, "✓", _TEXT, _TICK, bold=True)
-            self._text(left + 20, y, label.label, _TEXT, _INK, room=width - 350)
+            self._text(left + 20, y, label.label, _TEXT, _INK, room=width - 408)
             score = f"{label.score:.4g}".replace("-", "−")
             for end, number in zip(ends.values(), (f"{label.probability:.3f}", score, *label.evidence), strict=True):
                 self._draw.text(

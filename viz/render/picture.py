@@ -9,7 +9,7 @@ from ..surfaces.pixel_map import Outlines, PixelMap
 from .colormaps import Scale
 from .legend import Names, Strip, colour_bar, named_colours, title_line
 
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3
 """Goes up when the same request gives another picture, so that old addresses are not taken for new ones."""
 
 
@@ -36,7 +36,7 @@ class Picture:
     note: str = ""
     """Text at the right below, for example "simulated subject"."""
     left_out: str = ""
-    """Text below the note, of what is not shown."""
+    """Text below the note, or before it where values are colours, of what is not shown."""
     legend: Names = ()
     """Names and the colours that they stand for, drawn below where values are colours."""
     transparent: bool = False
@@ -50,7 +50,8 @@ class Picture:
         """What stands under the cortex in a picture of this width."""
         if self.scale:
             return [colour_bar(self.scale, self.unit, self.note, self.left_out, width)] if self.unit else []
-        return [named_colours(self.legend, self.note, width)] if self.legend or self.note else []
+        note = " · ".join(said for said in (self.left_out, self.note) if said)
+        return [named_colours(self.legend, note, width)] if self.legend or note else []
 
     def height(self, pixels: PixelMap) -> int:
         """Height in pixels of this picture on a pixel map."""

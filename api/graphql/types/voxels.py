@@ -53,6 +53,14 @@ class VoxelLabel:
     )
 
 
+@strawberry.type(description="A voxel's labels by one scorer.")
+class Ranking:
+    """Some of them, best first."""
+
+    scorer: str = strawberry.field(description="The scorer, for example brainlmm-eq2.")
+    labels: list[VoxelLabel] = strawberry.field(description="Labels, best first.")
+
+
 @strawberry.type(description="An image, or a crop of one, that a voxel's model answers to most.")
 class TopImage:
     """One row of top_image with its caption."""
@@ -180,11 +188,17 @@ class Voxel(relay.Node):
         ] = False,
     ) -> list[VoxelLabel]:
         """Labels of this voxel, from a table in memory: no statement, however long the list of voxels."""
-        chosen, table = info.context.loaders.labels(self.model_id, scorer_name(method, scorer))
-        return [
-            filled(VoxelLabel, label._asdict(), text=label.label, method=chosen)
-            for label in table.of(self.voxel, page_size(first), verified=verified)
-        ]
+        chosen = scorer_name(method, scorer)
+        return _labels(info, self, chosen, first, verified=verified)
+
+    @field("Its labels by every scorer that labelled the model, those of the model's settings first.")
+    def rankings(self, info: Info, first: First = 5) -> list[Ranking]:
+        """Rankings of this voxel; those without a label of it are left out."""
+        rankings = (
+            Ranking(scorer=scorer, labels=_labels(info, self, scorer, first))
+            for scorer in info.context.loaders.scorers(self.model_id)
+        )
+        return [ranking for ranking in rankings if ranking.labels]
 
     @field("The images and crops that its model answers to most.")
     async def top_images(self, info: Info, first: First = 10) -> list[TopImage]:
@@ -225,6 +239,14 @@ class VoxelConnection(relay.Connection[Voxel]):
         "what contrast and edges may explain, or no voxel passes."
     )
     generation: int = strawberry.field(description="Number of the atlas's state; it grows with every committed batch.")
+
+
+def _labels(info: Info, voxel: Voxel, scorer: str | None, first: int, *, verified: bool = False) -> list[VoxelLabel]:
+    chosen, table = info.context.loaders.labels(voxel.model_id, scorer)
+    return [
+        filled(VoxelLabel, label._asdict(), text=label.label, method=chosen)
+        for label in table.of(voxel.voxel, page_size(first), verified=verified)
+    ]
 
 
 def _image_url(stimulus_id: str, box: Sequence[int]) -> str:

@@ -37,6 +37,7 @@ class ValueHandlers:
             "readout": mapped.readout,
             "baseline": mapped.request.baseline if mapped.readout else None,
             "warnings": mapped.warnings,
+            "bare": mapped.bare,
             "generation": mapped.generation,
             "colormap": mapped.scale.colormap,
             "lo": mapped.scale.vmin,
@@ -80,6 +81,7 @@ class ValueHandlers:
             "model": coloured.model.model_id,
             "labels": coloured.top.labels,
             "legend": [text for text, _ in coloured.legend],
+            "bare": coloured.top.bare,
             "trustworthiness": trust if math.isfinite(trust) else None,
         }
         rgb = np.rint(coloured.colours.of(coloured.top.labels) * 255).astype(np.uint8)

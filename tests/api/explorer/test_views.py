@@ -339,6 +339,20 @@ def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: A
     np.testing.assert_allclose(values["value"], passing["z"], rtol=1e-6)
     listed = {int(text) for text in page.locator("#top tbody th").all_inner_texts()}
     assert listed <= set(passing["voxel"])
+    assert page.input_value("#max-q") == ""
+    page.fill("#max-q", "1e-60")
+    page.dispatch_event("#max-q", "change")
+    page.wait_for_function("() => location.search.includes('maxq=1e-60')")
+    page.wait_for_function("() => !document.body.classList.contains('busy')")
+    with page.expect_download() as download:
+        page.evaluate("document.getElementById('download-csv').click()")
+    least = passing.filter(pl.col("concept_q") <= 1e-60)
+    assert 0 < least.height < passing.height
+    assert pl.read_csv(download.value.path()).sort("voxel")["voxel"].to_list() == least["voxel"].to_list()
+    page.fill("#min-z", "1000000")
+    page.dispatch_event("#min-z", "change")
+    page.wait_for_selector("#doubt:not([hidden])")
+    assert "is shown: none passes the limits" in page.inner_text("#doubt")
     page.select_option("#compare", "labels")
     page.wait_for_selector("#trouble:not([hidden])")
     assert "has no z by labels" in page.inner_text("#trouble")

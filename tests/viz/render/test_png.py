@@ -243,3 +243,10 @@ def test_colours_are_shown_as_they_are(pixel_map: PixelMap, values: Any) -> None
     assert (grey[:, 0] == grey[:, 1]).all()
     for colour in ((200, 30, 40), (0, 0, 255)):
         assert (picture[..., :3] == colour).all(2).sum() >= 9
+
+
+def test_a_picture_of_colours_says_what_it_leaves_out_before_its_note() -> None:
+    rgb = np.zeros((3, 3), np.float32)
+    for picture in (Picture(rgb, note="a note", left_out="7 are bare"), Picture(rgb, left_out="7 are bare")):
+        (strip,) = picture.below(800)
+        assert strip.texts[-1].text == ("7 are bare · a note" if picture.note else "7 are bare")
