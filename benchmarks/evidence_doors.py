@@ -1,4 +1,4 @@
-"""Whether all doors give one similarity: Python, SQL, GraphQL, HTTP, command line, page, pictures, report, export.
+"""Whether all doors give one similarity: Python, SQL, GraphQL, HTTP, command line, page, files, report, compare.
 
 The page paints, and saves as CSV, what `/values` sends; the report's Fig. 4 and pictures draw what `value_map` gives.
 All voxels are asked for, also those that contrast may explain, as export does.
@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 import httpx
 import nibabel as nib
 import numpy as np
+import polars as pl
 import uvicorn
 from numpy.typing import NDArray
 
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
+from voxel_atlas.api.report.analysis.label_statistics import label_cosines
 from voxel_atlas.atlas.client import RemoteAtlas
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -129,6 +131,26 @@ def export_difference(atlas: Atlas, concepts: Sequence[str]) -> float:
     return max(apart) if len(apart) == len(concepts) + 1 else np.inf
 
 
+def compare_difference(atlas: Atlas, n_labels: int = 20) -> float:
+    """The largest difference of what `compare` and Fig. 2 of the report take of labels, the commonest ones.
+
+    Cosines of first labels and their voxels are held to `Model.map`; those of pairs of labels to their contrasts.
+    """
+    model = atlas.model()
+    cosines = label_cosines(atlas, model)
+    labels = cosines["label"].value_counts(sort=True).sort(["count", "label"], descending=[True, False])["label"]
+    labels = labels.head(n_labels)
+    apart = []
+    for label in labels:
+        mapped = model.map(label).frame.select("voxel", "similarity")
+        both = cosines.filter(pl.col("label") == label).join(mapped, on="voxel")
+        apart.append(float((both["cosine"] - both["similarity"]).abs().max() if both.height else np.inf))
+    contrasts = np.array([model.text_towers.concept(model.label_backbone, label) for label in labels])
+    pairs = model.label_cosines(labels, labels.reverse()).to_numpy()
+    apart.append(float(np.abs(pairs - (contrasts * contrasts[::-1]).sum(axis=1)).max()))
+    return max(apart)
+
+
 def doors_agree(home: Path, questions: Sequence[Question] = QUESTIONS) -> dict[str, float]:
     """Ask all doors of the atlas in a home folder: doors_agree, 1 or 0, and doors_largest_difference."""
     settings = Settings(home=home)
@@ -141,7 +163,7 @@ def doors_agree(home: Path, questions: Sequence[Question] = QUESTIONS) -> dict[s
 
         apart = [max(differences(atlas, url, command_line, question).values()) for question in questions]
         centred = [question.concept for question in questions if question == Question(question.concept)]
-        apart.append(export_difference(atlas, centred))
+        apart += [export_difference(atlas, centred), compare_difference(atlas)]
     largest = max(apart)
     return {"doors_agree": float(largest <= TOLERANCE), "doors_largest_difference": largest}
 

@@ -1,7 +1,7 @@
 """Every door gives the similarities of `Model.map`, whatever is asked."""
 
 import numpy as np
-from evidence_doors import TOLERANCE, Question, differences, export_difference
+from evidence_doors import TOLERANCE, Question, compare_difference, differences, export_difference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_server import Run, Server
@@ -33,6 +33,10 @@ def test_all_doors_give_one_similarity(atlas: Atlas, server: Server, run: Run, q
 
 def test_maps_of_an_export_have_the_similarities_of_the_other_doors(atlas: Atlas) -> None:
     assert export_difference(atlas, ["cake", "cake - face", "birthday cake"]) <= TOLERANCE
+
+
+def test_comparisons_of_labels_take_the_similarities_of_the_other_doors(atlas: Atlas) -> None:
+    assert compare_difference(atlas) <= TOLERANCE
 
 
 def test_neither_a_difference_nor_a_picture_has_a_percentile_and_labels_have_no_evidence(atlas: Atlas) -> None:
