@@ -6,7 +6,7 @@ Heavy imports are inside the commands, so that `voxel-atlas --help` answers at o
 import sys
 from collections.abc import Callable
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 from cyclopts import ValidationError as InvalidOptionError
 from rich.text import Text
 
@@ -111,6 +111,9 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
         return f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}."
+    if isinstance(error, UnknownOptionError) and " " in str(error.token.keyword or error.token.value):
+        said = error.token.keyword or error.token.value
+        return f'{said!r} is no option and no concept: + and - stand between words, as in "cake - kitchen".'
     if isinstance(error, AtlasError | CycloptsError | ShellDetectionError):
         return str(error)
     if isinstance(error, OSError):  # a full disk, a folder that is not ours, wherever it was met

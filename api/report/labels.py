@@ -204,6 +204,9 @@ def spread_of_labels(study: Study) -> Section:
         pl.col("entropy").mean().alias("entropy (bits)"),
     )
     section.tables["spread_by_region"] = summary
+    # Names of 0.1, deprecated: until the release after the next.
+    section.tables["meanings"] = spread.rename({"spread": "needed"})
+    section.tables["meanings_by_region"] = summary.rename({"spread": "needed", "median spread": "median needed"})
     section.paragraphs.append(
         f"spread: the fewest labels that together hold {SHARE:.0%} of a voxel's label probability; entropy: of that "
         "distribution. Both depend on the temperature of the softmax, which is the same for all voxels of a model, and "

@@ -92,6 +92,14 @@ def test_a_wrong_command_line_is_one_sentence_with_what_is_right(run: Run, line:
     assert said in error
 
 
+def test_a_concept_that_begins_with_a_sign_is_not_called_an_option(run: Run) -> None:
+    status, _, error = run("query", "- cake")
+    assert status == 2
+    assert error.endswith(
+        """'- cake' is no option and no concept: + and - stand between words, as in "cake - kitchen".\n"""
+    )
+
+
 @st.composite
 def wrong_lines(draw: st.DrawFn) -> list[str]:
     """A command with arguments and options that it has, and one thing that it has not."""

@@ -211,6 +211,7 @@ def test_every_figure_is_there_as_png_and_svg_and_every_table_as_parquet_and_csv
             assert picture.width >= 650
         assert (report / "figures" / f"{name}.svg").read_text().lstrip().startswith("<?xml")
     tables = sorted((report / "tables").glob("*.parquet"))
+    assert {"spread", "meanings", "spread_by_region", "meanings_by_region"} <= {path.stem for path in tables}
     assert {path.stem for path in tables} == {path.stem for path in (report / "tables").glob("*.csv")}
     for path in tables:
         frame = pl.read_parquet(path)
