@@ -144,7 +144,8 @@ def compare_difference(atlas: Atlas, n_labels: int = 20) -> float:
     for label in labels:
         mapped = model.map(label).frame.select("voxel", "similarity")
         both = cosines.filter(pl.col("label") == label).join(mapped, on="voxel")
-        apart.append(float((both["cosine"] - both["similarity"]).abs().max() if both.height else np.inf))
+        off = np.abs(both["cosine"].to_numpy() - both["similarity"].to_numpy())
+        apart.append(float(off.max(initial=0 if both.height else np.inf)))
     contrasts = np.array([model.text_towers.concept(model.label_backbone, label) for label in labels])
     pairs = model.label_cosines(labels, labels.reverse()).to_numpy()
     apart.append(float(np.abs(pairs - (contrasts * contrasts[::-1]).sum(axis=1)).max()))
