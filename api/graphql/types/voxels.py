@@ -54,7 +54,7 @@ class VoxelLabel:
 
 
 @strawberry.type(description="A voxel's labels by one scorer.")
-class Ranking:
+class ScorerLabels:
     """Some of them, best first."""
 
     scorer: str = strawberry.field(description="The scorer, for example brainlmm-eq2.")
@@ -192,10 +192,10 @@ class Voxel(relay.Node):
         return _labels(info, self, chosen, first, verified=verified)
 
     @field("Its labels by every scorer that labelled the model, those of the model's settings first.")
-    def rankings(self, info: Info, first: First = 5) -> list[Ranking]:
+    def rankings(self, info: Info, first: First = 5) -> list[ScorerLabels]:
         """Rankings of this voxel; those without a label of it are left out."""
         rankings = (
-            Ranking(scorer=scorer, labels=_labels(info, self, scorer, first))
+            ScorerLabels(scorer=scorer, labels=_labels(info, self, scorer, first))
             for scorer in info.context.loaders.scorers(self.model_id)
         )
         return [ranking for ranking in rankings if ranking.labels]
