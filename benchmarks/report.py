@@ -162,7 +162,7 @@ def _append_labels(store: Store, demo_home: Path, model_id: str, n: int) -> None
     with Store.open(str(demo_home / "atlas.duckdb"), read_only=True) as source:
         words = {name: source.arrow(f"FROM {name}") for name in ("label", "label_embedding")}
     store.append(words, run_id="benchmark", stage="embed", key="benchmark")
-    ids, rng = words["label"]["label_id"].to_numpy(), np.random.default_rng(1)
+    ids, rng = np.unique(words["label_embedding"]["label_id"].to_numpy()), np.random.default_rng(1)
     for start in range(0, n, _BLOCK):
         voxels = np.arange(start, min(start + _BLOCK, n), dtype=np.int32)
         size = (len(voxels), LABELS_PER_VOXEL)

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Self
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -126,6 +134,7 @@ class Bars:
 
     def __init__(self) -> None:
         self._bars = Progress(
+            SpinnerColumn(finished_text=" "),  # moves while a long part is worked on
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=30),
             TaskProgressColumn(),

@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
 from .console import FOR_PEOPLE, Bars, Output, say
 from .options import AllVoxels, AtlasOption, FileOption, between, open_atlas, open_store, settings_of
 
@@ -23,6 +25,7 @@ def report(
     concept: list[str] | None = None,
     sample: Annotated[int, between(10)] = 500,
     all_voxels: AllVoxels = False,
+    every_model: Annotated[bool, Parameter(name="--all", negative=())] = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -35,13 +38,15 @@ def report(
         category: Category of Fig. 5; can be given again; none: all.
         concept: Concept map of Fig. 4; can be given again.
         sample: Voxels that the learning curve and the shuffled control are fitted on, 10 at least.
+        every_model: Figs. 2 to 5 of every subject and backbone of the atlas, the newest model of each, as small
+            multiples, with tests over subjects: the paper's appendix.
     """
     from ...atlas.search.atlas import Atlas
     from ..report.study import CONCEPTS, Options, Study
     from ..report.write import report as write
 
     settings = settings_of(atlas)
-    options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample, all_voxels)
+    options = Options(labels, tuple(category or ()), tuple(concept or CONCEPTS), sample, all_voxels, every_model)
     with open_store(settings, read_only=True, memory_limit=_DUCKDB_MEMORY) as store, Bars() as bars:
         study = Study(Atlas(store, home=settings.home), settings, list(models), options, bars)
         write(study, out, _command(study.models, out, options))
@@ -89,5 +94,6 @@ def _command(models: "list[Model]", out: Path, options: "Options") -> list[str]:
     given += ["--labels", str(options.labels)] if options.labels else []
     for name, values in (("--category", options.categories), ("--concept", options.concepts)):
         given += [part for value in values for part in (name, value)]
+    given += ["--all"] if options.every_model else []
     given += ["--all-voxels"] if options.all_voxels else []
     return ["voxel-atlas", "report", *given, "--sample", str(options.sample), "-o", str(out)]

@@ -11,8 +11,8 @@ from ...schemas.config import FDR
 from ...schemas.errors import NotFoundError
 from ..maps.value_maps import MapRequest, value_map
 from . import figures
+from .analysis.blocks import estimate, mean_draws
 from .analysis.refit import learning_curve, sampled, shuffled_control
-from .analysis.statistics import interval
 from .cortex import bare_map
 from .section import Section, about_simulated, grouped
 from .study import Study
@@ -61,7 +61,7 @@ def controls(study: Study) -> Section:
         features = study.features(model)
         return shuffled_control(study.data(model), features, voxels)
 
-    scores = section.gather(study.models, fitted_again)
+    scores = section.gather(study.each_model(), fitted_again)
     if scores.is_empty():
         return section
     section.tables["control_shuffled_responses"] = scores
@@ -125,7 +125,7 @@ def _map(section: Section, study: Study, model: Model, number: int) -> None:
     r2 = value_map(study.atlas, MapRequest(metric="r2", model=model.model_id, lo=0.0))
     section.draw(
         f"encoding_map_{number}",
-        figures.pictures({model.model_id: bare_map(r2, cortex)}, scales={model.model_id: (r2.scale, r2.unit)}),
+        figures.pictures({model.model_id: bare_map(r2, cortex)}, shared=(r2.scale, r2.unit)),
         f"R² on the flattened cortex of {model.subject_id}; n = {len(r2.voxels):,} voxels. Lines: regions."
         f"{about_simulated(model)}",
     )
@@ -140,14 +140,16 @@ def _sample(study: Study, model: Model, *, significant: bool) -> NDArray[np.int3
 
 
 def _curves(section: Section, study: Study) -> None:
-    curves = section.gather(study.models, lambda model: _curve(study, model))
+    curves = section.gather(study.each_model(), lambda model: _curve(study, model), by=("model_id", "subject_id"))
     if curves.is_empty():
         return
-    section.tables["learning_curve"] = curves
+    curves = study.in_blocks(curves)
+    section.tables["learning_curve"] = curves.drop("subject_id", "block")
     rows = []
     for (model_id, n_train), point in curves.group_by("model_id", "n_train", maintain_order=True):
-        low, high = interval(point["r2"].to_numpy())
-        mean = {"n": point.height, "mean_r2": point["r2"].mean(), "low": low, "high": high}
+        r2 = point["r2"].to_numpy().astype(np.float64)
+        found = estimate(mean_draws(r2[:, None], point["block"].to_numpy())[:, 0], float(r2.mean()))
+        mean = {"n": point.height, "mean_r2": r2.mean(), "low": found.low, "high": found.high}
         rows.append({"model_id": model_id, "n_train": n_train, **mean})
     means = pl.DataFrame(rows)
     section.tables["learning_curve_means"] = means
@@ -159,8 +161,8 @@ def _curves(section: Section, study: Study) -> None:
         "learning_curve",
         figures.curves(series, x="training images", y="mean R² on test images"),
         "Test scores of models that were fitted on fewer images: the first 5, 10 … 30 and 34 of 34 blocks. n: "
-        "significant voxels, or a sample of them where the ingest kept no curve; band: 95 % bootstrap interval of the "
-        "mean over these voxels.",
+        "significant voxels, or a sample of them where the ingest kept no curve; band: 95 % interval of the mean over "
+        "blocks of cortex.",
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...viz.render.colormaps import Scale
+from .analysis.statistics import interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +65,7 @@ class Drawing:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
@@ -76,7 +77,7 @@ def _style() -> Iterator[None]:
 def saved(figure: "Figure") -> Drawing:
     """PNG at 200 dots an inch and SVG."""
     files: dict[str, bytes] = {}
-    with _style():
+    with style():
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             file = io.BytesIO()
             figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
@@ -91,7 +92,7 @@ def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str) -> 
         panels: panel → group → values; NaN counts for nothing.
         quantity: what the values are, with their unit.
     """
-    with _style():
+    with style():
         figure, axes = _grid(len(panels), columns=2, height=2.1)
         values = np.concatenate([group for panel in panels.values() for group in panel.values()])
         values = values[np.isfinite(values)]
@@ -110,7 +111,7 @@ def histograms(panels: Mapping[str, Mapping[str, Floats]], *, quantity: str) -> 
 
 def against(panels: Mapping[str, tuple[Floats, Floats]], *, x: str, y: str) -> "Figure":
     """One quantity against another, and a line where they are equal: points, or from 4,000 on how many there are."""
-    with _style():
+    with style():
         figure, axes = _grid(len(panels), columns=2, height=2.7)
         for axis, (name, (across, up)) in zip(axes, panels.items(), strict=True):
             there = np.isfinite(across) & np.isfinite(up)
@@ -130,7 +131,7 @@ def against(panels: Mapping[str, tuple[Floats, Floats]], *, x: str, y: str) -> "
 
 def curves(series: Mapping[str, Sequence[Floats]], *, x: str, y: str) -> "Figure":
     """Lines with intervals: series → (x, y, lower end, upper end of the interval)."""
-    with _style():
+    with style():
         figure, (axis,) = _grid(1, columns=1, height=2.3)
         for colour, marker, (name, (across, middle, low, high)) in zip(cycle(COLOURS), cycle(MARKERS), series.items()):
             axis.fill_between(across, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -149,7 +150,7 @@ def boxes(groups: Mapping[str, Mapping[str, Floats]], *, quantity: str, group: s
         group: what the groups are.
     """
     series = list(dict.fromkeys(name for group in groups.values() for name in group))
-    with _style():
+    with style():
         width = COLUMN if len(groups) * len(series) <= 8 else PAGE
         figure, (axis,) = _grid(1, columns=1, height=2.6, width=width)
         step = 0.8 / max(len(series), 1)
@@ -170,7 +171,7 @@ def boxes(groups: Mapping[str, Mapping[str, Floats]], *, quantity: str, group: s
                 boxprops={"linewidth": 0.7},
             )
             for box in drawn["boxes"]:
-                box.set(facecolor=COLOURS[place % len(COLOURS)], hatch=("", "///", "...")[place % 3], alpha=0.85)
+                box.set(facecolor=COLOURS[place % len(COLOURS)], hatch=("", "///", "...", "xxx")[place % 4], alpha=0.85)
             if drawn["boxes"]:
                 drawn["boxes"][0].set_label(name)
         axis.axhline(0, color=GREY, linewidth=0.6)
@@ -181,31 +182,60 @@ def boxes(groups: Mapping[str, Mapping[str, Floats]], *, quantity: str, group: s
     return figure
 
 
-def ranked_bars(panels: Mapping[str, Sequence[tuple[str, float]]], *, quantity: str) -> "Figure":
-    """Horizontal bars, longest first, a panel for each entry (the paper's Fig. 3)."""
+Bar = tuple[str, float, float, float]
+"""A name, its value, and the lower and upper end of its interval."""
+
+
+def ranked_bars(panels: Mapping[str, Sequence[Bar]], *, quantity: str) -> "Figure":
+    """Horizontal bars with intervals, longest first, a panel for each entry (the paper's Fig. 3)."""
     most = max((len(bars) for bars in panels.values()), default=1)
-    with _style():
+    with style():
         figure, axes = _grid(len(panels), columns=3, height=0.45 + 0.155 * max(most, 3))
         for axis, (name, bars) in zip(axes, panels.items(), strict=True):
-            values = [value for _, value in bars]
-            axis.barh(range(len(bars)), values, height=0.7, color=COLOURS[0])
-            axis.set_yticks(range(len(bars)), [_short(label, 22) for label, _ in bars])
-            axis.set(ylim=(most - 0.4, -0.6), xlim=(0, max([*values, 1e-9]) * 1.05), xlabel=quantity)
+            draw_bars(axis, bars, 0.7)
+            axis.set_yticks(range(len(bars)), [shortened(bar[0], 22) for bar in bars])
+            axis.set(ylim=(most - 0.4, -0.6), xlim=(0, longest(bars)), xlabel=quantity)
             axis.locator_params(axis="x", nbins=4)
             axis.set_title(name)
     return figure
 
 
-def points(groups: Sequence[str], series: Mapping[str, Mapping[str, Floats]], *, quantity: str, one: str) -> "Figure":
-    """One point a subject and the mean as a bar, in groups (the paper's Fig. 5).
+def draw_bars(axis: "Axes", bars: Sequence[Bar], height: float, below: float = 0.0) -> None:
+    """Horizontal bars with their intervals, one at each whole number or so far below."""
+    at = np.arange(len(bars)) + below
+    values, low, high = (np.array([bar[part] for bar in bars], float) for part in (1, 2, 3))
+    axis.barh(at, values, height=height, color=COLOURS[0], alpha=0.55)
+    axis.errorbar(values, at, xerr=reach(values, low, high), fmt="none", ecolor=INK, elinewidth=0.8, capsize=1.5)
+
+
+def reach(middle: Floats, low: Floats, high: Floats) -> Floats:
+    """How far intervals reach down and up from the middle, (2, n); percentiles need not hold it."""
+    return np.stack([middle - low, high - middle]).clip(0)
+
+
+def longest(bars: Sequence[Bar]) -> float:
+    return 1.05 * float(np.nanmax([1e-9, *(end for bar in bars for end in (bar[1], bar[3]))]))
+
+
+def points(
+    groups: Sequence[str],
+    series: Mapping[str, Mapping[str, Floats]],
+    *,
+    quantity: str,
+    one: str,
+    ends: Mapping[str, Mapping[str, Floats]] | None = None,
+) -> "Figure":
+    """One point a subject and the mean as a bar, in groups, with intervals (the paper's Fig. 5).
 
     Args:
         groups: names along the axis (categories).
         series: series (method) → group → values of the subjects.
         quantity: what the values are, with their unit.
         one: what a point is.
+        ends: series → group → lower and upper ends of each point's own interval, (2, n); None for intervals of the
+            means over the points.
     """
-    with _style():
+    with style():
         figure, (axis,) = _grid(1, columns=1, height=2.5, width=COLUMN if len(groups) * len(series) <= 15 else PAGE)
         step = 0.8 / max(len(series), 1)
         for place, (name, values) in enumerate(series.items()):
@@ -214,11 +244,19 @@ def points(groups: Sequence[str], series: Mapping[str, Mapping[str, Floats]], *,
             of_groups = [values.get(group, np.empty(0)) for group in groups]
             means = [part.mean() if len(part) else np.nan for part in of_groups]
             axis.bar(at, means, step * 0.85, color=colour, alpha=0.45, label=name)
-            for x, part in zip(at, of_groups, strict=True):
+            for x, group, part in zip(at, groups, of_groups, strict=True):
                 spread = np.linspace(-0.25, 0.25, len(part)) * step if len(part) > 1 else np.zeros(len(part))
                 axis.scatter(
                     x + spread, part, s=13, marker=marker, color=colour, edgecolors=INK, linewidths=0.4, zorder=3
                 )
+                if ends is None:
+                    middle, low, high = (
+                        np.array([value]) for value in (part.mean() if len(part) else np.nan, *interval(part))
+                    )
+                    axis.errorbar([x], middle, yerr=reach(middle, low, high), fmt="none", ecolor=INK, capsize=2)
+                elif group in ends.get(name, {}):
+                    own = reach(part, *ends[name][group])
+                    axis.errorbar(x + spread, part, yerr=own, fmt="none", ecolor=INK, elinewidth=0.8)
         axis.axhline(0, color=INK, linewidth=0.7)
         axis.set_xticks(range(len(groups)), groups)
         axis.set(ylabel=quantity, xlabel=one, xlim=(-0.6, len(groups) - 0.4))
@@ -228,7 +266,7 @@ def points(groups: Sequence[str], series: Mapping[str, Mapping[str, Floats]], *,
 
 def matrices(panels: Mapping[str, tuple[Sequence[str], Floats]], *, quantity: str) -> "Figure":
     """Square tables of numbers from 0 to 1 as colours, a panel for each entry: panel → (names, (n, n) values)."""
-    with _style():
+    with style():
         figure, axes = _grid(len(panels), columns=2, height=3.1)
         for axis, (name, (names, values)) in zip(axes, panels.items(), strict=True):
             drawn = axis.imshow(values, vmin=0, vmax=1, cmap="cividis")
@@ -239,33 +277,42 @@ def matrices(panels: Mapping[str, tuple[Sequence[str], Floats]], *, quantity: st
     return figure
 
 
-def pictures(panels: Mapping[str, bytes], *, scales: Mapping[str, tuple[Scale, str]], columns: int = 1) -> "Figure":
+def pictures(panels: Mapping[str, bytes], *, shared: tuple[Scale, str] | None = None, columns: int = 1) -> "Figure":
     """Pictures that were rendered elsewhere (flat maps, views) under their names, with colour bars.
 
     Args:
         panels: name → PNG.
-        scales: name → its colours and their quantity with its unit, for pictures of numbers.
+        shared: the colours of all and their quantity with its unit, for pictures of numbers.
         columns: panels side by side.
     """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    images = {name: np.asarray(Image.open(io.BytesIO(png)).convert("RGBA")) for name, png in panels.items()}
+    images = {name: pixels(png) for name, png in panels.items()}
     tallest = max((image.shape[0] / image.shape[1] for image in images.values()), default=1.0)
-    with _style():
-        height = PAGE / columns * tallest + (0.7 if scales else 0.25)
-        figure, axes = _grid(len(images), columns=columns, height=height, width=PAGE)
+    with style():
+        figure, axes = _grid(len(images), columns=columns, height=PAGE / columns * tallest + 0.25, width=PAGE)
         for axis, (name, image) in zip(axes, images.items(), strict=True):
             axis.imshow(image, interpolation="antialiased")
             axis.set_axis_off()
             axis.set_title(name)
-            if name in scales:
-                scale, quantity = scales[name]
-                colours = ScalarMappable(Normalize(scale.vmin, scale.vmax), scale.colormap)
-                figure.colorbar(
-                    colours, ax=axis, label=quantity, location="bottom", shrink=0.45, aspect=28, pad=0.02, extend="both"
-                )
+        if shared:
+            figure.set_figheight(figure.get_figheight() + 0.45)
+            colour_bar(figure, axes, shared)
     return figure
+
+
+def pixels(png: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def colour_bar(figure: "Figure", axes: list["Axes"], shared: tuple[Scale, str]) -> None:
+    """One colour bar below all panels."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    scale, quantity = shared
+    colours = ScalarMappable(Normalize(scale.vmin, scale.vmax), scale.colormap)
+    figure.colorbar(
+        colours, ax=axes, label=quantity, location="bottom", shrink=0.45, aspect=28, pad=0.02, extend="both"
+    )
 
 
 def _grid(n: int, *, columns: int, height: float, width: float | None = None) -> tuple["Figure", list["Axes"]]:
@@ -288,5 +335,5 @@ def _counted(name: str, n: int) -> str:
     return f"{name} (n = {n:,})"
 
 
-def _short(text: str, letters: int) -> str:
+def shortened(text: str, letters: int) -> str:
     return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"

@@ -8,26 +8,33 @@ import polars as pl
 
 from ...atlas.search.model import Model
 from ...schemas.errors import NotFoundError
-from . import figures
+from . import figures, multiples
+from .analysis.blocks import estimate, mean_draws
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
-from .analysis.statistics import FEWEST_PAIRS, holm, paired_tests
+from .analysis.statistics import FEWEST_SUBJECTS, holm, paired_tests
 from .analysis.verified_labels import tested_labels, verified_by_chance
 from .section import Section, grouped
 from .study import Study
 
 EVERYWHERE = "all"
 """Stands for all labelled voxels, among the names of regions."""
+MOST_LABELS = 10
+"""Labels of a region that Fig. 3 shows."""
 MEASURES = {"default": (None, "vocabulary"), "paper": ("weights", "none")}
 """What Fig. 2 is drawn with: readout, None for the backbone's own, and baseline."""
 SHUFFLED = "shuffled labels"
-TEST_COLUMNS = ("n", "mean_a", "mean_b", "difference", "low", "high", "t", "p", "p_holm", "d", "rank_p", "rank_r")
+WITHIN = "shuffled within region"
+CONTROLS = {SHUFFLED: "shuffled", WITHIN: "shuffled_within"}
+"""What labels are compared with → its column."""
+TEST_COLUMNS = ("n", "blocks", "mean_a", "mean_b", "difference", "low", "high", "d", "rank_r", "p", "p_holm")
+SUBJECT_COLUMNS = (*(name for name in TEST_COLUMNS if name != "blocks"), "t", "rank_p")
 
 ABOUT_TESTS = (
-    "Tests are paired and two-sided: Student's t (differences are independent and their mean is nearly normal) and "
-    "Wilcoxon's signed rank (independent and symmetric). low and high: 95 % interval of the mean difference. d: mean "
-    "difference in standard deviations of the differences. rank_r: rank-biserial correlation. p_holm: Holm's "
-    "correction over the rows of the table. Over voxels: the unit is a voxel of one subject; neighbours are not "
-    "independent, so these p are too small and say nothing of other people. Over subjects: the unit is a subject."
+    "Tests are paired and two-sided. difference: of the means; low and high: its 95 % interval. d: mean difference in "
+    "standard deviations of the differences. rank_r: rank-biserial correlation. p_holm: Holm's correction over the "
+    "rows of the table. Over voxels, the unit is a block of cortex of one subject, and p says nothing of other people; "
+    "the tables' files also have Student's t and Wilcoxon's p as if voxels were independent (t_p, rank_p), as in the "
+    "paper, which are too small. Over subjects, the unit is a subject: p is Student's, rank_p Wilcoxon's."
 )
 
 
@@ -37,8 +44,9 @@ def figure_2(study: Study) -> Section:
 
     def cosines_of(model: Model) -> pl.DataFrame:
         study.methods(model)
+        members = study.members.filter(pl.col("subject_id") == model.subject_id).select("voxel", "roi")
         return pl.concat(
-            label_cosines(study.atlas, model, readout, baseline).select(
+            label_cosines(study.atlas, model, readout, baseline, members).select(
                 pl.lit(measure).alias("measure"),
                 pl.lit(model.readout(readout)).alias("readout"),
                 pl.lit(baseline).alias("baseline"),
@@ -47,55 +55,125 @@ def figure_2(study: Study) -> Section:
             for measure, (readout, baseline) in MEASURES.items()
         )
 
-    cosines = section.gather(study.models, cosines_of, by=("model_id", "subject_id"))
+    cosines = section.gather(study.each_model(), cosines_of, by=("model_id", "subject_id", "backbone"))
     if cosines.is_empty():
         return section
-    section.tables["fig2_cosines"] = cosines
-    section.paragraphs.append(
+    everywhere = _smallest_region(cosines, study.members)
+    section.tables["fig2_cosines"] = everywhere.drop("roi", "backbone")
+    section.paragraphs += [
         "The cosine of each voxel's first label with the voxel. default: the label less the mean of many nouns, with "
         "the voxel's readout as everywhere in this report; paper: the label as it is, with the ridge weights. Labels "
-        "share a large mean, so that paper's cosines are alike for all of them. The control gives each voxel the first "
-        "label of another."
-    )
+        "share a large mean, so that paper's cosines are alike for all of them.",
+        f"Two controls give each voxel the first label of another one: of any ({SHUFFLED}), or of one of its region "
+        f"({WITHIN}; for {EVERYWHERE}: of its smallest region). What the second reaches above the first is "
+        "region-level: it says that regions differ. Only what labels reach above the second is voxel-level: "
+        "that they fit the voxel and not just its region.",
+        study.about_blocks(),
+    ]
     if cosines["method"].n_unique() < 2:
         section.absent.append(
             f"Only {cosines['method'][0]} has labelled these voxels, so methods are not compared; "
             "ingest with --method clip-msm too."
         )
-    by_region = _in_regions(cosines, study.members)
+    inside = cosines.drop_nulls("roi").sort("roi", "model_id", maintain_order=True)
+    section.tables["fig2_within_region"] = inside.select(
+        "model_id", "subject_id", "measure", "method", "voxel", "roi", "shuffled_within"
+    )
+    by_region = study.in_blocks(
+        pl.concat([inside, everywhere.select(inside.columns).with_columns(pl.lit(EVERYWHERE).alias("roi"))])
+    )
+    means = _means(by_region)
+    section.tables["fig2_means"] = means
     for (measure, readout, baseline), part in by_region.group_by("measure", "readout", "baseline", maintain_order=True):
         how = f"{readout}, {'less the mean noun' if baseline == 'vocabulary' else 'not centred (the paper)'}"
+        name, quantity = f"fig2_{measure}_{readout}", f"cosine of label and {how}"
+        if study.options.every_model:
+            drawn = means.filter(pl.col("measure") == measure, pl.col("readout") == readout)
+            about = f"Fig. 2 with {how}: means over voxels, with 95 % intervals over blocks of cortex."
+            multiples.estimates(section, study, name, drawn, "roi", quantity, about)
+            continue
         groups = {str(roi): dict(_series(rows)) for (roi,), rows in part.group_by("roi", maintain_order=True)}
         section.draw(
-            f"fig2_{measure}_{readout}",
-            figures.boxes(groups, quantity=f"cosine of label and {how}"),
+            name,
+            figures.boxes(groups, quantity=quantity),
             f"Fig. 2 with {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below each ROI "
-            f"its labelled voxels, of {_subjects(study)}. The control is of the first method.",
+            f"its labelled voxels, of {_subjects(study)}. The controls are of the first method.",
         )
+    section.show(
+        "How much of what labels reach above shuffled ones is region-level: the share that labels shuffled within the "
+        "region reach, over all labelled voxels.",
+        _levels(section, by_region),
+    )
     by = ["model_id", "measure", "a", "b", "roi"]
-    tests, means = [], []
+    tests, units = [], []
     # One pair of methods at a time: all of them together would be the largest table of the report.
     for pairs in _pairs(by_region):
         tests.append(paired_tests(pairs, by, "cosine_a", "cosine_b"))
         sides = pl.col("cosine_a", "cosine_b").mean()
-        means.append(pairs.group_by("subject_id", *by[1:], maintain_order=True).agg(sides))
+        units.append(pairs.group_by("subject_id", "backbone", *by[1:], maintain_order=True).agg(sides))
     over_voxels = pl.concat(tests).with_columns(_holm())
     section.tables["fig2_tests_over_voxels"] = over_voxels
     section.paragraphs.append(ABOUT_TESTS)
-    section.show("Fig. 2 tested over voxels: method a against b.", over_voxels.select(*by, *TEST_COLUMNS))
-    _over_subjects(section, pl.concat(means), by[1:])
+    _over_subjects(section, pl.concat(units), ["backbone", *by[1:]])
+    if not study.options.every_model:
+        section.show("Fig. 2 tested over voxels: method a against b.", over_voxels.select(*by, *TEST_COLUMNS))
     return section
 
 
+def _smallest_region(cosines: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """One row for each voxel: that of the smallest of its regions."""
+    keys = ["model_id", "measure", "method", "voxel"]
+    sizes = members.group_by("subject_id", "roi").agg(pl.len().alias("size"))
+    sized = cosines.join(sizes, on=["subject_id", "roi"], how="left", maintain_order="left")
+    first = sized.sort("size", "roi").unique(keys, keep="first", maintain_order=True)
+    order = cosines.select(keys).unique(maintain_order=True)
+    return order.join(first, on=keys, maintain_order="left").select(cosines.columns)
+
+
+def _means(by_region: pl.DataFrame) -> pl.DataFrame:
+    """Mean cosine of each method, and of the first one's controls, by region, with intervals over blocks."""
+    rows = []
+    by = ["model_id", "measure", "readout", "roi"]
+    for key, part in by_region.group_by(by, maintain_order=True):
+        methods = part["method"].unique(maintain_order=True).to_list()
+        columns = [(method, method, "cosine") for method in methods]
+        columns += [(name, methods[0], column) for name, column in CONTROLS.items()]
+        for series, method, column in columns:
+            own = part.filter(pl.col("method") == method)
+            mean = float(own[column].mean())  # type: ignore[arg-type]  # a column of floats
+            found = estimate(mean_draws(own.select(column).to_numpy(), own["block"].to_numpy())[:, 0], mean)
+            named = dict(zip(by, key, strict=True))
+            rows.append(
+                {**named, "series": series, "n": own.height, "mean": mean, "low": found.low, "high": found.high}
+            )
+    return pl.DataFrame(rows)
+
+
+def _levels(section: Section, by_region: pl.DataFrame) -> pl.DataFrame:
+    """Share of the effect that is region-level, for each model, measure and method."""
+    rows = []
+    by, columns = ["model_id", "measure", "method"], ["cosine", "shuffled_within", "shuffled"]
+    for key, part in by_region.filter(pl.col("roi") == EVERYWHERE).group_by(by, maintain_order=True):
+        values = part.select(columns).to_numpy().astype(np.float64)
+        means, drawn = values.mean(axis=0), mean_draws(values, part["block"].to_numpy())
+        share = float((means[1] - means[2]) / (means[0] - means[2]))
+        found = estimate((drawn[:, 1] - drawn[:, 2]) / (drawn[:, 0] - drawn[:, 2]), share)
+        named = {**dict(zip(by, key, strict=True)), "n": part.height, **dict(zip(columns, means, strict=True))}
+        rows.append({**named, "region_level_share": share, "low": found.low, "high": found.high})
+    levels = pl.DataFrame(rows)
+    section.tables["fig2_levels"] = levels
+    return levels
+
+
 def _over_subjects(section: Section, means: pl.DataFrame, by: list[str]) -> None:
-    n_subjects = means["subject_id"].n_unique()
-    if n_subjects < FEWEST_PAIRS:
-        section.absent.append(f"A test over subjects needs {FEWEST_PAIRS} of them; this report has {n_subjects}.")
+    most = int(means.group_by("backbone").agg(pl.col("subject_id").n_unique())["subject_id"].max())  # type: ignore[arg-type]  # a count
+    if most < FEWEST_SUBJECTS:
+        section.absent.append(f"A test over subjects needs {FEWEST_SUBJECTS} of them; this report has {most}.")
         return
-    over_subjects = paired_tests(means, by, "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_PAIRS)
+    over_subjects = paired_tests(means, by, "cosine_a", "cosine_b").filter(pl.col("n") >= FEWEST_SUBJECTS)
     section.tables["fig2_subject_means"] = means
     section.tables["fig2_tests_over_subjects"] = over_subjects
-    section.show("Fig. 2 tested over subjects' means.", over_subjects.select(*by, *TEST_COLUMNS))
+    section.show("Fig. 2 tested over subjects' means.", over_subjects.select(*by, *SUBJECT_COLUMNS))
 
 
 def _holm() -> pl.Expr:
@@ -118,28 +196,56 @@ def figure_3(study: Study) -> Section:
     for (model_id, subject_id), first in shown.group_by("model_id", "subject_id", maintain_order=True):
         own = members.filter(pl.col("subject_id") == subject_id)
         counted = region_labels(first, own)
+        if not counted.is_empty():
+            counted = _with_intervals(counted, study.in_blocks(first.join(own, on=["subject_id", "voxel"])))
         frames.append(counted.select(pl.lit(model_id).alias("model_id"), pl.all()))
-    counted = pl.concat(frames)
+        study.advance(1)
+    counted = pl.concat(frames, how="diagonal_relaxed")
     section.tables["fig3_labels"] = counted
+    if study.options.every_model:
+        multiples.commonest_labels(section, study, counted)
+        return section
     for number, ((model_id, method), part) in enumerate(counted.group_by("model_id", "method", maintain_order=True), 1):
         panels = {}
         for (roi,), rows in part.group_by("roi", maintain_order=True):
-            first = rows.filter(pl.col("rank") <= 10)
-            bars = list(zip(first["label"].to_list(), (100 * first["share"]).to_list(), strict=True))
+            first = rows.filter(pl.col("rank") <= MOST_LABELS).with_columns(pl.col("share", "low", "high") * 100)
+            bars = list(first.select("label", "share", "low", "high").iter_rows())
             panels[f"{roi} (n = {rows['n_voxels'].sum():,})"] = bars
         section.draw(
             f"fig3_{number}",
             figures.ranked_bars(panels, quantity="share of voxels (%)"),
-            f"Fig. 3: the ten commonest first labels of each region by {method}, {model_id}. n: labelled voxels.",
+            f"Fig. 3: the ten commonest first labels of each region by {method}, {model_id}. n: labelled voxels. "
+            "Lines: 95 % intervals over blocks of cortex.",
         )
     return section
+
+
+def _with_intervals(counted: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
+    """The commonest labels of each region with 95 % intervals of their shares over blocks.
+
+    Args:
+        counted: from `region_labels`.
+        first: method, voxel, block, roi, label.
+    """
+    frames = []
+    for (method, roi), rows in first.group_by("method", "roi", maintain_order=True):
+        own = counted.filter(pl.col("method") == method, pl.col("roi") == roi)
+        common = own.filter(pl.col("rank") <= MOST_LABELS)
+        shows = np.column_stack([rows["label"] == label for label in common["label"]])
+        drawn = mean_draws(shows, rows["block"].to_numpy())
+        found = [estimate(column, share) for column, share in zip(drawn.T, common["share"], strict=True)]
+        ends = pl.DataFrame({name: [getattr(each, name) for each in found] for name in ("low", "high")})
+        frames.append(common.select("method", "roi", "label").hstack(ends))
+    return counted.join(pl.concat(frames), on=["method", "roi", "label"], how="left", maintain_order="left")
 
 
 def verified(study: Study) -> Section:
     """How many first labels hold on held-out responses, per region, and how many would by chance."""
     section = Section("verified", "Labels on held-out responses")
     atlas, settings = study.atlas, study.settings
-    tested = section.gather(study.models, lambda model: tested_labels(atlas, model), by=("model_id", "subject_id"))
+    tested = section.gather(
+        study.each_model(), lambda model: tested_labels(atlas, model), by=("model_id", "subject_id")
+    )
     if tested.is_empty():
         section.absent.append("No label was held against responses: `voxel-atlas dissect MODEL` adds that to a model.")
         return section
@@ -148,7 +254,7 @@ def verified(study: Study) -> Section:
         own = tested.filter(pl.col("model_id") == model.model_id)
         return verified_by_chance(atlas, model, own, study.data(model), settings.home, settings.batch_images)
 
-    chance = section.gather(study.models, chance_of)
+    chance = section.gather(study.each_model(), chance_of)
     if chance.is_empty():
         tested = tested.with_columns(by_chance=pl.lit(None, pl.Boolean))
     else:
@@ -191,7 +297,7 @@ def spread_of_labels(study: Study) -> Section:
             for method in study.methods(model)
         )
 
-    spread = study.shown(section.gather(study.models, spread_of, by=("model_id", "subject_id")))
+    spread = study.shown(section.gather(study.each_model(), spread_of, by=("model_id", "subject_id")))
     if spread.is_empty():
         return section
     section.tables["spread"] = spread
@@ -259,12 +365,13 @@ def _series(rows: pl.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     methods = rows["method"].unique(maintain_order=True).to_list()
     for method in methods:
         yield method, rows.filter(pl.col("method") == method)["cosine"].to_numpy()
-    yield SHUFFLED, rows.filter(pl.col("method") == methods[0])["shuffled"].to_numpy()
+    for name, column in CONTROLS.items():
+        yield name, rows.filter(pl.col("method") == methods[0])[column].to_numpy()
 
 
 def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Each method beside its shuffled labels, and each two methods on the voxels that both label."""
-    keys = ["model_id", "subject_id", "measure", "roi", "voxel"]
+    """Each two methods on the voxels that both label, and each method beside its shuffled labels."""
+    keys = ["model_id", "subject_id", "backbone", "measure", "roi", "voxel", "block"]
     methods = by_region["method"].unique(maintain_order=True).to_list()
 
     def named(frame: pl.DataFrame, a: str, b: str) -> pl.DataFrame:
@@ -276,7 +383,8 @@ def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield named(joined.rename({"cosine": "cosine_a"}), a, b)
     for method in methods:
         own = by_region.filter(pl.col("method") == method)
-        yield named(own.rename({"cosine": "cosine_a", "shuffled": "cosine_b"}), method, SHUFFLED)
+        for name, column in CONTROLS.items():
+            yield named(own.rename({"cosine": "cosine_a", column: "cosine_b"}), method, name)
 
 
 def _subjects(study: Study) -> str:

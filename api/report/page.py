@@ -14,15 +14,18 @@ from markupsafe import Markup
 
 from ...schemas.errors import BadInputError
 from ...schemas.files import replacing
-from .section import Section
+from .analysis.blocks import LEAST_P
+from .section import PageTable, Section
 
 PAGE = "index.html"
 MOST_ROWS = 100
 """Rows of a table that the page shows; its file holds all."""
 PIXELS_PER_INCH = 125
 """On the screen: letters of 7.5 points are as tall as the text of tables."""
-_P_VALUES = ("p", "p_holm", "rank_p")
-"""Columns whose zeros are numbers too small for a float."""
+_P_VALUES = ("p", "p_holm", "t_p", "rank_p")
+"""Columns whose smallest values are only known to be at most `LEAST_P`."""
+_WIDE, _MEDIUM = 7, 3
+"""Columns beyond which a table is shown row by row where the page is narrow, and very narrow."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -66,11 +69,39 @@ def render(title: str, sections: Sequence[Section]) -> str:
     )
     environment.filters["data_uri"] = _data_uri
     environment.filters["cell"] = cell
+    environment.filters["narrowed"] = narrowed
     now = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     template = environment.get_template("page.html")
     return template.render(
-        title=title, sections=sections, written=now, most_rows=MOST_ROWS, numeric=_numeric, dpi=PIXELS_PER_INCH
+        title=title,
+        sections=sections,
+        written=now,
+        most_rows=MOST_ROWS,
+        numeric=_numeric,
+        width=_width,
+        dpi=PIXELS_PER_INCH,
     )
+
+
+def narrowed(table: PageTable) -> PageTable:
+    """A table as the page shows it.
+
+    What is the same text in all rows stands in the caption, and both ends of an interval are one column.
+    """
+    frame, caption = table.frame, table.caption
+    for name in frame.columns if frame.height > 1 or "model_id" in frame.columns[:1] else ():
+        if name and frame.schema[name] == pl.String and frame[name].n_unique() == 1 and frame[name][0]:
+            caption += f" {name}: {frame[name][0]}."
+            frame = frame.drop(name)
+    if {"low", "high"} <= set(frame.columns):
+        ends = [f"{cell(low)} to {cell(high)}" for low, high in frame.select("low", "high").iter_rows()]
+        frame = frame.with_columns(pl.Series("low", ends, pl.String)).rename({"low": "95 % interval"}).drop("high")
+    return PageTable(caption, frame)
+
+
+def _width(frame: pl.DataFrame) -> str:
+    """The class of a table: how narrow a page must be for it to be shown row by row."""
+    return "wide" if frame.width > _WIDE else "medium" if frame.width > _MEDIUM else "narrow"
 
 
 def cell(value: object, column: str = "") -> str:
@@ -82,8 +113,8 @@ def cell(value: object, column: str = "") -> str:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     if isinstance(value, float):
-        if value == 0 and column in _P_VALUES:
-            return "< 10⁻³⁰⁰"
+        if value <= LEAST_P and column in _P_VALUES:
+            return f"≤ {LEAST_P:.4g}"
         if value == 0 or 1e-3 <= abs(value) < 1e5:
             return f"{value:.4g}".replace("-", "−")
         mantissa, _, exponent = f"{value:.1e}".partition("e")

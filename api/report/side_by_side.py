@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from . import figures
-from .analysis.comparison import EVERY_SUBJECT, FEWEST_SUBJECTS, Comparison
+from .analysis.comparison import EVERY_SUBJECT, Comparison
+from .analysis.statistics import FEWEST_SUBJECTS
 from .labels import ABOUT_TESTS
 from .page import write
 from .section import Section, grouped

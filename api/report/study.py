@@ -1,6 +1,6 @@
 """What a report is about: some models of an atlas and, where they are on this machine, the data behind them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +13,19 @@ from ...atlas.backbones.interface import Floats
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...ingest.datasets import open_dataset
-from ...ingest.progress import Progress
+from ...ingest.datasets.rois import SELECTIVE
+from ...ingest.progress import Advance, Progress
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
 from ..maps.subject_cortex import CortexCache
+from .analysis.blocks import BLOCK_MM, N_RESAMPLES, cortex_blocks, unplaced_blocks
 from .analysis.label_statistics import first_labels
 from .analysis.study_data import StudyData
 
 CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
 """Concepts whose maps the paper's Fig. 4 shows."""
+SELECTIVE_ROIS = ("FFA", "EBA", "RSC", "VWFA", "FOOD")
+"""The paper's category-selective regions; their union is the ROI `selective`."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,12 @@ class Options:
     """Voxels that the learning curve and the shuffled control are fitted on."""
     all_voxels: bool = False
     """Whether voxels count that low-level properties may explain; see `Model.similar`."""
+    every_model: bool = False
+    """Whether it is about every subject and backbone, as small multiples."""
 
 
-def newest_of_each_subject(atlas: Atlas) -> list[Model]:
-    """The newest model of each subject, by subject; unfinished ones only where nothing is finished.
+def newest_of_each(atlas: Atlas, *, backbone: bool = False) -> list[Model]:
+    """The newest model of each subject, or of each subject and backbone; unfinished ones only if nothing is finished.
 
     Raises:
         NotFoundError: there is no model.
@@ -48,8 +54,9 @@ def newest_of_each_subject(atlas: Atlas) -> list[Model]:
     newest = atlas.model(None)
     if not newest.finished:
         return [newest]
-    finished = atlas.models().filter("finished").unique("subject_id", keep="first", maintain_order=True)
-    return [atlas.model(model_id) for model_id in finished.sort("subject_id")["model_id"]]
+    units = ["subject_id", "backbone"] if backbone else ["subject_id"]
+    finished = atlas.models().filter("finished").unique(units, keep="first", maintain_order=True)
+    return [atlas.model(model_id) for model_id in finished.sort(units)["model_id"]]
 
 
 class Study:
@@ -59,18 +66,93 @@ class Study:
         self, atlas: Atlas, settings: Settings, models: Sequence[str], options: Options, progress: Progress
     ) -> None:
         self.atlas, self.settings, self.options, self.progress = atlas, settings, options, progress
-        chosen = [atlas.model(name) for name in models] or newest_of_each_subject(atlas)
+        chosen = [atlas.model(name) for name in models] or newest_of_each(atlas, backbone=options.every_model)
         self.models: list[Model] = list({model.model_id: model for model in chosen}.values())
         self.cortices = CortexCache(atlas, settings)
         self._kept: dict[tuple[str, str], object] = {}
+        self._unplaced: list[str] = []
+        self.advance: Advance = lambda _: None
+        """Told of each part of a section that is done."""
+
+    @property
+    def subjects(self) -> list[str]:
+        """The models' subjects."""
+        return sorted({model.subject_id for model in self.models})
+
+    def each_model(self) -> Iterator[Model]:
+        """The models, and progress after each."""
+        for model in self.models:
+            yield model
+            self.advance(1)
 
     @cached_property
     def members(self) -> pl.DataFrame:
-        """Which voxels are in which ROI: subject_id, voxel, roi; of all the models' subjects."""
-        subjects = sorted({model.subject_id for model in self.models})
-        return self.atlas.store.frame(
-            "SELECT subject_id, voxel, roi FROM voxel_roi WHERE list_contains(?, subject_id) ORDER BY ALL", [subjects]
+        """Which voxels are in which ROI: subject_id, voxel, roi; small multiples have room for the paper's only."""
+        every = self.atlas.store.frame(
+            "SELECT subject_id, voxel, roi FROM voxel_roi WHERE list_contains(?, subject_id) ORDER BY ALL",
+            [self.subjects],
         )
+        papers = every.filter(pl.col("roi").is_in(SELECTIVE_ROIS))
+        return papers if self.options.every_model and not papers.is_empty() else every
+
+    @cached_property
+    def selective(self) -> pl.DataFrame:
+        """subject_id, voxel: the voxels in the ROI `selective`, or in one of those that it is the union of."""
+        sql = "SELECT DISTINCT subject_id, voxel FROM voxel_roi WHERE list_contains(?, subject_id) AND "
+        named = self.atlas.store.frame(sql + "roi = ?", [self.subjects, SELECTIVE])
+        parts = self.atlas.store.frame(sql + "list_contains(?, roi)", [self.subjects, list(SELECTIVE_ROIS)])
+        others = parts.filter(~pl.col("subject_id").is_in(named["subject_id"].unique().implode()))
+        return pl.concat([named, others]).sort("subject_id", "voxel")
+
+    @cached_property
+    def blocks(self) -> pl.DataFrame:
+        """subject_id, voxel, block: the block of cortex that each voxel is resampled with, see `analysis.blocks`."""
+        frames = []
+        for subject_id in self.subjects:
+            try:
+                block = cortex_blocks(self.cortices.of(subject_id))
+                voxels = np.arange(len(block))
+            except AtlasError:
+                voxels = np.unique(
+                    np.concatenate([m.tables.voxels().voxels for m in self.models if m.subject_id == subject_id])
+                )
+                block = unplaced_blocks(len(voxels))
+                self._unplaced.append(subject_id)
+            columns = {"voxel": voxels.astype(np.int32), "block": block}
+            frames.append(pl.DataFrame(columns).select(pl.lit(subject_id).alias("subject_id"), "voxel", "block"))
+        return pl.concat(frames)
+
+    def in_blocks(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows (subject_id, voxel, …) with the column `block`."""
+        return frame.join(self.blocks, on=["subject_id", "voxel"], how="left", maintain_order="left")
+
+    def about_blocks(self) -> str:
+        """How intervals over voxels are made."""
+        blocks = self.blocks
+        unplaced = "".join(
+            f" Where the voxels of {subject_id} are is not known, so they are taken for independent and intervals are "
+            "too narrow."
+            for subject_id in self._unplaced
+        )
+        n = blocks.group_by("subject_id", maintain_order=True).agg(pl.col("block").n_unique())
+        counts = ", ".join(f"{blocks:,} in {subject_id}" for subject_id, blocks in n.iter_rows())
+        return (
+            f"Intervals and p over voxels: {N_RESAMPLES:,} bootstrap resamples of blocks of cortex, cubes of "
+            f"{BLOCK_MM:g} mm ({counts}), since neighbouring voxels are not independent; p = (b + 1)/(B + 1)."
+            + unplaced
+        )
+
+    def about_similarity(self) -> str:
+        """Readout and baseline that maps of concepts are drawn with."""
+        readouts = {model.backbone: model.readout() for model in self.models if model.has_text}
+        said = [
+            f"{name}: {readout} readouts, less the mean noun (baseline vocabulary)"
+            for name, readout in readouts.items()
+        ]
+        said += [
+            f"{name}: labels, as it has no text tower" for name in {m.backbone for m in self.models if not m.has_text}
+        ]
+        return f"Similarity of a concept to a voxel by {'; '.join(said)}."
 
     @cached_property
     def first_labels(self) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from .study import Study
 
 
 def sections(study: Study, command: list[str]) -> Iterator[Section]:
-    """All sections of a report, each made when it is asked for.
+    """All sections of a report, or those of small multiples, each made when it is asked for.
 
     Args:
         study: what it is about.
@@ -28,10 +28,11 @@ def sections(study: Study, command: list[str]) -> Iterator[Section]:
         "recovery": truth.recovery,
         "controls": encoding.controls,
     }
+    if study.options.every_model:
+        parts = {name: part for name, part in parts.items() if name == "data and models" or name.startswith("Fig.")}
     for name, part in parts.items():
-        with study.progress.stage(name, 1) as advance:
+        with study.progress.stage(name, len(study.models)) as study.advance:
             section = part(study)
-            advance(1)
         yield section
     yield models.provenance(study, command)
 

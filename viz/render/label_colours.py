@@ -84,6 +84,7 @@ def label_colours(images: Floats, labels: Sequence[str], vectors: Floats, *, see
         warnings.simplefilter("ignore")
         from umap import UMAP
 
+        _keep_compiled()
         # It starts from principal components: spectral starting places fail on few points.
         fitted = UMAP(
             n_components=3, n_neighbors=n_neighbours, metric="cosine", init="pca", random_state=seed, n_jobs=1
@@ -96,6 +97,17 @@ def kept(path: Path, fit: Callable[[], LabelColours]) -> LabelColours:
     """The colours in the file `path`, fitted first when it is not there: labels keep the colours that they once got."""
     arrays = cached(path, lambda: {name: np.array(value) for name, value in vars(fit()).items()})
     return LabelColours(tuple(arrays["labels"].tolist()), arrays["rgb"], float(arrays["trustworthiness"]))
+
+
+def _keep_compiled() -> None:
+    """Let numba keep in its own folder what it compiles of umap: else every process compiles it anew, for 15 s."""
+    from numba.core.registry import CPUDispatcher
+    from umap import distances, layouts, umap_, utils
+
+    for module in (distances, layouts, umap_, utils):
+        for function in vars(module).values():
+            if isinstance(function, CPUDispatcher):
+                function.enable_caching()
 
 
 def _centred(vectors: Floats) -> Floats:

@@ -10,10 +10,8 @@ from ....atlas.search.atlas import Atlas
 from ....atlas.search.model import Model
 from ....schemas.errors import BadInputError, NotFoundError
 from .label_statistics import first_labels, label_cosines, label_spread
-from .statistics import FEWEST_PAIRS, interval, paired_tests
+from .statistics import FEWEST_PAIRS, FEWEST_SUBJECTS, interval, paired_tests
 
-FEWEST_SUBJECTS = 5
-"""From so many on, an interval over subjects is given."""
 EVERY_SUBJECT = "over subjects"
 _NAMED_BY = ("backbone", "captioner", "generator")
 """Settings whose values name a side."""

@@ -37,20 +37,30 @@ def embedded_labels(atlas: Atlas, backbone: str) -> tuple[list[str], Floats]:
     return words["label"].to_list(), unit_rows(vectors)
 
 
-def label_cosines(atlas: Atlas, model: Model, readout: str | None = None, baseline: str = "vocabulary") -> pl.DataFrame:
+def label_cosines(
+    atlas: Atlas,
+    model: Model,
+    readout: str | None = None,
+    baseline: str = "vocabulary",
+    members: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """The cosine of each voxel's first label with its readout vector, by method (the paper's Fig. 2).
 
     `shuffled` is the same with the first label of another voxel of the method, drawn without replacement: what a
-    method reaches whose labels fit the brain and not the voxel.
+    method reaches whose labels fit the brain and not the voxel. `shuffled_within` takes the other voxel from the same
+    region: what it reaches whose labels fit the region and not the voxel.
 
     Args:
         atlas: the atlas.
         model: a model of it.
         readout: weights, as in the paper, half or pattern; None for the backbone's own.
         baseline: vocabulary takes labels as contrasts to the mean of many nouns; none, as in the paper, as they are.
+        members: voxel, roi: the regions that labels are shuffled within; None for none.
 
     Returns:
-        voxel, method, label, cosine, shuffled (float32); by method and voxel. Labels without a vector are left out.
+        voxel, method, roi, label, cosine, shuffled, shuffled_within (float32); by method and voxel, a row for each
+        region of the voxel, or one with roi NULL, whose region is all that is in none. Labels without a vector are
+        left out.
 
     Raises:
         BadInputError: the model's backbone has no text tower, so that labels and weights share no space.
@@ -65,11 +75,10 @@ def label_cosines(atlas: Atlas, model: Model, readout: str | None = None, baseli
         embedded = atlas.text_towers.vocabulary(model.backbone).centred(embedded)
     word = pl.DataFrame({"label": names, "word": np.arange(len(names))})
     first = first_labels(atlas, model.model_id).join(word, on="label").sort("method", "voxel")
-    others = [
-        np.random.default_rng(0).permutation(rows["word"].to_numpy())
-        for _, rows in first.group_by("method", maintain_order=True)
-    ]
-    first = first.with_columns(pl.Series("other", np.concatenate(others) if others else np.empty(0, int)))
+    first = _permuted(first, ["method"], "other")
+    if members is None:
+        members = pl.DataFrame(schema={"voxel": pl.Int32, "roi": pl.String})
+    first = _permuted(first.join(members, on="voxel", how="left", maintain_order="left"), ["method", "roi"], "within")
     parts = []
     for voxels, vectors in _readout_blocks(atlas, model, model.readout(readout)):
         place = pl.DataFrame({"voxel": voxels.astype(np.int32), "row": np.arange(len(voxels))})
@@ -77,10 +86,19 @@ def label_cosines(atlas: Atlas, model: Model, readout: str | None = None, baseli
         at = vectors[own["row"].to_numpy()]
         cosines = [
             pl.Series(name, np.einsum("nd,nd->n", at, embedded[own[words].to_numpy()]))
-            for name, words in (("cosine", "word"), ("shuffled", "other"))
+            for name, words in (("cosine", "word"), ("shuffled", "other"), ("shuffled_within", "within"))
         ]
-        parts.append(own.select("voxel", "method", "label", *cosines))
-    return pl.concat(parts).sort("method", "voxel") if parts else first.select("voxel", "method", "label")
+        parts.append(own.select("voxel", "method", "roi", "label", *cosines))
+    return pl.concat(parts).sort("method", "voxel", "roi") if parts else first.select("voxel", "method", "roi", "label")
+
+
+def _permuted(first: pl.DataFrame, by: list[str], name: str) -> pl.DataFrame:
+    """The rows with a column `name`: the word of another row of the same group, each taken once."""
+    groups = first.with_row_index("at").group_by(by, maintain_order=True).agg("at", "word")
+    other = np.empty(first.height, np.int64)
+    for rows, words in zip(groups["at"], groups["word"], strict=True):
+        other[rows.to_numpy()] = np.random.default_rng(0).permutation(words.to_numpy())
+    return first.with_columns(pl.Series(name, other))
 
 
 def _readout_blocks(

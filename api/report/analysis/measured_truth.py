@@ -1,9 +1,9 @@
 """Ground truth for concept maps (Fig. 5): which voxels answer to a category, by a localiser or by responses."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -54,6 +54,57 @@ class FromCoco(Protocol):
     def coco_names(self) -> pl.DataFrame:
         """stimulus_id, image: COCO's file name without its ending."""
         ...
+
+
+class Truth(NamedTuple):
+    """Which voxels answer to a category."""
+
+    category: str
+    kind: str
+    """What it is, for people."""
+    values: NDArray[np.float32]
+    """(n_voxels,)."""
+
+
+def truth_by_category(
+    data: StudyData, labels: Path | None, categories: Sequence[str], voxels: NDArray[np.int32]
+) -> list[Truth]:
+    """The truth of each category that has one: its localiser map, else the responses to what is known to show it.
+
+    Args:
+        data: the data.
+        labels: what images show, see `shown_by`.
+        categories: only these; none for all.
+        voxels: numbers, ascending.
+
+    Raises:
+        NotFoundError: nothing has a truth, or no image of the file is one of the subject's.
+        BadInputError: the file is not what it should be.
+    """
+    truths = []
+    try:
+        for (category,), rows in localiser_truth(data.dataset, voxels).group_by("category", maintain_order=True):
+            truths.append(Truth(str(category), "localiser t", rows["truth"].to_numpy()))
+    except NotFoundError:
+        pass  # the data set has none
+    localised = [true.category for true in truths]
+    if labels is not None or isinstance(data.dataset, Contents) or not localised:
+        shows = shown_by(data.dataset, labels)
+        shows = shows.filter(~pl.col("category").is_in(localised))
+        if categories:
+            shows = shows.filter(pl.col("category").is_in(categories))
+        try:
+            measured = response_truth(data, shows, voxels)
+        except NotFoundError:
+            if not localised:
+                raise
+            measured = pl.DataFrame()
+        for (category, n), rows in (
+            measured.group_by("category", "n_images", maintain_order=True) if len(measured) else ()
+        ):
+            kind = f"mean response (z-scored beta) to {n} test images that show it"
+            truths.append(Truth(str(category), kind, rows["truth"].to_numpy()))
+    return [true for true in truths if not categories or true.category in categories]
 
 
 def localiser_truth(dataset: object, voxels: NDArray[np.int32]) -> pl.DataFrame:

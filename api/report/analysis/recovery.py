@@ -2,9 +2,11 @@
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import NotFoundError
+from .blocks import Floats, Indices, block_sums, estimate, resampled
 from .statistics import auc
 
 
@@ -21,16 +23,39 @@ def planted(atlas: Atlas, subject_id: str) -> pl.DataFrame:
     return tuned
 
 
+def auc_draws(score: Floats, positive: NDArray[np.bool_], blocks: Indices) -> NDArray[np.float64]:
+    """`auc` over resampled blocks of cortex, (n_resamples,); NaN where one kind of voxel was not drawn.
+
+    The pairs in the right order are counted for each two blocks once, and weighed by how often both were drawn.
+    """
+    block = np.unique(blocks, return_inverse=True)[1]
+    n_blocks = block.max() + 1
+    others = np.flatnonzero(~positive)[np.argsort(score[~positive], kind="stable")]
+    of_block = np.zeros((len(others) + 1, n_blocks))
+    of_block[np.arange(1, len(others) + 1), block[others]] = 1
+    up_to = of_block.cumsum(axis=0)
+    left, right = (up_to[np.searchsorted(score[others], score[positive], side)] for side in ("left", "right"))
+    pairs = np.zeros((n_blocks, n_blocks))
+    pairs[np.unique(block[positive])] = block_sums((left + right) / 2, block[positive])
+    drawn = resampled(np.eye(n_blocks))
+    kinds = np.column_stack([np.bincount(block[side], minlength=n_blocks) for side in (positive, ~positive)])
+    n_pairs = (drawn @ kinds).prod(axis=1)
+    area = np.full(len(drawn), np.nan)
+    np.divide(np.einsum("rb,rb->r", drawn @ pairs, drawn), n_pairs, out=area, where=n_pairs > 0)
+    return area
+
+
 def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     """How well a category's concept map tells the voxels that were planted with it from the others.
 
     Args:
-        maps: method, category, voxel, similarity.
+        maps: method, category, voxel, block, similarity.
         tuned: voxel, category.
         seed: of the control, which gives each voxel the planting of another.
 
     Returns:
-        method, category, n_planted, n_others, auc, auc_shuffled; by method and category.
+        method, category, n_planted, n_others, auc, low, high (95 % interval over blocks), auc_shuffled; by method and
+        category.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -38,13 +63,18 @@ def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> 
         has = tuned.filter(pl.col("category") == category)["voxel"]
         score = drawn["similarity"].to_numpy()
         positive = drawn["voxel"].is_in(has.implode()).to_numpy()
+        area, interval = auc(score, positive), estimate(np.empty(0), np.nan)
+        if positive.any() and not positive.all():
+            interval = estimate(auc_draws(score, positive, drawn["block"].to_numpy()), area)
         rows.append(
             {
                 "method": method,
                 "category": category,
                 "n_planted": int(positive.sum()),
                 "n_others": int((~positive).sum()),
-                "auc": auc(score, positive),
+                "auc": area,
+                "low": interval.low,
+                "high": interval.high,
                 "auc_shuffled": auc(score, rng.permutation(positive)),
             }
         )

@@ -1,8 +1,8 @@
 """Tests, effect sizes and intervals of paired numbers. Units are rows: voxels of one subject, or subjects.
 
-A test over voxels treats them as independent, which neighbouring voxels are not: its p is too small for saying
-something of people, and says only that the difference is more than noise within this subject. A test over subjects
-says something of people.
+Neighbouring voxels are not independent, so that intervals and p over voxels come from resampled blocks of cortex (see
+`blocks`). They say that a difference is more than noise within this subject; a test over subjects says something of
+people.
 """
 
 import math
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ....schemas.errors import BadInputError
+from .blocks import Indices, estimate, mean_draws
 
 Floats = NDArray[np.floating]
 
 FEWEST_PAIRS = 3
 """Below it a paired test says nothing."""
+FEWEST_SUBJECTS = 5
+"""From so many on, subjects are the unit of tests and intervals."""
 N_RESAMPLES = 2000
 """Bootstrap resamples of an interval."""
 
@@ -29,25 +32,29 @@ class Paired:
 
     n: int
     """Pairs, without those of which a value is missing."""
+    blocks: int | None = None
+    """Blocks of cortex that the voxels lie in; None where units are independent."""
     mean_a: float = math.nan
     mean_b: float = math.nan
     difference: float = math.nan
     low: float = math.nan
     """Lower end of the 95 % interval of the mean difference."""
     high: float = math.nan
-    t: float = math.nan
-    """Student's t with n - 1 degrees of freedom."""
-    p: float = math.nan
-    """Two-sided, of the t test."""
     d: float = math.nan
     """Cohen's d of the differences: their mean in units of their standard deviation (d_z)."""
-    rank_p: float = math.nan
-    """Two-sided, of Wilcoxon's signed-rank test; differences of 0 are left out."""
     rank_r: float = math.nan
     """Rank-biserial correlation, -1 to 1: how far positive ranks outweigh negative ones (Kerby 2014)."""
+    p: float = math.nan
+    """Two-sided: by resampled blocks where there are some, else of the t test."""
+    t: float = math.nan
+    """Student's t with n - 1 degrees of freedom, of units that are taken for independent."""
+    t_p: float = math.nan
+    """Two-sided, of the t test."""
+    rank_p: float = math.nan
+    """Two-sided, of Wilcoxon's signed-rank test; differences of 0 are left out."""
 
 
-def paired(a: Floats, b: Floats, *, seed: int = 0) -> Paired:
+def paired(a: Floats, b: Floats, *, blocks: Indices | None = None, seed: int = 0) -> Paired:
     """Paired t test, Wilcoxon's signed-rank test, effect sizes and a bootstrap interval of a - b.
 
     The t test assumes differences that are independent and nearly normal in the mean; the rank test that they are
@@ -56,6 +63,7 @@ def paired(a: Floats, b: Floats, *, seed: int = 0) -> Paired:
     Args:
         a: (n,) values; pairs with a NaN are left out.
         b: (n,) values of the same units.
+        blocks: (n,) the block of cortex that each unit lies in; None where units are independent.
         seed: of the bootstrap.
 
     Raises:
@@ -70,20 +78,28 @@ def paired(a: Floats, b: Floats, *, seed: int = 0) -> Paired:
     n = len(difference)
     if not n:
         return Paired(0)
-    means = Paired(n, float(a.mean()), float(b.mean()), float(difference.mean()))
+    means = Paired(n, mean_a=float(a.mean()), mean_b=float(b.mean()), difference=float(difference.mean()))
+    p = math.nan
+    if blocks is not None:
+        blocks = blocks[there]
+        means = replace(means, blocks=len(np.unique(blocks)))
     if n < FEWEST_PAIRS:
         return means
-    low, high = interval(difference, seed=seed)
+    if blocks is None:
+        low, high = interval(difference, seed=seed)
+    else:
+        low, high, p = estimate(mean_draws(difference[:, None], blocks, seed)[:, 0], means.difference)
     if not difference.std() > 1e-12 * max(1.0, float(np.abs(difference).max())):
         # All differences are equal: no test has a scale to measure them by.
         return replace(means, low=low, high=high)
-    t, p = stats.ttest_rel(a, b)
+    t, t_p = stats.ttest_rel(a, b)
     return replace(
         means,
         low=low,
         high=high,
+        p=float(t_p) if blocks is None else p,
         t=float(t),
-        p=float(p),
+        t_p=float(t_p),
         d=means.difference / float(difference.std(ddof=1)),
         rank_p=float(stats.wilcoxon(difference).pvalue),
         rank_r=rank_biserial(difference),
@@ -142,7 +158,7 @@ def paired_tests(pairs: pl.DataFrame, by: list[str], a: str, b: str) -> pl.DataF
     """`paired` for each group of a frame, with Holm's correction over the groups.
 
     Args:
-        pairs: one row a unit.
+        pairs: one row a unit; voxels have a column `block`.
         by: columns that name the groups.
         a: column of one side.
         b: column of the other side.
@@ -150,14 +166,14 @@ def paired_tests(pairs: pl.DataFrame, by: list[str], a: str, b: str) -> pl.DataF
     Returns:
         The columns `by` and the fields of `Paired`, and p_holm; by group.
     """
-    groups = pairs.group_by(by, maintain_order=True)
-    rows = [
-        {**dict(zip(by, key, strict=True)), **vars(paired(rows[a].to_numpy(), rows[b].to_numpy()))}
-        for key, rows in groups
-    ]
+    rows = []
+    for key, units in pairs.group_by(by, maintain_order=True):
+        blocks = units["block"].to_numpy() if "block" in units.columns else None
+        test = paired(units[a].to_numpy(), units[b].to_numpy(), blocks=blocks)
+        rows.append({**dict(zip(by, key, strict=True)), **vars(test)})
     if not rows:
         return pl.DataFrame()
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    frame = pl.DataFrame(rows, schema_overrides={"blocks": pl.Int64}, infer_schema_length=None)
     return frame.with_columns(pl.Series("p_holm", holm(frame["p"].cast(pl.Float64).to_numpy())))
 
 
@@ -169,57 +185,3 @@ def correlations(values: Floats, truth: Floats) -> NDArray[np.float64]:
     r = np.full(values.shape[1], np.nan)
     np.divide(aim @ centred, lengths, out=r, where=lengths > 0)
     return r
-
-
-def correlation_intervals(values: Floats, truth: Floats, *, seed: int = 0) -> tuple[Floats, Floats]:
-    """95 % intervals of `correlations`, and of the difference of each two of them.
-
-    Percentiles of 1,000 resamples of the units, the same for all columns. From 2,000 units on the normal interval by
-    the correlations' influence functions (Devlin, Gnanadesikan and Kettenring 1975), as in `interval`.
-
-    Args:
-        values: (n, m) without NaN.
-        truth: (n,) without NaN.
-        seed: of the resamples.
-
-    Returns:
-        Lower and upper ends of the correlations, (2, m), and of column a's less column b's, (2, m, m); NaN where a
-        column does not vary.
-    """
-    if len(values) < N_RESAMPLES:
-        drawn = resampled_correlations(values, truth, seed=seed)
-        apart = drawn[:, :, None] - drawn[:, None, :]
-        return np.quantile(drawn, [0.025, 0.975], axis=0), np.quantile(apart, [0.025, 0.975], axis=0)
-    estimates = correlations(values, truth)
-    aim = _standardised(truth)
-    influence = np.empty(values.shape, np.float64)
-    for column, r in enumerate(estimates):
-        own = _standardised(values[:, column])
-        influence[:, column] = own * aim - r / 2 * (own**2 + aim**2)
-    covariance = influence.T @ influence / len(values) ** 2
-    variance = np.diagonal(covariance)
-    apart = estimates[:, None] - estimates
-    reach = stats.norm.ppf(0.975) * np.sqrt(variance)
-    # Rounding can leave less than nothing of what two equal columns differ by.
-    reach_apart = stats.norm.ppf(0.975) * np.sqrt((variance[:, None] + variance - 2 * covariance).clip(0))
-    return np.stack([estimates - reach, estimates + reach]), np.stack([apart - reach_apart, apart + reach_apart])
-
-
-def _standardised(values: Floats) -> NDArray[np.float64]:
-    centred: NDArray[np.float64] = values - values.mean(dtype=np.float64)
-    return centred / max(float(np.sqrt(np.mean(centred**2))), np.finfo(np.float64).tiny)
-
-
-def resampled_correlations(values: Floats, truth: Floats, *, n_resamples: int = 1000, seed: int = 0) -> Floats:
-    """`correlations` of resampled units, (n_resamples, m): all columns by the same resamples, so that they are paired.
-
-    Args:
-        values: (n, m) without NaN.
-        truth: (n,) without NaN.
-        n_resamples: resamples of the n units.
-        seed: of the resamples.
-    """
-    stacked = np.column_stack([values, truth]).astype(np.float64)
-    rng, n = np.random.default_rng(seed), len(stacked)
-    drawn = (stacked[rng.integers(0, n, n)] for _ in range(n_resamples))
-    return np.array([correlations(rows[:, :-1], rows[:, -1]) for rows in drawn]).reshape(n_resamples, -1)

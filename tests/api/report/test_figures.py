@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from voxel_atlas.api.report import figures
+from voxel_atlas.api.report import figures, multiples
 from voxel_atlas.viz.render.colormaps import Scale
 
 RNG = np.random.default_rng(0)
 ROIS = ("V1", "V2", "V3", "OFA", "FFA", "EBA", "PPA", "OPA", "RSC", "VWFA", "FOOD", "all")
 METHODS = ("brainlmm-eq2", "clip-msm", "shuffled labels")
 MODELS = [f"simulated/S{n}/lite/25982e" for n in range(1, 5)]
+GRID = [(f"nsd/subj0{n}", name) for n in range(1, 9) for name in ("clip-rn50", "clip-vit-b32", "resnet50", "alexnet")]
 LABELS = [f"{'long ' * (n % 4)}label {n}" for n in range(10)]
 
 
@@ -45,7 +46,7 @@ DRAWN: dict[str, Callable[[], Figure]] = {
     "boxes": lambda: figures.boxes({roi: {m: values(80) for m in METHODS} for roi in ROIS}, quantity="cosine"),
     "one box": lambda: figures.boxes({"all": {"brainlmm-eq2": values(10)}}, quantity="cosine of label and weights"),
     "bars": lambda: figures.ranked_bars(
-        {f"{roi} (n = 1,234)": [(label, 30.0 - n) for n, label in enumerate(LABELS)] for roi in ROIS},
+        {f"{roi} (n = 1,234)": [(label, 30.0 - n, 28.0 - n, 33.0) for n, label in enumerate(LABELS)] for roi in ROIS},
         quantity="share (%)",
     ),
     "points": lambda: figures.points(
@@ -57,10 +58,33 @@ DRAWN: dict[str, Callable[[], Figure]] = {
     "matrices": lambda: figures.matrices(
         {f"{m}\nbrainlmm-eq2": (ROIS, RNG.uniform(0, 1, (12, 12))) for m in MODELS}, quantity="overlap (0 to 1)"
     ),
+    "points with intervals": lambda: figures.points(
+        ["body", "face"],
+        {m: {c: np.array([0.4]) for c in ("body", "face")} for m in METHODS},
+        quantity="Pearson r over voxels",
+        one="category",
+        ends={m: {c: np.array([[0.3], [0.5]]) for c in ("body", "face")} for m in METHODS},
+    ),
     "pictures": lambda: figures.pictures(
         {c: png() for c in ("tennis player", "man", "cake")},
-        scales={"cake": (Scale("RdBu_r", -0.2, 0.2), "similarity to cake (cosine)")},
+        shared=(Scale("RdBu_r", -0.2, 0.2), "similarity to the concept (cosine)"),
         columns=2,
+    ),
+    "small multiples": lambda: multiples.estimate_grid(
+        {key: {m: [(0.3, 0.2, 0.4), None, (0.1, 0.0, 0.3), (0.2, 0.1, 0.3), None] for m in METHODS} for key in GRID},
+        ["EBA", "FFA", "FOOD", "RSC", "VWFA"],
+        quantity="cosine of label and half, less the mean noun",
+    ),
+    "labels of multiples": lambda: multiples.label_grid(
+        {
+            (row, roi): [(label, 30.0 - n, 28.0 - n, 33.0) for n, label in enumerate(LABELS[:5])]
+            for row, _ in GRID
+            for roi in ("EBA", "FFA", "FOOD", "RSC", "VWFA")
+        },
+        quantity="share of voxels (%)",
+    ),
+    "maps of multiples": lambda: multiples.picture_grid(
+        dict.fromkeys(GRID, png(300, 150)), (Scale("RdBu_r", -0.2, 0.2), "similarity to cake (cosine)")
     ),
 }
 

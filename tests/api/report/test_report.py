@@ -74,7 +74,7 @@ def test_figure_2_can_be_computed_again_from_its_tables(report):
     for row in tests.filter(pl.col("t").is_finite()).iter_rows(named=True):
         part = wide.filter(*(pl.col(key) == row[key] for key in ("model_id", "measure", "roi")))
         t, p = stats.ttest_rel(part["brainlmm-eq2"], part["clip-msm"])
-        assert (row["n"], row["t"], row["p"]) == pytest.approx((part.height, t, p), rel=1e-4)
+        assert (row["n"], row["t"], row["t_p"]) == pytest.approx((part.height, t, p), rel=1e-4)
 
 
 def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
@@ -100,11 +100,13 @@ def test_figure_3_can_be_computed_again_from_its_tables(report, lab):
 def test_figure_5_can_be_computed_again_from_its_tables_and_from_the_data(report, lab):
     maps, correlations = table(report, "fig5_maps"), table(report, "fig5_correlations")
     long = maps.unpivot(
-        ["weights", "brainlmm-eq2", "clip-msm"], index=["model_id", "category", "truth"], variable_name="method"
+        ["weights", "brainlmm-eq2", "clip-msm", "clip-msm, own measure"],
+        index=["model_id", "category", "truth"],
+        variable_name="method",
     )
     again = long.group_by("model_id", "category", "method").agg(pl.corr("value", "truth").alias("again"))
     joined = correlations.join(again, on=["model_id", "category", "method"])
-    assert joined.height == correlations.height == SUBJECTS * len(COLOURS) * 3
+    assert joined.height == correlations.height == SUBJECTS * len(COLOURS) * 4
     assert joined["pearson"].to_numpy() == pytest.approx(joined["again"].to_numpy(), nan_ok=True, rel=1e-6)
     subjects = table(report, "fig5_subjects").filter(a="weights", b="clip-msm", category="mean")
     row = table(report, "fig5_tests_over_subjects").row(
@@ -240,7 +242,7 @@ def test_one_subject_and_method_without_labels_of_images_leave_out_what_needs_mo
         (model,) = fill_lab(tmp_path, 1, methods=("brainlmm-eq2",), concepts=())
         assert run(tmp_path, "report", model, "-o", str(tmp_path / "one"), "--sample", "12") == 0
     html = (tmp_path / "one" / "index.html").read_text()
-    assert "Left out: A test over subjects needs 3 of them; this report has 1." in html
+    assert "Left out: A test over subjects needs 5 of them; this report has 1." in html
     assert "Left out: Only brainlmm-eq2 has labelled these voxels, so methods are not compared" in html
     assert "Left out: Nothing says what the images show; give --labels" in html
     assert not (tmp_path / "one" / "figures" / "fig5.png").exists()
@@ -358,7 +360,9 @@ def test_a_report_is_replaced_by_the_next_one_and_words_are_never_markup(tmp_pat
         (-1234, "", "−1,234"),
         (0.012341, "", "0.01234"),
         (-3.2e-9, "", "−3.2 × 10⁻⁹"),
-        (0.0, "p", "< 10⁻³⁰⁰"),
+        (0.0, "p", "≤ 0.0002"),
+        (0.0002, "p_holm", "≤ 0.0002"),
+        (0.0004, "t_p", "4.0 × 10⁻⁴"),
         (0.0, "difference", "0"),
         ("FFA", "", "FFA"),
     ],

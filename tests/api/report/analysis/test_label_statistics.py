@@ -94,6 +94,18 @@ def test_the_control_gives_the_same_labels_to_other_voxels(atlas):
     assert (np.abs(shuffled - found["cosine"].to_numpy()) > 1e-4).any()
 
 
+def test_within_a_region_only_its_own_labels_are_shuffled(atlas):
+    """Even voxels are a region whose labels are other than odd ones'."""
+    members = pl.DataFrame({"voxel": np.arange(0, N, 2, np.int32), "roi": "even"})
+    members = pl.concat([members, members.head(6).with_columns(pl.lit("six").alias("roi"))])
+    found = label_cosines(atlas, atlas.model(VOLUME), "weights", "none", members).filter(pl.col("method") == "clip-msm")
+    unit = WEIGHTS / np.linalg.norm(WEIGHTS, axis=1, keepdims=True)
+    assert sorted(found["roi"].value_counts().rows(), key=str) == [("even", N // 2), ("six", 6), (None, N // 2)]
+    for voxel, roi, within in found.select("voxel", "roi", "shuffled_within").iter_rows():
+        word = "face" if roi is None else "sign"
+        assert within == pytest.approx(word_vector(word) @ unit[voxel], abs=1e-5)
+
+
 def test_a_network_without_text_tower_has_no_cosines(atlas):
     with pytest.raises(BadInputError, match="no text tower"):
         label_cosines(atlas, atlas.model("blind/cccccc"), "weights")
@@ -157,8 +169,9 @@ def test_planted_categories_are_read_for_simulated_subjects_only(atlas):
 def test_recovery_is_perfect_for_a_map_of_what_was_planted(atlas):
     tuned = planted(atlas, "simulated/S1")
     voxels = np.arange(N, dtype=np.int32)
-    maps = pl.DataFrame({"method": "m", "category": "face", "voxel": voxels, "similarity": (voxels % 2).astype(float)})
+    named = {"method": "m", "category": "face", "block": voxels // 2}
+    maps = pl.DataFrame({**named, "voxel": voxels, "similarity": (voxels % 2).astype(float)})
     found = concept_recovery(maps, tuned).row(0, named=True)
-    assert found["auc"] == 1
+    assert found["auc"] == found["low"] == found["high"] == 1
     assert found["n_planted"] == found["n_others"] == N // 2
     assert 0.2 < found["auc_shuffled"] < 0.8

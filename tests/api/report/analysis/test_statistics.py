@@ -11,14 +11,12 @@ from scipy import stats
 
 from voxel_atlas.api.report.analysis.statistics import (
     auc,
-    correlation_intervals,
     correlations,
     holm,
     interval,
     paired,
     paired_tests,
     rank_biserial,
-    resampled_correlations,
 )
 from voxel_atlas.schemas.errors import BadInputError
 
@@ -37,6 +35,7 @@ def test_paired_says_what_scipy_and_the_formulas_say(n):
     assert found.t == pytest.approx(t)
     assert found.p == pytest.approx(2 * stats.t.sf(abs(t), n - 1))
     assert found.d == pytest.approx(t / np.sqrt(n))
+    assert (found.t_p, found.blocks) == (found.p, None)
     assert (found.t, found.p) == pytest.approx(tuple(stats.ttest_rel(a, b)))
     assert found.rank_p == pytest.approx(stats.wilcoxon(a, b).pvalue)
 
@@ -158,48 +157,13 @@ def test_auc_is_the_share_of_pairs_in_the_right_order():
     assert auc(np.ones(5), positive) == 0.5
 
 
-@pytest.mark.parametrize("n", [300, 2500])
-def test_intervals_of_correlations_are_those_of_the_bootstrap(n):
-    rng = np.random.default_rng(n)
-    truth = rng.exponential(size=n)
-    common = rng.normal(size=n)
-    values = np.column_stack([truth + common + rng.normal(size=n), common + truth**2, rng.normal(size=n), np.ones(n)])
-    drawn = resampled_correlations(values[:, :3], truth, seed=1)
-    ends, apart = correlation_intervals(values, truth, seed=2)
-    wide = np.ptp(np.quantile(drawn, [0.025, 0.975], axis=0), axis=0)
-    assert np.abs(ends[:, :3] - np.quantile(drawn, [0.025, 0.975], axis=0)).max() < 0.15 * wide.max()
-    for a, b in itertools.combinations(range(3), 2):
-        low, high = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
-        assert apart[:, a, b] == pytest.approx([low, high], abs=0.15 * (high - low))
-    assert np.isnan(ends[:, 3]).all()
-    assert np.isnan(apart[:, 0, 3]).all()
-
-
-def test_intervals_of_correlations_hold_the_true_one_as_often_as_they_say():
-    rng, inside = np.random.default_rng(0), []
-    for _ in range(200):
-        truth = rng.normal(size=2000)
-        low, high = correlation_intervals((0.5 * truth + rng.normal(size=2000))[:, None], truth)[0][:, 0]
-        inside.append(low < 0.5 / np.sqrt(1.25) < high)
-    assert 0.9 <= np.mean(inside) <= 0.99
-
-
-def test_resampled_correlations_are_paired_and_give_intervals():
+def test_correlations_are_pearsons_and_unknown_where_nothing_varies():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=300)
     values = np.column_stack([truth + rng.normal(size=300), truth + 3 * rng.normal(size=300), np.ones(300)])
     found = correlations(values, truth)
     assert found[:2] == pytest.approx([stats.pearsonr(values[:, place], truth).statistic for place in range(2)])
     assert np.isnan(found[2])
-    drawn = resampled_correlations(values, truth, n_resamples=400)
-    rows = np.random.default_rng(0).integers(0, 300, 300)
-    assert drawn[0, :2] == pytest.approx(
-        [stats.pearsonr(values[rows, place], truth[rows]).statistic for place in range(2)]
-    )
-    low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
-    assert 0 < low < found[0] - found[1] < high
-    standard = (1 - found[0] ** 2) / np.sqrt(300)  # of r, for normal values
-    assert drawn[:, 0].std() == pytest.approx(standard, rel=0.2)
 
 
 def test_each_group_of_a_frame_is_tested_by_itself():
@@ -210,3 +174,16 @@ def test_each_group_of_a_frame_is_tested_by_itself():
     assert found["t"][1] == pytest.approx(paired(a[20:], b[20:]).t)
     assert found["p_holm"].to_list() == pytest.approx(holm(found["p"].to_numpy()).tolist())
     assert paired_tests(frame.clear(), ["roi"], "a", "b").is_empty()
+
+
+def test_voxels_are_tested_by_the_blocks_that_they_lie_in():
+    """Forty voxels of each block say the same, so that there are 50 numbers and not 2,000."""
+    rng = np.random.default_rng(0)
+    block = np.repeat(np.arange(50), 40)
+    a = rng.normal(0.1, 1, 50)[block] + rng.normal(0, 0.1, 2000)
+    by_block, by_voxel = paired(a, np.zeros(2000), blocks=block), paired(a, np.zeros(2000))
+    assert (by_block.n, by_block.blocks, by_block.d, by_block.t_p) == (2000, 50, by_voxel.d, by_voxel.p)
+    assert by_block.high - by_block.low > 4 * (by_voxel.high - by_voxel.low)
+    assert by_block.p > 0.05 > by_voxel.p
+    frame = pl.DataFrame({"roi": "FFA", "a": a, "b": np.zeros(2000), "block": block})
+    assert paired_tests(frame, ["roi"], "a", "b")["p"][0] == by_block.p
