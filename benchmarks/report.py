@@ -58,10 +58,10 @@ def main() -> None:
     if "demo" in arguments.parts:
         with Atlas.open(str(home / "atlas.duckdb"), home=home) as atlas:
             model_id = first_model(atlas).model_id
-        with _fresh_home(home) as fresh:
+        with fresh_home(home) as fresh:
             measured["report_s_5k"], measured["report_gib_5k"] = timed_report(fresh, model_id)
     if "large" in arguments.parts:
-        with _fresh_home(home, atlas=False) as fresh, tempfile.TemporaryDirectory() as folder:
+        with fresh_home(home, atlas=False) as fresh, tempfile.TemporaryDirectory() as folder:
             fill_large(fresh, home, Path(folder))
             labels = ["--labels", str(Path(folder) / "labels.csv")]
             measured["report_s_300k"], measured["report_peak_gib"] = timed_report(fresh, *labels)
@@ -80,13 +80,17 @@ def _extend(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def _fresh_home(home: Path, *, atlas: bool = True) -> Iterator[Path]:
+def fresh_home(home: Path, *, atlas: bool = True) -> Iterator[Path]:
     """A home folder with the demo's files and without what a report before this one has kept."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         for entry in home.iterdir():
             is_atlas = entry.name.startswith("atlas.duckdb")
-            if entry.name not in _KEPT and (atlas or not is_atlas):
+            if entry.name == "features":  # those of other networks are not for the demo's home
+                (fresh / entry.name).mkdir()
+                for network in entry.iterdir():
+                    (fresh / entry.name / network.name).symlink_to(network)
+            elif entry.name not in _KEPT and (atlas or not is_atlas):
                 (fresh / entry.name).symlink_to(entry)
         yield fresh
 
@@ -126,7 +130,7 @@ def fill_large(home: Path, demo_home: Path, folder: Path) -> str:
     )
     with Store.open(str(home / "atlas.duckdb")) as store:
         model_id = Pipeline(store=store, home=home).ingest(config, open_parts(config, home=home))
-        _append_labels(store, demo_home, model_id, left + right)
+        append_labels(store, demo_home, model_id, np.arange(left + right))
     return model_id
 
 
@@ -157,14 +161,14 @@ def _write_folder(
     pl.DataFrame({"hemisphere": hemisphere, "vertex": vertex}).write_csv(folder / "voxels.csv")
 
 
-def _append_labels(store: Store, demo_home: Path, model_id: str, n: int) -> None:
-    """The demo's labels, ten for each vertex by each method, drawn at random."""
+def append_labels(store: Store, demo_home: Path, model_id: str, labelled: NDArray[np.integer]) -> None:
+    """The demo's labels, ten for each of these voxels by each method, drawn at random."""
     with Store.open(str(demo_home / "atlas.duckdb"), read_only=True) as source:
         words = {name: source.arrow(f"FROM {name}") for name in ("label", "label_embedding")}
     store.append(words, run_id="benchmark", stage="embed", key="benchmark")
     ids, rng = np.unique(words["label_embedding"]["label_id"].to_numpy()), np.random.default_rng(1)
-    for start in range(0, n, _BLOCK):
-        voxels = np.arange(start, min(start + _BLOCK, n), dtype=np.int32)
+    for start in range(0, len(labelled), _BLOCK):
+        voxels = labelled[start : start + _BLOCK].astype(np.int32)
         size = (len(voxels), LABELS_PER_VOXEL)
         parts = []
         for method in METHODS:
@@ -184,7 +188,7 @@ def _append_labels(store: Store, demo_home: Path, model_id: str, n: int) -> None
                 )
             )
         batch = {"label_score": pl.concat(parts).to_arrow()}
-        store.append(batch, run_id="benchmark", stage="score", key=f"benchmark/{start}")
+        store.append(batch, run_id="benchmark", stage="score", key=f"benchmark/{model_id}/{start}")
 
 
 def simulated_tests(home: Path, n_simulations: int, n_voxels: int = 200) -> tuple[dict[str, float], list[figures.Row]]:

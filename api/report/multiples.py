@@ -107,9 +107,12 @@ def label_grid(panels: Mapping[tuple[str, str], Sequence[figures.Bar]], *, quant
     """Horizontal bars with intervals and their names above them; a panel for each (row, column)."""
     most = max((len(bars) for bars in panels.values()), default=1)
     with figures.style():
-        figure, axes = _table(list(panels), height=0.25 * most + 0.35)
+        figure, axes = _table(list(panels), height=max(0.25 * most + 0.35, 0.9))
         for key, axis in axes.items():
             bars = panels.get(key, ())
+            if not bars:
+                axis.set_axis_off()
+                continue
             figures.draw_bars(axis, bars, 0.22, below=0.25)
             for place, bar in enumerate(bars):
                 axis.text(0, place, figures.shortened(bar[0], 18), va="center", fontsize=7)
@@ -152,6 +155,7 @@ def estimate_grid(
                 )
             axis.axhline(0, color=figures.GREY, linewidth=0.6)
             axis.set_xticks(range(len(groups)), groups, rotation=90)
+            axis.tick_params("x", labelbottom=key[0] == max(row for row, _ in axes))
             axis.set(xlim=(-0.6, len(groups) - 0.4))
         figure.supylabel(quantity, fontsize=7.5)
         handles, names = next(iter(axes.values())).get_legend_handles_labels()
@@ -183,7 +187,7 @@ def _table(
     from matplotlib.figure import Figure
 
     rows, columns = (sorted({key[part] for key in keys}) for part in (0, 1))
-    figure = Figure((figures.PAGE, height * len(rows) + 0.7))
+    figure = Figure((figures.PAGE, height * len(rows) + 0.9))
     grid = figure.subplots(len(rows), len(columns), sharex=False, sharey=sharey, squeeze=False)
     axes = {(row, column): grid[y, x] for y, row in enumerate(rows) for x, column in enumerate(columns)}
     for (row, column), axis in axes.items():

@@ -7,16 +7,22 @@ import polars as pl
 from . import figures
 from .analysis.comparison import EVERY_SUBJECT, Comparison
 from .analysis.statistics import FEWEST_SUBJECTS
-from .labels import ABOUT_TESTS
 from .page import write
 from .section import Section, grouped
+
+_ABOUT_TESTS = (
+    "Tests are paired and two-sided: Student's t and Wilcoxon's signed rank (rank_p). low and high: 95 % interval of "
+    "the mean difference. d: mean difference in standard deviations of the differences. rank_r: rank-biserial "
+    "correlation. Voxels of one subject are taken for independent, which neighbours are not, so that their p are too "
+    "small and say nothing of other people; over subjects, the unit is a subject."
+)
 
 
 def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, command: str) -> None:
     """Write the page of a comparison; see `page.write` for the folder."""
     a, b = names
     section = Section("comparison", f"a: {a}. b: {b}.")
-    section.paragraphs += [_sides(comparison), ABOUT_TESTS, f"$ {command}"]
+    section.paragraphs += [_sides(comparison), _ABOUT_TESTS, f"$ {command}"]
     tests = comparison.tests()
     section.tables |= {
         "settings": comparison.settings,

@@ -13,6 +13,8 @@ from .label_statistics import first_labels, label_cosines, label_spread
 from .statistics import FEWEST_PAIRS, FEWEST_SUBJECTS, interval, paired_tests
 
 EVERY_SUBJECT = "over subjects"
+_NOT_COMPARED = ("p_holm", "t_p", "blocks")
+"""Columns of tests that a comparison has no use for."""
 _NAMED_BY = ("backbone", "captioner", "generator")
 """Settings whose values name a side."""
 
@@ -88,12 +90,12 @@ class Comparison:
         Intervals over subjects are given for five subjects and more, tests for three.
         """
         by = ["quantity", "subject_id"]
-        over_voxels = paired_tests(self.voxels, by, "a", "b").drop("p_holm")
+        over_voxels = paired_tests(self.voxels, by, "a", "b").drop(_NOT_COMPARED)
         means = self.voxels.group_by(by, maintain_order=True).agg(pl.col("a", "b").mean())
         several = means.with_columns(pl.lit(EVERY_SUBJECT).alias("subject_id"))
         if len(self.subjects) < FEWEST_PAIRS:
             return over_voxels
-        over_subjects = paired_tests(several, by, "a", "b").drop("p_holm")
+        over_subjects = paired_tests(several, by, "a", "b").drop(_NOT_COMPARED)
         if len(self.subjects) < FEWEST_SUBJECTS:
             over_subjects = over_subjects.with_columns(low=pl.lit(float("nan")), high=pl.lit(float("nan")))
         return pl.concat([over_voxels, over_subjects]).sort("quantity", maintain_order=True)

@@ -17,8 +17,8 @@ from scipy import stats
 from voxel_atlas.api.cli.main import main
 from voxel_atlas.api.report.analysis.comparison import Comparison, Side
 from voxel_atlas.api.report.analysis.statistics import interval
-from voxel_atlas.api.report.page import cell, write
-from voxel_atlas.api.report.section import Section
+from voxel_atlas.api.report.page import cell, narrowed, write
+from voxel_atlas.api.report.section import PageTable, Section
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError
@@ -184,6 +184,69 @@ def test_labels_that_captions_show_are_shown_by_captions_in_the_test_of_chance_t
     assert tested["verified"].mean() > 0.8
     assert tested["by_chance"].null_count() == 0
     assert tested["by_chance"].mean() < 0.1
+
+
+def test_the_page_says_what_intervals_concepts_and_the_share_of_regions_rest_on(report):
+    html = (report / "index.html").read_text()
+    assert "Where the voxels of folder/1 are is not known, so they are taken for independent" in html
+    assert "clip-msm from a fixed list of 5 (rose, leaf, lake, lemon, cup)" in html
+    assert "labelled voxels, as the subject has no category-selective ROI" in html
+    levels = table(report, "fig2_levels").filter(method="brainlmm-eq2", measure="paper")
+    cosines = table(report, "fig2_cosines").filter(method="brainlmm-eq2", measure="paper")
+    for row in levels.iter_rows(named=True):
+        means = cosines.filter(model_id=row["model_id"]).select("cosine", "shuffled_within", "shuffled").mean().row(0)
+        own, within, over_all = means
+        assert row["region_level_share"] == pytest.approx((within - over_all) / (own - over_all), abs=1e-5)
+        assert row["low"] - 1e-6 <= row["region_level_share"] <= row["high"] + 1e-6
+    # Every voxel of a region answers to one colour: labels fit the region, and nothing is left for the voxel.
+    assert levels["region_level_share"].mean() > 0.9
+
+
+def test_small_multiples_have_figures_2_to_5_of_every_model_and_tests_over_subjects(lab, report, tmp_path):
+    out = tmp_path / "appendix"
+    with tiny_networks():
+        assert run(lab, "report", "--all", "-o", str(out), "--labels", str(lab / "labels.csv")) == 0
+    html = (out / "index.html").read_text()
+    for figure in ("fig2_default_weights", "fig2_paper_weights", "fig3_1", "fig5", "fig5_tiny"):
+        assert f'<figure id="{figure}"' in html
+        with Image.open(out / "figures" / f"{figure}.png") as picture:
+            assert picture.width == 1440
+    assert 'id="controls"' not in html
+    for name in ("fig2_tests_over_subjects", "fig5_tests_over_subjects"):
+        again = table(out, name)
+        assert again.equals(table(report, name))
+        assert set(again["n"]) == {SUBJECTS}
+    assert re.search(r"<pre>voxel-atlas report [^<]*--all", html)
+
+
+def test_a_category_without_truth_is_named_and_the_others_are_shown(lab, tmp_path):
+    labels, out = str(lab / "labels.csv"), tmp_path / "out"
+    with tiny_networks():
+        given = ("-o", str(out), "--labels", labels, "--category", "lake", "--category", "zebra", "--sample", "10")
+        assert run(lab, "report", "folder/1", *given) == 0
+    assert "Left out: folder/1 has no ground truth of zebra: no localiser map" in (out / "index.html").read_text()
+    assert set(table(out, "fig5_correlations")["category"]) == {"lake"}
+
+
+def test_figure_5_is_over_the_selective_regions_where_there_are_some(tmp_path):
+    with tiny_networks():
+        (model,) = fill_lab(tmp_path, 1)
+        with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+            store.change([("UPDATE voxel_roi SET roi = 'FFA' WHERE roi = 'lake'", None)])
+            inside = set(store.frame("SELECT voxel FROM voxel_roi WHERE roi = 'FFA'")["voxel"])
+        given = ("-o", str(tmp_path / "out"), "--labels", str(tmp_path / "labels.csv"), "--sample", "10")
+        assert run(tmp_path, "report", model, *given) == 0
+    voxels = set(table(tmp_path / "out", "fig5_maps")["voxel"])
+    assert voxels
+    assert voxels <= inside
+    assert "over voxels of the selective ROI" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_table_says_once_what_is_the_same_in_all_rows_and_joins_ends_of_intervals():
+    frame = pl.DataFrame({"model_id": ["m", "m"], "roi": ["FFA", "EBA"], "low": [-0.5, 0.25], "high": [0.5, None]})
+    shown = narrowed(PageTable("Tests.", frame))
+    assert shown.caption == "Tests. model_id: m."
+    assert shown.frame.rows() == [("FFA", "−0.5 to 0.5"), ("EBA", "0.25 to –")]
 
 
 def test_the_page_needs_no_other_file_and_no_network(report):

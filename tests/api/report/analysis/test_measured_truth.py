@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from tiny import TinyDataset, tiny_config
 
-from voxel_atlas.api.report.analysis.measured_truth import localiser_truth, response_truth, shown_by
+from voxel_atlas.api.report.analysis.measured_truth import localiser_truth, response_truth, shown_by, truth_by_category
 from voxel_atlas.api.report.analysis.refit import learning_curve, sampled, shuffled_control
 from voxel_atlas.api.report.analysis.study_data import StudyData
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
@@ -40,6 +40,35 @@ def colours(dataset: TinyDataset) -> pl.DataFrame:
 def test_localiser_contrasts_are_named_as_their_concepts():
     found = localiser_truth(Localised(), np.array([3, 5], np.int32))
     assert found.rows() == [("face", 3, 3.0), ("face", 5, 5.0), ("word", 3, -3.0), ("word", 5, -5.0)]
+
+
+def with_localisers(changes: dict[str, np.ndarray]) -> StudyData:
+    class Own(TinyDataset):
+        def localisers(self):
+            return changes
+
+    dataset = Own()
+    return StudyData.of("m", tiny_config(data_sha256=dataset.fingerprint, test_share=0.75), dataset)
+
+
+def test_categories_without_a_localiser_map_take_the_responses_to_what_shows_them(tmp_path):
+    data = with_localisers({"rose": np.arange(12.0)})
+    colours(data.dataset).rename({"stimulus_id": "image"}).write_csv(tmp_path / "labels.csv")
+    truths = truth_by_category(data, tmp_path / "labels.csv", (), VOXELS)
+    assert [true.category for true in truths] == ["rose", "lake", "leaf", "lemon"]
+    assert truths[0].kind == "localiser t"
+    assert truths[0].values.tolist() == list(range(10))
+    measured = response_truth(data, colours(data.dataset), VOXELS).filter(pl.col("category") == "leaf")
+    assert truths[2].values.tolist() == measured["truth"].to_list()
+    assert truths[2].kind == f"mean response (z-scored beta) to {measured['n_images'][0]} test images that show it"
+    (leaf,) = truth_by_category(data, tmp_path / "labels.csv", ("leaf", "zebra"), VOXELS)
+    assert (leaf.category, leaf.values.tolist()) == ("leaf", truths[2].values.tolist())
+
+
+def test_with_localiser_maps_alone_nothing_has_to_say_what_images_show():
+    (face,) = truth_by_category(with_localisers({"faces": np.full(12, np.nan)}), None, (), VOXELS)
+    assert face.category == "face"
+    assert np.isnan(face.values).all()
 
 
 def test_a_data_set_without_localisers_says_what_to_give():
