@@ -10,6 +10,8 @@ from typing import IO
 
 from .errors import AtlasError, StoreError
 
+_POINTER_BYTES = 1024
+"""Pointers to content elsewhere are shorter."""
 _ADVICE = "make room or give back its rights, then start again: what is done stays"
 
 
@@ -87,3 +89,21 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def missing_content(path: Path) -> str:
+    """Why the content of a file that is listed is not here, and what fetches it; "" where it is.
+
+    Data sets come by git-annex (DataLad) or Git LFS, whose pointers stand in for files until these are fetched.
+    """
+    if path.is_symlink() and not path.exists():
+        return f"a link to content that is not here; fetch it, with git-annex by `datalad get {path}`"
+    if not path.is_file() or path.stat().st_size > _POINTER_BYTES:
+        return ""
+    with path.open("rb") as file:
+        start = file.read(_POINTER_BYTES)
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS; fetch the content by `git lfs pull`"
+    if start.lstrip(b"./").startswith((b"annex/objects/", b"git/annex/objects/")):
+        return f"a pointer of git-annex; fetch the content by `datalad get {path}`"
+    return ""

@@ -96,7 +96,7 @@ def predict(
     """
     from ...atlas.backbones import load
     from ...atlas.search.atlas import Atlas
-    from ...ingest.datasets.image_files import read_picture
+    from ...schemas.image_files import read_picture
 
     settings = settings_of(atlas)
     pixels = read_picture(image)

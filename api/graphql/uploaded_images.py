@@ -3,13 +3,12 @@
 import base64
 import binascii
 import io
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from ...schemas.errors import BadInputError
+from ...schemas.image_files import read_picture
 
 MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 40_000_000
@@ -28,23 +27,14 @@ def decode_image(text: str) -> NDArray[np.uint8]:
     Raises:
         BadInputError: it is no such file, or it has more than 40 million pixels.
     """
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         text = text.partition(",")[2]
+    # `base64` and e-mail break their lines.
+    text = "".join(text.split())
     if len(text) > MAX_BYTES * 4 // 3 + 4:
         raise BadInputError(f"The image is larger than {MAX_BYTES // 2**20} MB; send a smaller one.")
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadInputError("The image is not base64; send the file's bytes in base64 or as a data URL.") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    size = f"{image.width} × {image.height}"
-                    raise BadInputError(f"The image has {size} pixels; send at most {MAX_PIXELS // 10**6} million.")
-                return np.asarray(image.convert("RGB"), np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError, ValueError) as error:
-        if isinstance(error, BadInputError):
-            raise
-        raise BadInputError(f"The image cannot be read; send a file of {', '.join(FORMATS)}.") from None
+    return read_picture(io.BytesIO(data), "The image", formats=FORMATS, max_pixels=MAX_PIXELS)

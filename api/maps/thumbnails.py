@@ -5,10 +5,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw
 
 from ...atlas.search.atlas import Atlas
-from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...schemas.image_files import read_picture
 
 LONGEST_SIDE = 512
 """Pixels of a picture's longer side on the page."""
@@ -60,13 +61,13 @@ def _frame(image: Image.Image, edges: list[float]) -> None:
 
 def open_stimulus(uri: str, stimulus_id: str) -> Image.Image:
     """The image at a path, or at path#index inside an HDF5 file."""
-    path, _, index = uri.rpartition("#") if "#" in uri else (uri, "", "")
+    path, _, index = uri.rpartition("#")
     try:
-        if index:
+        # A # is also a letter of paths.
+        if index.isdigit() and not Path(uri).exists():
             with h5py.File(path) as file:
                 pixels = next(iter(file.values()))[int(index)]
             return Image.fromarray(np.asarray(pixels, np.uint8))
-        with Image.open(Path(path)) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, StopIteration, UnidentifiedImageError) as error:
+        return Image.fromarray(read_picture(Path(uri)))
+    except (AtlasError, OSError, ValueError, StopIteration) as error:
         raise NotFoundError(f"The file of stimulus {stimulus_id[:80]!r} is not on this machine.") from error

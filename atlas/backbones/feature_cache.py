@@ -13,6 +13,8 @@ from .interface import Floats, Image, ImageEncoder
 
 IMAGES_PER_FILE = 64
 """So that files are few, and a run that is killed loses little."""
+_PIXELS = "2"
+"""Which way of reading pixels from files features are of (`schemas.image_files`); those of another are not used."""
 
 
 class FeatureCache:
@@ -28,7 +30,7 @@ class FeatureCache:
     """
 
     def __init__(self, home: Path, encoder: ImageEncoder, batch_images: int) -> None:
-        self._index = _index(home / "features" / encoder.fingerprint[:16])
+        self._index = _index(home / "features" / f"{encoder.fingerprint[:16]}-{_PIXELS}")
         self._encoder, self._batch_images = encoder, batch_images
 
     def unknown(self, sha256s: Sequence[str]) -> set[str]:

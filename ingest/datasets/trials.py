@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...schemas.image_files import no_image, read_picture
 from ..encoding.noise_ceiling import ncsnr_of_repeats, noise_ceiling
 from .fingerprint import combined_sha256, file_sha256
-from .image_files import no_image, read_picture
 from .interface import Subject
 from .rois import Region, region_frames
 

@@ -19,8 +19,9 @@ from ....atlas.backbones.feature_cache import FeatureCache
 from ....atlas.backbones.interface import Backbone, Floats, Image
 from ....atlas.backbones.threads import in_threads
 from ....schemas.config import IngestConfig
-from ....schemas.errors import BadInputError, LedgerConflictError
+from ....schemas.errors import AtlasError, BadInputError, LedgerConflictError
 from ....schemas.files import write_atomically
+from ....schemas.image_files import read_picture
 from ....schemas.stage import Stage
 from ....schemas.tables import label_id
 from ...dissection.interface import Generator, Pictures, seed_of
@@ -216,12 +217,11 @@ def _save(folder: Path, image: Image) -> tuple[str, str]:
 def _reader(label: str, uris: Sequence[str]) -> Callable[[int], Image]:
     def read(index: int) -> NDArray[np.uint8]:
         try:
-            with PIL_Image.open(uris[index]) as picture:
-                return np.asarray(picture.convert("RGB"))
-        except (OSError, SyntaxError) as error:
+            return read_picture(Path(uris[index]))
+        except AtlasError as error:
             raise BadInputError(
-                f"{uris[index]}, a picture of {label!r}, cannot be read: {str(error).rstrip('.')}; put it back from a "
-                "copy, or dissect with other settings of the generator."
+                f"A picture of {label!r} cannot be read: {str(error).rstrip('.')}, or dissect with other settings of "
+                "the generator."
             ) from error
 
     return read
