@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Mapping
-from pathlib import Path
 
 import duckdb
 from pydantic.fields import FieldInfo
@@ -86,10 +85,10 @@ def _settings_table(fields: Mapping[str, FieldInfo]) -> list[str]:
 
 
 def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:  # the home folder's is another on each machine
+        return "the platform's data folder"
     if field.default is PydanticUndefined:
         return "required"
-    if isinstance(field.default, Path):  # the home folder's is another on each machine
-        return "the platform's data folder"
     return f"`{_cell(str(field.default))}`" if field.default not in ("", (), None) else ""
 
 

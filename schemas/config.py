@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .errors import BadInputError
 from .registry import BACKBONES, CAPTIONERS, DATASETS, GENERATORS, SCORERS, Registry
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -32,6 +33,28 @@ def _listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _expanded(path: str) -> str:
+    """A path of a user's, in which ~ is the user's own folder wherever it is written: no shell has seen a .env file."""
+    try:
+        path.encode()
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except UnicodeEncodeError:  # a name of an old archive, which no table of the atlas can hold
+        raise ValueError(f"{path!a} has bytes that are no UTF-8; rename it") from None
+    except RuntimeError:
+        raise ValueError(f"{path}: nothing says where ~ is; write the whole path") from None
+
+
+def _default_home() -> Path:
+    try:
+        return Path(platformdirs.user_data_dir("voxel-atlas"))
+    except RuntimeError:  # no HOME, and a user that the system does not know, as in containers
+        raise BadInputError("Nothing says where your files are: set VOXEL_ATLAS_HOME to a folder.") from None
+
+
+UserPath = Annotated[Path, AfterValidator(lambda path: Path(_expanded(str(path))))]
+UserPathText = Annotated[str, AfterValidator(_expanded)]
+
+
 def _names(registry: Registry) -> str:
     return ", ".join(registry.names)
 
@@ -42,12 +65,13 @@ Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 class Settings(BaseSettings):
     """Where the atlas lives and how it is served. Each setting is also an environment variable, VOXEL_ATLAS_NAME."""
 
-    model_config = SettingsConfigDict(env_prefix="VOXEL_ATLAS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="VOXEL_ATLAS_", env_ignore_empty=True, frozen=True)
 
-    home: Path = Field(
-        Path(platformdirs.user_data_dir("voxel-atlas")), description="Folder of the atlas, its pictures and its caches."
+    home: UserPath = Field(
+        default_factory=_default_home,
+        description="Folder of the atlas, its pictures and its caches.",
     )
-    atlas: str = Field("", description="Address of the atlas; empty means atlas.duckdb in the home folder.")
+    atlas: UserPathText = Field("", description="Address of the atlas; empty means atlas.duckdb in the home folder.")
     host: str = Field("127.0.0.1", description="Address that the server binds to; anything but loopback needs a token.")
     port: int = Field(8765, ge=0, le=65535, description="Port of the server.")
     token: SecretStr = Field(
@@ -75,7 +99,7 @@ class Settings(BaseSettings):
         description="Where the costly batches of an ingest are worked on: dask://HOST:PORT, dask:PROCESSES, slurm or "
         "slurm:JOBS; empty means in its own process.",
     )
-    cortex_filestore: Path | None = Field(
+    cortex_filestore: UserPath | None = Field(
         None, description="pycortex store with your own subjects; empty means the store that pycortex ships."
     )
 
@@ -92,7 +116,7 @@ class DataConfig(BaseModel):
 
     dataset: str = Field(description=f"Which reader to use: {_names(DATASETS)}.")
     subject: str = Field(description="The subject, as the data set counts: 5, 01, S1 …")
-    root: str = Field("", description="Folder of the data set.")
+    root: UserPathText = Field("", description="Folder of the data set.")
     rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
     space: str = Field(
         "", description="NSD: func1pt8mm (the default), func1mm, nativesurface or fsaverage; empty for other data sets."
@@ -114,7 +138,7 @@ class DataConfig(BaseModel):
         None,
         description="Localiser t that a voxel must exceed to be in a category's ROI (paper: 0 on NSD, 2.3 on NOD).",
     )
-    food: str = Field(
+    food: UserPathText = Field(
         "", description="NSD: NIfTI mask or list of voxels of a food region; it joins the ROI `selective`."
     )
     skip_sessions: tuple[str, ...] = Field(

@@ -5,6 +5,7 @@ Heavy imports are inside the commands, so that `voxel-atlas --help` answers at o
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 from cyclopts import ValidationError as InvalidOptionError
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from ... import __version__
 from ...schemas.errors import AtlasError
+from . import STOPPED
 from .atlas_commands import export, import_, rm, runs, upgrade, vacuum, verify
 from .console import screen
 from .draw_commands import flatmap, surfaces
@@ -85,13 +87,17 @@ def main() -> None:
     user can act on, 130 stopped by Ctrl-C.
     """
     words = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is no UTF-8, or a path that is none, must not keep a sentence from being said.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(words)
         _, apps, rest = app.parse_commands(words)
         if apps[-1].default_command is None and not rest:  # help was shown since no command was named
             sys.exit(2)
     except KeyboardInterrupt:
-        screen.print("\nStopped; nothing is lost, the same command goes on from here.")
+        screen.print(f"\n{STOPPED}")
         sys.exit(130)
     except Exception as error:
         sentence = _sentence(error)
@@ -110,7 +116,7 @@ def _sentence(error: Exception) -> str | None:
     cause = error.__cause__ if isinstance(error, InvalidOptionError) else error
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
-        return f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}."
+        return f"setting {'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}."
     if isinstance(error, UnknownOptionError) and " " in str(error.token.keyword or error.token.value):
         said = error.token.keyword or error.token.value
         return f'{said!r} is no option and no concept: + and - stand between words, as in "cake - kitchen".'

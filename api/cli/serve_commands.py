@@ -106,7 +106,7 @@ def settings(*, output: Output = FOR_PEOPLE) -> None:
         {
             "setting": f"VOXEL_ATLAS_{name.upper()}",
             "value": str(getattr(present, name)),
-            "default": str(field.default),
+            "default": _default(field),
             "meaning": field.description,
         }
         for name, field in Settings.model_fields.items()
@@ -119,6 +119,8 @@ def settings(*, output: Output = FOR_PEOPLE) -> None:
 
 
 def _default(field: "FieldInfo") -> str:
+    if field.default_factory is not None:
+        return "the system's folder for a user's data"
     return "required" if field.is_required() else str(field.default)
 
 

@@ -7,6 +7,13 @@ from cyclopts import App, ArgumentCollection, Token, UnknownOptionError
 
 from ...schemas.errors import BadInputError, NotFoundError
 
+_PATHS = (Path, Path | None)
+"""Types of options whose ~ a shell leaves as it is in --weights=~/file."""
+
+
+def _expanded(path: str) -> str:
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
 
 def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Read the files that options name. A setting of --config counts where no option gives it.
@@ -16,6 +23,9 @@ def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
         BadInputError: it is no YAML, holds something else, or names no concept.
         UnknownOptionError: it holds a setting that does not exist.
     """
+    for argument in arguments:
+        if argument.hint in _PATHS:
+            argument.tokens = [token.evolve(value=_expanded(token.value)) for token in argument.tokens]
     options = {argument.field_info.name: argument for argument in arguments if not argument.children}
     if "concepts" in options and options["concepts"].tokens:
         from ...ingest.dissection.clip_msm import read_concepts
@@ -39,6 +49,8 @@ def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
         if is_field:  # as YAML has it, so that 05 is not taken for subject 5
             if options[name].token_count()[1] and not isinstance(value, list):
                 raise BadInputError(f"{file.value}: {name} takes a list; write {name}: [{value}] for one.")
+            if IngestConfig.model_fields[name].annotation in (str, tuple[str, ...]):
+                _require_text(file.value, name, value)
             token = token.evolve(implicit_value=value)
         options[name].append(token)
 
@@ -55,3 +67,14 @@ def _settings(file: Path) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise BadInputError(f"{file} must hold settings, one `name: value` a line.")
     return read
+
+
+def _require_text(file: str, name: str, value: object) -> None:
+    """Refuse what YAML takes for a number or nothing, where a text is wanted: 012 is ten to it, and no subject."""
+    for each in value if isinstance(value, list) else [value]:
+        if each is None:
+            raise BadInputError(f'{file}: {name} is empty; leave the line out, or write {name}: "".')
+        if not isinstance(each, str):
+            raise BadInputError(
+                f'{file}: {name} takes text, and YAML reads {each!r} where no quotes are; write it as "5" or "05".'
+            )
