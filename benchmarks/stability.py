@@ -22,7 +22,7 @@ import torch
 
 import figures
 from voxel_atlas.api.cli.demo import CONFIG, SURFACE, TRANSFORM
-from voxel_atlas.api.maps.subject_cortex import SURFACES
+from voxel_atlas.api.maps.subject_cortex import surfaces_cache
 from voxel_atlas.ingest.simulated.alignment import calibrate
 from voxel_atlas.ingest.simulated.planting import Cortex
 from voxel_atlas.ingest.simulated.scenes.scene_set import scene_set
@@ -116,7 +116,7 @@ def _under(home: Path, environment: Mapping[str, str]) -> Outcome:
 
 
 def _dissected(home: Path) -> Outcome:
-    mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, None)
+    mask, rois = regions(SURFACE, TRANSFORM, surfaces_cache(home), None)
     subject = Simulated(home, Cortex(mask, rois, SURFACE, TRANSFORM), n_scenes=N_SCENES)
     dataset = dissection.of_some_voxels(subject, N_VOXELS)
     with dissection.scratch_home(home) as scratch:

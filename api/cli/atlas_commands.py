@@ -167,10 +167,10 @@ def _affine(settings: "Settings", subject: "SubjectRow") -> "NDArray[np.float64]
     import numpy as np
 
     from ...viz.surfaces.surface import load_surface
-    from ..maps.subject_cortex import SURFACES
+    from ..maps.subject_cortex import surfaces_cache
 
     name, transform = subject["surface"], subject["transform"]
     if not name or not transform:
         return None
-    surface = load_surface(name, transform, settings.home / SURFACES, settings.cortex_filestore)
+    surface = load_surface(name, transform, surfaces_cache(settings.home), settings.cortex_filestore)
     return np.linalg.inv(surface.transform_matrix()).astype(np.float64)

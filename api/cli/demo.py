@@ -13,7 +13,7 @@ from ...ingest.simulated.subject import N_SCENES, N_VOXELS, WORLD, Simulated, sa
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.stage import Stage
 from ...viz.surfaces.surface import load_surface, regions
-from ..maps.subject_cortex import PAGE_WIDTH, SURFACES
+from ..maps.subject_cortex import PAGE_WIDTH, surfaces_cache
 
 SURFACE, TRANSFORM = "S1", "fullhead"
 
@@ -49,7 +49,7 @@ def subject(
 
     What it shares with others is left in `home`, where the reader of simulated data finds it.
     """
-    mask, rois = regions(SURFACE, TRANSFORM, home / SURFACES, filestore)
+    mask, rois = regions(SURFACE, TRANSFORM, surfaces_cache(home), filestore)
     cortex = Cortex(mask, rois, SURFACE, TRANSFORM)
     save_world(home, cortex, n_scenes, n_voxels)
     return Simulated(home, cortex, subject=name, n_scenes=n_scenes, n_voxels=n_voxels, progress=progress)
@@ -100,7 +100,7 @@ def run(
     append_planting(store, dataset, model_id)
     # Cut the flat map now: the first visitor of the page would wait for it.
     with progress.stage("flat map", 1) as advance:
-        load_surface(SURFACE, TRANSFORM, settings.home / SURFACES, settings.cortex_filestore).pixel_map(PAGE_WIDTH)
+        load_surface(SURFACE, TRANSFORM, surfaces_cache(settings.home), settings.cortex_filestore).pixel_map(PAGE_WIDTH)
         advance(1)
     return model_id
 

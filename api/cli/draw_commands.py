@@ -65,7 +65,7 @@ def flatmap(
     """
     from ...viz.surfaces.surface import load_surface
     from ..maps.rendering import RenderOptions, render, user_picture
-    from ..maps.subject_cortex import SURFACES, CortexCache
+    from ..maps.subject_cortex import CortexCache, surfaces_cache
     from ..maps.top_labels import colour_map
     from ..maps.value_maps import MapRequest, left_out, value_map
 
@@ -99,7 +99,7 @@ def flatmap(
         )
     )
     if own and surface:
-        drawn_on = load_surface(surface, transform, settings.home / SURFACES, settings.cortex_filestore)
+        drawn_on = load_surface(surface, transform, surfaces_cache(settings.home), settings.cortex_filestore)
         drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
         file = render(drawn, drawn_on, drawing)
     else:
@@ -131,11 +131,11 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
         gifti: KIND=LEFT.surf.gii,RIGHT.surf.gii for each of wm, pia, inflated and flat; fs_LR for one.
     """
     from ...viz.surfaces import surface_import
-    from ..maps.subject_cortex import SURFACES
+    from ..maps.subject_cortex import surfaces_cache
 
     if (freesurfer is None) == (not gifti):
         raise BadInputError("Give either --freesurfer FOLDER or --gifti KIND=LEFT,RIGHT to say what is imported.")
-    store, cache = _store(), settings_of().home / SURFACES
+    store, cache = _store(), surfaces_cache(settings_of().home)
     if freesurfer:
         made = surface_import.from_freesurfer(name, freesurfer, store, cache)
     else:

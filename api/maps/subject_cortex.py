@@ -1,5 +1,6 @@
 """Where voxels are on the cortex: the surfaces of each subject as the page and the pictures need them."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
@@ -17,8 +19,6 @@ from ...viz.surfaces.pixel_map import Outlines, PixelMap
 from ...viz.surfaces.surface import Surface, load_surface
 
 Floats = NDArray[np.float32]
-SURFACES = "surfaces"
-"""Folder of the cached maps of surfaces, relative to the home folder."""
 PAGE_WIDTH = 1024
 """Pixels across the flat map that the page paints."""
 BUILT_WIDTHS = (1024, 2048, 4096)
@@ -27,6 +27,16 @@ _PALE = np.float32(0.25)
 """Opacity of what is out of focus; the page's."""
 
 LoadSurface = Callable[[str, str | None, Path, Path | None], Surface]
+
+
+def surfaces_cache(home: Path) -> Path:
+    """Folder of what is worked out about surfaces: of the home folder, or the user's own where that is read-only.
+
+    A lab's home folder may be shared, and not to be written by who looks at it.
+    """
+    folder = home.absolute() / "surfaces"
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    return folder if os.access(nearest, os.W_OK) else Path(platformdirs.user_cache_dir("voxel-atlas")) / "surfaces"
 
 
 def built_width(width: int) -> int:
@@ -115,7 +125,7 @@ class CortexCache:
 
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
         self._atlas = atlas
-        self._cache = settings.home / SURFACES
+        self._cache = surfaces_cache(settings.home)
         self._filestore = settings.cortex_filestore
         self._load = load
         self._known: dict[str, SubjectCortex] = {}

@@ -13,9 +13,10 @@ from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.openers import ImageOpener
 from numpy.typing import NDArray
 
+from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, SpaceMismatchError
 from .trials import Floats, Indices
-from .volumes import check_length, readable, voxel_frame
+from .volumes import check_length, voxel_frame
 
 _CORTEX = {"CIFTI_STRUCTURE_CORTEX_LEFT": 0, "CIFTI_STRUCTURE_CORTEX_RIGHT": 1}
 _SIDES = np.array(["left", "right"])
@@ -145,17 +146,21 @@ class Grayordinates:
     def columns_of(self, surface: SurfaceVertices) -> Indices:
         """The file's column of each vertex of another surface, (n_voxels,); −1 where the file has no value.
 
+        A file of one hemisphere has no values on the other.
+
         Raises:
-            SpaceMismatchError: the surfaces have other numbers of vertices.
+            SpaceMismatchError: the surfaces have other numbers of vertices, or no hemisphere is of both.
         """
-        if self.surface.shape != surface.shape:
+        sides = [number for number in (0, 1) if self.surface.shape[number] and surface.shape[number]]
+        if not sides or any(self.surface.shape[side] != surface.shape[side] for side in sides):
             raise SpaceMismatchError(
                 f"{self.path}: surfaces of {self.surface.shape} vertices, but the responses are on {surface.shape}; "
                 "use a file of the same space."
             )
-        place = np.full(sum(surface.shape), -1, np.intp)
-        place[self.surface.linear] = self.columns
-        return place[surface.linear]
+        place = np.full((2, max(self.surface.shape + surface.shape)), -1, np.intp)
+        place[self.surface.side, self.surface.vertex] = self.columns
+        columns: Indices = place[surface.side, surface.vertex]
+        return columns
 
     def read(self, columns: Indices) -> Floats:
         """Values of all rows at columns of the file, (n_rows, n); NaN for column −1."""

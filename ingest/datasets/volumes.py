@@ -5,30 +5,24 @@ of the values in a NIfTI file.
 """
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
 import polars as pl
 from nibabel.arrayproxy import ArrayProxy
-from nibabel.cifti2 import Cifti2HeaderError
-from nibabel.filebasedimages import ImageFileError
 from nibabel.openers import ImageOpener
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, SpaceMismatchError
 from ...schemas.files import write_atomically
 from .fingerprint import combined_sha256, data_sha256
 from .trials import Floats, Indices
 
 _VOLUMES_AT_ONCE = 64
-_DAMAGE = (Cifti2HeaderError, EOFError, ExpatError, HeaderDataError, ImageFileError, OSError, ValueError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -186,18 +180,6 @@ def _voxel_by_voxel(path: Path, linear: Indices, advice: str) -> NDArray[np.gene
         if row == len(buffer) - 1 or number == n_volumes - 1:
             values[:, number - row : number + 1] = buffer[: row + 1].T
     return values
-
-
-@contextmanager
-def readable(path: Path, advice: str = "") -> Iterator[None]:
-    """Turns every way in which an image file can be damaged into one sentence."""
-    try:
-        yield
-    except _DAMAGE as error:
-        if isinstance(error, BadInputError | FileNotFoundError):
-            raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInputError(f"{path}: a damaged or cut file ({reason}); get it again{advice}.") from None
 
 
 def _by(shape: tuple[int, ...]) -> str:

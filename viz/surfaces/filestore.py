@@ -13,6 +13,7 @@ import io
 import os
 import sys
 import sysconfig
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...schemas.errors import NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.files import replacing
 from .locked_files import locked
 
@@ -86,14 +87,14 @@ def pycortex(cache: Path) -> Any:
 
     mpl.get_configdir()
     with _import_lock, locked(cache / "pycortex"):
-        folder = cache / "pycortex"
+        folder = _plain(cache) / "pycortex"
         store = shipped_store()
         options = f"[basic]\nfilestore = {folder / 'db'}\n\n[webgl]\ncolormaps = {store.parent / 'colormaps'}\n"
         (folder / "db").mkdir(parents=True, exist_ok=True)
         with replacing(folder / "options.cfg") as temporary:
-            temporary.write_text(options, encoding="utf-8")
+            temporary.write_text(options.replace("%", "%%"), encoding="utf-8")
         with (
-            _environment("XDG_CONFIG_HOME", str(cache)),
+            _environment("XDG_CONFIG_HOME", str(_plain(cache))),
             warnings.catch_warnings(),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
@@ -106,7 +107,7 @@ def pycortex(cache: Path) -> Any:
 def database(subject: Path, cache: Path) -> Any:
     """A pycortex `Database` of this subject alone that may write: links to its files in the cache folder."""
     cortex = pycortex(cache)
-    store = cache / "pycortex" / "db" / hashlib.sha256(str(subject.resolve()).encode()).hexdigest()[:10]
+    store = _plain(cache) / "pycortex" / "db" / hashlib.sha256(str(subject.resolve()).encode()).hexdigest()[:10]
     mirror = store / subject.name
     with locked(store):
         for name in ("views", "cache"):
@@ -170,6 +171,19 @@ def write_surfaces(subject: Path, meshes: Mapping[str, tuple[Hemisphere, Hemisph
             for side, (points, faces) in zip(SIDES, pair, strict=True):
                 file = temporary / "surfaces" / f"{kind}_{side}.gii"
                 cortex.formats.write_gii(str(file), points.astype(np.float32), faces.astype(np.int32))
+
+
+def _plain(cache: Path) -> Path:
+    """The cache folder, by a link where its path has braces: pycortex takes paths for patterns of str.format."""
+    if not {"{", "}"} & set(str(cache.absolute())):
+        return cache
+    digest = hashlib.sha256(str(cache.absolute()).encode()).hexdigest()
+    link = Path(tempfile.gettempdir()) / f"voxel-atlas-{digest[:16]}"
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(cache.absolute(), target_is_directory=True)
+    if link.is_symlink() and link.lstat().st_uid == os.getuid() and link.readlink() == cache.absolute():
+        return link
+    raise BadInputError(f"{cache}: pycortex takes no path with braces, and {link} is taken; move the home folder.")
 
 
 def _make_fsaverage5(cache: Path) -> None:

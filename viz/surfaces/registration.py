@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError
 
 Matrix = NDArray[np.float64]
@@ -85,10 +86,8 @@ def _sizes(image: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
 def _image(file: Path) -> nib.spatialimages.SpatialImage:
     if not file.exists():
         raise NotFoundError(f"There is no file {file}.")
-    try:
+    with readable(file):
         return nib.load(file)
-    except (nib.filebasedimages.ImageFileError, OSError, ValueError) as error:
-        raise BadInputError(f"{file.name} is not an image that can be read ({error}).") from error
 
 
 def _words(file: Path) -> list[list[str]]:

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
 from . import filestore as stores
@@ -96,7 +97,8 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
 
     Raises:
         SpaceMismatchError: hemispheres are swapped or mirrored, or meshes do not match.
-        BadInputError: there is such a subject already, its name is no file name, or wm or pia is missing.
+        BadInputError: there is such a subject already, its name is no file name, wm or pia is missing, or vertices have
+            no places.
     """
     if not name or name != Path(name).name or name.startswith("."):
         raise BadInputError(f"{name!r} cannot name a subject; take letters, digits, - and _.")
@@ -105,6 +107,7 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
         raise BadInputError(
             f"Subject {name!r} lacks {' and '.join(missing)}: white-matter and pial surfaces are needed."
         )
+    _require_numbers(meshes)
     if "flat" in meshes:
         left, right = (_upright(*pair) for pair in zip(meshes["flat"], meshes["wm"], strict=True))
         meshes = {**meshes, "flat": (left, right)}
@@ -115,6 +118,16 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
             raise BadInputError(f"There is a subject {name!r} in {filestore} already; take another name or remove it.")
         stores.write_surfaces(target, meshes, cache)
     return target
+
+
+def _require_numbers(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> None:
+    for kind, pair in meshes.items():
+        for side, (points, _) in zip(("left", "right"), pair, strict=True):
+            if n_bad := int((~np.isfinite(points).all(1)).sum()):
+                raise BadInputError(
+                    f"{kind} of the {side} hemisphere: the places of {n_bad} of {len(points)} vertices are no numbers; "
+                    "make the surface again."
+                )
 
 
 def check_meshes(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> None:
@@ -162,10 +175,12 @@ def write_transform(subject: Path, name: str, matrix: NDArray[np.float64], refer
     with locked(target):
         if target.exists():
             raise BadInputError(f"There is a transform {name!r} of {subject.name!r} already; take another name.")
-        image = nib.load(reference)
+        with readable(reference):
+            image = nib.load(reference)
+            values = np.asarray(image.dataobj)
         with replacing(target) as temporary:
             temporary.mkdir()
-            nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine), temporary / "reference.nii.gz")
+            nib.save(nib.Nifti1Image(values, image.affine), temporary / "reference.nii.gz")
             text = json.dumps({"coord": matrix.tolist()}, indent=2)
             (temporary / "matrices.xfm").write_text(text, encoding="utf-8")
 
@@ -220,16 +235,18 @@ def _volume(points: Points, faces: Faces) -> float:
 
 
 def _geometry(file: Path) -> Hemisphere:
-    points, faces = nib.freesurfer.read_geometry(file)
+    with readable(file):
+        points, faces = nib.freesurfer.read_geometry(file)
     return np.asarray(points, np.float64), np.asarray(faces, np.int64)
 
 
 def _gifti(file: Path, side: str) -> Hemisphere:
     if not file.exists():
         raise NotFoundError(f"There is no file {file}.")
-    image: Any = nib.load(file)
-    points = image.agg_data("NIFTI_INTENT_POINTSET")
-    faces = image.agg_data("NIFTI_INTENT_TRIANGLE")
+    with readable(file):
+        image: Any = nib.load(file)
+        points = image.agg_data("NIFTI_INTENT_POINTSET")
+        faces = image.agg_data("NIFTI_INTENT_TRIANGLE")
     if np.size(points) == 0 or np.size(faces) == 0:
         raise BadInputError(f"{file.name} holds no surface (points and triangles).")
     structure = str(image.get_arrays_from_intent("NIFTI_INTENT_POINTSET")[0].meta.get("AnatomicalStructurePrimary", ""))

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
+from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from .surface import Surface
 
@@ -44,10 +44,10 @@ def read_map(files: Sequence[Path], surface: Surface) -> Floats:
     for file in files:
         if not file.exists():
             raise NotFoundError(f"There is no file {file}.")
-    try:
-        images = [nib.load(file) for file in files]
-    except (ImageFileError, OSError, ValueError) as error:
-        raise BadInputError(f"{_names(files)}: not a NIfTI, CIFTI, GIFTI or MGH file ({error}).") from error
+    images = []
+    for file in files:
+        with readable(file):
+            images.append(nib.load(file))
     match images:
         case [nib.Cifti2Image() as image]:
             return _cifti(image, files[0], surface)
@@ -109,7 +109,7 @@ def _volume(image: Any, file: Path, surface: Surface) -> Floats:
             f"{file.name} is {how} the reference image of transform {surface.transform!r} (by up to {off:.1f} voxels, "
             "by the affines of the two); resample it to that image."
         )
-    return np.asarray(image.dataobj, np.float32).reshape(shape).T.ravel()
+    return _data(image, file).reshape(shape).T.ravel()
 
 
 def _hemisphere(image: Any, file: Path, side: Side) -> Floats:
@@ -117,13 +117,13 @@ def _hemisphere(image: Any, file: Path, side: Side) -> Floats:
         arrays = image.darrays
         metas = [image.meta or {}, *(array.meta for array in arrays)]
         structure = next((meta[_STRUCTURE] for meta in metas if _STRUCTURE in meta), "")
-        values = [np.asarray(array.data, np.float32) for array in arrays]
+        with readable(file):
+            values = [np.asarray(array.data, np.float32) for array in arrays]
     else:
-        structure, values = "", [np.asarray(image.dataobj, np.float32).squeeze()]
+        structure, values = "", [_data(image, file).squeeze()]
     if len(values) != 1 or values[0].ndim != 1:
-        raise BadInputError(
-            f"{file.name} holds {len(values)} arrays of shape {np.shape(values[0])}; give one map a file."
-        )
+        shapes = ", ".join(str(each.shape) for each in values) or "none"
+        raise BadInputError(f"{file.name} holds {len(values)} arrays (shapes: {shapes}); give one map a file.")
     other: Side = "right" if side == "left" else "left"
     named = file.name if not structure else f"-{structure.lower().removeprefix('cortex')}-"
     if _SIDE_IN_NAME[other].search(named) and not _SIDE_IN_NAME[side].search(named):
@@ -137,16 +137,26 @@ def _cifti(image: Any, file: Path, surface: Surface) -> Floats:
     brain = next((axis for axis in axes if isinstance(axis, nib.cifti2.BrainModelAxis)), None)
     if brain is None or image.ndim != 2 or image.shape[0] != 1:
         raise BadInputError(f"{file.name} has shape {image.shape}; give a dscalar file with one map.")
-    data = np.asarray(image.dataobj, np.float32)[0]
+    data = _data(image, file)[0]
     sides: dict[str, Floats] = {}
     for structure, rows, model in brain.iter_structures():
         side = structure.removeprefix("CIFTI_STRUCTURE_CORTEX_").lower()
         if side in ("left", "right") and structure in model.nvertices:
             sides[side] = np.full(model.nvertices[structure], np.nan, np.float32)
             sides[side][model.vertex] = data[rows]
-    if set(sides) != {"left", "right"}:
-        raise SpaceMismatchError(f"{file.name} has no values on both cortical hemispheres.")
-    return join(sides["left"], sides["right"], surface)
+    if not sides:
+        raise SpaceMismatchError(f"{file.name} has no values on the cortex.")
+    left, right = (
+        sides.get(side, np.full(n, np.nan, np.float32))
+        for side, n in zip(("left", "right"), surface.n_vertices, strict=True)
+    )
+    return join(left, right, surface)
+
+
+def _data(image: Any, file: Path) -> Floats:
+    """All values of an image, as they are stored."""
+    with readable(file):
+        return np.asarray(image.dataobj, np.float32)
 
 
 def _names(files: Sequence[Path]) -> str:

@@ -9,13 +9,16 @@ import nibabel as nib
 import numpy as np
 import polars as pl
 
+from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, SpaceMismatchError
-from ..csv_tables import read_table
+from ..csv_tables import LINE, read_persons_table, whole_numbers
 from ..trials import Floats, Indices
 from ..vertices import Grayordinates
-from ..volumes import VolumeVoxels, read_volume, readable, series_shape, volumes_of, voxel_frame, voxel_major
+from ..volumes import VolumeVoxels, read_volume, series_shape, volumes_of, voxel_frame, voxel_major
 
 SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
+_PLACES = (["i", "j", "k"], ["hemisphere", "vertex"])
+"""What a table of voxels says of their places."""
 _CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
 
 
@@ -97,14 +100,20 @@ def _places(path: Path, n_voxels: int) -> pl.DataFrame:
     """Places of the voxels of an array: i, j, k or hemisphere, vertex; no columns where there is no table."""
     if not path.exists():
         return pl.DataFrame()
-    table = read_table(path, "CSV table", "write it again")
-    columns = next(
-        (names for names in (["i", "j", "k"], ["hemisphere", "vertex"]) if set(names) <= set(table.columns)), None
-    )
+    table = read_persons_table(path, (*_PLACES[0], *_PLACES[1]))
+    columns = next((names for names in _PLACES if set(names) <= set(table.columns)), None)
     if columns is None or table.height != n_voxels:
         raise BadInputError(f"{path}: i, j, k or hemisphere, vertex of {n_voxels} voxels expected, a row for each.")
     if "hemisphere" in columns and not table["hemisphere"].is_in(["left", "right"]).all():
         raise BadInputError(f"{path}: the column hemisphere must hold left or right.")
+    table = table.with_columns(whole_numbers(table, name, path) for name in columns if name != "hemisphere")
+    for name in columns:
+        if name != "hemisphere" and (negative := table.filter(pl.col(name) < 0)).height:
+            line, place = negative.select(LINE, name).row(0)
+            raise BadInputError(f"{path}, line {line}: {name} is {place}; places are counted from 0.")
+    if (twice := table.filter(table.select(columns).is_duplicated())).height:
+        one, other = twice.sort(*columns, LINE)[LINE][:2]
+        raise BadInputError(f"{path}: lines {one} and {other} give two voxels the same place.")
     return table.select(columns)
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, SpaceMismatchError
 from ..trials import Floats, Indices
 from ..vertices import SurfaceVertices, mgh_data
-from ..volumes import VolumeVoxels, readable, series_shape, voxel_major
+from ..volumes import VolumeVoxels, series_shape, voxel_major
 from .design import TRIALS
 
 SPACES = ("func1pt8mm", "func1mm", "nativesurface", "fsaverage")

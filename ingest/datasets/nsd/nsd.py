@@ -14,13 +14,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....schemas.config import IngestConfig
+from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError
 from ....schemas.files import write_atomically
 from ...encoding.noise_ceiling import noise_ceiling
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..trials import Block, Floats, TrialDataset, repeats
-from ..volumes import readable
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
 from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, coco_images, run_slices, shared_images, trial_images
 from .nsd_rois import LOCALISERS, regions

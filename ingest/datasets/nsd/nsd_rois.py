@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ..rois import SELECTIVE, Region, Source, union
 from ..vertices import SurfaceVertices
-from ..volumes import VolumeVoxels, readable
+from ..volumes import VolumeVoxels
 from .subject_maps import NAMES, SubjectMaps
 
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}

@@ -171,3 +171,48 @@ def test_a_transform_must_be_one(store: Path, tmp_path: Path) -> None:
             importing.write_transform(subject, "new", matrix, reference)
     with pytest.raises(BadInputError, match="already"):
         importing.write_transform(subject, "grid", np.eye(4), reference)
+
+
+@pytest.mark.parametrize("kind", ["wm", "inflated", "flat"])
+def test_vertices_without_a_place_are_counted_and_refused(kind: str, meshes: Any, cache: Path, tmp_path: Path) -> None:
+    points = meshes[kind][1][0].copy()
+    points[5:7, 0] = np.nan
+    with pytest.raises(BadInputError, match=f"{kind} of the right hemisphere: the places of 2 of 1026 vertices"):
+        importing.write_subject("a", changed(meshes, kind, 1, points=points), tmp_path / "store", cache)
+    assert not (tmp_path / "store" / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "a damaged or cut file"),
+        (b"", "a damaged or cut file"),
+        (b"/annex/objects/SHA256E-s123--abc\n", "datalad get"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "git lfs pull"),
+    ],
+)
+def test_a_surface_that_is_cut_or_a_pointer_is_named(
+    content: bytes | None, said: str, meshes: Any, cache: Path, tmp_path: Path
+) -> None:
+    pial = freesurfer(tmp_path / "fs", meshes) / "surf" / "lh.pial"
+    whole = pial.read_bytes()
+    pial.write_bytes(whole[:-20] if content is None else content)
+    with pytest.raises((BadInputError, NotFoundError), match=rf"lh\.pial: .*{said}"):
+        importing.from_freesurfer("a", tmp_path / "fs", tmp_path / "store", cache)
+    bad = tmp_path / "bad.gii"
+    bad.write_bytes(b"not here" if content is None else content)
+    with pytest.raises((BadInputError, NotFoundError), match=rf"bad\.gii: .*{said}"):
+        importing.from_gifti("b", {"wm": (bad, bad), "pia": (bad, bad)}, tmp_path / "store", cache)
+
+
+def test_a_reference_that_is_no_image_or_cut_is_named(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hi")
+    nib.save(
+        nib.Nifti1Image(np.random.default_rng(0).random((30, 30, 30), np.float32), np.eye(4)), tmp_path / "a.nii.gz"
+    )
+    whole = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    for name in ("notes.txt", "cut.nii.gz"):
+        with pytest.raises(BadInputError, match=f"{name}: a damaged or cut file"):
+            importing.write_transform(store / "spheres", "new", np.eye(4), tmp_path / name)
+    assert not (store / "spheres" / "transforms" / "new").exists()

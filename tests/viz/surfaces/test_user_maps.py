@@ -184,10 +184,37 @@ def test_what_is_no_map_is_refused(spheres: Surface, sphere_vertices: Surface, t
     with pytest.raises(NotFoundError, match="no file"):
         read_map([tmp_path / "a.nii.gz"], spheres)
     (tmp_path / "b.nii.gz").write_bytes(b"nonsense")
-    with pytest.raises(BadInputError, match=r"b.nii.gz: not a NIfTI"):
+    with pytest.raises(BadInputError, match=r"b.nii.gz: a damaged or cut file"):
         read_map([tmp_path / "b.nii.gz"], spheres)
     with pytest.raises(BadInputError, match="no file: give one"):
         read_map([], spheres)
     path = hemisphere(np.zeros(3, np.float32), tmp_path / "lh.gii")
     with pytest.raises(BadInputError, match="left and a right"):
         read_map([path], sphere_vertices)
+
+
+def test_a_cut_or_empty_map_is_named(spheres: Surface, sphere_vertices: Surface, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random(spheres.shape[::-1], np.float32)
+    reference = nib.load(spheres.subject / "transforms" / "grid" / "reference.nii.gz")
+    nib.save(nib.Nifti1Image(values, reference.affine), tmp_path / "a.nii.gz")
+    whole = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInputError, match=r"cut\.nii\.gz: a damaged or cut file"):
+        read_map([tmp_path / "cut.nii.gz"], spheres)
+    nib.save(nib.GiftiImage(darrays=[]), tmp_path / "lh.gii")
+    with pytest.raises(BadInputError, match=r"lh\.gii holds 0 arrays \(shapes: none\); give one map"):
+        read_map([tmp_path / "lh.gii"] * 2, sphere_vertices)
+    gifti = hemisphere(np.zeros(642, np.float32), tmp_path / "left.gii").read_bytes()
+    (tmp_path / "left.gii").write_bytes(gifti[: len(gifti) // 2])
+    with pytest.raises(BadInputError, match=r"left\.gii: a damaged or cut file"):
+        read_map([tmp_path / "left.gii"] * 2, sphere_vertices)
+
+
+def test_a_map_of_one_hemisphere_has_no_values_on_the_other(sphere_vertices: Surface, tmp_path: Path) -> None:
+    brain = nib.cifti2.BrainModelAxis.from_surface(np.arange(0, 1026, 3), 1026, name="CortexRight")
+    axis = nib.cifti2.ScalarAxis(["map"])
+    values = np.arange(len(brain), dtype=np.float32)[None]
+    nib.save(nib.Cifti2Image(values, (axis, brain)), tmp_path / "right.dscalar.nii")
+    read = read_map([tmp_path / "right.dscalar.nii"], sphere_vertices)
+    assert np.isnan(read[:642]).all()
+    np.testing.assert_array_equal(read[642::3], values[0])
