@@ -314,6 +314,7 @@ CREATE OR REPLACE MACRO roi_labels(wanted, all_voxels := false) AS TABLE
 
 -- The similarity of a concept to every fitted voxel, as every other door gives it. A concept is a label, a word of the
 -- vocabulary, or what the function concept('any text') gives, which voxel-atlas brings along: rows of concept_query.
+-- The model is an id or whole parts of its beginning: folder/sub-1 is not folder/sub-10.
 -- z's one-sided p is erfc(x) / 2 at x = z / sqrt(2), which DuckDB has not: exp(-x * x) * t * a polynomial of t, with
 -- t = 1 / (1 + x / 2), fitted at Chebyshev's nodes by this project to 2e-8 of p.
 -- Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` and `readout` are the parameters.
@@ -322,7 +323,7 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
       alphas DOUBLE[], errors DOUBLE[], one_term BOOLEAN, warning VARCHAR, refusal VARCHAR)[]) AS queries),
   wanted AS (SELECT CASE
     WHEN queries[1].refusal IS NOT NULL THEN error(queries[1].refusal)::VARCHAR
-    WHEN NOT EXISTS (FROM concept_query c WHERE starts_with(c.model_id, model)) THEN
+    WHEN NOT EXISTS (FROM concept_query c WHERE model = '' OR starts_with(c.model_id || '/', model || '/')) THEN
       error('No model "' || model || '" has a text tower and words to compare; FROM model lists the models.')::VARCHAR
     WHEN NOT EXISTS (FROM concept_query c WHERE c.readout = readout) THEN
       error('A voxel is read out by weights, half or pattern, not by "' || readout || '".')::VARCHAR
@@ -339,7 +340,7 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
       c.length, c.one_term, similarity > n.q95 AS above, c.warning
     FROM query c JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
          JOIN readout_norm n USING (model_id, voxel, readout) LEFT JOIN error_of x USING (model_id, readout, alpha)
-    WHERE starts_with(m.model_id, model) AND c.readout = readout),
+    WHERE (model = '' OR starts_with(m.model_id || '/', model || '/')) AND c.readout = readout),
   tail AS (SELECT *, sqrt(8) / (sqrt(8) + abs(z)) AS t, exp(-z * z / 2) * t / 2 * (
         (((((((((0.043173066 * t - 0.234605489) * t + 0.493385739) * t - 0.454563715) * t + 0.131850037) * t -
         0.059050909) * t + 0.093414748) * t + 0.175324075) * t + 0.24688388) * t + 0.282093777) * t + 0.282094795) AS p FROM compared),

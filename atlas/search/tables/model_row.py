@@ -104,8 +104,14 @@ def full_id(ids: Sequence[str], model_id: str | None, address: str) -> str:
         raise NotFoundError(f"{address} holds no model yet; `voxel-atlas ingest` makes one.")
     if model_id is None or model_id in ids:
         return model_id or ids[0]
-    matching = [known for known in ids if model_id and (known.startswith(model_id) or known.endswith(model_id))]
+    matching = [known for known in ids if model_id and (_begins(known, model_id) or known.endswith(model_id))]
     if len(matching) != 1:
         problem = "no model" if not matching else "more than one model"
         raise NotFoundError(f"There is {problem} {model_id!r}; there are {', '.join(matching or ids)}.")
     return matching[0]
+
+
+def _begins(model_id: str, beginning: str) -> bool:
+    """Whether an id begins so: folder/sub-1 does not begin folder/sub-10/…, but the digits at its end may be cut."""
+    last = beginning.count("/") == model_id.count("/")
+    return f"{model_id}/".startswith(beginning if last else f"{beginning.rstrip('/')}/")

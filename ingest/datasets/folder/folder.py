@@ -21,13 +21,15 @@ import polars as pl
 
 from ....schemas.config import IngestConfig
 from ....schemas.errors import AtlasError, BadInputError, NotFoundError
-from ..csv_tables import read_table
+from ..csv_tables import read_persons_table, whole_numbers
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import Region
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from .response_files import SUFFIXES, Responses, open_responses
 
+_COLUMNS = ("image", "row", "session", "run", "repeat")
+"""What is read of the table of trials."""
 _SCOPES = {"run": ("session", "run"), "session": ("session",)}
 
 
@@ -129,7 +131,7 @@ def _joined(config: IngestConfig, n_rows: int, responses: Path) -> _Trials:
     path = Path(config.root) / config.stimuli
     table = _read_table(path, n_rows, responses, allow_missing=config.allow_missing)
     table = _without_sessions(table, config.skip_sessions, path)
-    files = {name: path.parent / name for name in table["image"].unique()}
+    files = {name: _picture(path.parent, name) for name in table["image"].unique()}
     gone = sorted(name for name, file in files.items() if not file.is_file())
     if gone and not config.allow_missing:
         raise NotFoundError(
@@ -146,12 +148,18 @@ def _joined(config: IngestConfig, n_rows: int, responses: Path) -> _Trials:
     return _Trials([files[name] for name in names], images, _groups(table, config.zscore, path))
 
 
+def _picture(folder: Path, name: str) -> Path:
+    """The file of an image; tables that were written on Windows have backslashes in its path."""
+    file = folder / name
+    return file if "\\" not in name or file.exists() else folder / name.replace("\\", "/")
+
+
 def _read_table(path: Path, n_rows: int, responses: Path, *, allow_missing: bool) -> pl.DataFrame:
     """The table with `image` as text and `row` as integers, each row of the responses at most once."""
     if not path.exists():
         raise NotFoundError(f"{path}: there is no such table; --stimuli names the CSV file within --root.")
-    types = {"image": pl.String, "row": pl.Int64, "repeat": pl.Int64}
-    table = read_table(path, "CSV table", "write it again", schema_overrides=types)
+    table = read_persons_table(path, _COLUMNS)
+    table = table.with_columns(whole_numbers(table, name, path) for name in ("row", "repeat") if name in table.columns)
     if "image" not in table.columns or table["image"].null_count():
         raise BadInputError(f"{path}: every row needs the path of an image in a column named image.")
     if "row" not in table.columns:
@@ -161,7 +169,7 @@ def _read_table(path: Path, n_rows: int, responses: Path, *, allow_missing: bool
                 "which trial, from 0, each row is."
             )
         table = table.with_row_index("row").cast({"row": pl.Int64})
-    if table["row"].null_count() or not table["row"].is_between(0, n_rows - 1).all():
+    if not table["row"].is_between(0, n_rows - 1).all():
         raise BadInputError(f"{path}: the column row must hold 0 … {n_rows - 1}, the trials of {responses.name}.")
     if (twice := table["row"].is_duplicated()).any():
         raise BadInputError(f"{path}: row {table['row'].filter(twice)[0]} of {responses.name} is named more than once.")
@@ -186,10 +194,10 @@ def _without_sessions(table: pl.DataFrame, skipped: tuple[str, ...], path: Path)
         return table
     if "session" not in table.columns:
         raise BadInputError(f"{path}: --skip-session needs a column session.")
-    sessions = table["session"].cast(pl.String)
+    sessions = table["session"]
     if unknown := sorted(set(skipped) - set(sessions)):
         raise NotFoundError(
-            f"{path}: there is no session {unknown[0]!r}; it has {', '.join(sessions.unique().sort().cast(pl.String))}."
+            f"{path}: there is no session {unknown[0]!r}; it has {', '.join(sessions.unique().drop_nulls().sort())}."
         )
     return table.filter(~sessions.is_in(skipped))
 

@@ -137,3 +137,11 @@ def test_text_in_sql_keeps_no_model_of_before_the_atlas_grew(uneven: Atlas) -> N
     assert uneven.model(MODEL) is not before()
     gc.collect()
     assert before() is None
+
+
+def test_a_model_is_named_by_whole_parts_of_its_id(uneven: Atlas) -> None:
+    for name in ("m", "m/toy", MODEL):
+        assert set(uneven.store.frame("FROM concept_map('cake', model := $1)", [name])["model_id"]) == {MODEL}
+    for cut in ("m/to", "simulated/S"):
+        with pytest.raises(BadInputError, match="No model"):
+            uneven.store.frame("FROM concept_map('cake', model := $1)", [cut])

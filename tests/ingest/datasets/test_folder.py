@@ -154,6 +154,39 @@ def test_an_array_may_have_places_regions_and_a_ceiling(root: Path, home: Path) 
     assert found.voxels.select("hemisphere", "vertex").rows() == [("left", 4), ("right", 2), ("left", 0)]
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("0,1,-1\n5,1,1\n9,1,1", r"voxels.csv, line 2: k is -1; places are counted from 0"),
+        ("1,1,1\n2,1,1\n1,1,1", r"voxels.csv: lines 2 and 4 give two voxels the same place"),
+        ("0.5,1,1\n5,1,1\n9,1,1", r"voxels.csv, line 2: i is '0.5', and a whole number is expected"),
+    ],
+)
+def test_places_that_are_none_are_refused(rows: str, said: str, root: Path, home: Path) -> None:
+    np.save(root / "responses.npy", responses(3))
+    (root / "voxels.csv").write_text(f"i,j,k\n{rows}\n")
+    with pytest.raises(BadInputError, match=said):
+        Folder(config(root), home)
+
+
+def test_whole_numbers_with_a_point_are_places(root: Path, home: Path) -> None:
+    np.save(root / "responses.npy", responses(3))
+    (root / "voxels.csv").write_text("i,j,k\n0.0,1,1\n5.0,1,1\n9.0,1,1\n")
+    assert Folder(config(root), home).voxels["i"].to_list() == [0, 5, 9]
+
+
+def test_a_table_of_windows_finds_its_images_and_its_sessions_as_they_are_written(root: Path, home: Path) -> None:
+    values = responses(3)
+    np.save(root / "responses.npy", values)
+    names = [f"images\\{number}.png" for number in SHOWN]
+    sessions = pl.Series(["01"] * N_IMAGES + ["extra"] * N_IMAGES)
+    write_table(root, table().with_columns(image=pl.Series(names), session=sessions))
+    found = Folder(config(root), home)
+    assert found.stimuli["stimulus_id"].to_list() == [f"folder/me/images/{n}.png" for n in range(N_IMAGES)]
+    np.testing.assert_allclose(found.responses_of(np.arange(3)), expected(values, SESSIONS), atol=1e-5)
+    assert Folder(config(root, skip_sessions=("01",)), home).n_repeats.tolist() == [1] * N_IMAGES
+
+
 def series() -> NDArray[np.int16]:
     """(T, Z, Y, X); voxel (0, 0, 0) never varies."""
     values = np.round(responses(X * Y * Z) * 100).astype(np.int16).reshape(N_TRIALS, Z, Y, X)
@@ -283,7 +316,10 @@ TABLES = {
     "row too large": (table().with_columns(row=pl.col("row") + 1), r"the column row must hold 0 … 11"),
     "other length": (table().drop("row")[:-1], r"11 rows, but responses.npy has 12 trials; add a column row"),
     "no image column": (table().rename({"image": "picture"}), r"needs the path of an image in a column named image"),
-    "row no number": (table().with_columns(row=pl.lit("first")), r"not a readable CSV table"),
+    "row no number": (
+        table().with_columns(row=pl.lit("first")),
+        r"stimuli.csv, line 2: row is 'first', and a whole number is expected",
+    ),
     "empty": (table()[:0], r"trials of responses.npy have no image|no trial is left"),
 }
 
