@@ -29,7 +29,7 @@ from .stages.append_subject import append_subject
 from .stages.context import Context
 from .stages.encode import encode
 from .stages.fit.append_learning_curve import append_learning_curve
-from .stages.fit.fit import fit
+from .stages.fit.fit import fit, say_result
 from .stages.fit.low_level_control import append_semantic
 from .stages.inherit import inherit_fit, inherit_top_images
 from .stages.labels.label import label_voxels, require_sense, scorers_of
@@ -152,6 +152,7 @@ class Pipeline:
             if learning_curve:
                 append_learning_curve(context, features)
             label_voxels(context, features)
+            say_result(context)
         return context.model_id
 
     def dissect(self, source: str, config: IngestConfig, parts: Parts) -> str:

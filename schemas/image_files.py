@@ -6,7 +6,6 @@ CMYK become RGB, of an animation the first picture is taken.
 """
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +26,7 @@ def read_picture(
     file: Path | IO[bytes],
     name: str = "",
     *,
-    formats: Sequence[str] | None = None,
+    formats: tuple[str, ...] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8]:
     """The pixels of an image file as RGB, (height, width, 3).

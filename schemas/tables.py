@@ -32,6 +32,9 @@ SHARED = {
 }
 """Tables that models share → the columns that name a row. A row by a name that is there already is not added again."""
 
+NEWER = {"subject": ("affine", "affine_code")}
+"""Columns that subjects of earlier versions lack: where all are NULL, a batch is what it was without them."""
+
 _ARROW = {
     "VARCHAR": pa.string(),
     "INTEGER": pa.int32(),

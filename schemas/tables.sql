@@ -8,7 +8,8 @@ COMMENT ON COLUMN atlas_format.created IS 'When the atlas was made (UTC).';
 
 CREATE TABLE IF NOT EXISTS subject (
   subject_id VARCHAR NOT NULL, dataset VARCHAR NOT NULL, simulated BOOLEAN NOT NULL, space VARCHAR NOT NULL,
-  surface VARCHAR, transform VARCHAR, shape INTEGER[], description VARCHAR NOT NULL);
+  surface VARCHAR, transform VARCHAR, shape INTEGER[], description VARCHAR NOT NULL, affine DOUBLE[],
+  affine_code INTEGER);
 COMMENT ON TABLE subject IS 'Whose responses these are.';
 COMMENT ON COLUMN subject.subject_id IS 'Readable id, for example nsd/subj05.';
 COMMENT ON COLUMN subject.dataset IS 'nsd, nod, folder or simulated.';
@@ -18,6 +19,8 @@ COMMENT ON COLUMN subject.surface IS 'pycortex subject whose surfaces show this 
 COMMENT ON COLUMN subject.transform IS 'pycortex transform from the volume to those surfaces; NULL in surface space.';
 COMMENT ON COLUMN subject.shape IS 'Volume: (z, y, x) in voxels, as pycortex orders them. Surface: (left, right) vertices.';
 COMMENT ON COLUMN subject.description IS 'One sentence for people.';
+COMMENT ON COLUMN subject.affine IS 'Volume: the 4 x 4 matrix from voxel indices (i, j, k) to mm, row by row, as the responses'' NIfTI file has it; NULL where no file says.';
+COMMENT ON COLUMN subject.affine_code IS 'NIfTI code of the space that the affine leads to: 1 scanner, 2 aligned, 3 Talairach, 4 MNI; NULL without one.';
 
 CREATE TABLE IF NOT EXISTS roi (
   subject_id VARCHAR NOT NULL, roi VARCHAR NOT NULL, source VARCHAR NOT NULL, description VARCHAR NOT NULL);
@@ -140,7 +143,7 @@ CREATE TABLE IF NOT EXISTS dropped (model_id VARCHAR NOT NULL, voxel INTEGER NOT
 COMMENT ON TABLE dropped IS 'Voxels that were not fitted.';
 COMMENT ON COLUMN dropped.model_id IS 'The model.';
 COMMENT ON COLUMN dropped.voxel IS 'The voxel.';
-COMMENT ON COLUMN dropped.reason IS 'nan (a response is not a number) or constant (the responses do not vary).';
+COMMENT ON COLUMN dropped.reason IS 'nan (a response is not a number, or infinite) or constant (the responses do not vary).';
 
 CREATE TABLE IF NOT EXISTS significance (model_id VARCHAR NOT NULL, voxel INTEGER NOT NULL, q FLOAT NOT NULL);
 COMMENT ON TABLE significance IS 'False discovery rates; written once all voxels of a model are fitted.';

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -15,11 +16,13 @@ from ...schemas.files import replacing
 from ..search.atlas import Atlas, SubjectRow
 from ..search.model import Model
 from .documents import write_texts
-from .map_files import VoxelMap, entity, subject_entity, write_maps
+from .map_files import Placement, VoxelMap, entity, subject_entity, write_maps
 from .parquet_files import read_rows, write_tables
 from .verify import write_sums
 
 _log = logging.getLogger(__name__)
+_ALIGNED = 2
+_OF_SURFACES = "the affine goes to the mm of the anatomical surfaces that the subject is shown on"
 AffineOf = Callable[[SubjectRow], NDArray[np.float64] | None]
 """A row of `subject` → (4, 4) from its voxel indices (x, y, z) to mm; None where that is not known."""
 
@@ -120,8 +123,21 @@ def _write_maps(atlas: Atlas, model: Model, maps: Sequence[VoxelMap], folder: Pa
         f"{subject}_model-{short}",
         volume,
         [*_metrics(model), *maps, *_first_labels(atlas, model)],
-        affine_of(volume.subject) if volume.subject["space"] == "volume" else None,
+        _placement(volume.subject, affine_of) if volume.subject["space"] == "volume" else None,
     )
+
+
+def _placement(subject: SubjectRow, affine_of: AffineOf) -> Placement | None:
+    """As the responses' own file has it; else by the surfaces that the subject is shown on."""
+    if own := subject.get("affine"):
+        code = int(subject.get("affine_code") or _ALIGNED)
+        return Placement(
+            np.array(own, np.float64).reshape(4, 4),
+            code,
+            f"the responses' own image, space {nib.nifti1.xform_codes.label[code]}",
+        )
+    affine = affine_of(subject)
+    return affine if affine is None else Placement(affine, _ALIGNED, _OF_SURFACES)
 
 
 def _about(model: Model) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -21,6 +21,9 @@ from ..search.atlas import Volume
 
 _SPACES = {(32492, 32492): "_space-fsLR_den-32k", (163842, 163842): "_space-fsaverage_den-164k"}
 """Vertices of both hemispheres → how BIDS calls the surface; others are the subject's own."""
+
+
+_UNPLACED = "voxel indices; where the volume lies in mm is not known, so the header's sform and qform codes are 0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +57,19 @@ def subject_entity(subject_id: str) -> str:
     return "sub-" + re.sub(r"[^A-Za-z0-9]", "", subject_id)
 
 
+class Placement(NamedTuple):
+    """Where the voxels of a volume lie."""
+
+    affine: NDArray[np.float64]
+    """(4, 4), from voxel indices (x, y, z) to mm."""
+    code: int
+    """NIfTI's code of the space that it leads to."""
+    reference: str
+    """The space, for people."""
+
+
 def write_maps(
-    folder: Path, prefix: str, volume: Volume, maps: Sequence[VoxelMap], affine: NDArray[np.float64] | None
+    folder: Path, prefix: str, volume: Volume, maps: Sequence[VoxelMap], placement: Placement | None
 ) -> None:
     """Write the maps of one model.
 
@@ -64,14 +78,14 @@ def write_maps(
         prefix: what all file names begin with, for example sub-nsdsubj05_model-cliprn503f2a91.
         volume: where the subject's voxels are.
         maps: maps of numbers and of words.
-        affine: (4, 4), from voxel indices (x, y, z) to mm; None where it is not known. Surfaces have none.
+        placement: where the volume lies; None where it is not known. Surfaces have none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if volume.subject["space"] == "volume":
         for each in maps:
             stem = f"{prefix}_{each.full_name}"
-            _write_nifti(folder / f"{stem}.nii.gz", volume, each, affine)
-            _write_sidecars(folder / stem, each, _reference(affine))
+            _write_nifti(folder / f"{stem}.nii.gz", volume, each, placement)
+            _write_sidecars(folder / stem, each, placement.reference if placement else _UNPLACED)
         return
     n_left, n_right = volume.shape
     prefix += _SPACES.get((n_left, n_right), "_space-individual")
@@ -86,12 +100,6 @@ def write_maps(
             _write_cifti(folder / prefix, volume, of_kind)
 
 
-def _reference(affine: NDArray[np.float64] | None) -> str:
-    if affine is None:
-        return "voxel indices; where the volume lies in mm is not known, so the header's sform and qform codes are 0"
-    return "the affine goes to the mm of the anatomical surfaces that the subject is shown on"
-
-
 def _spread(volume: Volume, each: VoxelMap) -> NDArray[Any]:
     """Values at all cells of the volume or surface; NaN, or 0 for words, where the map has none."""
     cells = np.full(volume.n_cells, 0 if each.words else np.nan, each.values.dtype)
@@ -99,11 +107,12 @@ def _spread(volume: Volume, each: VoxelMap) -> NDArray[Any]:
     return cells
 
 
-def _write_nifti(path: Path, volume: Volume, each: VoxelMap, affine: NDArray[np.float64] | None) -> None:
+def _write_nifti(path: Path, volume: Volume, each: VoxelMap, placement: Placement | None) -> None:
     # The atlas's volumes are (z, y, x), as pycortex orders them; NIfTI's are (x, y, z).
-    image = nib.Nifti1Image(_spread(volume, each).reshape(volume.shape).T, affine)
-    if affine is not None:
-        image.set_sform(affine, code="aligned")
+    values = _spread(volume, each).reshape(volume.shape).T
+    image = nib.Nifti1Image(values, placement.affine if placement else None)
+    if placement:
+        image.set_sform(placement.affine, code=placement.code)
         image.set_qform(None, code="unknown")
     image.header["descrip"] = each.title.encode("ascii", "replace")[:79]
     nib.save(image, path)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self, TypedDict
+from typing import NamedTuple, NotRequired, Self, TypedDict
 
 import numpy as np
 import polars as pl
@@ -35,6 +35,8 @@ class SubjectRow(TypedDict):
     transform: str | None
     shape: Sequence[int] | None
     description: str
+    affine: NotRequired[Sequence[float] | None]
+    affine_code: NotRequired[int | None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,12 @@ def _to_format_4(connection: duckdb.DuckDBPyConnection) -> None:
     _with_repeats(connection)
 
 
+def _with_affine(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of subjects; atlases of format 4 from before its release lack it, too."""
+    connection.execute("ALTER TABLE subject ADD COLUMN IF NOT EXISTS affine DOUBLE[]")
+    connection.execute("ALTER TABLE subject ADD COLUMN IF NOT EXISTS affine_code INTEGER")
+
+
 STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _to_format_4}
 """Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
 
@@ -153,6 +159,7 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
         old = read_format(connection.execute, address)
         if old == FORMAT_VERSION:
             _with_repeats(connection)  # came late in format 4
+            _with_affine(connection)
             connection.execute(DDL + COMMENTS)  # views and macros as this version has them
             return old, old
         if missing := [version for version in range(old, FORMAT_VERSION) if version not in steps]:
@@ -161,6 +168,7 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
         try:
             for version in range(old, FORMAT_VERSION):
                 steps[version](connection)
+            _with_affine(connection)
             connection.execute(DDL)
             connection.execute(COMMENTS)
             _require_tables(connection)

@@ -24,6 +24,10 @@ class Subject:
     transform: str | None
     shape: tuple[int, ...]
     description: str
+    affine: tuple[float, ...] | None = None
+    affine_code: int | None = None
+    listed: bool = False
+    """Whether `shape` is no file's, but only as large as the places of the voxels that are listed; no column."""
 
 
 class Images(Protocol):

@@ -10,8 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.image_files import read_picture
 from .fingerprint import combined_sha256, file_sha256
-from .image_files import read_picture
 from .interface import AllImages, Dataset, Images
 
 ALL, SEEN = "all", "seen"

@@ -17,6 +17,7 @@ from .interface import Subject
 from .rois import Region, region_frames
 
 Floats = NDArray[np.float32]
+Trials = NDArray[np.float32] | NDArray[np.float64]
 Indices = NDArray[np.intp]
 LEFT_OUT = -1
 """Image of a trial that no image is known of, or whose image is left out."""
@@ -31,13 +32,14 @@ class Block:
     """The image of each trial, (n_trials,), as its row in `stimuli`; LEFT_OUT where there is none."""
     groups: tuple[slice | Indices, ...]
     """Trials that are z-scored together; none leaves the responses as they are."""
-    read: Callable[[Indices], Floats]
-    """Single-trial responses of the voxels of these numbers, (n_trials, n_voxels)."""
+    read: Callable[[Indices], Trials]
+    """Single-trial responses of the voxels of these numbers, (n_trials, n_voxels); in double precision where they are
+    stored so, as small differences of large numbers would be lost before they are centred."""
     copied_bytes: int = 0
     """Disk that a copy which can be read by voxel takes."""
 
 
-def zscored(trials: Floats, groups: Sequence[slice | Indices]) -> Floats:
+def zscored(trials: Trials, groups: Sequence[slice | Indices]) -> Trials:
     """Each voxel's trials, less their mean and divided by their standard deviation (of the population), per group.
 
     Args:
@@ -49,8 +51,8 @@ def zscored(trials: Floats, groups: Sequence[slice | Indices]) -> Floats:
     """
     for rows in groups:
         group = trials[rows].astype(np.float64)
-        # A constant voxel is exactly 0 once centred (sums of equal single-precision numbers are exact in double), and
-        # 0 / 0 is the NaN that is wanted.
+        # A constant voxel of single precision is exactly 0 once centred, as sums of equal such numbers are exact in
+        # double, and 0 / 0 is the NaN that is wanted.
         with np.errstate(invalid="ignore", divide="ignore"):
             group -= group.mean(axis=0)
             group /= np.sqrt(np.mean(group**2, axis=0))
@@ -69,7 +71,8 @@ def mean_responses(blocks: Sequence[Block], n_images: int, voxels: Indices) -> F
         voxels: numbers of the voxels, (n_voxels,).
 
     Returns:
-        (n_images, n_voxels); a column has NaN where `zscored` says so.
+        (n_images, n_voxels); NaN in the column of a voxel that is NaN or infinite, all 0 in that of one that does not
+        vary within a group.
     """
     total, _ = _sums(blocks, n_images, voxels)
     total /= repeats(blocks, n_images)[:, None]
@@ -81,15 +84,20 @@ def _sums(
 ) -> tuple[Floats, NDArray[np.float64]]:
     """Sums of the z-scored trials of each image, (n_images, n_voxels), and of all squares, (n_voxels,), if wanted."""
     total, squares = np.zeros((n_images, len(voxels)), np.float32), np.zeros(len(voxels))
+    constant = np.zeros(len(voxels), np.bool_)
     for block in blocks:
         if len(used := np.flatnonzero(block.images != LEFT_OUT)):
-            trials = zscored(block.read(voxels), block.groups)
+            trials = block.read(voxels)
+            for rows in block.groups:
+                constant |= (trials[rows] == trials[rows][:1]).all(axis=0)
+            trials = zscored(trials, block.groups)
             order = used[np.argsort(block.images[used], kind="stable")]
             # Sums of equal images first: an image may come twice in a block, and `+=` would count it once.
             images, starts = np.unique(block.images[order], return_index=True)
             total[images] += np.add.reduceat(trials[order], starts, axis=0)
             if squared:
                 squares += np.square(trials[used], dtype=np.float64).sum(axis=0)
+    total[:, constant] = 0
     return total, squares
 
 

@@ -16,13 +16,16 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 from numpy.typing import NDArray
 
+from ...schemas.affines import Affine, misfit
 from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, SpaceMismatchError
 from ...schemas.files import write_atomically
 from .fingerprint import combined_sha256, data_sha256
-from .trials import Floats, Indices
+from .trials import Floats, Indices, Trials
 
 _VOLUMES_AT_ONCE = 64
+_TOLERANCE = 0.01
+"""Distance in voxels by which corners of a map may miss those of the responses' image."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class VolumeVoxels:
     """Linear index of each voxel, ascending, (n_voxels,)."""
     hemisphere: NDArray[np.str_] | None = None
     """left, right or "" where it is not known, (n_voxels,)."""
+    affine: Affine | None = None
+    """Of the image; None where it is not known, and maps are taken to lie where it does."""
 
     def __len__(self) -> int:
         return len(self.linear)
@@ -55,7 +60,7 @@ class VolumeVoxels:
 
         Raises:
             BadInputError: the file is damaged.
-            SpaceMismatchError: the map has another shape.
+            SpaceMismatchError: the map has another shape, or lies elsewhere.
         """
         volume = read_volume(path)
         if volume.shape != self.shape:
@@ -63,6 +68,8 @@ class VolumeVoxels:
                 f"{path}: the image is {_by(volume.shape[::-1])} voxels, the responses are {_by(self.shape[::-1])}; "
                 "use a map of the same space."
             )
+        if self.affine is not None:
+            require_place(path, self.shape[::-1], self.affine)
         return volume.ravel()[self.linear]
 
 
@@ -87,11 +94,49 @@ def read_volume(path: Path) -> Floats:
         BadInputError: the file is damaged, or no three-dimensional image.
     """
     with readable(path):
-        data = np.asarray(nib.load(path).dataobj, np.float32)
-    data = data.squeeze() if data.ndim > 3 else data
+        image = nib.load(path)
+        require_numbers(path, image.dataobj.dtype)
+        data = np.asarray(image.dataobj, np.float32)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
     if data.ndim != 3:
         raise BadInputError(f"{path}: an image of {_by(data.shape)} values; a map has three dimensions.")
     return np.ascontiguousarray(data.T)
+
+
+def require_numbers(path: Path, stored: np.dtype[np.generic]) -> None:
+    """Refuse images of colours or of complex numbers, whose parts would be lost.
+
+    Raises:
+        BadInputError: it is one.
+    """
+    if stored.kind not in "biuf":
+        kind = "complex numbers" if stored.kind == "c" else "colours" if stored.kind == "V" else str(stored)
+        raise BadInputError(f"{path}: an image of {kind}; save it with one real number a voxel.")
+
+
+def placed(path: Path) -> tuple[Affine | None, int]:
+    """A NIfTI image's affine, and the code that says which space it leads to; None and 0 where the file has none."""
+    with readable(path):
+        image = nib.load(path)
+    code = next((int(image.header[name]) for name in ("sform_code", "qform_code") if image.header[name] > 0), 0)
+    return (np.asarray(image.affine, np.float64) if code else None), code
+
+
+def require_place(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
+    """Refuse a map or mask that does not lie where the responses do.
+
+    Raises:
+        SpaceMismatchError: it has no affine, or another.
+    """
+    own, _ = placed(path)
+    if own is None:
+        raise SpaceMismatchError(
+            f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says whether it lies where "
+            "the responses do; write it with theirs."
+        )
+    if how := misfit(shape, own, affine, _TOLERANCE):
+        raise SpaceMismatchError(f"{path} is {how.format('the responses')}; resample it to their image.")
 
 
 def series_shape(path: Path) -> tuple[int, ...]:
@@ -102,6 +147,7 @@ def series_shape(path: Path) -> tuple[int, ...]:
     """
     with readable(path):
         image = nib.load(path)
+        require_numbers(path, image.dataobj.dtype)
         check_length(path, image.dataobj)
     shape: tuple[int, ...] = image.shape
     return shape
@@ -134,7 +180,7 @@ def volumes_of(path: Path, advice: str = "") -> Iterator[NDArray[np.generic]]:
                 yield np.frombuffer(stored, proxy.dtype)
 
 
-def voxel_major(path: Path, linear: Indices, cache: Path, advice: str = "") -> Callable[[Indices], Floats]:
+def voxel_major(path: Path, linear: Indices, cache: Path, advice: str = "") -> Callable[[Indices], Trials]:
     """Read a NIfTI series voxel by voxel.
 
     A compressed series can only be read image by image. So the wanted voxels are copied once to a file in `cache`
@@ -154,17 +200,23 @@ def voxel_major(path: Path, linear: Indices, cache: Path, advice: str = "") -> C
     with readable(path, advice):
         proxy = nib.load(path).dataobj
 
-    def read(voxels: Indices) -> Floats:
+    def read(voxels: Indices) -> Trials:
         if not copy.exists():
             values = _voxel_by_voxel(path, linear, advice)
             write_atomically(copy, lambda file: np.save(file, values))
-        stored = np.load(copy, mmap_mode="r")[voxels].T.astype(np.float32)
+        stored = wide(np.load(copy, mmap_mode="r")[voxels].T)
         # A slope of 1 and an intercept of 0 change nothing, and need not be computed.
         if (proxy.slope, proxy.inter) != (1, 0):
-            stored = stored * np.float32(proxy.slope) + np.float32(proxy.inter)
-        return np.asarray(stored)
+            stored = stored * stored.dtype.type(proxy.slope) + stored.dtype.type(proxy.inter)
+        return stored
 
     return read
+
+
+def wide(stored: NDArray[np.generic]) -> Trials:
+    """Numbers in single precision, or in double where that would round them."""
+    exact = np.can_cast(stored.dtype, np.float32)
+    return np.asarray(stored, np.float32) if exact else np.asarray(stored, np.float64)
 
 
 def _voxel_by_voxel(path: Path, linear: Indices, advice: str) -> NDArray[np.generic]:

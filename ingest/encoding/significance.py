@@ -80,8 +80,12 @@ def correlation_p(measured: Responses, predicted: Responses) -> NDArray[np.float
     Returns:
         p, (n_voxels,); 0.5 where either does not vary.
     """
-    freedom = _checked(measured, predicted) - 2
-    r = pearson(measured, predicted)
+    return p_of_correlation(pearson(measured, predicted), _checked(measured, predicted))
+
+
+def p_of_correlation(r: NDArray[np.floating], n_images: int) -> NDArray[np.float64]:
+    """The same from the correlations, (n_voxels,), over so many test images."""
+    freedom = n_images - 2
     with np.errstate(divide="ignore"):  # r = 1 is t = ∞, and p = 0
         t = r * np.sqrt(freedom / (1.0 - np.square(r)))
     p: NDArray[np.float64] = stdtr(freedom, -t)

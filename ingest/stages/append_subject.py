@@ -30,6 +30,7 @@ def append_subject(context: Context) -> None:
         for name, frame in (("roi", dataset.rois), ("voxel", _voxels(context)), ("voxel_roi", dataset.voxel_rois))
     }
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
+    del subject["listed"]
     batch = {"subject": pa.Table.from_pylist([subject]), **described}
     try:
         context.append(batch, Stage.SUBJECT, subject_id)

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.affines import misfit
 from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from .surface import Surface
@@ -99,16 +100,9 @@ def _volume(image: Any, file: Path, surface: Surface) -> Floats:
             f"{file.name} has shape {shape}, but transform {surface.transform!r} of {surface.name!r} belongs to "
             f"volumes of {expected}.{turned} Resample it to that transform's reference image."
         )
-    corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])], float)
-    there = corners @ (np.linalg.inv(reference.affine) @ image.affine).T
-    off = float(np.abs(there - corners).max())
-    if off > _TOLERANCE:
-        mirrored = np.linalg.det(image.affine[:3, :3]) * np.linalg.det(reference.affine[:3, :3]) < 0
-        how = "mirrored against" if mirrored else "turned or shifted against"
-        raise SpaceMismatchError(
-            f"{file.name} is {how} the reference image of transform {surface.transform!r} (by up to {off:.1f} voxels, "
-            "by the affines of the two); resample it to that image."
-        )
+    if how := misfit(shape, image.affine, reference.affine, _TOLERANCE):
+        where = how.format(f"the reference image of transform {surface.transform!r}")
+        raise SpaceMismatchError(f"{file.name} is {where}; resample it to that image.")
     return _data(image, file).reshape(shape).T.ravel()
 
 

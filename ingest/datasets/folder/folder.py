@@ -71,6 +71,9 @@ class Folder(TrialDataset):
             transform=config.transform or None,
             shape=responses.shape,
             description=f"{config.subject}: images and responses of one's own, {self._file.name}.",
+            affine=None if responses.affine is None else tuple(responses.affine.ravel().tolist()),
+            affine_code=responses.affine_code or None,
+            listed=responses.listed,
         )
         super().__init__(
             subject,

@@ -9,12 +9,23 @@ import nibabel as nib
 import numpy as np
 import polars as pl
 
+from ....schemas.affines import Affine
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, SpaceMismatchError
 from ..csv_tables import LINE, read_persons_table, whole_numbers
-from ..trials import Floats, Indices
+from ..trials import Floats, Indices, Trials
 from ..vertices import Grayordinates
-from ..volumes import VolumeVoxels, read_volume, series_shape, volumes_of, voxel_frame, voxel_major
+from ..volumes import (
+    VolumeVoxels,
+    placed,
+    read_volume,
+    require_place,
+    series_shape,
+    volumes_of,
+    voxel_frame,
+    voxel_major,
+    wide,
+)
 
 SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
 _PLACES = (["i", "j", "k"], ["hemisphere", "vertex"])
@@ -31,7 +42,7 @@ class Responses:
     space: Literal["volume", "surface"]
     shape: tuple[int, ...]
     """(z, y, x) or (left, right) vertices; (1, 1, n_voxels) where nothing is known of the voxels' places."""
-    read: Callable[[Indices], Floats]
+    read: Callable[[Indices], Trials]
     """Responses of the voxels of these numbers, (n_rows, n)."""
     values: Callable[[Path], Floats]
     """A map's values at the voxels, (n_voxels,)."""
@@ -39,6 +50,12 @@ class Responses:
     """The data set's `voxels`, given their noise ceiling."""
     copied_bytes: int = 0
     """Disk that the copy of a NIfTI series takes."""
+    affine: Affine | None = None
+    """(4, 4), from voxel indices (x, y, z) to mm; None where it is not known."""
+    affine_code: int = 0
+    """NIfTI's code of the space that the affine leads to."""
+    listed: bool = False
+    """Whether `shape` is only as large as the places that are listed."""
 
 
 def open_responses(path: Path, cache: Path) -> Responses:
@@ -90,9 +107,10 @@ def _array(path: Path) -> Responses:
         n_voxels,
         "surface" if surface else "volume",
         shape,
-        lambda voxels: np.asarray(array[:, voxels], np.float32),
+        lambda voxels: wide(array[:, voxels]),
         values,
         frame,
+        listed=bool(places.width),
     )
 
 
@@ -130,7 +148,13 @@ def _series(path: Path, cache: Path) -> Responses:
     shape = series_shape(path)
     if len(shape) != 4:
         raise BadInputError(f"{path}: an image of shape {shape}; (x, y, z, trials) expected.")
-    cells = VolumeVoxels((shape[2], shape[1], shape[0]), _masked(path, shape))
+    affine, code = placed(path)
+    if affine is None:
+        raise BadInputError(
+            f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says where its voxels lie; "
+            "write it with that of the functional image."
+        )
+    cells = VolumeVoxels((shape[2], shape[1], shape[0]), _masked(path, shape, affine), affine=affine)
     with readable(path):
         stored_bytes = nib.load(path).dataobj.dtype.itemsize
     return Responses(
@@ -142,16 +166,19 @@ def _series(path: Path, cache: Path) -> Responses:
         cells.values,
         cells.frame,
         copied_bytes=len(cells) * shape[3] * stored_bytes,
+        affine=affine,
+        affine_code=code,
     )
 
 
-def _masked(path: Path, shape: tuple[int, ...]) -> Indices:
+def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> Indices:
     """Linear indices of the voxels to use."""
     masks = [file for suffix in (".nii.gz", ".nii") if (file := path.with_name(f"mask{suffix}")).exists()]
     if masks:
         mask = read_volume(masks[0])
         if mask.shape != shape[2::-1]:
             raise SpaceMismatchError(f"{masks[0]}: the mask has shape {mask.shape[::-1]}, {path.name} has {shape[:3]}.")
+        require_place(masks[0], shape[:3], affine)
         used = np.flatnonzero(mask > 0)
     else:
         volumes = volumes_of(path)

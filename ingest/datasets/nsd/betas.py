@@ -16,7 +16,7 @@ import numpy as np
 
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, SpaceMismatchError
-from ..trials import Floats, Indices
+from ..trials import Floats, Indices, Trials
 from ..vertices import SurfaceVertices, mgh_data
 from ..volumes import VolumeVoxels, series_shape, voxel_major
 from .design import TRIALS
@@ -26,7 +26,7 @@ _PER_PERCENT = np.float32(300)
 _GAP = 8
 """Voxels of a row that are read and thrown away rather than starting another read."""
 
-Reader = Callable[[Indices], Floats]
+Reader = Callable[[Indices], Trials]
 
 
 def session_files(folder: Path, space: str, session: int) -> list[Path]:

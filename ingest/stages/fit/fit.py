@@ -10,16 +10,22 @@ from numpy.typing import NDArray
 
 from ....atlas.backbones.interface import Floats
 from ....atlas.search.tables.model_row import FEWEST_IMAGES
+from ....schemas.config import FDR
+from ....schemas.errors import BadInputError
 from ....schemas.stage import Stage
 from ...encoding.metrics import drop_reasons, pearson, r2
 from ...encoding.ridge import Ridge
-from ...encoding.significance import benjamini_hochberg, p_values
+from ...encoding.significance import benjamini_hochberg, p_of_correlation, p_values
 from ...encoding.split import Indices
 from ..concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 from ..context import Context
 from ..voxel_batches import append_batches, list_column
 from .fitting import Fitting
 from .low_level_control import LowLevelControl, append_semantic
+
+_FEW = 0.05
+"""Share of significant voxels below which it is said what the calibrated test would find."""
+_REASONS = {"nan": "with responses that are no numbers", "constant": "whose responses do not vary"}
 
 
 def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
@@ -142,7 +148,9 @@ def _fitted(fitting: _RidgeFitting, voxels: NDArray[np.int32]) -> Mapping[str, p
 def _append_significance(context: Context) -> None:
     fitted = context.store.arrow("SELECT voxel, p FROM encoding WHERE model_id = ? ORDER BY voxel", [context.model_id])
     if fitted.num_rows == 0:
-        context.progress.note(f"{context.model_id}: no voxel could be fitted, all were NaN or constant.")
+        raise BadInputError(
+            f"{context.model_id}: none of its voxels can be fitted, as {_dropped(context)}; look at the responses."
+        )
     batch = pa.table(
         {
             "model_id": pa.repeat(context.model_id, fitted.num_rows),
@@ -151,11 +159,40 @@ def _append_significance(context: Context) -> None:
         }
     )
     context.append({"significance": batch}, Stage.SIGNIFICANCE, context.model_id)
-    dropped = context.store.arrow("SELECT count(*) AS n FROM dropped WHERE model_id = ?", [context.model_id])
-    if n := dropped["n"][0].as_py():
-        context.progress.note(f"{n} voxels were left out: a response was NaN or did not vary.")
     sql = "SELECT count(*) AS n FROM voxel_quality WHERE model_id = ? AND r2_of_ceiling > 1"
     if n := context.store.arrow(sql, [context.model_id])["n"][0].as_py():
         context.progress.note(
             f"{n} voxels have an R² above their noise ceiling, which is an estimate and too low there."
         )
+
+
+def say_result(context: Context) -> None:
+    """Say how many voxels passed which test, and what else the test of R² would have to leave."""
+    counted = context.store.arrow(
+        "SELECT count(*) AS fitted, count(*) FILTER (s.q <= $fdr) AS significant, "
+        "count(*) FILTER (s.q <= $fdr AND b.q <= $fdr) AS semantic, count(b.q) AS controlled FROM encoding e "
+        "JOIN significance s USING (model_id, voxel) LEFT JOIN semantic b USING (model_id, voxel) "
+        "WHERE model_id = $model",
+        {"model": context.model_id, "fdr": FDR},
+    ).to_pylist()[0]
+    n, passed = counted["fitted"], counted["significant"]
+    beyond = f", {counted['semantic']:,} of them beyond contrast and edges" if counted["controlled"] else ""
+    left_out = f"; left out: {said}" if (said := _dropped(context)) else ""
+    test = context.config.significance
+    context.progress.note(f"{passed:,} of {n:,} fitted voxels are significant ({test}, q ≤ {FDR}){beyond}{left_out}.")
+    if test == "bootstrap" and passed < _FEW * n:
+        rows = context.store.arrow(
+            "SELECT e.r, m.n_test FROM encoding e JOIN model m USING (model_id) WHERE model_id = ?", [context.model_id]
+        )
+        q = benjamini_hochberg(p_of_correlation(rows["r"].to_numpy(), rows["n_test"][0].as_py()))
+        if (others := int((q <= FDR).sum())) > passed:
+            context.progress.note(
+                f"The paper's bootstrap is strict; {others:,} voxels pass the calibrated --significance correlation."
+            )
+
+
+def _dropped(context: Context) -> str:
+    """How many voxels were dropped for which reason."""
+    sql = "SELECT reason, count(*) AS n FROM dropped WHERE model_id = ? GROUP BY reason ORDER BY reason"
+    rows = context.store.arrow(sql, [context.model_id]).to_pylist()
+    return ", ".join(f"{row['n']:,} {_REASONS.get(row['reason'], row['reason'])}" for row in rows)

@@ -260,13 +260,32 @@ def test_grayordinates_are_read_with_their_axis(root: Path, home: Path) -> None:
     np.testing.assert_allclose(found.responses_of(np.arange(0, 5)), expected(values, SESSIONS), atol=1e-5)
 
 
-def test_a_constant_voxel_and_one_with_nan_are_nan(root: Path, home: Path) -> None:
+def test_a_constant_voxel_does_not_vary_and_one_with_nan_is_nan(root: Path, home: Path) -> None:
     values = responses(3)
     values[:, 0] = 0.1
     values[4, 1] = np.nan
     np.save(root / "responses.npy", values)
     found = Folder(config(root), home).responses_of(np.arange(0, 3))
-    assert np.isnan(found).any(axis=0).tolist() == [True, True, False]
+    assert np.isnan(found).any(axis=0).tolist() == [False, True, False]
+    assert not found[:, 0].any()
+    write_table(root, table().drop("session"))
+    np.save(root / "responses.npy", np.where(np.arange(3) == 0, 0.1, values.astype(np.float64)))
+    assert not Folder(config(root), home).responses_of(np.arange(0, 1)).any()
+
+
+@pytest.mark.parametrize("offset", [2.0**24, 2.0**33])
+@pytest.mark.parametrize("suffix", [".npy", ".nii", ".nii.gz"])
+def test_responses_with_a_large_offset_keep_their_differences(
+    offset: float, suffix: str, root: Path, home: Path
+) -> None:
+    values = responses(X * Y * Z).astype(np.float64)
+    path = root / f"responses{suffix}"
+    if suffix == ".npy":
+        np.save(path, values + offset)
+    else:
+        write_nifti(path, (values + offset).reshape(N_TRIALS, Z, Y, X))
+    found = Folder(config(root), home).responses_of(np.arange(X * Y * Z))
+    np.testing.assert_allclose(found, expected(values, SESSIONS), atol=1e-4)
 
 
 def test_sessions_can_be_skipped(root: Path, home: Path) -> None:
