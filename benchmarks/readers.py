@@ -80,7 +80,7 @@ def rows_per_s() -> float:
                 betas = file.create_dataset("betas", (750, *SHAPE), np.int16, chunks=(750, 1, 1, 1))
                 betas[:, : SHAPE[0] // 3] = rng.integers(-3000, 3000, (750, SHAPE[0] // 3, *SHAPE[1:]), np.int16)
             reader = session_reader([path], cells, session, Path(folder))
-            blocks.append(Block(str(session), shown, (slice(None),), reader))
+            blocks.append(Block(str(session), shown, {"all": slice(None)}, reader))
         seconds, _ = figures.timed(lambda: mean_responses(blocks, N_SESSIONS * 250, np.arange(N_VOXELS)), repeats=3)
     return images.size / seconds
 

@@ -16,7 +16,7 @@ from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
 from ..schemas.stage import Stage
 from .datasets import open_dataset
-from .datasets.interface import Dataset
+from .datasets.interface import Dataset, ZScored
 from .datasets.probe import probe_bytes, probe_of, require_room, with_probe
 from .datasets.readable import without_unreadable
 from .dissection import load_captioner, load_generator
@@ -134,6 +134,8 @@ class Pipeline:
         Returns:
             The model's id.
         """
+        if isinstance(parts.dataset, ZScored):
+            config = config.model_copy(update={"zscore": parts.dataset.zscore})
         if self.skip_bad:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
         dataset, backbone = parts.dataset, parts.backbone

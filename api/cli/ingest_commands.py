@@ -108,7 +108,7 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
 
     config = options.settings(data)
     contents = check_dataset(config, settings_of(options.atlas).home, backbone_class(config.backbone).dim)
-    options.output.show(contents.files.filter(~contents.files["found"] | contents.files["needed"]))
+    options.output.show(contents.files)
     if size := contents.size:
         say(
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "

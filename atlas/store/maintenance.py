@@ -35,9 +35,19 @@ def _with_repeats(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE top_image ADD COLUMN IF NOT EXISTS measured FLOAT")
 
 
+def _with_zscore_by_name(connection: duckdb.DuckDBPyConnection) -> None:
+    """NSD's trials were z-scored by session where the setting was auto, which it no longer stands for."""
+    config = """replace(config, '"zscore":"auto"', '"zscore":"session"')"""
+    connection.execute(
+        f"UPDATE model SET config = {config}, config_sha256 = sha256({config}) "  # noqa: S608 - constants
+        """WHERE contains(config, '"dataset":"nsd"') AND contains(config, '"zscore":"auto"')"""
+    )
+
+
 def _to_format_4(connection: duckdb.DuckDBPyConnection) -> None:
     _with_unscored_candidates_and_errors(connection)
     _with_repeats(connection)
+    _with_zscore_by_name(connection)
 
 
 def _with_affine(connection: duckdb.DuckDBPyConnection) -> None:
@@ -50,7 +60,8 @@ STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _
 """Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
 
 2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance; 4 has
-`semantic` and `label_evidence`, candidates without a score, and what follows from images shown again or not at all.
+`semantic` and `label_evidence`, candidates without a score, what follows from images shown again or not at all, and by name
+what NSD's responses were z-scored over.
 """
 
 

@@ -95,6 +95,14 @@ class NamedSplits(Protocol):
         ...
 
 
+@runtime_checkable
+class ZScored(Protocol):
+    """A data set that decides which trials are z-scored together where the setting is `auto`."""
+
+    zscore: str
+    """run, session or none: what a model's settings are to say."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A file or folder that a reader looks for."""

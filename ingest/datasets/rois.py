@@ -1,6 +1,7 @@
 """Regions of interest as the two tables that name them: `roi` and `voxel_roi`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,11 @@ from ...schemas.errors import NotFoundError
 from .interface import Dataset
 
 SELECTIVE = "selective"
-"""The ROI that is the union of the category-selective ones (BrainLMM, "selective ROI")."""
+"""The ROI that is the union of the paper's category-selective ones, those of them that a subject has."""
+FLOC = "floc"
+"""The ROI of the paper's released code: every voxel with a label of the localiser."""
+FOOD = "FOOD"
+_PAPERS = ("FFA", "EBA", "RSC", "VWFA", FOOD)
 
 
 Source = Literal["localiser", "drawn", "atlas", "user", "simulated"]
@@ -37,6 +42,29 @@ def union(name: str, regions: Sequence[Region], description: str) -> Region:
     shared = all(region.t is first.t for region in regions)
     inside = np.logical_or.reduce([region.inside for region in regions])
     return Region(name, first.source, description, inside, first.t if shared else None)
+
+
+def unions(parts: Sequence[Region], taken: Container[str]) -> list[Region]:
+    """FFA of FFA-1 and FFA-2, V1 of V1v and V1d, but for names that are taken."""
+    wholes: dict[str, list[Region]] = {}
+    for region in parts:
+        if match := re.fullmatch(r"(.+)-\d+|(V\d)[vd]", region.roi):
+            wholes.setdefault(match[1] or match[2], []).append(region)
+    return [
+        union(whole, members, "union of " + ", ".join(region.roi for region in members))
+        for whole, members in wholes.items()
+        if whole not in taken
+    ]
+
+
+def selective(regions: Sequence[Region]) -> list[Region]:
+    """The region `selective` of a subject that has these regions; none where none of the paper's five is there."""
+    members = [region for region in regions if region.roi in _PAPERS and region.inside.any()]
+    if not members:
+        return []
+    names = [region.roi for region in members]
+    lacking = "".join(f"; there is no {name}" for name in _PAPERS if name not in names)
+    return [union(SELECTIVE, members, f"union of {', '.join(names)}{lacking}")]
 
 
 def region_frames(regions: Sequence[Region]) -> tuple[pl.DataFrame, pl.DataFrame]:

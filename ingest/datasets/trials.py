@@ -1,7 +1,7 @@
 """From single trials to one response per image: z-scoring and the mean over repeats, for every data set."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...schemas.errors import BadInputError
 from ...schemas.image_files import no_image, read_picture
 from ..encoding.noise_ceiling import ncsnr_of_repeats, noise_ceiling
 from .fingerprint import combined_sha256, file_sha256
@@ -30,8 +31,8 @@ class Block:
     name: str
     images: Indices
     """The image of each trial, (n_trials,), as its row in `stimuli`; LEFT_OUT where there is none."""
-    groups: tuple[slice | Indices, ...]
-    """Trials that are z-scored together; none leaves the responses as they are."""
+    groups: Mapping[str, slice | Indices]
+    """Trials that are z-scored together, by a name for people, as "run 3"; none leaves the responses as they are."""
     read: Callable[[Indices], Trials]
     """Single-trial responses of the voxels of these numbers, (n_trials, n_voxels); in double precision where they are
     stored so, as small differences of large numbers would be lost before they are centred."""
@@ -39,7 +40,7 @@ class Block:
     """Disk that a copy which can be read by voxel takes."""
 
 
-def zscored(trials: Trials, groups: Sequence[slice | Indices]) -> Trials:
+def zscored(trials: Trials, groups: Iterable[slice | Indices]) -> Trials:
     """Each voxel's trials, less their mean and divided by their standard deviation (of the population), per group.
 
     Args:
@@ -88,9 +89,9 @@ def _sums(
     for block in blocks:
         if len(used := np.flatnonzero(block.images != LEFT_OUT)):
             trials = block.read(voxels)
-            for rows in block.groups:
+            for rows in block.groups.values():
                 constant |= (trials[rows] == trials[rows][:1]).all(axis=0)
-            trials = zscored(trials, block.groups)
+            trials = zscored(trials, block.groups.values())
             order = used[np.argsort(block.images[used], kind="stable")]
             # Sums of equal images first: an image may come twice in a block, and `+=` would count it once.
             images, starts = np.unique(block.images[order], return_index=True)
@@ -120,6 +121,9 @@ class TrialDataset(ABC):
         blocks: all trials of the subject.
         images: the images that the trials show, as `_image_sha256s` and `_read` find them.
         stimulus_ids: their ids.
+
+    Raises:
+        BadInputError: a single trial is to be z-scored by itself.
     """
 
     def __init__(
@@ -131,6 +135,7 @@ class TrialDataset(ABC):
         images: Sequence[Path],
         stimulus_ids: Sequence[str],
     ) -> None:
+        _require_several(subject.subject_id, blocks)
         self.subject, self.voxels = subject, voxels
         self.rois, self.voxel_rois = region_frames(regions)
         self.n_listed = repeats(blocks, len(images))
@@ -219,3 +224,13 @@ class TrialDataset(ABC):
     @abstractmethod
     def _trial_sha256s(self) -> Sequence[str]:
         """What says that responses, or the images that they belong to, are others."""
+
+
+def _require_several(subject_id: str, blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        for name, trials in block.groups.items():
+            if np.arange(len(block.images))[trials].size == 1:
+                raise BadInputError(
+                    f"{subject_id}: {name} of {block.name} has one trial, which has no deviation to be z-scored by; "
+                    "z-score by --zscore session or none, or leave it out."
+                )

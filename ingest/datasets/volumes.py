@@ -139,6 +139,17 @@ def require_place(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
         raise SpaceMismatchError(f"{path} is {how.format('the responses')}; resample it to their image.")
 
 
+def not_all_nan(values: Floats, path: Path) -> Floats:
+    """The values of a map.
+
+    Raises:
+        BadInputError: all of them are NaN.
+    """
+    if np.isnan(values).all():
+        raise BadInputError(f"{path}: the map is NaN everywhere; get it again, or leave it out.")
+    return values
+
+
 def series_shape(path: Path) -> tuple[int, ...]:
     """Shape (x, y, z, n_volumes) of a NIfTI series, from its header.
 

@@ -76,6 +76,15 @@ def test_other_settings_are_another_model(tmp_path):
         assert store.frame("SELECT count(*) AS n FROM encoding")["n"][0] == 20
 
 
+def test_a_model_says_which_trials_its_data_set_scored_together(tmp_path):
+    by_run, by_session = TinyDataset(), TinyDataset()
+    by_run.zscore, by_session.zscore = "run", "session"
+    models = [run(tmp_path, dataset=dataset) for dataset in (by_run, by_session)]
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        told = dict(store.frame("SELECT model_id, config->>'zscore' FROM model").iter_rows())
+    assert told == dict(zip(models, ("run", "session"), strict=True))
+
+
 def test_unknown_roi_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(NotFoundError, match="has no ROI 'FFA'; it has even, odd"):
         run(tmp_path, rois=("FFA",))

@@ -40,8 +40,8 @@ class _Trials(NamedTuple):
     """Distinct images, in the order of their paths."""
     images: Indices
     """Row in `paths` of each row of the responses, or LEFT_OUT, (n_rows,)."""
-    groups: tuple[Indices, ...]
-    """Rows that are z-scored together."""
+    groups: dict[str, Indices]
+    """Rows that are z-scored together, by name."""
 
 
 class Folder(TrialDataset):
@@ -205,19 +205,24 @@ def _without_sessions(table: pl.DataFrame, skipped: tuple[str, ...], path: Path)
     return table.filter(~sessions.is_in(skipped))
 
 
-def _groups(table: pl.DataFrame, zscore: str, path: Path) -> tuple[Indices, ...]:
-    """Rows of the responses that are z-scored together."""
+def _groups(table: pl.DataFrame, zscore: str, path: Path) -> dict[str, Indices]:
+    """Rows of the responses that are z-scored together, by name."""
     if zscore == "none":
-        return ()
+        return {}
     scopes = ["run", "session"] if zscore == "auto" else [zscore]
     scope = next((scope for scope in scopes if scope in table.columns), None)
     if scope is None:
         if zscore != "auto":
             raise BadInputError(f"{path}: --zscore {zscore} needs a column {zscore}; pass --zscore none or add it.")
-        return (table["row"].to_numpy().astype(np.intp),)
+        return {"all": table["row"].to_numpy().astype(np.intp)}
     # Runs are counted within their session.
     keys = [key for key in _SCOPES[scope] if key in table.columns]
-    return tuple(rows["row"].to_numpy().astype(np.intp) for rows in table.partition_by(keys, maintain_order=True))
+    return {
+        ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True)): rows["row"]
+        .to_numpy()
+        .astype(np.intp)
+        for values, rows in table.partition_by(keys, maintain_order=True, as_dict=True).items()
+    }
 
 
 def _regions(root: Path, responses: Responses) -> list[Region]:

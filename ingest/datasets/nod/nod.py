@@ -1,6 +1,6 @@
 """Reader of the Natural Object Dataset: 3T responses to 4,120 photographs (Gong et al. 2023, ds004496)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -10,9 +10,10 @@ from ....schemas.config import IngestConfig
 from ....schemas.errors import BadInputError, NotFoundError
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
-from ..rois import SELECTIVE, Region, union
+from ..rois import FLOC, Region, selective, union, unions
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from ..vertices import Grayordinates, SurfaceVertices
+from ..volumes import not_all_nan
 from .nod_runs import NodRun, results_folder, runs, subject_name
 
 LOCALISERS = {"floc-faces": "Face", "floc-bodies": "Body", "floc-places": "Place", "floc-words": "Character"}
@@ -48,12 +49,12 @@ class Nod(TrialDataset):
                 )
         row = {path: number for number, path in enumerate(images)} | {"": LEFT_OUT}
         trials = [np.array([row[path] for path in of_run], np.intp) for of_run in names]
+        self.zscore = "run" if config.zscore == "auto" else config.zscore
         blocks = [
-            _block(session, cells, [files[n] for n in numbers], [trials[n] for n in numbers], config.zscore)
+            _block(session, cells, {self._runs[n].number: (files[n], trials[n]) for n in numbers}, self.zscore)
             for session, numbers in _by_session(self._runs)
         ]
         self._localiser = localiser_folder(root, name)
-        threshold = T if config.localizer_t is None else config.localizer_t
         subject = Subject(
             subject_id=f"nod/{name}",
             dataset="nod",
@@ -68,7 +69,7 @@ class Nod(TrialDataset):
         super().__init__(
             subject,
             cells.frame(),
-            list(_regions(self._localiser, cells, threshold)),
+            _regions(self._localiser, cells, config.localizer_t),
             blocks,
             [root / "stimuli" / path for path in images],
             [f"nod/{PurePosixPath(path).with_suffix('')}" for path in images],
@@ -123,13 +124,15 @@ def _images_of_trials(folder: Path, runs_: Sequence[NodRun], *, allow_missing: b
 
 
 def _block(
-    session: str, cells: SurfaceVertices, files: Sequence[Grayordinates], images: Sequence[Indices], zscore: str
+    session: str, cells: SurfaceVertices, runs_: Mapping[int, tuple[Grayordinates, Indices]], zscore: str
 ) -> Block:
+    """The trials of a session's runs: number → betas and images."""
+    images = [of_run for _, of_run in runs_.values()]
     stops = np.cumsum([len(of_run) for of_run in images])
-    by_run = tuple(slice(stop - len(of_run), stop) for of_run, stop in zip(images, stops, strict=True))
-    groups = {"auto": by_run, "run": by_run, "session": (slice(None),), "none": ()}[zscore]
+    by_run = {f"run {n}": slice(stop - len(runs_[n][1]), stop) for n, stop in zip(runs_, stops, strict=True)}
+    groups: dict[str, slice] = {"run": by_run, "session": {"all": slice(None)}, "none": {}}[zscore]
     # Each file's own axis says which of its columns a vertex is.
-    readers = [file.reader(cells) for file in files]
+    readers = [file.reader(cells) for file, _ in runs_.values()]
     return Block(
         session, np.concatenate(images), groups, lambda voxels: np.concatenate([read(voxels) for read in readers])
     )
@@ -147,10 +150,16 @@ def localiser_files(root: Path, subject: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _regions(folder: Path, cells: SurfaceVertices, threshold: float) -> Iterator[Region]:
-    """Every label of the localiser, each category's union, and the union of all, where t exceeds the threshold."""
+def _regions(folder: Path, cells: SurfaceVertices, least: float | None) -> list[Region]:
+    """Every label of the localiser, unions of parts, each category's union, and the unions of regions.
+
+    They are where t exceeds `least`, 2.3 unless it is given; `floc`, the released code's, is every voxel with a label.
+    """
+    threshold = T if least is None else least
     contrasts = _contrasts(folder / f"{folder.name}_beta.dscalar.nii", cells)
+    labelled: list[Region] = []
     categories: list[Region] = []
+    drawn = np.zeros(len(cells), np.bool_)
     taken: set[str] = set()
     for name, category in LOCALISERS.items():
         path = folder / f"{name}.dlabel.nii"
@@ -165,6 +174,7 @@ def _regions(folder: Path, cells: SurfaceVertices, threshold: float) -> Iterator
         if not file.labels:
             raise BadInputError(f"{path}: the file has no table of labels; get it again.")
         keys = file.reader(cells)(np.arange(len(cells)))[0]
+        drawn |= (keys > 0) if least is None else (keys > 0) & (t > least)
         parts = []
         for key in np.unique(keys[keys > 0]).astype(int).tolist():
             roi = file.labels[0].get(key, "").strip()
@@ -174,11 +184,11 @@ def _regions(folder: Path, cells: SurfaceVertices, threshold: float) -> Iterator
             described = f"label {key} of {name}, localiser t > {threshold:g}"
             parts.append(Region(roi, "localiser", described, (keys == key) & (t > threshold), t))
         if parts:
-            yield from parts
+            labelled += [*parts, *unions(parts, taken | set(LOCALISERS))]
             categories.append(union(name, parts, f"every label of {name}, localiser t > {threshold:g}"))
-    yield from categories
-    if categories:
-        yield union(SELECTIVE, categories, "union of " + ", ".join(region.roi for region in categories))
+    cut = "" if least is None else f", localiser t > {least:g}"
+    floc = Region(FLOC, "localiser", f"every label of the localiser{cut}", drawn)
+    return [*labelled, *categories, floc, *selective(labelled)]
 
 
 def _contrasts(path: Path, cells: SurfaceVertices) -> dict[str, Floats]:
@@ -189,7 +199,9 @@ def _contrasts(path: Path, cells: SurfaceVertices) -> dict[str, Floats]:
     maps = file.reader(cells)(np.arange(len(cells)))
     labels = path.with_name(path.name.replace("_beta.dscalar.nii", "_label.txt"))
     names = labels.read_text(encoding="utf-8").splitlines() if labels.exists() else list(file.names)
-    return {name.split()[0].capitalize(): t for name, t in zip(names, maps, strict=False) if name.strip()}
+    return {
+        name.split()[0].capitalize(): not_all_nan(t, path) for name, t in zip(names, maps, strict=False) if name.strip()
+    }
 
 
 def _by_session(runs_: Sequence[NodRun]) -> Iterator[tuple[str, list[int]]]:

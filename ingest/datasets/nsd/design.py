@@ -33,10 +33,11 @@ NsdIds = NDArray[np.int32]
 _stimulus_table = partial(read_table, what="stimulus table", advice="download it from NSD again")
 
 
-def run_slices() -> tuple[slice, ...]:
-    """The trials of each run of a session."""
+def run_slices() -> dict[str, slice]:
+    """The trials of each run of a session, "run 1" to "run 12"."""
     stops = list(accumulate(RUN_TRIALS))
-    return tuple(slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False))
+    starts = [0, *stops[:-1]]
+    return {f"run {n}": slice(*ends) for n, ends in enumerate(zip(starts, stops, strict=True), start=1)}
 
 
 def trial_images(root: Path, subject: int, sessions: int | None = None) -> NsdIds:

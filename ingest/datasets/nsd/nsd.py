@@ -24,7 +24,7 @@ from ..trials import Block, Floats, TrialDataset, repeats
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
 from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, coco_images, run_slices, shared_images, trial_images
 from .nsd_rois import LOCALISERS, regions
-from .subject_maps import SubjectMaps
+from .subject_maps import MapFiles, SubjectMaps
 
 STIMULI = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
 _NO_IMAGES = "the images are not there; download nsd_stimuli.hdf5 from NSD."
@@ -59,6 +59,11 @@ class _Layout:
         betas = root / f"nsddata_betas/ppdata/subj{subject:02d}/{space}/{config.betas}"
         numbers = [n for n in range(1, SESSIONS[subject - 1] + 1) if n not in skipped]
         return cls(root, subject, space, betas, {n: session_files(betas, space, n) for n in numbers})
+
+    @property
+    def maps(self) -> MapFiles:
+        """Where the subject's maps are."""
+        return MapFiles(self.root, self.subject, self.space)
 
     def found_sessions(self, *, allow_missing: bool) -> dict[int, list[Path]]:
         """The sessions whose files are there.
@@ -145,14 +150,14 @@ class Nsd(TrialDataset):
         self._sessions = layout.found_sessions(allow_missing=config.allow_missing)
         numbers = list(self._sessions)
         shape = cells_shape(self._sessions[numbers[0]], numbers[0])
-        self._maps = maps = SubjectMaps(layout.root, layout.subject, layout.space, layout.betas, shape)
+        self._maps = maps = SubjectMaps(layout.maps, layout.betas, shape)
         food = Path(config.food) if config.food else None
         regions_ = regions(maps, config.localizer_t, food)
         of_trials = trial_images(layout.root, layout.subject).reshape(-1, TRIALS)[np.array(numbers) - 1]
         self._nsd_ids, images = np.unique(of_trials, return_inverse=True)
         self._cache, self._bricks, self._table = home / "cache", layout.root / STIMULI, layout.root / TABLE
-        whole = (slice(None),)
-        groups = {"auto": whole, "session": whole, "run": run_slices(), "none": ()}[config.zscore]
+        self.zscore = "run" if config.zscore == "auto" else config.zscore
+        groups: dict[str, slice] = {"run": run_slices(), "session": {"all": slice(None)}, "none": {}}[self.zscore]
         blocks = [
             Block(
                 f"session {n}",
@@ -202,6 +207,13 @@ class Nsd(TrialDataset):
                 yield Item(f"betas of session {number}", path, needed=not config.allow_missing)
         for name in ("ncsnr.nii.gz",) if layout.space.startswith("func") else ("lh.ncsnr.mgh", "rh.ncsnr.mgh"):
             yield Item("noise ceiling", layout.betas / name, needed=False)
+        names = layout.maps.label_files()
+        for name in dict.fromkeys((*LOCALISERS, *names)):
+            yield Item("labels", layout.maps.label(name), needed=False)
+        for name in names:
+            yield Item("names of labels", layout.maps.ctab(name), needed=False)
+        for category in LOCALISERS.values():
+            yield Item("localiser", layout.maps.localiser(category), needed=config.localizer_t is not None)
         if config.food:
             yield Item("food region", Path(config.food))
 

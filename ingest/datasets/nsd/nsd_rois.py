@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from ..rois import SELECTIVE, Region, Source, union
+from ..rois import FLOC, Region, Source, selective, union, unions
 from ..vertices import SurfaceVertices
 from ..volumes import VolumeVoxels
 from .subject_maps import NAMES, SubjectMaps
@@ -16,40 +16,42 @@ from .subject_maps import NAMES, SubjectMaps
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}
 """Label file → category of the localiser contrast that its labels were drawn on."""
 _DRAWN = ("prf-visualrois", "nsdgeneral")
+_CTAB_LINE = re.compile(r"\s*(?P<label>\d+)\s+(?P<name>\S.*?)((\s+\d+){3,4})?\s*")
+"""A name may have spaces; three or four numbers after it are its colour."""
 
 
 def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> list[Region]:
     """All regions of a subject.
 
-    They are every label; unions of parts, as FFA of FFA-1 and FFA-2; every label file as a whole; and `selective`, the
-    union of the localiser's regions and the food region.
+    They are every label; unions of parts, as FFA of FFA-1 and FFA-2; every label file as a whole; `floc`, every voxel
+    with a label of the localiser, which is the released code's; the food region; and `selective`, the paper's.
 
     Args:
         maps: the subject's maps.
-        threshold: t that a voxel must exceed to be in a localiser region; None means 0, at which they were drawn.
+        threshold: t that a voxel must exceed to be in a localiser region; None leaves the labels as they were drawn, at
+            t > 0, whether the maps of t are there or not.
         food: the user's food region: a mask, or a list of voxels.
 
     Raises:
         NotFoundError: a threshold is given and a localiser map is missing, or there is no `food`.
-        BadInputError: labels without a name, or no food region that makes sense.
+        BadInputError: labels without a name, a map of t that is all NaN, or no food region that makes sense.
     """
     every: list[Region] = []
-    selective: list[Region] = []
-    for name in maps.label_files():
+    floc: list[Region] = []
+    for name in maps.files.label_files():
         parts = _labelled(maps, name, threshold)
         every += parts
         if name in LOCALISERS or name in _DRAWN:
-            every += _unions(parts, {region.roi for region in every})
+            every += unions(parts, {region.roi for region in every})
         if parts and name not in {part.roi for part in parts}:
             every.append(union(name, parts, f"every label of {name}"))
         if name in LOCALISERS:
-            selective += parts
+            floc += parts
+    if floc:
+        every.append(union(FLOC, floc, "every label of the localiser"))
     if food is not None:
-        selective.append(food_region(maps.cells, food))
-        every.append(selective[-1])
-    if selective:
-        every.append(union(SELECTIVE, selective, "union of " + ", ".join(dict.fromkeys(r.roi for r in selective))))
-    return every
+        every.append(food_region(maps.cells, food))
+    return [*every, *selective(every)]
 
 
 def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Region]:
@@ -60,45 +62,39 @@ def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Reg
             f"the localiser map of {LOCALISERS[name]} is not there, which --localizer-t {threshold} needs; download it "
             "from NSD or leave the setting out."
         )
-    names = _names(maps.ctab(name), name, {int(v) for v in np.unique(values[values > 0])})
+    names = _names(maps.files.ctab(name), name, {int(v) for v in np.unique(values[values > 0])})
     # Atlases share names among themselves and with the subject's own regions: HCP_MMP1:V1, streams:early.
     prefix = "" if name in LOCALISERS or name in _DRAWN else f"{name}:"
     labelled = []
-    for number, roi in names.items():
-        inside, described = values == number, f"label {number} of {name}"
-        if t is not None:
-            inside &= t > (threshold or 0)
+    for roi, numbers in names.items():
+        inside, described = np.isin(values, numbers), f"label {' and '.join(map(str, numbers))} of {name}"
+        if name in LOCALISERS:
             described += f", localiser t > {threshold or 0:g}"
-        elif name in LOCALISERS:
-            described += ", as drawn at localiser t > 0"
+        if t is not None and threshold is not None:
+            inside &= t > threshold
         source: Source = "localiser" if name in LOCALISERS else "drawn" if name in _DRAWN else "atlas"
         labelled.append(Region(prefix + roi, source, described, inside, t))
     return labelled
 
 
-def _names(ctab: Path, name: str, used: set[int]) -> dict[int, str]:
-    """Label → name, from "number name …" a line, or from the manual."""
+def _names(ctab: Path, name: str, used: set[int]) -> dict[str, list[int]]:
+    """Name → the labels that have it, from "number name [colours]" a line, or from the manual."""
     if ctab.exists():
-        rows = (line.split() for line in ctab.read_text(encoding="utf-8").splitlines())
-        names = {int(row[0]): row[1] for row in rows if len(row) > 1 and row[0].isdigit() and row[0] != "0"}
+        encoded = ctab.read_bytes()
+        try:
+            text = encoded.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = encoded.decode("latin-1")
+        rows = (_CTAB_LINE.fullmatch(line) for line in text.splitlines())
+        names = {int(row["label"]): row["name"] for row in rows if row}
     else:
         names = dict(enumerate(NAMES.get(name, ()), start=1))
     if unknown := used - set(names):
         raise BadInputError(f"{ctab}: label {min(unknown)} of {name} has no name there; download the file from NSD.")
-    return {number: names[number] for number in sorted(used)}
-
-
-def _unions(parts: list[Region], taken: set[str]) -> list[Region]:
-    """FFA of FFA-1 and FFA-2, V1 of V1v and V1d."""
-    wholes: dict[str, list[Region]] = {}
-    for region in parts:
-        if match := re.fullmatch(r"(.+)-\d+|(V\d)[vd]", region.roi):
-            wholes.setdefault(match[1] or match[2], []).append(region)
-    return [
-        union(whole, members, "union of " + ", ".join(region.roi for region in members))
-        for whole, members in wholes.items()
-        if whole not in taken
-    ]
+    labels: dict[str, list[int]] = {}
+    for number in sorted(used):
+        labels.setdefault(names[number], []).append(number)
+    return labels
 
 
 def food_region(cells: VolumeVoxels | SurfaceVertices, path: Path) -> Region:

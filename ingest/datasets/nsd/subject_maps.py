@@ -1,5 +1,6 @@
 """Maps of one NSD subject: ROI labels, localiser t values and the noise ceiling, at the subject's voxels."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from ....schemas.errors import BadInputError, NotFoundError
 from ..trials import Floats
 from ..vertices import SurfaceVertices
-from ..volumes import VolumeVoxels
+from ..volumes import VolumeVoxels, not_all_nan
 
 _SIDES = ("lh.", "rh.")
 NAMES: dict[str, tuple[str, ...]] = {
@@ -23,15 +24,75 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Names of labels 1, 2 … in the manual, for a label file whose .ctab is not there."""
 
 
-class SubjectMaps:
-    """Where a subject's maps are, and the voxels that they are read at.
+@dataclass(frozen=True)
+class MapFiles:
+    """Where a subject's maps are.
 
-    A volume space has ppdata/subj0S/<space>/roi/*.nii.gz, a surface space freesurfer/<owner>/label/{lh,rh}.*.mgz.
+    A volume space has ppdata/subj0S/<space>/roi/*.nii.gz, a surface space freesurfer/<owner>/label/{lh,rh}.*.mgz. Names
+    of labels are in freesurfer/<owner>/label, or in fsaverage's where the subject has none.
+    """
+
+    root: Path
+    """Folder of the data set."""
+    subject: int
+    """1 … 8."""
+    space: str
+    """One of SPACES."""
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the maps are volumes."""
+        return self.space.startswith("func")
+
+    @property
+    def _owner(self) -> str:
+        return "fsaverage" if self.space == "fsaverage" else f"subj{self.subject:02d}"
+
+    def _label_folder(self, owner: str) -> Path:
+        return self.root / f"nsddata/freesurfer/{owner}/label"
+
+    @property
+    def _maps(self) -> Path:
+        volumes = self.root / f"nsddata/ppdata/subj{self.subject:02d}/{self.space}"
+        return volumes if self.is_volume else self._label_folder(self._owner)
+
+    @property
+    def labels(self) -> Path:
+        """Folder of the label maps."""
+        return self._maps / "roi" if self.is_volume else self._maps
+
+    def named(self, prefix: str) -> list[str]:
+        """Names of label maps that begin so; MTL and thalamus are no cortex, and their labels have no names."""
+        suffix = ".nii.gz" if self.is_volume else ".mgz"
+        names = sorted(path.name.removesuffix(suffix) for path in self.labels.glob(f"{prefix}*{suffix}"))
+        plain = {name: name.removeprefix("lh.").removeprefix("rh.") for name in names}
+        return [name for name in names if plain[name] in NAMES or self.ctab(plain[name]).exists()]
+
+    def label_files(self) -> list[str]:
+        """Names of the label maps that are there and whose labels have names."""
+        if self.is_volume:
+            return [name for name in self.named("") if not name.startswith(_SIDES)]
+        return [name.removeprefix("lh.") for name in self.named("lh.")]
+
+    def label(self, name: str) -> Path:
+        """A label map; on a surface the left hemisphere's."""
+        return self.labels / (f"{name}.nii.gz" if self.is_volume else f"lh.{name}.mgz")
+
+    def ctab(self, name: str) -> Path:
+        """File with the names of a label map's labels: the subject's own, or fsaverage's where that alone is there."""
+        own, average = (self._label_folder(owner) / f"{name}.mgz.ctab" for owner in (self._owner, "fsaverage"))
+        return average if average.exists() and not own.exists() else own
+
+    def localiser(self, category: str) -> Path:
+        """Localiser t map of a category; on a surface the left hemisphere's."""
+        return self._maps / (f"floc_{category}tval.nii.gz" if self.is_volume else f"lh.floc{category}tval.mgz")
+
+
+class SubjectMaps:
+    """A subject's maps at the subject's voxels.
 
     Args:
-        root: folder of the data set.
-        subject: 1 … 8.
-        space: one of SPACES.
+        files: where they are.
         betas: folder of the betas.
         shape: (z, y, x), or the numbers of vertices.
 
@@ -40,46 +101,28 @@ class SubjectMaps:
         NotFoundError: nothing says which voxels of a volume are cortex.
     """
 
-    def __init__(self, root: Path, subject: int, space: str, betas: Path, shape: tuple[int, ...]) -> None:
-        self._volume = space.startswith("func")
-        if len(shape) != (3 if self._volume else 2):
-            kind = "volumes" if self._volume else "two surfaces"
-            raise BadInputError(f"{betas}: the betas have shape {shape}, and those of {space} are {kind}.")
-        owner = "fsaverage" if space == "fsaverage" else f"subj{subject:02d}"
-        self._names = root / f"nsddata/freesurfer/{owner}/label"
-        maps = root / f"nsddata/ppdata/subj{subject:02d}/{space}" if self._volume else self._names
-        self._labels = maps / "roi" if self._volume else maps
-        self._localiser = str(maps / ("floc_{}tval.nii.gz" if self._volume else "lh.floc{}tval.mgz"))
-        self._ncsnr = betas / ("ncsnr.nii.gz" if self._volume else "lh.ncsnr.mgh")
+    def __init__(self, files: MapFiles, betas: Path, shape: tuple[int, ...]) -> None:
+        self.files = files
+        if len(shape) != (3 if files.is_volume else 2):
+            kind = "volumes" if files.is_volume else "two surfaces"
+            raise BadInputError(f"{betas}: the betas have shape {shape}, and those of {files.space} are {kind}.")
+        self._ncsnr = betas / ("ncsnr.nii.gz" if files.is_volume else "lh.ncsnr.mgh")
         self.cells: VolumeVoxels | SurfaceVertices = (
-            self._cortex(shape) if self._volume else SurfaceVertices.whole((shape[0], shape[1]))
+            self._cortex(shape) if files.is_volume else SurfaceVertices.whole((shape[0], shape[1]))
         )
-
-    def label_files(self) -> list[str]:
-        """Names of the label maps that are there and whose labels have names."""
-        if self._volume:
-            return [name for name in self._named("") if not name.startswith(_SIDES)]
-        return [name.removeprefix("lh.") for name in self._named("lh.")]
-
-    def _named(self, prefix: str) -> list[str]:
-        """Names of label files that begin so; MTL and thalamus are no cortex, and their labels have no names."""
-        suffix = ".nii.gz" if self._volume else ".mgz"
-        names = sorted(path.name.removesuffix(suffix) for path in self._labels.glob(f"{prefix}*{suffix}"))
-        plain = {name: name.removeprefix("lh.").removeprefix("rh.") for name in names}
-        return [name for name in names if plain[name] in NAMES or self.ctab(plain[name]).exists()]
 
     def labels(self, name: str) -> Floats:
         """Values of a label map, (n_voxels,): > 0 a label, 0 none, -1 (in volumes) not cortex."""
-        return self.cells.values(self._labels / (f"{name}.nii.gz" if self._volume else f"lh.{name}.mgz"))
-
-    def ctab(self, name: str) -> Path:
-        """File with the names of a label map's labels."""
-        return self._names / f"{name}.mgz.ctab"
+        return self.cells.values(self.files.label(name))
 
     def localiser(self, category: str) -> Floats | None:
-        """Localiser t of a category, (n_voxels,); None where the map is not there."""
-        path = Path(self._localiser.format(category))
-        return self.cells.values(path) if path.exists() else None
+        """Localiser t of a category, (n_voxels,); None where the map is not there.
+
+        Raises:
+            BadInputError: it is NaN at every voxel.
+        """
+        path = self.files.localiser(category)
+        return not_all_nan(self.cells.values(path), path) if path.exists() else None
 
     def ncsnr(self) -> Floats | None:
         """Signal's standard deviation in units of noise's, (n_voxels,); None where the map is not there."""
@@ -92,14 +135,14 @@ class SubjectMaps:
         def cortex(names: list[str]) -> NDArray[np.bool_]:
             inside = np.zeros(len(everything), np.bool_)
             for name in names:
-                inside |= everything.values(self._labels / f"{name}.nii.gz") >= 0
+                inside |= everything.values(self.files.label(name)) >= 0
             return inside
 
-        left, right = cortex(self._named("lh.")), cortex(self._named("rh."))
-        linear = np.flatnonzero(cortex(self.label_files()) | left | right)
+        left, right = cortex(self.files.named("lh.")), cortex(self.files.named("rh."))
+        linear = np.flatnonzero(cortex(self.files.label_files()) | left | right)
         if len(linear) == 0:
             raise NotFoundError(
-                f"{self._labels}: no ROI volume says which voxels are cortex; download roi/*.nii.gz from NSD."
+                f"{self.files.labels}: no ROI volume says which voxels are cortex; download roi/*.nii.gz from NSD."
             )
         side = np.select([left & ~right, right & ~left], ["left", "right"], "")[linear]
         return VolumeVoxels(everything.shape, linear, side)

@@ -1,5 +1,6 @@
 """Care of an atlas: removing a model, making its file small, upgrading its format."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -269,6 +270,24 @@ def test_an_atlas_of_format_3_gets_candidates_without_a_score(both: Atlas) -> No
         upgraded.append(batch, run_id="run", stage="score", key="later")
         (row,) = upgraded.arrow("FROM label_score WHERE score IS NULL").to_pylist()
         assert row == {**unscored, "score": None, "rank": None, "probability": None, "stability": None}
+
+
+@pytest.mark.parametrize(("dataset", "zscore"), [("nsd", "session"), ("nod", "auto")])
+def test_an_atlas_of_format_3_says_what_responses_of_nsd_were_scored_over(
+    both: Atlas, dataset: str, zscore: str
+) -> None:
+    store = both.store
+    store.close()
+    given = f'{{"dataset":"{dataset}","zscore":"auto"}}'
+    with duckdb.connect(store.address) as connection:
+        connection.execute("UPDATE atlas_format SET version = 3")
+        connection.execute("UPDATE model SET config = ?", [given])
+    assert upgrade(store.address) == (3, FORMAT_VERSION)
+    expected = given.replace("auto", zscore)
+    with Store.open(store.address) as upgraded:
+        assert set(upgraded.arrow("SELECT config FROM model")["config"].to_pylist()) == {expected}
+        digests = set(upgraded.arrow("SELECT config_sha256 AS it FROM model")["it"].to_pylist())
+    assert (digests == {hashlib.sha256(expected.encode()).hexdigest()}) == (dataset == "nsd")
 
 
 def breaks(connection: duckdb.DuckDBPyConnection) -> None:

@@ -66,7 +66,7 @@ def test_means_are_those_of_a_loop(data: st.DataObject) -> None:
     values = rng.standard_normal((len(shown), 4)).astype(np.float32)
     cut = data.draw(st.integers(0, len(shown)))
     blocks = [
-        Block(str(part), shown[part], (), lambda voxels, part=part: values[part][:, voxels])
+        Block(str(part), shown[part], {}, lambda voxels, part=part: values[part][:, voxels])
         for part in (slice(0, cut), slice(cut, None))
     ]
     voxels = np.array([2, 0])
@@ -84,7 +84,7 @@ def test_only_one_block_is_read_at_a_time() -> None:
             read.append(name)
             return np.ones((2, len(voxels)), np.float32)
 
-        return Block(name, np.array([0, 1]), (), values)
+        return Block(name, np.array([0, 1]), {}, values)
 
     np.testing.assert_array_equal(mean_responses([block("a"), block("b")], 2, np.arange(3)), np.ones((2, 3)))
     assert read == ["a", "b"]

@@ -128,6 +128,14 @@ def test_byte_equal_images_are_one_whatever_their_files_are_called(root: Path, h
     ]
 
 
+def test_a_run_of_one_trial_is_refused_by_its_name(root: Path, home: Path) -> None:
+    np.save(root / "responses.npy", responses(3))
+    write_table(root, table().with_columns(run=pl.Series([1, 1, 1, 1, 1, 2] * 2)))
+    with pytest.raises(BadInputError, match="folder/me: session a, run 2 of responses has one trial, which"):
+        Folder(config(root), home)
+    assert Folder(config(root, zscore="session"), home).n_repeats.tolist() == [2] * N_IMAGES
+
+
 def test_without_a_column_row_the_order_is_that_of_the_responses(root: Path, home: Path) -> None:
     values = responses(3)
     np.save(root / "responses.npy", values)

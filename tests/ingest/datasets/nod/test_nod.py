@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import scipy.stats
 from nibabel import cifti2
-from nod_tree import LEFT, N_VERTICES, RIGHT, N, Tree, axis, everything, write_maps
+from nod_tree import LEFT, N_VERTICES, RIGHT, N, Tree, axis, everything, write_events, write_labels, write_maps
 from PIL import Image
 
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
@@ -90,7 +90,8 @@ def test_regions_are_labels_whose_contrast_exceeds_the_threshold(tree: Tree) -> 
         "VWFA": [2, 3],
         "floc-faces": [0, 2],
         "floc-words": [2, 3],
-        "selective": [0, 2, 3],
+        "floc": [0, 1, 2, 3],  # every label, as the released code has it
+        "selective": [2, 3],  # of the paper's regions only VWFA is there
     }
     t = found.voxel_rois.filter(pl.col("roi") == "VWFA")["t"].to_list()
     assert t == pytest.approx([3.0, 2.4])
@@ -98,6 +99,38 @@ def test_regions_are_labels_whose_contrast_exceeds_the_threshold(tree: Tree) -> 
     assert lower.filter(pl.col("roi") == "OFA")["voxel"].to_list() == [0, 1]
     higher = Nod(tree.config(localizer_t=2.5)).voxel_rois
     assert higher.filter(pl.col("roi") == "VWFA")["voxel"].to_list() == [2]
+    assert higher.filter(pl.col("roi") == "floc")["voxel"].to_list() == [0, 2]  # what is given cuts every label
+
+
+def test_parts_of_a_papers_region_are_united_and_selective(tree: Tree) -> None:
+    folder = localiser_files(tree.root, "sub-01")[0].parent
+    write_labels(folder / "floc-faces.dlabel.nii", np.array([1, 1, 2, 0, 0, 0, 0], np.uint8), {1: "FFA-1", 2: "FFA-2"})
+    found = Nod(tree.config())
+    inside = {roi: rows["voxel"].to_list() for (roi,), rows in found.voxel_rois.group_by("roi")}
+    assert inside["FFA"] == [0, 2]
+    assert inside["selective"] == [0, 2, 3]
+    described = dict(found.rois.select("roi", "description").iter_rows())
+    assert described["selective"] == "union of FFA, VWFA; there is no EBA; there is no RSC; there is no FOOD"
+
+
+def test_a_localiser_that_is_nan_everywhere_is_refused(tree: Tree) -> None:
+    path = localiser_files(tree.root, "sub-01")[-1]
+    write_maps(path, np.full((5, N), np.nan), [f"map {i}" for i in range(5)], axis())
+    with pytest.raises(BadInputError, match=r"ses-floc_task-floc_beta.dscalar.nii: the map is NaN everywhere"):
+        Nod(tree.config())
+
+
+def test_a_run_of_one_trial_is_refused_by_its_name(tree: Tree) -> None:
+    path = tree.run("coco", "coco", 2)
+    name = tree.names["coco", 2][0]
+    events = tree.root / "sub-01/ses-coco/func/sub-01_ses-coco_task-coco_run-02_events.tsv"
+    write_events(events, "imagenet", [name])
+    events.write_text(events.read_text().replace("stim_file", "condition"))
+    path.with_name(f"{path.name}_label.txt").write_text(name)
+    write_maps(path.with_name(f"{path.name}_beta.dscalar.nii"), tree.betas["coco", 2][:1], ["m"], axis())
+    with pytest.raises(BadInputError, match=r"nod/sub-01: run 2 of coco has one trial.*--zscore session"):
+        Nod(tree.config())
+    assert np.isfinite(Nod(tree.config(zscore="session")).responses_of(np.arange(0, N))).all()
 
 
 def test_localiser_maps_are_of_every_vertex(tree: Tree) -> None:
@@ -231,4 +264,4 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, object], message: s
 def test_the_check_says_how_big_the_job_is(tree: Tree, tmp_path: Path) -> None:
     found = check_dataset(tree.config(rois=("selective",), batch_voxels=2), tmp_path, 512)
     assert not found.problems
-    assert (found.size.n_images, found.size.n_trials, found.size.n_voxels, found.size.n_batches) == (23, 33, 3, 2)
+    assert (found.size.n_images, found.size.n_trials, found.size.n_voxels, found.size.n_batches) == (23, 33, 2, 1)

@@ -24,16 +24,20 @@ from voxel_atlas.schemas.errors import BadInputError
 
 
 def test_the_runs_of_a_session_are_63_and_62_trials_long() -> None:
-    slices = run_slices()
+    slices = list(run_slices().values())
     assert [s.stop - s.start for s in slices] == list(RUN_TRIALS) == [63, 62] * 6
     assert slices[0] == slice(0, 63)
     assert slices[-1].stop == 750
 
 
-def test_runs_are_scored_in_their_true_blocks(written: Tree, home: Path) -> None:
-    dataset = open_dataset(written.config(zscore="run"), home)
-    expected = written.expected(run_slices(), linear(dataset)[:10])
+@pytest.mark.parametrize("zscore", ["auto", "run"])
+def test_trials_are_scored_by_run_unless_the_session_is_named(zscore: str, written: Tree, home: Path) -> None:
+    dataset = open_dataset(written.config(zscore=zscore), home)
+    expected = written.expected(tuple(run_slices().values()), linear(dataset)[:10])
     np.testing.assert_allclose(dataset.responses_of(np.arange(0, 10)), expected, atol=1e-6)
+    by_session = open_dataset(written.config(zscore="session"), home)
+    expected = written.expected((slice(None),), linear(dataset)[:10])
+    np.testing.assert_allclose(by_session.responses_of(np.arange(0, 10)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("subject", range(1, 9))

@@ -10,15 +10,16 @@ import pytest
 from nsd_tree import N_SESSIONS, N_SHOWN, Tree, X, Y, Z, linear
 
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.datasets.nsd.design import run_slices
 from voxel_atlas.ingest.datasets.nsd.nsd import Nsd
 from voxel_atlas.ingest.stages.model_split import split_of
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 
-def test_responses_are_session_scores_averaged_over_repeats(written: Tree, home: Path) -> None:
+def test_responses_are_run_scores_averaged_over_repeats(written: Tree, home: Path) -> None:
     dataset = open_dataset(written.config(), home)
     found = dataset.responses_of(np.arange(0, dataset.voxels.height))
-    expected = written.expected((slice(None),), linear(dataset))
+    expected = written.expected(tuple(run_slices().values()), linear(dataset))
     assert found.shape == (N_SHOWN, dataset.voxels.height)
     assert found.dtype == np.float32
     constant = (found == 0).all(axis=0)
@@ -81,7 +82,9 @@ def test_a_missing_session_is_one_sentence_with_what_to_do(tree: Tree, home: Pat
     others = np.arange(N_SESSIONS) != 6
     small = Tree(tree.root, tree.config, tree.betas[others], tree.images[others])
     np.testing.assert_allclose(
-        skipped.responses_of(np.arange(0, 3)), small.expected((slice(None),), linear(skipped)[:3]), atol=1e-6
+        skipped.responses_of(np.arange(0, 3)),
+        small.expected(tuple(run_slices().values()), linear(skipped)[:3]),
+        atol=1e-6,
     )
     assert "29 sessions" in skipped.subject.description
 
@@ -108,13 +111,13 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
     found = check_dataset(tree.config(rois=("selective",), batch_voxels=4), home, 512)
     assert not found.problems
     assert found.files.filter(found=False, needed=True).is_empty()
-    assert (found.size.n_images, found.size.n_trials, found.size.n_voxels) == (N_SHOWN, 22_500, 6)
-    assert found.size.n_batches == 2
+    assert (found.size.n_images, found.size.n_trials, found.size.n_voxels) == (N_SHOWN, 22_500, 3)
+    assert found.size.n_batches == 1
     # Features of all of NSD's images, which are in the cache and, where many, beside it while they are used.
     assert (found.size.n_probe_images, found.size.probe_bytes) == (73_000, 2 * 73_000 * 512 * 4)
-    assert found.size.disk_bytes == (6 + N_SHOWN) * 512 * 4 + found.size.probe_bytes
+    assert found.size.disk_bytes == (3 + N_SHOWN) * 512 * 4 + found.size.probe_bytes
     seen = check_dataset(tree.config(rois=("selective",), batch_voxels=4, probe="seen"), home, 512)
-    assert seen.size.disk_bytes == (6 + N_SHOWN) * 512 * 4
+    assert seen.size.disk_bytes == (3 + N_SHOWN) * 512 * 4
     assert found.size.ram_bytes > N_SHOWN * 512 * 8
     assert not home.exists()
     (tree.sessions / "betas_session07.hdf5").unlink()
@@ -129,6 +132,24 @@ def test_the_check_lists_what_is_there_and_how_big_the_job_is(tree: Tree, home: 
         (True, False),
         (False, True),
     ]
+
+
+def test_the_check_lists_labels_their_names_and_maps_of_t(tree: Tree, home: Path) -> None:
+    average = tree.root / "nsddata/freesurfer/fsaverage/label"
+    average.mkdir(parents=True)
+    (average / "floc-places.mgz.ctab").write_text("1 OPA\n2 PPA\n3 RSC\n")
+    files = check_dataset(tree.config(), home, 512).files
+    listed = {what: dict(rows.select("path", "found").rows()) for (what,), rows in files.group_by("what")}
+    maps, own = tree.root / "nsddata/ppdata/subj04/func1pt8mm", tree.root / "nsddata/freesurfer/subj04/label"
+    assert listed["labels"][str(maps / "roi/floc-faces.nii.gz")]
+    assert not listed["labels"][str(maps / "roi/floc-words.nii.gz")]
+    assert listed["names of labels"] == {
+        str(own / "floc-faces.mgz.ctab"): True,
+        str(average / "floc-places.mgz.ctab"): True,
+        str(own / "prf-visualrois.mgz.ctab"): False,
+    }
+    found = {"faces": True, "places": True, "bodies": False, "word": False}
+    assert listed["localiser"] == {str(maps / f"floc_{name}tval.nii.gz"): there for name, there in found.items()}
 
 
 def test_too_little_memory_is_told_before_the_job(written: Tree, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
