@@ -14,6 +14,8 @@ COMMENT ON COLUMN voxel_quality.semantic_q IS 'Adjusted p of semantic_r, 0 to 1:
 COMMENT ON COLUMN voxel_quality.semantic IS 'Whether semantic_q <= 0.05; NULL where it is not known.';
 COMMENT ON COLUMN voxel_quality.noise_ceiling IS 'Share of the variance of the averaged responses to the model''s test images that is signal, 0 to 1; NULL where unknown.';
 COMMENT ON COLUMN voxel_quality.r2_of_ceiling IS 'r2 / noise_ceiling; NULL where the ceiling is below 0.1 or unknown; above 1 where the estimated ceiling is too low.';
+COMMENT ON COLUMN voxel_quality.food_t IS 'Student''s t of the contrast that FOOD was made by; NULL outside the ventral stream and where the atlas did not make it.';
+COMMENT ON COLUMN voxel_quality.food_q IS 'Its false discovery rate, 0 to 1; in FOOD at q <= 0.05; NULL as food_t.';
 COMMENT ON COLUMN voxel_quality.i IS 'Volume index along the first NIfTI axis (x), from 0; NULL for vertices.';
 COMMENT ON COLUMN voxel_quality.j IS 'Volume index along the second NIfTI axis (y), from 0; NULL for vertices.';
 COMMENT ON COLUMN voxel_quality.k IS 'Volume index along the third NIfTI axis (z), from 0; NULL for vertices.';

@@ -141,6 +141,11 @@ class DataConfig(BaseModel):
     food: UserPathText = Field(
         "", description="NSD: NIfTI mask or list of voxels of a food region; it joins the ROI `selective`."
     )
+    food_labels: tuple[str, ...] = Field(
+        (),
+        description="NSD: what images show, from which FOOD is made where no `food` is given: COCO's instances_*.json "
+        "(train and val), or one CSV of image, category.",
+    )
     skip_sessions: tuple[str, ...] = Field(
         (), description="Sessions to leave out, as the data set names them: 7, coco …"
     )

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS roi (
 COMMENT ON TABLE roi IS 'Regions of interest that a subject has.';
 COMMENT ON COLUMN roi.subject_id IS 'The subject.';
 COMMENT ON COLUMN roi.roi IS 'Name, for example FFA.';
-COMMENT ON COLUMN roi.source IS 'localiser, drawn, atlas, user or simulated.';
+COMMENT ON COLUMN roi.source IS 'localiser, contrast (made by the atlas, see region_test), drawn, atlas, user or simulated.';
 COMMENT ON COLUMN roi.description IS 'What defines the region, with the threshold where there is one.';
 
 CREATE TABLE IF NOT EXISTS voxel (
@@ -49,6 +49,21 @@ COMMENT ON COLUMN voxel_roi.subject_id IS 'The subject.';
 COMMENT ON COLUMN voxel_roi.voxel IS 'The voxel.';
 COMMENT ON COLUMN voxel_roi.roi IS 'The region.';
 COMMENT ON COLUMN voxel_roi.t IS 'Localiser t value; NULL where the region was drawn.';
+
+CREATE TABLE IF NOT EXISTS region_test (
+  subject_id VARCHAR NOT NULL, roi VARCHAR NOT NULL, voxel INTEGER NOT NULL, t FLOAT NOT NULL, q FLOAT NOT NULL);
+COMMENT ON TABLE region_test IS 'What a region that the atlas made was made by, as FOOD: the test of every voxel that might be in it.';
+COMMENT ON COLUMN region_test.subject_id IS 'The subject.';
+COMMENT ON COLUMN region_test.roi IS 'The region.';
+COMMENT ON COLUMN region_test.voxel IS 'The voxel.';
+COMMENT ON COLUMN region_test.t IS 'Student''s t of the contrast of the region''s category to the others.';
+COMMENT ON COLUMN region_test.q IS 'Benjamini-Hochberg adjusted one-sided p over these voxels, 0 to 1; in the region at q <= 0.05.';
+
+CREATE TABLE IF NOT EXISTS region_image (subject_id VARCHAR NOT NULL, roi VARCHAR NOT NULL, stimulus_id VARCHAR NOT NULL);
+COMMENT ON TABLE region_image IS 'Images whose responses a region was made of; what is measured on them in this region is not independent of its choice.';
+COMMENT ON COLUMN region_image.subject_id IS 'The subject.';
+COMMENT ON COLUMN region_image.roi IS 'The region.';
+COMMENT ON COLUMN region_image.stimulus_id IS 'The image.';
 
 CREATE TABLE IF NOT EXISTS stimulus (
   stimulus_id VARCHAR NOT NULL, dataset VARCHAR NOT NULL, uri VARCHAR NOT NULL, sha256 VARCHAR NOT NULL);
@@ -279,11 +294,12 @@ CREATE OR REPLACE VIEW voxel_quality AS
          x.r AS semantic_r, x.q AS semantic_q, x.q <= 0.05 AS semantic,
          (v.ceiling / (v.ceiling + coalesce(m.test_noise, 1) * (1 - v.ceiling)))::FLOAT AS noise_ceiling,
          CASE WHEN noise_ceiling >= 0.1 THEN e.r2 / noise_ceiling END AS r2_of_ceiling,
-         v.i, v.j, v.k, v.hemisphere, v.vertex
+         f.t AS food_t, f.q AS food_q, v.i, v.j, v.k, v.hemisphere, v.vertex
   FROM encoding e JOIN model m USING (model_id) LEFT JOIN significance s USING (model_id, voxel)
        LEFT JOIN semantic x USING (model_id, voxel)
        LEFT JOIN (SELECT * EXCLUDE (noise_ceiling), noise_ceiling::DOUBLE AS ceiling FROM voxel) v
-         ON v.subject_id = m.subject_id AND v.voxel = e.voxel;
+         ON v.subject_id = m.subject_id AND v.voxel = e.voxel
+       LEFT JOIN region_test f ON f.subject_id = m.subject_id AND f.voxel = e.voxel AND f.roi = 'FOOD';
 COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
 
 CREATE OR REPLACE VIEW voxel_label AS

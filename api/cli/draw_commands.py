@@ -47,7 +47,7 @@ def flatmap(
     Args:
         concept: Text, for example "cake" or "cake - kitchen".
         out: File to write: .png, .svg or .pdf.
-        metric: Instead of a concept: r2, r, q, noise_ceiling or r2_of_ceiling. With a concept: z.
+        metric: Instead of a concept: r2, r, q, noise_ceiling, r2_of_ceiling, food_t or food_q. With a concept: z.
         label: Instead of a concept: the probability of this label.
         label_colours: Instead of a concept: first labels, coloured by meaning.
         own: Instead of a concept: your NIfTI or CIFTI file, or left and right GIFTI or MGH.

@@ -204,5 +204,7 @@ _UNITS = {
     "q": "q of the prediction",
     "noise_ceiling": "noise ceiling",
     "r2_of_ceiling": "R² as share of the ceiling",
+    "food_t": "t of food against other categories",
+    "food_q": "q of food against other categories",
 }
 """Metric → what its colour bar says."""

@@ -24,7 +24,7 @@
  * @property {number[] | null} camera azimuth and elevation in degrees, distance in percent, of the 3-D view
  */
 
-const METRICS = ["z", "r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "labels"];
+const METRICS = ["z", "r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "food_t", "food_q", "labels"];
 const COMPARED = ["half", "pattern", "weights", "paper", "labels"];
 const MOST_DISCS = 300;
 

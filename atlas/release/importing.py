@@ -21,7 +21,7 @@ from ..store.store import Store
 from .parquet_files import parquet_name, read_rows
 from .verify import SUMS, ReleaseContents, description, problems
 
-_OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi"), ("planting",))
+_OF_SUBJECT = (("subject", "roi", "voxel", "voxel_roi", "region_test", "region_image"), ("planting",))
 """Tables that come together; the first is also the stage of the batch that an ingest brings them in."""
 
 _STAGE, _KEY = pc.field("stage"), pc.field("batch_key")

@@ -17,7 +17,7 @@ from .readouts import EXPONENTS
 from .similarity import Compared, ConceptMap, Query, VoxelHits
 from .tables.voxel_table import top_images
 
-METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling")
+METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling", "food_t", "food_q")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -173,7 +173,7 @@ class Model(LabelledModel):
         """A number for every fitted voxel: voxel, value (NULL where there is none); by voxel.
 
         Args:
-            metric: r2, r, q, noise_ceiling, r2_of_ceiling, or label_probability:LEMMA.
+            metric: r2, r, q, noise_ceiling, r2_of_ceiling, food_t, food_q, or label_probability:LEMMA.
 
         Raises:
             BadInputError: no such metric.

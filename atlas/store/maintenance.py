@@ -60,8 +60,8 @@ STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _
 """Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
 
 2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance; 4 has
-`semantic` and `label_evidence`, candidates without a score, what follows from images shown again or not at all, and by name
-what NSD's responses were z-scored over.
+`semantic` and `label_evidence`, candidates without a score, what follows from images shown again or not at all, what
+made regions, and by name what NSD's responses were z-scored over.
 """
 
 

@@ -103,6 +103,16 @@ class ZScored(Protocol):
     """run, session or none: what a model's settings are to say."""
 
 
+@runtime_checkable
+class MadeRegions(Protocol):
+    """A data set that made a region of the subject's responses to its images."""
+
+    region_tests: pl.DataFrame
+    """roi, voxel, t, q (see the `region_test` table)."""
+    region_images: pl.DataFrame
+    """roi, stimulus_id (see the `region_image` table)."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A file or folder that a reader looks for."""

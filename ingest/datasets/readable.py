@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..progress import Progress
 from .interface import Dataset
 
-_OPTIONAL = ("files_of", "split_names", "test_images", "all_images", "n_all_images")
+_OPTIONAL = ("files_of", "split_names", "test_images", "all_images", "n_all_images", "region_tests", "region_images")
 
 
 class _Readable:

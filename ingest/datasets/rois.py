@@ -20,7 +20,7 @@ FOOD = "FOOD"
 _PAPERS = ("FFA", "EBA", "RSC", "VWFA", FOOD)
 
 
-Source = Literal["localiser", "drawn", "atlas", "user", "simulated"]
+Source = Literal["localiser", "contrast", "drawn", "atlas", "user", "simulated"]
 
 
 @dataclass(frozen=True)

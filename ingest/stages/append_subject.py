@@ -10,10 +10,21 @@ import pyarrow as pa
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.image_names import files_of
-from ..datasets.interface import Images, Repeated
+from ..datasets.interface import Images, MadeRegions, Repeated
 from .context import Context, hash_of, ranges
 
-_SETTINGS = ("space", "betas", "tasks", "localizer_t", "food", "skip_sessions", "allow_missing", "surface", "transform")
+_SETTINGS = (
+    "space",
+    "betas",
+    "tasks",
+    "localizer_t",
+    "food",
+    "food_labels",
+    "skip_sessions",
+    "allow_missing",
+    "surface",
+    "transform",
+)
 """Settings that decide what the atlas says of a subject, and not only of one model of it."""
 
 
@@ -25,9 +36,16 @@ def append_subject(context: Context) -> None:
     """
     dataset = context.dataset
     subject_id = dataset.subject.subject_id
+    made = isinstance(dataset, MadeRegions)
+    tables = (("region_test", dataset.region_tests), ("region_image", dataset.region_images)) if made else ()
     described = {
         name: frame.select(pl.lit(subject_id).alias("subject_id"), pl.all()).to_arrow()
-        for name, frame in (("roi", dataset.rois), ("voxel", _voxels(context)), ("voxel_roi", dataset.voxel_rois))
+        for name, frame in (
+            ("roi", dataset.rois),
+            ("voxel", _voxels(context)),
+            ("voxel_roi", dataset.voxel_rois),
+            *tables,
+        )
     }
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
     del subject["listed"]

@@ -11,7 +11,7 @@ from ...schemas.errors import BadInputError, NotFoundError
 from ..datasets.csv_tables import read_table
 from ..datasets.fingerprint import file_sha256
 from ..datasets.image_names import ImageNames, files_of
-from ..datasets.interface import Dataset, NamedSplits
+from ..datasets.interface import Dataset, MadeRegions, NamedSplits
 from ..encoding.split import Indices, split_by
 
 FEWEST_IMAGES = 20
@@ -21,14 +21,20 @@ FEWEST_IMAGES = 20
 def split_of(config: IngestConfig, dataset: Dataset) -> tuple[Indices, Indices]:
     """Training and test images as the configuration says, as rows of the data set's `stimuli`, each ascending.
 
-    Images that a file of a split does not name are in neither part.
+    Images that a file of a split does not name are in neither part. Nor are those of a test set that is drawn by the
+    seed which a region was made of, as FOOD: its voxels were chosen by responses to them.
 
     Raises:
         NotFoundError: there is no such file, and no split of that name.
         BadInputError: the file is not what it should be, has changed since, or leaves fewer than 20 images in a part.
     """
     if not config.split:
-        return split_by(config, dataset.stimuli.height)
+        train, test = split_by(config, dataset.stimuli.height)
+        if isinstance(dataset, MadeRegions):
+            made_of = dataset.stimuli["stimulus_id"].is_in(dataset.region_images["stimulus_id"].to_list()).to_numpy()
+            test = test[~made_of[test]]
+            _require_enough(dataset, f"what {dataset.region_images['roi'][0]} was not made of", train, test)
+        return train, test
     names = dataset.split_names if isinstance(dataset, NamedSplits) else ()
     if isinstance(dataset, NamedSplits) and config.split in names:
         part_of = dict.fromkeys(dataset.stimuli["stimulus_id"], "train")
@@ -37,12 +43,16 @@ def split_of(config: IngestConfig, dataset: Dataset) -> tuple[Indices, Indices]:
         part_of = _read(config, dataset, names)
     parts = dataset.stimuli["stimulus_id"].replace_strict(part_of, default="", return_dtype=pl.String).to_numpy()
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
+    _require_enough(dataset, f"the split {config.split}", train, test)
+    return train, test
+
+
+def _require_enough(dataset: Dataset, what: str, train: Indices, test: Indices) -> None:
     if min(len(train), len(test)) < FEWEST_IMAGES:
         raise BadInputError(
-            f"{dataset.subject.subject_id}: the split {config.split} leaves {len(train)} images to train and "
-            f"{len(test)} to test; each part needs {FEWEST_IMAGES}."
+            f"{dataset.subject.subject_id}: {what} leaves {len(train)} images to train and {len(test)} to test; each "
+            f"part needs {FEWEST_IMAGES}."
         )
-    return train, test
 
 
 def split_sha256(config: IngestConfig) -> str:

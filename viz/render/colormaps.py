@@ -24,6 +24,8 @@ SUGGESTED = {
     "r2_of_ceiling": "viridis",
     "noise_ceiling": "cividis",
     "q": "magma",
+    "food_t": "PuOr_r",
+    "food_q": "magma",
     "label_probability": "magma",
 }
 """Quantity → the colormap that suits it; others get RdBu_r when they have both signs, else viridis."""

@@ -49,6 +49,8 @@ class Metric(Enum):
     Q = choice("q", "False discovery rate, 0 to 1; significant at 0.05 and below.")
     NOISE_CEILING = choice("noise_ceiling", "Share of the response's variance that is signal, 0 to 1.")
     Z = choice("z", "Standard errors of a concept's similarity from no association; give the concept, too.")
+    FOOD_T = choice("food_t", "t of food against other categories, by which FOOD was made; within the ventral stream.")
+    FOOD_Q = choice("food_q", "Its false discovery rate, 0 to 1; in FOOD at 0.05 and below.")
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 

@@ -19,7 +19,7 @@ from .model_row import ModelRow
 
 _COLUMNS = (
     "voxel, r2, r, q, semantic_r, semantic_q, semantic, noise_ceiling, i, j, k, hemisphere, vertex, "
-    "significant, r2_of_ceiling"
+    "significant, r2_of_ceiling, food_t, food_q"
 )
 _KEPT = 4
 """Arrays of voxels whose rows are kept: those of the readouts and of labels by a method or two."""
@@ -69,7 +69,7 @@ class VoxelTable:
             pl.lit(model.model_id).alias("model_id"),
             pl.lit(model.subject_id).alias("subject_id"),
             pl.lit(model.simulated).alias("simulated"),
-            pl.exclude("significant", "r2_of_ceiling"),
+            pl.exclude("significant", "r2_of_ceiling", "food_t", "food_q"),
         )
 
     @classmethod

@@ -30,7 +30,7 @@ DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
 TABLE = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
 
 NsdIds = NDArray[np.int32]
-_stimulus_table = partial(read_table, what="stimulus table", advice="download it from NSD again")
+stimulus_table = partial(read_table, what="stimulus table", advice="download it from NSD again")
 
 
 def run_slices() -> dict[str, slice]:
@@ -102,7 +102,7 @@ def images_of_table(path: Path, subject: int, sessions: int | None = None) -> Ns
     They cover 40 planned sessions: trials beyond those that the subject did are left out.
     """
     columns = [f"subject{subject}_rep{repeat}" for repeat in range(3)]
-    table = _stimulus_table(path, columns=["nsdId", *columns])
+    table = stimulus_table(path, columns=["nsdId", *columns])
     trials = table.unpivot(columns, index="nsdId", value_name="trial").filter(pl.col("trial") > 0)
     n = TRIALS * (sessions or SESSIONS[subject - 1])
     done = trials.filter(pl.col("trial") <= n)
@@ -120,7 +120,7 @@ def coco_images(path: Path, nsd_ids: NsdIds) -> pl.Series:
     Raises:
         BadInputError: the table cannot be read, or lacks an image.
     """
-    table = _stimulus_table(path, columns=["nsdId", "cocoId"], schema_overrides={"cocoId": pl.Int64})
+    table = stimulus_table(path, columns=["nsdId", "cocoId"], schema_overrides={"cocoId": pl.Int64})
     names = pl.DataFrame({"nsdId": nsd_ids.astype(np.int64)}).join(table, on="nsdId", how="left", maintain_order="left")
     if names["cocoId"].null_count():
         raise BadInputError(

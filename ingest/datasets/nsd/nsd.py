@@ -18,12 +18,13 @@ from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError
 from ....schemas.files import write_atomically
 from ...encoding.noise_ceiling import noise_ceiling
-from ..fingerprint import data_sha256
+from ..fingerprint import combined_sha256, data_sha256
 from ..interface import Item, Subject
 from ..trials import Block, Floats, TrialDataset, repeats
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
 from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, coco_images, run_slices, shared_images, trial_images
-from .nsd_rois import LOCALISERS, regions
+from .food import food_map
+from .nsd_rois import LOCALISERS, food_region, regions
 from .subject_maps import MapFiles, SubjectMaps
 
 STIMULI = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
@@ -133,7 +134,8 @@ class Nsd(TrialDataset):
     """Images and responses of one NSD subject; see `Dataset`.
 
     Args:
-        config: dataset, subject, root, space, betas, zscore, localizer_t, food, skip_sessions, allow_missing.
+        config: dataset, subject, root, space, betas, zscore, localizer_t, food, food_labels,
+            skip_sessions, allow_missing.
         home: folder for the copies of compressed betas and the list of the images' hashes.
 
     Raises:
@@ -143,6 +145,9 @@ class Nsd(TrialDataset):
     """
 
     split_names = tuple(SHARED)
+    region_tests: pl.DataFrame
+    region_images: pl.DataFrame
+    """See `MadeRegions`; there only where FOOD was made."""
 
     def __init__(self, config: IngestConfig, home: Path) -> None:
         layout = _Layout.of(config)
@@ -151,8 +156,6 @@ class Nsd(TrialDataset):
         numbers = list(self._sessions)
         shape = cells_shape(self._sessions[numbers[0]], numbers[0])
         self._maps = maps = SubjectMaps(layout.maps, layout.betas, shape)
-        food = Path(config.food) if config.food else None
-        regions_ = regions(maps, config.localizer_t, food)
         of_trials = trial_images(layout.root, layout.subject).reshape(-1, TRIALS)[np.array(numbers) - 1]
         self._nsd_ids, images = np.unique(of_trials, return_inverse=True)
         self._cache, self._bricks, self._table = home / "cache", layout.root / STIMULI, layout.root / TABLE
@@ -185,6 +188,14 @@ class Nsd(TrialDataset):
             description=f"Natural Scenes Dataset, subject {layout.subject}, {layout.space}, {config.betas}, "
             f"{len(numbers)} sessions.",
         )
+        food = food_region(maps.cells, Path(config.food)) if config.food else None
+        if config.food_labels and food is None:
+            responses = combined_sha256([self.zscore, *self._betas_sha256s()])
+            labels = [Path(path) for path in config.food_labels]
+            made = food_map(maps, blocks, self._nsd_ids, labels, self._cache, responses)
+            self.region_tests, self.region_images = made.tests, made.images
+            food = made.region(len(maps.cells))
+        regions_ = regions(maps, config.localizer_t, food)
         paths = [Path(f"{self._bricks}#{number}") for number in self._nsd_ids]
         ids = [f"nsd/{number}" for number in self._nsd_ids]
         super().__init__(subject, maps.cells.frame(ceiling), regions_, blocks, paths, ids)
@@ -216,6 +227,8 @@ class Nsd(TrialDataset):
             yield Item("localiser", layout.maps.localiser(category), needed=config.localizer_t is not None)
         if config.food:
             yield Item("food region", Path(config.food))
+        for path in config.food_labels:
+            yield Item("what images show, for FOOD", Path(path))
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         return self._shown.image(row)
@@ -250,7 +263,9 @@ class Nsd(TrialDataset):
     def _image_sha256s(self) -> list[str]:
         return self._shown.sha256s()
 
+    def _betas_sha256s(self) -> list[str]:
+        return [data_sha256(path) for files in self._sessions.values() for path in files]
+
     def _trial_sha256s(self) -> list[str]:
-        betas = [data_sha256(path) for files in self._sessions.values() for path in files]
         images = np.concatenate([block.images for block in self._listed])
-        return [*betas, hashlib.sha256(images.tobytes()).hexdigest()]
+        return [*self._betas_sha256s(), hashlib.sha256(images.tobytes()).hexdigest()]

@@ -20,7 +20,7 @@ _CTAB_LINE = re.compile(r"\s*(?P<label>\d+)\s+(?P<name>\S.*?)((\s+\d+){3,4})?\s*
 """A name may have spaces; three or four numbers after it are its colour."""
 
 
-def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> list[Region]:
+def regions(maps: SubjectMaps, threshold: float | None, food: Region | None) -> list[Region]:
     """All regions of a subject.
 
     They are every label; unions of parts, as FFA of FFA-1 and FFA-2; every label file as a whole; `floc`, every voxel
@@ -30,11 +30,11 @@ def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> li
         maps: the subject's maps.
         threshold: t that a voxel must exceed to be in a localiser region; None leaves the labels as they were drawn, at
             t > 0, whether the maps of t are there or not.
-        food: the user's food region: a mask, or a list of voxels.
+        food: the food region, where there is one.
 
     Raises:
-        NotFoundError: a threshold is given and a localiser map is missing, or there is no `food`.
-        BadInputError: labels without a name, a map of t that is all NaN, or no food region that makes sense.
+        NotFoundError: a threshold is given and a localiser map is missing.
+        BadInputError: labels without a name, or a map of t that is all NaN.
     """
     every: list[Region] = []
     floc: list[Region] = []
@@ -50,7 +50,7 @@ def regions(maps: SubjectMaps, threshold: float | None, food: Path | None) -> li
     if floc:
         every.append(union(FLOC, floc, "every label of the localiser"))
     if food is not None:
-        every.append(food_region(maps.cells, food))
+        every.append(food)
     return [*every, *selective(every)]
 
 
