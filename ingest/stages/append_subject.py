@@ -36,8 +36,9 @@ def append_subject(context: Context) -> None:
     """
     dataset = context.dataset
     subject_id = dataset.subject.subject_id
-    made = isinstance(dataset, MadeRegions)
-    tables = (("region_test", dataset.region_tests), ("region_image", dataset.region_images)) if made else ()
+    tables: tuple[tuple[str, pl.DataFrame], ...] = ()
+    if isinstance(dataset, MadeRegions):
+        tables = ("region_test", dataset.region_tests), ("region_image", dataset.region_images)
     described = {
         name: frame.select(pl.lit(subject_id).alias("subject_id"), pl.all()).to_arrow()
         for name, frame in (

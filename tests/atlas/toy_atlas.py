@@ -86,6 +86,10 @@ def subject_rows(
             for roi, members in (("FFA", range(n // 2)), ("PPA", range(n // 4, 3 * n // 4)))
             for v in members
         ],
+        "region_test": [
+            {"subject_id": subject, "roi": "FOOD", "voxel": v, "t": v - n / 2, "q": 1 - v / n} for v in range(n)
+        ],
+        "region_image": [{"subject_id": subject, "roi": "FOOD", "stimulus_id": f"{subject}/0"}],
     }
 
 

@@ -85,6 +85,23 @@ def test_a_model_says_which_trials_its_data_set_scored_together(tmp_path):
     assert told == dict(zip(models, ("run", "session"), strict=True))
 
 
+def test_a_region_that_was_made_is_kept_with_its_test_and_its_images(tmp_path):
+    dataset = TinyDataset()
+    dataset.region_tests = pl.DataFrame({"roi": "FOOD", "voxel": [2, 5], "t": [4.0, -1.0], "q": [0.01, 0.9]})
+    dataset.region_images = pl.DataFrame({"roi": "FOOD", "stimulus_id": [f"tiny/{i:02}" for i in range(20)]})
+    model_id = run(tmp_path, dataset=dataset)
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        values = {
+            name: dict(atlas.model(model_id).metric_map(name).drop_nulls().iter_rows()) for name in ("food_t", "food_q")
+        }
+        tested = "SELECT stimulus_id FROM split JOIN region_image USING (stimulus_id) WHERE part = 'test'"
+        assert atlas.sql(tested).is_empty()
+        assert atlas.sql("FROM region_image").height == 20
+        release = export(atlas, tmp_path / "release", tables_only=True)
+    assert values == {"food_t": {2: 4.0, 5: -1.0}, "food_q": {2: pytest.approx(0.01), 5: pytest.approx(0.9)}}
+    assert pl.read_parquet(release / parquet_name("region_test")).height == 2
+
+
 def test_unknown_roi_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(NotFoundError, match="has no ROI 'FFA'; it has even, odd"):
         run(tmp_path, rois=("FFA",))

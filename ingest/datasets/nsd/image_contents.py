@@ -16,7 +16,7 @@ from ..image_names import ImageNames
 from .design import NsdIds, coco_images, stimulus_table
 
 
-class Contents(NamedTuple):
+class ImageContents(NamedTuple):
     """Which images show what."""
 
     nsd_ids: NsdIds
@@ -26,7 +26,7 @@ class Contents(NamedTuple):
     """(n_images, n_categories)"""
 
 
-def image_contents(labels: Sequence[Path], nsd_ids: NsdIds, table: Path) -> Contents:
+def image_contents(labels: Sequence[Path], nsd_ids: NsdIds, table: Path) -> ImageContents:
     """What some images show.
 
     Args:
@@ -52,7 +52,7 @@ def image_contents(labels: Sequence[Path], nsd_ids: NsdIds, table: Path) -> Cont
     known = np.array([number for number in nsd_ids if int(number) in rows], np.int32)
     categories = tuple(sorted(names))
     shows = np.array([[name in rows[int(number)] for name in categories] for number in known], bool)
-    return Contents(known, categories, shows.reshape(len(known), len(categories)))
+    return ImageContents(known, categories, shows.reshape(len(known), len(categories)))
 
 
 def _annotated(paths: Sequence[Path], nsd_ids: NsdIds, table: Path) -> tuple[dict[int, set[str]], set[str]]:

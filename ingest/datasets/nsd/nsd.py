@@ -227,8 +227,8 @@ class Nsd(TrialDataset):
             yield Item("localiser", layout.maps.localiser(category), needed=config.localizer_t is not None)
         if config.food:
             yield Item("food region", Path(config.food))
-        for path in config.food_labels:
-            yield Item("what images show, for FOOD", Path(path))
+        for labels in config.food_labels:
+            yield Item("what images show, for FOOD", Path(labels))
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         return self._shown.image(row)

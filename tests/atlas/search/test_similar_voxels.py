@@ -280,7 +280,7 @@ def test_an_atlas_without_models_says_so(store: Store, tmp_path: Path) -> None:
 
 
 def test_metric_maps_have_a_value_for_every_voxel(atlas: Atlas) -> None:
-    for metric in ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling"):
+    for metric in ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling", "food_t", "food_q"):
         assert atlas.model().metric_map(metric).shape == (120, 2)
     cake = atlas.model().metric_map("label_probability:cake")
     assert cake["value"].drop_nulls().len() == 20

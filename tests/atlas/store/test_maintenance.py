@@ -252,12 +252,13 @@ def test_an_atlas_of_format_1_gets_a_table_for_learning_curves(both: Atlas) -> N
 
 def test_an_atlas_of_format_3_gets_candidates_without_a_score(both: Atlas) -> None:
     store = both.store
-    new = {"atlas_format", "ledger", "semantic", "beyond_low_level", "label_evidence"}
+    new = {"atlas_format", "ledger", "semantic", "beyond_low_level", "label_evidence", "region_test", "region_image"}
     before = {name: rows(store, name) for name in table_schemas().keys() - new}
     store.close()
     with duckdb.connect(store.address) as connection:
         connection.execute("DROP VIEW top_label; DROP VIEW voxel_label; DROP TABLE label_evidence")
         connection.execute("DROP VIEW voxel_quality; DROP TABLE semantic; DROP TABLE beyond_low_level")
+        connection.execute("DROP TABLE region_test; DROP TABLE region_image")
         connection.execute("ALTER TABLE label_score DROP reason; ALTER TABLE label_score DROP stability")
         for column in ("score", "rank", "probability"):
             connection.execute(f"ALTER TABLE label_score ALTER {column} SET NOT NULL")
