@@ -93,7 +93,11 @@ class Settings(BaseSettings):
     )
     batch_images: Count = Field(16, description="Images that a network sees at once on a CPU.")
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1 …")
-    memory_limit: str = Field("2GB", description="Memory that DuckDB may use.")
+    memory_limit: str = Field(
+        "2GB",
+        pattern=r"^[1-9]\d*(\.\d+)? ?([KMGTkmgt]i?)[Bb]$",
+        description="Memory that DuckDB may use: 500MB, 2GB, 1.5GiB.",
+    )
     workers: str = Field(
         "",
         description="Where the costly batches of an ingest are worked on: dask://HOST:PORT, dask:PROCESSES, slurm or "

@@ -1,6 +1,6 @@
 """Options that several commands have, and what they stand for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,12 +23,18 @@ def settings_of(atlas: str = "") -> "Settings":
     return Settings(atlas=atlas) if atlas else Settings()
 
 
-def open_atlas(atlas: str) -> "Atlas":
-    """The atlas of `--atlas`, or the default one, for reading."""
+def open_atlas(atlas: str, files: Sequence[Path] = ()) -> "Atlas":
+    """The atlas of `--atlas`, or the default one, for reading; statements may read these files, too."""
     from ...atlas.search.atlas import Atlas
 
     settings = settings_of(atlas)
-    return Atlas.open(settings.address, home=settings.home, token=settings.token.get_secret_value())
+    return Atlas.open(
+        settings.address,
+        home=settings.home,
+        token=settings.token.get_secret_value(),
+        memory_limit=settings.memory_limit,
+        files=[str(path) for file in files for path in {file, file.resolve()}],
+    )
 
 
 def open_store(

@@ -153,11 +153,14 @@ def card(
     output.write(out, card_png(page) if suffix == ".png" else card_html(page).encode())
 
 
-def sql(statement: str, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+def sql(
+    statement: str, /, *, files: list[Path] | None = None, output: Output = FOR_PEOPLE, atlas: AtlasOption = ""
+) -> None:
     """Run SQL on the atlas, which it cannot change.
 
     Args:
-        statement: One SQL statement, for example "FROM roi_labels('FFA')".
+        statement: One SQL statement that reads, for example "FROM roi_labels('FFA')".
+        files: Folder or file that the statement may read besides the atlas; can be given again.
     """
-    with open_atlas(atlas) as opened:
+    with open_atlas(atlas, files or ()) as opened:
         output.show(opened.sql(statement))

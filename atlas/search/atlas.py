@@ -95,7 +95,16 @@ class Atlas:
         store.define("concept", self._concept)
 
     @classmethod
-    def open(cls, address: str, *, home: Path | None = None, token: str = "", patience: float = 0.0) -> Self:
+    def open(
+        cls,
+        address: str,
+        *,
+        home: Path | None = None,
+        token: str = "",
+        patience: float = 0.0,
+        memory_limit: str = "2GB",
+        files: Sequence[str] = (),
+    ) -> Self:
         """Open an atlas for reading; other processes may read a file at the same time.
 
         Args:
@@ -103,12 +112,15 @@ class Atlas:
             home: folder of weights and indexes; None for the one of the settings.
             token: what a served atlas asks for.
             patience: as in the constructor.
+            memory_limit: how much memory DuckDB may use.
+            files: folders and files that statements of `sql` may read besides the atlas.
 
         Raises:
             NotFoundError: there is no atlas.
             StoreError: it cannot be opened.
         """
-        return cls(Store.open(address, read_only=True, create=False, token=token), home=home, patience=patience)
+        store = Store.open(address, read_only=True, create=False, token=token, memory_limit=memory_limit, files=files)
+        return cls(store, home=home, patience=patience)
 
     def close(self) -> None:
         """Let go of the atlas."""
@@ -124,11 +136,12 @@ class Atlas:
         """Rows of one SQL statement that reads; in it, `concept('any text')` stands for what `concept_map` takes.
 
         Raises:
-            BadInputError: the statement is wrong, is more than one, or would change something.
+            BadInputError: the statement is wrong, is more than one, would change something, or reads a file that the
+                atlas was not opened with.
         """
         # Again, as another atlas of this process may have had the file open, and taken its own along.
         self.store.define("concept", self._concept)
-        return self.store.frame(statement, parameters)
+        return self.store.query(statement, parameters)
 
     def generation(self) -> int:
         """Number of the atlas's state, which grows with every batch; with `patience`, of a moment ago."""

@@ -1,7 +1,7 @@
 """Where an atlas is: three kinds of address, each attached to a DuckDB connection, and what can go wrong there."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,8 +79,12 @@ CONFIG: Config = {
 """How every DuckDB here is set."""
 
 
-def connect_file(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
+def connect_file(
+    address: Address, *, read_only: bool, create: bool, memory_limit: str, files: Sequence[str]
+) -> duckdb.DuckDBPyConnection:
     """A connection to an atlas file, whose tables are in a format that this version reads.
+
+    What is open for reading only can read no other files than those of `files`, and keeps its settings.
 
     Raises:
         NotFoundError: nothing is there and `create` is False.
@@ -100,12 +104,34 @@ def connect_file(address: Address, *, read_only: bool, create: bool, memory_limi
     with explained(address.text):
         connection = duckdb.connect(str(path), read_only=read_only, config=config)
         try:
-            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            if not is_locked(connection):  # as this process has it open already
+                connection.execute("SET GLOBAL TimeZone = 'UTC'")
+                if read_only:
+                    lock(connection, files)
             require_format(connection.execute, address.text)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether `lock` was called on this database."""
+    return connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (True,)
+
+
+def lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
+    """From here on, statements change no setting, attach and load nothing, and read and write files of these only.
+
+    Args:
+        connection: to a database; the lock is on the whole of it.
+        files: folders, files, or the beginnings of their names in a bucket.
+    """
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
+    connection.execute(f"SET allowed_directories = [{quoted}]")
+    connection.execute(f"SET allowed_paths = [{quoted}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def _create(path: Path, config: Config) -> None:

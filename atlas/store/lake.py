@@ -2,13 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError
-from .address import ALIAS, CONFIG, Address, explained, first_line, load_extensions, make_tables, require_format
+from .address import ALIAS, CONFIG, Address, explained, first_line, load_extensions, lock, make_tables, require_format
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 """Name under which DuckLake attaches the catalog of a lake."""
@@ -20,7 +20,9 @@ _LOCK = 0x766F78656C  # "voxel"
 """The number of this program's lock among the advisory locks of a PostgreSQL database."""
 
 
-def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
+def connect_lake(
+    address: Address, *, read_only: bool, create: bool, memory_limit: str, files: Sequence[str]
+) -> duckdb.DuckDBPyConnection:
     """A connection of this process in which a DuckLake is attached and is the default database.
 
     Args:
@@ -28,6 +30,7 @@ def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limi
         read_only: nothing can be written.
         create: make the atlas where there is none.
         memory_limit: how much memory DuckDB may use.
+        files: what statements may read besides the lake, with `read_only`.
 
     Raises:
         BadInputError: a catalog of another kind, or no folder for a new lake.
@@ -51,6 +54,8 @@ def connect_lake(address: Address, *, read_only: bool, create: bool, memory_limi
             if create and not connection.execute(_ANY_TABLE).fetchone():
                 make_tables(connection)
             require_format(connection.execute, address.text)
+            if read_only:
+                lock(connection, [*files, _data_path(connection)])
     except BaseException:
         connection.close()
         raise
@@ -87,6 +92,12 @@ def only_writer(address: Address, connection: duckdb.DuckDBPyConnection) -> Iter
         yield
     finally:
         cursor.close()
+
+
+def _data_path(connection: duckdb.DuckDBPyConnection) -> str:
+    """The folder or bucket of a lake's Parquet files."""
+    rows = connection.execute("SELECT data_path FROM ducklake_settings(?)", [ALIAS]).fetchall()
+    return str(rows[0][0])
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, address: Address, *, read_only: bool, create: bool) -> None:

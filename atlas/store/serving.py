@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from ...schemas.files import write_atomically
-from .address import Address, load_extensions
+from .address import Address, is_locked, load_extensions, lock
 from .writers import after_death
 
 SWEEP_S = 1.0
@@ -96,7 +96,10 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
         StoreError: DuckDB's extensions are not installed.
     """
     cursor = connection.cursor()
-    load_extensions(cursor, "httpfs", "quack")
+    if not is_locked(cursor):  # as it was served before
+        load_extensions(cursor, "httpfs", "quack")
+        # Who may append batches may not read or write the files of this user.
+        lock(cursor, ())
     server = QuackServer(os.getpid(), _free_port(), secrets.token_urlsafe(48))
     start = f"CALL quack_serve('{server.target}', token => '{server.token}')"
     stop = f"CALL quack_stop('{server.target}')"

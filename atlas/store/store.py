@@ -24,6 +24,7 @@ from .links import Link, Local, Parameters, Result, Transaction, retried
 from .quack import Quack
 from .serving import QuackServer, find_server, serve
 from .shared_rows import without_known
+from .statements import MACROS, one_select, other_functions, refused, unique_names, without_polars_type
 
 _PATIENCE_S = 60.0
 """How long a batch waits for others that commit to the same DuckLake."""
@@ -53,6 +54,7 @@ class Store:
         token: str = "",
         memory_limit: str = "2GB",
         shared: bool = True,
+        files: Sequence[str] = (),
     ) -> Self:
         """Open an atlas, and make an empty one where there is none.
 
@@ -65,15 +67,17 @@ class Store:
             token: what a served atlas asks for.
             memory_limit: how much memory DuckDB may use.
             shared: False refuses a file that another process serves.
+            files: folders and files that statements may read; with `read_only`, they can read no others.
 
         Raises:
-            BadInputError: it is not the address of an atlas.
+            BadInputError: it is not the address of an atlas, or a server's, where `files` cannot be read.
             NotFoundError: there is no atlas, and none was to be made.
             StoreLockedError: another process has the file.
             StoreError: what is there is no atlas of this format, or cannot be opened.
         """
         parsed = Address.parse(address)
         if parsed.kind == "quack":
+            _require_no_files(parsed.text, files)
             return cls(_link_to_server(parsed.text, parsed.target, token), parsed, read_only=read_only)
         connect = partial(
             connect_file if parsed.kind == "file" else connect_lake,
@@ -81,9 +85,13 @@ class Store:
             read_only=read_only,
             create=create,
             memory_limit=memory_limit,
+            files=files,
         )
         if parsed.kind == "file":
-            return cls(_link_to_file(parsed, connect, shared=shared), parsed, read_only=read_only)
+            link = _link_to_file(parsed, connect, shared=shared)
+            if not isinstance(link, Local):
+                _require_no_files(parsed.text, files)
+            return cls(link, parsed, read_only=read_only)
         return cls(Local(connect, ALIAS, partial(only_writer, parsed)), parsed, read_only=read_only)
 
     def append(self, batch: Mapping[str, pa.Table], *, run_id: str, stage: str, key: str) -> bool:
@@ -132,7 +140,7 @@ class Store:
             BadInputError: the statement is wrong, is more than one, or would change something.
             StoreError: the atlas could not be read.
         """
-        statement = _text(sql)
+        statement = one_select(sql)
         table: pa.Table = self._read(lambda transaction: transaction.execute(statement, parameters).to_arrow_table())
         return table
 
@@ -140,13 +148,33 @@ class Store:
         """Rows of one statement that reads, as a Polars frame; raises as `arrow` does."""
         return pl.DataFrame(self.arrow(sql, parameters))
 
+    def query(self, sql: str, parameters: Parameters = None) -> pl.DataFrame:
+        """The same for a statement that somebody else wrote: it calls no function that does more than to read.
+
+        A column's second name is as DuckDB has it (roi_1), and what Polars has no type for is text.
+
+        Raises:
+            BadInputError: the statement is wrong, is more than one, would change something, or reads files that
+                `files` did not name where the atlas was opened.
+        """
+        locked = self.read_only and isinstance(self._link, Local)  # else no setting says which files may be read
+        if foreign := other_functions(one_select(sql), files=locked) - set(self.frame(MACROS)["function_name"]):
+            raise BadInputError(
+                f"The function {min(foreign)} does more than to read rows; a statement may not call it."
+            )
+        table = self.arrow(sql, parameters)
+        if texts := without_polars_type(table):
+            casts = ", ".join(f'CAST("{name}" AS VARCHAR) AS "{name}"' for name in texts)
+            table = self.arrow(f"SELECT * REPLACE ({casts}) FROM ({one_select(sql)})", parameters)  # noqa: S608 - its own
+        return pl.DataFrame(table.rename_columns(unique_names(table.column_names)))
+
     def vectors(self, sql: str, parameters: Parameters, dim: int) -> NDArray[np.float32]:
         """The only column of a statement, a FLOAT[] of `dim` numbers a row, as one array (n_rows, dim).
 
         Raises:
             StoreError: a row's vector is NULL or of another length.
         """
-        return self.keyed_vectors(f"SELECT 0, vector FROM ({_text(sql)}) AS given(vector)", parameters, dim)[1]  # noqa: S608 - one statement
+        return self.keyed_vectors(f"SELECT 0, vector FROM ({one_select(sql)}) AS given(vector)", parameters, dim)[1]  # noqa: S608 - one statement
 
     def keyed_vectors(
         self, sql: str, parameters: Parameters, dim: int
@@ -156,7 +184,7 @@ class Store:
         Raises:
             StoreError: a row's vector is NULL or of another length.
         """
-        statement = _text(sql)
+        statement = one_select(sql)
         # An array's rows lie one after the other, which makes them half as dear to fetch as a list's. DuckDB's arrays
         # have 100,000 numbers at most, and a covariance has more.
         size = dim if dim <= _MOST_NUMBERS else ""
@@ -257,7 +285,7 @@ class Store:
             with explained(self.address):
                 return self._link.read(work)
         except duckdb.Error as error:
-            raise _refused(error) from error
+            raise refused(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
@@ -265,6 +293,11 @@ class Store:
             raise StoreError(f"{self.address} is open for reading only.")
         with explained(self.address), self._link.write() as transaction:
             yield transaction
+
+
+def _require_no_files(name: str, files: Sequence[str]) -> None:
+    if files:
+        raise BadInputError(f"{name} is served, and its server reads no files for others; stop it, or leave them out.")
 
 
 def _link_to_file(address: Address, connect: Callable[[], duckdb.DuckDBPyConnection], *, shared: bool) -> Link:
@@ -297,21 +330,3 @@ def _link_to_server(name: str, target: str, token: str) -> Link:
 def _is_conflict(error: duckdb.Error) -> bool:
     """Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again."""
     return isinstance(error, duckdb.TransactionException) and ("locked" in str(error) or "onflict" in str(error))
-
-
-def _refused(error: duckdb.Error) -> BadInputError:
-    # What a macro of ours says stands alone, without the place in the statement.
-    if isinstance(error, duckdb.InvalidInputException):
-        said = str(error).removeprefix("Invalid Input Error: ").partition("\n\nLINE ")[0]
-        return BadInputError(" ".join(said.split()))
-    return BadInputError(f"DuckDB refuses the statement: {' '.join(str(error).split())}")
-
-
-def _text(sql: str) -> str:
-    try:
-        statements = duckdb.extract_statements(sql)
-    except duckdb.Error as error:
-        raise _refused(error) from error
-    if len(statements) != 1:
-        raise BadInputError(f"One SQL statement is expected, and there are {len(statements)}.")
-    return statements[0].query.strip().rstrip(";")
