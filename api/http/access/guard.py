@@ -103,6 +103,8 @@ class Guard:
             refusal = self._refusal(scope, headers)
         except AtlasError as error:  # the file of tokens is damaged
             refusal = _Refusal(error.http_status, error.code, str(error))
+        except ValueError:
+            refusal = _Refusal(400, "BAD_REQUEST", "The header Host or Origin holds no address.")
         if scope["type"] == "websocket":
             if refusal:
                 # Closing before accepting makes the server answer the handshake with 403.
