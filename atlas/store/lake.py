@@ -3,11 +3,14 @@
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import duckdb
+from filelock import FileLock
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError
+from ...schemas.files import explained_os_errors
 from .address import ALIAS, CONFIG, Address, explained, first_line, load_extensions, lock, make_tables, require_format
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
@@ -49,10 +52,11 @@ def connect_lake(
         with explained(address.text):
             load_extensions(connection, _SCANNERS[kind], "ducklake", "httpfs")
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
-            _attach(connection, address, read_only=read_only, create=create)
-            connection.execute(f"USE {ALIAS}")
-            if create and not connection.execute(_ANY_TABLE).fetchone():
-                make_tables(connection)
+            if create:
+                _attach_or_make(connection, address)
+            else:
+                _attach(connection, address, read_only=read_only, create=False)
+                connection.execute(f"USE {ALIAS}")
             require_format(connection.execute, address.text)
             if read_only:
                 lock(connection, [*files, _data_path(connection)])
@@ -76,22 +80,65 @@ def only_writer(address: Address, connection: duckdb.DuckDBPyConnection) -> Iter
     if not address.target.startswith("postgres:"):
         yield
         return
+    with _advisory_lock(connection, _CATALOG, f"writing one batch to {address.text}"):
+        yield
+
+
+@contextmanager
+def _advisory_lock(connection: duckdb.DuckDBPyConnection, catalog: str, what: str) -> Iterator[None]:
+    """Hold this program's lock of a PostgreSQL database, which `connection` has attached as `catalog`."""
     # Asked on a connection of its own: PostgreSQL keeps the lock until that one's transaction ends.
     cursor = connection.cursor()
     sql = f"SELECT pg_try_advisory_xact_lock({_LOCK}) AS held"
     deadline = time.monotonic() + _PATIENCE_S
     try:
         cursor.begin()
-        while cursor.execute("SELECT held FROM postgres_query(?, ?)", [_CATALOG, sql]).fetchone() != (True,):
+        while cursor.execute("SELECT held FROM postgres_query(?, ?)", [catalog, sql]).fetchone() != (True,):
             if time.monotonic() > deadline:
                 raise StoreLockedError(
-                    f"Another process has been writing one batch to {address.text} for {_PATIENCE_S:.0f} s; stop it, "
-                    "then start again."
+                    f"Another process has been {what} for {_PATIENCE_S:.0f} s; stop it, then start again."
                 )
             time.sleep(0.05)
         yield
     finally:
         cursor.close()
+
+
+def _attach_or_make(connection: duckdb.DuckDBPyConnection, address: Address) -> None:
+    """Attach a lake, which one process at a time makes where there is none: two would make its tables twice."""
+
+    def has_tables(*, create: bool) -> bool:
+        _attach(connection, address, read_only=False, create=create)
+        connection.execute(f"USE {ALIAS}")
+        return connection.execute(_ANY_TABLE).fetchone() is not None
+
+    with suppress(NotFoundError, BadInputError, duckdb.Error):
+        if has_tables(create=False):
+            return
+    with _only_maker(connection, address):
+        # What was attached before shows the lake as it was then.
+        connection.execute("USE memory")
+        connection.execute(f"DETACH DATABASE IF EXISTS {ALIAS}")
+        if not has_tables(create=True):
+            make_tables(connection)
+
+
+@contextmanager
+def _only_maker(connection: duckdb.DuckDBPyConnection, address: Address) -> Iterator[None]:
+    kind, _, place = address.target.partition(":")
+    if kind == "sqlite":
+        with explained_os_errors(f"No lake can be made at {place}", "choose a folder that you can write to"):
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{place}.lock"):
+                yield
+        return
+    # The lake's own attachment of the catalog is not there yet.
+    connection.execute(f"ATTACH '{place}' AS maker (TYPE postgres)")
+    try:
+        with _advisory_lock(connection, "maker", f"making {address.text}"):
+            yield
+    finally:
+        connection.execute("DETACH maker")
 
 
 def _data_path(connection: duckdb.DuckDBPyConnection) -> str:
