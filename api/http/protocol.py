@@ -3,15 +3,14 @@
 import math
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from .connections import TimedHttp
 from .responses import error_response
 
 MAX_HEAD = 2**16
 """Bytes of a request's first line and headers."""
 
 
-class BoundedHttp(HttpToolsProtocol):
+class BoundedHttp(TimedHttp):
     """Closes the connection of a client whose headers do not end, or who does not speak HTTP."""
 
     _head: float = 0.0
