@@ -1,18 +1,31 @@
 """Images that subjects saw, made small for the page. Only what the atlas names can be asked for, by its id."""
 
+import hashlib
 import io
-from pathlib import Path
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import IO
 
 import h5py
 import numpy as np
 from PIL import Image, ImageDraw
 
 from ...atlas.search.atlas import Atlas
-from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.image_files import read_picture
+from ...schemas.stage import Stage
 
 LONGEST_SIDE = 512
 """Pixels of a picture's longer side on the page."""
+_LARGEST = 2**28
+"""Bytes of an image's file."""
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, Image.DecompressionBombError)
+"""What a file of another kind, or a place that is not in it, ends in."""
+_IMPORTED = "EXISTS (FROM ledger WHERE stage = ? AND starts_with(batch_key, model_id || '/'))"
+_OWN = f"FROM split WHERE stimulus_id = ? AND NOT {_IMPORTED} LIMIT 1"
+_ROOTS = f"SELECT DISTINCT json_extract_string(config, '$.root') AS root FROM model WHERE NOT {_IMPORTED}"  # noqa: S608
 
 
 def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> bytes:
@@ -28,10 +41,13 @@ def thumbnail(atlas: Atlas, stimulus_id: str, box: str = "") -> bytes:
         NotFoundError: the atlas names no such image, or its file is not on this machine.
     """
     edges = _edges(box) if box else None
-    rows = atlas.store.frame("SELECT uri FROM stimulus WHERE stimulus_id = ? LIMIT 1", [stimulus_id])
+    rows = atlas.store.frame("SELECT uri, sha256 FROM stimulus WHERE stimulus_id = ? LIMIT 1", [stimulus_id])
     if rows.is_empty():
         raise NotFoundError(f"The atlas has no stimulus {stimulus_id[:80]!r}.")
-    image = open_stimulus(rows["uri"][0], stimulus_id)
+    uri, sha256 = rows.row(0)
+    if not _is_trusted(atlas, uri, stimulus_id):
+        raise NotFoundError(f"The file of stimulus {stimulus_id[:80]!r} is not in a data set of this machine.")
+    image = open_stimulus(uri, sha256, stimulus_id)
     scale = max(1.0, max(image.size) / LONGEST_SIDE)
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     if edges:
@@ -59,15 +75,52 @@ def _frame(image: Image.Image, edges: list[float]) -> None:
         )
 
 
-def open_stimulus(uri: str, stimulus_id: str) -> Image.Image:
-    """The image at a path, or at path#index inside an HDF5 file."""
+def open_stimulus(uri: str, sha256: str, stimulus_id: str) -> Image.Image:
+    """The image at a path, or at path#index inside an HDF5 file.
+
+    Raises:
+        NotFoundError: there is none, or what is there is no regular file or not what was ingested.
+    """
     path, _, index = uri.rpartition("#")
-    try:
-        # A # is also a letter of paths.
-        if index.isdigit() and not Path(uri).exists():
-            with h5py.File(path) as file:
-                pixels = next(iter(file.values()))[int(index)]
-            return Image.fromarray(np.asarray(pixels, np.uint8))
-        return Image.fromarray(read_picture(Path(uri)))
-    except (AtlasError, OSError, ValueError, StopIteration) as error:
-        raise NotFoundError(f"The file of stimulus {stimulus_id[:80]!r} is not on this machine.") from error
+    if not index.isdigit() or os.path.lexists(uri):  # a # is also a letter of paths
+        path, index = uri, ""
+    with suppress(*_UNREADABLE), _regular(path) as file:
+        if index:
+            with h5py.File(file) as bricks:
+                pixels = np.asarray(next(iter(bricks.values()))[int(index)], np.uint8)
+            if hashlib.sha256(pixels.tobytes()).hexdigest() == sha256:
+                return Image.fromarray(pixels)
+        else:
+            content = file.read(_LARGEST)
+            if hashlib.sha256(content).hexdigest() == sha256:
+                return Image.fromarray(read_picture(io.BytesIO(content), uri))
+    raise NotFoundError(f"The file of stimulus {stimulus_id[:80]!r} is not on this machine, or not what was ingested.")
+
+
+def _regular(path: str) -> IO[bytes]:
+    """A file that is open for reading; it is none of those that may never end or never begin.
+
+    Raises:
+        OSError: there is none.
+    """
+    # Looked at when it is open, and opened without waiting: a pipe would hold this thread for ever.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path} is no regular file")
+    return file
+
+
+def _is_trusted(atlas: Atlas, uri: str, stimulus_id: str) -> bool:
+    """Whether an image's place may be looked at: an ingest of this atlas read it, or it lies where one did.
+
+    A release that was imported says of its images what it likes.
+    """
+    if not atlas.store.frame(_OWN, [stimulus_id, Stage.IMPORT]).is_empty():
+        return True
+    roots = atlas.store.frame(_ROOTS, [Stage.IMPORT])["root"].to_list()
+    # As they are written: links within a data set are its owner's.
+    path, *known = (
+        PurePath(os.path.normpath(Path(each).absolute())) for each in [uri, atlas.home, *filter(None, roots)]
+    )
+    return any(path.is_relative_to(root) for root in known)

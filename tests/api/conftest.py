@@ -1,6 +1,7 @@
 """A small atlas in a real DuckDB file, a backbone with a deterministic text tower, and a real server over HTTP."""
 
 import asyncio
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -170,7 +171,8 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
         ],
         "voxel_roi": [{"subject_id": subject, "voxel": v, "roi": topic[v], "t": None} for v in voxel.tolist()],
         "stimulus": [
-            {"stimulus_id": s, "dataset": "toy", "uri": str(folder / f"{s.replace('/', '-')}.png"), "sha256": "0" * 64}
+            {"stimulus_id": s, "dataset": "toy", "uri": str(path := folder / f"{s.replace('/', '-')}.png"),
+             "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for s in stimuli
         ],
         "caption": [
