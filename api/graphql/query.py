@@ -356,11 +356,12 @@ class RootQuery:
         focus: Focus = None,
         mark: Mark = None,
     ) -> LabelColoursPicture:
-        """A picture of labels. The first one of a model takes about a minute."""
+        """A picture of labels. The first of a model takes minutes; meanwhile the error `BUSY` says how far it is."""
         # First, since what cannot be drawn need not be worked out.
         options = render_options(width, format, rois, views, focus, mark)
         chosen = scorer_name(method, scorer)
-        coloured = colour_map(info.context.atlas, model, info.context.atlas.home, chosen, semantic=semantic)
+        atlas, builds = info.context.atlas, info.context.builds
+        coloured = colour_map(atlas, model, atlas.home, chosen, semantic=semantic, run=builds.run)
         return LabelColoursPicture.of(coloured, info.context.pictures.address(coloured, options))
 
     @field("The ingests, the latest first.")

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from ...atlas.search.atlas import Atlas
 from ..maps.picture_cache import PictureCache
+from ..maps.slow_builds import SlowBuilds
 from .loaders import Loaders
 from .watch import Watch
 
@@ -21,6 +22,7 @@ class RequestContext:
     request: HTTPConnection
     loaders: Loaders
     watch: Watch
+    builds: SlowBuilds = field(default_factory=SlowBuilds)
     # strawberry puts the payload of a socket's connection_init here.
     connection_params: dict[str, Any] = field(default_factory=dict)
 

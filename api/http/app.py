@@ -1,6 +1,7 @@
 """The ASGI application: GraphQL, pictures, the explorer and its data, health and metrics."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,7 @@ from ...schemas.config import Settings
 from ...viz.surfaces.surface import load_surface
 from ..maps.picture_cache import PictureCache
 from ..maps.picture_files import PictureFiles
+from ..maps.slow_builds import SlowBuilds
 from ..maps.subject_cortex import CortexCache, LoadSurface
 from .access.guard import Cors, Guard, check_binding
 from .access.login import Login
@@ -38,6 +40,8 @@ from .warm_up import WarmUp
 QUERY_THREADS, WAITING_QUERIES = min(4, max(2, n_cores())), 200
 """Python runs in one thread at a time: more of them than cores only take it from each other."""
 PICTURE_THREADS, WAITING_PICTURES = 2, 30
+CLOSING_S = 2.0
+"""How long what runs is waited for when the server stops and its connections have ended."""
 
 
 class Components:
@@ -50,9 +54,11 @@ class Components:
         self.drawing = ThreadPool("pictures", PICTURE_THREADS, WAITING_PICTURES)
         self.metrics, self.assets, cortices = Metrics(), Assets(), CortexCache(atlas, settings, load)
         pictures = PictureCache(cortices, PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6))
-        self.cortex, self.values = CortexHandlers(atlas, cortices, pictures), ValueHandlers(atlas, cortices)
+        self.builds = SlowBuilds()
+        self.cortex = CortexHandlers(atlas, cortices, pictures)
+        self.values = ValueHandlers(atlas, cortices, self.builds)
         self.frames, self.token_handlers = Frames(atlas), TokenHandlers(self.tokens, atlas.store)
-        self.graphql = Endpoint(atlas, pictures, self.queries, self.assets, self.metrics)
+        self.graphql = Endpoint(atlas, pictures, self.builds, self.queries, self.assets, self.metrics)
         self.warm_up = WarmUp(atlas, self.cortex, self.queries, self.drawing)
         self.monitoring = MonitoringHandlers(atlas, self.warm_up, self.metrics, self.queries, self.drawing)
 
@@ -83,9 +89,11 @@ class Components:
         ]
 
     def close(self) -> None:
-        """Wait for what runs."""
-        self.queries.close()
-        self.drawing.close()
+        """Wait for what runs, but not for ever."""
+        self.builds.close()
+        deadline = time.monotonic() + CLOSING_S
+        self.queries.close(deadline)
+        self.drawing.close(deadline)
 
 
 def create_app(

@@ -23,6 +23,7 @@ from ..graphql.request_context import RequestContext
 from ..graphql.schema import schema
 from ..graphql.watch import Watch
 from ..maps.picture_cache import PictureCache
+from ..maps.slow_builds import SlowBuilds
 from .assets import BUILD, Assets
 from .responses import error_response, failure
 from .telemetry import Metrics
@@ -42,7 +43,13 @@ class Endpoint(GraphQL[RequestContext, None]):
     """Executes every query in a worker thread, so that none can hold up the event loop."""
 
     def __init__(
-        self, atlas: Atlas, pictures: PictureCache, threads: ThreadPool, assets: Assets, metrics: Metrics
+        self,
+        atlas: Atlas,
+        pictures: PictureCache,
+        builds: SlowBuilds,
+        threads: ThreadPool,
+        assets: Assets,
+        metrics: Metrics,
     ) -> None:
         super().__init__(
             schema,
@@ -50,7 +57,7 @@ class Endpoint(GraphQL[RequestContext, None]):
             max_subscriptions_per_connection=MAX_SUBSCRIPTIONS,
             connection_init_wait_timeout=INTRODUCTION,
         )
-        self._atlas, self._pictures, self._threads = atlas, pictures, threads
+        self._atlas, self._pictures, self._builds, self._threads = atlas, pictures, builds, threads
         self._assets, self._metrics = assets, metrics
         self._watch = Watch(atlas)
         self._sockets = 0
@@ -86,7 +93,7 @@ class Endpoint(GraphQL[RequestContext, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> RequestContext:  # noqa: ARG002
         """What the resolvers of this request are given."""
-        return RequestContext(self._atlas, self._pictures, request, Loaders(self._atlas), self._watch)
+        return RequestContext(self._atlas, self._pictures, request, Loaders(self._atlas), self._watch, self._builds)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
         """Refuses bodies that strawberry would stumble over."""

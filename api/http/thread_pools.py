@@ -7,6 +7,7 @@ directly. What cannot be started soon is refused at once instead of waiting in a
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -53,11 +54,19 @@ class ThreadPool:
         """Run a coroutine in a thread's own event loop; the same limits hold."""
         return await self.run(lambda: self._runner().run(make()))
 
-    def close(self) -> None:
-        """Let what runs end, drop what waits, and end the threads. Call it from a thread without an event loop."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        for runner in self._runners:
-            runner.close()
+    def close(self, deadline: float) -> None:
+        """Drop what waits, and let what runs end. Call it from a thread without an event loop.
+
+        Args:
+            deadline: the monotonic time until which that is waited for; what runs longer is left alone.
+        """
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        while self._inside and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not self._inside:
+            self._executor.shutdown(wait=True)
+            for runner in self._runners:
+                runner.close()
         self._runners.clear()
 
     def _runner(self) -> asyncio.Runner:

@@ -17,9 +17,10 @@ from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...atlas.search.tables.label_table import label_vectors
 from ...schemas.errors import BadInputError
-from ...viz.render.label_colours import LabelColours, kept, label_colours
+from ...viz.render.label_colours import LabelColours, kept, kept_before, label_colours
 from ...viz.render.legend import Names
 from ...viz.render.picture import Picture
+from .slow_builds import Advance, Run, at_once
 from .subject_cortex import SubjectCortex
 from .thumbnails import open_stimulus
 from .value_maps import about, left_out
@@ -115,7 +116,13 @@ def top_labels(atlas: Atlas, model: str | None, method: str | None = None, *, se
 
 
 def colour_map(
-    atlas: Atlas, model: str | None, home: Path, method: str | None = None, *, semantic: bool = True
+    atlas: Atlas,
+    model: str | None,
+    home: Path,
+    method: str | None = None,
+    *,
+    semantic: bool = True,
+    run: Run[LabelColours] = at_once,
 ) -> ColourMap:
     """A model's labels in colours; the first call for a model takes about a minute, later ones read a file.
 
@@ -125,8 +132,10 @@ def colour_map(
         home: where the colours are kept.
         method: scorer of the labels; the model's first one by default.
         semantic: as for `top_labels`.
+        run: works out what is not kept yet.
 
     Raises:
+        BusyError: `run` is still working it out.
         BadInputError: the model's ingest has not finished, so that its labels are not all known.
         NotFoundError: there is no such model, or its images are not on this machine.
         MissingWeightsError: features are not kept and the network's weights are not on this machine.
@@ -144,10 +153,14 @@ def colour_map(
     # Models of one name in two atlases of one home have different labels, and so different files.
     state = hashlib.sha256("\n".join(labels).encode()).hexdigest()[:12]
     path = home / FOLDER / f"{quote(owner.model_id, safe='')}-{state}.npz"
-    return ColourMap(top, kept(path, lambda: label_colours(_images(atlas, owner, home), labels, vectors)))
+
+    def fitted(advance: Advance) -> LabelColours:
+        return kept(path, lambda: label_colours(_images(atlas, owner, home, advance), labels, vectors))
+
+    return ColourMap(top, kept_before(path) or run(path, "The colours of the labels", fitted))
 
 
-def _images(atlas: Atlas, model: Model, home: Path) -> NDArray[np.float32]:
+def _images(atlas: Atlas, model: Model, home: Path, advance: Advance) -> NDArray[np.float32]:
     """Embeddings of the model's images, or of 5,120 of them, in the space of its labels."""
     sql, parameter = "SELECT stimulus_id FROM split WHERE model_id = ?", model.model_id
     if (probe := model.settings.get("probe", "")) not in ("", "seen"):
@@ -162,7 +175,9 @@ def _images(atlas: Atlas, model: Model, home: Path) -> NDArray[np.float32]:
     evenly = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).round().astype(int))
     chosen = pl.concat([images[start : start + _GROUP] for start in starts[evenly].tolist()])
 
-    def load(index: int) -> NDArray[np.uint8]:
-        return np.asarray(open_stimulus(chosen["uri"][index], chosen["stimulus_id"][index]), np.uint8)
+    images_of = chosen.select("uri", "sha256", "stimulus_id").rows()
 
-    return cache.get(chosen["sha256"].to_list(), load)
+    def load(index: int) -> NDArray[np.uint8]:
+        return np.asarray(open_stimulus(*images_of[index]), np.uint8)
+
+    return cache.get(chosen["sha256"].to_list(), load, advance)

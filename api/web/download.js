@@ -2,7 +2,7 @@
 // @ts-check
 import { find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
-import { Trouble, ask, getArrays } from "./server.js";
+import { Trouble, ask, getArrays, patiently } from "./server.js";
 import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
@@ -89,7 +89,7 @@ function pictureQuery({ state, shown, focus }, format) {
  */
 async function picture(sources, format) {
   const { text, given } = pictureQuery(sources, format);
-  const data = await ask(text, given);
+  const data = await patiently(() => ask(text, given), () => {});
   const response = await fetch((data.flatmap ?? data.labelColours).url);
   if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
   return response.blob();

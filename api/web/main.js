@@ -136,7 +136,7 @@ async function coloured(signal) {
   say("The colours of the labels are being worked out; the first time takes about a minute.");
   find("figure-title", HTMLElement).textContent = "Working out the colours of the labels, once for each model …";
   labels ??= await topLabels(state);
-  return labelColours(state.model, labels, signal);
+  return labelColours(state.model, labels, signal, say);
 }
 
 function titleOf() {

@@ -71,6 +71,25 @@ export async function getJson(path, signal) {
   return response.json();
 }
 
+/**
+ * What the server gives as soon as it has worked it out; until then it says that it is busy, and how far.
+ * @template T
+ * @param {() => Promise<T>} get
+ * @param {(sentence: string) => void} tell
+ * @returns {Promise<T>}
+ */
+export async function patiently(get, tell) {
+  for (;;) {
+    try {
+      return await get();
+    } catch (error) {
+      if (!(error instanceof Trouble) || error.code !== "BUSY") throw error;
+      tell(error.message);
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+    }
+  }
+}
+
 const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
 
 /**

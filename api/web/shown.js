@@ -1,7 +1,7 @@
 // What is painted: a colour for each voxel, with its value in words.
 // @ts-check
 import { figure } from "./dom.js";
-import { getArrays } from "./server.js";
+import { getArrays, patiently } from "./server.js";
 
 /**
  * @typedef {object} Shown
@@ -107,10 +107,12 @@ export async function values(state, signal) {
  * @param {string} model
  * @param {TopLabels} top
  * @param {AbortSignal} signal
+ * @param {(sentence: string) => void} tell hears how far the server is, which works the colours out once
  * @returns {Promise<Shown>}
  */
-export async function labelColours(model, top, signal) {
-  const { header, arrays } = await getArrays(`/labelcolours?${new URLSearchParams({ model, ...(top.all && { semantic: "0" }) })}`, signal);
+export async function labelColours(model, top, signal, tell) {
+  const path = `/labelcolours?${new URLSearchParams({ model, ...(top.all && { semantic: "0" }) })}`;
+  const { header, arrays } = await patiently(() => getArrays(path, signal), tell);
   const { rgb } = arrays;
   const place = new Map(header.labels.map((/** @type {string} */ label, /** @type {number} */ index) => [label, index]));
   const of = top.labels.map((label) => /** @type {number | undefined} */ (place.get(label)));

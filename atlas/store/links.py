@@ -72,6 +72,7 @@ class Local:
         self._connect, self._catalog, self._only_writer = connect, catalog, only_writer
         self._writing = threading.Lock()
         self._functions: dict[str, Callable[[str], object]] = {}
+        self._reading: set[duckdb.DuckDBPyConnection] = set()
         self._open()
 
     def define(self, name: str, function: Callable[[str], object]) -> None:
@@ -83,6 +84,7 @@ class Local:
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` on a cursor of its own."""
         cursor = self.connection.cursor()
+        self._reading.add(cursor)
         try:
             if self._catalog:
                 cursor.execute(f"USE {self._catalog}")
@@ -90,6 +92,7 @@ class Local:
             result = work(Transaction(cursor))
             cursor.execute("COMMIT")
         finally:
+            self._reading.discard(cursor)
             cursor.close()
         return result
 
@@ -111,7 +114,9 @@ class Local:
         connection.commit()
 
     def close(self) -> None:
-        """Close the database; a file is checkpointed and can be opened by other processes."""
+        """Close the database, and end statements that still run; a file is checkpointed, and others can open it."""
+        for cursor in list(self._reading):
+            cursor.interrupt()
         with self._writing:
             self._close()
 

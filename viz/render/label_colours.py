@@ -6,15 +6,16 @@ for one label depends on the others. So the colours are worked out once for a mo
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError
-from ..surfaces.locked_files import cached
+from ..surfaces.locked_files import cached, stored
 
 Floats = NDArray[np.float32]
 
@@ -95,7 +96,16 @@ def label_colours(images: Floats, labels: Sequence[str], vectors: Floats, *, see
 
 def kept(path: Path, fit: Callable[[], LabelColours]) -> LabelColours:
     """The colours in the file `path`, fitted first when it is not there: labels keep the colours that they once got."""
-    arrays = cached(path, lambda: {name: np.array(value) for name, value in vars(fit()).items()})
+    return _colours(cached(path, lambda: {name: np.array(value) for name, value in vars(fit()).items()}))
+
+
+def kept_before(path: Path) -> LabelColours | None:
+    """The colours in the file `path`; None where it is not there or cannot be read."""
+    arrays = stored(path)
+    return None if arrays is None else _colours(arrays)
+
+
+def _colours(arrays: Mapping[str, NDArray[Any]]) -> LabelColours:
     return LabelColours(tuple(arrays["labels"].tolist()), arrays["rgb"], float(arrays["trustworthiness"]))
 
 

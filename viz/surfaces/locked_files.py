@@ -23,10 +23,10 @@ def locked(path: Path) -> Iterator[None]:
 
 def cached(path: Path, build: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """The arrays of the npz file `path`, built first when it is not there or cannot be read."""
-    arrays = _read(path)
+    arrays = stored(path)
     if arrays is None:
         with locked(path):
-            arrays = _read(path)
+            arrays = stored(path)
             if arrays is None:
                 arrays = dict(build())
                 with replacing(path) as temporary, temporary.open("wb") as file:
@@ -34,7 +34,8 @@ def cached(path: Path, build: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[
     return arrays
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]] | None:
+def stored(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays of the npz file `path`; None where it is not there or cannot be read."""
     try:
         # numpy leaves a file that it opened itself open when it turns out to be broken.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -11,6 +11,7 @@ from ....atlas.search.atlas import Atlas
 from ....viz.render.colormaps import colours
 from ...maps import packed_arrays
 from ...maps.packed_arrays import pack
+from ...maps.slow_builds import SlowBuilds
 from ...maps.subject_cortex import CortexCache
 from ...maps.top_labels import colour_map, top_labels
 from ...maps.value_maps import value_map
@@ -21,8 +22,8 @@ from .query_strings import map_request, switch
 class ValueHandlers:
     """Answers with packed arrays of the atlas's newest state."""
 
-    def __init__(self, atlas: Atlas, cortices: CortexCache) -> None:
-        self._atlas, self._cortices = atlas, cortices
+    def __init__(self, atlas: Atlas, cortices: CortexCache, builds: SlowBuilds) -> None:
+        self._atlas, self._cortices, self._builds = atlas, cortices, builds
 
     def values(self, request: Request) -> Content:
         """One value per voxel and the colours for them; with `evidence=1` also z and q of a concept."""
@@ -75,7 +76,7 @@ class ValueHandlers:
         """A colour for each label of `top_labels`, by meaning."""
         model, method = (request.query_params.get(name) for name in ("model", "method"))
         semantic = switch(request.query_params.get("semantic"), default=True)
-        coloured = colour_map(self._atlas, model, self._atlas.home, method, semantic=semantic)
+        coloured = colour_map(self._atlas, model, self._atlas.home, method, semantic=semantic, run=self._builds.run)
         trust = coloured.colours.trustworthiness
         header = {
             "model": coloured.model.model_id,
