@@ -31,6 +31,7 @@ UNREACHABLE = (
     "Failure when receiving data from the peer",
 )
 """What curl says of a server that is not there, or that went away while it was asked."""
+_HTTP = re.compile(r"HTTP (?:4|5)\d\d|\(HTTP (\d{3})")
 _FULL = ("No space left", "enough space", "Disk quota exceeded", "File too large")
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
 
@@ -252,6 +253,17 @@ def _explain(message: str, name: str) -> StoreError:
         holder = f"process {pid[1]}" if pid else "another process"
         return StoreLockedError(
             f"{name} is open in {holder}; stop it, or use its server's address (quack:HOST:PORT) instead of the file."
+        )
+    if refusal := _HTTP.search(message):
+        reason = {"403": "its keys are refused; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "404": "it is gone"}
+        return StoreError(
+            f"{name}: the bucket of its Parquet files does not answer: {reason.get(refusal[1], f'HTTP {refusal[1]}')}; "
+            "committed batches are safe, and an ingest goes on from there."
+        )
+    if name.startswith("ducklake:") and any(sign in message for sign in UNREACHABLE):
+        return StoreError(
+            f"{name}: the bucket of its Parquet files cannot be reached; see to AWS_ENDPOINT_URL and to the network; "
+            "committed batches are safe, and an ingest goes on from there."
         )
     if any(sign in message for sign in UNREACHABLE):
         return StoreError(

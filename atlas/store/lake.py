@@ -1,8 +1,9 @@
 """An atlas in a DuckLake: rows are Parquet files in a folder or bucket, which a small SQL database lists."""
 
+import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def connect_lake(
         with explained(address.text):
             load_extensions(connection, _SCANNERS[kind], "ducklake", "httpfs")
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            _take_keys(connection, os.environ)
             if create:
                 _attach_or_make(connection, address)
             else:
@@ -139,6 +141,22 @@ def _only_maker(connection: duckdb.DuckDBPyConnection, address: Address) -> Iter
             yield
     finally:
         connection.execute("DETACH maker")
+
+
+def _take_keys(connection: duckdb.DuckDBPyConnection, environment: Mapping[str, str]) -> None:
+    """Let DuckDB reach buckets with the keys of the environment, which the programs of object stores read, too."""
+    if not (key := environment.get("AWS_ACCESS_KEY_ID")):
+        return
+    options = {"KEY_ID": key, "SECRET": environment.get("AWS_SECRET_ACCESS_KEY", "")}
+    options["REGION"] = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    if token := environment.get("AWS_SESSION_TOKEN"):
+        options["SESSION_TOKEN"] = token
+    if endpoint := environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL"):
+        scheme, _, place = endpoint.rpartition("://")
+        # What is no Amazon's has no name for each bucket.
+        options |= {"ENDPOINT": place.rstrip("/"), "URL_STYLE": "path", "USE_SSL": str(scheme != "http").lower()}
+    quoted = ", ".join(f"{name} '{value.replace(chr(39), chr(39) * 2)}'" for name, value in options.items())
+    connection.execute(f"CREATE OR REPLACE SECRET (TYPE s3, {quoted})")
 
 
 def _data_path(connection: duckdb.DuckDBPyConnection) -> str:
