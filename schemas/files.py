@@ -32,8 +32,6 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
     ):
         write(file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -45,6 +43,8 @@ def replacing(path: Path, advice: str = _ADVICE) -> Iterator[Path]:
     """
     with explained_os_errors(f"{path} cannot be written", advice), temporary_beside(path) as temporary:
         yield temporary
+        if temporary.is_file():
+            flush(temporary)  # or a power cut leaves the new name with nothing in it
         temporary.replace(path)
         flush(path.parent)
 

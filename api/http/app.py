@@ -77,7 +77,7 @@ class Components:
             Route("/values", handler("values", self.values.values, self.queries)),
             Route("/frames/{question}", handler("frames", self.frames.answer, self.queries), methods=["POST"]),
             Route("/toplabels", handler("toplabels", self.values.top_labels, self.queries)),
-            Route("/labelcolours", handler("labelcolours", self.values.label_colours, self.drawing)),
+            Route("/labelcolours", handler("labelcolours", self.values.label_colours, self.queries)),
             Route("/login", Login(self.tokens, self.rates).answer, methods=["GET", "POST"]),
             Route("/quack", handler("quack", self.token_handlers.quack, self.queries)),
             Route("/tokens", handler("tokens", self.token_handlers.listed, self.queries)),

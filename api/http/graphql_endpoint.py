@@ -25,7 +25,7 @@ from ..graphql.watch import Watch
 from ..maps.picture_cache import PictureCache
 from ..maps.slow_builds import SlowBuilds
 from .assets import BUILD, Assets
-from .responses import error_response, failure
+from .responses import error_response, failure, require_readable
 from .telemetry import Metrics
 from .thread_pools import ThreadPool
 
@@ -98,8 +98,12 @@ class Endpoint(GraphQL[RequestContext, None]):
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
         """Refuses bodies that strawberry would stumble over."""
         try:
-            if request.method == "POST" and not isinstance(self.decode_json(await request.get_body()), dict):
-                raise HTTPException(400, "The body must be one JSON object with a query; send one operation at a time")
+            if request.method == "POST":
+                body = await request.get_body()
+                require_readable(body)
+                if not isinstance(await self._threads.run(lambda: self.decode_json(body)), dict):
+                    message = "The body must be one JSON object with a query; send one operation at a time"
+                    raise HTTPException(400, message)
             data = await super().parse_http_body(request)
         except (ValueError, RecursionError):
             raise HTTPException(400, "The body is not JSON in UTF-8") from None
@@ -111,6 +115,15 @@ class Endpoint(GraphQL[RequestContext, None]):
         """Runs the query in a thread that has an event loop of its own."""
         run = functools.partial(super().execute_operation, *args, **kwargs)
         return await self._threads.run_coroutine(run)
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Reads what a client has sent.
+
+        Raises:
+            ValueError: it is no JSON.
+        """
+        decoded: object = orjson.loads(data)
+        return decoded
 
     def encode_json(self, data: object) -> str:
         """Much faster than the standard library's encoder, on which an answer of 100 labels spends a millisecond.

@@ -12,12 +12,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ...schemas.errors import AtlasError, BusyError
+from ...schemas.errors import AtlasError, BadInputError, BusyError
 from ..graphql.error_codes import described
 from .thread_pools import ThreadPool
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
+MOST_PARTS = 200_000
+"""Commas, colons and brackets of a body: JSON of 12 MB may have millions of parts, and takes seconds to read."""
 
 
 def error_response(
@@ -81,6 +83,16 @@ class Content:
         return Response(self.compressed if zipped else self.body, 200, headers, self.media_type)
 
 
+def require_readable(body: bytes) -> None:
+    """Refuse JSON of so many parts that reading it would hold up all others; a picture in it is one.
+
+    Raises:
+        BadInputError: so it is.
+    """
+    if sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_PARTS:
+        raise BadInputError(f"The body has more than {MOST_PARTS:,} commas, colons and brackets; ask for less at once.")
+
+
 def handler(
     operation: str, work: Callable[[Request], Content | Response | dict[str, Any]], threads: ThreadPool
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -91,6 +103,8 @@ def handler(
         if request.method == "POST":
             request.state.body = await request.body()
         try:
+            if request.method == "POST":
+                require_readable(request.state.body)
             made = await threads.run(functools.partial(work, request))
         except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
             return failure(error)

@@ -12,7 +12,7 @@ Advance = Callable[[int], None]
 """Told that so many images more are done."""
 Run = Callable[[Hashable, str, Callable[[Advance], Result]], Result]
 
-_WAIT_S = 2.0
+_WAIT_S = 1.0
 """How long the one who asks first waits, so that what is quick after all is answered at once."""
 _AGAIN_S = 3.0
 

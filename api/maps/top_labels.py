@@ -16,7 +16,7 @@ from ...atlas.backbones.feature_cache import FeatureCache
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...atlas.search.tables.label_table import label_vectors
-from ...schemas.errors import BadInputError
+from ...schemas.errors import BadInputError, NotFoundError
 from ...viz.render.label_colours import LabelColours, kept, kept_before, label_colours
 from ...viz.render.legend import Names
 from ...viz.render.picture import Picture
@@ -167,6 +167,10 @@ def _images(atlas: Atlas, model: Model, home: Path, advance: Advance) -> NDArray
         sql = "SELECT DISTINCT stimulus_id FROM stimulus WHERE dataset = ? ORDER BY ALL"
         parameter = model.subject_id.split("/")[0] if probe == "all" else "probe"
     split = atlas.store.frame(sql, [parameter])
+    if split.is_empty():
+        raise NotFoundError(
+            f"The atlas does not know which images {model.model_id} was fitted to, so nothing to colour by."
+        )
     known = atlas.store.frame("SELECT DISTINCT ON (stimulus_id) stimulus_id, uri, sha256 FROM stimulus")
     images = split.join(known, on="stimulus_id", maintain_order="left")
     backbone = atlas.text_towers.backbone(model.label_backbone)
@@ -175,7 +179,8 @@ def _images(atlas: Atlas, model: Model, home: Path, advance: Advance) -> NDArray
     evenly = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).round().astype(int))
     chosen = pl.concat([images[start : start + _GROUP] for start in starts[evenly].tolist()])
 
-    images_of = chosen.select("uri", "sha256", "stimulus_id").rows()
+    # A split may name what the atlas has no image of.
+    images_of = chosen.select(pl.col("uri", "sha256").fill_null(""), "stimulus_id").rows()
 
     def load(index: int) -> NDArray[np.uint8]:
         return np.asarray(open_stimulus(*images_of[index]), np.uint8)
