@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from ..atlas.store.writers import ingest_lock
 from ..schemas.errors import StoreLockedError
 from ..schemas.stage import Stage
 from .stages.context import Context
+
+_LOOK_S = 1.0
+"""Who looks whether a run has died holds its lock for a moment."""
 
 
 @contextmanager
@@ -21,11 +25,10 @@ def only_one(home: Path, model_id: str) -> Iterator[None]:
     Raises:
         StoreLockedError: another process ingests or dissects the same model.
     """
-    path = home / "locks" / f"{model_id.replace('/', '_')}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    lock = ingest_lock(home, model_id)
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOOK_S)
     except Timeout:
         raise StoreLockedError(f"{model_id} is being ingested by another process; wait for it or stop it.") from None
     try:

@@ -1,10 +1,12 @@
 """Files and folders that are there whole or not at all."""
 
+import glob
 import os
 import secrets
 import shutil
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +14,8 @@ from .errors import AtlasError, StoreError
 
 _POINTER_BYTES = 1024
 """Pointers to content elsewhere are shorter."""
+_OURS = f"{socket.gethostname()[:40]}-{os.getpid()}"
+"""What the temporary names of this process have in them."""
 _ADVICE = "make room or give back its rights, then start again: what is done stays"
 
 
@@ -53,18 +57,34 @@ def replacing(path: Path, advice: str = _ADVICE) -> Iterator[Path]:
 def temporary_beside(path: Path) -> Iterator[Path]:
     """A name in the same folder, which is made, for what is to take the place of `path`.
 
-    What still has that name at the end is removed, be it a file, a folder, or a database with its log.
+    What still has that name at the end is removed, be it a file, a folder, or a database with its log; and so is what
+    processes of this machine left that were killed on their way to the same `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    _remove_left(path)
+    temporary = path.with_name(f".{path.name}.{_OURS}-{secrets.token_hex(4)}")
     try:
         yield temporary
     finally:
         for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            elif left.exists():  # a read-only medium refuses to remove even what is not there
-                left.unlink()
+            _remove(left)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    elif left.exists():  # a read-only medium refuses to remove even what is not there
+        left.unlink()
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what dead processes of this machine began to write in the place of `path`."""
+    host = _OURS.rpartition("-")[0]
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*-*"):
+        process = left.name[len(f".{path.name}.{host}-") :].partition("-")[0]
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+            with suppress(OSError):
+                _remove(left)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`voxel-atlas demo | calibrate | serve | url | settings`: a first atlas, the server, and where everything is."""
 
+import errno
 import os
 import socket
 import webbrowser
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ...schemas.config import Settings
 
-PortOption = Annotated[int | None, Parameter(help="Port to serve at; none: the setting's.")]
+PortOption = Annotated[int | None, between(0, 65535), Parameter(help="Port to serve at; none: the setting's.")]
 
 
 def demo(
@@ -46,7 +47,7 @@ def demo(
             if not simulated.is_complete(store, settings.home, config):
                 with Bars() as bars:
                     simulated.run(store, settings, bars, config=config)
-    url = f"http://{settings.host}:{port}"
+    url = _url(settings.host, port)
     who = "simulated subject S1" if subjects == 1 else f"{subjects} simulated subjects"
     screen.print(
         f"\nThe atlas of {who} is complete: [bold]{settings.address}[/bold]\n"
@@ -80,7 +81,7 @@ def serve(*, port: PortOption = None, atlas: AtlasOption = "", browser: bool = F
     port = settings.port if port is None else port
     _require_free(settings.host, port)
     if browser:
-        webbrowser.open(f"http://{settings.host}:{port}")
+        webbrowser.open(_url(settings.host, port))
     _serve(settings, port)
 
 
@@ -125,12 +126,35 @@ def _default(field: "FieldInfo") -> str:
 
 
 def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            raise BadInputError(f"Port {port} on {host} is in use; choose another with --port.") from None
+    """Bind to an address for a moment, as the server will.
+
+    Raises:
+        BadInputError: it cannot be; the system's reason, in our words where what to do is clear.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except socket.gaierror as error:
+        raise BadInputError(
+            f"{host} is no address that is known here ({error.strerror}); see VOXEL_ATLAS_HOST."
+        ) from None
+    except OSError as error:
+        raise BadInputError(
+            f"Port {port} on {host} {_BIND.get(error.errno or 0, f'cannot be had: {error.strerror}.')}"
+        ) from None
+
+
+_BIND = {
+    errno.EADDRINUSE: "is in use; choose another with --port.",
+    errno.EACCES: "is not for this user, as ports below 1024 are; choose another with --port.",
+    errno.EADDRNOTAVAIL: "cannot be served at, as this machine has no such address; see VOXEL_ATLAS_HOST.",
+}
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _require_writable(home: Path) -> None:

@@ -16,6 +16,7 @@ from ..backbones import load
 from ..backbones.interface import Backbone
 from ..store.links import Parameters
 from ..store.store import Store
+from ..store.writers import has_died
 from .concepts import TextTowers
 from .model import Model
 from .sql_concept import concept_function
@@ -199,13 +200,28 @@ class Atlas:
         return models[full_id(list(models), model_id, self.store.address)]
 
     def runs(self) -> pl.DataFrame:
-        """What became of each ingest, the latest first: the last row of the `run` table for each run."""
-        return self.store.frame(
+        """What became of each ingest, the latest first: the last row of the `run` table for each run.
+
+        One that has begun and whose process is no more is told as killed.
+        """
+        runs = self.store.frame(
             "SELECT run_id, arg_max(model_id, (recorded_at, state != 'started')) AS model_id, "
             "arg_max(state, (recorded_at, state != 'started')) AS state, any_value(code_version) AS code_version, "
             "min(recorded_at) AS started_at, max(recorded_at) AS recorded_at, "
             "arg_max(message, (recorded_at, state != 'started')) AS message, any_value(config) AS config "
             "FROM run GROUP BY run_id ORDER BY started_at DESC, run_id DESC"
+        )
+        begun = runs.filter(state="started")
+        # A later run of the model has the lock now, so an earlier one has it no more.
+        last = set(begun.unique("model_id", keep="first", maintain_order=True)["run_id"])
+        dead = [run for run, model in begun.select("run_id", "model_id").iter_rows()
+                if run not in last or has_died(self.home, model)]  # fmt: skip
+        killed = pl.col("run_id").is_in(dead)
+        return runs.with_columns(
+            state=pl.when(killed).then(pl.lit("killed")).otherwise("state"),
+            message=pl.when(killed)
+            .then(pl.lit("its process ended; the same command goes on from here"))
+            .otherwise("message"),
         )
 
     def stages(self) -> pl.DataFrame:

@@ -56,6 +56,23 @@ def after_death(path: Path, clear: Callable[[], None]) -> bool:
         return False  # somebody is writing
 
 
+def ingest_lock(home: Path, model_id: str) -> FileLock:
+    """The lock of who ingests or dissects a model, which the operating system drops when that process dies."""
+    return FileLock(home / "locks" / f"{model_id.replace('/', '_')}.lock")
+
+
+def has_died(home: Path, model_id: str) -> bool:
+    """Whether no process of this home folder ingests a model any more; False where none ever did."""
+    lock = ingest_lock(home, model_id)
+    if not Path(lock.lock_file).exists():
+        return False  # it was begun elsewhere
+    try:
+        with lock.acquire(timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False
+
+
 def _lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.writer.lock")
 

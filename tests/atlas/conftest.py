@@ -1,18 +1,14 @@
 """Fixtures of the atlas's tests."""
 
-import os
 import secrets
 import shutil
-import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from addresses import KINDS, opened
+from lakes import running_postgres
 from toy_atlas import (
     AFFINE,
     SURFACE,
@@ -49,25 +45,10 @@ def store(address: str) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server on loopback without the database's name, started for these tests."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # PostgreSQL refuses to run as root, which containers are.
-        user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            user = {"user": "postgres"}
-            shutil.chown(folder, "postgres")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        run = partial(subprocess.run, check=True, capture_output=True, cwd=folder, **user)
-        run([programs[-1] / "initdb", "-D", folder / "data", "-U", "atlas", "-A", "trust", "--no-sync"])
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
-        yield f"postgresql://atlas@127.0.0.1:{port}"
-        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+    with running_postgres() as url:
+        if not url:
+            pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+        yield url
 
 
 @pytest.fixture

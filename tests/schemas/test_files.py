@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,16 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> N
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(StoreError, match=r"a.txt cannot be written: .*; make room or give back its rights"):
         write_atomically(tmp_path / "file" / "a.txt", lambda file: file.write(b"x"))
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from voxel_atlas.schemas.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.mkdir(); (temporary / 'half').touch(); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "copy"], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with replacing(tmp_path / "copy") as temporary:
+        temporary.write_text("whole", encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]

@@ -1,0 +1,81 @@
+"""A PostgreSQL server of one's own, and lakes that several processes open at once."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxel_atlas.atlas.store.store import Store
+
+_OPENER = """
+import sys
+from voxel_atlas.atlas.store.store import Store
+print("ready", flush=True)
+sys.stdin.readline()
+with Store.open(sys.argv[1]) as store:
+    print(store.generation(), flush=True)
+"""
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server on loopback without the database's name, until the block ends; empty for none."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # PostgreSQL refuses to run as root, which containers are.
+        user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            user = {"user": "postgres"}
+            shutil.chown(folder, "postgres")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        run = partial(subprocess.run, check=True, capture_output=True, cwd=folder, **user)
+        run([programs[-1] / "initdb", "-D", folder / "data", "-U", "atlas", "-A", "trust", "--no-sync"])
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
+        yield f"postgresql://atlas@127.0.0.1:{port}"
+        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+
+
+def new_lake(folder: Path, postgres: str) -> str:
+    """Address of a lake that is not made yet: its catalog is a file, or a new database of the server at a URL."""
+    catalog = f"sqlite:{folder}/catalog.sqlite"
+    if postgres:
+        name = f"lake_{secrets.token_hex(6)}"
+        subprocess.run(["psql", "-q", f"{postgres}/postgres", "-c", f"CREATE DATABASE {name}"], check=True)
+        catalog = f"postgres:{postgres}/{name}"
+    return f"ducklake:{catalog} data={folder}/parquet/"
+
+
+def race(address: str, processes: int = 2) -> list[str]:
+    """Open a new lake in several processes at the same moment; what went wrong, one text for each that failed."""
+    pipe = subprocess.PIPE
+    openers = [
+        subprocess.Popen([sys.executable, "-c", _OPENER, address], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(processes)
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write("go\n")
+        opener.stdin.flush()
+    wrong = [error[-500:] for out, error in (opener.communicate() for opener in openers) if out != "0\n"]
+    with Store.open(address, create=False) as store:
+        if store.frame("SELECT count(*) AS n FROM atlas_format")["n"].to_list() != [1]:
+            wrong.append("its tables were made twice")
+    return wrong
