@@ -1,0 +1,283 @@
+"""A server under siege: honest visitors and an ingest beside a stream of attacks, then what is lost and how it stops.
+
+    python benchmarks/siege.py [--minutes N] [--only PART]… [--json FILE]
+
+The attacks are those of tests/siege, each of which is also a test. Honest load and ingest are the same before the
+attacks and beside them; clients, attacker and server share the machine. Networks are those of the home folder in which
+the demo was run. Object stores need moto_server, see tests/atlas/buckets.py.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pyarrow as pa
+from serving import WORDS, random_atlas
+
+import figures
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.config import Settings
+
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path += [str(TESTS / folder) for folder in ("siege", "atlas", "api", "ingest")]
+
+from attack import Target, all_attacks, besieged  # noqa: E402 - of the folders above
+from buckets import PROGRAM, bucket, killed_ingests  # noqa: E402
+from lakes import new_lake, race, running_postgres  # noqa: E402
+
+PARTS = ("siege", "lakes", "s3")
+VOXELS = 3000
+RACES, KILLS = 40, 20
+EVERY_S = 0.2
+"""Between two questions of a visitor."""
+BATCH_EVERY_S, BATCH_ROWS = 5.0, 500
+VISITORS = 2
+QUERY = """query ($concept: String!) { similarVoxels(concept: $concept, first: 10, significant: false) {
+  totalCount edges { node { voxel similarity } } } }"""
+FLOOD = 40
+
+
+class Visitors:
+    """Honest visitors, whose answers are compared with those that an atlas at rest gave."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.seconds: list[float] = []
+        self.wrong: list[str] = []
+        with target.client(address="127.0.2.1") as client:
+            self._right = {word: _asked(client, word) for word in WORDS}
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Ask until the block ends; what was measured before is forgotten."""
+        self.seconds.clear()
+        over = threading.Event()
+        visitors = [threading.Thread(target=self._ask, args=(number, over)) for number in range(VISITORS)]
+        for visitor in visitors:
+            visitor.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for visitor in visitors:
+                visitor.join()
+
+    def _ask(self, number: int, over: threading.Event) -> None:
+        words = WORDS[number::VISITORS]
+        with self._target.client(address=f"127.0.2.{2 + number}") as client:
+            for n in range(10**9):
+                if over.wait(EVERY_S):
+                    return
+                word, began = words[n % len(words)], time.perf_counter()
+                try:
+                    answer = _asked(client, word)
+                except (httpx.HTTPError, ValueError) as error:
+                    answer = repr(error)
+                self.seconds.append(time.perf_counter() - began)
+                if answer != self._right[word]:
+                    self.wrong.append(f"{word}: {answer}"[:300])
+
+
+def _asked(client: httpx.Client, word: str) -> object:
+    return client.post("/graphql", json={"query": QUERY, "variables": {"concept": word}}).json()["data"]
+
+
+def p99(seconds: list[float]) -> float:
+    """The 99th percentile."""
+    return float(np.percentile(seconds, 99))
+
+
+def ingest(home: Path, model: str, over: threading.Event) -> None:
+    """Commit a batch every few seconds, as an ingest beside the server does, until it is over."""
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        for n in range(10**9):
+            if over.wait(BATCH_EVERY_S):
+                return
+            first = n * BATCH_ROWS
+            voxels = np.arange(first, first + BATCH_ROWS, dtype=np.int32)
+            ones = np.ones(BATCH_ROWS, np.float32)
+            rows = {"model_id": [model] * BATCH_ROWS, "voxel": voxels, "n_blocks": [5] * BATCH_ROWS,
+                    "n_train": [10] * BATCH_ROWS, "r2": 0 * ones, "r": 0 * ones}  # fmt: skip
+            store.append({"learning_curve": pa.table(rows)}, run_id="siege", stage="curve", key=f"{model}/siege/{n}")
+
+
+def besiege(target: Target, until: float, fell: dict[str, str]) -> int:
+    """Run every attack, again and again, until it is time to stop; each of them at least once. How many there are."""
+    attacks, first = all_attacks(), True
+    while first or time.monotonic() < until:
+        for attack in attacks:
+            try:
+                attack.run(target)
+                target.require_answers()
+            except Exception:  # noqa: BLE001 - whatever it is, the server fell
+                fell.setdefault(attack.name, traceback.format_exc(limit=-2))
+            if not first and time.monotonic() > until:
+                break
+        first = False
+    return len(attacks)
+
+
+def siege(scratch: Path, minutes: float) -> tuple[dict[str, float], list[figures.Row]]:
+    """The soak, and how the server stops in the midst of it."""
+    home = scratch / "home"
+    home.mkdir()
+    model = random_atlas(home, VOXELS)
+    shutil.copytree(Settings().home / "backbones", home / "backbones")
+    memory: list[tuple[float, int]] = []
+    fell: dict[str, str] = {}
+    over = threading.Event()
+    with besieged(home) as target:
+        visitors = Visitors(target)
+        ingester = threading.Thread(target=ingest, args=(home, model, over))
+        ingester.start()
+        with visitors.asking():
+            time.sleep(60 * max(0.5, minutes / 6))
+        quiet = p99(visitors.seconds)
+        began = time.monotonic()
+
+        def watch() -> None:
+            while not over.wait(2.0):
+                memory.append((time.monotonic() - began, target.memory()))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        with visitors.asking():
+            n_attacks = besiege(target, began + 60 * minutes * 5 / 6, fell)
+        beside = p99(visitors.seconds)
+        over.set()
+        ingester.join()
+        watcher.join()
+        held = unauthenticated_bytes(target)
+        took = stopping(target)
+    for name, error in fell.items():
+        print(f"fell: {name}\n{error}")
+    for wrong in visitors.wrong[:5]:
+        print(f"wrong: {wrong}")
+    figures_ = {
+        "attacks": float(n_attacks),
+        "fell": float(len(fell)),
+        "honest_p99_ms": 1e3 * beside,
+        "honest_p99_over_quiet": beside / quiet,
+        "wrong_answers": float(len(visitors.wrong)),
+        "soak_minutes": minutes,
+        "soak_memory_growth": growth(memory, minutes),
+        "unauthenticated_bytes_held": held,
+        "shutdown_s": took,
+    }
+    return figures_, [{"phase": "quiet", "p99 ms": 1e3 * quiet}, {"phase": "under siege", "p99 ms": 1e3 * beside}]
+
+
+def growth(memory: list[tuple[float, int]], minutes: float) -> float:
+    """How much more memory the process has at the end than after the first five minutes, or a third of fewer."""
+    warm = min(300.0, 60 * minutes / 3)
+    counted = [size for at, size in memory if at >= warm]
+    tenth = max(1, len(counted) // 10)
+    return statistics.median(counted[-tenth:]) / statistics.median(counted[:tenth]) - 1
+
+
+def unauthenticated_bytes(target: Target) -> float:
+    """Bytes of memory for each connection of a client without a token, whatever it sends; the most of several kinds."""
+    kinds = {
+        "head": b"GET /healthz HTTP/1.1\r\nhost: a\r\nx-a: " + b"a" * 60_000,
+        "body": b"POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000\r\n\r\n" + b"a" * 8_000_000,
+        "refused": b"POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000\r\n\r\n" + b"a" * 8_000_000,
+        "pipelined": b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n" * 8000,
+    }
+    most = 0.0
+    for said in kinds.values():
+        before = target.memory()
+        held = []
+        for number in range(FLOOD):
+            raw = target.connection(f"127.0.3.{1 + number}")
+            held.append(raw)
+            raw.settimeout(0.5)
+            with contextlib.suppress(OSError):
+                raw.sendall(said)
+        most = max(most, (target.memory() - before) / FLOOD)
+        for raw in held:
+            raw.close()
+    return most
+
+
+def stopping(target: Target) -> float:
+    """Seconds from SIGTERM to the end of the process, while it works on what takes long and holds idle connections."""
+    held = [target.connection() for _ in range(20)]
+    slow = threading.Thread(target=_ignored, args=(target, "/labelcolours"))
+    slow.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    os.kill(target.pid, 15)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(target.pid, 0)
+    took = time.monotonic() - began
+    slow.join()
+    for raw in held:
+        raw.close()
+    return took
+
+
+def _ignored(target: Target, path: str) -> None:
+    with target.client() as client, contextlib.suppress(httpx.HTTPError):
+        client.get(path)
+
+
+def lakes(scratch: Path) -> dict[str, float]:
+    """Lakes that two processes open at once: one half with a catalog in a file, the other in PostgreSQL."""
+    failed = 0
+    with running_postgres() as url:
+        for number in range(RACES):
+            folder = scratch / f"lake{number}"
+            folder.mkdir()
+            wrong = race(new_lake(folder, url if number % 2 else ""))
+            failed += bool(wrong)
+            print(*wrong, sep="\n", end="")
+    return {"lake_races": float(RACES), "lake_races_failed": float(failed)}
+
+
+def s3(scratch: Path) -> dict[str, float]:
+    """An ingest into a bucket, killed again and again."""
+    if not shutil.which(PROGRAM):
+        print(f"{PROGRAM} is not on the PATH: no bucket was tried")
+        return {}
+    with bucket() as running:
+        os.environ.update(running.keys)
+        done = killed_ingests(running.address(scratch), KILLS, running.keys)
+    return {"s3_kills": float(done.kills), "s3_lost": float(done.lost), "s3_doubled": float(done.doubled)}
+
+
+def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=float, default=36.0, help="of the soak, a sixth of which is quiet")
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; can be given again; none: all")
+
+
+def main() -> None:
+    """Measure all and report."""
+    arguments = figures.arguments(__doc__, _extend)
+    only = set(arguments.only or PARTS)
+    found: dict[str, float] = {}
+    rows: list[figures.Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        if "lakes" in only:
+            found |= lakes(scratch)
+        if "s3" in only:
+            found |= s3(scratch)
+        if "siege" in only:
+            measured, rows = siege(scratch, arguments.minutes)
+            found |= measured
+    figures.emit("A server under siege", found, rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
