@@ -14,10 +14,12 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from ...schemas.errors import BadInputError, StoreError
 from .address import CONFIG, UNREACHABLE, explained, first_line, load_extensions
 from .links import Parameters, Result, Transaction, retried
+from .sql_door import ask
 from .writers import writing
 
 _DROPPED = (*UNREACHABLE, "Invalid connection id")
@@ -29,18 +31,22 @@ PATIENCE_S = 2.0
 class Quack:
     """Connections to one server."""
 
-    def __init__(self, target: str, token: str, name: str) -> None:
+    def __init__(self, target: str, token: str, name: str, sql: str = "") -> None:
         """Connect.
 
         Args:
             target: quack:HOST:PORT.
             token: the server's.
             name: what errors call the atlas.
+            sql: the server's socket of `sql_door`; empty where it is not known.
 
         Raises:
             StoreError: nothing answers there, or the token is wrong.
         """
-        self._target, self._token, self._name = target, token, name
+        self._target, self._token, self._name, self._sql = target, token, name, sql
+        if sql:
+            # Quack would wait for a stopped server for a minute, and turn round meanwhile.
+            ask(sql, [], name)
         self._instance = duckdb.connect(config=CONFIG)
         load_extensions(self._instance, "httpfs", "quack")
         self._instance.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -55,7 +61,14 @@ class Quack:
 
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` on a connection of its own; from the start again where the server has dropped that."""
-        return retried(lambda: self._read(work), _is_drop, PATIENCE_S)
+        return retried(lambda: self._read(work), _is_drop, PATIENCE_S, 0.05)
+
+    def query(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Rows of a statement that may take for ever: it ends with this process, or when the server's time is over."""
+        if not self._sql:
+            return self.read(lambda transaction: transaction.execute(sql, parameters).to_arrow_table())
+        statements = [f"PREPARE asked AS {sql}", f"EXECUTE asked({_arguments(parameters)})"] if parameters else [sql]
+        return ask(self._sql, statements, self._name)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

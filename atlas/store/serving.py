@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import duckdb
 
 from ...schemas.files import write_atomically
 from .address import Address, is_locked, load_extensions, lock
+from .sql_door import answering
 from .writers import after_death
 
 SWEEP_S = 1.0
@@ -33,6 +34,8 @@ class QuackServer:
     pid: int
     port: int
     token: str
+    sql: str = ""
+    """Socket of `sql_door`."""
 
     @property
     def target(self) -> str:
@@ -100,7 +103,9 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
         load_extensions(cursor, "httpfs", "quack")
         # Who may append batches may not read or write the files of this user.
         lock(cursor, ())
-    server = QuackServer(os.getpid(), _free_port(), secrets.token_urlsafe(48))
+    stack = ExitStack()
+    sql = stack.enter_context(answering(connection))
+    server = QuackServer(os.getpid(), _free_port(), secrets.token_urlsafe(48), sql)
     start = f"CALL quack_serve('{server.target}', token => '{server.token}')"
     stop = f"CALL quack_stop('{server.target}')"
 
@@ -128,6 +133,7 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
         ended.set()
         if sweeper.is_alive():
             sweeper.join()
+        stack.close()
         cursor.execute(stop)
         cursor.close()
 

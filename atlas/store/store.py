@@ -162,10 +162,10 @@ class Store:
             raise BadInputError(
                 f"The function {min(foreign)} does more than to read rows; a statement may not call it."
             )
-        table = self.arrow(sql, parameters)
+        table = self._asked(sql, parameters)
         if texts := without_polars_type(table):
             casts = ", ".join(f'CAST("{name}" AS VARCHAR) AS "{name}"' for name in texts)
-            table = self.arrow(f"SELECT * REPLACE ({casts}) FROM ({one_select(sql)})", parameters)  # noqa: S608 - its own
+            table = self._asked(f"SELECT * REPLACE ({casts}) FROM ({one_select(sql)})", parameters)  # noqa: S608 - its own
         return pl.DataFrame(table.rename_columns(unique_names(table.column_names)))
 
     def vectors(self, sql: str, parameters: Parameters, dim: int) -> NDArray[np.float32]:
@@ -280,6 +280,16 @@ class Store:
         with explained(self.address), serve(self._link.connection, Path(self._address.target)) as server:
             yield server
 
+    def _asked(self, sql: str, parameters: Parameters) -> pa.Table:
+        if not isinstance(self._link, Quack):
+            return self.arrow(sql, parameters)
+        statement = one_select(sql)
+        try:
+            with explained(self.address):
+                return self._link.query(statement, parameters)
+        except duckdb.Error as error:
+            raise refused(error) from error
+
     def _read(self, work: Callable[[Transaction], Result]) -> Result:
         try:
             with explained(self.address):
@@ -311,13 +321,13 @@ def _link_to_file(address: Address, connect: Callable[[], duckdb.DuckDBPyConnect
             raise StoreLockedError(
                 f"{address.text} is being served by process {server.pid} already; use that server, or stop it first."
             ) from None
-    return _link_to_server(address.text, server.target, server.token)
+    return _link_to_server(address.text, server.target, server.token, server.sql)
 
 
-def _link_to_server(name: str, target: str, token: str) -> Link:
+def _link_to_server(name: str, target: str, token: str, sql: str = "") -> Link:
     if not token:
         raise BadInputError(f"{name} needs a token; `voxel-atlas url` prints it where the server runs.")
-    link = Quack(target, token, name)
+    link = Quack(target, token, name, sql)
     try:
         with explained(name):
             link.read(lambda transaction: require_format(transaction.execute, name))

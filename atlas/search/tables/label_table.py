@@ -16,10 +16,10 @@ from scipy.sparse import csr_array
 from ....schemas.config import FDR
 from ...backbones.interface import Floats
 from ...backbones.products import unit_rows
-from ...store.ledger import Batches, batches_of
 from ...store.store import Store
 from ..baseline import Vocabulary
 from ..index import VectorIndex
+from .ledger import Batches, batches_of
 from .model_row import ModelRow
 from .voxel_table import VoxelTable
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from ....schemas.stage import Stage
 from ...backbones.interface import Floats, Readout
-from ...store.ledger import Batches, batches_of
 from ...store.store import Store
 from ..evidence import Doubles, Evidence, FeatureSpectrum, ReadoutGains
 from ..readouts import EXPONENTS
+from .ledger import Batches, batches_of
 from .model_row import ModelRow
 
 _SQL = """

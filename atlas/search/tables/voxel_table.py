@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ....schemas.errors import NotFoundError
 from ....schemas.stage import Stage
-from ...store.ledger import Batches, batches_of, fitted_since
 from ...store.store import Store
 from ..filters import ALL_VOXELS, Filters
+from .ledger import Batches, batches_of, fitted_since
 from .model_row import ModelRow
 
 _COLUMNS = (

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ...schemas.stage import Stage
-from .store import Store
+from ....schemas.stage import Stage
+from ...store.store import Store
 
 Batches = frozenset[tuple[str, str]]
 """Stages and content hashes of batches. Batches are only ever added, and a removed model's ledger rows are renamed:
