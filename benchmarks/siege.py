@@ -235,7 +235,8 @@ def _ignored(target: Target, path: str) -> None:
 def lakes(scratch: Path) -> dict[str, float]:
     """Lakes that two processes open at once: one half with a catalog in a file, the other in PostgreSQL."""
     failed = 0
-    with running_postgres() as url:
+    with running_postgres() as postgres:
+        url = postgres.url if postgres else ""
         for number in range(RACES):
             folder = scratch / f"lake{number}"
             folder.mkdir()

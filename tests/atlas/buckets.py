@@ -7,15 +7,15 @@ its own: `python -m venv moto && moto/bin/pip install moto[server]`, and moto/bi
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 
 from voxel_atlas.atlas.store.store import Store
 
@@ -101,29 +101,37 @@ class Kills:
     """Rows that are there more than once."""
 
 
-def killed_ingests(address: str, kills: int, environment: Mapping[str, str], seed: int = 0) -> Kills:
-    """Ingest into a lake, kill the ingester at random moments, start it again, and at last let it end.
+def killed_ingests(
+    address: str,
+    kills: int,
+    environment: Mapping[str, str],
+    kill: Callable[["subprocess.Popen[str]"], object] = Popen.kill,
+) -> Kills:
+    """Ingest into a lake, kill the ingester or what it needs at random moments, start it again, and at last let it end.
 
     Args:
         address: an empty lake.
         kills: how often.
         environment: of the ingester.
-        seed: of the moments.
+        kill: what is done to it.
     """
-    moments, told, n_batches = random.Random(seed), set[int](), 3 * kills
-    command = [sys.executable, "-c", _INGEST, address, str(n_batches)]
-    for remaining in reversed(range(kills + 1)):
-        with subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True) as process:
+    moments, told, done = random.Random(0), set[int](), 0
+    command = [sys.executable, "-c", _INGEST, address, str(4 * kills)]
+    status = 1
+    while status:
+        with Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             new = 0
             for line in process.stdout:
                 new += int(line) not in told
                 told.add(int(line))
-                if remaining and new == 2:
+                if done < kills and new == 2:
                     time.sleep(moments.uniform(0, 0.5))
-                    process.send_signal(signal.SIGKILL)
+                    kill(process)
+                    done, new = done + 1, 0
+        status = process.returncode
     with Store.open(address, read_only=True) as store:
         rows = store.frame("SELECT lemma, count(*) AS n FROM label GROUP BY lemma")
         present = {int(lemma.split("/")[0]) for lemma in rows["lemma"]}
         whole = store.frame("SELECT count(*) AS n FROM label")["n"][0] == 100 * len(present)
-    return Kills(kills, len(told - present) + (not whole), int((rows["n"] > 1).sum()))
+    return Kills(done, len(told - present) + (not whole), int((rows["n"] > 1).sum()))

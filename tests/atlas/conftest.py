@@ -45,10 +45,10 @@ def store(address: str) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server on loopback without the database's name, started for these tests."""
-    with running_postgres() as url:
-        if not url:
+    with running_postgres() as server:
+        if server is None:
             pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-        yield url
+        yield server.url
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,22 @@ with Store.open(sys.argv[1]) as store:
 """
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server on loopback."""
+
+    url: str
+    """Without the database's name."""
+    restart: Callable[[], object]
+    """Ends it as a crash does, and starts it again."""
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """URL of a PostgreSQL server on loopback without the database's name, until the block ends; empty for none."""
+def running_postgres() -> Iterator[Postgres | None]:
+    """A server until the block ends; None where PostgreSQL is not installed."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
-        yield ""
+        yield None
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -46,7 +57,8 @@ def running_postgres() -> Iterator[str]:
         run([programs[-1] / "initdb", "-D", folder / "data", "-U", "atlas", "-A", "trust", "--no-sync"])
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
-        yield f"postgresql://atlas@127.0.0.1:{port}"
+        control = [programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-l", folder / "log", "-w"]
+        yield Postgres(f"postgresql://atlas@127.0.0.1:{port}", lambda: run([*control, "-o", options, "restart"]))
         run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
 
 

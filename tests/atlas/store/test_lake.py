@@ -1,9 +1,12 @@
-"""A lake that several processes make at once."""
+"""A lake that several processes make at once, and one whose catalog's server dies and comes back."""
 
 from pathlib import Path
 
 import pytest
-from lakes import new_lake, race
+from buckets import killed_ingests
+from lakes import new_lake, race, running_postgres
+
+RESTARTS = 4
 
 
 @pytest.mark.parametrize("catalog", ["sqlite", "postgres"])
@@ -15,3 +18,13 @@ def test_a_new_lake_that_two_processes_open_at_once_is_made_once(
         folder = tmp_path / str(number)
         folder.mkdir()
         assert race(new_lake(folder, url)) == []
+
+
+def test_a_catalog_whose_server_crashes_under_an_ingest_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    # Where PostgreSQL dies in a transaction, DuckDB ends the ingester, too, which is then as one that was killed.
+    with running_postgres() as postgres:
+        if postgres is None:
+            pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+        restart = postgres.restart
+        done = killed_ingests(new_lake(tmp_path, postgres.url), RESTARTS, {}, lambda _: restart())
+    assert (done.kills, done.lost, done.doubled) == (RESTARTS, 0, 0)
