@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar, cast
 
 from ...schemas.errors import BusyError
@@ -48,22 +48,17 @@ class SlowBuilds:
                 self._done[key] = 0
                 self._running[key] = self._thread.submit(build, lambda n: self._advance(key, n))
             running = self._running[key]
-        try:
-            result = running.result(_WAIT_S if first else 0)
-        except TimeoutError:
-            if running.done():  # the build's own
-                self._forget(key)
-                raise
+        wait([running], _WAIT_S if first else 0)
+        if not running.done():
             raise BusyError(
                 f"{what} are being worked out, the first time for minutes: {self._done.get(key, 0):,} images are "
                 "done; ask again in a few seconds.",
                 _AGAIN_S,
-            ) from None
-        except BaseException:
-            self._forget(key)
-            raise
-        self._forget(key)
-        return cast("Result", result)
+            )
+        with self._lock:
+            if self._running.get(key) is running:
+                del self._running[key], self._done[key]
+        return cast("Result", running.result())
 
     def close(self) -> None:
         """Begin no more; what runs is not waited for, as it is kept when it is whole and begun anew when it is not."""
@@ -71,8 +66,3 @@ class SlowBuilds:
 
     def _advance(self, key: Hashable, n: int) -> None:
         self._done[key] = self._done.get(key, 0) + n
-
-    def _forget(self, key: Hashable) -> None:
-        with self._lock:
-            self._running.pop(key, None)
-            self._done.pop(key, None)

@@ -23,8 +23,12 @@ _LARGEST = 2**28
 """Bytes of an image's file."""
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, Image.DecompressionBombError)
 """What a file of another kind, or a place that is not in it, ends in."""
-_IMPORTED = "EXISTS (FROM ledger WHERE stage = ? AND starts_with(batch_key, model_id || '/'))"
-_OWN = f"FROM split WHERE stimulus_id = ? AND NOT {_IMPORTED} LIMIT 1"
+_IMPORTED = "EXISTS (FROM ledger WHERE stage = $import AND starts_with(batch_key, model_id || '/'))"
+_NAMING = " UNION ALL ".join(
+    f"SELECT model_id FROM {name} WHERE stimulus_id = $id"  # noqa: S608 - constants
+    for name in ("split", "top_image")
+)
+_OWN = f"FROM ({_NAMING}) WHERE NOT {_IMPORTED} LIMIT 1"
 _ROOTS = f"SELECT DISTINCT json_extract_string(config, '$.root') AS root FROM model WHERE NOT {_IMPORTED}"  # noqa: S608
 
 
@@ -116,9 +120,9 @@ def _is_trusted(atlas: Atlas, uri: str, stimulus_id: str) -> bool:
 
     A release that was imported says of its images what it likes.
     """
-    if not atlas.store.frame(_OWN, [stimulus_id, Stage.IMPORT]).is_empty():
+    if not atlas.store.frame(_OWN, {"id": stimulus_id, "import": Stage.IMPORT}).is_empty():
         return True
-    roots = atlas.store.frame(_ROOTS, [Stage.IMPORT])["root"].to_list()
+    roots = atlas.store.frame(_ROOTS, {"import": Stage.IMPORT})["root"].to_list()
     # As they are written: links within a data set are its owner's.
     path, *known = (
         PurePath(os.path.normpath(Path(each).absolute())) for each in [uri, atlas.home, *filter(None, roots)]

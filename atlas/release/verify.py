@@ -111,8 +111,12 @@ def _sha256(path: Path) -> str:
 
 def _format_problems(folder: Path) -> Iterator[str]:
     try:
-        version = description(folder)["Format"]
-    except (ValueError, KeyError, TypeError):
+        about = description(folder)
+        version, models = about["Format"], about["Models"]
+        subjects = [subject["Id"] for subject in about["Subjects"]]
+        if not all(isinstance(name, str) for name in [*models, *subjects]) or not isinstance(version, int):
+            raise TypeError  # noqa: TRY301 - as what JSON of another shape raises
+    except (ValueError, KeyError, TypeError, RecursionError):
         yield f"{DESCRIPTION} does not describe a release of an atlas."
         return
     if version != FORMAT_VERSION:

@@ -102,7 +102,7 @@ def kept(path: Path, fit: Callable[[], LabelColours]) -> LabelColours:
 def kept_before(path: Path) -> LabelColours | None:
     """The colours in the file `path`; None where it is not there or cannot be read."""
     arrays = stored(path)
-    return None if arrays is None else _colours(arrays)
+    return _colours(arrays) if arrays and {"labels", "rgb", "trustworthiness"} <= arrays.keys() else None
 
 
 def _colours(arrays: Mapping[str, NDArray[Any]]) -> LabelColours:

@@ -12,10 +12,10 @@ from ....schemas.errors import StoreError
 from ....schemas.stage import Stage
 from ...backbones.interface import Readout
 from ...backbones.products import unit_rows
-from .ledger import Batches, batches_of, fitted_since
 from ...store.store import Store
 from ..index import Floats, VectorIndex
 from ..readouts import EXPONENTS, model_spectrum
+from .ledger import Batches, batches_of, fitted_since
 from .model_row import ModelRow
 
 _BLOCK = 16_384
