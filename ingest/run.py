@@ -9,7 +9,11 @@ import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..atlas.backbones import load
+from ..atlas.backbones.feature_cache import features_folder
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
@@ -97,6 +101,25 @@ def open_parts(
     return Parts(dataset, backbone, label_backbone, captioner if captioned else None, generator if drawn else None)
 
 
+def prepared(config: IngestConfig, parts: Parts) -> tuple[IngestConfig, NDArray[np.int32]]:
+    """What an ingest works out before its work starts: its settings with all fingerprints, and the voxels to fit.
+
+    Raises:
+        BadInputError: too few images, no voxel, a split that leaves too little, or too little memory.
+        NotFoundError: an ROI that the subject has not, or a file that the settings name.
+    """
+    dataset, backbone = parts.dataset, parts.backbone
+    network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+    data = {"data_sha256": dataset.fingerprint, "split_sha256": split_sha256(config)}
+    config = config.model_copy(update={**data, **network})
+    images = probe_of(config, dataset) if config.probe else None
+    config = with_probe(config, dataset, images)
+    voxels = voxels_to_fit(dataset, config)
+    split_of(config, dataset)
+    require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
+    return config, voxels
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """Where models are made: the atlas that they go to, and what the work may use.
@@ -138,15 +161,8 @@ class Pipeline:
             config = config.model_copy(update={"zscore": parts.dataset.zscore})
         if self.skip_bad:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
-        dataset, backbone = parts.dataset, parts.backbone
-        network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-        data = {"data_sha256": dataset.fingerprint, "split_sha256": split_sha256(config)}
-        config = config.model_copy(update={**data, **network})
-        images = probe_of(config, dataset) if config.probe else None
-        config = with_probe(config, dataset, images)
-        voxels = voxels_to_fit(dataset, config)
-        require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
-        context = self._context(parts, config, _model_id(dataset, config))
+        config, voxels = prepared(config, parts)
+        context = self._context(parts, config, _model_id(parts.dataset, config))
         with only_one(self.home, context.model_id), recorded(context):
             append_subject(context)
             features = encode(context)
@@ -219,7 +235,7 @@ class Pipeline:
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
         run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"  # ids sort by time
-        folder = self.home / "features" / parts.backbone.fingerprint[:16]
+        folder = features_folder(self.home, parts.backbone)
         require_room(probe_bytes(config, parts.dataset, parts.backbone.dim), self.home, folder)
         return Context(
             **vars(self),

@@ -1,14 +1,14 @@
 """`voxel-atlas ingest | check | dissect | plan`: their options are the fields of IngestConfig."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from ...schemas.config import FDR, DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
-from ...schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
     AtlasOption,
@@ -23,6 +23,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ...atlas.store.store import Store
+    from ...ingest.datasets.interface import Dataset
     from ...ingest.plan import Plan
     from ...ingest.run import Parts, Pipeline
 
@@ -84,11 +85,12 @@ DEFAULT_INGEST = IngestOptions()
 
 def ingest(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
+    from ...ingest.datasets import open_dataset
     from ...ingest.workers import open_workers
 
     config, settings, output = options.settings(data), settings_of(options.atlas), options.output
     with open_workers(options.workers or settings.workers, settings.home) as workers:
-        parts = _parts(config, settings, options.weights)
+        parts = _parts(config, settings, options.weights, open_dataset(config, settings.home))
         with open_store(settings, create=True) as store, Bars() as bars:
             pipeline = _pipeline(
                 settings, store=store, progress=bars, workers=workers, skip_bad=options.on_error == "skip"
@@ -116,9 +118,31 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
         )
         if size.n_probe_images:
             say(_probe_cost(config, size.n_probe_images, size.probe_bytes))
-    if contents.problems:
-        raise BadInputError(" ".join(contents.problems))
+    problems = [*contents.problems, *_problems_of_parts(config, contents.dataset, options)]
+    if problems:
+        raise BadInputError(" ".join(dict.fromkeys(problems)))
     say("Ready to ingest.")
+
+
+def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options: IngestOptions) -> list[str]:
+    """Why an ingest of a data set that can be opened would not start its work: the preparation is its own."""
+    from ...ingest.datasets.readable import require_readable, without_unreadable
+    from ...ingest.run import prepared
+
+    if dataset is None:
+        return []
+    problems, settings = list[str](), settings_of(options.atlas)
+    try:
+        parts = _parts(config, settings, options.weights, dataset)
+        with Bars() as bars:
+            if options.on_error == "skip":
+                parts = replace(parts, dataset=without_unreadable(dataset, bars))
+            else:
+                require_readable(dataset, bars)
+        prepared(config, parts)
+    except AtlasError as error:
+        problems.append(str(error))
+    return problems
 
 
 def _probe_cost(config: IngestConfig, n_images: int, n_bytes: int) -> str:
@@ -226,11 +250,14 @@ def _pipeline(settings: Settings, **how: Any) -> "Pipeline":
     return Pipeline(home=settings.home, device=settings.device, batch_images=settings.batch_images, **how)
 
 
-def _parts(config: IngestConfig, settings: Settings, weights: Path | None) -> "Parts":
-    """Data set and networks by their names in the settings."""
+def _parts(config: IngestConfig, settings: Settings, weights: Path | None, dataset: "Dataset | None" = None) -> "Parts":
+    """Data set and networks by their names in the settings; an open data set is seen to lie on its surface."""
     from ...ingest.run import open_parts
+    from ..maps.subject_cortex import on_its_surface
 
-    return open_parts(config, home=settings.home, device=settings.device, weights=weights)
+    if dataset is not None:
+        dataset.subject = on_its_surface(dataset.subject, settings)
+    return open_parts(config, home=settings.home, device=settings.device, weights=weights, dataset=dataset)
 
 
 def _print_plan(config: IngestConfig, planned: "Plan", output: Output) -> None:

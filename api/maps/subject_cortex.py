@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
+from ...ingest.datasets.interface import Subject
 from ...schemas.config import Settings
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...viz.render.contours import contours
@@ -37,6 +38,40 @@ def surfaces_cache(home: Path) -> Path:
     folder = home.absolute() / "surfaces"
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     return folder if os.access(nearest, os.W_OK) else Path(platformdirs.user_cache_dir("voxel-atlas")) / "surfaces"
+
+
+def on_its_surface(subject: Subject, settings: Settings) -> Subject:
+    """A subject as the surface that it names shows it, before anything is made of it.
+
+    Places that are listed one by one may be a part of it, and so may one hemisphere: its grid is the surface's.
+
+    Raises:
+        NotFoundError: there is no such surface, or no such transform of it.
+        SpaceMismatchError: the responses are of another space.
+    """
+    if not subject.surface:
+        return subject
+    surface = load_surface(subject.surface, subject.transform, surfaces_cache(settings.home), settings.cortex_filestore)
+    volume = subject.space == "volume"
+    if volume != (subject.transform is not None):
+        advice = "name the --transform from the volume to it" if volume else "leave --transform out"
+        cells = "voxels" if volume else "vertices"
+        raise SpaceMismatchError(f"{subject.subject_id} has {cells} to be shown on {subject.surface!r}; {advice}.")
+    missing = (0,) if not volume else ()
+    if len(subject.shape) != len(surface.shape) or any(
+        own not in (full, *missing) and not (subject.listed and own < full)
+        for own, full in zip(subject.shape, surface.shape, strict=True)
+    ):
+        raise SpaceMismatchError(
+            f"{subject.subject_id} has {'a volume of' if volume else 'surfaces of'} {_by(subject.shape)}, but "
+            f"{subject.surface!r} {f'by its transform {subject.transform!r} ' if volume else ''}is of "
+            f"{_by(surface.shape)}; name the one that the responses are on."
+        )
+    return replace(subject, shape=surface.shape)
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
 
 
 def built_width(width: int) -> int:

@@ -17,6 +17,11 @@ _PIXELS = "2"
 """Which way of reading pixels from files features are of (`schemas.image_files`); those of another are not used."""
 
 
+def features_folder(home: Path, encoder: ImageEncoder) -> Path:
+    """Where the features that an encoder made are kept."""
+    return home / "features" / f"{encoder.fingerprint[:16]}-{_PIXELS}"
+
+
 class FeatureCache:
     """Pooled features by the content of the image and what encoded it.
 
@@ -30,7 +35,7 @@ class FeatureCache:
     """
 
     def __init__(self, home: Path, encoder: ImageEncoder, batch_images: int) -> None:
-        self._index = _index(home / "features" / f"{encoder.fingerprint[:16]}-{_PIXELS}")
+        self._index = _index(features_folder(home, encoder))
         self._encoder, self._batch_images = encoder, batch_images
 
     def unknown(self, sha256s: Sequence[str]) -> set[str]:

@@ -63,6 +63,8 @@ class Inventory:
     """Why the data set cannot be ingested as it is, each in one sentence; empty when it can."""
     size: Size | None
     """None when the data set cannot be opened."""
+    dataset: Dataset | None
+    """The data set, open; None when it cannot be."""
 
 
 def inventory(reader: DatasetClass, config: IngestConfig, home: Path, n_features: int) -> Inventory:
@@ -80,11 +82,12 @@ def inventory(reader: DatasetClass, config: IngestConfig, home: Path, n_features
     ]
     schema = {"what": pl.String, "path": pl.String, "found": pl.Boolean, "needed": pl.Boolean, "bytes": pl.Int64}
     advice = [f"{item.path}: {item.advice}" for item in items if item.advice and not item.path.exists()]
-    size, problems = None, advice
+    size, problems, dataset = None, advice, None
     try:
-        size = Size.of(reader.open(config, home), config, n_features)
+        dataset = reader.open(config, home)
+        size = Size.of(dataset, config, n_features)
         require_memory(size.ram_bytes)
         require_room(size.probe_bytes, home, home / "features")
     except AtlasError as error:
         problems = [*advice, str(error)] if size else [str(error), *advice]
-    return Inventory(pl.DataFrame(rows, schema=schema, orient="row"), tuple(dict.fromkeys(problems)), size)
+    return Inventory(pl.DataFrame(rows, schema=schema, orient="row"), tuple(dict.fromkeys(problems)), size, dataset)

@@ -39,6 +39,19 @@ class _Readable:
         return self._dataset.responses_of(voxels)[self._kept]
 
 
+def require_readable(dataset: Dataset, progress: Progress) -> None:
+    """Look at every image.
+
+    Raises:
+        BadInputError: one cannot be read.
+        NotFoundError: one is not there.
+    """
+    with progress.stage("look at images", dataset.stimuli.height) as advance:
+        for index in range(dataset.stimuli.height):
+            dataset.image(index)
+            advance(1)
+
+
 def without_unreadable(dataset: Dataset, progress: Progress) -> Dataset:
     """The data set without the images that cannot be read; itself where all can. Looks at every image.
 

@@ -61,7 +61,7 @@ class Folder(TrialDataset):
         root = Path(config.root)
         self._file = responses_file(config)
         responses = open_responses(self._file, home / "cache" / "responses")
-        trials = _joined(config, responses.n_rows, self._file)
+        trials = _joined(config, responses, self._file)
         subject = Subject(
             subject_id=f"folder/{config.subject}",
             dataset="folder",
@@ -130,10 +130,18 @@ def responses_file(config: IngestConfig) -> Path:
     return files[0]
 
 
-def _joined(config: IngestConfig, n_rows: int, responses: Path) -> _Trials:
-    path = Path(config.root) / config.stimuli
-    table = _read_table(path, n_rows, responses, allow_missing=config.allow_missing)
+def _joined(config: IngestConfig, responses: Responses, file: Path) -> _Trials:
+    path, n_rows = Path(config.root) / config.stimuli, responses.n_rows
+    table = _read_table(path, n_rows, file, allow_missing=config.allow_missing)
     table = _without_sessions(table, config.skip_sessions, path)
+    lost = table.filter(table["row"].is_in(responses.lost().tolist()))
+    if lost.height and not config.allow_missing:
+        row, image = lost.select("row", "image").row(0)
+        raise BadInputError(
+            f"{file}: trial {row} ({image}) has no number in any voxel (such trials: {lost.height}); get the responses "
+            "again, or pass --allow-missing to leave these trials out."
+        )
+    table = table.join(lost, on="row", how="anti")
     files = {name: _picture(path.parent, name) for name in table["image"].unique()}
     gone = sorted(name for name, file in files.items() if not file.is_file())
     if gone and not config.allow_missing:

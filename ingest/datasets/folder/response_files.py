@@ -8,6 +8,7 @@ from typing import Literal
 import nibabel as nib
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ....schemas.affines import Affine
 from ....schemas.damaged_files import readable
@@ -30,6 +31,8 @@ from ..volumes import (
 SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
 _PLACES = (["i", "j", "k"], ["hemisphere", "vertex"])
 """What a table of voxels says of their places."""
+_LOOKED_AT = 32
+"""Voxels that tell whether a trial was lost."""
 _CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
 
 
@@ -54,6 +57,8 @@ class Responses:
     """(4, 4), from voxel indices (x, y, z) to mm; None where it is not known."""
     affine_code: int = 0
     """NIfTI's code of the space that the affine leads to."""
+    lost: Callable[[], Indices] = lambda: np.empty(0, np.intp)
+    """Trials without a number in any voxel, ascending: lost volumes."""
     listed: bool = False
     """Whether `shape` is only as large as the places that are listed."""
 
@@ -110,6 +115,7 @@ def _array(path: Path) -> Responses:
         lambda voxels: wide(array[:, voxels]),
         values,
         frame,
+        lost=lambda: _lost(lambda voxels: array[:, voxels], n_voxels),
         listed=bool(places.width),
     )
 
@@ -154,7 +160,8 @@ def _series(path: Path, cache: Path) -> Responses:
             f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says where its voxels lie; "
             "write it with that of the functional image."
         )
-    cells = VolumeVoxels((shape[2], shape[1], shape[0]), _masked(path, shape, affine), affine=affine)
+    used, lost = _masked(path, shape, affine)
+    cells = VolumeVoxels((shape[2], shape[1], shape[0]), used, affine=affine)
     with readable(path):
         stored_bytes = nib.load(path).dataobj.dtype.itemsize
     return Responses(
@@ -168,11 +175,12 @@ def _series(path: Path, cache: Path) -> Responses:
         copied_bytes=len(cells) * shape[3] * stored_bytes,
         affine=affine,
         affine_code=code,
+        lost=lambda: lost,
     )
 
 
-def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> Indices:
-    """Linear indices of the voxels to use."""
+def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> tuple[Indices, Indices]:
+    """Linear indices of the voxels to use, and the trials that have no number in any of them."""
     masks = [file for suffix in (".nii.gz", ".nii") if (file := path.with_name(f"mask{suffix}")).exists()]
     if masks:
         mask = read_volume(masks[0])
@@ -180,16 +188,19 @@ def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> Indices:
             raise SpaceMismatchError(f"{masks[0]}: the mask has shape {mask.shape[::-1]}, {path.name} has {shape[:3]}.")
         require_place(masks[0], shape[:3], affine)
         used = np.flatnonzero(mask > 0)
+        lost = [not (volume[used] == volume[used]).any() for volume in volumes_of(path)]
     else:
         volumes = volumes_of(path)
         first = next(volumes)
+        lost = [not (first == first).any()]
         varies = np.zeros(len(first), np.bool_)
         for volume in volumes:
             varies |= (volume != first) & (volume == volume)  # NaN is the background of some programs
+            lost.append(not (volume == volume).any())
         used = np.flatnonzero(varies)
     if len(used) == 0:
         raise BadInputError(f"{masks[0] if masks else path}: no voxel is left; check the mask and the responses.")
-    return used
+    return used, np.flatnonzero(lost)
 
 
 def _cifti(path: Path) -> Responses:
@@ -200,4 +211,22 @@ def _cifti(path: Path) -> Responses:
         maps = Grayordinates.open(map_file).reader(cells)(np.arange(len(cells)))
         return np.asarray(maps[0])
 
-    return Responses(file.n_rows, len(cells), "surface", cells.shape, file.reader(cells), values, cells.frame)
+    read = file.reader(cells)
+    return Responses(
+        file.n_rows,
+        len(cells),
+        "surface",
+        cells.shape,
+        read,
+        values,
+        cells.frame,
+        lost=lambda: _lost(read, len(cells)),
+    )
+
+
+def _lost(read: Callable[[Indices], NDArray[np.generic]], n_voxels: int) -> Indices:
+    """Trials without a number, seen from some voxels all over the file, of those that have numbers at all."""
+    numbers = read(np.unique(np.linspace(0, n_voxels - 1, _LOOKED_AT).astype(np.intp)))
+    there = numbers == numbers
+    there = there[:, there.any(axis=0)]
+    return np.flatnonzero(~there.any(axis=1)) if there.shape[1] else np.empty(0, np.intp)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import polars as pl
 import pytest
@@ -61,8 +62,8 @@ def rows(tmp_path, sql):
 def test_a_folder_of_ones_own_gets_models_and_what_is_left_out_is_said(ingest, tmp_path):
     status, _, said = ingest()
     assert status == 0, said
-    assert "2 voxels were left out" in said
-    assert rows(tmp_path, "SELECT voxel, reason FROM dropped ORDER BY voxel").rows() == [(7, "nan"), (9, "nan")]
+    assert "left out: 1 whose responses do not vary, 1 with responses that are no numbers" in said
+    assert rows(tmp_path, "SELECT voxel, reason FROM dropped ORDER BY voxel").rows() == [(7, "nan"), (9, "constant")]
     quality = rows(tmp_path, "FROM voxel_quality")
     assert quality.height == N_VOXELS - 2
     assert quality["r"].median() > 0.9
@@ -227,3 +228,28 @@ def test_what_a_yaml_file_cannot_hold_is_one_sentence(run, tmp_path, monkeypatch
     assert said in message
     assert message.startswith("voxel-atlas: ")
     assert message.count("\n") == 1
+
+
+def test_maps_lie_where_the_responses_did(ingest, run, study, tmp_path):
+    affine = np.diag([-2.0, 2, 2, 1])
+    affine[:3, 3] = 90, -126, -72
+    values = np.load(study / "responses.npy").T.reshape(5, 3, 2, N_IMAGES).astype(np.float32)
+    image = nib.Nifti1Image(values, affine)
+    image.set_sform(affine, code="mni")
+    (study / "responses.npy").unlink()
+    nib.save(image, study / "responses.nii.gz")
+    assert ingest()[0] == 0
+    assert run("export", "-o", tmp_path / "out", "--atlas", tmp_path / "a.duckdb")[0] == 0
+    maps = list((tmp_path / "out").rglob("*stat-r2_statmap.nii.gz"))
+    written = nib.load(maps[0])
+    np.testing.assert_allclose(written.affine, affine)
+    assert (len(maps), written.shape, int(written.header["sform_code"])) == (1, (5, 3, 2), 4)
+
+
+def test_an_ingest_that_can_fit_no_voxel_fails_and_says_why(ingest, study, tmp_path):
+    np.save(study / "responses.npy", np.tile(np.arange(3.0), (N_IMAGES, 1)))
+    status, _, message = ingest()
+    assert status == 2
+    assert "none of its voxels can be fitted, as 3 whose responses do not vary" in message
+    assert rows(tmp_path, "SELECT state FROM run ORDER BY recorded_at")["state"].to_list() == ["started", "failed"]
+    assert rows(tmp_path, "SELECT reason FROM dropped")["reason"].to_list() == ["constant"] * 3

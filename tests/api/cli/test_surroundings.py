@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+TOY = ("--subject", "me", "--backbone", "toy", "--label-backbone", "toy", "--dissect", "none")
+
 
 def study(root: Path) -> Path:
     """A folder of 30 pictures with noise for responses."""
@@ -32,7 +34,7 @@ def voxel_atlas(*arguments: object, **environment: str) -> subprocess.CompletedP
 def test_a_folder_may_have_any_name(name: str, run, tmp_path: Path) -> None:
     study(tmp_path / "s1")  # what s? would stand for as a pattern
     root = study(tmp_path / name)
-    status, _, said = run("check", "--dataset", "folder", "--root", root, "--subject", "me", "--backbone", "toy")
+    status, _, said = run("check", "--dataset", "folder", "--root", root, *TOY)
     assert (status, said.splitlines()[-1]) == (0, "Ready to ingest.")
 
 
@@ -40,7 +42,7 @@ def test_a_folder_may_have_any_name(name: str, run, tmp_path: Path) -> None:
 def test_a_tilde_that_no_shell_has_seen_is_the_users_folder(option, run, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     study(tmp_path / "study")
-    status, _, said = run("check", "--dataset", "folder", *option, "--subject", "me", "--backbone", "toy")
+    status, _, said = run("check", "--dataset", "folder", *option, *TOY)
     assert (status, said.splitlines()[-1]) == (0, "Ready to ingest.")
     status, _, said = run("predict", "~/gone.png")
     assert (status, f"{tmp_path}/gone.png" in said) == (2, True)

@@ -466,3 +466,79 @@ def test_images_that_are_shown_again_give_noise_ceilings(tmp_path: Path, home: P
     low = ceiling < 0.1
     assert low.any()
     assert found["r2_of_ceiling"].is_null().to_numpy().tolist() == low.tolist()
+
+
+def test_a_lost_trial_is_named_and_may_be_left_out(root: Path, home: Path) -> None:
+    values = responses(4)
+    values[7], values[:, 2] = np.nan, np.nan
+    np.save(root / "responses.npy", values)
+    said = r"responses.npy: trial 7 \(images/4.png\) has no number .*: 1\); .*--allow"
+    with pytest.raises(BadInputError, match=said):
+        Folder(config(root), home)
+    found = Folder(config(root, allow_missing=True, zscore="none"), home)
+    assert found.n_repeats.sum() == N_TRIALS - 1
+    assert np.isnan(found.responses_of(np.arange(4))).any(axis=0).tolist() == [False, False, True, False]
+
+
+def test_a_lost_volume_of_a_series_is_named(root: Path, home: Path) -> None:
+    values = responses(X * Y * Z).reshape(N_TRIALS, Z, Y, X)
+    values[5] = np.nan
+    write_nifti(root / "responses.nii.gz", values)
+    for _ in range(2):
+        with pytest.raises(BadInputError, match=r"responses.nii.gz: trial 5 "):
+            Folder(config(root), home)
+        write_nifti(root / "mask.nii.gz", np.ones((Z, Y, X), np.uint8))
+
+
+def place(path: Path, values: NDArray[np.generic], affine: NDArray[np.float64] | None) -> None:
+    path.parent.mkdir(exist_ok=True)
+    nib.save(nib.Nifti1Image(np.ascontiguousarray(values.T), affine), path)
+
+
+OTHER_PLACES = {
+    "mirrored": (np.diag([-1.0, 1, 1, 1]), "is mirrored against the responses"),
+    "shifted": (np.eye(4) + np.diag([0.02] * 3, 1), "is turned or shifted against the responses"),
+    "larger": (np.diag([1.1, 1, 1, 1]), "is turned or shifted against the responses"),
+    "without": (None, "has no affine"),
+}
+
+
+@pytest.mark.parametrize("case", list(OTHER_PLACES))
+@pytest.mark.parametrize("name", ["mask.nii.gz", "rois/V1.nii.gz", "noise_ceiling.nii.gz"])
+def test_a_map_that_lies_elsewhere_is_refused(case: str, name: str, root: Path, home: Path) -> None:
+    affine, said = OTHER_PLACES[case]
+    write_nifti(root / "responses.nii.gz", series())
+    place(root / name, np.ones((Z, Y, X), np.float32), np.eye(4) + 1e-4)
+    assert Folder(config(root), home).subject.affine == tuple(np.eye(4).ravel())
+    place(root / name, np.ones((Z, Y, X), np.float32), affine)
+    with pytest.raises(SpaceMismatchError, match=rf"{Path(name).name}:? {said}|{Path(name).name}: the image {said}"):
+        Folder(config(root), home)
+
+
+def test_a_series_without_an_affine_is_refused(root: Path, home: Path) -> None:
+    place(root / "responses.nii.gz", series(), None)
+    with pytest.raises(BadInputError, match=r"responses.nii.gz: the image has no affine .*; write it with that of"):
+        Folder(config(root), home)
+
+
+def test_a_mask_of_one_slice_keeps_its_axes(root: Path, home: Path) -> None:
+    values = series()[:, :1]
+    write_nifti(root / "responses.nii.gz", values)
+    nib.save(nib.Nifti1Image(np.ones((X, Y, 1, 1), np.uint8), np.eye(4)), root / "mask.nii.gz")
+    assert Folder(config(root), home).subject.shape == (1, Y, X)
+
+
+def test_a_region_of_one_hemisphere_is_one_of_both(root: Path, home: Path) -> None:
+    axis = cifti2.BrainModelAxis.from_surface(np.array([0, 4]), 6, "CortexLeft")
+    both = axis + cifti2.BrainModelAxis.from_surface(np.array([1, 2, 5]), 7, "CortexRight")
+    trials = cifti2.ScalarAxis([str(number) for number in range(N_TRIALS)])
+    cifti2.Cifti2Image(responses(5), (trials, both)).to_filename(root / "responses.dscalar.nii")
+    (root / "rois").mkdir()
+    region = cifti2.Cifti2Image(np.ones((1, 2), np.float32), (cifti2.ScalarAxis(["V1"]), axis))
+    region.to_filename(root / "rois" / "V1.dscalar.nii")
+    assert Folder(config(root), home).voxel_rois["voxel"].to_list() == [0, 1]
+    other = cifti2.BrainModelAxis.from_surface(np.array([0, 4]), 8, "CortexLeft")
+    region = cifti2.Cifti2Image(np.ones((1, 2), np.float32), (cifti2.ScalarAxis(["V1"]), other))
+    region.to_filename(root / "rois" / "V1.dscalar.nii")
+    with pytest.raises(SpaceMismatchError, match=r"V1.dscalar.nii: surfaces of \(8, 0\) vertices"):
+        Folder(config(root), home)
