@@ -9,7 +9,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from ...schemas.errors import BusyError
@@ -25,8 +25,11 @@ class ThreadPool:
         self._room = threads + waiting
         self._inside = 0
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"voxel-atlas-{name}")
-        self._local = threading.local()
-        self._runners: list[asyncio.Runner] = []
+        self._running: set[Future[Any]] = set()
+        self._idle: list[asyncio.Runner] = []
+        """Event loops that no thread uses at the moment."""
+        self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def inside(self) -> int:
@@ -45,14 +48,16 @@ class ThreadPool:
             )
         self._inside += 1
         try:
-            context = contextvars.copy_context()
-            return await asyncio.get_running_loop().run_in_executor(self._executor, context.run, work)
+            future = self._executor.submit(contextvars.copy_context().run, work)
+            self._running.add(future)
+            future.add_done_callback(self._running.discard)
+            return await asyncio.wrap_future(future)
         finally:
             self._inside -= 1
 
     async def run_coroutine(self, make: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Run a coroutine in a thread's own event loop; the same limits hold."""
-        return await self.run(lambda: self._runner().run(make()))
+        return await self.run(lambda: self._in_own_loop(make))
 
     def close(self, deadline: float) -> None:
         """Drop what waits, and let what runs end. Call it from a thread without an event loop.
@@ -61,18 +66,23 @@ class ThreadPool:
             deadline: the monotonic time until which that is waited for; what runs longer is left alone.
         """
         self._executor.shutdown(wait=False, cancel_futures=True)
-        while self._inside and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if not self._inside:
+        _, late = wait(list(self._running), min(max(0.0, deadline - time.monotonic()), 3600.0))
+        if not late:
             self._executor.shutdown(wait=True)
-            for runner in self._runners:
+        with self._lock:
+            self._closed = True
+            for runner in self._idle:
                 runner.close()
-        self._runners.clear()
+            self._idle.clear()
 
-    def _runner(self) -> asyncio.Runner:
-        runner: asyncio.Runner | None = getattr(self._local, "runner", None)
-        if runner is None:
-            runner = asyncio.Runner()
-            self._local.runner = runner
-            self._runners.append(runner)
-        return runner
+    def _in_own_loop(self, make: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        with self._lock:
+            runner = self._idle.pop() if self._idle else asyncio.Runner()
+        try:
+            return runner.run(make())
+        finally:
+            with self._lock:
+                if self._closed:
+                    runner.close()
+                else:
+                    self._idle.append(runner)

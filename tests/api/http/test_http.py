@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import struct
 import threading
 import time
@@ -234,7 +235,7 @@ def test_workers_refuse_what_they_have_no_room_for(awaited: Any) -> None:
         gate.set()
         assert await asyncio.gather(*held) == [True, True]
         assert await workers.run_coroutine(lambda: asyncio.sleep(0, "done")) == "done"
-        await asyncio.to_thread(workers.close)
+        await asyncio.to_thread(workers.close, math.inf)
 
     awaited(main())
 
