@@ -162,7 +162,7 @@ class Pipeline:
         if self.skip_bad:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
         config, voxels = prepared(config, parts)
-        context = self._context(parts, config, _model_id(parts.dataset, config))
+        context = self._context(parts, config, self._model_id(parts.dataset, config))
         with only_one(self.home, context.model_id), recorded(context):
             append_subject(context)
             features = encode(context)
@@ -195,7 +195,7 @@ class Pipeline:
         voxels = voxels_to_fit(parts.dataset, config)
         config = with_probe(config, parts.dataset, probe_of(config, parts.dataset)) if config.probe else config
         # Older versions had fewer settings, so that equal settings may have another hash now.
-        model_id = source if config == old else _model_id(parts.dataset, config)
+        model_id = source if config == old else self._model_id(parts.dataset, config)
         context = self._context(parts, config, model_id)
         with only_one(self.home, model_id), recorded(context):
             if model_id != source:
@@ -247,6 +247,21 @@ class Pipeline:
             split=split_of(config, parts.dataset),
         )
 
+    def _model_id(self, dataset: Dataset, config: IngestConfig) -> str:
+        """The id of the model that these settings make; they name the fingerprints of data and network.
+
+        A model that is here is known by what its settings mean now: older versions had fewer, and hashed more of them.
+        """
+        subject_id = dataset.subject.subject_id
+        sql = (
+            "SELECT model_id, config FROM model m WHERE subject_id = ? AND backbone = ? "
+            "AND EXISTS (FROM ledger WHERE stage = ? AND batch_key = m.model_id) ORDER BY model_id"
+        )
+        for row in self.store.arrow(sql, [subject_id, config.backbone, Stage.MODEL]).to_pylist():
+            if IngestConfig.model_validate_json(row["config"]).sha256 == config.sha256:
+                return str(row["model_id"])
+        return f"{subject_id}/{config.backbone}/{config.sha256[:6]}"
+
     def _require_fitted(self, model_id: str, parts: Parts) -> IngestConfig:
         """The settings of a model, if it is fitted to the end, on this data and with this network.
 
@@ -278,8 +293,3 @@ class Pipeline:
         if parts.dataset.fingerprint != config.data_sha256:
             raise BadInputError(f"The data of {model_id} have changed since it was fitted; ingest them as a new model.")
         return config
-
-
-def _model_id(dataset: Dataset, config: IngestConfig) -> str:
-    """The id of the model that these settings make; they name the fingerprints of data and network."""
-    return f"{dataset.subject.subject_id}/{config.backbone}/{config.sha256[:6]}"

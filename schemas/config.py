@@ -280,13 +280,16 @@ class IngestConfig(LabelConfig, FitConfig, DataConfig):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the canonical JSON of all settings."""
-        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+        """SHA-256 of the canonical JSON of all settings but those of `LOCATED_BY`."""
+        located = {name: type(self).model_fields[name].default for name in LOCATED_BY}
+        return hashlib.sha256(self.model_copy(update=located).canonical_json().encode()).hexdigest()
 
     def canonical_json(self) -> str:
         """All settings as JSON with sorted keys and no spaces: equal configurations give equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
+LOCATED_BY = ("root", "stimuli", "responses", "surface", "transform")
+"""The fields of IngestConfig that say where data lie and what shows them, and not what they are: fingerprints do."""
 LABELLED_BY = tuple(LabelConfig.model_fields)
 """The fields of IngestConfig that no fit depends on."""

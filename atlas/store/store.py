@@ -267,6 +267,37 @@ class Store:
             for sql, parameters in statements:
                 transaction.execute(sql, parameters)
 
+    def amend(
+        self,
+        statements: Sequence[tuple[str, Parameters]],
+        batch: Mapping[str, pa.Table],
+        *,
+        run_id: str,
+        stage: str,
+        key: str,
+    ) -> None:
+        """Change rows of a batch that say where things lie, as when data were moved; the atlas's generation grows.
+
+        Args:
+            statements: what changes the rows.
+            batch: the batch as it is to be from now on.
+            run_id: the run that changes it.
+            stage: of the batch.
+            key: of the batch.
+
+        Raises:
+            StoreError: the atlas could not be written; nothing has changed.
+        """
+        content = content_sha256({name: conform(name, table) for name, table in batch.items()})
+        entry = [run_id, stage, f"{key}/{run_id}", content, 0, datetime.now(UTC)]
+        self.change(
+            [
+                *statements,
+                ("UPDATE ledger SET content_sha256 = ? WHERE stage = ? AND batch_key = ?", [content, stage, key]),
+                ("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", entry),
+            ]
+        )
+
     @contextmanager
     def served(self) -> Iterator[QuackServer | None]:
         """Let other processes of this user reach the atlas through this one until the block ends.

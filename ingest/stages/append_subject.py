@@ -1,12 +1,15 @@
 """Stages `subject` and `stimuli`: where the voxels are, which regions they are in, and the images that were seen."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from ...atlas.store.content import conform
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.image_names import files_of
@@ -54,10 +57,26 @@ def append_subject(context: Context) -> None:
     try:
         context.append(batch, Stage.SUBJECT, subject_id)
     except LedgerConflictError as error:
-        raise LedgerConflictError(_other_subject(context, subject_id)) from error
+        if not _only_shown_otherwise(context, described):
+            raise LedgerConflictError(_other_subject(context, subject_id)) from error
+        names = ("surface", "transform", "shape", "affine", "affine_code", "description")
+        sql = f"UPDATE subject SET {', '.join(f'{name} = ?' for name in names)} WHERE subject_id = ?"  # noqa: S608
+        statement = (sql, [*(subject[name] for name in names), subject_id])
+        context.store.amend([statement], batch, run_id=context.run_id, stage=Stage.SUBJECT, key=subject_id)
     if n_more := files_of(dataset).height - dataset.stimuli.height:
         context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
     append_images(context, dataset)
+
+
+def _only_shown_otherwise(context: Context, described: Mapping[str, pa.Table]) -> bool:
+    """Whether the atlas has the same voxels and regions, so that only what shows the subject has changed."""
+    subject_id = context.dataset.subject.subject_id
+    for name, rows in described.items():
+        known = context.store.frame(f"FROM {name} WHERE subject_id = ?", [subject_id])
+        given = pl.DataFrame(conform(name, rows))
+        if not known.sort(known.columns).equals(given.sort(given.columns)):
+            return False
+    return True
 
 
 def _voxels(context: Context) -> pl.DataFrame:
@@ -86,7 +105,9 @@ def append_images(context: Context, images: Images) -> None:
     Raises:
         LedgerConflictError: another image is in the atlas by the name of one.
     """
-    if (new := _unknown(context, images)).is_empty():
+    new = _unknown(context, images)
+    _find_again(context, images)
+    if new.is_empty():
         return
     dataset = context.dataset
     key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
@@ -95,6 +116,25 @@ def append_images(context: Context, images: Images) -> None:
     context.append({"stimulus": new.to_arrow()}, Stage.STIMULI, key)
     # Another ingest may have brought images of the same names since we looked.
     _unknown(context, images)
+
+
+def _find_again(context: Context, images: Images) -> None:
+    """Say where images are now that were moved: whose files are no longer where an earlier ingest saw them."""
+    sql = "SELECT stimulus_id, uri AS old FROM stimulus WHERE dataset IN (SELECT unnest(?::VARCHAR[]))"
+    known = context.store.frame(sql, [images.stimuli["dataset"].unique().to_list()])
+    other = images.stimuli.join(known, on="stimulus_id").filter(pl.col("uri") != pl.col("old"))
+    # An image within a file is FILE#NUMBER.
+    moved = [row for row in other.iter_rows(named=True) if not any(map(Path.exists, _files(row["old"])))]
+    if moved:
+        update = (
+            "UPDATE stimulus SET uri = new.uri FROM "
+            "(SELECT unnest(?::VARCHAR[]) AS id, unnest(?::VARCHAR[]) AS uri) new WHERE stimulus_id = new.id"
+        )
+        context.store.change([(update, [[row["stimulus_id"] for row in moved], [row["uri"] for row in moved]])])
+
+
+def _files(uri: str) -> tuple[Path, Path]:
+    return Path(uri), Path(uri.rpartition("#")[0] or uri)
 
 
 def _unknown(context: Context, images: Images) -> pl.DataFrame:

@@ -67,12 +67,14 @@ def _append_model(
     n_voxels: int,
 ) -> None:
     config, noise = context.config, 1 / context.dataset.n_repeats
+    sql = "SELECT config, config_sha256 FROM model WHERE model_id = ?"
+    known = context.store.arrow(sql, [context.model_id]).to_pylist()
+    present = {"config": config.canonical_json(), "config_sha256": config.sha256}
     model = {
         "model_id": context.model_id,
         "subject_id": context.dataset.subject.subject_id,
         "backbone": config.backbone,
-        "config": config.canonical_json(),
-        "config_sha256": config.sha256,
+        **(known[0] if known else present),
         "feature_mean": train_features.mean(axis=0, dtype=np.float64).astype(np.float32),
         "feature_covariance": None if concepts is None else concepts.covariance.ravel(),
         "label_backbone": config.label_backbone,
@@ -91,6 +93,13 @@ def _append_model(
     )
     batch = {"model": pa.Table.from_pylist([model]), "split": parts}
     context.append(batch, Stage.MODEL, context.model_id)
+    if known and known[0] != present:  # the data were moved, or their place was spelled otherwise
+        batch["model"] = pa.Table.from_pylist([{**model, **present}])
+        statement = (
+            "UPDATE model SET config = ?, config_sha256 = ? WHERE model_id = ?",
+            [*present.values(), context.model_id],
+        )
+        context.store.amend([statement], batch, run_id=context.run_id, stage=Stage.MODEL, key=context.model_id)
 
 
 @dataclass(frozen=True)

@@ -253,3 +253,36 @@ def test_an_ingest_that_can_fit_no_voxel_fails_and_says_why(ingest, study, tmp_p
     assert "none of its voxels can be fitted, as 3 whose responses do not vary" in message
     assert rows(tmp_path, "SELECT state FROM run ORDER BY recorded_at")["state"].to_list() == ["started", "failed"]
     assert rows(tmp_path, "SELECT reason FROM dropped")["reason"].to_list() == ["constant"] * 3
+
+
+def model_of(ingest, *options):
+    status, printed, said = ingest(*options, "--json")
+    assert status == 0, said
+    return json.loads(printed)[0]["model_id"]
+
+
+def test_a_model_is_the_same_wherever_its_data_lie_and_however_that_is_written(
+    ingest, run, study, tmp_path, monkeypatch
+):
+    model = model_of(ingest)
+    monkeypatch.chdir(tmp_path)
+    for root in ("study", "./study", "study/", str(study)):
+        assert model_of(ingest, "--root", root) == model
+    moved = study.rename(tmp_path / "moved #1")
+    assert model_of(ingest, "--root", moved) == model_of(ingest, "--root", "moved #1") == model
+    uris = rows(tmp_path, "SELECT uri FROM stimulus")["uri"]
+    assert all(Path(uri).parent == moved for uri in uris)
+    assert rows(tmp_path, "SELECT model_id FROM model")["model_id"].to_list() == [model]
+    assert run("dissect", model, "--voxels", "none", "--atlas", tmp_path / "a.duckdb")[0] == 0
+
+
+def test_what_shows_a_subject_can_be_changed_where_its_voxels_stay(ingest, study, tmp_path):
+    places = "".join(f"left,{number}\n" for number in range(N_VOXELS))
+    (study / "voxels.csv").write_text(f"hemisphere,vertex\n{places}")
+    model = model_of(ingest)
+    assert model_of(ingest, "--surface", "fsaverage5") == model == model_of(ingest, "--surface", "fsaverage5")
+    shown = rows(tmp_path, "SELECT surface, shape FROM subject").row(0)
+    assert shown == ("fsaverage5", [10242, 10242])
+    (study / "voxels.csv").write_text(f"hemisphere,vertex\n{places.replace('left,3', 'right,3', 1)}")
+    status, _, said = ingest("--surface", "fsaverage5")
+    assert (status, "is in the atlas with other voxels or regions" in said) == (2, True)
