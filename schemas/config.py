@@ -123,7 +123,9 @@ class DataConfig(BaseModel):
     root: UserPathText = Field("", description="Folder of the data set.")
     rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
     space: str = Field(
-        "", description="NSD: func1pt8mm (the default), func1mm, nativesurface or fsaverage; empty for other data sets."
+        "",
+        description="NSD: func1pt8mm (the default), func1mm, nativesurface or fsaverage. folder: the standard space of "
+        "the responses, fs_LR, fsaverage5, fsaverage6, fsaverage or MNI152, where their file does not say it.",
     )
     betas: str = Field("betas_fithrf_GLMdenoise_RR", description="NSD: which of its three versions of the betas.")
     tasks: tuple[Literal["imagenet", "coco"], ...] = Field(

@@ -1,4 +1,4 @@
-"""What the command line draws: `flatmap`, and `surface import | transform` for subjects of one's own."""
+"""What the command line draws: `flatmap`, and `surface import | nsd | transform` for subjects of one's own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +63,9 @@ def flatmap(
         opacity: A metric, r2 for one: voxels are clear where it is 0.
         significant: Show only voxels whose encoding model is significant.
     """
+    from ...viz.surfaces.standard import MNI152
     from ...viz.surfaces.surface import load_surface
+    from ...viz.surfaces.user_maps import grid_of
     from ..maps.rendering import RenderOptions, render, user_picture
     from ..maps.subject_cortex import CortexCache, surfaces_cache
     from ..maps.top_labels import colour_map
@@ -99,7 +101,8 @@ def flatmap(
         )
     )
     if own and surface:
-        drawn_on = load_surface(surface, transform, surfaces_cache(settings.home), settings.cortex_filestore)
+        grid = grid_of(own[0]) if transform == MNI152 else None
+        drawn_on = load_surface(surface, transform, surfaces_cache(settings.home), settings.cortex_filestore, grid)
         drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
         file = render(drawn, drawn_on, drawing)
     else:
@@ -142,6 +145,23 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
         made = surface_import.from_gifti(name, dict(_pair(text) for text in gifti or ()), store, cache)
     flat = "with a flat map" if (made / "surfaces" / "flat_lh.gii").exists() else "without a flat map"
     say(f"wrote {made}, {flat}")
+
+
+@surfaces.command
+def nsd(*, root: Path, subject: Annotated[int, between(1, 8)]) -> None:
+    """Make an NSD subject of NSD's own surfaces and warps; its pictures find it by themselves.
+
+    Args:
+        root: Folder of NSD.
+        subject: Number of the subject, 1 to 8.
+    """
+    from ...viz.surfaces.nsd_warps import from_nsd
+    from ..maps.subject_cortex import surfaces_cache
+
+    made = from_nsd(root, subject, _store(), surfaces_cache(settings_of().home))
+    flat = "with a flat map" if (made / "surfaces" / "flat_lh.gii").exists() else "without a flat map"
+    names = ", ".join(sorted(path.name for path in (made / "transforms").iterdir()))
+    say(f"wrote {made}, {flat}, with transforms {names}")
 
 
 @surfaces.command

@@ -17,7 +17,7 @@ from ...schemas.config import Settings
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...viz.render.contours import contours
 from ...viz.surfaces.pixel_map import Outlines, PixelMap
-from ...viz.surfaces.surface import Surface, load_surface
+from ...viz.surfaces.surface import Grid, Surface, load_surface
 
 Floats = NDArray[np.float32]
 PAGE_WIDTH = 1024
@@ -27,7 +27,7 @@ BUILT_WIDTHS = (1024, 2048, 4096)
 _PALE = np.float32(0.25)
 """Opacity of what is out of focus; the page's."""
 
-LoadSurface = Callable[[str, str | None, Path, Path | None], Surface]
+LoadSurface = Callable[[str, str | None, Path, Path | None, Grid | None], Surface]
 
 
 def surfaces_cache(home: Path) -> Path:
@@ -51,7 +51,13 @@ def on_its_surface(subject: Subject, settings: Settings) -> Subject:
     """
     if not subject.surface:
         return subject
-    surface = load_surface(subject.surface, subject.transform, surfaces_cache(settings.home), settings.cortex_filestore)
+    surface = load_surface(
+        subject.surface,
+        subject.transform,
+        surfaces_cache(settings.home),
+        settings.cortex_filestore,
+        Grid(subject.shape, subject.affine),
+    )
     volume = subject.space == "volume"
     if volume != (subject.transform is not None):
         advice = "name the --transform from the volume to it" if volume else "leave --transform out"
@@ -184,7 +190,9 @@ class CortexCache:
         subject = volume.subject
         if not subject["surface"]:
             raise NotFoundError(f"Subject {subject_id!r} has no surface, so it cannot be shown on a cortex.")
-        surface = self._load(subject["surface"], subject["transform"], self._cache, self._filestore)
+        affine = subject.get("affine")
+        grid = Grid(tuple(volume.shape), None if affine is None else tuple(affine))
+        surface = self._load(subject["surface"], subject["transform"], self._cache, self._filestore, grid)
         if volume.n_cells != surface.n_cells:
             raise SpaceMismatchError(
                 f"Subject {subject_id!r} has a volume of {tuple(volume.shape)}, but surface {subject['surface']!r} "

@@ -31,7 +31,7 @@ from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import label_id
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.raster import Mesh
-from voxel_atlas.viz.surfaces.surface import Surface
+from voxel_atlas.viz.surfaces.surface import Grid, Surface
 
 SHAPE = (6, 10, 10)
 N_VOXELS = 300
@@ -103,7 +103,13 @@ def toy_vocabulary() -> Vocabulary:
     return Vocabulary(nouns(), unit_rows(np.stack([text_vector(noun) for noun in nouns()]).astype(np.float32)))
 
 
-def toy_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None) -> Surface:
+def toy_surface(
+    surface: str,
+    transform: str | None,
+    cache: Path,
+    filestore: Path | None,
+    grid: Grid | None = None,
+) -> Surface:
     return ToySurface(
         name=surface, transform=transform, shape=SHAPE, n_vertices=(600, 600), subject=cache, cache=cache,
         kinds=frozenset({"inflated", "fiducial"} | ({"flat"} if surface == "toy" else set())), folder=cache,

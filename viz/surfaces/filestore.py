@@ -1,4 +1,4 @@
-"""Where subjects' surfaces come from: a user's pycortex store, the one that pycortex ships, or nilearn's fsaverage5.
+"""Where subjects' surfaces come from: a user's pycortex store, the one that pycortex ships, or a standard cortex.
 
 This is the one place that imports pycortex. It takes seconds to import, writes a configuration file into the user's
 home on its first import, and its installed configuration bears the paths of the environment in which its wheel was
@@ -16,7 +16,7 @@ import sysconfig
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from ...schemas.errors import BadInputError, NotFoundError
 from ...schemas.files import replacing
 from .locked_files import locked
+from .standard import STANDARD, Meshes
 
-Hemisphere = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""Points (n, 3) in mm, and triangles (m, 3)."""
 SIDES = ("lh", "rh")
 _CURVATURE_SMOOTHING = 20.0
 _CURVATURE_LIMIT = 0.5  # per mm; pycortex draws curvature between minus and plus this
@@ -53,13 +52,13 @@ def find(surface: str, cache: Path, filestore: Path | None) -> Path:
     Raises:
         NotFoundError: no store has it; the message lists the subjects that there are.
     """
-    if surface == "fsaverage5":
-        _make_fsaverage5(cache)
+    if surface in STANDARD:
+        _make_standard(surface, cache)
     stores = [store for store in (filestore, cache / "subjects", shipped_store()) if store is not None]
     for store in stores:
         if surface == Path(surface).name and (store / surface / "surfaces").is_dir():
             return store / surface
-    known = {path.parent.name for store in stores for path in store.glob("*/surfaces")} | {"fsaverage5"}
+    known = {path.parent.name for store in stores for path in store.glob("*/surfaces")} | set(STANDARD)
     where = filestore or "the setting cortex_filestore, which is empty"
     raise NotFoundError(
         f"There is no surface named {surface!r} in {where}; known are {', '.join(sorted(known))}. "
@@ -161,7 +160,7 @@ def kinds(subject: Path) -> set[str]:
     return both | {"fiducial"} if {"pia", "wm"} <= both else both
 
 
-def write_surfaces(subject: Path, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]], cache: Path) -> None:
+def write_surfaces(subject: Path, meshes: Meshes, cache: Path) -> None:
     """Write a new subject without transforms, whole or not at all: kind → left and right (points, faces)."""
     cortex = pycortex(cache)
     with replacing(subject) as temporary:
@@ -186,24 +185,12 @@ def _plain(cache: Path) -> Path:
     raise BadInputError(f"{cache}: pycortex takes no path with braces, and {link} is taken; move the home folder.")
 
 
-def _make_fsaverage5(cache: Path) -> None:
-    """Write nilearn's fsaverage5 as a pycortex subject, once."""
-    folder = cache / "subjects" / "fsaverage5"
+def _make_standard(name: str, cache: Path) -> None:
+    """Write a standard cortex as a pycortex subject, once."""
+    folder = cache / "subjects" / name
     with locked(folder):
-        if (folder / "surfaces").is_dir():
-            return
-        from nilearn.datasets import fetch_surf_fsaverage
-        from nilearn.surface import load_surf_mesh
-
-        files = fetch_surf_fsaverage("fsaverage5")
-
-        def hemisphere(source: str, side: str) -> Hemisphere:
-            mesh = load_surf_mesh(files[f"{source}_{side}"])
-            return np.array(mesh.coordinates) * ((1, 1, 0) if source == "flat" else 1), np.array(mesh.faces)
-
-        sources = {"wm": "white", "pia": "pial", "inflated": "infl", "flat": "flat"}
-        meshes = {kind: (hemisphere(source, "left"), hemisphere(source, "right")) for kind, source in sources.items()}
-        write_surfaces(folder, meshes, cache)
+        if not (folder / "surfaces").is_dir():
+            write_surfaces(folder, STANDARD[name](), cache)
 
 
 @contextlib.contextmanager

@@ -5,12 +5,13 @@ milliseconds and neither library. Voxels are positions in the C-ordered (z, y, x
 counted left hemisphere first, as in pycortex.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -25,10 +26,24 @@ from . import projection, unfold
 from .locked_files import cached
 from .pixel_map import PixelMap, View, check_width
 from .raster import Mesh, between
+from .standard import DENSER, MNI152
 
 _KEPT_BYTES = 256 * 2**20
 """Pixel maps and views that stay in memory; what was used least is read again when it is asked for."""
 _kept = memoised(LRUCache(_KEPT_BYTES, lambda pixels: min(pixels.nbytes, _KEPT_BYTES)), lock=Lock())
+
+
+WARP = "vertex_coordinates.npy"
+"""File of a transform that is no matrix: voxel coordinates (x, y, z) of each vertex, (n_vertices, 3), from 0."""
+
+
+class Grid(NamedTuple):
+    """Where the voxels of a functional volume are."""
+
+    shape: tuple[int, ...]
+    """(z, y, x)"""
+    affine: tuple[float, ...] | None
+    """(4, 4) row by row, from voxel indices (x, y, z) to mm."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +55,9 @@ class Surface:
     transform: str | None
     """Its transform from volume to surface; None for values on vertices."""
     shape: tuple[int, ...]
-    """(z, y, x) of the volume, or (left, right) vertices."""
+    """(z, y, x) of the volume, or (left, right) vertices of the mesh that values belong to."""
     n_vertices: tuple[int, int]
-    """Vertices of the left and of the right hemisphere."""
+    """Vertices of the left and of the right hemisphere as they are drawn: the first ones of a denser mesh."""
     kinds: frozenset[str]
     """Surfaces that both hemispheres have: flat, inflated, pia, wm, fiducial …"""
     subject: Path
@@ -51,6 +66,15 @@ class Surface:
     """The folder of all caches."""
     folder: Path
     """Where what was worked out about this subject is kept."""
+    affine: tuple[float, ...] | None = None
+    """Transform MNI152: the volume's affine (4, 4) row by row, from voxel indices (x, y, z) to mm."""
+
+    @property
+    def key(self) -> str:
+        """What tells files about this transform apart from those about others of the subject."""
+        if self.affine is None:
+            return self.transform or "vertices"
+        return f"{self.transform}-{hashlib.sha256(repr((self.shape, self.affine)).encode()).hexdigest()[:10]}"
 
     @property
     def n_cells(self) -> int:
@@ -137,18 +161,24 @@ class Surface:
     def vertex_cells(self) -> NDArray[np.int32]:
         """The cell that each vertex shows half-way between white matter and pia, (n_vertices,) int32; -1 for none."""
         if self.transform is None:
-            return np.arange(self.n_cells, dtype=np.int32)
-        return self._cached(
-            f"vertices-{self.transform}",
-            lambda: {"cells": self.voxels_at(self.mesh("fiducial").points).astype(np.int32)},
-        )["cells"]
+            left, right = self.n_vertices
+            return np.concatenate([np.arange(left), self.shape[0] + np.arange(right)]).astype(np.int32)
+
+        def cells() -> NDArray[np.int64]:
+            warp = self._warp()
+            return self.voxels_at(self.mesh("fiducial").points) if warp is None else self._nearest(warp)
+
+        return self._cached(f"vertices-{self.key}", lambda: {"cells": cells().astype(np.int32)})["cells"]
 
     def voxels_at(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
         """The voxel nearest to each point (n, 3) in mm, as a position in the volume; -1 outside of it."""
         matrix = self.transform_matrix()
-        coordinates = points @ matrix[:3, :3].T + matrix[:3, 3]
+        return self._nearest(points @ matrix[:3, :3].T + matrix[:3, 3])
+
+    def _nearest(self, coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The voxel at coordinates (n, 3) x, y, z in voxels, as a position in the volume; -1 outside, and for NaN."""
         within = ((coordinates >= 0) & (coordinates < self.shape[::-1])).all(1)
-        voxels = np.full(len(points), -1, np.int64)
+        voxels = np.full(len(coordinates), -1, np.int64)
         x, y, z = np.rint(coordinates[within]).astype(np.int64).T
         voxels[within] = np.ravel_multi_index((z, y, x), self.shape, mode="clip")
         return voxels
@@ -162,6 +192,9 @@ class Surface:
         """Finds the voxels half-way between white matter and pia; None where this is a surface of vertices."""
         if self.transform is None:
             return None
+        warp = self._warp()
+        if warp is not None:
+            return lambda corners, weights: self._nearest(between(warp, corners, weights))
         middle = self.mesh("fiducial").points
         return lambda corners, weights: self.voxels_at(between(middle, corners, weights))
 
@@ -175,8 +208,27 @@ class Surface:
             raise SpaceMismatchError(
                 f"{self.name!r} was loaded for vertex data; name a transform to use it with voxels."
             )
+        if self.affine is not None:
+            return np.asarray(np.linalg.inv(self.volume_affine()), np.float64)
         name = self.transform
         return self._cached(f"transform-{name}", lambda: stores.transform(self.subject, self.cache, name))["matrix"]
+
+    def volume_affine(self) -> NDArray[np.float64]:
+        """(4, 4), from voxel indices (x, y, z) to the mm of the volume's own space.
+
+        Raises:
+            SpaceMismatchError: this is a surface of vertices.
+        """
+        if self.affine is not None:
+            return np.array(self.affine).reshape(4, 4)
+        if self.transform is None:
+            raise SpaceMismatchError(f"{self.name!r} was loaded for vertex data, which have no volume.")
+        return np.asarray(nib.load(self.subject / "transforms" / self.transform / "reference.nii.gz").affine)
+
+    def _warp(self) -> NDArray[np.float64] | None:
+        """Where each vertex lies in the volume, (n_vertices, 3) x, y, z in voxels, of a transform that is no matrix."""
+        file = self.subject / "transforms" / (self.transform or "") / WARP
+        return np.load(file, allow_pickle=False) if file.exists() else None
 
     def _cached(self, name: str, build: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         return cached(self.folder / f"{name}.npz", build)
@@ -189,35 +241,49 @@ class Surface:
             )
 
 
-def load_surface(surface: str, transform: str | None, cache: Path, filestore: Path | None = None) -> Surface:
+def load_surface(
+    surface: str, transform: str | None, cache: Path, filestore: Path | None = None, grid: Grid | None = None
+) -> Surface:
     """Find a pycortex subject and one of its transforms.
 
     Args:
-        surface: the subject: one of the user's store, S1, or fsaverage5.
-        transform: its transform; None for values on its vertices.
+        surface: the subject: one of the user's store, S1, or a standard cortex: fs_LR, or fsaverage of any density from
+            fsaverage5 on. Denser ones are drawn on fsaverage5's vertices where the user's store does not have them.
+        transform: its transform; None for values on its vertices. MNI152 is one of fsaverage5 for any volume.
         cache: folder for everything that is worked out once; made when it is not there.
         filestore: the user's own pycortex store; None for the shipped one.
+        grid: of the volume, which transform MNI152 needs.
 
     Raises:
         NotFoundError: there is no such subject or transform; the message lists what there is.
+        SpaceMismatchError: transform MNI152 without the affine of the volume.
     """
+    denser = DENSER.get(surface, 0) if not (filestore and (filestore / surface / "surfaces").is_dir()) else 0
+    if denser:
+        surface = "fsaverage5"
     subject = stores.find(surface, cache, filestore)
     folder = cache / "surfaces" / f"{surface}-{stores.fingerprint(subject)}"
     shapes = _shapes(subject, folder)
     n_vertices = (shapes["lh"][0], shapes["rh"][0])
     transforms = {key.removeprefix("xfm:"): tuple(shape) for key, shape in shapes.items() if key.startswith("xfm:")}
+    affine = None
+    if transform == MNI152 and surface == "fsaverage5":
+        if grid is None or grid.affine is None:
+            raise SpaceMismatchError("Nothing says where the volume lies in MNI152: its image has no affine.")
+        transforms[MNI152], affine = grid.shape, grid.affine
     if transform is not None and transform not in transforms:
         known = ", ".join(sorted(transforms)) or "none: this subject shows vertex data only"
         raise NotFoundError(f"Subject {surface!r} has no transform {transform!r}; known are {known}.")
     return Surface(
         name=surface,
         transform=transform,
-        shape=transforms[transform] if transform else n_vertices,
+        shape=transforms[transform] if transform else (denser, denser) if denser else n_vertices,
         n_vertices=n_vertices,
         kinds=frozenset(stores.kinds(subject)),
         subject=subject,
         cache=cache,
         folder=folder,
+        affine=affine,
     )
 
 
@@ -242,7 +308,7 @@ def regions(
         members = unfold.members(loaded.flat_layout(), outlines, cells) if outlines else {}
         return {"cortex": np.unique(cortex[cortex >= 0]), **members}
 
-    arrays = cached(loaded.folder / f"regions-{transform or 'vertices'}.npz", build)
+    arrays = cached(loaded.folder / f"regions-{loaded.key}.npz", build)
     shape = loaded.shape if transform else (loaded.n_cells,)
     volumes = {name: np.zeros(loaded.n_cells, np.bool_) for name in arrays}
     for name, cells in arrays.items():
@@ -253,26 +319,33 @@ def regions(
 
 @_kept
 def _flat_pixels(surface: Surface, width: int) -> PixelMap:
-    path = surface.folder / f"pixels-{surface.transform or 'vertices'}-{width}.npz"
+    path = surface.folder / f"pixels-{surface.key}-{width}.npz"
     arrays = cached(
         path,
         lambda: unfold.pixel_map(surface.flat_layout(), surface.vertex_curvature(), width, surface.voxels_between()),
     )
-    return PixelMap(**arrays, n_cells=surface.n_cells)
+    return PixelMap(**_in_cells(arrays, surface), n_cells=surface.n_cells)
 
 
 @_kept
 def _view(surface: Surface, width: int, kind: str, views: tuple[str, ...]) -> View:
-    path = surface.folder / f"view-{kind}-{'-'.join(views)}-{surface.transform or 'vertices'}-{width}.npz"
+    path = surface.folder / f"view-{kind}-{'-'.join(views)}-{surface.key}-{width}.npz"
 
     def build() -> dict[str, NDArray[Any]]:
         curvature, voxels = surface.vertex_curvature(), surface.voxels_between()
         return projection.view(surface.mesh(kind), surface.n_vertices[0], curvature, width, views, voxels)
 
-    arrays = cached(path, build)
+    arrays = _in_cells(cached(path, build), surface)
     captions = zip(arrays["captions"].tolist(), arrays["caption_x"].tolist(), arrays["caption_y"].tolist(), strict=True)
     shown = {name: arrays[name] for name in ("index", "curvature", "light", "vertex")}
     return View(**shown, inside=arrays["vertex"] >= 0, n_cells=surface.n_cells, captions=tuple(captions))
+
+
+def _in_cells(arrays: dict[str, NDArray[Any]], surface: Surface) -> dict[str, NDArray[Any]]:
+    """`index` of the drawn mesh's vertices as one of cells, which are others where a denser mesh is drawn."""
+    if surface.transform is not None or surface.shape == surface.n_vertices:
+        return arrays
+    return {**arrays, "index": np.append(surface.vertex_cells(), np.int32(-1))[arrays["index"]]}
 
 
 def _shapes(subject: Path, folder: Path) -> dict[str, list[int]]:

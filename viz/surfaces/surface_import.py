@@ -13,8 +13,9 @@ from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
 from . import filestore as stores
-from .filestore import Hemisphere
 from .locked_files import locked
+from .standard import Hemisphere, Meshes
+from .surface import WARP
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]
@@ -86,7 +87,7 @@ def from_gifti(name: str, files: Mapping[str, tuple[Path, Path]], filestore: Pat
     return write_subject(name, meshes, filestore, cache)
 
 
-def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]], filestore: Path, cache: Path) -> Path:
+def write_subject(name: str, meshes: Meshes, filestore: Path, cache: Path) -> Path:
     """Check meshes and write them as a pycortex subject, whole or not at all.
 
     Args:
@@ -120,7 +121,7 @@ def write_subject(name: str, meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]
     return target
 
 
-def _require_numbers(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> None:
+def _require_numbers(meshes: Meshes) -> None:
     for kind, pair in meshes.items():
         for side, (points, _) in zip(("left", "right"), pair, strict=True):
             if n_bad := int((~np.isfinite(points).all(1)).sum()):
@@ -130,7 +131,7 @@ def _require_numbers(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> Non
                 )
 
 
-def check_meshes(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> None:
+def check_meshes(meshes: Meshes) -> None:
     """See that hemispheres are on their sides and nothing is mirrored.
 
     Raises:
@@ -156,7 +157,9 @@ def check_meshes(meshes: Mapping[str, tuple[Hemisphere, Hemisphere]]) -> None:
                 raise SpaceMismatchError(f"{kind} of the {side} hemisphere is mirrored: its faces look inwards.")
 
 
-def write_transform(subject: Path, name: str, matrix: NDArray[np.float64], reference: Path) -> None:
+def write_transform(
+    subject: Path, name: str, matrix: NDArray[np.float64], reference: Path, warp: NDArray[np.float64] | None = None
+) -> None:
     """Add a transform from surface mm to the voxels (x, y, z) of a functional image.
 
     Args:
@@ -164,6 +167,7 @@ def write_transform(subject: Path, name: str, matrix: NDArray[np.float64], refer
         name: of the transform.
         matrix: (4, 4), from mm to voxel indices.
         reference: the functional image, NIfTI.
+        warp: where no matrix is exact: voxel coordinates (x, y, z) of each vertex, (n_vertices, 3), from 0.
 
     Raises:
         BadInputError: the matrix cannot be inverted, or the transform is there already.
@@ -181,6 +185,8 @@ def write_transform(subject: Path, name: str, matrix: NDArray[np.float64], refer
         with replacing(target) as temporary:
             temporary.mkdir()
             nib.save(nib.Nifti1Image(values, image.affine), temporary / "reference.nii.gz")
+            if warp is not None:
+                np.save(temporary / WARP, warp)
             text = json.dumps({"coord": matrix.tolist()}, indent=2)
             (temporary / "matrices.xfm").write_text(text, encoding="utf-8")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...schemas.affines import misfit
 from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from .surface import Surface
+from .surface import Grid, Surface
 
 Floats = NDArray[np.float32]
 Side = Literal["left", "right"]
@@ -62,6 +62,21 @@ def read_map(files: Sequence[Path], surface: Surface) -> Floats:
             )
 
 
+def grid_of(file: Path) -> Grid:
+    """Where the voxels of a NIfTI image are.
+
+    Raises:
+        NotFoundError: the file is not there.
+        BadInputError: it is damaged.
+    """
+    if not file.exists():
+        raise NotFoundError(f"There is no file {file}.")
+    with readable(file):
+        image = nib.load(file)
+    placed = isinstance(image, nib.Nifti1Image) and (image.header["sform_code"] or image.header["qform_code"])
+    return Grid(tuple(image.shape[2::-1]), tuple(image.affine.ravel().tolist()) if placed else None)
+
+
 def join(left: Floats, right: Floats, surface: Surface) -> Floats:
     """Values of the left and of the right hemisphere's vertices as one array, left ones first.
 
@@ -74,12 +89,12 @@ def join(left: Floats, right: Floats, surface: Surface) -> Floats:
             "load it without one."
         )
     given = (len(left), len(right))
-    if given == surface.n_vertices:
+    if given == surface.shape:
         return np.concatenate([left, right]).astype(np.float32)
-    swapped = " The hemispheres are swapped." if given[::-1] == surface.n_vertices else ""
+    swapped = " The hemispheres are swapped." if given[::-1] == surface.shape else ""
     raise SpaceMismatchError(
         f"The map has {given[0]} left and {given[1]} right vertices, but {surface.name!r} has "
-        f"{surface.n_vertices[0]} and {surface.n_vertices[1]}.{swapped}"
+        f"{surface.shape[0]} and {surface.shape[1]}.{swapped}"
     )
 
 
@@ -89,18 +104,17 @@ def _volume(image: Any, file: Path, surface: Surface) -> Floats:
             f"{file.name} is a volume, but {surface.name!r} was loaded for vertices; name the transform from the "
             "volume to the surface."
         )
-    reference = nib.load(surface.subject / "transforms" / surface.transform / "reference.nii.gz")
     shape = tuple(image.shape[:3])
     if image.ndim > 3 and any(n != 1 for n in image.shape[3:]):
         raise BadInputError(f"{file.name} holds {image.shape[3]} maps; give a file with one.")
-    expected = tuple(reference.shape[:3])
+    expected, affine = surface.shape[::-1], surface.volume_affine()
     if shape != expected:
         turned = " Its axes are in another order." if sorted(shape) == sorted(expected) else ""
         raise SpaceMismatchError(
             f"{file.name} has shape {shape}, but transform {surface.transform!r} of {surface.name!r} belongs to "
             f"volumes of {expected}.{turned} Resample it to that transform's reference image."
         )
-    if how := misfit(shape, image.affine, reference.affine, _TOLERANCE):
+    if how := misfit(shape, image.affine, affine, _TOLERANCE):
         where = how.format(f"the reference image of transform {surface.transform!r}")
         raise SpaceMismatchError(f"{file.name} is {where}; resample it to that image.")
     return _data(image, file).reshape(shape).T.ravel()

@@ -25,6 +25,7 @@ from ..csv_tables import read_persons_table, whole_numbers
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import Region
+from ..standard_spaces import cortex_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from .response_files import SUFFIXES, Responses, open_responses
 
@@ -48,7 +49,8 @@ class Folder(TrialDataset):
     """Images and responses in a folder of the user's; see `Dataset` and this module's head.
 
     Args:
-        config: dataset, subject, root, stimuli, responses, zscore, skip_sessions, allow_missing, surface, transform.
+        config: dataset, subject, root, stimuli, responses, zscore, skip_sessions, allow_missing, space, surface,
+            transform.
         home: folder for a copy of compressed responses.
 
     Raises:
@@ -60,15 +62,16 @@ class Folder(TrialDataset):
     def __init__(self, config: IngestConfig, home: Path) -> None:
         root = Path(config.root)
         self._file = responses_file(config)
-        responses = open_responses(self._file, home / "cache" / "responses")
+        responses = open_responses(self._file, home / "cache" / "responses", config.space)
         trials = _joined(config, responses, self._file)
+        cortex = cortex_of(config, responses.space, responses.shape, responses.affine_code)
         subject = Subject(
             subject_id=f"folder/{config.subject}",
             dataset="folder",
             simulated=False,
             space=responses.space,
-            surface=config.surface or None,
-            transform=config.transform or None,
+            surface=cortex.surface,
+            transform=cortex.transform,
             shape=responses.shape,
             description=f"{config.subject}: images and responses of one's own, {self._file.name}.",
             affine=None if responses.affine is None else tuple(responses.affine.ravel().tolist()),

@@ -14,8 +14,9 @@ from ....schemas.affines import Affine
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, SpaceMismatchError
 from ..csv_tables import LINE, read_persons_table, whole_numbers
+from ..standard_spaces import MESHES
 from ..trials import Floats, Indices, Trials
-from ..vertices import Grayordinates
+from ..vertices import Grayordinates, SurfaceVertices
 from ..volumes import (
     VolumeVoxels,
     placed,
@@ -63,12 +64,13 @@ class Responses:
     """Whether `shape` is only as large as the places that are listed."""
 
 
-def open_responses(path: Path, cache: Path) -> Responses:
+def open_responses(path: Path, cache: Path, space: str = "") -> Responses:
     """Open a file of responses.
 
     Args:
         path: .npy, .nii, .nii.gz or .dscalar.nii.
         cache: folder for the copy of a NIfTI series that can be read by voxel; made when responses are first read.
+        space: the mesh that the vertices of an array belong to, one of MESHES; "" where they are not said to.
 
     Raises:
         BadInputError: another format or shape, or a damaged file.
@@ -76,13 +78,13 @@ def open_responses(path: Path, cache: Path) -> Responses:
     if path.name.endswith(_CIFTI):
         return _cifti(path)
     if path.suffix == ".npy":
-        return _array(path)
+        return _array(path, space)
     if path.name.endswith((".nii", ".nii.gz")):
         return _series(path, cache)
     raise BadInputError(f"{path}: responses come as .npy, .nii, .nii.gz or .dscalar.nii; convert the file.")
 
 
-def _array(path: Path) -> Responses:
+def _array(path: Path, space: str) -> Responses:
     with readable(path):
         array = np.load(path, mmap_mode="r")
     if array.ndim != 2 or array.dtype.kind not in "fiu":
@@ -101,8 +103,17 @@ def _array(path: Path) -> Responses:
         return loaded.astype(np.float32)
 
     places = _places(path.with_name("voxels.csv"), n_voxels)
+    n_vertices = MESHES.get(space, 0)
+    if n_vertices and not places.width:
+        if n_voxels != 2 * n_vertices:
+            raise SpaceMismatchError(
+                f"{path}: {n_voxels} voxels, but {space} has {2 * n_vertices} vertices; a table voxels.csv of "
+                "hemisphere, vertex says which ones they are."
+            )
+        places = SurfaceVertices.whole((n_vertices, n_vertices)).frame().select("hemisphere", "vertex")
     surface = "vertex" in places.columns
-    shape = _extent(places, n_voxels)
+    # The largest place that is listed says little of the grid; a mesh that is named says all.
+    shape = (n_vertices, n_vertices) if surface and n_vertices else _extent(places, n_voxels)
 
     def frame(noise_ceiling: Floats | None) -> pl.DataFrame:
         return voxel_frame(n_voxels, **{name: places[name] for name in places.columns}, noise_ceiling=noise_ceiling)
@@ -116,7 +127,7 @@ def _array(path: Path) -> Responses:
         values,
         frame,
         lost=lambda: _lost(lambda voxels: array[:, voxels], n_voxels),
-        listed=bool(places.width),
+        listed=bool(places.width) and not (surface and n_vertices),
     )
 
 

@@ -11,6 +11,7 @@ from ....schemas.errors import BadInputError, NotFoundError
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import FLOC, Region, selective, union, unions
+from ..standard_spaces import cortex_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from ..vertices import Grayordinates, SurfaceVertices
 from ..volumes import not_all_nan
@@ -60,7 +61,7 @@ class Nod(TrialDataset):
             dataset="nod",
             simulated=False,
             space="surface",
-            surface=config.surface or None,
+            surface=cortex_of(config, "surface", cells.shape, None).surface,
             transform=None,
             shape=cells.shape,
             description=f"Natural Object Dataset, {name}, fs_LR 32k, {' and '.join(config.tasks)}, "

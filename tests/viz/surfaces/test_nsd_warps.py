@@ -1,0 +1,86 @@
+"""NSD's subjects from its own surfaces and warps, against a literal loop over the warps."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
+from voxel_atlas.schemas.errors import NotFoundError, SpaceMismatchError
+from voxel_atlas.viz.surfaces.nsd_warps import from_nsd
+from voxel_atlas.viz.surfaces.surface import load_surface
+
+
+def write_nsd(root: Path, *, patches: bool = False) -> NDArray[np.float64]:
+    """Subject 5 in NSD's layout with a warp that no matrix gives; returns its coordinates, from 1, 9999 for nowhere."""
+    meshes = spheres_meshes()
+    surf = root / "nsddata" / "freesurfer" / "subj05" / "surf"
+    surf.mkdir(parents=True)
+    for name, kind in (("white", "wm"), ("pial", "pia"), ("inflated", "inflated")):
+        for side, (points, faces) in zip(("lh", "rh"), meshes[kind], strict=True):
+            nib.freesurfer.write_geometry(surf / f"{side}.{name}", points, faces)
+    own = root / "nsddata" / "ppdata" / "subj05"
+    (own / "transforms").mkdir(parents=True)
+    (own / "func1pt8mm").mkdir()
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE[::-1], np.int16), np.eye(4)), own / "func1pt8mm" / "mean.nii.gz")
+    warps = []
+    for side, (wm, _), (pia, _) in zip(("lh", "rh"), meshes["wm"], meshes["pia"], strict=True):
+        middle = (wm + pia) / 2
+        coordinates = middle @ MATRIX[:3, :3].T + MATRIX[:3, 3] + 0.8 * np.sin(middle[:, ::-1] / 7) + 1
+        coordinates[::50] = 9999
+        coordinates[1::50] = SHAPE[::-1] + np.array([3, 0, 0])  # beyond the volume
+        warps.append(coordinates.astype(np.float32))
+        for layer in (1, 2, 3):
+            shifted = np.where(coordinates == 9999, 9999, coordinates + (layer - 2) * 0.3).astype(np.float32)
+            image = nib.MGHImage(shifted[:, None, None, :], np.eye(4))
+            nib.save(image, own / "transforms" / f"{side}.func1pt8-to-layerB{layer}.mgz")
+    return np.concatenate(warps).astype(np.float64)
+
+
+def test_each_vertex_shows_the_voxel_that_the_warp_says(tmp_path: Path, cache: Path) -> None:
+    coordinates = write_nsd(tmp_path / "nsd")
+    made = from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    assert made == tmp_path / "store" / "nsd-subj05"
+    surface = load_surface("nsd-subj05", "func1pt8mm", cache, tmp_path / "store")
+    assert surface.shape == SHAPE
+    expected = []
+    for x, y, z in coordinates:
+        if x == 9999 or not (0 <= x - 1 < SHAPE[2] and 0 <= y - 1 < SHAPE[1] and 0 <= z - 1 < SHAPE[0]):
+            expected.append(-1)
+            continue
+        i, j, k = (min(round(float(c) - 1), n - 1) for c, n in zip((x, y, z), SHAPE[::-1], strict=True))
+        expected.append((k * SHAPE[1] + j) * SHAPE[2] + i)
+    assert surface.vertex_cells().tolist() == expected
+    assert expected.count(-1) >= len(expected) // 50
+
+
+def test_pictures_follow_the_warp_and_not_the_matrix_nearest_to_it(tmp_path: Path, cache: Path) -> None:
+    write_nsd(tmp_path / "nsd")
+    made = from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    surface = load_surface("nsd-subj05", "func1pt8mm", cache, tmp_path / "store")
+    view = surface.view(200)
+    shown = view.index[view.inside]
+    by_warp = surface.vertex_cells()[view.vertex[view.inside]]
+    middle = surface.mesh("fiducial").points
+    by_matrix = surface.voxels_at(middle)[view.vertex[view.inside]]
+    assert (shown == by_warp).mean() > 1.2 * (shown == by_matrix).mean()
+    assert (made / "transforms" / "func1pt8mm" / "matrices.xfm").exists()  # for pycortex itself
+
+
+def test_missing_warps_are_named_and_nothing_is_written(tmp_path: Path, cache: Path) -> None:
+    write_nsd(tmp_path / "nsd")
+    (tmp_path / "nsd/nsddata/ppdata/subj05/transforms/rh.func1pt8-to-layerB2.mgz").unlink()
+    with pytest.raises(NotFoundError, match=r"transforms: no lh.func1pt8-to-layerB2.mgz"):
+        from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_warp_of_another_mesh_is_refused_before_anything_is_written(tmp_path: Path, cache: Path) -> None:
+    write_nsd(tmp_path / "nsd")
+    short = nib.MGHImage(np.ones((7, 1, 1, 3), np.float32), np.eye(4))
+    nib.save(short, tmp_path / "nsd/nsddata/ppdata/subj05/transforms/rh.func1pt8-to-layerB2.mgz")
+    with pytest.raises(SpaceMismatchError, match=r"rh.func1pt8-to-layerB2.mgz: 7 vertices"):
+        from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    assert not (tmp_path / "store").exists()

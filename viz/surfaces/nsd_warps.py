@@ -1,0 +1,104 @@
+"""NSD's own way from volumes to surfaces: warps that it ships, which no matrix can replace.
+
+`nsddata/ppdata/subj0s/transforms/{lh,rh}.func1pt8-to-layerB2.mgz` holds for each vertex of the native surface, half-way
+between white matter and pia, where it lies in the volume: x, y, z in voxels from 1, 9999 for nowhere (NSD's manual;
+nsdcode's transform_data.py reads it so).
+"""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from ...schemas.errors import NotFoundError, SpaceMismatchError
+from . import filestore as stores
+from .surface_import import from_freesurfer, write_transform
+
+SPACES = {"func1pt8mm": "func1pt8", "func1mm": "func1pt0"}
+"""Space of betas, and name of the transform → what the warps' files call it."""
+_NOWHERE = 9999
+_REFERENCES = ("mean.nii.gz", "brainmask.nii.gz", "R2.nii.gz", "roi/*.nii.gz", "*.nii.gz")
+
+
+def subject_name(subject: int) -> str:
+    """The pycortex subject that NSD's subject of this number becomes: that of the atlas, without a slash."""
+    return f"nsd-subj{subject:02}"
+
+
+def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
+    """Make a pycortex subject of NSD's surfaces, with a transform for each functional space whose warps are there.
+
+    A transform also has the matrix that comes nearest to its warp, for pycortex itself.
+
+    Args:
+        root: the data set's folder.
+        subject: 1 to 8.
+        filestore: pycortex store that it is written to; made when it is not there.
+        cache: folder of the caches.
+
+    Returns:
+        The new subject's folder.
+
+    Raises:
+        NotFoundError: surfaces, warps or an image of the functional space are missing; the message names them.
+        SpaceMismatchError: a warp is of another mesh.
+        BadInputError: there is such a subject already.
+    """
+    own = root / "nsddata" / "ppdata" / f"subj{subject:02}"
+    freesurfer = root / "nsddata" / "freesurfer" / f"subj{subject:02}"
+    warps = {space: _warp(own / "transforms", name) for space, name in SPACES.items()}
+    there = {space: warp for space, warp in warps.items() if warp is not None}
+    if not there:
+        raise NotFoundError(
+            f"{own / 'transforms'}: no lh.func1pt8-to-layerB2.mgz and rh.func1pt8-to-layerB2.mgz; get NSD's transforms."
+        )
+    counts = [len(_points(freesurfer / "surf" / f"{side}.white")) for side in stores.SIDES]
+    for space, halves in there.items():
+        for side, half, expected in zip(stores.SIDES, halves, counts, strict=True):
+            if len(half) != expected:
+                raise SpaceMismatchError(
+                    f"{side}.{SPACES[space]}-to-layerB2.mgz: {len(half)} vertices, but {side}.white has {expected}."
+                )
+    references = {space: _reference(own / space) for space in there}
+    made = from_freesurfer(subject_name(subject), freesurfer, filestore, cache)
+    middle = stores.mesh(made, cache, "fiducial")["points"]
+    for space, halves in there.items():
+        warp = np.concatenate(halves)
+        write_transform(made, space, nearest_matrix(middle, warp), references[space], warp)
+    return made
+
+
+def nearest_matrix(points: NDArray[np.float64], coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix (4, 4) from mm (n, 3) to voxel coordinates (n, 3) with the least squares; NaN rows do not count."""
+    known = np.isfinite(coordinates).all(1)
+    design = np.column_stack([points[known], np.ones(known.sum())])
+    solution, *_ = np.linalg.lstsq(design, coordinates[known], rcond=None)
+    return np.vstack([solution.T, [0, 0, 0, 1]])
+
+
+def _warp(folder: Path, name: str) -> list[NDArray[np.float64]] | None:
+    """Voxel coordinates of each hemisphere's vertices, from 0, NaN for nowhere; None where there are no files."""
+    files = [folder / f"{side}.{name}-to-layerB2.mgz" for side in stores.SIDES]
+    if not all(file.exists() for file in files):
+        return None
+    halves = []
+    for file in files:
+        coordinates = np.asarray(nib.load(file).dataobj, np.float64).squeeze()
+        if coordinates.ndim != 2 or coordinates.shape[1] != 3:
+            raise SpaceMismatchError(f"{file}: shape {coordinates.shape}; three coordinates of each vertex expected.")
+        halves.append(np.where(coordinates == _NOWHERE, np.nan, coordinates - 1))
+    return halves
+
+
+def _points(file: Path) -> NDArray[np.float64]:
+    if not file.exists():
+        raise NotFoundError(f"There is no {file}; NSD's FreeSurfer subject with white, pial and inflated is needed.")
+    return np.asarray(nib.freesurfer.read_geometry(file)[0])
+
+
+def _reference(folder: Path) -> Path:
+    for pattern in _REFERENCES:
+        if files := sorted(folder.glob(pattern)):
+            return files[0]
+    raise NotFoundError(f"{folder}: no NIfTI image of this space; get one of NSD's, {folder.name}/mean.nii.gz.")
