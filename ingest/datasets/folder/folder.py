@@ -27,7 +27,7 @@ from ..interface import Item, Subject
 from ..rois import Region
 from ..standard_spaces import cortex_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
-from .response_files import SUFFIXES, Responses, open_responses
+from .response_files import HDF5, SUFFIXES, Responses, open_responses
 
 _COLUMNS = ("image", "row", "session", "run", "repeat")
 """What is read of the table of trials."""
@@ -123,7 +123,8 @@ def responses_file(config: IngestConfig) -> Path:
         if not path.exists():
             raise NotFoundError(f"{path}: there is no such file of responses; --responses names it within --root.")
         return path
-    files = [root / f"responses{suffix}" for suffix in SUFFIXES if (root / f"responses{suffix}").exists()]
+    files = [root / f"responses{suffix}" for suffix in (*SUFFIXES, *HDF5) if (root / f"responses{suffix}").exists()]
+    files = files or sorted(file for suffix in HDF5 for file in root.glob(f"TYPED_*{suffix}"))
     if not files:
         raise NotFoundError(
             f"{root}: no responses.npy, .nii, .nii.gz or .dscalar.nii is there; --responses names another."

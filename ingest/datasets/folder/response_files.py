@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import nibabel as nib
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from ..volumes import (
     VolumeVoxels,
     placed,
     read_volume,
+    require_numbers,
     require_place,
     series_shape,
     volumes_of,
@@ -30,8 +32,12 @@ from ..volumes import (
 )
 
 SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
+HDF5 = (".hdf5", ".h5", ".mat")
+"""Of files that hold responses only: GLMsingle writes its betas so."""
 _PLACES = (["i", "j", "k"], ["hemisphere", "vertex"])
 """What a table of voxels says of their places."""
+_BETAS = "betasmd"
+"""GLMsingle's name of its single-trial betas."""
 _LOOKED_AT = 32
 """Voxels that tell whether a trial was lost."""
 _CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
@@ -68,7 +74,7 @@ def open_responses(path: Path, cache: Path, space: str = "") -> Responses:
     """Open a file of responses.
 
     Args:
-        path: .npy, .nii, .nii.gz or .dscalar.nii.
+        path: .npy, .nii, .nii.gz, .dscalar.nii, .hdf5 or .mat.
         cache: folder for the copy of a NIfTI series that can be read by voxel; made when responses are first read.
         space: the mesh that the vertices of an array belong to, one of MESHES; "" where they are not said to.
 
@@ -79,14 +85,68 @@ def open_responses(path: Path, cache: Path, space: str = "") -> Responses:
         return _cifti(path)
     if path.suffix == ".npy":
         return _array(path, space)
+    if path.suffix in HDF5:
+        return _hdf5(path, space)
     if path.name.endswith((".nii", ".nii.gz")):
         return _series(path, cache)
-    raise BadInputError(f"{path}: responses come as .npy, .nii, .nii.gz or .dscalar.nii; convert the file.")
+    raise BadInputError(f"{path}: responses come as .npy, .nii, .nii.gz, .dscalar.nii, .hdf5 or .mat; convert it.")
+
+
+def _hdf5(path: Path, space: str) -> Responses:
+    """The betas of GLMsingle, or the one array of a file: numbers, or volumes whose voxels `mask.nii.gz` names."""
+    with readable(path), h5py.File(path) as file:
+        arrays = {name: data for name, data in file.items() if isinstance(data, h5py.Dataset) and data.ndim in (2, 4)}
+        name = _BETAS if _BETAS in arrays else next(iter(arrays), "")
+        if not name or (name != _BETAS and len(arrays) > 1):
+            raise BadInputError(
+                f"{path}: one array of responses expected, or GLMsingle's {_BETAS}; it has "
+                f"{', '.join(arrays) or 'no array of two or four dimensions'}."
+            )
+        values, of_matlab = np.asarray(arrays[name]), "MATLAB_class" in arrays[name].attrs
+    # MATLAB's axes come out reversed, trials first; Python's GLMsingle has trials last.
+    if not of_matlab and (values.ndim == 4 or name == _BETAS):
+        values = values.T
+    if values.ndim == 2:
+        return _numbers(path, values, space)
+    require_numbers(path, values.dtype)
+    shape = (values.shape[1], values.shape[2], values.shape[3])
+    mask, affine, code = next(path.parent.glob("mask.nii*"), None), None, 0
+    if mask is None:
+        used = np.flatnonzero((values != values[:1]).any(axis=0).ravel())
+    else:
+        used = np.flatnonzero(VolumeVoxels(shape, np.arange(values[0].size)).values(mask) > 0)
+        affine, code = placed(mask)
+    cells = VolumeVoxels(shape, used, affine=affine)
+    flat = values.reshape(len(values), -1)[:, used]
+    return Responses(
+        len(values),
+        len(used),
+        "volume",
+        shape,
+        lambda voxels: wide(flat[:, voxels]),
+        cells.values,
+        cells.frame,
+        affine=affine,
+        affine_code=code,
+        lost=lambda: _lost(lambda voxels: flat[:, voxels], len(used)),
+    )
 
 
 def _array(path: Path, space: str) -> Responses:
     with readable(path):
-        array = np.load(path, mmap_mode="r")
+        try:
+            array = np.load(path, mmap_mode="r")
+        except ValueError as error:
+            if "Python objects" not in str(error):
+                raise
+            raise BadInputError(
+                f"{path}: pickled Python objects, which are not read, as reading them runs what is in them; of "
+                "GLMsingle give the .hdf5 or .mat file instead, of your own save numbers."
+            ) from None
+    return _numbers(path, array, space)
+
+
+def _numbers(path: Path, array: NDArray[np.generic], space: str) -> Responses:
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise BadInputError(
             f"{path}: {array.dtype} of shape {array.shape}; numbers of shape (trials, voxels) expected."

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import polars as pl
@@ -541,4 +542,33 @@ def test_a_region_of_one_hemisphere_is_one_of_both(root: Path, home: Path) -> No
     region = cifti2.Cifti2Image(np.ones((1, 2), np.float32), (cifti2.ScalarAxis(["V1"]), other))
     region.to_filename(root / "rois" / "V1.dscalar.nii")
     with pytest.raises(SpaceMismatchError, match=r"V1.dscalar.nii: surfaces of \(8, 0\) vertices"):
+        Folder(config(root), home)
+
+
+@pytest.mark.parametrize("language", ["python", "matlab"])
+def test_betas_of_glmsingle_are_read_from_its_own_files(language: str, root: Path, home: Path) -> None:
+    values = responses(X * Y * Z).reshape(N_TRIALS, Z, Y, X)
+    values[:, 0, 0, 0] = 0
+    name = "TYPED_FITHRF_GLMDENOISE_RR." + ("hdf5" if language == "python" else "mat")
+    with h5py.File(root / name, "w") as file:
+        stored = file.create_dataset("betasmd", data=values.T if language == "python" else values)
+        file["R2"] = np.zeros((4, 3))
+        if language == "matlab":
+            stored.attrs["MATLAB_class"] = np.bytes_("single")
+    found = Folder(config(root), home)
+    assert (found.subject.shape, found.voxels.height) == ((Z, Y, X), X * Y * Z - 1)
+    flat = values.reshape(N_TRIALS, -1)[:, 1:]
+    np.testing.assert_allclose(found.responses_of(np.arange(23)), expected(flat, SESSIONS), atol=1e-5)
+    mask = np.zeros((Z, Y, X), np.uint8)
+    mask[1, 2, 1:] = 1
+    write_nifti(root / "mask.nii.gz", mask)
+    found = Folder(config(root), home)
+    assert found.voxels.select("i", "j", "k").rows() == [(1, 2, 1), (2, 2, 1), (3, 2, 1)]
+    np.testing.assert_allclose(found.responses_of(np.arange(3)), expected(values[:, 1, 2, 1:], SESSIONS), atol=1e-5)
+    assert found.subject.affine_code == 2
+
+
+def test_pickled_betas_are_refused_with_the_way_out(root: Path, home: Path) -> None:
+    np.save(root / "responses.npy", np.array({"betasmd": np.zeros((2, 2))}, object), allow_pickle=True)
+    with pytest.raises(BadInputError, match=r"pickled Python objects, .* give the .hdf5 or .mat file instead"):
         Folder(config(root), home)
