@@ -112,7 +112,8 @@ def _hdf5(path: Path, space: str) -> Responses:
     shape = (values.shape[1], values.shape[2], values.shape[3])
     mask, affine, code = next(path.parent.glob("mask.nii*"), None), None, 0
     if mask is None:
-        used = np.flatnonzero((values != values[:1]).any(axis=0).ravel())
+        # NaN is the background of some programs
+        used = np.flatnonzero(((values != values[:1]) & (values == values)).any(axis=0).ravel())
     else:
         used = np.flatnonzero(VolumeVoxels(shape, np.arange(values[0].size)).values(mask) > 0)
         affine, code = placed(mask)
