@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from ...schemas.errors import BadInputError
-from .query_limits import MAX_FIRST
+from ...schemas.limits import LIMITS
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Cursor:
             cursor = cls(float.fromhex(score), int(key), str(model_id), int(generation), str(asked))
         except (ValueError, TypeError, OverflowError, RecursionError):
             raise BadInputError("`after` is not a cursor; pass a pageInfo.endCursor unchanged.") from None
-        if math.isnan(cursor.score):
+        if math.isnan(cursor.score) or not 0 <= cursor.key < 2**63 or not 0 <= cursor.generation < 2**63:
             raise BadInputError("`after` is not a cursor; pass a pageInfo.endCursor unchanged.")
         if cursor.question != question:
             raise BadInputError("`after` belongs to another query; start that one again without `after`.")
@@ -60,6 +60,6 @@ def page_size(first: int) -> int:
     Raises:
         BadInputError: it is not between 1 and 100.
     """
-    if not 1 <= first <= MAX_FIRST:
-        raise BadInputError(f"first is {first}; take 1 to {MAX_FIRST}, and `after` for the next page.")
+    if not 1 <= first <= LIMITS.first:
+        raise BadInputError(f"first is {first}; take 1 to {LIMITS.first}, and `after` for the next page.")
     return first

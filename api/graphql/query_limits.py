@@ -21,7 +21,9 @@ from graphql import (
     IntValueNode,
     MaxIntrospectionDepthRule,
     OperationDefinitionNode,
+    SchemaMetaFieldDef,
     SelectionSetNode,
+    TypeMetaFieldDef,
     Undefined,
     ValidationContext,
     ValidationRule,
@@ -31,24 +33,17 @@ from graphql import (
     is_list_type,
 )
 
-MAX_FIRST = 100
-"""Items on one page of any list."""
-MAX_DEPTH = 12
-"""Levels of nested fields."""
+from ...schemas.limits import LIMITS
+
 MAX_NESTING = 60
 """Levels of fields and fragments that are looked into; what is deeper counts as too deep."""
-MAX_ALIASES = 30
-"""Aliased fields in one operation, each fragment counted as often as it is spread."""
-MAX_DIRECTIVES = 50
-"""Directives in one operation, counted the same way."""
-MAX_TOKENS = 2000
-"""Words and marks in one document."""
 MAX_KEPT = 2**14
 """Letters of a document that is kept for the next time that it is asked."""
-MAX_COST = 50_000
-"""Objects that an operation could return at worst."""
 UNPAGED = 50
 """Items that a list without `first` (models, ROIs …) is taken to have."""
+INTROSPECTED = 4
+"""Items that a list of introspection has on average, apart from that of all types: a type has 5 fields."""
+_META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,7 @@ class Measure:
     aliases: int = 0
     directives: int = 0
     cost: int = 0
+    pictures: int = 0
 
     def beside(self, other: "Measure") -> "Measure":
         """Two selections next to each other."""
@@ -67,6 +63,7 @@ class Measure:
             self.aliases + other.aliases,
             self.directives + other.directives,
             self.cost + other.cost,
+            self.pictures + other.pictures,
         )
 
 
@@ -86,10 +83,11 @@ class LimitRule(ValidationRule):
             return
         measure = self._selections(node.selection_set, root, UNPAGED)
         for found, allowed, what in (
-            (measure.depth, MAX_DEPTH, "levels of fields"),
-            (measure.aliases, MAX_ALIASES, "aliased fields"),
-            (measure.directives + len(node.directives or ()), MAX_DIRECTIVES, "directives"),
-            (measure.cost, MAX_COST, "objects at worst"),
+            (measure.depth, LIMITS.depth, "levels of fields"),
+            (measure.aliases, LIMITS.aliases, "aliased fields"),
+            (measure.directives + len(node.directives or ()), LIMITS.directives, "directives"),
+            (measure.cost, LIMITS.objects, "objects at worst"),
+            (measure.pictures, LIMITS.pictures, "pictures that it sends along"),
         ):
             if found > allowed:
                 message = f"This query asks for {found} {what}, {allowed} are allowed; ask for less at once"
@@ -131,33 +129,25 @@ class LimitRule(ValidationRule):
     def _field(self, node: FieldNode, parent: GraphQLNamedType, page: int) -> Measure:
         aliases = 1 if node.alias else 0
         name = node.name.value
-        if name.startswith("__"):
-            # Introspection has its own rule; it reads a schema of fixed size.
-            return Measure(1, aliases + self._names(node.selection_set), 0, 0)
+        pictures = sum(argument.name.value == "image" for argument in node.arguments or ())
         fields = parent.fields if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else {}
-        definition = fields.get(name)
+        definition = _META.get(name) or fields.get(name)
         if definition is None:
             return Measure(1, aliases)
         kind = get_named_type(definition.type)
         if not is_composite_type(kind):
-            return Measure(1, aliases)
+            return Measure(1, aliases, pictures=pictures)
         listed = is_list_type(get_nullable_type(definition.type))
-        # A connection's `first` bounds its `edges`; a plain list's bounds itself.
-        page = _first(node, definition, page if name == "edges" else UNPAGED)
+        introspects = kind.name.startswith("__")
+        if introspects:
+            page = len(self.context.schema.type_map) if name == "types" else INTROSPECTED
+        else:
+            # A connection's `first` bounds its `edges`; a plain list's bounds itself.
+            page = _first(node, definition, page if name == "edges" else UNPAGED)
         inner = self._selections(node.selection_set, kind, page)
         cost = (page if listed else 1) * (1 + inner.cost)
-        return Measure(1 + inner.depth, aliases + inner.aliases, inner.directives, cost)
-
-    def _names(self, selection_set: SelectionSetNode | None) -> int:
-        """Aliases inside an introspection field, fragments left out (GraphQL's rule looks into those)."""
-        nodes: list[Any] = list(selection_set.selections) if selection_set else []
-        count = 0
-        while nodes:
-            node = nodes.pop()
-            count += 1 if getattr(node, "alias", None) else 0
-            inner = getattr(node, "selection_set", None)
-            nodes.extend(inner.selections if inner else ())
-        return count
+        depth = 1 if introspects else 1 + inner.depth  # introspection has a rule of its own for lists within lists
+        return Measure(depth, aliases + inner.aliases, inner.directives, cost, pictures + inner.pictures)
 
 
 def _first(node: FieldNode, definition: GraphQLField, otherwise: int) -> int:
@@ -167,8 +157,8 @@ def _first(node: FieldNode, definition: GraphQLField, otherwise: int) -> int:
     for given in node.arguments or ():
         if given.name.value == "first":
             # A variable's value is not known here: the worst is assumed.
-            return min(int(given.value.value), MAX_FIRST) if isinstance(given.value, IntValueNode) else MAX_FIRST
-    return MAX_FIRST if argument.default_value in (None, Undefined) else int(argument.default_value)
+            return min(int(given.value.value), LIMITS.first) if isinstance(given.value, IntValueNode) else LIMITS.first
+    return LIMITS.first if argument.default_value in (None, Undefined) else int(argument.default_value)
 
 
 RULES: Iterable[type[ASTValidationRule]] = (MaxIntrospectionDepthRule, LimitRule)

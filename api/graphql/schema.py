@@ -1,5 +1,6 @@
 """The schema as a whole; `python -m voxel_atlas.api.graphql.schema` prints it as schemas/schema.graphql has it."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,12 @@ from graphql import GraphQLError
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from ...schemas.limits import LIMITS
 from .error_codes import CodedErrors, SocketsSubscribe
 from .query import RootQuery
-from .query_limits import MAX_KEPT, MAX_TOKENS, RULES
+from .query_limits import MAX_KEPT, RULES
 from .types.progress_subscription import Subscription
 
 
@@ -57,6 +60,24 @@ class ValidatedOnce(ValidationCache):
             yield
 
 
+class TimedExecution(StrawberryGraphQLCoreExecutionContext):
+    """Ends an operation that takes too long, between two of its objects; its thread waits for nothing else.
+
+    What counts is the thread's own processor time, so that a busy machine refuses nobody.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._until = time.thread_time() + LIMITS.operation_s
+
+    def execute_fields(self, *given: Any, **named: Any) -> Any:
+        """Goes on with the fields of an object, while there is time."""
+        if time.thread_time() > self._until:
+            message = f"This query takes longer than {LIMITS.operation_s:.0f} s; ask for less at once"
+            raise GraphQLError(message, extensions={"code": "LIMIT_EXCEEDED"})
+        return super().execute_fields(*given, **named)
+
+
 def _is_kept(document: str | None) -> bool:
     return len(document or "") <= MAX_KEPT
 
@@ -64,12 +85,13 @@ def _is_kept(document: str | None) -> bool:
 schema = QuietSchema(
     query=RootQuery,
     subscription=Subscription,
+    execution_context_class=TimedExecution,
     # Nothing is guessed for a client that errs: each wrong name would cost a comparison with every right one.
     config=StrawberryConfig(disable_field_suggestions=True),
     extensions=[
         CodedErrors,
         NamesOperation,
-        lambda: MaxTokensLimiter(MAX_TOKENS),
+        lambda: MaxTokensLimiter(LIMITS.tokens),
         ParsedOnce,
         lambda: AddValidationRules(list(RULES)),
         ValidatedOnce,

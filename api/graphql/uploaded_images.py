@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
 from ...schemas.image_files import read_picture
+from ...schemas.limits import LIMITS
 
-MAX_BYTES = 8 * 2**20
-MAX_PIXELS = 40_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
@@ -31,10 +30,10 @@ def decode_image(text: str) -> NDArray[np.uint8]:
         text = text.partition(",")[2]
     # `base64` and e-mail break their lines.
     text = "".join(text.split())
-    if len(text) > MAX_BYTES * 4 // 3 + 4:
-        raise BadInputError(f"The image is larger than {MAX_BYTES // 2**20} MB; send a smaller one.")
+    if len(text) > LIMITS.picture_bytes * 4 // 3 + 4:
+        raise BadInputError(f"The image is larger than {LIMITS.picture_bytes // 2**20} MB; send a smaller one.")
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadInputError("The image is not base64; send the file's bytes in base64 or as a data URL.") from None
-    return read_picture(io.BytesIO(data), "The image", formats=FORMATS, max_pixels=MAX_PIXELS)
+    return read_picture(io.BytesIO(data), "The image", formats=FORMATS, max_pixels=LIMITS.picture_pixels)

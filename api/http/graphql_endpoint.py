@@ -17,6 +17,7 @@ from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 
 from ...atlas.search.atlas import Atlas
 from ...schemas.errors import AtlasError
+from ...schemas.limits import LIMITS
 from ..graphql.error_codes import coded
 from ..graphql.loaders import Loaders
 from ..graphql.request_context import RequestContext
@@ -30,13 +31,6 @@ from .telemetry import Metrics
 from .thread_pools import ThreadPool
 
 Executed = ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult
-
-MAX_SUBSCRIPTIONS = 4
-"""Subscriptions on one socket."""
-MAX_SOCKETS = 200
-"""Sockets that are open at once."""
-INTRODUCTION = timedelta(seconds=10)
-"""How long a client may take to introduce itself after it has opened a socket."""
 
 
 class Endpoint(GraphQL[RequestContext, None]):
@@ -54,8 +48,8 @@ class Endpoint(GraphQL[RequestContext, None]):
         super().__init__(
             schema,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
-            max_subscriptions_per_connection=MAX_SUBSCRIPTIONS,
-            connection_init_wait_timeout=INTRODUCTION,
+            max_subscriptions_per_connection=LIMITS.subscriptions,
+            connection_init_wait_timeout=timedelta(seconds=LIMITS.introduction_s),
         )
         self._atlas, self._pictures, self._builds, self._threads = atlas, pictures, builds, threads
         self._assets, self._metrics = assets, metrics
@@ -79,7 +73,7 @@ class Endpoint(GraphQL[RequestContext, None]):
 
     async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one socket, if there is room for it."""
-        if self._sockets >= MAX_SOCKETS:
+        if self._sockets >= LIMITS.sockets:
             await send({"type": "websocket.close", "code": 1013, "reason": "Too many sockets; try again later."})
             return
         scope.setdefault("state", {})["operation"] = "graphql:subscription"
@@ -117,7 +111,7 @@ class Endpoint(GraphQL[RequestContext, None]):
         return await self._threads.run_coroutine(run)
 
     def decode_json(self, data: str | bytes) -> object:
-        """Reads what a client has sent.
+        """Reads what a client has sent; unlike the standard library's reader, this takes no text that is no Unicode.
 
         Raises:
             ValueError: it is no JSON.

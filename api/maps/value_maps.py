@@ -143,11 +143,13 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         passes = evidence.passes(request)
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
-        column, quantity, title, unit = "value", "label_probability", request.label.strip(), "label probability"
+        column, quantity, title = "value", "label_probability", request.label.strip()
+        unit = _UNITS[quantity]
         method = model.method()
     else:
         frame = model.metric_map(str(request.metric))
-        column, quantity, title, unit = "value", str(request.metric), str(request.metric), _UNITS[str(request.metric)]
+        column, title, quantity = "value", str(request.metric), str(request.metric).partition(":")[0]
+        unit = _UNITS[quantity]
     voxels = frame["voxel"].to_numpy().astype(np.int32)
     values = frame[column].cast(float).to_numpy().astype(np.float32)
     if passes is not None:
@@ -206,5 +208,6 @@ _UNITS = {
     "r2_of_ceiling": "R² as share of the ceiling",
     "food_t": "t of food against other categories",
     "food_q": "q of food against other categories",
+    "label_probability": "label probability",
 }
 """Metric → what its colour bar says."""

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError
-from .concepts import Baseline, TextTowers
+from .concepts import MAX_LETTERS, Baseline, TextTowers
 from .tables.label_table import LabelHits, LabelIndex, LabelTable
 from .tables.model_row import ModelRow
 from .tables.model_tables import ModelTables
@@ -82,8 +82,10 @@ class LabelledModel(ModelRow):
             generation: that of the page before.
 
         Raises:
-            BadInputError: the list of that generation is not kept any more.
+            BadInputError: the search is longer than 200 letters, or the list of that generation is not kept any more.
         """
+        if len(search) > MAX_LETTERS:
+            raise BadInputError(f"A search has at most {MAX_LETTERS} letters, and this one has {len(search)}.")
         method = self.method()
         counts, made = self.tables.label_counts(method, generation, semantic=semantic, verified=verified)
         page = matching = counts.filter(pl.col("label").str.contains(search.lower(), literal=True))

@@ -15,9 +15,12 @@ from ....atlas.backbones.interface import Image
 from ....atlas.client import ABOUT, ATLAS_QUESTIONS, MODEL_QUESTIONS
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import BadInputError, NotFoundError
+from ....schemas.limits import LIMITS
 from ...graphql.uploaded_images import decode_image
 
 _MEDIA_TYPE = "application/vnd.apache.arrow.file"
+_MOST_COLUMNS = 25
+"""Columns of the widest frame."""
 _QUESTIONS = {**ATLAS_QUESTIONS, **MODEL_QUESTIONS}
 
 
@@ -44,8 +47,12 @@ class Frames:
             place = ".".join(str(part) for part in first["loc"]) or "the body"
             raise BadInputError(f"{question}: {place[:60]}: {first['msg']}.") from None
         arguments = {name: getattr(given, name) for name in given.model_fields_set}
+        _require_few_cells(question, given)
         asked = self._atlas.model(arguments.pop("model", None)) if question in MODEL_QUESTIONS else self._atlas
-        answer = _QUESTIONS[question](asked, **arguments)
+        try:
+            answer = _QUESTIONS[question](asked, **arguments)
+        except OverflowError:
+            raise BadInputError(f"{question}: a number is too large for what it stands for.") from None
         about = {} if isinstance(answer, pl.DataFrame) else {**vars(answer)}
         frame: pl.DataFrame = about.pop("frame", answer)
         file = io.BytesIO()
@@ -60,14 +67,32 @@ def _arguments(question: str) -> type[BaseModel]:
     for name, parameter in inspect.signature(_QUESTIONS[question], eval_str=True).parameters.items():
         if name != "self":
             picture = parameter.annotation in (Image, Image | None)
-            kind = Annotated[Any, BeforeValidator(_picture)] if picture else parameter.annotation
+            decoded = _picture if parameter.annotation is Image else _picture_or_none
+            kind = Annotated[Any, BeforeValidator(decoded)] if picture else parameter.annotation
             fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
     return create_model(question, __config__=ConfigDict(extra="forbid"), **fields)
 
 
+def _require_few_cells(question: str, given: BaseModel) -> None:
+    """Refuse an answer that would fill the memory.
+
+    Raises:
+        BadInputError: it would have more rows × columns than a server gives.
+    """
+    voxels, first = (getattr(given, name, None) for name in ("voxels", "first"))
+    cells = _MOST_COLUMNS * (len(voxels) if voxels is not None else 1) * (first if isinstance(first, int) else 1)
+    if cells > LIMITS.cells:
+        raise BadInputError(
+            f"{question}: this could give {cells:,} numbers, {LIMITS.cells:,} are allowed; ask for fewer voxels at "
+            "once, or for fewer of each."
+        )
+
+
+def _picture_or_none(text: object) -> Any:
+    return None if text is None else _picture(text)
+
+
 def _picture(text: object) -> Any:
-    if text is None:
-        return None
     if not isinstance(text, str):
         raise BadInputError("The image must be a file in base64.")
     return decode_image(text)

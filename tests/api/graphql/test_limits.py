@@ -8,8 +8,8 @@ from graphql.validation import specified_rules
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxel_atlas.api.graphql import query_limits as limits
 from voxel_atlas.api.graphql.query_limits import RULES
+from voxel_atlas.schemas.limits import LIMITS
 
 TREE = build_schema("type Query { page(first: Int = 10): [Query!] one: Query many: [Query!] word: String }")
 
@@ -61,4 +61,4 @@ def test_an_introspection_bomb_is_refused() -> None:
 def test_cost_is_the_number_of_objects_at_worst(first: int, inner: int) -> None:
     cost = first * (1 + inner * (1 + 5 * 1))
     document = f"{{ page(first: {first}) {{ page(first: {inner}) {{ page(first: 5) {{ word }} }} }} }}"
-    assert bool(refusals(document)) == (cost > limits.MAX_COST)
+    assert bool(refusals(document)) == (cost > LIMITS.objects)

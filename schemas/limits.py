@@ -1,0 +1,42 @@
+"""Every limit of a server: what it takes of a connection, a request, a query and a socket, and what it has under way.
+
+The table of docs/serving.md is these fields; a test compares them. Two gates apply those of connections and requests,
+`api.http.protocol` and `api.http.access.guard`; what only a parsed query shows is measured before it runs.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """How much is taken at most; what is over a limit is refused with a sentence that names it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    head_bytes: int = Field(2**16, description="Bytes of a request's first line and headers, or beside its body.")
+    head_lines: int = Field(100, description="Headers of a request.")
+    pipelined: int = Field(16, description="Requests that a connection sends before it has the first one's answer.")
+    stranger_bytes: int = Field(2**14, description="Bytes of a body where a token is wanted and none was shown.")
+    body_bytes: int = Field(12 * 2**20, description="Bytes of a body: a picture in base64 and the query around it.")
+    guesses: str = Field("20/minute", description="Wrong tokens of an address; then its tokens are not looked at.")
+    token_letters: int = Field(16, description="Letters that VOXEL_ATLAS_TOKEN has at least.")
+    tokens: int = Field(2000, description="Words and marks of a GraphQL document.")
+    depth: int = Field(12, description="Levels of nested fields; GraphQL's own rule is for introspection.")
+    aliases: int = Field(30, description="Aliased fields, each fragment counted as often as it is spread.")
+    directives: int = Field(50, description="Directives, counted the same way.")
+    first: int = Field(100, description="Items on a page of a list.")
+    objects: int = Field(50_000, description="Objects that a query could return at worst, those of introspection too.")
+    pictures: int = Field(4, description="Pictures that a query sends along.")
+    picture_bytes: int = Field(8 * 2**20, description="Bytes of a picture that is sent along.")
+    picture_pixels: int = Field(40_000_000, description="Its pixels.")
+    operation_s: float = Field(30.0, description="Seconds of processor time of a query.")
+    cells: int = Field(5_000_000, description="Rows × columns of an answer of `/frames`, worked out before it runs.")
+    sockets: int = Field(200, description="WebSockets that are open at once.")
+    subscriptions: int = Field(4, description="Subscriptions on a socket.")
+    introduction_s: float = Field(10.0, description="Seconds for a socket to introduce itself.")
+    message_bytes: int = Field(2**16, description="Bytes of a message on a socket, each of which counts as a request.")
+    waiting_queries: int = Field(200, description="Quick answers that wait for a thread.")
+    waiting_pictures: int = Field(30, description="Pictures that wait for one.")
+
+
+LIMITS = Limits()
+"""Those of every server."""
