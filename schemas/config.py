@@ -6,14 +6,26 @@ result depends on: its hash is part of the model's id, so two configurations nev
 
 import hashlib
 import json
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import BadInputError
+from .limits import LIMITS
 from .registry import BACKBONES, CAPTIONERS, DATASETS, GENERATORS, SCORERS, Registry
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -60,12 +72,15 @@ def _names(registry: Registry) -> str:
 
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
+Network = Annotated[IPv4Network | IPv6Network, PlainSerializer(str)]
 
 
 class Settings(BaseSettings):
     """Where the atlas lives and how it is served. Each setting is also an environment variable, VOXEL_ATLAS_NAME."""
 
-    model_config = SettingsConfigDict(env_prefix="VOXEL_ATLAS_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="VOXEL_ATLAS_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     home: UserPath = Field(
         default_factory=_default_home,
@@ -76,7 +91,17 @@ class Settings(BaseSettings):
     port: int = Field(8765, ge=0, le=65535, description="Port of the server.")
     token: SecretStr = Field(
         SecretStr(""),
-        description="A token that may do everything; empty: those of `voxel-atlas token`, or loopback only.",
+        description="A token that may do everything, of 16 letters or more; empty: those of `voxel-atlas token`, or "
+        "loopback only.",
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/*,?#]+(/[\w.~-]+)*/?)?$",
+        description="Address under which people reach the server through a proxy: https://lab.example/atlas. Everyone "
+        "needs a token then.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: 127.0.0.1,10.0.0.0/8"
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Sites whose pages may ask, with a token of their own: https://lab.example,https://…"
@@ -106,6 +131,24 @@ class Settings(BaseSettings):
     cortex_filestore: UserPath | None = Field(
         None, description="pycortex store with your own subjects; empty means the store that pycortex ships."
     )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr) -> SecretStr:
+        if 0 < len(token) < LIMITS.token_letters:
+            raise ValueError(f"it must have {LIMITS.token_letters} letters or more, or it could be guessed")
+        return token
+
+    @property
+    def public_path(self) -> str:
+        """Path under which a proxy offers the server, without a slash at its end; empty for the root."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
+    def public_origin(self) -> str:
+        """Scheme, host and port of `public_url`, as browsers name a page's site; empty where it is not set."""
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}".lower() if self.public_url else ""
 
     @property
     def address(self) -> str:

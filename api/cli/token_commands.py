@@ -20,7 +20,7 @@ def make(name: NameArgument, /, *, scope: str = "read", output: Output = FOR_PEO
     """Make a token and print it: only its hash is kept, so it cannot be shown again.
 
     Args:
-        scope: read: ask and look; ingest: also write batches; admin: also make and revoke tokens.
+        scope: read or ingest: ask and look; admin: also make and revoke tokens; owner: also run any SQL.
     """
     import polars as pl
 

@@ -12,10 +12,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ...atlas.backbones.cores import n_cores
 from ...atlas.search.atlas import Atlas
 from ...schemas.config import Settings
+from ...schemas.limits import LIMITS
 from ...viz.surfaces.surface import load_surface
 from ..maps.picture_cache import PictureCache
 from ..maps.picture_files import PictureFiles
@@ -37,9 +39,9 @@ from .telemetry import Metrics, Observer
 from .thread_pools import ThreadPool
 from .warm_up import WarmUp
 
-QUERY_THREADS, WAITING_QUERIES = min(4, max(2, n_cores())), 200
+QUERY_THREADS = min(4, max(2, n_cores()))
 """Python runs in one thread at a time: more of them than cores only take it from each other."""
-PICTURE_THREADS, WAITING_PICTURES = 2, 30
+PICTURE_THREADS = 2
 CLOSING_S = 2.0
 """How long what runs is waited for when the server stops and its connections have ended."""
 
@@ -50,8 +52,8 @@ class Components:
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface) -> None:
         self.tokens, self.rates = Tokens(settings.home, settings.token.get_secret_value()), Rates(settings.rate_limit)
         check_binding(settings, self.tokens)
-        self.queries = ThreadPool("queries", QUERY_THREADS, WAITING_QUERIES)
-        self.drawing = ThreadPool("pictures", PICTURE_THREADS, WAITING_PICTURES)
+        self.queries = ThreadPool("queries", QUERY_THREADS, LIMITS.waiting_queries)
+        self.drawing = ThreadPool("pictures", PICTURE_THREADS, LIMITS.waiting_pictures)
         self.metrics, self.assets, cortices = Metrics(), Assets(), CortexCache(atlas, settings, load)
         pictures = PictureCache(cortices, PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6))
         self.builds = SlowBuilds()
@@ -125,10 +127,11 @@ def create_app(
         routes=parts.routes(),
         lifespan=lifespan,
         middleware=[
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.trusted_proxies))),
             Middleware(CorrelationIdMiddleware),
             Middleware(Observer, metrics=parts.metrics),
             Middleware(Cors, origins=settings.cors_origins),
-            Middleware(Guard, tokens=parts.tokens, rates=parts.rates, origins=settings.cors_origins),
+            Middleware(Guard, tokens=parts.tokens, rates=parts.rates, settings=settings),
         ],
         exception_handlers={HTTPException: refused, Exception: crashed},
     )

@@ -13,6 +13,8 @@ from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 
 from ...atlas.search.atlas import Atlas
@@ -33,8 +35,21 @@ from .thread_pools import ThreadPool
 Executed = ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult
 
 
+class Messages(BaseGraphQLTransportWSHandler[RequestContext, None]):
+    """Reads a socket's messages; what is JSON and no message of the protocol is refused as what is no JSON."""
+
+    async def handle_message(self, message: Message) -> None:
+        """Does what a message says."""
+        try:
+            await super().handle_message(message)
+        except (TypeError, AttributeError):
+            await self.handle_invalid_message("A message must be an object as graphql-transport-ws has them")
+
+
 class Endpoint(GraphQL[RequestContext, None]):
     """Executes every query in a worker thread, so that none can hold up the event loop."""
+
+    graphql_transport_ws_handler_class = Messages
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from ...atlas.search.atlas import Atlas
 from ...atlas.store.address import Address
 from ...atlas.store.store import Store
 from ...schemas.config import Settings
+from ...schemas.limits import LIMITS
 from . import logs
 from .app import create_app
 from .protocol import BoundedHttp
@@ -29,8 +30,6 @@ Each change of threads costs: with 0.5 ms, a tenth fewer queries are answered in
 """
 GRACE_S = 5
 """How long requests that run are waited for when the server is told to stop; all in all it takes 10 s at most."""
-_LONGEST_MESSAGE = 2**16
-"""Bytes of a message that a WebSocket takes: a subscription is a short text."""
 
 
 def is_writable(address: str) -> bool:
@@ -99,6 +98,8 @@ def serve(settings: Settings, port: int) -> None:
             server_header=False,
             http=BoundedHttp,
             ws="websockets-sansio",
-            ws_max_size=_LONGEST_MESSAGE,
+            ws_max_size=LIMITS.message_bytes,
             timeout_graceful_shutdown=GRACE_S,
+            proxy_headers=False,  # the application believes those of proxies that the settings name
+            root_path=settings.public_path,
         )

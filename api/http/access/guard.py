@@ -1,31 +1,30 @@
 """The gate in front of every address: who may ask, from where, and how much they may send."""
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ....schemas.config import Settings
 from ....schemas.errors import AtlasError, BadInputError
+from ....schemas.limits import LIMITS
 from ..responses import error_response
 from .rates import Rates
 from .tokens import Scope as Allowed
 from .tokens import Tokens
 
-MAX_BODY = 12 * 2**20
-"""Bytes of a request: an 8 MB image in base64 and the query around it."""
-MAX_DRAINED = 4 * MAX_BODY
+DRAINED = 4
+"""How many times as much as a request may have is still taken in: who is cut off while sending reads no answer."""
 COOKIE = "voxel_atlas_token"
 OPEN_PATHS = frozenset({"/healthz", "/login", "/assets/explorer.css"})
 """What is answered without a token."""
-SCOPES = {"/quack": Allowed.INGEST, "/tokens": Allowed.ADMIN}
+SCOPES = {"/tokens": Allowed.ADMIN, "/quack": Allowed.OWNER}
 """What needs more than to read, and a token even on this machine; for what is below such a path as well."""
 
 _POLICY = (
@@ -50,16 +49,21 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def is_for_others(settings: Settings) -> bool:
+    """Whether other machines reach the server, by its address or through a proxy, whatever a request says."""
+    return bool(settings.public_url or settings.trusted_proxies) or not is_loopback(settings.host)
+
+
 def check_binding(settings: Settings, tokens: Tokens) -> None:
     """Refuse to serve the world without a token.
 
     Raises:
-        BadInputError: the address is not loopback and there is no token.
+        BadInputError: other machines reach the server and there is no token.
     """
-    if not is_loopback(settings.host) and not tokens.any:
+    if is_for_others(settings) and not tokens.any:
         raise BadInputError(
-            f"Serving on {settings.host} lets other machines in, and there is no token; make one with "
-            "`voxel-atlas token make NAME`, or serve on 127.0.0.1."
+            f"Serving on {settings.public_url or settings.host} lets other machines in, and there is no token; "
+            "make one with `voxel-atlas token make NAME`, or serve on 127.0.0.1."
         )
 
 
@@ -80,16 +84,18 @@ class _Refusal:
 class Guard:
     """ASGI middleware: host, origin, token, rate, body size, and the headers that keep browsers careful."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, rates: Rates, origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, rates: Rates, settings: Settings) -> None:
         """Stand before an app.
 
         Args:
             app: what is guarded.
             tokens: who may ask.
             rates: how often.
-            origins: sites whose pages may ask.
+            settings: where it is served, and sites whose pages may ask.
         """
-        self._app, self._tokens, self._rates, self._origins = app, tokens, rates, frozenset(origins)
+        self._app, self._tokens, self._rates = app, tokens, rates
+        self._origins = frozenset({*settings.cors_origins, settings.public_origin} - {""})
+        self._closed = is_for_others(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what is refused itself and passes on the rest."""
@@ -99,36 +105,45 @@ class Guard:
         headers = Headers(scope=scope)
         if scope["type"] == "http":
             send = _with_headers(scope, send)
-        try:
-            refusal = self._refusal(scope, headers)
-        except AtlasError as error:  # the file of tokens is damaged
-            refusal = _Refusal(error.http_status, error.code, str(error))
-        except ValueError:
-            refusal = _Refusal(400, "BAD_REQUEST", "The header Host or Origin holds no address.")
+        refusal = self._checked(scope, headers)
         if scope["type"] == "websocket":
             if refusal:
                 # Closing before accepting makes the server answer the handshake with 403.
-                await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
+                await send(_closing(refusal))
             else:
-                await self._app(scope, receive, send)
+                await _Watched(self._app, receive, send, lambda: self._checked(scope, headers))(scope)
         elif refusal is None:
-            await _Limited(self._app, receive, send)(scope)
+            await _Limited(self._app, receive, send, self._most_bytes(headers))(scope)
         elif refusal.status == 401 and headers.get("sec-fetch-mode") == "navigate":
-            await RedirectResponse("/login", 303)(scope, receive, send)
+            await RedirectResponse(f"{scope.get('root_path', '')}/login", 303)(scope, receive, send)
         else:
             answer = error_response(refusal.status, refusal.code, refusal.message, refusal.headers)
             await answer(scope, receive, send)
 
+    def _checked(self, scope: Scope, headers: Headers) -> _Refusal | None:
+        """Why a request is refused; None where it is not."""
+        try:
+            return self._refusal(scope, headers)
+        except AtlasError as error:  # the file of tokens is damaged
+            return _Refusal(error.http_status, error.code, str(error))
+        except ValueError:
+            return _Refusal(400, "BAD_REQUEST", "The header Host or Origin holds no address.")
+
+    def _most_bytes(self, headers: Headers) -> int:
+        """Bytes that a request which was let in may have."""
+        known = not (self._closed or self._tokens.wanted) or self._tokens.find(_given(headers))
+        return LIMITS.body_bytes if known else LIMITS.stranger_bytes
+
     def _refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        wanted = self._tokens.any
+        wanted = self._closed or self._tokens.wanted
         if not wanted and not is_loopback(host):
             # Without a token, only the name keeps a page elsewhere from reaching us through DNS of its own.
             message = "Ask for this server as localhost or 127.0.0.1, or make a token to use its name."
             return _Refusal(403, "FORBIDDEN", message)
         if not _same_site(scope, headers, self._origins):
             return _Refusal(403, "FORBIDDEN", "Pages of other sites may not use this server.")
-        scope_wanted = next((least for path, least in SCOPES.items() if _below(scope["path"], path)), Allowed.READ)
+        scope_wanted = next((least for path, least in SCOPES.items() if _below(_route(scope), path)), Allowed.READ)
         if not wanted:
             # Everyone on this machine is let in to read; whoever writes must have been given a token.
             if scope_wanted > Allowed.READ:
@@ -138,17 +153,22 @@ class Guard:
         return self._refusal_of(_given(headers), scope, scope_wanted)
 
     def _refusal_of(self, given: str, scope: Scope, wanted: Allowed) -> _Refusal | None:
-        token = self._tokens.find(given) if given else None
-        wait = self._rates.wait(f"token {token.name}" if token else f"address {address(scope)}")
-        if not token and scope["path"] not in OPEN_PATHS:
-            wait = max(wait, self._rates.wait_after_guess(address(scope)) if given else 0)
-            if not wait:
-                message = "This server wants a token: send it as `Authorization: Bearer …`."
-                return _Refusal(401, "UNAUTHENTICATED", message)
+        wait = self._rates.wait_before_guess(address(scope)) if given else 0
+        token = self._tokens.find(given) if given and not wait else None
+        wait = max(wait, self._rates.wait(f"token {token.name}" if token else f"address {address(scope)}"))
+        if not token and not wait and _route(scope) not in OPEN_PATHS:
+            if given:
+                self._rates.count_guess(address(scope))
+            message = "This server wants a token: send it as `Authorization: Bearer …`."
+            return _Refusal(401, "UNAUTHENTICATED", message)
         if wait:
             return _Refusal(429, "RATE_LIMITED", f"Too many requests; try again in {wait} s.", wait)
         if token and token.allows < wanted:
-            message = f"This needs a token of scope {wanted.name.lower()}, and {token.name!r} has {token.scope}."
+            least = wanted.name.lower()
+            message = (
+                f"This needs a token of scope {least}, and {token.name!r} has {token.scope}; "
+                f"`voxel-atlas token make NAME --scope {least}` makes one on the server's machine."
+            )
             return _Refusal(403, "FORBIDDEN", message)
         return None
 
@@ -172,14 +192,43 @@ class Cors:
         await (self._listed if listed else self._app)(scope, receive, send)
 
 
+class _Watched:
+    """The app behind a socket that ends when its token does: each message that it sends counts as a request."""
+
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send, refusal: Callable[[], _Refusal | None]) -> None:
+        self._app, self._receive, self._send, self._refusal = app, receive, send, refusal
+        self._ended = False
+
+    async def __call__(self, scope: Scope) -> None:
+        await self._app(scope, self._read, self._write)
+
+    async def _read(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.receive":
+            await self._check()
+        return {"type": "websocket.disconnect", "code": 1008} if self._ended else message
+
+    async def _write(self, message: Message) -> None:
+        if message["type"] == "websocket.send":
+            await self._check()
+        if not self._ended:
+            await self._send(message)
+
+    async def _check(self) -> None:
+        refusal = None if self._ended else self._refusal()
+        if refusal:
+            self._ended = True
+            await self._send(_closing(refusal))
+
+
 class _Limited:
     """The app behind a body that stops at the limit, whatever the client says about how much it sends.
 
     What is beyond is still taken in, up to a point: a client that is cut off while it sends never reads the answer.
     """
 
-    def __init__(self, app: ASGIApp, receive: Receive, send: Send) -> None:
-        self._app, self._receive, self._send = app, receive, send
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send, most: int) -> None:
+        self._app, self._receive, self._send, self._most = app, receive, send, most
         self._seen = 0
         self._refused = self._started = False
 
@@ -190,16 +239,16 @@ class _Limited:
             if not self._refused:
                 raise
         if self._refused and not self._started:
-            message = f"A request may have {MAX_BODY // 2**20} MB."
+            message = f"A request may have {self._most / 2**20:.2g} MB here."
             await error_response(413, "TOO_LARGE", message)(scope, self._receive, self._send)
 
     async def _read(self) -> Message:
         message = await self._receive()
         self._seen += len(message.get("body", b""))
-        if self._seen <= MAX_BODY:
+        if self._seen <= self._most:
             return message
         self._refused = True
-        while message.get("more_body") and self._seen < MAX_DRAINED:
+        while message.get("more_body") and self._seen < DRAINED * self._most:
             message = await self._receive()
             self._seen += len(message.get("body", b""))
         return {"type": "http.disconnect"}
@@ -214,12 +263,17 @@ class _Limited:
 def _same_site(scope: Scope, headers: Headers, listed: Collection[str]) -> bool:
     """Whether a browser says that our own page or one of a listed site asks; what is no browser says nothing."""
     origin = headers.get("origin")
-    if origin in listed:
+    if origin is not None and origin.lower() in listed:
         return True
     if headers.get("sec-fetch-site", "none") in {"same-origin", "none"}:
         return origin is None or urlsplit(origin).netloc == headers.get("host")
     # Following a link to a page is fine; everything else from elsewhere is not.
     return scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
+
+
+def _route(scope: Scope) -> str:
+    """The path that is asked for, without the one that a proxy offers the server under."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def _below(path: str, folder: str) -> bool:
@@ -235,12 +289,14 @@ def address(scope: Scope) -> str:
 def _given(headers: Headers) -> str:
     """The token that was sent; empty for none."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else _cookie(headers.get("cookie", ""))
+    # Cookies of other programs on the same host may stand before ours, in forms that only browsers read.
+    cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+    return given.strip() if scheme.lower() == "bearer" else unquote(cookie)
 
 
 def _with_headers(scope: Scope, send: Send) -> Send:
     # CodeMirror in GraphiQL sets style attributes; nothing else here does.
-    styles = " 'unsafe-inline'" if scope["path"] == "/graphql" else ""
+    styles = " 'unsafe-inline'" if _route(scope) == "/graphql" else ""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -253,9 +309,5 @@ def _with_headers(scope: Scope, send: Send) -> Send:
     return sending
 
 
-def _cookie(header: str) -> str:
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return unquote(morsel.value) if morsel else ""
+def _closing(refusal: _Refusal) -> Message:
+    return {"type": "websocket.close", "code": 1008, "reason": refusal.message}

@@ -26,11 +26,15 @@ class Login:
         if request.method == "GET":
             return HTMLResponse(_PAGE.format(sentence="This server wants a token; whoever runs it has given you one."))
         given = parse_qs((await request.body())[:4096].decode("utf-8", "replace")).get("token", [""])[0]
-        if self._tokens.any and self._tokens.find(given) is None:
-            wait = self._rates.wait_after_guess(address(request.scope))
-            sentence = f"Too many wrong tokens; try again in {wait} s." if wait else "That is not a token; try again."
-            return HTMLResponse(_PAGE.format(sentence=sentence), 429 if wait else 401)
-        answer = RedirectResponse("/", 303)
+        asks_from, home = address(request.scope), f"{request.scope.get('root_path', '')}/"
+        if wait := self._rates.wait_before_guess(asks_from):
+            return HTMLResponse(_PAGE.format(sentence=f"Too many wrong tokens; try again in {wait} s."), 429)
+        if self._tokens.wanted and self._tokens.find(given) is None:
+            self._rates.count_guess(asks_from)
+            return HTMLResponse(_PAGE.format(sentence="That is not a token; try again."), 401)
+        answer = RedirectResponse(home, 303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, quote(given), DAYS * 86400, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(
+            COOKIE, quote(given), DAYS * 86400, path=home, httponly=True, samesite="strict", secure=secure
+        )
         return answer

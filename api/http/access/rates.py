@@ -8,9 +8,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from ....schemas.errors import BadInputError
-
-WRONG_TOKENS = "20/minute"
-"""Tokens that one address may guess."""
+from ....schemas.limits import LIMITS
 
 
 class Rates:
@@ -26,24 +24,29 @@ class Rates:
             BadInputError: it is not of this form.
         """
         self._limits = _parsed(limit) if limit.strip() else []
-        self._guesses = _parsed(WRONG_TOKENS)
+        self._guesses = _parsed(LIMITS.guesses)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def wait(self, client: str) -> int:
         """Count a request; seconds after which it would be allowed, 0 when it is allowed now."""
         return self._count(self._limits, "asks", client)
 
-    def wait_after_guess(self, address: str) -> int:
-        """The same for a wrong token."""
-        return self._count(self._guesses, "guesses", address)
+    def wait_before_guess(self, address: str) -> int:
+        """Seconds after which a token from an address would be looked at; 0 when it is now. Counts nothing."""
+        over = [limit for limit in self._guesses if not self._limiter.test(limit, "guesses", address)]
+        return max((self._left(limit, "guesses", address) for limit in over), default=0)
+
+    def count_guess(self, address: str) -> None:
+        """Count a wrong token."""
+        self._count(self._guesses, "guesses", address)
 
     def _count(self, limits: list[RateLimitItem], kind: str, client: str) -> int:
-        waits = [0]
-        for limit in limits:
-            if not self._limiter.hit(limit, kind, client):
-                until = self._limiter.get_window_stats(limit, kind, client).reset_time
-                waits.append(max(1, math.ceil(until - time.time())))
-        return max(waits)
+        over = [limit for limit in limits if not self._limiter.hit(limit, kind, client)]
+        return max((self._left(limit, kind, client) for limit in over), default=0)
+
+    def _left(self, limit: RateLimitItem, kind: str, client: str) -> int:
+        until = self._limiter.get_window_stats(limit, kind, client).reset_time
+        return max(1, math.ceil(until - time.time()))
 
 
 def _parsed(limit: str) -> list[RateLimitItem]:

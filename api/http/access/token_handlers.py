@@ -7,7 +7,7 @@ from starlette.requests import Request
 from ....atlas.store.address import Address
 from ....atlas.store.serving import find_server
 from ....atlas.store.store import Store
-from ....schemas.errors import NotFoundError
+from ....schemas.errors import BadInputError, NotFoundError
 from .tokens import Scope, Tokens
 
 
@@ -31,9 +31,18 @@ class TokenHandlers:
         return {"tokens": [{"name": one.name, "scope": one.scope, "created": one.created} for one in tokens]}
 
     def make(self, request: Request) -> dict[str, str]:
-        """A new token, told once: `POST /tokens?name=…&scope=…`."""
-        name, scope = (request.query_params.get(part, "") for part in ("name", "scope"))
-        return {"name": name, "token": self._tokens.make(name, Scope.parse(scope or "read"))}
+        """A new token, told once: `POST /tokens?name=…&scope=…`.
+
+        Raises:
+            BadInputError: it would have more scope than an administrator.
+        """
+        name, given = (request.query_params.get(part, "") for part in ("name", "scope"))
+        scope = Scope.parse(given or "read")
+        if scope > Scope.ADMIN:
+            raise BadInputError(
+                "Tokens of scope owner are made on the server's machine only, by `voxel-atlas token make`."
+            )
+        return {"name": name, "token": self._tokens.make(name, scope)}
 
     def revoke(self, request: Request) -> dict[str, str]:
         """The end of a token: `DELETE /tokens/NAME`."""

@@ -34,9 +34,11 @@ class Scope(IntEnum):
     READ = 1
     """Ask and look."""
     INGEST = 2
-    """Learn where batches can be written (`/quack`)."""
+    """As READ: raw SQL is more than to append batches, and no other way takes them yet."""
     ADMIN = 3
     """Make, list and revoke tokens (`/tokens`)."""
+    OWNER = 4
+    """Learn where any SQL can be run (`/quack`), which is as much as to own the atlas and the server."""
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
@@ -48,7 +50,7 @@ class Scope(IntEnum):
         try:
             return cls[text.upper()]
         except KeyError:
-            raise BadInputError(f"{text[:40]!r} is no scope; take read, ingest or admin.") from None
+            raise BadInputError(f"{text[:40]!r} is no scope; take read, ingest, admin or owner.") from None
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,26 @@ class Tokens:
             setting: the token that the settings give; empty for none.
         """
         self._path = home / FILE
-        self._fixed = [Token(FROM_SETTING, "admin", _hashed(setting), "")] if setting else []
+        self._fixed = [Token(FROM_SETTING, "owner", _hashed(setting), "")] if setting else []
         self._seen: tuple[int, int, int] | None = None
         self._tokens: Mapping[str, Token] = {}
+        self._wanted = bool(setting)
         self._refresh()
 
     @property
     def any(self) -> bool:
-        """Whether there is a token, so that everyone has to show one."""
+        """Whether there is a token."""
         self._refresh()
         return bool(self._tokens)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether everyone has to show a token: there is a file of them, even an empty one, or there was one.
+
+        So losing the file, or revoking the last token, opens nothing.
+        """
+        self._refresh()
+        return self._wanted
 
     def find(self, given: str) -> Token | None:
         """The token that was given; None when it is not one of ours.
@@ -161,6 +173,7 @@ class Tokens:
         except FileNotFoundError:
             state = (0, 0, 0)
         if state != self._seen:
+            self._wanted = self._wanted or any(state)
             self._tokens = {token.sha256: token for token in [*self._fixed, *self._read()]}
             self._seen = state
 

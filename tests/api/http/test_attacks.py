@@ -20,7 +20,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from voxel_atlas.api.http import graphql_endpoint as endpoint
-from voxel_atlas.api.http.access.guard import MAX_BODY
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.picture_cache import PictureCache
@@ -29,6 +28,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.limits import LIMITS
 
 FOLLOW = json.dumps(
     {"id": "1", "type": "subscribe", "payload": {"query": "subscription { ingestProgress { generation } }"}}
@@ -133,7 +133,7 @@ def test_cross_site_requests(server: Server) -> None:
 
 def test_introspection_cost(server: Server) -> None:
     deep = "fields { type { " * 12 + "name" + " } }" * 12
-    refused(server, f"{{ __schema {{ types {{ {deep} }} }} }}", "INVALID_QUERY", "introspection")
+    refused(server, f"{{ __schema {{ types {{ {deep} }} }} }}", "LIMIT_EXCEEDED", "objects")
 
 
 def test_field_suggestions(server: Server) -> None:
@@ -156,7 +156,7 @@ def test_documents_of_brackets(server: Server) -> None:
 
 def test_oversized_bodies(server: Server) -> None:
     response = server.client.post(
-        "/graphql", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"}
+        "/graphql", content=b" " * (LIMITS.body_bytes + 1), headers={"content-type": "application/json"}
     )
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
     assert server.client.post("/graphql?" + "a" * 60_000, json={}).status_code == 400
@@ -210,7 +210,7 @@ def test_subscribers_that_do_not_read(
 
 
 def test_sockets_without_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "MAX_SOCKETS", 3)
+    monkeypatch.setattr(endpoint, "LIMITS", LIMITS.model_copy(update={"sockets": 3}))
     url = server.url.replace("http", "ws") + "/graphql"
     with ExitStack() as sockets:
         for _ in range(3):

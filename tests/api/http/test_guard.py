@@ -8,13 +8,14 @@ import pytest
 from pydantic import SecretStr
 from toy_server import Serve, Server
 
-from voxel_atlas.api.http.access.guard import MAX_BODY, check_binding
+from voxel_atlas.api.http.access.guard import check_binding
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.limits import LIMITS
 from voxel_atlas.schemas.tables import FORMAT_VERSION
 
 TOKEN = "correct horse battery staple"
@@ -72,12 +73,12 @@ def test_every_answer_forbids_other_hosts(server: Server) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: Server) -> None:
-    huge = b" " * (MAX_BODY + 1)
+    huge = b" " * (LIMITS.body_bytes + 1)
     headers = {"content-type": "application/json"}
     assert server.client.post("/graphql", content=huge, headers=headers).status_code == 413
 
     def chunks() -> Any:
-        for _ in range(MAX_BODY // 2**20 + 1):
+        for _ in range(LIMITS.body_bytes // 2**20 + 1):
             yield b" " * 2**20
 
     response = server.client.post("/graphql", content=chunks(), headers=headers)

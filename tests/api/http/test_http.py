@@ -22,6 +22,7 @@ from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BusyError, StoreError
+from voxel_atlas.schemas.limits import LIMITS
 
 N_VOXELS = 300
 SUBJECT = "simulated/T1"
@@ -200,7 +201,7 @@ def test_a_server_with_a_full_queue_says_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface
 ) -> None:
     gate = threading.Event()
-    monkeypatch.setattr("voxel_atlas.api.http.app.WAITING_PICTURES", 1)
+    monkeypatch.setattr("voxel_atlas.api.http.app.LIMITS", LIMITS.model_copy(update={"waiting_pictures": 1}))
     monkeypatch.setattr("voxel_atlas.api.http.app.PICTURE_THREADS", 1)
     monkeypatch.setattr(
         "voxel_atlas.api.maps.picture_cache.PictureCache.fetch", lambda *_: b"" if gate.wait(120) else None

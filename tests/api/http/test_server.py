@@ -19,9 +19,9 @@ import pytest
 from toy_server import Grow
 
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
-from voxel_atlas.api.http.protocol import MAX_HEAD
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.limits import LIMITS
 
 QUERY = {
     "query": '{ similarVoxels(concept: "cake", first: 50, significant: false) { totalCount '
@@ -172,8 +172,8 @@ def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: in
         assert opened.model().similar("cake", significant=False, first=1).total == committed
 
 
-def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows: Grow) -> None:
-    token = Tokens(own).make("ada", Scope.INGEST)
+def test_an_owners_token_tells_where_to_write(own: Path, port: int, toy_rows: Grow) -> None:
+    token = Tokens(own).make("ada", Scope.OWNER)
     headers = {"authorization": f"Bearer {token}"}
     with serving(own, port), asking(port, headers=headers) as client:
         offer = client.get("/quack").json()
@@ -189,7 +189,7 @@ def test_a_token_for_ingests_tells_where_to_write(own: Path, port: int, toy_rows
 def test_headers_without_end_are_cut_off_and_large_bodies_are_not(own: Path, port: int) -> None:
     with serving(own, port):
         for said, status, code in (
-            (b"GET / HTTP/1.1\r\nx-a: " + b"a" * MAX_HEAD, b"431", "TOO_LARGE"),
+            (b"GET / HTTP/1.1\r\nx-a: " + b"a" * LIMITS.head_bytes, b"431", "TOO_LARGE"),
             (b"\x16\x03\x01 hello\r\n\r\n", b"400", "BAD_REQUEST"),
         ):
             with socket.create_connection(("127.0.0.1", port)) as raw:

@@ -53,6 +53,57 @@ def test_a_token_is_found_until_it_is_revoked(tmp_path: Path) -> None:
     elsewhere.revoke("ada@lab")
     assert tokens.find(made) is None
     assert not tokens.any
+    assert tokens.wanted
+
+
+@pytest.mark.parametrize("lose", ["revoked", "removed"])
+def test_losing_the_last_token_opens_nothing(tmp_path: Path, own: Serve, lose: str) -> None:
+    tokens = Tokens(tmp_path)
+    tokens.make("ada", Scope.READ)
+    with own(public_url="https://lab.example") as server:
+        if lose == "revoked":
+            tokens.revoke("ada")
+        else:
+            (tmp_path / "tokens.json").unlink()
+        assert server.client.post("/graphql", json=ATLAS, headers={"host": "localhost"}).status_code == 401
+
+
+def test_on_this_machine_too_losing_the_last_token_opens_nothing(tmp_path: Path, own: Serve) -> None:
+    tokens = Tokens(tmp_path)
+    tokens.make("ada", Scope.READ)
+    with own() as server:
+        tokens.revoke("ada")
+        assert server.client.post("/graphql", json=ATLAS).status_code == 401
+        (tmp_path / "tokens.json").unlink()
+        assert server.client.post("/graphql", json=ATLAS).status_code == 401
+
+
+def test_right_tokens_are_not_looked_at_after_too_many_wrong_ones(tmp_path: Path, own: Serve) -> None:
+    right = Tokens(tmp_path).make("ada", Scope.READ)
+    with own() as server:
+        for n in range(20):
+            assert server.client.get("/", headers=bearer(f"guess {n}")).status_code == 401
+        assert server.client.post("/graphql", json=ATLAS, headers=bearer(right)).status_code == 429
+        assert server.client.post("/login", data={"token": right}).status_code == 429
+
+
+def test_addresses_of_proxies_count_only_where_the_proxy_is_trusted(tmp_path: Path, own: Serve) -> None:
+    Tokens(tmp_path).make("ada", Scope.READ)
+    for trusted, last in (("", 429), ("127.0.0.1", 401)):
+        with own(trusted_proxies=trusted) as server:
+            answers = [
+                server.client.get("/", headers={**bearer(f"guess {n}"), "x-forwarded-for": f"10.0.0.{n}"}).status_code
+                for n in range(21)
+            ]
+            assert answers == [401] * 20 + [last]
+
+
+def test_cookies_of_other_programs_do_not_hide_ours(tmp_path: Path, own: Serve) -> None:
+    right = Tokens(tmp_path).make("ada", Scope.READ)
+    with own() as server:
+        for others in ('prefs={"a":[1]}; ', "a b=c; ", '"; ', "=; ;; "):
+            cookie = f"{others}voxel_atlas_token={right}"
+            assert server.client.post("/graphql", json=ATLAS, headers={"cookie": cookie}).status_code == 200, others
 
 
 def test_a_token_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -92,10 +143,13 @@ def test_each_scope_opens_its_doors_and_no_others(tmp_path: Path, own: Serve) ->
                 for path in ("/graphql?query={atlas{format}}", "/quack", "/tokens")
             }
             # The atlas of this server is offered to nobody, so whoever may ask for it learns that it is not there.
-            quack, tokens = 404 if scope >= Scope.INGEST else 403, 200 if scope >= Scope.ADMIN else 403
+            quack, tokens = 404 if scope >= Scope.OWNER else 403, 200 if scope >= Scope.ADMIN else 403
             assert list(status.values()) == [200, quack, tokens]
-        response = server.client.get("/quack", headers=bearer(made[Scope.READ]))
-        assert "scope ingest" in response.json()["errors"][0]["message"]
+        response = server.client.get("/quack", headers=bearer(made[Scope.INGEST]))
+        assert "--scope owner" in response.json()["errors"][0]["message"]
+        # Who may make tokens may not make one that may do more.
+        more = server.client.post("/tokens?name=more&scope=owner", headers=bearer(made[Scope.ADMIN]))
+        assert (more.status_code, code_of(more)) == (400, "BAD_INPUT")
 
 
 def test_without_any_token_this_machine_may_read_and_nothing_else(own: Serve) -> None:
