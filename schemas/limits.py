@@ -7,7 +7,7 @@ The table of docs/serving.md is these fields; a test compares them. Two gates ap
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Limits(BaseModel):
+class ServerLimits(BaseModel):
     """How much is taken at most; what is over a limit is refused with a sentence that names it."""
 
     model_config = ConfigDict(frozen=True)
@@ -38,5 +38,5 @@ class Limits(BaseModel):
     waiting_pictures: int = Field(30, description="Pictures that wait for one.")
 
 
-LIMITS = Limits()
+LIMITS = ServerLimits()
 """Those of every server."""
