@@ -58,7 +58,10 @@ def test_a_path_that_no_table_can_hold_is_refused() -> None:
 
 
 def test_the_token_is_not_shown() -> None:
-    assert "secret" not in repr(Settings(token="secret"))
+    assert "secret" not in repr(Settings(token="secret" * 3))
+    with pytest.raises(ValidationError, match="16 letters or more") as refused:
+        Settings(token="secret")
+    assert "secret" not in str(refused.value)
 
 
 def test_equal_configurations_have_equal_hashes_and_different_ones_do_not() -> None:
