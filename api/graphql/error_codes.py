@@ -38,7 +38,9 @@ def coded(error: GraphQLError) -> GraphQLError:
     if "code" in (error.extensions or {}):
         return error
     cause = error.original_error
-    if cause is not None and not isinstance(cause, GraphQLError):
+    # A literal that Python reads no number from, as one of 5,000 digits, fails before anything runs.
+    literal = type(cause) is ValueError and error.path is None
+    if cause is not None and not isinstance(cause, GraphQLError) and not literal:
         message, extensions = described(cause)
     else:
         # What fails before anything runs has no path; what does, like an id that is none, is the client's as well.

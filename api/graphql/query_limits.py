@@ -157,7 +157,9 @@ def _first(node: FieldNode, definition: GraphQLField, otherwise: int) -> int:
     for given in node.arguments or ():
         if given.name.value == "first":
             # A variable's value is not known here: the worst is assumed.
-            return min(int(given.value.value), LIMITS.first) if isinstance(given.value, IntValueNode) else LIMITS.first
+            digits = given.value.value if isinstance(given.value, IntValueNode) else ""
+            # Where a number is none that a page can have, it is refused later, by whoever reads it.
+            return min(int(digits), LIMITS.first) if digits.isdecimal() and len(digits) < 10 else LIMITS.first
     return LIMITS.first if argument.default_value in (None, Undefined) else int(argument.default_value)
 
 

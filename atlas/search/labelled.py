@@ -105,7 +105,7 @@ class LabelledModel(ModelRow):
         counts, made = self.tables.label_counts(method, semantic=semantic)
         row = counts.filter(pl.col("label") == lemma)
         if row.is_empty():
-            raise self._no_label(lemma)
+            raise self._no_label(lemma[:MAX_LETTERS])
         return LabelHits(row, self.model_id, method, made, 1)
 
     def label_voxels(self, lemma: str, *, semantic: bool = True, first: int = 20) -> pl.DataFrame:

@@ -1,0 +1,226 @@
+"""More of something than a server takes: in a request's head, around its body, in a query, on a socket."""
+
+import base64
+import io
+import itertools
+import json
+from contextlib import suppress
+
+import pytest
+from attack import PATIENCE_S, Target, attack, attacks, codes
+from PIL import Image
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+MOST_HELD = 2**20
+"""Bytes that a connection without a token may make the server hold."""
+PATH = "/graphql?query={atlas{format}}"
+
+
+def _is_closed_after(target: Target, begin: bytes, part: bytes, most: int) -> bool:
+    """Whether the server ends a connection before it has taken so many bytes of the same part over and over."""
+    with target.connection() as raw:
+        raw.settimeout(PATIENCE_S)
+        raw.sendall(begin)
+        with suppress(ConnectionError):
+            for _ in range(0, most, len(part)):
+                raw.sendall(part)
+            return False
+    return True
+
+
+@attacks(
+    header=(b"GET / HTTP/1.1\r\nhost: a\r\nx-a: ", b"a" * 2**16),
+    headers=(b"GET / HTTP/1.1\r\nhost: a\r\n", b"x: y\r\n" * 1000),
+    trailer=(b"POST /login HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-a: ", b"a" * 2**16),
+    trailers=(b"POST /login HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"x: y\r\n" * 1000),
+    extension=(b"POST /login HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;a=", b"a" * 2**16),
+    pipeline=(b"", b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n" * 1000),
+)
+def endless(target: Target, case: tuple[bytes, bytes]) -> None:
+    """A part of a request that does not end, from nobody."""
+    before = target.memory()
+    assert _is_closed_after(target, *case, most=2**26)
+    assert target.memory() - before < 32 * MOST_HELD
+
+
+@attack
+def strangers_body(target: Target) -> None:
+    """Nobody sends 12 MB to where people log in."""
+    with target.client("") as client:
+        assert client.post("/login", content=b"a" * 12_000_000).status_code == 413
+
+
+def _introspection(n: int) -> str:
+    levels = ["fields", "type", "fields", "type"]
+    body = "name"
+    names = itertools.count()
+    fragments = []
+    for level in reversed(levels):
+        kind = "__Field" if level == "type" else "__Type"
+        name = f"F{next(names)}"
+        fragments.append(
+            f"fragment {name} on {kind} {{" + " ".join(f"a{k}: {level} {{ {body} }}" for k in range(n)) + "}"
+        )
+        body = f"...{name}"
+    return f"{{ __schema {{ types {{ {body} }} }} }} " + " ".join(fragments)
+
+
+@attacks(
+    introspection=_introspection(8),
+    one_type='{ __type(name: "RootQuery") { ...A ...A } } fragment A on __Type {'
+    + " ".join(f"a{k}: fields {{ name }}" for k in range(20))
+    + "}",
+)
+def costly_query(target: Target, query: str) -> None:
+    """Introspection that is larger than what is asked of rows may be."""
+    with target.client() as client:
+        answer = client.post("/graphql", json={"query": query})
+        assert "LIMIT_EXCEEDED" in codes(answer) or "INVALID_QUERY" in codes(answer), answer.text[:200]
+        assert len(answer.content) < 2**20
+
+
+@attack
+def one_picture_many_times(target: Target) -> None:
+    """29 aliases of a search by a picture of 40 megapixels."""
+    file = io.BytesIO()
+    Image.new("L", (8000, 5000)).save(file, "PNG")
+    image = base64.b64encode(file.getvalue()).decode()
+    fields = " ".join(f"a{n}: similarVoxels(image: $image) {{ totalCount }}" for n in range(29))
+    with target.client() as client:
+        body = {"query": f"query ($image: String) {{ {fields} }}", "variables": {"image": image}}
+        assert codes(client.post("/graphql", json=body)) == ["LIMIT_EXCEEDED"]
+
+
+@attacks(
+    neighbours=("neighbours", {"voxels": list(range(2000)), "first": 100_000}),
+    labels=("voxel_labels", {"voxels": list(range(3000)), "first": 100_000}),
+    images=("top_images", {"voxels": list(range(3000)), "first": 100_000}),
+)
+def costly_frame(target: Target, case: tuple[str, dict[str, object]]) -> None:
+    """Frames that would fill the memory."""
+    question, arguments = case
+    with target.client() as client:
+        answer = client.post(f"/frames/{question}", json=arguments)
+        assert answer.status_code == 400, answer.text[:200]
+        assert codes(answer)
+
+
+@attacks(
+    null_image=b'{"image": null}',
+    huge_number=b'{"voxels": [1], "first": 9223372036854775808}',
+    huge_voxel=b'{"voxels": [9223372036854775808]}',
+    minus_huge=b'{"voxels": [-9223372036854775809]}',
+    digits=b'{"voxels": [1], "first": ' + b"9" * 5000 + b"}",
+    surrogate=b'{"search": "\\ud800"}',
+    list_=b"[1]",
+    deep=b"[" * 100_000,
+)
+def odd_frame(target: Target, body: bytes) -> None:
+    """Arguments of `/frames` that are none."""
+    with target.client() as client:
+        for question in ("predict", "neighbours", "voxels", "labels", "label_voxels", "similar", "voxel_labels"):
+            answer = client.post(f"/frames/{question}", content=body, headers={"content-type": "application/json"})
+            assert answer.status_code < 500, f"{question}: {answer.text[:200]}"
+            assert answer.status_code == 200 or codes(answer)
+
+
+@attacks(
+    huge="{ voxels(voxels: [9223372036854775808]) { voxel } }",
+    digits="{ labels(first: " + "9" * 5000 + ") { totalCount } }",
+    surrogate='{ labels(search: "\\ud800") { totalCount } }',
+    surrogate_label='{ label(text: "\\ud800") { text } }',
+    surrogate_concept='{ similarVoxels(concept: "\\ud83d") { totalCount } }',
+    search='{ labels(search: "' + "a" * 5_000_000 + '") { totalCount } }',
+    label='{ label(text: "' + "a" * 5_000_000 + '") { text } }',
+)
+def odd_query(target: Target, query: str) -> None:
+    """Values that GraphQL's types do not rule out."""
+    with target.client() as client:
+        answer = client.post("/graphql", json={"query": query})
+        assert answer.status_code < 500, answer.text[:200]
+        assert codes(answer), answer.text[:200]
+        assert "INTERNAL" not in codes(answer), answer.text[:300]
+        assert len(answer.content) < 10_000
+
+
+@attack
+def variables_beyond_unicode(target: Target) -> None:
+    """A lone half of a pair, as JSON's escapes can write it."""
+    body = b'{"query": "query ($s: String!) { labels(search: $s) { totalCount } }", "variables": {"s": "\\ud800"}}'
+    with target.client() as client:
+        answer = client.post("/graphql", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 400, answer.text[:200]
+        assert codes(answer)
+
+
+@attacks(list_="[]", number="1", text='"a"', nothing="null", no_json="{", surrogate='{"type": "\\ud800"}')
+def odd_message(target: Target, message: str) -> None:
+    """Messages of a socket that are none."""
+    headers = {"authorization": f"Bearer {target.tokens['read']}"}
+    url = target.url.replace("http", "ws") + "/graphql"
+    with connect(url, additional_headers=headers, subprotocols=["graphql-transport-ws"]) as socket:
+        socket.send(message)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(PATIENCE_S)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4400
+
+
+@attack
+def revoked_socket(target: Target) -> None:
+    """A socket whose token is revoked subscribes anew."""
+    with target.client("admin") as admin:
+        token = admin.post("/tokens?name=siege-revoked").json()["token"]
+        url = target.url.replace("http", "ws") + "/graphql"
+        headers = {"authorization": f"Bearer {token}"}
+        with connect(url, additional_headers=headers, subprotocols=["graphql-transport-ws"]) as socket:
+            socket.send('{"type": "connection_init"}')
+            assert json.loads(socket.recv(PATIENCE_S))["type"] == "connection_ack"
+            assert admin.delete("/tokens/siege-revoked").status_code == 200
+            payload = {"query": "subscription { ingestProgress { generation } }"}
+            socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(PATIENCE_S)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+
+
+@attack
+def guesses(target: Target) -> None:
+    """Guesses go on after the twentieth, under names that only a proxy may give."""
+    statuses = []
+    for n in range(25):
+        with target.client("", address="127.0.0.99") as client:
+            headers = {"authorization": f"Bearer guess-{n}", "x-forwarded-for": f"10.0.0.{n}"}
+            statuses.append(client.get(PATH, headers=headers).status_code)
+    assert statuses == [401] * 20 + [429] * 5
+
+
+@attacks(
+    quack=("ingest", "GET", "/quack"),
+    quack_as_admin=("admin", "GET", "/quack"),
+    tokens=("ingest", "GET", "/tokens"),
+    owner_by_admin=("admin", "POST", "/tokens?name=siege-more&scope=owner"),
+    admin_by_ingest=("ingest", "POST", "/tokens?name=siege-more&scope=admin"),
+)
+def more_than_the_scope(target: Target, case: tuple[str, str, str]) -> None:
+    """Tokens of a scope do what needs more."""
+    scope, method, path = case
+    with target.client(scope) as client:
+        answer = client.request(method, path)
+        assert answer.status_code in {400, 403}, answer.text
+        assert codes(answer)
+
+
+@attack
+def localhost_in_the_host_header(target: Target) -> None:
+    """Who says localhost is not let in, although the file of tokens is gone."""
+    file = target.home / "tokens.json"
+    aside = file.with_suffix(".aside")
+    file.rename(aside)
+    try:
+        with target.client("") as client:
+            assert client.get(PATH, headers={"host": "localhost"}).status_code == 401
+    finally:
+        aside.rename(file)
