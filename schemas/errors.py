@@ -4,7 +4,15 @@ A message is one sentence that says what is wrong, where, and what to do about i
 and the HTTP status under which a server answers with it.
 """
 
+import re
 from typing import ClassVar
+
+_PASSWORD = re.compile(r"""(://[^\s:/@"']*:)[^\s"']+(?=@)|(\bpassword=)[^\s&"']+""", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """Text without the passwords of the addresses in it, of the forms scheme://user:password@host and password=…."""
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}…", text)
 
 
 class AtlasError(Exception):
@@ -15,6 +23,9 @@ class AtlasError(Exception):
     http_status: ClassVar[int] = 503
     """Status of an answer over HTTP that is this error."""
     _kinds: ClassVar[dict[str, type["AtlasError"]]] = {}
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(*(redacted(part) if isinstance(part, str) else part for part in given))
 
     def __init_subclass__(cls) -> None:
         AtlasError._kinds.setdefault(cls.code, cls)

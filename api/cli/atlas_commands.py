@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ...schemas.errors import redacted
 from .console import FOR_PEOPLE, Output, say, screen
 from .options import AtlasOption, BaselineOption, FileOption, ReadoutOption, Switch, open_atlas, open_store, settings_of
 
@@ -118,7 +119,7 @@ def rm(
     from ...atlas.store.maintenance import remove_model
 
     settings = settings_of(atlas)
-    if not yes and not _confirmed(f"Remove {model} from {settings.address}?"):
+    if not yes and not _confirmed(f"Remove {model} from {redacted(settings.address)}?"):
         say("Nothing was removed.")
         raise SystemExit(1)
     n_rows = remove_model(settings.address, model)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from ...schemas.config import FDR, DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
-from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError
+from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError, redacted
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
     AtlasOption,
@@ -100,7 +100,9 @@ def ingest(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> Non
     if options.learning_curve:
         output.show(curve)
         output = FOR_PEOPLE
-    output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
+    output.report(
+        f"{model_id} is in {redacted(settings.address)}", {"model_id": model_id, "atlas": redacted(settings.address)}
+    )
 
 
 def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None:
@@ -221,7 +223,9 @@ def dissect(
     ):
         pipeline = _pipeline(settings, store=store, progress=bars, workers=pool, skip_bad=on_error == "skip")
         model_id = pipeline.dissect(*options.model(model, store, settings))
-    options.output.report(f"{model_id} is in {settings.address}", {"model_id": model_id, "atlas": settings.address})
+    options.output.report(
+        f"{model_id} is in {redacted(settings.address)}", {"model_id": model_id, "atlas": redacted(settings.address)}
+    )
 
 
 def plan(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ...schemas.errors import BadInputError, StoreError
+from ...schemas.errors import BadInputError, StoreError, redacted
 from .console import FOR_PEOPLE, Bars, Output, say, screen
 from .options import AtlasOption, between, open_store, settings_of
 
@@ -50,7 +50,7 @@ def demo(
     url = _url(settings.host, port)
     who = "simulated subject S1" if subjects == 1 else f"{subjects} simulated subjects"
     screen.print(
-        f"\nThe atlas of {who} is complete: [bold]{settings.address}[/bold]\n"
+        f"\nThe atlas of {who} is complete: [bold]{redacted(settings.address)}[/bold]\n"
         + (f"Open [bold]{url}[/bold] in a browser, or try in another terminal:\n" if serve else "Try:\n")
         + '  voxel-atlas query "cake"\n'
         '  voxel-atlas flatmap "cake" -o cake.png\n'
@@ -89,7 +89,8 @@ def url(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
     """Print the SQL that attaches the atlas in a duckdb shell, while it is served and otherwise."""
     from ...atlas.store.serving import attach_statement
 
-    statement = attach_statement(settings_of(atlas).address)
+    # Whoever it is given to may not be whoever may write to the catalog.
+    statement = redacted(attach_statement(settings_of(atlas).address))
     if output.for_people:
         print(statement)
     else:
@@ -106,7 +107,7 @@ def settings(*, output: Output = FOR_PEOPLE) -> None:
     rows = [
         {
             "setting": f"VOXEL_ATLAS_{name.upper()}",
-            "value": str(getattr(present, name)),
+            "value": redacted(str(getattr(present, name))),
             "default": _default(field),
             "meaning": field.description,
         }
@@ -171,5 +172,5 @@ def _serve(settings: "Settings", port: int) -> None:
     from ..http.server import serve as run
 
     if not is_writable(settings.address):
-        say(f"{settings.address} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")
+        say(f"{redacted(settings.address)} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")
     run(settings, port)

@@ -1,6 +1,10 @@
 """What the server logs: JSON, one object a line, each with the id of the request that it belongs to."""
 
+import json
 import logging.config
+from typing import Any
+
+from ...schemas.errors import redacted
 
 _NAMES = {"levelname": "level", "name": "logger", "correlation_id": "request", "exc_info": "exception"}
 
@@ -16,6 +20,7 @@ def configure(level: str) -> None:
         "fmt": ["levelname", "name", "correlation_id", "message"],
         "rename_fields": _NAMES,
         "timestamp": "time",
+        "json_serializer": _line,
     }
     logging.config.dictConfig(
         {
@@ -33,3 +38,7 @@ def configure(level: str) -> None:
             },
         }
     )
+
+
+def _line(record: object, **options: Any) -> str:
+    return redacted(json.dumps(record, **options))

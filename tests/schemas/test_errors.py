@@ -34,3 +34,19 @@ def test_a_code_of_no_error_is_one_of_the_store() -> None:
 )
 def test_each_error_has_the_status_of_its_answer_over_http(kind: type[errors.AtlasError], status: int) -> None:
     assert kind.http_status == status
+
+
+@pytest.mark.parametrize("kind", [errors.AtlasError, *KINDS])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ducklake:postgres:postgresql://ada:s3cr@t@db:5432/lake data=/srv",
+        "postgres://:s3cr@t@db",
+        "ducklake:postgres:postgresql://db/lake?user=ada&password=s3cr@t&x=1",
+    ],
+)
+def test_no_message_tells_a_password(kind: type[Exception], address: str) -> None:
+    message = str(kind(f"{address}: it does not answer."))
+    assert "s3cr" not in message
+    assert "db" in message
+    assert message.endswith("it does not answer.")

@@ -155,7 +155,7 @@ def test_settings_lists_every_setting_with_its_meaning(run):
 
 
 def test_settings_never_prints_the_token(run, monkeypatch):
-    monkeypatch.setenv("VOXEL_ATLAS_TOKEN", "very-secret")
+    monkeypatch.setenv("VOXEL_ATLAS_TOKEN", "very-secret-indeed")
     _, printed, _ = run("settings", "--json")
     assert "very-secret" not in printed
 
