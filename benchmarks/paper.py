@@ -11,8 +11,8 @@ Reads the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills. 
   against labels shuffled within the region in every region, and `fig2_region_level_share`, how much of the effect those
   reach;
 - rows: `rows_as_paper` of `rows_total` rows of the paper's table hold, each checked on what a run gives against loops
-  (paper_rows.py, and here Fig. 5's truth and the small multiples, which take the part appendix); and
-  what that module measures;
+  (paper_rows.py, paper_food.py, and here Fig. 5's truth and the small multiples, which take the part appendix); and
+  what these modules measure;
 - appendix: `report --all` over four simulated subjects, each with two backbones (the second is every other dimension of
   `lite`), whose models are really fitted and whose labels are drawn at random, so that every figure has something to
   show.
@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import paper_backbone
+import paper_food
 import paper_rows
 import polars as pl
 import report as report_benchmark
@@ -60,9 +61,10 @@ def main() -> None:
     if "appendix" in arguments.parts:
         measured["appendix_s"], rows["Figs. 2-5 of all subjects and backbones"] = appendix(home)
     if "rows" in arguments.parts:
-        rows |= paper_rows.rows_of_labels(home)
+        with tempfile.TemporaryDirectory() as folder:
+            rows |= {**paper_rows.rows_of_labels(home), **paper_food.rows(Path(folder))}
         rows["Fig. 5, NSD"] = figure_5_is_the_papers(home)
-        measured |= {"rows_as_paper": sum(rows.values()), "rows_total": N_ROWS}
+        measured |= {"rows_as_paper": sum(rows.values()), "rows_total": N_ROWS, **paper_food.measure(home)}
         measured["split_leaks"] = paper_rows.split_leaks()
         measured["ceiling_from_repeats_r"] = paper_rows.ceiling_from_repeats_r()
     table = [{"row of the paper's table": name, "as the paper": held} for name, held in rows.items()]
