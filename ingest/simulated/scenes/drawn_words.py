@@ -102,4 +102,6 @@ def _paper_and_ink(rng: np.random.Generator) -> tuple[tuple[int, int, int], tupl
 
 @lru_cache(maxsize=256)
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"), size)
+    """A font laid out by Pillow alone: by a library of the system, which is not everywhere, letters stand otherwise."""
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
+    return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)

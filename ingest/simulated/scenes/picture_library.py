@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PIL_Image
-from PIL import features
 from skimage import data as skimage_data
 
 from ....schemas.errors import NotFoundError
@@ -91,11 +90,9 @@ def load_pictures(home: Path, progress: Progress | None = None) -> PictureLibrar
         if missing
         else ""
     )
-    if not features.check("raqm"):
-        note = f"{note} Words are drawn without the system's library fribidi (Debian: libfribidi0), and so otherwise."
     if note:
-        progress.note(note.strip())
-    return PictureLibrary(cutouts, photographs, note.strip())
+        progress.note(note)
+    return PictureLibrary(cutouts, photographs, note)
 
 
 def _inside(root: Path | None, path: str) -> Path | None:

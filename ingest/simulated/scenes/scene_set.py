@@ -17,7 +17,7 @@ from .compose import Thing, choose, compose
 from .cutouts import Half
 from .picture_library import load_pictures
 
-_VERSIONS = {"A": 1, "B": 2}
+_VERSIONS = {"A": 2, "B": 3}
 """Half → version, raised when the same seed would make other scenes."""
 TEST_SHARE, SPLIT_SEED = 0.25, 42
 """The split that half B's scenes are made for: those that it tests on show cut-outs that no other shows."""
