@@ -108,8 +108,6 @@ def test_a_whole_true_subject_is_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "sub-01").symlink_to(REAL / "sub-01")
     tree = Tree(tmp_path, {}, {})
-    picture = tmp_path / "picture.png"
-    Image.new("RGB", (4, 4)).save(picture)
     for path, text in true_labels("sub-01").items():
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(text)
@@ -119,10 +117,11 @@ def test_a_whole_true_subject_is_read(tmp_path: Path) -> None:
         tree.names[key] = run.images()
         tree.betas[key] = rng.standard_normal((len(tree.names[key]), N)).astype(np.float32)
         write_maps(run.betas, tree.betas[key], ["m"] * len(tree.names[key]), axis())
-    for name in {name for names in tree.names.values() for name in names}:
+    # Each picture is another one: byte-equal ones would be one stimulus.
+    for number, name in enumerate({name for names in tree.names.values() for name in names}):
         image = tmp_path / "stimuli" / name
         image.parent.mkdir(parents=True, exist_ok=True)
-        image.hardlink_to(picture)
+        Image.new("RGB", (4, 4), (number // 256, number % 256, 0)).save(image, format="PNG")
     dataset = Nod(tree.config())
     names, expected = tree.expected(everything(tree))
     assert dataset.stimuli.height == 4120
