@@ -77,7 +77,7 @@ def bucket() -> Iterator[Bucket]:
         while not _listens(port):
             assert process.poll() is None
             time.sleep(0.1)
-        setup = [program.with_name("python"), "-c", _SETUP, url, BUCKET]
+        setup = [str(program.with_name("python")), "-c", _SETUP, url, BUCKET]
         key, secret = subprocess.run(setup, check=True, capture_output=True, text=True).stdout.split()
         yield Bucket(process, {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_ENDPOINT_URL": url})
     finally:
