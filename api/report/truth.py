@@ -258,7 +258,7 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
 
 def about_made_regions(study: Study, model: Model, data: StudyData) -> list[str]:
     """What is to be said where FOOD was made from responses to images that the truth is measured with."""
-    sql = "SELECT description FROM roi WHERE subject_id = ? AND roi = 'FOOD' AND source = 'atlas'"
+    sql = "SELECT description FROM roi WHERE subject_id = ? AND roi = 'FOOD' AND source = 'contrast'"
     if data.dataset.subject.simulated or study.atlas.store.frame(sql, [model.subject_id]).is_empty():
         return []
     return [
