@@ -365,8 +365,8 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
         0.059050909) * t + 0.093414748) * t + 0.175324075) * t + 0.24688388) * t + 0.282093777) * t + 0.282094795) AS p FROM compared),
   ranked AS (SELECT *, CASE WHEN z < 0 THEN 1 - p ELSE p END * count(z) OVER (PARTITION BY model_id)
       / row_number() OVER (PARTITION BY model_id ORDER BY z DESC NULLS LAST) AS rate FROM tail),
-  tested AS (SELECT *, least(1, min(rate) OVER (PARTITION BY model_id ORDER BY z DESC NULLS LAST
-      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)) AS concept_q FROM ranked)
+  tested AS (SELECT *, CASE WHEN z IS NOT NULL THEN least(1, min(rate) OVER (PARTITION BY model_id ORDER BY z DESC NULLS LAST
+      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)) END AS concept_q FROM ranked)
   SELECT model_id, subject_id, voxel, similarity, z, concept_q,
     CASE WHEN one_term AND z IS NOT NULL THEN above AND concept_q <= 0.05 END AS specific, length, warning FROM tested;
 

@@ -62,6 +62,10 @@ def test_a_model_of_before_contrasts_is_searched_and_has_no_evidence(store: Stor
         atlas.model().similar("cake", significant=False, min_z=1)
     with pytest.raises(BadInputError, match="has a text tower and words to compare"):
         atlas.sql("FROM concept_map('cake')")
+    put(store, concept_rows(MODEL, weights), key="upgraded")  # what follows from weights, without what needs responses
+    asked = store.frame("FROM concept_map('cake') ORDER BY voxel")
+    np.testing.assert_allclose(asked["similarity"], hits["similarity"], atol=1e-6)
+    assert [asked[name].null_count() for name in ("z", "concept_q", "specific")] == [30, 30, 30]
 
 
 @pytest.mark.parametrize(
