@@ -21,11 +21,15 @@ def _with_residual_variance(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE encoding ADD COLUMN IF NOT EXISTS residual_variance FLOAT")
 
 
-def _with_unscored_candidates_and_errors(connection: duckdb.DuckDBPyConnection) -> None:
+def _with_unscored_candidates(connection: duckdb.DuckDBPyConnection) -> None:
     for column in ("score", "rank", "probability"):
         connection.execute(f"ALTER TABLE label_score ALTER {column} DROP NOT NULL")
     connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS reason VARCHAR")
     connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS stability FLOAT")
+
+
+def _with_errors_of_concepts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of words in SQL; atlases of format 4 from before its release lack them, too."""
     for column in ("alphas", "errors"):
         connection.execute(f"ALTER TABLE IF EXISTS concept_query ADD COLUMN IF NOT EXISTS {column} DOUBLE[]")
 
@@ -45,8 +49,7 @@ def _with_zscore_by_name(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _to_format_4(connection: duckdb.DuckDBPyConnection) -> None:
-    _with_unscored_candidates_and_errors(connection)
-    _with_repeats(connection)
+    _with_unscored_candidates(connection)
     _with_zscore_by_name(connection)
 
 
@@ -168,20 +171,19 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
         raise NotFoundError(f"There is no atlas at {path}.")
     with explained(address), duckdb.connect(str(path), config=CONFIG) as connection:
         old = read_format(connection.execute, address)
-        if old == FORMAT_VERSION:
-            _with_repeats(connection)  # came late in format 4
-            _with_affine(connection)
-            connection.execute(DDL + COMMENTS)  # views and macros as this version has them
-            return old, old
         if missing := [version for version in range(old, FORMAT_VERSION) if version not in steps]:
             raise StoreError(f"{address} has format {old}, and nothing upgrades format {missing[0]}; ingest it anew.")
         connection.begin()
         try:
             for version in range(old, FORMAT_VERSION):
                 steps[version](connection)
+            _with_repeats(connection)  # these came late in format 4
             _with_affine(connection)
-            connection.execute(DDL)
-            connection.execute(COMMENTS)
+            _with_errors_of_concepts(connection)
+            connection.execute(DDL + COMMENTS)  # views and macros, too, as this version has them
+            if old == FORMAT_VERSION:
+                connection.commit()
+                return old, old
             _require_tables(connection)
             connection.execute("UPDATE atlas_format SET version = ?", [FORMAT_VERSION])
             # What was derived from the atlas before is out of date: its generation must grow.

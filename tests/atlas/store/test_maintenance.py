@@ -273,6 +273,32 @@ def test_an_atlas_of_format_3_gets_candidates_without_a_score(both: Atlas) -> No
         assert row == {**unscored, "score": None, "rank": None, "probability": None, "stability": None}
 
 
+def test_an_atlas_of_format_4_from_before_its_release_gets_what_came_late(both: Atlas) -> None:
+    store = both.store
+    store.close()
+    late = {"concept_query": ("alphas", "errors"), "subject": ("affine", "affine_code")}
+    with duckdb.connect(store.address) as connection:
+        for table, columns in late.items():
+            for column in columns:
+                connection.execute(f"ALTER TABLE {table} DROP {column}")
+    assert upgrade(store.address) == (FORMAT_VERSION, FORMAT_VERSION)
+    with Store.open(store.address) as upgraded:
+        for table, columns in late.items():
+            assert set(columns) <= set(upgraded.arrow(f"FROM {table}").column_names)
+
+
+def test_an_upgrade_within_a_format_that_fails_leaves_the_atlas_as_it_was(both: Atlas) -> None:
+    address = both.store.address
+    both.store.close()
+    with duckdb.connect(address) as connection:
+        connection.execute("ALTER TABLE subject DROP affine")
+        connection.execute("DROP VIEW voxel_quality; CREATE TABLE voxel_quality (i INTEGER)")
+    with pytest.raises(StoreError, match="cannot be upgraded from format 4 and is as it was"):
+        upgrade(address)
+    with duckdb.connect(address) as connection:
+        assert "affine" not in [row[0] for row in connection.execute("DESCRIBE subject").fetchall()]
+
+
 @pytest.mark.parametrize(("dataset", "zscore"), [("nsd", "session"), ("nod", "auto")])
 def test_an_atlas_of_format_3_says_what_responses_of_nsd_were_scored_over(
     both: Atlas, dataset: str, zscore: str
