@@ -72,7 +72,7 @@ def query(
     output.show(frame.select(columns))
     warn(hits.warnings)
     how = f"by weights, readout {hits.how}" if hits.by == "weights" else hits.how
-    screen.print(f"{hits.model_id} · {how}{_SIMULATED if frame['simulated'].any() else ''}")
+    screen.print(f"{hits.model_id} · {how}{_SIMULATED if owner.simulated else ''}")
     if hits.hidden:
         screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
 

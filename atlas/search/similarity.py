@@ -43,11 +43,10 @@ class Provenance:
 
     @property
     def how(self) -> str:
-        """Readout and baseline, or the labels' scorer, in a few words."""
-        if self.by == "labels":
-            return f"by labels, {self.method}"
+        """Readout, or the labels' scorer, and baseline, in a few words."""
         against = {"vocabulary": ", against the vocabulary", "none": ", not centred", None: ""}
-        return f"{self.readout}{against[self.baseline]}"
+        compared = f"by labels, {self.method}" if self.by == "labels" else self.readout
+        return f"{compared}{against[self.baseline]}"
 
 
 @dataclass(frozen=True, eq=False)
