@@ -46,6 +46,8 @@ class MapRequest(Limits):
         """Checks that it is clear what is asked for."""
         super().__post_init__()
         given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
+        if self.metric == "z" and not self.concept:
+            raise BadInputError("A map of z is of a concept; name one.")
         if (self.metric == "z" and given != ["concept", "metric"]) or (self.metric != "z" and len(given) != 1):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
         if self.of_concept and not self.concept:

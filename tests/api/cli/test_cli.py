@@ -57,6 +57,7 @@ def test_query_keeps_to_the_roi(run):
         (("query", "cake", "--max-q", "2"), "from 0 to 1"),
         (("query", "cake", "--min-z", "nan"), "min_z is a number"),
         (("flatmap", "cake", "--max-q", "-1", "-o", "cake.png"), "from 0 to 1"),
+        (("flatmap", "--metric", "z", "-o", "z.png"), "map of z is of a concept"),
         (("query", "cake", "--json", "--csv"), "--json"),
         (("flatmap", "cake", "-o", "cake.bmp"), ".png"),
         (("sql", "DELETE FROM voxel"), "read"),
