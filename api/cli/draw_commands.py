@@ -149,7 +149,7 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
 
 @surfaces.command
 def nsd(*, root: Path, subject: Annotated[int, between(1, 8)]) -> None:
-    """Make an NSD subject of NSD's own surfaces and warps; its pictures find it by themselves.
+    """Make an NSD subject of NSD's own surfaces and warps; ingests of NSD find it by themselves.
 
     Args:
         root: Folder of NSD.

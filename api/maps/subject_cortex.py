@@ -17,7 +17,7 @@ from ...schemas.config import Settings
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...viz.render.contours import contours
 from ...viz.surfaces.pixel_map import Outlines, PixelMap
-from ...viz.surfaces.surface import Grid, Surface, load_surface
+from ...viz.surfaces.surface import Grid, Surface, load_surface, transform_shapes
 
 Floats = NDArray[np.float32]
 PAGE_WIDTH = 1024
@@ -41,7 +41,7 @@ def surfaces_cache(home: Path) -> Path:
 
 
 def on_its_surface(subject: Subject, settings: Settings) -> Subject:
-    """A subject as the surface that it names shows it, before anything is made of it.
+    """A subject as the surface that it names, or its own one, shows it, before anything is made of it.
 
     Places that are listed one by one may be a part of it, and so may one hemisphere: its grid is the surface's.
 
@@ -49,6 +49,8 @@ def on_its_surface(subject: Subject, settings: Settings) -> Subject:
         NotFoundError: there is no such surface, or no such transform of it.
         SpaceMismatchError: the responses are of another space.
     """
+    if not subject.surface:
+        subject = _on_its_own(subject, settings)
     if not subject.surface:
         return subject
     surface = load_surface(
@@ -74,6 +76,18 @@ def on_its_surface(subject: Subject, settings: Settings) -> Subject:
             f"{_by(surface.shape)}; name the one that the responses are on."
         )
     return replace(subject, shape=surface.shape)
+
+
+def _on_its_own(subject: Subject, settings: Settings) -> Subject:
+    """A subject that names no surface, on its own one where the user's store has it for these responses."""
+    cache, filestore = surfaces_cache(settings.home), settings.cortex_filestore
+    if not subject.own_surface or filestore is None or not (filestore / subject.own_surface / "surfaces").is_dir():
+        return subject
+    if subject.space == "surface":
+        return replace(subject, surface=subject.own_surface)
+    shapes = transform_shapes(subject.own_surface, cache, filestore)
+    transform = next((name for name, shape in shapes.items() if shape == subject.shape), None)
+    return replace(subject, surface=subject.own_surface, transform=transform) if transform else subject
 
 
 def _by(shape: Sequence[int]) -> str:

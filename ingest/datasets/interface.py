@@ -28,6 +28,8 @@ class Subject:
     affine_code: int | None = None
     listed: bool = False
     """Whether `shape` is no file's, but only as large as the places of the voxels that are listed; no column."""
+    own_surface: str = ""
+    """pycortex subject that shows it, where none is named and the user's store has it; no column."""
 
 
 class Images(Protocol):

@@ -52,7 +52,7 @@ def append_subject(context: Context) -> None:
         )
     }
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
-    del subject["listed"]
+    del subject["listed"], subject["own_surface"]
     batch = {"subject": pa.Table.from_pylist([subject]), **described}
     try:
         context.append(batch, Stage.SUBJECT, subject_id)

@@ -11,9 +11,10 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.damaged_files import readable
 from ...schemas.errors import NotFoundError, SpaceMismatchError
 from . import filestore as stores
-from .surface_import import from_freesurfer, write_transform
+from .surface_import import freesurfer_meshes, write_subject, write_transform
 
 SPACES = {"func1pt8mm": "func1pt8", "func1mm": "func1pt0"}
 """Space of betas, and name of the transform → what the warps' files call it."""
@@ -21,15 +22,11 @@ _NOWHERE = 9999
 _REFERENCES = ("mean.nii.gz", "brainmask.nii.gz", "R2.nii.gz", "roi/*.nii.gz", "*.nii.gz")
 
 
-def subject_name(subject: int) -> str:
-    """The pycortex subject that NSD's subject of this number becomes: that of the atlas, without a slash."""
-    return f"nsd-subj{subject:02}"
-
-
 def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
     """Make a pycortex subject of NSD's surfaces, with a transform for each functional space whose warps are there.
 
-    A transform also has the matrix that comes nearest to its warp, for pycortex itself.
+    It is called nsd-subj05, as the reader of NSD asks for it. A transform also has the matrix that comes nearest to its
+    warp, for pycortex itself.
 
     Args:
         root: the data set's folder.
@@ -43,26 +40,26 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
     Raises:
         NotFoundError: surfaces, warps or an image of the functional space are missing; the message names them.
         SpaceMismatchError: a warp is of another mesh.
-        BadInputError: there is such a subject already.
+        BadInputError: there is such a subject already, or a file is damaged.
     """
     own = root / "nsddata" / "ppdata" / f"subj{subject:02}"
-    freesurfer = root / "nsddata" / "freesurfer" / f"subj{subject:02}"
     warps = {space: _warp(own / "transforms", name) for space, name in SPACES.items()}
     there = {space: warp for space, warp in warps.items() if warp is not None}
     if not there:
         raise NotFoundError(
             f"{own / 'transforms'}: no lh.func1pt8-to-layerB2.mgz and rh.func1pt8-to-layerB2.mgz; get NSD's transforms."
         )
-    counts = [len(_points(freesurfer / "surf" / f"{side}.white")) for side in stores.SIDES]
+    meshes = freesurfer_meshes(root / "nsddata" / "freesurfer" / f"subj{subject:02}")
     for space, halves in there.items():
-        for side, half, expected in zip(stores.SIDES, halves, counts, strict=True):
-            if len(half) != expected:
+        for side, half, (points, _) in zip(stores.SIDES, halves, meshes["wm"], strict=True):
+            if len(half) != len(points):
                 raise SpaceMismatchError(
-                    f"{side}.{SPACES[space]}-to-layerB2.mgz: {len(half)} vertices, but {side}.white has {expected}."
+                    f"{side}.{SPACES[space]}-to-layerB2.mgz: {len(half)} vertices, but {side}.white has {len(points)}."
                 )
     references = {space: _reference(own / space) for space in there}
-    made = from_freesurfer(subject_name(subject), freesurfer, filestore, cache)
-    middle = stores.mesh(made, cache, "fiducial")["points"]
+    made = write_subject(f"nsd-subj{subject:02}", meshes, filestore, cache)
+    wm, pia = (np.concatenate([points for points, _ in meshes[kind]]) for kind in ("wm", "pia"))
+    middle = (wm + pia) / 2
     for space, halves in there.items():
         warp = np.concatenate(halves)
         write_transform(made, space, nearest_matrix(middle, warp), references[space], warp)
@@ -84,17 +81,12 @@ def _warp(folder: Path, name: str) -> list[NDArray[np.float64]] | None:
         return None
     halves = []
     for file in files:
-        coordinates = np.asarray(nib.load(file).dataobj, np.float64).squeeze()
+        with readable(file):
+            coordinates = np.asarray(nib.load(file).dataobj, np.float64).squeeze()
         if coordinates.ndim != 2 or coordinates.shape[1] != 3:
             raise SpaceMismatchError(f"{file}: shape {coordinates.shape}; three coordinates of each vertex expected.")
         halves.append(np.where(coordinates == _NOWHERE, np.nan, coordinates - 1))
     return halves
-
-
-def _points(file: Path) -> NDArray[np.float64]:
-    if not file.exists():
-        raise NotFoundError(f"There is no {file}; NSD's FreeSurfer subject with white, pial and inflated is needed.")
-    return np.asarray(nib.freesurfer.read_geometry(file)[0])
 
 
 def _reference(folder: Path) -> Path:

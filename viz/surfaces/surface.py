@@ -262,10 +262,10 @@ def load_surface(
     if denser:
         surface = "fsaverage5"
     subject = stores.find(surface, cache, filestore)
-    folder = cache / "surfaces" / f"{surface}-{stores.fingerprint(subject)}"
+    folder = _folder(subject, cache)
     shapes = _shapes(subject, folder)
     n_vertices = (shapes["lh"][0], shapes["rh"][0])
-    transforms = {key.removeprefix("xfm:"): tuple(shape) for key, shape in shapes.items() if key.startswith("xfm:")}
+    transforms = _of_transforms(shapes)
     affine = None
     if transform == MNI152 and surface == "fsaverage5":
         if grid is None or grid.affine is None:
@@ -285,6 +285,16 @@ def load_surface(
         folder=folder,
         affine=affine,
     )
+
+
+def transform_shapes(surface: str, cache: Path, filestore: Path | None = None) -> dict[str, tuple[int, ...]]:
+    """Transforms of a pycortex subject → (z, y, x) of their volumes.
+
+    Raises:
+        NotFoundError: there is no such subject; the message lists what there is.
+    """
+    subject = stores.find(surface, cache, filestore)
+    return _of_transforms(_shapes(subject, _folder(subject, cache)))
 
 
 def regions(
@@ -346,6 +356,14 @@ def _in_cells(arrays: dict[str, NDArray[Any]], surface: Surface) -> dict[str, ND
     if surface.transform is not None or surface.shape == surface.n_vertices:
         return arrays
     return {**arrays, "index": np.append(surface.vertex_cells(), np.int32(-1))[arrays["index"]]}
+
+
+def _folder(subject: Path, cache: Path) -> Path:
+    return cache / "surfaces" / f"{subject.name}-{stores.fingerprint(subject)}"
+
+
+def _of_transforms(shapes: dict[str, list[int]]) -> dict[str, tuple[int, ...]]:
+    return {key.removeprefix("xfm:"): tuple(shape) for key, shape in shapes.items() if key.startswith("xfm:")}
 
 
 def _shapes(subject: Path, folder: Path) -> dict[str, list[int]]:

@@ -45,6 +45,17 @@ def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Pa
         SpaceMismatchError: hemispheres are swapped or mirrored, or a flat patch is of another mesh.
         BadInputError: there is such a subject already.
     """
+    return write_subject(name, freesurfer_meshes(folder), filestore, cache)
+
+
+def freesurfer_meshes(folder: Path) -> dict[str, tuple[Hemisphere, Hemisphere]]:
+    """White-matter, pial and inflated surfaces of a FreeSurfer subject, and its flat patches where there are any.
+
+    Raises:
+        NotFoundError: a surface is missing; the message names the file.
+        SpaceMismatchError: a flat patch is of another mesh.
+        BadInputError: a file is damaged.
+    """
     surf = folder / "surf"
     meshes: dict[str, tuple[Hemisphere, Hemisphere]] = {}
     for kind, pattern in FREESURFER.items():
@@ -64,7 +75,7 @@ def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Pa
             left, right = (_patch(file, mesh) for file, mesh in zip(files, meshes["wm"], strict=True))
             meshes["flat"] = (left, right)
             break
-    return write_subject(name, meshes, filestore, cache)
+    return meshes
 
 
 def from_gifti(name: str, files: Mapping[str, tuple[Path, Path]], filestore: Path, cache: Path) -> Path:

@@ -182,7 +182,9 @@ class Nsd(TrialDataset):
             dataset="nsd",
             simulated=False,
             space="volume" if layout.space.startswith("func") else "surface",
-            surface=config.surface or None,
+            # Of fsaverage there is a surface without an import; a subject's own one is made by `surface nsd`.
+            surface=config.surface or ("fsaverage" if layout.space == "fsaverage" else None),
+            own_surface="" if layout.space == "fsaverage" else f"nsd-subj{layout.subject:02}",
             transform=config.transform or None,
             shape=maps.cells.shape,
             description=f"Natural Scenes Dataset, subject {layout.subject}, {layout.space}, {config.betas}, "
