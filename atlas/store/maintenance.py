@@ -17,26 +17,23 @@ from .store import Store
 Step = Callable[[duckdb.DuckDBPyConnection], object]
 
 
-def _with_residual_variance(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("ALTER TABLE encoding ADD COLUMN IF NOT EXISTS residual_variance FLOAT")
+_COLUMNS = (
+    ("encoding", "residual_variance FLOAT"),
+    ("label_score", "reason VARCHAR"),
+    ("label_score", "stability FLOAT"),
+    ("model", "test_noise DOUBLE"),
+    ("top_image", "measured FLOAT"),
+    ("concept_query", "alphas DOUBLE[]"),
+    ("concept_query", "errors DOUBLE[]"),
+    ("subject", "affine DOUBLE[]"),
+    ("subject", "affine_code INTEGER"),
+)
+"""Columns that tables have got since format 1, those of a table in its order; NULL in rows of before."""
 
 
 def _with_unscored_candidates(connection: duckdb.DuckDBPyConnection) -> None:
     for column in ("score", "rank", "probability"):
         connection.execute(f"ALTER TABLE label_score ALTER {column} DROP NOT NULL")
-    connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS reason VARCHAR")
-    connection.execute("ALTER TABLE label_score ADD COLUMN IF NOT EXISTS stability FLOAT")
-
-
-def _with_errors_of_concepts(connection: duckdb.DuckDBPyConnection) -> None:
-    """Of words in SQL; atlases of format 4 from before its release lack them, too."""
-    for column in ("alphas", "errors"):
-        connection.execute(f"ALTER TABLE IF EXISTS concept_query ADD COLUMN IF NOT EXISTS {column} DOUBLE[]")
-
-
-def _with_repeats(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("ALTER TABLE model ADD COLUMN IF NOT EXISTS test_noise DOUBLE")
-    connection.execute("ALTER TABLE top_image ADD COLUMN IF NOT EXISTS measured FLOAT")
 
 
 def _with_zscore_by_name(connection: duckdb.DuckDBPyConnection) -> None:
@@ -53,14 +50,8 @@ def _to_format_4(connection: duckdb.DuckDBPyConnection) -> None:
     _with_zscore_by_name(connection)
 
 
-def _with_affine(connection: duckdb.DuckDBPyConnection) -> None:
-    """Of subjects; atlases of format 4 from before its release lack it, too."""
-    connection.execute("ALTER TABLE subject ADD COLUMN IF NOT EXISTS affine DOUBLE[]")
-    connection.execute("ALTER TABLE subject ADD COLUMN IF NOT EXISTS affine_code INTEGER")
-
-
-STEPS: Mapping[int, Step] = {1: lambda _: None, 2: _with_residual_variance, 3: _to_format_4}
-"""Format → what makes the next one of it, within a transaction; tables that are new in a format are made after it.
+STEPS: Mapping[int, Step] = {1: lambda _: None, 2: lambda _: None, 3: _to_format_4}
+"""Format → what makes the next one of it, within a transaction; new tables and `_COLUMNS` are made after it.
 
 2 has the table `learning_curve`; 3 has what concepts are held against, and the column encoding.residual_variance; 4 has
 `semantic` and `label_evidence`, candidates without a score, what follows from images shown again or not at all, what
@@ -177,19 +168,16 @@ def upgrade(address: str, *, steps: Mapping[int, Step] | None = None) -> tuple[i
         try:
             for version in range(old, FORMAT_VERSION):
                 steps[version](connection)
-            _with_repeats(connection)  # these came late in format 4
-            _with_affine(connection)
-            _with_errors_of_concepts(connection)
+            for table, column in _COLUMNS:
+                connection.execute(f"ALTER TABLE IF EXISTS {table} ADD COLUMN IF NOT EXISTS {column}")
             connection.execute(DDL + COMMENTS)  # views and macros, too, as this version has them
-            if old == FORMAT_VERSION:
-                connection.commit()
-                return old, old
-            _require_tables(connection)
-            connection.execute("UPDATE atlas_format SET version = ?", [FORMAT_VERSION])
-            # What was derived from the atlas before is out of date: its generation must grow.
-            now = datetime.now(UTC)
-            entry = [f"{now:%Y%m%dT%H%M%S}", "upgrade", f"{old}-{FORMAT_VERSION}", "", 0, now]
-            connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", entry)
+            if old < FORMAT_VERSION:
+                _require_tables(connection)
+                connection.execute("UPDATE atlas_format SET version = ?", [FORMAT_VERSION])
+                # What was derived from the atlas before is out of date: its generation must grow.
+                now = datetime.now(UTC)
+                entry = [f"{now:%Y%m%dT%H%M%S}", "upgrade", f"{old}-{FORMAT_VERSION}", "", 0, now]
+                connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", entry)
             connection.commit()
         except duckdb.Error as error:
             connection.rollback()
