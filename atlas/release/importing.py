@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, LedgerConflictError
 from ...schemas.stage import Stage
-from ...schemas.tables import SHARED, model_tables, table_schemas
+from ...schemas.tables import SHARED, model_tables
 from ..store.content import conform, content_sha256
 from ..store.store import Store
 from .parquet_files import parquet_name, read_rows
@@ -86,10 +86,6 @@ def import_release(store: Store, folder: Path, *, run_id: str) -> list[str]:
     new = [model for model in release.models if release.key(model) not in done]
     # All that may be refused is looked at before the first row is written.
     _require_absent(store, new)
-    for subject in release.subjects:
-        _require_numbered(release, subject)
-    for model in new:
-        _require_finite(release, model)
     missing = [
         (subject, tables)
         for subject in release.subjects
@@ -124,40 +120,6 @@ def _require_absent(store: Store, models: Sequence[str]) -> None:
             f"{store.address} has a model {model} that did not come from this release; `voxel-atlas rm {model}` "
             "removes it, then the import can be started again."
         )
-
-
-def _require_finite(release: _Release, model: str) -> None:
-    """Weights that are no numbers would rank as voxels do, anywhere."""
-    path, columns = release.folder / parquet_name("encoding"), ["voxel", "weights", "bias"]
-    rows = pl.DataFrame(pq.read_table(path, columns=columns, filters=pc.field("model_id") == model))
-    sound = pl.col("bias").is_finite() & pl.col("weights").list.eval(pl.element().is_finite().all()).list.first()
-    wrong = rows.filter(~sound.fill_null(value=False))["voxel"]
-    if len(wrong):
-        raise BadInputError(
-            f"{release.folder}: voxel {wrong[0]} of {model} has weights that are not finite numbers"
-            f"{f', and {len(wrong) - 1} more have' if len(wrong) > 1 else ''}; ask for a release of a sound fit."
-        )
-
-
-def _require_numbered(release: _Release, subject: str) -> None:
-    """Voxels that are not there would be taken for others: NumPy counts negative numbers from the end."""
-    of_subject = pc.field("subject_id") == subject
-    n = len(numbers := np.sort(release.rows("voxel", of_subject)["voxel"].to_numpy()))
-    if not np.array_equal(numbers, np.arange(n)):
-        raise BadInputError(
-            f"{release.folder}: the voxels of {subject} are not numbered 0, 1, 2 …; ask for a sound release."
-        )
-    of_models = pc.field("model_id").isin(release.rows("model", of_subject)["model_id"])
-    for name in ("voxel_roi", *sorted(model_tables())):
-        if "voxel" not in table_schemas()[name].names:
-            continue
-        path, wanted = release.folder / parquet_name(name), of_subject if name == "voxel_roi" else of_models
-        least, most = pc.min_max(pq.read_table(path, columns=["voxel"], filters=wanted)["voxel"]).values()
-        if name != "dropped" and least.is_valid and not 0 <= least.as_py() <= most.as_py() < n:
-            raise BadInputError(
-                f"{release.folder}: {name} names voxels {least} to {most} of {subject}, which has 0 to {n - 1}; "
-                "ask for a sound release."
-            )
 
 
 def _require_same_nouns(store: Store, new: pa.Table) -> None:

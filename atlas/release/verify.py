@@ -1,4 +1,4 @@
-"""Whether a release is as it was written: its checksums, its tables and their columns."""
+"""Whether a release is whole and sound: its checksums, its tables and their columns, and the numbers in them."""
 
 import hashlib
 import json
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...schemas.errors import BadInputError, NotFoundError
@@ -89,7 +92,7 @@ def problems(folder: Path) -> list[str]:
             wrong += _table_problems(folder / path, name)
         elif path not in sums:
             wrong.append(f"{path} is not there, so the release lacks the table {name}.")
-    return wrong
+    return wrong or list(_number_problems(folder))
 
 
 def description(folder: Path) -> ReleaseContents:
@@ -140,3 +143,48 @@ def _table_problems(path: Path, name: str) -> Iterator[str]:
     for field in expected:
         if schema.field(field.name).type != field.type:
             yield f"{place}: column {field.name} is {schema.field(field.name).type}; expected is {field.type}."
+
+
+def _number_problems(folder: Path) -> Iterator[str]:
+    about = description(folder)
+    for subject in about["Subjects"]:
+        yield from _voxel_problems(folder, subject["Id"])
+    for model in about["Models"]:
+        yield from _weight_problems(folder, model)
+
+
+def _voxel_problems(folder: Path, subject: str) -> Iterator[str]:
+    """Voxels that are not there would be taken for others: NumPy counts negative numbers from the end."""
+    of_subject = pc.field("subject_id") == subject
+    n = len(numbers := np.sort(_column(folder, "voxel", "voxel", of_subject).to_numpy()))
+    if not np.array_equal(numbers, np.arange(n)):
+        yield f"the voxels of {subject} are not numbered 0, 1, 2 …; ask for a sound release."
+        return
+    of_models = pc.field("model_id").isin(_column(folder, "model", "model_id", of_subject))
+    for name, schema in table_schemas().items():
+        if "voxel" not in schema.names or name == "dropped":
+            continue
+        wanted = of_models if "model_id" in schema.names else of_subject
+        least, most = pc.min_max(_column(folder, name, "voxel", wanted)).values()
+        if least.is_valid and not 0 <= least.as_py() <= most.as_py() < n:
+            yield (
+                f"{name} names voxels {least} to {most} of {subject}, which has 0 to {n - 1}; ask for a sound release."
+            )
+
+
+def _weight_problems(folder: Path, model: str) -> Iterator[str]:
+    """Weights that are no numbers would rank as voxels do, anywhere."""
+    path, columns = folder / parquet_name("encoding"), ["voxel", "weights", "bias"]
+    rows = pl.DataFrame(pq.read_table(path, columns=columns, filters=pc.field("model_id") == model))
+    sound = pl.col("bias").is_finite() & pl.col("weights").list.eval(pl.element().is_finite().all()).list.first()
+    wrong = rows.filter(~sound.fill_null(value=False))["voxel"]
+    if len(wrong):
+        more = f", and {len(wrong) - 1} more have" if len(wrong) > 1 else ""
+        yield (
+            f"voxel {wrong[0]} of {model} has weights that are not finite numbers{more}; "
+            "ask for a release of a sound fit."
+        )
+
+
+def _column(folder: Path, table: str, column: str, wanted: pc.Expression) -> pa.ChunkedArray:
+    return pq.read_table(folder / parquet_name(table), columns=[column], filters=wanted)[column]

@@ -1,6 +1,7 @@
 """A release's way back into an atlas, and what is said of a damaged one."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def test_another_list_of_nouns_is_refused(
 
 
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])
-def test_a_model_whose_weights_are_no_numbers_is_refused(
+def test_a_model_whose_weights_are_no_numbers_is_no_sound_release_and_refused(
     both: Atlas, other: Store, tmp_path: Path, damage: float
 ) -> None:
     weights = random_weights(5)
@@ -193,7 +194,9 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(
     broken = "simulated/S1/toy/broken"
     put(both.store, model_rows(broken, "simulated/S1", weights), run_rows(broken), key="broken")
     export(both, tmp_path / "broken", models=[broken], tables_only=True)
-    with pytest.raises(BadInputError, match=f"voxel 2 of {broken} has weights that are not finite numbers, and 1 more"):
+    (problem,) = problems(tmp_path / "broken")
+    assert problem.startswith(f"voxel 2 of {broken} has weights that are not finite numbers, and 1 more")
+    with pytest.raises(BadInputError, match=re.escape(problem)):
         import_release(other, tmp_path / "broken", run_id="i")
     assert rows(other, "subject") == []
 
@@ -250,6 +253,18 @@ def _no_parquet(folder: Path) -> None:
     write_sums(folder)
 
 
+def _moved(table: str, step: int) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = folder / parquet_name(table)
+        rows = pq.read_table(path)
+        moved = pa.array(rows["voxel"].to_numpy() + np.int32(step))
+        place = rows.schema.get_field_index("voxel")
+        pq.write_table(rows.set_column(place, rows.schema.field(place), moved), path)
+        write_sums(folder)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -261,6 +276,8 @@ def _no_parquet(folder: Path) -> None:
         (_newer, "install a newer one"),
         (_without_table, "lacks the table label"),
         (_no_parquet, "tables/label.parquet is not a Parquet file"),
+        (_moved("planting", -1), "planting names voxels -1 to -1 of simulated/S1, which has 0 to 119"),
+        (_moved("learning_curve", 1), "learning_curve names voxels 1 to 40 of nod/01, which has 0 to 39"),
     ],
 )
 def test_damage_is_one_sentence_and_is_not_imported(
@@ -272,6 +289,15 @@ def test_damage_is_one_sentence_and_is_not_imported(
     with pytest.raises(BadInputError, match=said):
         import_release(other, release, run_id="i")
     assert other.generation() == 0
+
+
+def test_voxels_that_are_not_counted_from_0_are_found(release: Path, other: Store) -> None:
+    _moved("voxel", 1)(release)
+    found = problems(release)
+    said = "the voxels of {} are not numbered 0, 1, 2 …; ask for a sound release."
+    assert found == [said.format(name) for name in ("nod/01", "simulated/S1")]
+    with pytest.raises(BadInputError, match="voxels of nod/01 are not numbered"):
+        import_release(other, release, run_id="i")
 
 
 def test_every_flipped_byte_is_found(release: Path) -> None:
