@@ -1,7 +1,8 @@
 """Every limit of a server: what it takes of a connection, a request, a query and a socket, and what it has under way.
 
 The table of docs/serving.md is these fields; a test compares them. Two gates apply those of connections and requests,
-`api.http.protocol` and `api.http.access.guard`; what only a parsed query shows is measured before it runs.
+`api.http.protocol` and `api.http.access.guard`; what only a parsed query shows is measured before it runs. SQL of other
+processes comes by a socket of its own, `atlas.store.sql_socket`.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,6 +37,8 @@ class ServerLimits(BaseModel):
     message_bytes: int = Field(2**16, description="Bytes of a message on a socket, each of which counts as a request.")
     waiting_queries: int = Field(200, description="Quick answers that wait for a thread.")
     waiting_pictures: int = Field(30, description="Pictures that wait for one.")
+    statements: int = Field(8, description="SQL statements of other processes that are under way at once.")
+    statement_s: float = Field(300.0, description="Seconds of such a statement.")
 
 
 LIMITS = ServerLimits()

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ...schemas.errors import BadInputError, StoreError
 from .address import CONFIG, UNREACHABLE, explained, first_line, load_extensions
 from .links import Parameters, Result, Transaction, retried
-from .sql_door import ask
+from .sql_socket import ask
 from .writers import writing
 
 _DROPPED = (*UNREACHABLE, "Invalid connection id")
@@ -38,7 +38,7 @@ class Quack:
             target: quack:HOST:PORT.
             token: the server's.
             name: what errors call the atlas.
-            sql: the server's socket of `sql_door`; empty where it is not known.
+            sql: the server's socket of `sql_socket`; empty where it is not known.
 
         Raises:
             StoreError: nothing answers there, or the token is wrong.

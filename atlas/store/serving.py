@@ -19,7 +19,7 @@ import duckdb
 
 from ...schemas.files import write_atomically
 from .address import Address, is_locked, load_extensions, lock
-from .sql_door import answering
+from .sql_socket import answering
 from .writers import after_death
 
 SWEEP_S = 1.0
@@ -35,7 +35,7 @@ class QuackServer:
     port: int
     token: str
     sql: str = ""
-    """Socket of `sql_door`."""
+    """Socket of `sql_socket`."""
 
     @property
     def target(self) -> str:

@@ -6,7 +6,6 @@ take for ever, is asked here: on a socket in a folder that only this user can en
 
 import contextlib
 import json
-import logging
 import shutil
 import socket
 import tempfile
@@ -20,16 +19,13 @@ import duckdb
 import pyarrow as pa
 
 from ...schemas.errors import StoreError
+from ...schemas.limits import LIMITS
 
-STATEMENT_S = 300.0
-"""How long a statement may take."""
-_LOOK_S = 0.1
+_POLL_S = 0.1
 """How often it is looked whether who asked is still there."""
 _ANSWER_S = 10.0
 """How long the server may take to say that it is there."""
-_MOST = 8
-_ROWS = 2048
-_log = logging.getLogger(__name__)
+_ROWS_PER_BATCH = 2048
 
 
 @contextlib.contextmanager
@@ -48,7 +44,7 @@ def answering(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
                     return  # closed
                 threading.Thread(target=_answer, args=(client, connection, running), daemon=True).start()
 
-        threading.Thread(target=accept, name="sql-door", daemon=True).start()
+        threading.Thread(target=accept, name="voxel-atlas-sql", daemon=True).start()
         try:
             yield path
         finally:
@@ -104,8 +100,10 @@ def _answer(
         running.add(cursor)
         watcher.start()
         try:
-            if len(running) > _MOST:
-                raise duckdb.InvalidInputException(f"{_MOST} statements are under way at this server; try again later")
+            if statements and len(running) > LIMITS.statements:
+                raise duckdb.InvalidInputException(
+                    f"{LIMITS.statements} statements are under way at this server; try again later"
+                )
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             for statement in statements:
                 cursor.execute(statement)
@@ -113,7 +111,7 @@ def _answer(
                 _send_rows(client, cursor)
             client.send_bytes(b"D")
         except duckdb.Error as error:
-            message = f"it took longer than {STATEMENT_S:.0f} s" if late.is_set() else str(error)
+            message = f"it took longer than {LIMITS.statement_s:.0f} s" if late.is_set() else str(error)
             client.send_bytes(b"E" + message.encode())
         finally:
             running.discard(cursor)
@@ -122,7 +120,7 @@ def _answer(
 
 
 def _send_rows(client: "Connection[bytes, bytes]", cursor: duckdb.DuckDBPyConnection) -> None:
-    reader = cursor.to_arrow_reader(_ROWS)
+    reader = cursor.to_arrow_reader(_ROWS_PER_BATCH)
     _send(client, pa.RecordBatch.from_pylist([], schema=reader.schema))  # so that no rows have columns, too
     for batch in reader:
         _send(client, batch)
@@ -139,8 +137,8 @@ def _watch(
     client: "Connection[bytes, bytes]", cursor: duckdb.DuckDBPyConnection, over: threading.Event, late: threading.Event
 ) -> None:
     """Interrupt a statement whose client is gone, or whose time is over."""
-    deadline = time.monotonic() + STATEMENT_S
-    while not over.wait(_LOOK_S):
+    deadline = time.monotonic() + LIMITS.statement_s
+    while not over.wait(_POLL_S):
         if time.monotonic() > deadline:
             late.set()
         elif not _is_gone(client):

@@ -13,9 +13,10 @@ import pytest
 from addresses import server
 from batches import append, labels
 
-from voxel_atlas.atlas.store import sql_door
+from voxel_atlas.atlas.store import sql_socket
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, StoreError
+from voxel_atlas.schemas.limits import LIMITS
 
 ENDLESS = "SELECT count(*) AS n FROM range(1000000000000) a WHERE hash(a.range) % 7 = 3"
 PATIENCE_S = 120.0
@@ -72,11 +73,22 @@ def test_an_endless_statement_ends_with_its_client(
 
 
 def test_a_statement_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_door, "STATEMENT_S", 0.5)
+    monkeypatch.setattr(sql_socket, "LIMITS", LIMITS.model_copy(update={"statement_s": 0.5}))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
         assert running is not None
         with pytest.raises(duckdb.Error, match="took longer than"):
-            sql_door.ask(running.sql, [ENDLESS], "it")
+            sql_socket.ask(running.sql, [ENDLESS], "it")
+
+
+def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_socket, "LIMITS", LIMITS.model_copy(update={"statements": 0}))
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
+        assert running is not None
+        assert sql_socket.ask(running.sql, [], "it").num_rows == 0
+        with pytest.raises(duckdb.Error, match="0 statements are under way"):
+            sql_socket.ask(running.sql, ["SELECT 1"], "it")
 
 
 def test_an_endless_statement_does_not_keep_a_server(process: "subprocess.Popen[str]", address: str) -> None:
@@ -93,7 +105,7 @@ def test_an_endless_statement_does_not_keep_a_server(process: "subprocess.Popen[
 def test_a_stopped_server_is_told_as_such_and_waited_for_quietly(
     process: "subprocess.Popen[str]", address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_door, "_ANSWER_S", 1.0)
+    monkeypatch.setattr(sql_socket, "_ANSWER_S", 1.0)
     process.send_signal(signal.SIGSTOP)
     try:
         before = time.process_time()
