@@ -31,7 +31,7 @@ UNREACHABLE = (
     "Failure when receiving data from the peer",
 )
 """What curl says of a server that is not there, or that went away while it was asked."""
-_HTTP = re.compile(r"HTTP (?:4|5)\d\d|\(HTTP (\d{3})")
+_HTTP = re.compile(r"HTTP (\d{3})")
 _FULL = ("No space left", "enough space", "Disk quota exceeded", "File too large")
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
 
@@ -116,6 +116,11 @@ def connect_file(
     return connection
 
 
+def quoted(text: str) -> str:
+    """Text as SQL has it, where a statement takes no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether `lock` was called on this database."""
     return connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (True,)
@@ -128,9 +133,9 @@ def lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
         connection: to a database; the lock is on the whole of it.
         files: folders, files, or the beginnings of their names in a bucket.
     """
-    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
-    connection.execute(f"SET allowed_directories = [{quoted}]")
-    connection.execute(f"SET allowed_paths = [{quoted}]")
+    names = ", ".join(quoted(name) for name in files)
+    connection.execute(f"SET allowed_directories = [{names}]")
+    connection.execute(f"SET allowed_paths = [{names}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

@@ -12,7 +12,18 @@ from filelock import FileLock
 
 from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError
 from ...schemas.files import explained_os_errors
-from .address import ALIAS, CONFIG, Address, explained, first_line, load_extensions, lock, make_tables, require_format
+from .address import (
+    ALIAS,
+    CONFIG,
+    Address,
+    explained,
+    first_line,
+    load_extensions,
+    lock,
+    make_tables,
+    quoted,
+    require_format,
+)
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 """Name under which DuckLake attaches the catalog of a lake."""
@@ -53,7 +64,7 @@ def connect_lake(
         with explained(address.text):
             load_extensions(connection, _SCANNERS[kind], "ducklake", "httpfs")
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
-            _take_keys(connection, os.environ)
+            _set_credentials(connection, os.environ)
             if create:
                 _attach_or_make(connection, address)
             else:
@@ -143,7 +154,7 @@ def _only_maker(connection: duckdb.DuckDBPyConnection, address: Address) -> Iter
         connection.execute("DETACH maker")
 
 
-def _take_keys(connection: duckdb.DuckDBPyConnection, environment: Mapping[str, str]) -> None:
+def _set_credentials(connection: duckdb.DuckDBPyConnection, environment: Mapping[str, str]) -> None:
     """Let DuckDB reach buckets with the keys of the environment, which the programs of object stores read, too."""
     if not (key := environment.get("AWS_ACCESS_KEY_ID")):
         return
@@ -155,8 +166,8 @@ def _take_keys(connection: duckdb.DuckDBPyConnection, environment: Mapping[str, 
         scheme, _, place = endpoint.rpartition("://")
         # What is no Amazon's has no name for each bucket.
         options |= {"ENDPOINT": place.rstrip("/"), "URL_STYLE": "path", "USE_SSL": str(scheme != "http").lower()}
-    quoted = ", ".join(f"{name} '{value.replace(chr(39), chr(39) * 2)}'" for name, value in options.items())
-    connection.execute(f"CREATE OR REPLACE SECRET (TYPE s3, {quoted})")
+    given = ", ".join(f"{name} {quoted(value)}" for name, value in options.items())
+    connection.execute(f"CREATE OR REPLACE SECRET (TYPE s3, {given})")
 
 
 def _data_path(connection: duckdb.DuckDBPyConnection) -> str:

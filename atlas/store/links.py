@@ -46,6 +46,9 @@ class Link(Protocol):
     def read(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` in a transaction that can change nothing; where a connection was lost, from its start again."""
 
+    def query(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Rows of a statement that a person wrote, which may take for ever: it ends with this process at the latest."""
+
     def write(self) -> AbstractContextManager[Transaction]:
         """A transaction that is committed where its block ends, and rolled back where the block raises."""
 
@@ -95,6 +98,10 @@ class Local:
             self._reading.discard(cursor)
             cursor.close()
         return result
+
+    def query(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Rows of one statement."""
+        return self.read(lambda transaction: transaction.execute(sql, parameters).to_arrow_table())
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

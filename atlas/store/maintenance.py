@@ -11,7 +11,7 @@ from ...schemas.errors import BadInputError, NotFoundError, StoreError
 from ...schemas.files import flush, temporary_beside
 from ...schemas.stage import Stage
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES, model_tables
-from .address import CONFIG, Address, explained, first_line, read_format
+from .address import CONFIG, Address, explained, first_line, quoted, read_format
 from .store import Store
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]
@@ -127,10 +127,10 @@ def vacuum(address: str, *, memory_limit: str = "2GB") -> tuple[int, int]:
         duckdb.connect(config={**CONFIG, "memory_limit": memory_limit}) as connection,
     ):
         # From here to the end nobody can write: an attached file is locked, for reading.
-        connection.execute(f"ATTACH {_quoted(path)} AS old (READ_ONLY)")
+        connection.execute(f"ATTACH {quoted(str(path))} AS old (READ_ONLY)")
         if path.with_name(f"{path.name}.wal").exists():
             raise StoreError(f"{address} was written to while it was to be vacuumed; try again.")
-        connection.execute(f"ATTACH {_quoted(temporary)} AS new")
+        connection.execute(f"ATTACH {quoted(str(temporary))} AS new")
         connection.execute("COPY FROM DATABASE old TO new")
         _require_same_counts(connection, address)
         connection.execute("DETACH new")
@@ -192,10 +192,6 @@ def _file(address: str, what: str) -> Path:
     if parsed.kind != "file":
         raise BadInputError(f"{address}: only atlas files are {what}; stop the server and give the file's path.")
     return Path(parsed.target)
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _require_same_counts(connection: duckdb.DuckDBPyConnection, address: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...schemas.errors import BadInputError, StoreError
-from .address import CONFIG, UNREACHABLE, explained, first_line, load_extensions
+from .address import CONFIG, UNREACHABLE, explained, first_line, load_extensions, quoted
 from .links import Parameters, Result, Transaction, retried
 from .sql_socket import ask
 from .writers import writing
@@ -64,11 +64,10 @@ class Quack:
         return retried(lambda: self._read(work), _is_drop, PATIENCE_S, 0.05)
 
     def query(self, sql: str, parameters: Parameters) -> pa.Table:
-        """Rows of a statement that may take for ever: it ends with this process, or when the server's time is over."""
+        """Rows of a statement, which the server ends when its time is over, too."""
         if not self._sql:
             return self.read(lambda transaction: transaction.execute(sql, parameters).to_arrow_table())
-        statements = [f"PREPARE asked AS {sql}", f"EXECUTE asked({_arguments(parameters)})"] if parameters else [sql]
-        return ask(self._sql, statements, self._name)
+        return ask(self._sql, _statements(sql, parameters), self._name)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -143,10 +142,10 @@ class _Session(Transaction):
             self.send(statement)
 
     def execute(self, sql: str, parameters: Parameters = None) -> duckdb.DuckDBPyConnection:
-        if parameters:
-            self.send(f"PREPARE asked AS {sql}")
-            sql = f"EXECUTE asked({_arguments(parameters)})"
-        return self.send(sql)
+        *before, last = _statements(sql, parameters)
+        for statement in before:
+            self.send(statement)
+        return self.send(last)
 
     def send(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run one statement at the server."""
@@ -178,6 +177,11 @@ def _path(transaction: Transaction) -> str:
     return str(row[0])
 
 
+def _statements(sql: str, parameters: Parameters) -> list[str]:
+    """What runs a statement with its values at a server, which takes text alone."""
+    return [f"PREPARE asked AS {sql}", f"EXECUTE asked({_arguments(parameters)})"] if parameters else [sql]
+
+
 def _arguments(parameters: Sequence[object] | Mapping[str, object]) -> str:
     if isinstance(parameters, Mapping):
         return ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
@@ -201,8 +205,7 @@ def _literal(value: object) -> str:
             return f"'{float(value)!r}'::DOUBLE"
         case str():
             # Nothing but the quote itself means anything between quotes, and a zero byte would end the text.
-            quoted = value.replace("'", "''").replace("\0", "' || chr(0) || '")
-            return f"'{quoted}'"
+            return quoted(value).replace("\0", "' || chr(0) || '")
         case datetime.datetime():
             return f"'{value.isoformat()}'::{'TIMESTAMPTZ' if value.tzinfo else 'TIMESTAMP'}"
         case list() | tuple():

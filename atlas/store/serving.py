@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from ...schemas.files import write_atomically
-from .address import Address, is_locked, load_extensions, lock
+from .address import Address, is_locked, load_extensions, lock, quoted
 from .sql_socket import answering
 from .writers import after_death
 
@@ -77,8 +77,7 @@ def attach_statement(address: str) -> str:
         )
     server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
     if parsed.kind == "file" and server is None:
-        path = parsed.target.replace("'", "''")
-        return f"ATTACH '{path}' AS atlas (READ_ONLY); USE atlas;"
+        return f"ATTACH {quoted(parsed.target)} AS atlas (READ_ONLY); USE atlas;"
     target, token = (server.target, server.token) if server else (parsed.target, "TOKEN")
     return (
         f"INSTALL quack; LOAD quack; ATTACH '{target}' AS atlas (TOKEN '{token}'); USE atlas;\n"

@@ -158,7 +158,8 @@ class Store:
                 `files` did not name where the atlas was opened.
         """
         locked = self.read_only and isinstance(self._link, Local)  # else no setting says which files may be read
-        if foreign := other_functions(one_select(sql), files=locked) - set(self.frame(MACROS)["function_name"]):
+        foreign = other_functions(one_select(sql), files=locked)
+        if foreign and (foreign := foreign - set(self.frame(MACROS)["function_name"])):
             raise BadInputError(
                 f"The function {min(foreign)} does more than to read rows; a statement may not call it."
             )
@@ -312,19 +313,16 @@ class Store:
             yield server
 
     def _asked(self, sql: str, parameters: Parameters) -> pa.Table:
-        if not isinstance(self._link, Quack):
-            return self.arrow(sql, parameters)
         statement = one_select(sql)
-        try:
-            with explained(self.address):
-                return self._link.query(statement, parameters)
-        except duckdb.Error as error:
-            raise refused(error) from error
+        return self._explained(lambda: self._link.query(statement, parameters))
 
     def _read(self, work: Callable[[Transaction], Result]) -> Result:
+        return self._explained(lambda: self._link.read(work))
+
+    def _explained(self, answer: Callable[[], Result]) -> Result:
         try:
             with explained(self.address):
-                return self._link.read(work)
+                return answer()
         except duckdb.Error as error:
             raise refused(error) from error
 
