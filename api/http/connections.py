@@ -8,14 +8,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_S = 10.0
-"""Seconds in which a request's line and headers have to come, from the opening of a connection or their first byte."""
-BODY_S, BODY_BYTES_A_SECOND = 20.0, 50_000
-"""Seconds for a body, and how much of one adds a second."""
-READ_S, READ_BYTES = 20.0, 2**16
-"""Every so many seconds a client has to have read so much of an answer that waits for it."""
-MOST, MOST_OF_AN_ADDRESS = 1000, 400
-"""Connections that are open at once. The next one takes the place of the one that has waited longest for a request."""
+from ...schemas.limits import LIMITS
+
 _SWEEP_S = 1.0
 
 
@@ -35,24 +29,24 @@ class TimedHttp(HttpToolsProtocol):
         """Counts a new connection, and sees to it that one whose client does nothing is ended."""
         first = not any(self._timed())
         super().connection_made(transport)
-        self._due = self.loop.time() + HEAD_S
+        self._due = self.loop.time() + LIMITS.head_s
         self._make_room()
         if first:
             self.loop.call_later(_SWEEP_S, self._sweep)
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._waits, self._due = True, self.loop.time() + HEAD_S
+        self._waits, self._due = True, self.loop.time() + LIMITS.head_s
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """A body may begin."""
-        self._due = self.loop.time() + BODY_S
+        self._due = self.loop.time() + LIMITS.body_s
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of a body has come."""
-        self._due += len(body) / BODY_BYTES_A_SECOND
+        self._due += len(body) / LIMITS.body_rate
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -76,7 +70,7 @@ class TimedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def _await_reading(self) -> None:
-        self._unread, self._read_due = self.transport.get_write_buffer_size(), self.loop.time() + READ_S
+        self._unread, self._read_due = self.transport.get_write_buffer_size(), self.loop.time() + LIMITS.read_s
 
     def _timed(self) -> Iterator["TimedHttp"]:
         """All connections of this server that no WebSocket has taken over."""
@@ -85,9 +79,9 @@ class TimedHttp(HttpToolsProtocol):
     def _make_room(self) -> None:
         everyone = list(self._timed())
         own = [each for each in everyone if each._address == self._address]  # noqa: SLF001
-        if len(own) > MOST_OF_AN_ADDRESS:
+        if len(own) > LIMITS.address_connections:
             self._end_one_of(own)
-        elif len(everyone) > MOST:
+        elif len(everyone) > LIMITS.connections:
             # Of the address that holds most: who is honest holds few.
             waiting = Counter(each._address for each in everyone if each._waits)  # noqa: SLF001
             address = max(waiting, key=waiting.__getitem__)
@@ -114,7 +108,7 @@ class TimedHttp(HttpToolsProtocol):
         now = self.loop.time()
         if self.transport.is_closing() and self._read_due == math.inf:
             self._await_reading()  # what was written last has not been read yet
-        if now >= self._read_due and self._unread - self.transport.get_write_buffer_size() >= READ_BYTES:
+        if now >= self._read_due and self._unread - self.transport.get_write_buffer_size() >= LIMITS.read_bytes:
             self._await_reading()
         if now >= min(self._due, self._read_due):
             self.transport.abort()

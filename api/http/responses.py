@@ -13,13 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError
+from ...schemas.limits import LIMITS
 from ..graphql.error_codes import described
 from .thread_pools import ThreadPool
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
-MOST_PARTS = 200_000
-"""Commas, colons and brackets of a body: JSON of 12 MB may have millions of parts, and takes seconds to read."""
 
 
 def error_response(
@@ -89,8 +88,10 @@ def require_readable(body: bytes) -> None:
     Raises:
         BadInputError: so it is.
     """
-    if sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_PARTS:
-        raise BadInputError(f"The body has more than {MOST_PARTS:,} commas, colons and brackets; ask for less at once.")
+    if sum(map(body.count, (b",", b":", b"[", b"{"))) > LIMITS.body_parts:
+        raise BadInputError(
+            f"The body has more than {LIMITS.body_parts:,} commas, colons and brackets; ask for less at once."
+        )
 
 
 def handler(
