@@ -103,9 +103,19 @@ def main() -> None:
         sentence = _sentence(error)
         if sentence is None:
             raise
+        if isinstance(error, AtlasError):
+            sentence = _with_option(sentence, words)
         # A line, whatever is quoted in it.
         screen.print(Text.assemble(("voxel-atlas:", "red"), " ", " ".join(sentence.splitlines())), soft_wrap=True)
         sys.exit(2)
+
+
+def _with_option(sentence: str, words: list[str]) -> str:
+    """A sentence of the library about a setting, whose name it begins with, about the command's option of that name."""
+    _, apps, _ = app.parse_commands(words)
+    name, _, rest = sentence.partition(" ")
+    options = {argument.field_info.name: argument.name for argument in apps[-1].assemble_argument_collection()}
+    return f"{options[name]} {rest}" if "_" in name and name in options else sentence
 
 
 def _sentence(error: Exception) -> str | None:
