@@ -74,6 +74,11 @@ def flatmap(
     of_concept = concept and metric == "z"
     if sum(map(bool, (concept, None if of_concept else metric, label, label_colours, own))) != 1:
         raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
+    if (label_colours or own) and (significant or opacity or options.of_concept):
+        raise BadInputError(
+            "--label-colours and --map show what they are given: leave out --significant, --opacity, and what is of a "
+            "concept: --by, --readout, --baseline, --min-z, --max-q and --specific."
+        )
     views = None if not view else () if view == ["all"] else tuple(view)
     drawing = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
     settings = settings_of(options.atlas)

@@ -1,7 +1,7 @@
 """Options that several commands have, and what they stand for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -129,6 +129,11 @@ class ConceptOptions:
     """Only voxels to which the concept is specific: max-q 0.05, and more similar than 95 % of many nouns."""
     all_voxels: AllVoxels = False
     atlas: AtlasOption = ""
+
+    @property
+    def of_concept(self) -> bool:
+        """Whether something is asked for that only a concept has."""
+        return replace(self, model=None, all_voxels=False, atlas="") != BY_DEFAULT
 
 
 BY_DEFAULT = ConceptOptions()

@@ -52,6 +52,8 @@ class MapRequest(Limits):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
         if self.of_concept and not self.concept:
             raise BadInputError("Limits of z and q, and specific, are of a concept; name one, or leave them out.")
+        if (self.by, self.readout, self.baseline) != ("weights", None, "vocabulary") and not self.concept:
+            raise BadInputError("What is compared, and its baseline, are of a concept; name one, or leave them out.")
 
 
 @dataclass(frozen=True)

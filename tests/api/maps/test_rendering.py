@@ -75,6 +75,16 @@ def test_a_map_shows_only_voxels_that_pass_the_limits(atlas: Atlas, server: Serv
     assert coloured[1] < coloured[0]
 
 
+@pytest.mark.parametrize("compared", [{"baseline": "none"}, {"by": "labels"}, {"readout": "half"}])
+def test_only_a_concept_is_compared(server: Server, compared: dict[str, str]) -> None:
+    for request in ({"metric": "r2"}, {"label": "cake"}):
+        with pytest.raises(BadInputError, match="are of a concept"):
+            MapRequest(**request, **compared)
+    ((name, value),) = compared.items()
+    asked = f"{{ flatmap(metric: R2, {name}: {value.upper()}) {{ url }} }}"
+    assert "are of a concept" in server.error(asked)["message"]
+
+
 def test_limits_are_a_concept_s(atlas: Atlas) -> None:
     for request in ({"metric": "r2"}, {"label": "cake"}):
         with pytest.raises(BadInputError, match="are of a concept"):
