@@ -1,7 +1,7 @@
 """What an attack is, the live server that all of them are run against, and the list of them.
 
-Every attacks_*.py of this folder registers its own. An attack raises AssertionError where the server falls. It undoes
-what it changes in the server's home folder, and knows no more of the atlas than that it has a model.
+Every attacks_*.py of this folder registers its own. An attack raises AssertionError where the server falls. It does
+what can be done from another machine, and knows no more of the atlas than that it has a model.
 """
 
 import importlib

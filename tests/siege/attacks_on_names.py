@@ -2,7 +2,7 @@
 
 import json
 
-from attack import Target, attacks, codes
+from attack import Target, attacks
 
 
 @attacks(
@@ -79,22 +79,3 @@ def beyond_its_scope(target: Target, case: tuple[str, str]) -> None:
     assert answer.status_code in {307, 403, 404, 405}, f"{answer.status_code}: {answer.text[:200]}"
     with target.client("admin") as admin:
         assert "siege-admin" in json.dumps(admin.get("/tokens").json())
-
-
-@attacks(
-    aliases="{ " + " ".join(f'a{n}: similarVoxels(concept: "a{n}") {{ totalCount }}' for n in range(100)) + " }",
-    depth="{ voxel(index: 0) { " + "neighbours(first: 1) { " * 30 + "voxel" + " }" * 30 + " } }",
-    cycle="{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }",
-    directives="{ atlas { format " + "@include(if: true) " * 100 + "} }",
-    cost='{ similarVoxels(concept: "a", first: 100) { edges { node { neighbours(first: 100) {'
-    " labels(first: 100) { text } } } } } }",
-    words="{ atlas { " + "format " * 3000 + "} }",
-    input="{ rois(subject: " + "[" * 900 + "]" * 900 + ") { name } }",
-    concept='{ similarVoxels(concept: "' + "a - " * 5000 + 'b") { totalCount } }',
-)
-def dear_query(target: Target, query: str) -> None:
-    """A query whose answer would cost far more than its text."""
-    with target.client() as client:
-        answer = client.post("/graphql", json={"query": query})
-    assert answer.status_code < 500
-    assert codes(answer), answer.text[:200]
