@@ -3,6 +3,7 @@
 Everything is 1-based in nsd_expdesign.mat; nsdId in nsd_stim_info_merged.csv, and everywhere here, is 0-based.
 """
 
+import zlib
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import scipy.io
 from numpy.typing import NDArray
+from scipy.io.matlab import MatReadError
 
 from ....schemas.errors import BadInputError, NotFoundError
 from ..csv_tables import read_table
@@ -29,6 +31,8 @@ SHARED: dict[str, tuple[int | None, int]] = {"shared515": (None, 3), "shared907"
 DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
 TABLE = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
 
+_UNREADABLE = (OSError, ValueError, IndexError, MatReadError, zlib.error, NotImplementedError, KeyError)
+"""What SciPy raises of files that are cut, damaged or of MATLAB 7.3; KeyError where an array is not in the file."""
 NsdIds = NDArray[np.int32]
 stimulus_table = partial(read_table, what="stimulus table", advice="download it from NSD again")
 
@@ -84,7 +88,7 @@ def images_of_design(path: Path, subject: int, sessions: int | None = None) -> N
     try:
         design = scipy.io.loadmat(path, variable_names=["masterordering", "subjectim"])
         ordering, images = design["masterordering"].ravel(), design["subjectim"][subject - 1]
-    except (KeyError, IndexError, OSError, ValueError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise BadInputError(f"{path}: no readable nsd_expdesign.mat ({error}); download it from NSD again.") from None
     n = TRIALS * (sessions or SESSIONS[subject - 1])
     if len(ordering) < n or ordering.min() < 1 or ordering.max() > len(images):

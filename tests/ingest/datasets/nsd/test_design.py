@@ -80,3 +80,34 @@ def test_a_table_that_contradicts_the_design_is_refused(tree: Tree, home: Path) 
     assert repeat.sum() == 0
     with pytest.raises(BadInputError, match=f"different images for trial 6 of subject {SUBJECT}"):
         Nsd(tree.config(), home)
+
+
+def spoilt(path: Path, what: str) -> Path:
+    arrays = {"masterordering": np.ones((1, 30_000), np.uint16), "subjectim": np.ones((8, 10_000), np.int32)}
+    if what == "no subject":
+        arrays["subjectim"] = arrays["subjectim"][:3]
+    elif what == "no array":
+        del arrays["masterordering"]
+    scipy.io.savemat(path, arrays, do_compression=what == "damaged")
+    encoded = path.read_bytes()
+    of_content = {
+        "damaged": encoded[:200] + bytes(50) + encoded[250:],
+        "empty": b"",
+        "text": b"<html><body>Access denied</body></html>" * 20,
+        "cut": encoded[: len(encoded) // 2],
+        "cut in its header": encoded[:60],
+        "of MATLAB 7.3": b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + encoded,
+    }
+    path.write_bytes(of_content.get(what, encoded))
+    return path
+
+
+@pytest.mark.parametrize(
+    "what", ["empty", "text", "cut", "damaged", "cut in its header", "of MATLAB 7.3", "no array", "no subject"]
+)
+def test_a_design_that_cannot_be_read_is_one_sentence(what: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInputError, match=r"nsd_expdesign.mat: no readable nsd_expdesign.mat \(.*NSD again"
+    ) as raised:
+        images_of_design(spoilt(tmp_path / "nsd_expdesign.mat", what), 4)
+    assert "\n" not in str(raised.value)
