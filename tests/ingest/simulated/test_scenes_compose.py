@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ImageFont
 from scene_pictures import disc, toy_pictures
 
 from voxel_atlas.ingest.simulated.scenes.categories import CATEGORIES, CATEGORY_OF, portrait, stamp_concept
 from voxel_atlas.ingest.simulated.scenes.compose import SIZE, choose, compose
 from voxel_atlas.ingest.simulated.scenes.cutouts import CutOut
-from voxel_atlas.ingest.simulated.scenes.drawn_words import lettering_cutouts
+from voxel_atlas.ingest.simulated.scenes.drawn_words import _font, lettering_cutouts
 
 PICTURES = toy_pictures()
 
@@ -91,6 +92,23 @@ def test_drawn_words_can_be_told_from_their_paper():
         ink = picture[picture[..., 3] > 0][:, :3].sum(axis=1)
         assert picture.shape[2] == 4
         assert (picture[..., 3] == 0).any() or np.ptp(ink) > 200
+
+
+def test_drawn_words_do_not_hang_on_the_systems_layout_of_text(monkeypatch):
+    def drawn():
+        _font.cache_clear()
+        return [cutout.picture(np.random.default_rng(1)) for cutout in lettering_cutouts()[::20]]
+
+    def laid_out_otherwise(path, size, *arguments, layout_engine):
+        """Raqm, as far as a test can have it everywhere: letters take another room."""
+        return getfont(path, size + 3 * (layout_engine == ImageFont.Layout.RAQM), *arguments, layout_engine=0)
+
+    getfont = ImageFont.core.getfont
+    monkeypatch.setattr(ImageFont.core, "getfont", laid_out_otherwise)
+    monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", False)
+    without = drawn()
+    monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", True)
+    assert all(np.array_equal(one, other) for one, other in zip(drawn(), without, strict=True))
 
 
 @pytest.mark.parametrize(
