@@ -1,14 +1,12 @@
 """Fixtures of the atlas's tests."""
 
-import secrets
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from addresses import KINDS, opened
-from lakes import running_postgres
+from lakes import new_database, running_postgres
 from toy_atlas import (
     AFFINE,
     SURFACE,
@@ -56,10 +54,7 @@ def database(request: pytest.FixtureRequest, kind: str) -> str:
     """URL of a new PostgreSQL database, where the kind of store needs one."""
     if kind != "ducklake-postgres":
         return ""
-    url: str = request.getfixturevalue("postgres")
-    name = f"atlas_{secrets.token_hex(6)}"
-    subprocess.run(["psql", "-q", f"{url}/postgres", "-c", f"CREATE DATABASE {name}"], check=True)
-    return f"{url}/{name}"
+    return new_database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(params=KINDS)

@@ -58,26 +58,31 @@ def running_postgres() -> Iterator[Postgres | None]:
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
         control = [programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-l", folder / "log", "-w"]
-        yield Postgres(f"postgresql://atlas@127.0.0.1:{port}", lambda: run([*control, "-o", options, "restart"]))
-        run([programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+        try:
+            yield Postgres(f"postgresql://atlas@127.0.0.1:{port}", lambda: run([*control, "-o", options, "restart"]))
+        finally:
+            run([*control, "stop"])
+
+
+def new_database(postgres: str) -> str:
+    """URL of a new database of the server at a URL."""
+    name = f"atlas_{secrets.token_hex(6)}"
+    subprocess.run(["psql", "-q", f"{postgres}/postgres", "-c", f"CREATE DATABASE {name}"], check=True)
+    return f"{postgres}/{name}"
 
 
 def new_lake(folder: Path, postgres: str) -> str:
     """Address of a lake that is not made yet: its catalog is a file, or a new database of the server at a URL."""
-    catalog = f"sqlite:{folder}/catalog.sqlite"
-    if postgres:
-        name = f"lake_{secrets.token_hex(6)}"
-        subprocess.run(["psql", "-q", f"{postgres}/postgres", "-c", f"CREATE DATABASE {name}"], check=True)
-        catalog = f"postgres:{postgres}/{name}"
+    catalog = f"postgres:{new_database(postgres)}" if postgres else f"sqlite:{folder}/catalog.sqlite"
     return f"ducklake:{catalog} data={folder}/parquet/"
 
 
-def race(address: str, processes: int = 2) -> list[str]:
-    """Open a new lake in several processes at the same moment; what went wrong, one text for each that failed."""
+def race(address: str) -> list[str]:
+    """Open a new lake in two processes at the same moment; what went wrong, one text for each that failed."""
     pipe = subprocess.PIPE
     openers = [
         subprocess.Popen([sys.executable, "-c", _OPENER, address], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        for _ in range(processes)
+        for _ in range(2)
     ]
     for opener in openers:
         assert opener.stdout is not None
