@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from ...schemas.errors import BadInputError
 
@@ -24,8 +25,9 @@ class Limits:
             BadInputError: one that is no finite number, or a false discovery rate that is not from 0 to 1.
         """
         for name in ("min_r2", "min_z", "max_q"):
-            if (limit := getattr(self, name, None)) is not None and not math.isfinite(limit):
-                raise BadInputError(f"{name} is a number that voxels are held to, and not {limit}.")
+            limit = getattr(self, name, None)
+            if limit is not None and not (isinstance(limit, Real) and math.isfinite(limit)):
+                raise BadInputError(f"{name} is a number that voxels are held to, and not {limit!r}.")
         if self.max_q is not None and not 0 <= self.max_q <= 1:
             raise BadInputError(f"max_q is a false discovery rate, from 0 to 1, and not {self.max_q:g}.")
 

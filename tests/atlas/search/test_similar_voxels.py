@@ -201,6 +201,7 @@ def test_a_label_s_vector_is_read_and_not_computed(atlas: Atlas, toy: Toy) -> No
         ({"concept": "cake", "max_q": 1.01}, BadInputError, "from 0 to 1, and not 1.01"),
         ({"concept": "cake", "max_q": -0.01}, BadInputError, "from 0 to 1, and not -0.01"),
         ({"concept": "cake", "max_q": float("nan")}, BadInputError, "max_q is a number .* not nan"),
+        ({"concept": "cake", "max_q": "x"}, BadInputError, "max_q is a number .* not 'x'"),
         ({"concept": "cake", "min_z": float("nan")}, BadInputError, "min_z is a number .* not nan"),
         ({"concept": "cake", "min_z": float("-inf")}, BadInputError, "min_z is a number .* not -inf"),
         ({"concept": "cake", "min_r2": float("nan")}, BadInputError, "min_r2 is a number .* not nan"),
