@@ -129,15 +129,15 @@ def _write_maps(atlas: Atlas, model: Model, maps: Sequence[VoxelMap], folder: Pa
 
 def _placement(subject: SubjectRow, affine_of: AffineOf) -> Placement | None:
     """As the responses' own file has it; else by the surfaces that the subject is shown on."""
-    if own := subject.get("affine"):
-        code = int(subject.get("affine_code") or _ALIGNED)
+    if own := subject["affine"]:
+        code = subject["affine_code"] or _ALIGNED
         return Placement(
             np.array(own, np.float64).reshape(4, 4),
             code,
             f"the responses' own image, space {nib.nifti1.xform_codes.label[code]}",
         )
     affine = affine_of(subject)
-    return affine if affine is None else Placement(affine, _ALIGNED, _OF_SURFACES)
+    return None if affine is None else Placement(affine, _ALIGNED, _OF_SURFACES)
 
 
 def _about(model: Model) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NotRequired, Self, TypedDict
+from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 import polars as pl
@@ -36,8 +36,8 @@ class SubjectRow(TypedDict):
     transform: str | None
     shape: Sequence[int] | None
     description: str
-    affine: NotRequired[Sequence[float] | None]
-    affine_code: NotRequired[int | None]
+    affine: Sequence[float] | None
+    affine_code: int | None
 
 
 @dataclass(frozen=True, eq=False)

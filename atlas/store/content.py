@@ -37,7 +37,7 @@ def conform(name: str, table: pa.Table) -> pa.Table:
         )
     try:
         return table.select(schema.names).cast(schema).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+    except (pa.ArrowNotImplementedError, ValueError) as error:
         raise BadInputError(f"Rows for {name} do not fit its columns: {error}.") from error
 
 
