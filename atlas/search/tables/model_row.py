@@ -27,7 +27,8 @@ MODELS = f"""
 """  # noqa: S608 - constant
 
 FEWEST_IMAGES = 2 * 64
-"""Training images below which nothing is said of low-level properties: they would explain most of any response."""
+"""Training images below which nothing is said of low-level properties, twice as many as there are of these: they would
+explain most of any response."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
