@@ -35,7 +35,7 @@ export function bar(text, share, shown) {
 
 /** @param {number} q a false discovery rate */
 function rate(q) {
-  return `q ${q < 0.0001 ? "< 0.0001" : `= ${figure(q, 4)}`}`;
+  return `q\u00a0${q < 0.0001 ? "<\u00a00.0001" : `=\u00a0${figure(q, 4)}`}`;
 }
 
 /** @param {any} label how sure its place is, and what was measured of it on held-out responses, below its bar */

@@ -13,6 +13,7 @@ import { getArrays, patiently } from "./server.js";
  * @property {{text: string, colour: string}[]} names labels and their colours
  * @property {string} title
  * @property {string} unit
+ * @property {string} leftOut what the map does not show; "" for nothing
  * @property {string} model
  * @property {string[]} warnings sentences that question what is shown
  *
@@ -95,7 +96,8 @@ export async function values(state, signal) {
       scale: { table: colour, lo, hi },
       names: [],
       title: header.title,
-      unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}${bare(header)}`,
+      unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}`,
+      leftOut: leftOut(header),
       model: header.model,
       warnings: header.warnings,
     },
@@ -129,15 +131,16 @@ export async function labelColours(model, top, signal, tell) {
       return { text, colour: `rgb(${rgb[at]} ${rgb[at + 1]} ${rgb[at + 2]})` };
     }),
     title: "First labels, coloured by meaning",
-    unit: `UMAP colours of ${header.labels.length} labels${trust}${bare(header)}`,
+    unit: `UMAP colours of ${header.labels.length} labels${trust}`,
+    leftOut: leftOut(header),
     model: header.model,
     warnings: [],
   };
 }
 
-/** @param {{bare: number}} header what the map leaves out */
-function bare(header) {
-  return header.bare ? `; ${header.bare.toLocaleString("en")} voxels that contrast may explain are bare` : "";
+/** @param {{bare: number}} header how many voxels the map leaves out */
+function leftOut(header) {
+  return header.bare ? `${header.bare.toLocaleString("en")} voxels that contrast may explain are bare` : "";
 }
 
 /**

@@ -48,7 +48,7 @@ class Tile:
         """What is said of the measured response."""
         if not self.seen:
             return "not seen"
-        return "seen" if self.measured is None else f"measured {self.measured:+.2f} z"
+        return "seen" if self.measured is None else f"measured {self.measured:+.2f} z".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,8 @@ class _Sheet:
             if label.verified:
                 self._text(left, y, "✓", _TEXT, _TICK, bold=True)
             self._text(left + 20, y, label.label, _TEXT, _INK, room=width - 408)
-            score = f"{label.score:.4g}".replace("-", "−")
+            # Of more digits than the column has room for, the exponent would not be read either.
+            score = (f"{label.score:.0f}" if abs(label.score) >= 1000 else f"{label.score:.4g}").replace("-", "−")
             for end, number in zip(ends.values(), (f"{label.probability:.3f}", score, *label.evidence), strict=True):
                 self._draw.text(
                     (end, y), number, _GREY if end > ends["probability"] else _INK, font(_TEXT, False), "ra"

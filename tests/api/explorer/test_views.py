@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,8 @@ def test_a_brushed_region_shows_its_most_frequent_labels(visit: Visit, atlas: At
         }"""
     )
     assert len(voxels) > 3
-    assert f"{len(voxels)} voxels" in page.inner_text("#region header")
+    mean = rf"{len(voxels)} voxels, mean cosine similarity \(weights\) −?[\d.]+$"
+    assert re.search(mean, page.inner_text("#region header"), re.MULTILINE)
     counted = atlas.sql(
         "SELECT label, count(*)::INTEGER AS n FROM top_label WHERE voxel IN (SELECT unnest(?)) GROUP BY 1", [voxels]
     )
