@@ -53,8 +53,8 @@ class HalfLite:
         return self._whole.local_features(images)
 
     def activation_maps(self, local: Floats, weights: Floats) -> Floats:
-        """See `Backbone`."""
-        raise NotImplementedError
+        """See `Backbone`; nothing calls it, since nothing is dissected here."""
+        raise NotImplementedError(f"{NAME} has no maps")
 
     def seen(self, width: int, height: int) -> Box:
         """See `Backbone`."""
