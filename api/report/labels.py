@@ -85,19 +85,20 @@ def figure_2(study: Study) -> Section:
     means = _means(by_region)
     section.tables["fig2_means"] = means
     for (measure, readout, baseline), part in by_region.group_by("measure", "readout", "baseline", maintain_order=True):
-        how = f"{readout}, {'less the mean noun' if baseline == 'vocabulary' else 'not centred (the paper)'}"
-        name, quantity = f"fig2_{measure}_{readout}", f"cosine of label and {how}"
+        how = f"{readout}, {'less the mean noun' if baseline == 'vocabulary' else 'not centred (paper)'}"
+        # Two lines: one would be longer than the axis.
+        name, quantity = f"fig2_{measure}_{readout}", f"cosine of label and voxel\n({how})"
         if study.options.every_model:
             drawn = means.filter(pl.col("measure") == measure, pl.col("readout") == readout)
-            about = f"Fig. 2 with {how}: means over voxels, with 95 % intervals over blocks of cortex."
+            about = f"Fig. 2, by the readout {how}: means over voxels, with 95 % intervals over blocks of cortex."
             multiples.estimates(section, study, name, drawn, "roi", quantity, about)
             continue
         groups = {str(roi): dict(_series(rows)) for (roi,), rows in part.group_by("roi", maintain_order=True)}
         section.draw(
             name,
             figures.boxes(groups, quantity=quantity),
-            f"Fig. 2 with {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below each ROI "
-            f"its labelled voxels, of {_subjects(study)}. The controls are of the first method.",
+            f"Fig. 2, by the readout {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below "
+            f"each ROI its labelled voxels, of {_subjects(study)}. The controls are of the first method.",
         )
     section.show(
         "How much of what labels reach above shuffled ones is region-level: the share that labels shuffled within the "

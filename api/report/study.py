@@ -20,6 +20,7 @@ from ...schemas.errors import AtlasError, NotFoundError
 from ..maps.subject_cortex import CortexCache
 from .analysis.blocks import BLOCK_MM, N_RESAMPLES, cortex_blocks, unplaced_blocks
 from .analysis.label_statistics import first_labels
+from .analysis.measured_truth import require_labels
 from .analysis.study_data import StudyData
 
 CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
@@ -30,7 +31,11 @@ SELECTIVE_ROIS = ("FFA", "EBA", "RSC", "VWFA", "FOOD")
 
 @dataclass(frozen=True)
 class Options:
-    """What a report may be told beside the models."""
+    """What a report may be told beside the models.
+
+    Raises:
+        NotFoundError: the file `labels` is not there.
+    """
 
     labels: Path | None = None
     """What the images show: a CSV or COCO annotations."""
@@ -43,6 +48,10 @@ class Options:
     """Whether voxels count that low-level properties may explain; see `Model.similar`."""
     every_model: bool = False
     """Whether it is about every subject and backbone, as small multiples."""
+
+    def __post_init__(self) -> None:
+        if self.labels is not None:
+            require_labels(self.labels)
 
 
 def newest_of_each(atlas: Atlas, *, backbone: bool = False) -> list[Model]:

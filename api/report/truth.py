@@ -232,7 +232,7 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     sentence = (
         f"Ground truth of {model.subject_id}, over {where}: {'; '.join(f'{t.category}: {t.kind}' for t in truths)}."
     )
-    for text in [sentence, *about_made_regions(study, model, data)]:
+    for text in [sentence, *_about_made_regions(study, model, data)]:
         if text not in section.paragraphs:
             section.paragraphs.append(text)
     lacking = sorted(set(study.options.categories) - {true.category for true in truths})
@@ -256,9 +256,9 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     return pl.concat(parts, how="diagonal")
 
 
-def about_made_regions(study: Study, model: Model, data: StudyData) -> list[str]:
+def _about_made_regions(study: Study, model: Model, data: StudyData) -> list[str]:
     """What is to be said where FOOD was made from responses to images that the truth is measured with."""
-    sql = "SELECT description FROM roi WHERE subject_id = ? AND roi = 'FOOD' AND source = 'contrast'"
+    sql = "SELECT roi FROM roi WHERE subject_id = ? AND roi = 'FOOD' AND source = 'contrast'"
     if data.dataset.subject.simulated or study.atlas.store.frame(sql, [model.subject_id]).is_empty():
         return []
     return [

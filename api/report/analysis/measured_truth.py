@@ -81,14 +81,15 @@ def truth_by_category(
         NotFoundError: nothing has a truth, or no image of the file is one of the subject's.
         BadInputError: the file is not what it should be.
     """
-    truths = []
+    truths: dict[str, Truth] = {}
     try:
         for (category,), rows in localiser_truth(data.dataset, voxels).group_by("category", maintain_order=True):
-            truths.append(Truth(str(category), "localiser t", rows["truth"].to_numpy()))
+            truths[str(category)] = Truth(str(category), "localiser t", rows["truth"].to_numpy())
     except NotFoundError:
         pass  # the data set has none
-    localised = [true.category for true in truths]
-    if labels is not None or isinstance(data.dataset, Contents) or not localised:
+    # A map without a number says nothing, and must not hide what responses say.
+    localised = [true.category for true in truths.values() if np.isfinite(true.values).any()]
+    if labels is not None or isinstance(data.dataset, Contents) or not truths:
         shows = shown_by(data.dataset, labels)
         shows = shows.filter(~pl.col("category").is_in(localised))
         if categories:
@@ -96,15 +97,15 @@ def truth_by_category(
         try:
             measured = response_truth(data, shows, voxels)
         except NotFoundError:
-            if not localised:
+            if not truths:
                 raise
             measured = pl.DataFrame()
         for (category, n), rows in (
             measured.group_by("category", "n_images", maintain_order=True) if len(measured) else ()
         ):
             kind = f"mean response (z-scored beta) to {n} test images that show it"
-            truths.append(Truth(str(category), kind, rows["truth"].to_numpy()))
-    return [true for true in truths if not categories or true.category in categories]
+            truths[str(category)] = Truth(str(category), kind, rows["truth"].to_numpy())
+    return [true for true in truths.values() if not categories or true.category in categories]
 
 
 def localiser_truth(dataset: object, voxels: NDArray[np.int32]) -> pl.DataFrame:
@@ -164,6 +165,12 @@ def response_truth(data: StudyData, shows: pl.DataFrame, voxels: NDArray[np.int3
     )
 
 
+def require_labels(labels: Path) -> None:
+    """Raises NotFoundError where a file of what images show is not there."""
+    if not labels.is_file():
+        raise NotFoundError(f"{labels} is not there; --labels takes a CSV or COCO annotations.")
+
+
 def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
     """What images show: from the user's file, else from the data set where it knows.
 
@@ -182,6 +189,7 @@ def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
         if isinstance(dataset, Contents):
             return dataset.contents()
         raise NotFoundError("Nothing says what the images show; give --labels, a CSV or COCO annotations.")
+    require_labels(labels)
     from_coco = labels.suffix == ".json"
     rows = _from_coco(labels) if from_coco else _from_csv(labels)
     named = dataset.coco_names() if from_coco and isinstance(dataset, FromCoco) else files_of(dataset)
@@ -197,8 +205,6 @@ def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
 def _from_csv(path: Path) -> pl.DataFrame:
     try:
         read = pl.read_csv(path, infer_schema=False)
-    except FileNotFoundError:
-        raise NotFoundError(f"{path} is not there; --labels takes a CSV or COCO annotations.") from None
     except (OSError, pl.exceptions.PolarsError) as error:
         raise BadInputError(f"{path.name} cannot be read as CSV: {' '.join(str(error).split())[:200]}") from error
     image = next((name for name in ("image", "stimulus_id") if name in read.columns), None)
@@ -214,8 +220,6 @@ def _from_coco(path: Path) -> pl.DataFrame:
         files = {image["id"]: image["file_name"] for image in read["images"]}
         names = {c["id"]: {c["name"], c.get("supercategory", c["name"])} for c in read["categories"]}
         rows = [(files[mark["image_id"]], name) for mark in read["annotations"] for name in names[mark["category_id"]]]
-    except FileNotFoundError:
-        raise NotFoundError(f"{path} is not there; --labels takes a CSV or COCO annotations.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInputError(
             f"{path.name} cannot be read as COCO annotations ({error!r}); give instances_*.json."

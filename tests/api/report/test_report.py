@@ -15,13 +15,8 @@ from PIL import Image
 from scipy import stats
 
 from voxel_atlas.api.cli.main import main
-from voxel_atlas.api.report.analysis.comparison import Comparison, Side
-from voxel_atlas.api.report.analysis.statistics import interval
-from voxel_atlas.api.report.page import cell, narrowed, write
-from voxel_atlas.api.report.section import PageTable, Section
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.errors import BadInputError
 
 SUBJECTS = 5
 """As many as an interval over subjects needs."""
@@ -242,13 +237,6 @@ def test_figure_5_is_over_the_selective_regions_where_there_are_some(tmp_path):
     assert "over voxels of the selective ROI" in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_a_table_says_once_what_is_the_same_in_all_rows_and_joins_ends_of_intervals():
-    frame = pl.DataFrame({"model_id": ["m", "m"], "roi": ["FFA", "EBA"], "low": [-0.5, 0.25], "high": [0.5, None]})
-    shown = narrowed(PageTable("Tests.", frame))
-    assert shown.caption == "Tests. model_id: m."
-    assert shown.frame.rows() == [("FFA", "−0.5 to 0.5"), ("EBA", "0.25 to –")]
-
-
 def test_the_page_needs_no_other_file_and_no_network(report):
     html = (report / "index.html").read_text()
 
@@ -374,61 +362,31 @@ def test_a_comparison_that_makes_no_sense_is_one_sentence(lab, a, b, said, capsy
     assert re.search(said, capsys.readouterr().err)
 
 
-def test_five_subjects_have_an_interval_over_subjects():
-    rng = np.random.default_rng(0)
-    subjects = [f"s{number}" for number in range(5)]
-    a, shift = rng.normal(size=500), rng.normal(0.5, 0.2, 5).repeat(100)
-    voxels = pl.DataFrame(
-        {
-            "subject_id": np.repeat(subjects, 100),
-            "quantity": "R²",
-            "voxel": np.tile(np.arange(100), 5),
-            "a": a,
-            "b": a - shift,
-        }
-    )
-    sides = {subject: Side({}, None) for subject in subjects}
-    tests = Comparison(sides, sides, pl.DataFrame(), voxels, pl.DataFrame()).tests()
-    over = tests.filter(subject_id="over subjects").row(0, named=True)
-    assert (over["n"], over["difference"]) == pytest.approx((5, shift.mean()))
-    assert over["low"] < shift.mean() < over["high"]
-    assert (over["low"], over["high"]) == pytest.approx(interval(shift[::100]))
+def test_no_figure_is_cut_off(report):
+    for path in sorted((report / "figures").glob("*.png")):
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("L"))
+        for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+            assert edge.min() > 250, path.name
 
 
-def test_a_folder_that_is_no_report_is_not_replaced(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(BadInputError, match="no report"):
-        write(tmp_path / "thesis", "x", [])
-    assert (tmp_path / "thesis" / "chapter.tex").exists()
+def test_labels_that_are_named_and_not_there_stop_the_report(lab, tmp_path, capsys):
+    for name in ("none.csv", "none.json"):
+        assert run(lab, "report", "-o", str(tmp_path / "out"), "--labels", str(tmp_path / name)) == 2
+        assert f"{name} is not there; --labels takes a CSV or COCO annotations." in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
 
-def test_a_report_is_replaced_by_the_next_one_and_words_are_never_markup(tmp_path):
-    hostile = Section("x", "<b>X</b>", ["<script>alert(1)</script>"])
-    hostile.show("c", pl.DataFrame({"a<": ["<i>"]}))
-    write(tmp_path / "out", "first", [Section("old", "Old", tables={"old": pl.DataFrame({"a": [1]})})])
-    write(tmp_path / "out", "<second>", [hostile])
-    html = (tmp_path / "out" / "index.html").read_text()
-    assert not (tmp_path / "out" / "tables").exists()
-    assert not re.search("<script|<b>|<i>|<second>", html)
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-@pytest.mark.parametrize(
-    ("value", "column", "text"),
-    [
-        (None, "", "–"),
-        (float("nan"), "", "–"),
-        (True, "", "yes"),
-        (-1234, "", "−1,234"),
-        (0.012341, "", "0.01234"),
-        (-3.2e-9, "", "−3.2 × 10⁻⁹"),
-        (0.0, "p", "≤ 0.0002"),
-        (0.0002, "p_holm", "≤ 0.0002"),
-        (0.0004, "t_p", "4.0 × 10⁻⁴"),
-        (0.0, "difference", "0"),
-        ("FFA", "", "FFA"),
-    ],
-)
-def test_cells_read_as_people_write(value, column, text):
-    assert cell(value, column) == text
+def test_figure_5_says_which_images_made_the_region_food(tmp_path):
+    said = "The region FOOD of folder/1 was made from responses to images that may be among the test images"
+    with tiny_networks():
+        (model,) = fill_lab(tmp_path, 1)
+        pages = []
+        for source in ("user", "contrast"):
+            with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+                made = "UPDATE roi SET roi = 'FOOD', source = ? WHERE roi IN ('lemon', 'FOOD')"
+                store.change([(made, [source]), ("UPDATE voxel_roi SET roi = 'FOOD' WHERE roi = 'lemon'", None)])
+            given = ("-o", str(tmp_path / "out"), "--labels", str(tmp_path / "labels.csv"), "--sample", "10")
+            assert run(tmp_path, "report", model, *given) == 0
+            pages.append((tmp_path / "out" / "index.html").read_text())
+    assert [said in page for page in pages] == [False, True]

@@ -65,6 +65,15 @@ def test_categories_without_a_localiser_map_take_the_responses_to_what_shows_the
     assert (leaf.category, leaf.values.tolist()) == ("leaf", truths[2].values.tolist())
 
 
+def test_a_localiser_map_without_a_number_does_not_hide_what_images_show(tmp_path):
+    data = with_localisers({"rose": np.full(12, np.nan)})
+    colours(data.dataset).rename({"stimulus_id": "image"}).write_csv(tmp_path / "labels.csv")
+    (rose,) = truth_by_category(data, tmp_path / "labels.csv", ("rose",), VOXELS)
+    measured = response_truth(data, colours(data.dataset), VOXELS).filter(pl.col("category") == "rose")
+    assert rose.values.tolist() == measured["truth"].to_list()
+    assert rose.kind.startswith("mean response")
+
+
 def test_with_localiser_maps_alone_nothing_has_to_say_what_images_show():
     (face,) = truth_by_category(with_localisers({"faces": np.full(12, np.nan)}), None, (), VOXELS)
     assert face.category == "face"
