@@ -67,13 +67,34 @@ class Tree:
         name = f"ses-{session}_task-{task}_run-{number}"
         return results_folder(self.root, "sub-01") / name / name
 
-    def expected(self, runs_of: list[tuple[str, int]]) -> tuple[list[str], NDArray[np.float64]]:
-        """Images and responses by the plainest code."""
+    def write_run(self, session: str, number: int, names: list[str], betas: NDArray[np.float32]) -> None:
+        """A run's files; `names` are in the order of the trials, `betas` in the files' order."""
+        task = session.rstrip("0123456789")
+        events = f"sub-01_ses-{session}_task-{task}_run-{number:02d}_events.tsv"
+        write_events(self.root / "sub-01" / f"ses-{session}" / "func" / events, task, names)
+        # The betas of COCO are in the order of sorted names, those of ImageNet in the order of the trials.
+        ordered = names if task == "imagenet" else sorted(names)
+        self.names[session, number], self.betas[session, number] = ordered, betas
+        base = self.run(session, task, number)
+        write_maps(base.with_name(f"{base.name}_beta.dscalar.nii"), betas, [str(i) for i in range(len(names))], axis())
+        # One run of the data set has names with their folder.
+        shown = [
+            name.split("/", 1)[1] if (session, number) == ("imagenet01", 1) else Path(name).name for name in ordered
+        ]
+        base.with_name(f"{base.name}_label.txt").write_text("\n".join(shown))
+
+    def trials(self, runs_of: list[tuple[str, int]]) -> dict[str, list[NDArray[np.float64]]]:
+        """Image → its trials, z-scored within runs, by the plainest code."""
         trials: dict[str, list[NDArray[np.float64]]] = {}
         for key in runs_of:
             scored = scipy.stats.zscore(self.betas[key].astype(float), axis=0)
             for name, row in zip(self.names[key], scored, strict=True):
                 trials.setdefault(name, []).append(row)
+        return trials
+
+    def expected(self, runs_of: list[tuple[str, int]]) -> tuple[list[str], NDArray[np.float64]]:
+        """Images and responses by the plainest code."""
+        trials = self.trials(runs_of)
         return sorted(trials), np.array([np.mean(trials[name], axis=0) for name in sorted(trials)])
 
 

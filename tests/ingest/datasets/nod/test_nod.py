@@ -13,6 +13,7 @@ from nod_tree import LEFT, N_VERTICES, RIGHT, N, Tree, axis, everything, write_e
 from PIL import Image
 
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
+from voxel_atlas.ingest.datasets.interface import Repeated
 from voxel_atlas.ingest.datasets.nod.nod import Nod, localiser_files
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 
@@ -26,6 +27,29 @@ def test_responses_are_run_scores_averaged_over_repeats(tree: Tree, tmp_path: Pa
     found = Nod(tree.config())
     np.testing.assert_allclose(found.responses_of(np.array([5, 0])), expected[:, [5, 0]], atol=1e-6)
     assert found.n_repeats.tolist() == [3 if name.startswith("coco") else 1 for name in names]
+
+
+def test_noise_ceilings_come_from_the_repeats_of_coco(tree: Tree, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for run in range(4, 8):  # noise is told by 20 trials or more beyond the first of their images
+        betas = tree.betas["coco", 1] * np.linspace(0, 2, N) + rng.standard_normal((5, N))
+        tree.write_run("coco", run, sorted(tree.names["coco", 1]), betas.astype(np.float32))
+    dataset = open_dataset(tree.config(), tmp_path)
+    assert isinstance(dataset, Repeated)
+    trials = tree.trials(everything(tree))
+    expected = []
+    for voxel in range(N):
+        everyone = [float(trial[voxel]) for own in trials.values() for trial in own]
+        within, freedom = 0.0, 0
+        for own in trials.values():
+            mean = sum(float(trial[voxel]) for trial in own) / len(own)
+            within += sum((float(trial[voxel]) - mean) ** 2 for trial in own)
+            freedom += len(own) - 1
+        noise = within / freedom
+        signal = max(float(np.var(everyone)) - noise, 0)
+        expected.append(signal / (signal + noise * np.mean([1 / len(own) for own in trials.values()])))
+    assert max(expected) > 0
+    np.testing.assert_allclose(dataset.ceiling_of(np.arange(N)), expected, atol=1e-6)
 
 
 def test_sessions_can_be_scored_whole(tree: Tree) -> None:
