@@ -21,6 +21,7 @@ from ..schemas.config import IngestConfig
 from .dissection.activation import top_images
 from .dissection.interface import Captioner, Generator, seed_of
 from .dissection.nouns import NounExtractor, by_mention
+from .stages.append_images import hash_images
 from .stages.context import Context, ranges, read_image
 from .stages.encode import Region, Regions
 from .stages.labels.candidates import find_candidates
@@ -142,6 +143,7 @@ def plan(context: Context, features: Floats, captioner: Captioner, generator: Ge
 
 def probe_job(context: Context) -> Job:
     """The images that voxels are described by: each goes through the network once, whichever subject it is for."""
+    hash_images(context, context.probe)
     sha256s = context.probe.stimuli["sha256"].to_list()
     left = FeatureCache(context.home, context.backbone, context.batch_images).unknown(sha256s)
     rows = np.random.default_rng(0).permutation(len(sha256s)).astype(np.int32)

@@ -29,6 +29,7 @@ from .encoding.memory import bytes_to_fit, require_memory
 from .plan import Plan, plan, probe_job
 from .progress import Progress, Silent
 from .run_record import only_one, recorded
+from .stages.append_images import append_images
 from .stages.append_subject import append_subject
 from .stages.context import Context
 from .stages.encode import encode
@@ -165,6 +166,7 @@ class Pipeline:
         context = self._context(parts, config, self._model_id(parts.dataset, config))
         with only_one(self.home, context.model_id), recorded(context):
             append_subject(context)
+            append_images(context, context.dataset)
             features = encode(context)
             fit(context, features, voxels)
             if learning_curve:

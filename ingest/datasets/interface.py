@@ -1,6 +1,6 @@
 """What a data set is: images that were seen, voxels, and the voxels' responses to the images."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -74,6 +74,17 @@ class AllImages(Protocol):
 
     def all_images(self) -> Images:
         """All of them, those that the subject saw among them, by the same ids."""
+        ...
+
+
+@runtime_checkable
+class SlowlyHashed(Protocol):
+    """Images that take minutes to read: to know their SHA-256 is a stage of its own, before `stimuli` is asked for."""
+
+    n_images: int
+
+    def sha256s(self, advance: Callable[[int], None]) -> list[str]:
+        """SHA-256 of each, kept in a file; `advance` is told how many more are known."""
         ...
 
 

@@ -1,9 +1,8 @@
-"""Stages `subject` and `stimuli`: where the voxels are, which regions they are in, and the images that were seen."""
+"""Stage `subject`: where the voxels are, and which regions they are in."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,8 +12,8 @@ from ...atlas.store.content import conform
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.image_names import files_of
-from ..datasets.interface import Images, MadeRegions, Repeated
-from .context import Context, hash_of, ranges
+from ..datasets.interface import MadeRegions, Repeated
+from .context import Context, ranges
 
 _SETTINGS = (
     "space",
@@ -32,10 +31,10 @@ _SETTINGS = (
 
 
 def append_subject(context: Context) -> None:
-    """Append the subject with its voxels and regions, once for all of its models, and the images that are new.
+    """Append the subject with its voxels and regions, once for all of its models.
 
     Raises:
-        LedgerConflictError: the atlas says something else of the subject or of an image.
+        LedgerConflictError: the atlas says something else of the subject.
     """
     dataset = context.dataset
     subject_id = dataset.subject.subject_id
@@ -65,7 +64,6 @@ def append_subject(context: Context) -> None:
         context.store.amend([statement], batch, run_id=context.run_id, stage=Stage.SUBJECT, key=subject_id)
     if n_more := files_of(dataset).height - dataset.stimuli.height:
         context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
-    append_images(context, dataset)
 
 
 def _only_shown_otherwise(context: Context, described: Mapping[str, pa.Table]) -> bool:
@@ -97,62 +95,6 @@ def _voxels(context: Context) -> pl.DataFrame:
             found.append(dataset.ceiling_of(numbers[start:stop]))
             advance(stop - start)
     return voxels.with_columns(pl.Series("noise_ceiling", np.concatenate(found), pl.Float32).fill_nan(None))
-
-
-def append_images(context: Context, images: Images) -> None:
-    """Append rows of `stimulus`. Subjects share images: only those that no subject brought yet are new.
-
-    Raises:
-        LedgerConflictError: another image is in the atlas by the name of one.
-    """
-    new = _unknown(context, images)
-    _find_again(context, images)
-    if new.is_empty():
-        return
-    dataset = context.dataset
-    key = f"{dataset.subject.subject_id}/{dataset.fingerprint[:16]}"
-    if images is not dataset:
-        key += f"/probe/{hash_of(repr(new['stimulus_id'].to_list()).encode())}"
-    context.append({"stimulus": new.to_arrow()}, Stage.STIMULI, key)
-    # Another ingest may have brought images of the same names since we looked.
-    _unknown(context, images)
-
-
-def _find_again(context: Context, images: Images) -> None:
-    """Say where images are now that were moved: whose files are no longer where an earlier ingest saw them."""
-    sql = "SELECT stimulus_id, uri AS old FROM stimulus WHERE dataset IN (SELECT unnest(?::VARCHAR[]))"
-    known = context.store.frame(sql, [images.stimuli["dataset"].unique().to_list()])
-    other = images.stimuli.join(known, on="stimulus_id").filter(pl.col("uri") != pl.col("old"))
-    # An image within a file is FILE#NUMBER.
-    moved = [row for row in other.iter_rows(named=True) if not any(map(Path.exists, _files(row["old"])))]
-    if moved:
-        update = (
-            "UPDATE stimulus SET uri = new.uri FROM "
-            "(SELECT unnest(?::VARCHAR[]) AS id, unnest(?::VARCHAR[]) AS uri) new WHERE stimulus_id = new.id"
-        )
-        context.store.change([(update, [[row["stimulus_id"] for row in moved], [row["uri"] for row in moved]])])
-
-
-def _files(uri: str) -> tuple[Path, Path]:
-    return Path(uri), Path(uri.rpartition("#")[0] or uri)
-
-
-def _unknown(context: Context, images: Images) -> pl.DataFrame:
-    """Images that are not in the atlas.
-
-    Raises:
-        LedgerConflictError: another image is there by the name of one.
-    """
-    sql = "SELECT stimulus_id, sha256 AS known FROM stimulus WHERE dataset IN (SELECT unnest(?::VARCHAR[]))"
-    known = context.store.frame(sql, [images.stimuli["dataset"].unique().to_list()])
-    joined = images.stimuli.join(known, on="stimulus_id", how="left", maintain_order="left")
-    changed = joined.filter(pl.col("known") != pl.col("sha256"))
-    if not changed.is_empty():
-        raise LedgerConflictError(
-            f"{changed['uri'][0]}: another image is in the atlas as {changed['stimulus_id'][0]} (images that changed: "
-            f"{changed.height}); put the old images back, or ingest into another atlas by --atlas."
-        )
-    return joined.filter(pl.col("known").is_null()).drop("known")
 
 
 def _other_subject(context: Context, subject_id: str) -> str:

@@ -162,6 +162,12 @@ def test_all_images_of_nsd_are_those_of_its_file(tmp_path: Path) -> None:
     assert config.probe == "all"
     assert n_probe_images(config, Shown()) == 5
     images = Shown().all_images()
+    told: list[int] = []
+    images.sha256s(told.append)
+    assert told == [0, 1, 1, 1, 1, 1]
     assert images.stimuli["stimulus_id"].to_list() == [f"nsd/{n}" for n in range(5)]
     assert images.stimuli["sha256"].n_unique() == 5
     assert [np.array_equal(images.image(n), pixels[n]) for n in range(5)] == [True] * 5
+    told.clear()
+    Shown().all_images().sha256s(told.append)
+    assert told == [5]  # kept in a file

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +98,7 @@ class BrickImages:
 
     def __init__(self, bricks: Path, nsd_ids: NDArray[np.integer], cache: Path) -> None:
         self._bricks, self._nsd_ids, self._cache = bricks, nsd_ids, cache
+        self.n_images = len(nsd_ids)
 
     @cached_property
     def stimuli(self) -> pl.DataFrame:
@@ -116,14 +117,18 @@ class BrickImages:
         with readable(self._bricks), h5py.File(self._bricks) as file:
             return np.asarray(file["imgBrick"][int(self._nsd_ids[index])])
 
-    def sha256s(self) -> list[str]:
-        """SHA-256 of the pixels of each image; kept in a file, since it takes gigabytes of reading to know them."""
+    def sha256s(self, advance: Callable[[int], None] = lambda _: None) -> list[str]:
+        """See `SlowlyHashed`; of the pixels, which are gigabytes to read."""
         path = self._cache / f"nsd-stimuli-{data_sha256(self._bricks)[:16]}.parquet"
         known = dict(pl.read_parquet(path).iter_rows()) if path.exists() else {}
-        if new := [int(number) for number in self._nsd_ids if number not in known]:
+        new = [int(number) for number in self._nsd_ids if number not in known]
+        advance(self.n_images - len(new))
+        if new:
             with readable(self._bricks), h5py.File(self._bricks) as file:
                 pixels = file["imgBrick"]
-                known |= {number: hashlib.sha256(pixels[number].tobytes()).hexdigest() for number in new}
+                for number in new:
+                    known[number] = hashlib.sha256(pixels[number].tobytes()).hexdigest()
+                    advance(1)
             encoded = io.BytesIO()
             pl.DataFrame({"nsd_id": list(known), "sha256": list(known.values())}).write_parquet(encoded)
             write_atomically(path, lambda file: file.write(encoded.getvalue()))

@@ -11,7 +11,7 @@ from ....schemas.registry import SCORERS
 from ...dissection import scorer_class
 from ...dissection.interface import Material, Scorer
 from ...dissection.nouns import Unscored
-from ..append_subject import append_images
+from ..append_images import append_images
 from ..concept_queries import append_queries, text_queries
 from ..context import Context
 from ..encode import encode
