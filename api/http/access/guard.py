@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, cookie_parser
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ....schemas.config import Settings
@@ -21,6 +21,8 @@ from .tokens import Tokens
 
 DRAINED = 4
 """How many times as much as a request may have is still taken in: who is cut off while sending reads no answer."""
+CLIENT_GONE = 499
+"""Status, of proxies' making, of a request whose client hung up before it was whole."""
 COOKIE = "voxel_atlas_token"
 OPEN_PATHS = frozenset({"/healthz", "/login", "/assets/explorer.css"})
 """What is answered without a token."""
@@ -236,8 +238,8 @@ class _Limited:
         try:
             await self._app(scope, self._read, self._write)
         except ClientDisconnect:
-            if not self._refused:
-                raise
+            if not self._refused:  # nobody is there to read this: it is what the request counts as
+                await Response(status_code=CLIENT_GONE)(scope, self._receive, self._write)
         if self._refused and not self._started:
             message = f"A request may have {self._most / 2**20:.2g} MB here."
             await error_response(413, "TOO_LARGE", message)(scope, self._receive, self._send)

@@ -1,5 +1,7 @@
 """Who is let in: loopback without a token, anyone with it, pages of other sites never."""
 
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.schemas.limits import LIMITS
 from voxel_atlas.schemas.tables import FORMAT_VERSION
 
+PATIENCE_S = 300
+"""How long it is waited for what comes on a busy machine, too."""
 TOKEN = "correct horse battery staple"
 
 
@@ -84,6 +88,21 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(server: S
     response = server.client.post("/graphql", content=chunks(), headers=headers)
     assert response.status_code == 413
     assert response.json()["errors"][0]["extensions"]["code"] == "TOO_LARGE"
+
+
+@pytest.mark.parametrize("path", ["/login", "/graphql", "/frames/similar"])
+def test_who_hangs_up_within_a_body_is_no_failure_of_the_server(
+    atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    with serve(create_app(atlas, Settings(home=home), load=surfaces)) as server:
+        url = httpx.URL(server.url)
+        with socket.create_connection((url.host, url.port)) as raw:
+            raw.sendall(f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\na".encode())
+        deadline = time.monotonic() + PATIENCE_S
+        while 'status="499"' not in server.client.get("/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert "unexpected failure" not in caplog.text
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic abc", "Bearer", f"bearer {TOKEN} x"])
