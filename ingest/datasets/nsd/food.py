@@ -1,9 +1,9 @@
 """The food region of NSD's subjects, which is published as a method and not as masks (Jain et al. 2023)."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +105,6 @@ def food_map(
         ]
         measured = np.concatenate([np.empty((len(known), 0), np.float32), *responses], axis=1)
         t, q = category_contrast(measured, shows, categories, "food")
-        encoded = io.BytesIO()
-        np.savez(encoded, t=t, q=q)
-        write_atomically(path, lambda file: file.write(encoded.getvalue()))
+        write_atomically(path, partial(np.savez, t=t, q=q))
     with np.load(path) as kept:
         return FoodMap(voxels, kept["t"], kept["q"], known)
