@@ -110,13 +110,14 @@ def _hdf5(path: Path, space: str) -> Responses:
         return _numbers(path, values, space)
     require_numbers(path, values.dtype)
     shape = (values.shape[1], values.shape[2], values.shape[3])
-    mask, affine, code = next(path.parent.glob("mask.nii*"), None), None, 0
+    mask, affine, code = _mask_beside(path), None, 0
     if mask is None:
         # NaN is the background of some programs
         used = np.flatnonzero(((values != values[:1]) & (values == values)).any(axis=0).ravel())
     else:
         used = np.flatnonzero(VolumeVoxels(shape, np.arange(values[0].size)).values(mask) > 0)
         affine, code = placed(mask)
+    _require_some(used, mask or path)
     cells = VolumeVoxels(shape, used, affine=affine)
     flat = values.reshape(len(values), -1)[:, used]
     return Responses(
@@ -253,12 +254,11 @@ def _series(path: Path, cache: Path) -> Responses:
 
 def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> tuple[Indices, Indices]:
     """Linear indices of the voxels to use, and the trials that have no number in any of them."""
-    masks = [file for suffix in (".nii.gz", ".nii") if (file := path.with_name(f"mask{suffix}")).exists()]
-    if masks:
-        mask = read_volume(masks[0])
+    if file := _mask_beside(path):
+        mask = read_volume(file)
         if mask.shape != shape[2::-1]:
-            raise SpaceMismatchError(f"{masks[0]}: the mask has shape {mask.shape[::-1]}, {path.name} has {shape[:3]}.")
-        require_place(masks[0], shape[:3], affine)
+            raise SpaceMismatchError(f"{file}: the mask has shape {mask.shape[::-1]}, {path.name} has {shape[:3]}.")
+        require_place(file, shape[:3], affine)
         used = np.flatnonzero(mask > 0)
         lost = [not (volume[used] == volume[used]).any() for volume in volumes_of(path)]
     else:
@@ -270,9 +270,18 @@ def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> tuple[Indices
             varies |= (volume != first) & (volume == volume)  # NaN is the background of some programs
             lost.append(not (volume == volume).any())
         used = np.flatnonzero(varies)
-    if len(used) == 0:
-        raise BadInputError(f"{masks[0] if masks else path}: no voxel is left; check the mask and the responses.")
+    _require_some(used, file or path)
     return used, np.flatnonzero(lost)
+
+
+def _mask_beside(path: Path) -> Path | None:
+    masks = (path.with_name(f"mask{suffix}") for suffix in (".nii.gz", ".nii"))
+    return next((mask for mask in masks if mask.exists()), None)
+
+
+def _require_some(used: Indices, path: Path) -> None:
+    if len(used) == 0:
+        raise BadInputError(f"{path}: no voxel is left; check the mask and the responses.")
 
 
 def _cifti(path: Path) -> Responses:

@@ -241,3 +241,18 @@ def test_pickled_betas_are_refused_with_the_way_out(root: Path, home: Path) -> N
     np.save(root / "responses.npy", np.array({"betasmd": np.zeros((2, 2))}, object), allow_pickle=True)
     with pytest.raises(BadInputError, match=r"pickled Python objects, .* give the .hdf5 or .mat file instead"):
         Folder(config(root), home)
+
+
+@pytest.mark.parametrize("name", ["responses.nii.gz", "responses.hdf5"])
+def test_a_mask_or_responses_that_leave_no_voxel_are_refused(name: str, root: Path, home: Path) -> None:
+    constant = np.ones((N_TRIALS, Z, Y, X), np.float32)
+    if name.endswith(".hdf5"):
+        with h5py.File(root / name, "w") as file:
+            file["betasmd"] = constant.T
+    else:
+        write_nifti(root / name, constant)
+    with pytest.raises(BadInputError, match=rf"{name}: no voxel is left; check the mask and the responses"):
+        Folder(config(root), home)
+    write_nifti(root / "mask.nii", np.zeros((Z, Y, X), np.uint8))
+    with pytest.raises(BadInputError, match=r"mask.nii: no voxel is left; check the mask and the responses"):
+        Folder(config(root), home)
