@@ -63,7 +63,7 @@ def flatmap(
         opacity: A metric, r2 for one: voxels are clear where it is 0.
         significant: Show only voxels whose encoding model is significant.
     """
-    from ...viz.surfaces.standard import MNI152
+    from ...schemas.spaces import MNI152
     from ...viz.surfaces.surface import load_surface
     from ...viz.surfaces.user_maps import grid_of
     from ..maps.rendering import RenderOptions, render, user_picture

@@ -5,13 +5,10 @@ from typing import NamedTuple
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import NotFoundError, SpaceMismatchError
+from ...schemas.spaces import MESHES, MNI152, MNI152_SURFACE
 
-MESHES = {"fs_LR": 32_492, "fsaverage5": 10_242, "fsaverage6": 40_962, "fsaverage": 163_842}
-"""Space of vertices, and name of its cortex → vertices of a hemisphere."""
-MNI152 = "MNI152"
 _MNI_CODE = 4
 """NIfTI's code of an affine that leads to MNI152."""
-_MNI_CORTEX = "fsaverage5"
 
 
 class CortexName(NamedTuple):
@@ -51,7 +48,7 @@ def cortex_of(config: IngestConfig, space: str, shape: Sequence[int], affine_cod
     if config.surface:
         return CortexName(config.surface, config.transform or None)
     if named == MNI152 or (not named and space == "volume" and affine_code == _MNI_CODE):
-        return CortexName(_MNI_CORTEX, MNI152)
+        return CortexName(MNI152_SURFACE, MNI152)
     if not named and space == "surface" and tuple(shape) == (MESHES["fs_LR"],) * 2:
         named = "fs_LR"
     return CortexName(named or None, None)

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...schemas.spaces import MESHES
+
 Hemisphere = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Points (n, 3) in mm, and triangles (m, 3)."""
 Meshes = Mapping[str, tuple[Hemisphere, Hemisphere]]
@@ -49,7 +51,5 @@ def _fs_lr() -> Meshes:
 STANDARD: Mapping[str, Callable[[], Meshes]] = {"fsaverage5": _fsaverage5, "fs_LR": _fs_lr}
 """Name of a cortex → its surfaces, which take a second to read."""
 
-DENSER = {"fsaverage6": 40_962, "fsaverage7": 163_842, "fsaverage": 163_842}
+DENSER = {name: n for name, n in MESHES.items() if name.startswith("fsaverage") and n > MESHES["fsaverage5"]}
 """Denser meshes of fsaverage → vertices of a hemisphere. fsaverage5's vertices are their first ones."""
-MNI152 = "MNI152"
-"""Transform of fsaverage5 for volumes in MNI152, whose mm are taken for those of the surfaces, as nilearn does."""

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from ...schemas.errors import NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
+from ...schemas.spaces import MNI152, MNI152_SURFACE
 from . import filestore as stores
 from . import projection, unfold
 from .locked_files import cached
 from .pixel_map import PixelMap, View, check_width
 from .raster import Mesh, between
-from .standard import DENSER, MNI152
+from .standard import DENSER
 
 _KEPT_BYTES = 256 * 2**20
 """Pixel maps and views that stay in memory; what was used least is read again when it is asked for."""
@@ -267,7 +268,7 @@ def load_surface(
     n_vertices = (shapes["lh"][0], shapes["rh"][0])
     transforms = _of_transforms(shapes)
     affine = None
-    if transform == MNI152 and surface == "fsaverage5":
+    if transform == MNI152 and surface == MNI152_SURFACE:
         if grid is None or grid.affine is None:
             raise SpaceMismatchError("Nothing says where the volume lies in MNI152: its image has no affine.")
         transforms[MNI152], affine = grid.shape, grid.affine

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ....schemas.affines import Affine
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, SpaceMismatchError
+from ....schemas.spaces import MESHES
 from ..csv_tables import LINE, read_persons_table, whole_numbers
-from ..standard_spaces import MESHES
 from ..trials import Floats, Indices, Trials
 from ..vertices import Grayordinates, SurfaceVertices
 from ..volumes import (
