@@ -1,16 +1,17 @@
 """Ground truth for concept maps (Fig. 5): which voxels answer to a category, by a localiser or by responses."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import ijson
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ....ingest.datasets.image_names import ImageNames, files_of
 from ....ingest.datasets.interface import Dataset
+from ....ingest.datasets.nsd.image_contents import coco_items
 from ....schemas.errors import BadInputError, NotFoundError
 from .study_data import StudyData
 
@@ -216,12 +217,17 @@ def _from_csv(path: Path) -> pl.DataFrame:
 def _from_coco(path: Path) -> pl.DataFrame:
     """COCO's instances: an image shows a category and its supercategory where an object of it is annotated."""
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        files = {image["id"]: image["file_name"] for image in read["images"]}
-        names = {c["id"]: {c["name"], c.get("supercategory", c["name"])} for c in read["categories"]}
-        rows = [(files[mark["image_id"]], name) for mark in read["annotations"] for name in names[mark["category_id"]]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        files = {image["id"]: image["file_name"] for image in coco_items(path, "images")}
+        names = {c["id"]: {c["name"], c.get("supercategory", c["name"])} for c in coco_items(path, "categories")}
+        marks = {(mark["image_id"], mark["category_id"]) for mark in coco_items(path, "annotations")}
+        rows = [(files[image], name) for image, category in sorted(marks) for name in names[category]]
+    except (ijson.JSONError, OSError, ValueError, KeyError, TypeError) as error:
         raise BadInputError(
             f"{path.name} cannot be read as COCO annotations ({error!r}); give instances_*.json."
         ) from error
+    if not files or not names:
+        raise BadInputError(
+            f"{path.name} cannot be read as COCO annotations: it lists no images or no categories; give "
+            "instances_*.json."
+        )
     return pl.DataFrame(rows, {"image": pl.String, "category": pl.String}, orient="row").unique()

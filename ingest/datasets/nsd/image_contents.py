@@ -63,12 +63,12 @@ def _annotated(paths: Sequence[Path], nsd_ids: NsdIds, table: Path) -> tuple[dic
     every: set[str] = set()
     for path in paths:
         with _as_coco(path):
-            wanted = ((i["id"], (i["width"], i["height"])) for i in _items(path, "images") if i["id"] in crops)
+            wanted = ((i["id"], (i["width"], i["height"])) for i in coco_items(path, "images") if i["id"] in crops)
             sizes = dict(wanted)
-            supercategories = {item["id"]: str(item["supercategory"]) for item in _items(path, "categories")}
+            supercategories = {item["id"]: str(item["supercategory"]) for item in coco_items(path, "categories")}
             every |= set(supercategories.values())
             shows |= {crops[image][0]: set() for image in sizes}
-            for mark in _items(path, "annotations"):
+            for mark in coco_items(path, "annotations"):
                 if (image := mark["image_id"]) in sizes:
                     nsd_id, (top, bottom, left, right) = crops[image]
                     (width, height), (x, y, wide, high) = sizes[image], mark["bbox"]
@@ -84,7 +84,7 @@ def _annotated(paths: Sequence[Path], nsd_ids: NsdIds, table: Path) -> tuple[dic
     return shows, every
 
 
-def _items(path: Path, key: str) -> Iterator[Mapping[str, Any]]:
+def coco_items(path: Path, key: str) -> Iterator[Mapping[str, Any]]:
     """The elements of one of a file's lists, one at a time: the file has 450 MB, and its polygons are not wanted."""
     with path.open("rb") as file:
         yield from ijson.items(file, f"{key}.item", use_float=True)
