@@ -26,6 +26,11 @@ def files_of(dataset: Dataset) -> pl.DataFrame:
     return dataset.files_of() if isinstance(dataset, ManyFiles) else dataset.stimuli.select("stimulus_id", "uri")
 
 
+def image_column(table: pl.DataFrame) -> str | None:
+    """The column of a user's table that names images: image, else stimulus_id; None where it has neither."""
+    return next((name for name in ("image", "stimulus_id") if name in table.columns), None)
+
+
 class ImageNames:
     """Finds images by name.
 

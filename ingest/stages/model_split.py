@@ -10,7 +10,7 @@ from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
 from ..datasets.csv_tables import read_table
 from ..datasets.fingerprint import file_sha256
-from ..datasets.image_names import ImageNames, files_of
+from ..datasets.image_names import ImageNames, files_of, image_column
 from ..datasets.interface import Dataset, MadeRegions, NamedSplits
 from ..encoding.split import Indices, split_by
 
@@ -84,7 +84,7 @@ def _read(config: IngestConfig, dataset: Dataset, names: tuple[str, ...]) -> dic
 
 def _from_csv(path: Path) -> tuple[list[str], list[str]]:
     table = read_table(path, "CSV table", "write image, part", infer_schema=False)
-    image = next((name for name in ("image", "stimulus_id") if name in table.columns), None)
+    image = image_column(table)
     if image is None or "part" not in table.columns or not table["part"].is_in(["train", "test"]).all():
         raise BadInputError(f"{path}: a split has the columns image and part, and parts are train or test.")
     if table[image].null_count():

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ....ingest.datasets.image_names import ImageNames, files_of
+from ....ingest.datasets.image_names import ImageNames, files_of, image_column
 from ....ingest.datasets.interface import Dataset
 from ....ingest.datasets.nsd.image_contents import coco_items
 from ....schemas.errors import BadInputError, NotFoundError
@@ -208,7 +208,7 @@ def _from_csv(path: Path) -> pl.DataFrame:
         read = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise BadInputError(f"{path.name} cannot be read as CSV: {' '.join(str(error).split())[:200]}") from error
-    image = next((name for name in ("image", "stimulus_id") if name in read.columns), None)
+    image = image_column(read)
     if image is None or "category" not in read.columns:
         raise BadInputError(f"{path.name} has columns {', '.join(read.columns)}; image and category are needed.")
     return read.select(pl.col(image).alias("image"), "category").drop_nulls()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError, NotFoundError
 from ..csv_tables import read_table
-from ..image_names import ImageNames
+from ..image_names import ImageNames, image_column
 from .design import NsdIds, coco_images, stimulus_table
 
 
@@ -114,7 +114,7 @@ def _crop(text: str, table: Path) -> tuple[float, float, float, float]:
 def _listed(path: Path, nsd_ids: NsdIds, table: Path) -> dict[int, set[str]]:
     """NsdId → categories by a user's table."""
     rows = read_table(path, "CSV table", "write image, category", infer_schema=False)
-    image = next((name for name in ("image", "stimulus_id") if name in rows.columns), None)
+    image = image_column(rows)
     if image is None or "category" not in rows.columns:
         raise BadInputError(f"{path}: labels have the columns image and category; it has {', '.join(rows.columns)}.")
     ids = [f"nsd/{number}" for number in nsd_ids]
