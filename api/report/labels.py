@@ -87,7 +87,7 @@ def figure_2(study: Study) -> Section:
     for (measure, readout, baseline), part in by_region.group_by("measure", "readout", "baseline", maintain_order=True):
         how = f"{readout}, {'less the mean noun' if baseline == 'vocabulary' else 'not centred (paper)'}"
         # Two lines: one would be longer than the axis.
-        name, quantity = f"fig2_{measure}_{readout}", f"cosine of label and voxel\n({how})"
+        name, quantity = f"fig2_{measure}_{readout}", f"cosine of label and voxel\n{how}"
         if study.options.every_model:
             drawn = means.filter(pl.col("measure") == measure, pl.col("readout") == readout)
             about = f"Fig. 2, by the readout {how}: means over voxels, with 95 % intervals over blocks of cortex."
