@@ -45,8 +45,12 @@ def _listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _expanded(path: str) -> str:
-    """A path of a user's, in which ~ is the user's own folder wherever it is written: no shell has seen a .env file."""
+def expanded(path: str) -> str:
+    """A path of a user's, in which ~ is the user's own folder wherever it is written: no shell has seen a .env file.
+
+    Raises:
+        ValueError: its ~ is nobody's, or it is no UTF-8; a sentence.
+    """
     try:
         path.encode()
         return str(Path(path).expanduser()) if path.startswith("~") else path
@@ -63,8 +67,8 @@ def _default_home() -> Path:
         raise BadInputError("Nothing says where your files are: set VOXEL_ATLAS_HOME to a folder.") from None
 
 
-UserPath = Annotated[Path, AfterValidator(lambda path: Path(_expanded(str(path))))]
-UserPathText = Annotated[str, AfterValidator(_expanded)]
+UserPath = Annotated[Path, AfterValidator(lambda path: Path(expanded(str(path))))]
+UserPathText = Annotated[str, AfterValidator(expanded)]
 
 
 def _names(registry: Registry) -> str:

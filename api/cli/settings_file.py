@@ -12,7 +12,14 @@ _PATHS = (Path, Path | None)
 
 
 def _expanded(path: str) -> str:
-    return str(Path(path).expanduser()) if path.startswith("~") else path
+    if not path.startswith("~"):
+        return path
+    from ...schemas.config import expanded
+
+    try:
+        return expanded(path)
+    except ValueError as error:
+        raise BadInputError(f"{error}.") from None
 
 
 def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

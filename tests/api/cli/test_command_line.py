@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hostile import texts
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import voxel_atlas
@@ -125,6 +125,7 @@ def wrong_lines(draw: st.DrawFn) -> list[str]:
 
 
 @settings(max_examples=60)
+@example(line=["ingest", "--weights=~nobody-of-this-name", "-Z"])
 @given(line=wrong_lines())
 def test_no_odd_command_line_does_anything(run: Run, line: list[str]) -> None:
     status, printed, error = run(*line)

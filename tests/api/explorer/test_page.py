@@ -100,8 +100,8 @@ def test_clicking_a_voxel_opens_its_card(visit: Visit, pixel: Pixel) -> None:
     assert page.locator("#card .bars").nth(0).locator("li").count() == 5
     evidence = page.locator("#card .evidence").all_inner_texts()
     assert evidence == [
-        "✓ stability 0.75 · n 50 · AUC 0.80 · q < 0.0001",
-        "stability 0.25 · n 50 · AUC 0.52 · q = 0.4000",
+        "✓ stability 0.75 · n 50 · AUC 0.80 · q\u00a0<\u00a00.0001",
+        "stability 0.25 · n 50 · AUC 0.52 · q\u00a0=\u00a00.4000",
         "stability 0.00",
     ]
     assert page.locator("#overlay .marks circle").count() >= 2
