@@ -171,7 +171,7 @@ def _affine(settings: "Settings", subject: "SubjectRow") -> "NDArray[np.float64]
     from ..maps.subject_cortex import surfaces_cache
 
     name, transform = subject["surface"], subject["transform"]
-    if not name or not transform or subject.get("affine"):  # the responses' own image says it
+    if not name or not transform or subject["affine"]:  # the responses' own image says it
         return None
     surface = load_surface(name, transform, surfaces_cache(settings.home), settings.cortex_filestore)
     return np.linalg.inv(surface.transform_matrix()).astype(np.float64)

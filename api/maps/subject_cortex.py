@@ -204,7 +204,7 @@ class CortexCache:
         subject = volume.subject
         if not subject["surface"]:
             raise NotFoundError(f"Subject {subject_id!r} has no surface, so it cannot be shown on a cortex.")
-        affine = subject.get("affine")
+        affine = subject["affine"]
         grid = Grid(tuple(volume.shape), None if affine is None else tuple(affine))
         surface = self._load(subject["surface"], subject["transform"], self._cache, self._filestore, grid)
         if volume.n_cells != surface.n_cells:
