@@ -69,7 +69,10 @@ def find(surface: str, cache: Path, filestore: Path | None) -> Path:
 def fingerprint(subject: Path) -> str:
     """Ten hexadecimal digits that change when a file of the subject that pictures depend on does."""
     digest = hashlib.sha256()
-    for path in sorted(p for part in ("surfaces", "transforms") for p in subject.glob(f"{part}/**/*") if p.is_file()):
+    paths = sorted(path for part in ("surfaces", "transforms") for path in subject.glob(f"{part}/**/*"))
+    for path in paths:
+        if not path.is_file() or path.name.startswith("."):  # locks of transforms that are being written
+            continue
         state = path.stat()
         digest.update(f"{path.relative_to(subject)} {state.st_size} {state.st_mtime_ns}\n".encode())
     overlays = subject / "overlays.svg"

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from voxel_atlas.viz.render.paint import shown_values
 from voxel_atlas.viz.surfaces import filestore as stores
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
+from voxel_atlas.viz.surfaces.surface_import import write_transform
 
 LookAt = Callable[[Surface], None]
 Quietly = Callable[..., Any]
@@ -138,13 +140,23 @@ def test_many_at_once_build_one_map(store: Path, tmp_path: Path) -> None:
 
 
 def test_a_changed_overlay_is_read_again(store: Path, cache: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
     assert set(load_surface("spheres", "grid", cache, tmp_path).roi_outlines()) == {"SQUARE", "CIRCLE"}
     text = (copy / "overlays.svg").read_text(encoding="utf-8")
     (copy / "overlays.svg").write_text(text.replace("SQUARE", "BOX"), encoding="utf-8")
     assert set(load_surface("spheres", "grid", cache, tmp_path).roi_outlines()) == {"BOX", "CIRCLE"}
+
+
+def test_a_transform_that_was_refused_makes_nothing_be_worked_out_again(
+    store: Path, cache: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
+    before = load_surface("spheres", "grid", cache, tmp_path)
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    for name in ("grid", "new"):
+        with pytest.raises(BadInputError):
+            write_transform(copy, name, np.eye(4), tmp_path / "notes.txt")
+    assert load_surface("spheres", "grid", cache, tmp_path) == before
 
 
 def test_outlines_are_closed_paths_on_the_cortex(spheres: Surface) -> None:
@@ -159,8 +171,6 @@ def test_outlines_are_closed_paths_on_the_cortex(spheres: Surface) -> None:
 
 
 def test_outlines_are_clipped_to_the_cortex(store: Path, cache: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
     text = (copy / "overlays.svg").read_text(encoding="utf-8")
     text = text.replace(
@@ -211,8 +221,6 @@ def test_an_unknown_transform_is_answered_with_the_known_ones(cache: Path, store
 
 
 def test_a_subject_without_a_flat_map_offers_the_inflated_view(cache: Path, store: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(store / "spheres", tmp_path / "spheres")
     for side in ("lh", "rh"):
         (copy / "surfaces" / f"flat_{side}.gii").unlink()
