@@ -23,6 +23,13 @@ from voxel_atlas.api.http.access.tokens import Scope, Tokens
 
 PATIENCE_S = 300.0
 """How long an answer may take on a busy machine; it only ends a hang."""
+_SERVE = """
+import json, sys
+from voxel_atlas.schemas import limits
+limits.LIMITS = limits.LIMITS.model_copy(update=json.loads(sys.argv.pop(1)))
+from voxel_atlas.__main__ import main
+main()
+"""
 HONEST = {"query": '{ similarVoxels(concept: "cake", baseline: NONE) { totalCount edges { node { voxel } } } }'}
 """What honest visitors ask."""
 
@@ -58,6 +65,11 @@ class Target:
         raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S, (address, 0))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return raw
+
+    def work(self) -> float:
+        """Seconds of processor time that the process has had."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
         """Bytes that the process holds now."""
@@ -115,11 +127,12 @@ def all_attacks() -> Sequence[Attack]:
 
 
 @contextmanager
-def besieged(home: Path, **settings: str) -> Iterator[Target]:
+def besieged(home: Path, limits: Mapping[str, float] | None = None, **settings: str) -> Iterator[Target]:
     """Serve the atlas of a home folder to all addresses of this machine, in a process of its own.
 
     Args:
         home: the folder; it gets a token of each scope.
+        limits: those of `schemas.limits` that this server has otherwise.
         settings: environment variables that the server gets besides.
     """
     tokens = Tokens(home)
@@ -128,7 +141,10 @@ def besieged(home: Path, **settings: str) -> Iterator[Target]:
         free.bind(("0.0.0.0", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "VOXEL_ATLAS_HOME": str(home), "VOXEL_ATLAS_HOST": "0.0.0.0", **settings}
-    command = [str(Path(sys.executable).with_name("voxel-atlas")), "serve", "--port", str(port)]
+    program = [str(Path(sys.executable).with_name("voxel-atlas"))]
+    if limits:
+        program = [sys.executable, "-c", _SERVE, json.dumps(limits)]
+    command = [*program, "serve", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stderr=log)
     target = Target(port, process.pid, home, made)

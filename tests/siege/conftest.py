@@ -10,6 +10,9 @@ from plugin_package import installed
 from serving import random_atlas
 from toy_network import DIM
 
+SHORT = {"head_s": 2.5, "body_s": 5.0, "read_s": 5.0}
+"""A quarter of what a server gives its clients: seven attacks wait until that is over."""
+
 
 @pytest.fixture(scope="session")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
@@ -19,6 +22,6 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     parts = {"voxel_atlas.backbones": {"toy": "toy_network:Toy"}}
     with (
         installed(tmp_path_factory.mktemp("toy"), "toy", parts),
-        besieged(home, PYTHONPATH=os.pathsep.join(filter(None, sys.path))) as serving,
+        besieged(home, SHORT, PYTHONPATH=os.pathsep.join(filter(None, sys.path))) as serving,
     ):
         yield serving
