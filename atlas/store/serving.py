@@ -1,25 +1,30 @@
 """Offering an atlas file to other processes while this one has it open, and finding who does.
 
 DuckDB lets one process write a file. The server that has it open offers it over Quack on the loopback address, and says
-so in a file beside the atlas that only its owner can read.
+so in a file beside the atlas that only its owner can read. Of its two tokens, the owner's runs any SQL, and a reader's
+what `statements` takes for reading.
 """
 
+import hmac
 import json
 import logging
 import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import duckdb
 
+from ...schemas.errors import BadInputError
 from ...schemas.files import write_atomically
 from .address import Address, is_locked, load_extensions, lock, quoted
 from .sql_socket import answering
+from .statements import MACROS, one_select, other_functions
 from .writers import after_death
 
 SWEEP_S = 1.0
@@ -29,11 +34,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class QuackServer:
-    """A process that serves an atlas file: where it can be reached, and with what token."""
+    """A process that serves an atlas file: where it can be reached, and with what tokens."""
 
     pid: int
     port: int
     token: str
+    """The owner's: any SQL."""
+    reader: str = ""
+    """Of who only reads."""
     sql: str = ""
     """Socket of `sql_socket`."""
 
@@ -64,7 +72,7 @@ def find_server(path: Path) -> QuackServer | None:
 
 
 def attach_statement(address: str) -> str:
-    """SQL that attaches an atlas in a person's duckdb shell: through its server where there is one.
+    """SQL that attaches an atlas in a person's duckdb shell, for reading: through its server where there is one.
 
     Raises:
         BadInputError: it is not the address of an atlas.
@@ -78,7 +86,7 @@ def attach_statement(address: str) -> str:
     server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
     if parsed.kind == "file" and server is None:
         return f"ATTACH {quoted(parsed.target)} AS atlas (READ_ONLY); USE atlas;"
-    target, token = (server.target, server.token) if server else (parsed.target, "TOKEN")
+    target, token = (server.target, server.reader) if server else (parsed.target, "TOKEN")
     return (
         f"INSTALL quack; LOAD quack; ATTACH '{target}' AS atlas (TOKEN '{token}'); USE atlas;\n"
         "-- joins and macros run at the server: "
@@ -98,13 +106,19 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
         StoreError: DuckDB's extensions are not installed.
     """
     cursor = connection.cursor()
-    if not is_locked(cursor):  # as it was served before
-        load_extensions(cursor, "httpfs", "quack")
-        # Who may append batches may not read or write the files of this user.
-        lock(cursor, ())
     stack = ExitStack()
     sql = stack.enter_context(answering(connection))
-    server = QuackServer(os.getpid(), _free_port(), secrets.token_urlsafe(48), sql)
+    tokens = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
+    server = QuackServer(os.getpid(), _free_port(), *tokens, sql)
+    hooks = _Access(server, {name for (name,) in cursor.execute(MACROS).fetchall()}).hooks
+    for name, (function, n_texts) in hooks.items():
+        cursor.create_function(name, function, ["VARCHAR"] * n_texts, "BOOLEAN")
+    if not is_locked(cursor):  # as it was served before
+        load_extensions(cursor, "httpfs", "quack")
+        for name in hooks:
+            cursor.execute(f"SET GLOBAL quack_{name.removeprefix('atlas_')}_function = '{name}'")
+        # Who reads may not read or write the files of this user.
+        lock(cursor, ())
     start = f"CALL quack_serve('{server.target}', token => '{server.token}')"
     stop = f"CALL quack_stop('{server.target}')"
 
@@ -134,7 +148,36 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
             sweeper.join()
         stack.close()
         cursor.execute(stop)
+        for name in hooks:
+            cursor.remove_function(name)
         cursor.close()
+
+
+class _Access:
+    """Who may do what over Quack, which asks before it lets anybody in, and before each statement or insert."""
+
+    def __init__(self, server: QuackServer, macros: AbstractSet[str]) -> None:
+        self._server, self._macros = server, macros
+        self._owners: set[str] = set()
+
+    @property
+    def hooks(self) -> Mapping[str, tuple[Callable[..., bool], int]]:
+        """SQL functions that Quack asks: by name, with how many texts they take."""
+        return {"atlas_authentication": (self._let_in, 3), "atlas_authorization": (self._let_run, 2)}
+
+    def _let_in(self, session: str, given: str, _: str) -> bool:
+        if hmac.compare_digest(given.encode(), self._server.token.encode()):
+            self._owners.add(session)
+            return True
+        return hmac.compare_digest(given.encode(), self._server.reader.encode())
+
+    def _let_run(self, session: str, sql: str) -> bool:
+        if session in self._owners:
+            return True
+        try:
+            return other_functions(one_select(sql), files=False) <= self._macros
+        except BadInputError:
+            return False
 
 
 def _free_port() -> int:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from addresses import server
 from batches import append, encoding, labels
+from harms import HARMS
 
 from voxel_atlas.atlas.store import quack, serving
+from voxel_atlas.atlas.store.address import load_extensions
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, StoreError, StoreLockedError
 
@@ -195,8 +198,82 @@ def test_the_offer_is_for_its_owner_only_and_goes_with_the_server(address: str) 
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert len(quack_server.token) >= 48
         assert serving.find_server(Path(address)) == quack_server
-        assert quack_server.token in serving.attach_statement(address)
+        assert quack_server.token not in serving.attach_statement(address)
     assert not file.exists()
+
+
+@contextmanager
+def shell(address: str, token: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A person's DuckDB, attached by the line of `voxel-atlas url`, or with another token than that."""
+    line = serving.attach_statement(address).removeprefix("INSTALL quack; LOAD quack; ")
+    found = serving.find_server(Path(address))
+    assert found is not None
+    assert found.reader in line
+    with duckdb.connect() as connection:
+        load_extensions(connection, "httpfs", "quack")
+        connection.execute(line.replace(found.reader, token or found.reader))
+        yield connection
+
+
+def test_a_shell_attached_by_the_line_of_url_reads_and_changes_nothing(address: str) -> None:
+    with Store.open(address) as store, store.served():
+        append(store, labels("cake"))
+        with shell(address) as reader:
+            assert reader.execute("SELECT count(*) FROM label WHERE lemma = 'cake'").fetchone() == (1,)
+            assert reader.execute("SELECT lemma FROM label JOIN (SELECT 'cake' AS lemma) USING (lemma)").fetchall()
+            for sql in ("FROM roi_labels('FFA')", "FROM duckdb_tables()", "SELECT 42; ", "SELECT $$DROP TABLE x$$"):
+                assert len(reader.execute("FROM quack_query_by_name('atlas', ?)", [sql]).fetchall()) >= 0
+            before = store.arrow("SELECT table_name, sql FROM duckdb_tables() ORDER BY ALL")
+            for sql in (
+                *(harm.format(folder=Path(address).parent, port=1) for harm in HARMS),
+                "DROP TABLE label",
+                "SELECT 1; DROP TABLE label",
+                "DELETE FROM label",
+                "INSERT INTO label VALUES (1, 'pie')",
+                "WITH a AS (SELECT 1) INSERT INTO label VALUES (1, 'pie')",
+                "UPDATE label SET lemma = 'pie'",
+                "CREATE OR REPLACE MACRO atlas_authorization(a, b) AS true",
+                "SET GLOBAL quack_authorization_function = 'quack_nop_authorization'",
+                "BEGIN TRANSACTION",
+                "EXPLAIN ANALYZE DELETE FROM label",
+                "PREPARE a AS DELETE FROM label",
+                "VACUUM",
+                "CHECKPOINT",
+                "CALL quack_stop('x')",
+                "FROM quack_active_connections()",
+            ):
+                with pytest.raises(duckdb.Error):
+                    reader.execute("FROM quack_query_by_name('atlas', ?)", [sql])
+            for sql in (
+                "INSERT INTO label VALUES (1, 'pie')",
+                "INSERT INTO label SELECT range, 'pie' FROM range(5000)",
+                "DROP TABLE label",
+                "CREATE TABLE other (i INTEGER)",
+            ):
+                with pytest.raises(duckdb.Error):
+                    reader.execute(sql)
+        assert store.arrow("SELECT lemma FROM label")["lemma"].to_pylist() == ["cake"]
+        assert store.arrow("SELECT table_name, sql FROM duckdb_tables() ORDER BY ALL") == before
+        with pytest.raises(duckdb.Error, match="Authentication failed"), shell(address, "x" * 64):
+            pass
+
+
+def test_an_owners_shell_runs_any_sql(address: str) -> None:
+    with Store.open(address) as store, store.served() as quack_server:
+        assert quack_server is not None
+        with shell(address, quack_server.token) as owner:
+            owner.execute("INSERT INTO label VALUES (1, 'pie')")
+            assert store.arrow("SELECT lemma FROM label")["lemma"].to_pylist() == ["pie"]
+            owner.execute("FROM quack_query_by_name('atlas', 'DELETE FROM label')")
+        assert store.arrow("FROM label").num_rows == 0
+
+
+def test_an_atlas_is_served_again_with_other_tokens(address: str) -> None:
+    with Store.open(address) as store:
+        with store.served() as first:
+            assert first is not None
+        with store.served(), pytest.raises(duckdb.Error, match="Authentication failed"), shell(address, first.token):
+            pass
 
 
 def test_an_offer_of_a_dead_process_is_ignored_and_replaced(address: str) -> None:

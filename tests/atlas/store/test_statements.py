@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from addresses import opened
 from batches import append, labels
+from harms import HARMS
 
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError
@@ -21,28 +22,6 @@ READS = (
     "SHOW TABLES",
     "VALUES (1)",
     "SELECT column_name FROM duckdb_columns() LIMIT 1",
-)
-HARMS = (
-    "COPY label TO '{folder}/atlas.duckdb'",
-    "COPY label TO '{folder}/new.csv'",
-    "SET GLOBAL memory_limit = '1MB'",
-    "RESET GLOBAL memory_limit",
-    "CALL quack_serve('quack:localhost:{port}', token => 'x')",
-    "FROM quack_serve('quack:localhost:{port}', token => 'x')",
-    "SELECT 1 FROM (SELECT * FROM quack_stop('quack:localhost:{port}'))",
-    "ATTACH '{folder}/other.duckdb'",
-    "INSTALL httpfs",
-    "PRAGMA memory_limit = '1MB'",
-    "FROM query('FROM quack_stop(''x'')')",
-    "FROM json_execute_serialized_sql(json_serialize_sql('FROM label'))",
-    "FROM force_checkpoint()",
-    "FROM ducklake_cleanup_old_files('atlas')",
-    "FROM postgres_execute('atlas', 'DROP TABLE x')",
-    "WITH a AS (FROM read_text('{folder}/secret.csv')) FROM a",
-    "FROM '{folder}/secret.csv'",
-    "FROM query_table('{folder}/secret.csv')",
-    "FROM glob('{folder}/*')",
-    "SELECT (SELECT content FROM read_text('{folder}/secret.csv'))",
 )
 
 
