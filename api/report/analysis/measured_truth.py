@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import ijson
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ....ingest.datasets.image_names import ImageNames, files_of, image_column
 from ....ingest.datasets.interface import Dataset
-from ....ingest.datasets.nsd.image_contents import coco_items
+from ....ingest.datasets.nsd.coco import coco_contents
 from ....schemas.errors import BadInputError, NotFoundError
 from .study_data import StudyData
 
@@ -52,8 +51,8 @@ class Contents(Protocol):
 class FromCoco(Protocol):
     """A data set whose images were cut from COCO's."""
 
-    def coco_names(self) -> pl.DataFrame:
-        """stimulus_id, image: COCO's file name without its ending."""
+    def coco_contents(self, path: Path) -> pl.DataFrame:
+        """stimulus_id, category: what instances_*.json says of the part of COCO's image that each image is."""
         ...
 
 
@@ -191,13 +190,14 @@ def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
             return dataset.contents()
         raise NotFoundError("Nothing says what the images show; give --labels, a CSV or COCO annotations.")
     require_labels(labels)
-    from_coco = labels.suffix == ".json"
-    rows = _from_coco(labels) if from_coco else _from_csv(labels)
-    named = dataset.coco_names() if from_coco and isinstance(dataset, FromCoco) else files_of(dataset)
-    names = ImageNames(named.iter_rows(), labels.name)
-    found = {name: names.find(name) for name in rows["image"].unique(maintain_order=True)}
-    matched = rows.with_columns(pl.Series("stimulus_id", [found[name] for name in rows["image"]], pl.String))
-    matched = matched.drop_nulls()
+    if labels.suffix == ".json" and isinstance(dataset, FromCoco):
+        matched = dataset.coco_contents(labels)
+    else:
+        rows = _from_coco(labels) if labels.suffix == ".json" else _from_csv(labels)
+        names = ImageNames(files_of(dataset).iter_rows(), labels.name)
+        found = {name: names.find(name) for name in rows["image"].unique(maintain_order=True)}
+        ids = pl.Series("stimulus_id", [found[name] for name in rows["image"]], pl.String)
+        matched = rows.with_columns(ids).drop_nulls()
     if matched.is_empty():
         raise NotFoundError(f"{labels.name} names no image of this subject; name them by stimulus_id or by file name.")
     return matched.select("stimulus_id", "category").unique().sort("stimulus_id", "category")
@@ -215,19 +215,6 @@ def _from_csv(path: Path) -> pl.DataFrame:
 
 
 def _from_coco(path: Path) -> pl.DataFrame:
-    """COCO's instances: an image shows a category and its supercategory where an object of it is annotated."""
-    try:
-        files = {image["id"]: image["file_name"] for image in coco_items(path, "images")}
-        names = {c["id"]: {c["name"], c.get("supercategory", c["name"])} for c in coco_items(path, "categories")}
-        marks = {(mark["image_id"], mark["category_id"]) for mark in coco_items(path, "annotations")}
-        rows = [(files[image], name) for image, category in sorted(marks) for name in names[category]]
-    except (ijson.JSONError, OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(
-            f"{path.name} cannot be read as COCO annotations ({error!r}); give instances_*.json."
-        ) from error
-    if not files or not names:
-        raise BadInputError(
-            f"{path.name} cannot be read as COCO annotations: it lists no images or no categories; give "
-            "instances_*.json."
-        )
-    return pl.DataFrame(rows, {"image": pl.String, "category": pl.String}, orient="row").unique()
+    """The columns image, the name of its file, and category."""
+    contents = coco_contents(path)
+    return contents.rows.with_columns(pl.col("image").replace_strict(contents.files, return_dtype=pl.String))

@@ -1,11 +1,9 @@
 """What NSD's images show: by COCO's annotations of the images that they were cut from, or by a user's table."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import ijson
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from ....schemas.errors import BadInputError, NotFoundError
 from ..csv_tables import read_table
 from ..image_names import ImageNames, image_column
+from .coco import CocoContents, Crop, coco_contents
 from .design import NsdIds, coco_images, stimulus_table
 
 
@@ -43,7 +42,7 @@ def image_contents(labels: Sequence[Path], nsd_ids: NsdIds, table: Path) -> Imag
         if not path.is_file():
             raise NotFoundError(f"{path}: not there; --food-labels takes COCO's instances_*.json or a CSV.")
     if all(path.suffix == ".json" for path in labels):
-        rows, names = _annotated(labels, nsd_ids, table)
+        rows, names = _supercategories(labels, nsd_ids, table)
     elif len(labels) == 1:
         rows = _listed(labels[0], nsd_ids, table)
         names = {name for of_image in rows.values() for name in of_image}
@@ -55,26 +54,36 @@ def image_contents(labels: Sequence[Path], nsd_ids: NsdIds, table: Path) -> Imag
     return ImageContents(known, categories, shows.reshape(len(known), len(categories)))
 
 
-def _annotated(paths: Sequence[Path], nsd_ids: NsdIds, table: Path) -> tuple[dict[int, set[str]], set[str]]:
-    """COCO's supercategories: nsdId → those of annotations whose box has its centre in the cropBox; and all of them."""
+def cropped_contents(path: Path, nsd_ids: NsdIds, table: Path) -> CocoContents:
+    """What COCO's annotations say of the parts of its images that NSD shows: those with the box's centre in cropBox.
+
+    Args:
+        path: instances_*.json.
+        nsd_ids: the images, (n_images,).
+        table: nsd_stim_info_merged.csv, which says what they were cut from.
+
+    Returns:
+        The contents of those of the images that the file has, by nsdId.
+
+    Raises:
+        BadInputError: a file is not what it should be.
+    """
     info = stimulus_table(table, columns=["nsdId", "cocoId", "cropBox"]).filter(pl.col("nsdId").is_in(nsd_ids.tolist()))
-    crops = {coco: (nsd, _crop(text, table)) for nsd, coco, text in info.iter_rows()}
+    nsd_id = {coco: nsd for nsd, coco, _ in info.iter_rows()}
+    found = coco_contents(path, {coco: _crop(text, table) for _, coco, text in info.iter_rows()})
+    files = {nsd_id[coco]: file for coco, file in found.files.items()}
+    return CocoContents(files, {nsd_id[coco]: shown for coco, shown in found.shows.items()}, found.names)
+
+
+def _supercategories(paths: Sequence[Path], nsd_ids: NsdIds, table: Path) -> tuple[dict[int, set[str]], set[str]]:
+    """NsdId → the supercategories that it shows, and all that there are."""
     shows: dict[int, set[str]] = {}
     every: set[str] = set()
     for path in paths:
-        with _as_coco(path):
-            wanted = ((i["id"], (i["width"], i["height"])) for i in coco_items(path, "images") if i["id"] in crops)
-            sizes = dict(wanted)
-            supercategories = {item["id"]: str(item["supercategory"]) for item in coco_items(path, "categories")}
-            every |= set(supercategories.values())
-            shows |= {crops[image][0]: set() for image in sizes}
-            for mark in coco_items(path, "annotations"):
-                if (image := mark["image_id"]) in sizes:
-                    nsd_id, (top, bottom, left, right) = crops[image]
-                    (width, height), (x, y, wide, high) = sizes[image], mark["bbox"]
-                    across, down = (x + wide / 2) / width, (y + high / 2) / height
-                    if left <= across <= 1 - right and top <= down <= 1 - bottom:
-                        shows[nsd_id].add(supercategories[mark["category_id"]])
+        found = cropped_contents(path, nsd_ids, table)
+        above = {number: supercategory for number, (_, supercategory) in found.names.items()}
+        every |= set(above.values())
+        shows |= {nsd: {above[number] for number in numbers} for nsd, numbers in found.shows.items()}
     if missing := len(nsd_ids) - len(shows):
         names = " and ".join(path.name for path in paths)
         raise BadInputError(
@@ -84,26 +93,7 @@ def _annotated(paths: Sequence[Path], nsd_ids: NsdIds, table: Path) -> tuple[dic
     return shows, every
 
 
-def coco_items(path: Path, key: str) -> Iterator[Mapping[str, Any]]:
-    """The elements of one of a file's lists, one at a time: the file has 450 MB, and its polygons are not wanted."""
-    with path.open("rb") as file:
-        yield from ijson.items(file, f"{key}.item", use_float=True)
-
-
-@contextmanager
-def _as_coco(path: Path) -> Iterator[None]:
-    """Turns every way in which a file can be none of COCO's into one sentence."""
-    try:
-        yield
-    except (ijson.JSONError, OSError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise BadInputError(
-            f"{path}: not annotations of COCO that can be read ({' '.join(str(error).split())[:100]}); get "
-            "instances_*.json again."
-        ) from None
-
-
-def _crop(text: str, table: Path) -> tuple[float, float, float, float]:
-    """Shares of the COCO image that were cut off: top, bottom, left, right."""
+def _crop(text: str, table: Path) -> Crop:
     try:
         top, bottom, left, right = map(float, str(text).strip("()[] ").split(","))
     except ValueError:

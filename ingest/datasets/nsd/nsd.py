@@ -22,8 +22,9 @@ from ..fingerprint import combined_sha256, data_sha256
 from ..interface import Item, Subject
 from ..trials import Block, Floats, TrialDataset, repeats
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
-from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, coco_images, run_slices, shared_images, trial_images
+from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, run_slices, shared_images, trial_images
 from .food import food_map
+from .image_contents import cropped_contents
 from .nsd_rois import LOCALISERS, food_region, regions
 from .subject_maps import MapFiles, SubjectMaps
 
@@ -262,10 +263,15 @@ class Nsd(TrialDataset):
         maps = {name: self._maps.localiser(name) for name in LOCALISERS.values()}
         return {name: t for name, t in maps.items() if t is not None}
 
-    def coco_names(self) -> pl.DataFrame:
-        """The COCO image that each image was cut from: stimulus_id, image (COCO's file name without its ending)."""
+    def coco_contents(self, path: Path) -> pl.DataFrame:
+        """What COCO's annotations say of the part of COCO's image that each image is; see `FromCoco`.
+
+        Raises:
+            BadInputError: the file, or the table of stimuli, is not what it should be.
+        """
         kept, _ = self._firsts
-        return self.stimuli.select("stimulus_id", coco_images(self._table, self._nsd_ids[kept]))
+        shown = cropped_contents(path, self._nsd_ids[kept], self._table).rows
+        return shown.select(pl.format("nsd/{}", "image").alias("stimulus_id"), "category")
 
     def _image_sha256s(self) -> list[str]:
         return self._shown.sha256s()

@@ -20,12 +20,6 @@ class Localised(TinyDataset):
         return {"faces": np.arange(12.0), "Character": -np.arange(12.0)}
 
 
-class FromCoco(TinyDataset):
-    def coco_names(self):
-        names = [f"{1000 + row:012}" for row in range(180)]
-        return self.stimuli.select("stimulus_id", pl.Series("image", names))
-
-
 @pytest.fixture(scope="module")
 def evidence() -> StudyData:
     dataset = TinyDataset()
@@ -133,9 +127,8 @@ def test_coco_annotations_give_categories_and_supercategories(tmp_path):
         "annotations": [{"image_id": 1003, "category_id": 61}, {"image_id": 9, "category_id": 61}],
     }
     labels.write_text(json.dumps(content))
-    dataset = FromCoco()
-    found = shown_by(dataset, labels)
-    assert found.rows() == [("tiny/03", "cake"), ("tiny/03", "food")]
+    found = shown_by(Filed(a="/coco/000000001003.jpg", b="/coco/000000000001.jpg"), labels)
+    assert found.rows() == [("a", "cake"), ("a", "food")]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +137,8 @@ def test_coco_annotations_give_categories_and_supercategories(tmp_path):
         ("labels.csv", "picture,thing\na,b\n", BadInputError, "columns picture, thing; image and category"),
         ("labels.csv", "image,category\nnobody,face\n", NotFoundError, "names no image of this subject"),
         ("labels.csv", "image,category\na,b,c\n", BadInputError, "cannot be read as CSV"),
-        ("labels.json", "{}", BadInputError, "cannot be read as COCO annotations"),
-        ("labels.json", "[", BadInputError, "cannot be read as COCO annotations"),
+        ("labels.json", "{}", BadInputError, "not annotations of COCO that can be read"),
+        ("labels.json", "[", BadInputError, "not annotations of COCO that can be read"),
     ],
 )
 def test_bad_labels_are_one_sentence(name, content, error, said, tmp_path):

@@ -12,6 +12,7 @@ import scipy.stats
 from nsd_tree import write_nifti
 from numpy.typing import NDArray
 
+from voxel_atlas.api.report.analysis.measured_truth import shown_by
 from voxel_atlas.ingest.datasets import check_dataset
 from voxel_atlas.ingest.datasets.nsd.design import SESSIONS
 from voxel_atlas.ingest.datasets.nsd.nsd import Nsd
@@ -190,6 +191,18 @@ def test_a_users_table_makes_the_same_food_and_a_users_mask_wins(
     given = Nsd(small.config(food_labels=coco, food=str(tmp_path / "mask.txt")), home)
     assert given.voxel_rois.filter(roi="FOOD")["voxel"].to_list() == [0]
     assert not hasattr(given, "region_tests")
+
+
+def test_the_reports_labels_are_what_lies_in_the_part_that_is_shown(
+    small: Small, home: Path, coco: tuple[str, str]
+) -> None:
+    half = small.shared[::2]
+    expected = {
+        (f"nsd/{n}", name) for n in half for category in small.shows[n] for name in (category, f"one {category}")
+    }
+    found = shown_by(Nsd(small.config(), home), Path(coco[0]))
+    assert set(found.rows()) == expected
+    assert found.height == len(expected)
 
 
 def test_images_that_made_food_are_not_tested_on(small: Small, home: Path, coco: tuple[str, str]) -> None:
