@@ -22,9 +22,8 @@ def betas(tmp_path: Path) -> Path:
 def test_a_file_that_another_program_writes_is_not_called_damaged(betas: Path) -> None:
     with betas.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with pytest.raises(BadInputError, match=r"betas\.hdf5: another program has it open.*HDF5_USE_FILE_LOCKING"):
-            with readable(betas):
-                h5py.File(betas)
+        with pytest.raises(BadInputError, match=r"betas\.hdf5: another program has it open"), readable(betas):
+            h5py.File(betas)
     with readable(betas), h5py.File(betas) as file:
         assert file["betas"].shape == (4, 3)
 

@@ -200,6 +200,13 @@ def test_json_and_csv_hold_the_same(run, monkeypatch, tmp_path, surfaces, argume
         assert list(table[0]) == list(rows[0])
 
 
+def test_json_has_null_for_what_is_not_finite_and_numbers_for_sums(run):
+    statement = "SELECT 'nan'::FLOAT AS x, [1, 'inf'::DOUBLE] AS many, {'a': '-inf'::FLOAT} AS row, sum(voxel) AS total"
+    status, text, _ = run("sql", f"{statement}, 0.5::DECIMAL(3, 2) AS half FROM voxel WHERE voxel < 3", "--json")
+    expected = {"x": None, "many": [1.0, None], "row": {"a": None}, "total": 3, "half": 0.5}
+    assert (status, json.loads(text, parse_constant=pytest.fail)) == (0, [expected])
+
+
 def test_an_unexpected_failure_has_status_1_and_a_traceback(run, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("nobody foresaw this")
