@@ -180,7 +180,14 @@ class DataConfig(BaseModel):
     )
     stimuli: str = Field("stimuli.csv", description="folder: the table that joins images to responses, within root.")
     responses: str = Field(
-        "", description="folder: the responses' file within root; empty means the one responses.* that is there."
+        "",
+        description="folder: the responses within root: a file, FILE:ARRAY, or a folder or pattern of NIfTI files, one "
+        "a trial; empty means the one responses.* that is there.",
+    )
+    axes: str = Field(
+        "",
+        description="folder: axes of an array of responses, where its sizes do not tell: tv for trials and voxels, vt, "
+        "or t, x, y and z in their order, as xyzt.",
     )
     zscore: Literal["auto", "session", "run", "none"] = Field(
         "auto",
@@ -210,6 +217,13 @@ class DataConfig(BaseModel):
     @classmethod
     def _known_dataset(cls, name: str) -> str:
         return DATASETS.require(name)
+
+    @field_validator("axes")
+    @classmethod
+    def _known_axes(cls, axes: str) -> str:
+        if axes and "".join(sorted(axes)) not in ("tv", "txyz"):
+            raise ValueError(f"{axes!r} are no axes; write tv or vt, or t, x, y and z in their order, as xyzt")
+        return axes
 
 
 class FitConfig(BaseModel):

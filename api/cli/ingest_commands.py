@@ -113,6 +113,8 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
     config = options.settings(data)
     contents = check_dataset(config, settings_of(options.atlas).home, backbone_class(config.backbone).dim)
     options.output.show(contents.files)
+    if contents.dataset and contents.dataset.subject.recognised:
+        say(contents.dataset.subject.recognised)
     if size := contents.size:
         say(
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "

@@ -30,6 +30,8 @@ class Subject:
     """Whether `shape` is no file's, but only as large as the places of the voxels that are listed; no column."""
     own_surface: str = ""
     """pycortex subject that shows it, where none is named and the user's store has it; no column."""
+    recognised: str = ""
+    """How the responses' file was understood, where that has to be said; no column."""
 
 
 class Images(Protocol):

@@ -5,7 +5,7 @@ of the values in a NIfTI file.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +93,8 @@ def read_volume(path: Path) -> Floats:
     Raises:
         BadInputError: the file is damaged, or no three-dimensional image.
     """
+    if path.suffix == ".npy":
+        raise BadInputError(f"{path}: an array without a place; maps of voxels of an image are NIfTI.")
     with readable(path):
         image = nib.load(path)
         require_numbers(path, image.dataobj.dtype)
@@ -123,8 +125,8 @@ def placed(path: Path) -> tuple[Affine | None, int]:
     return (np.asarray(image.affine, np.float64) if code else None), code
 
 
-def require_place(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
-    """Refuse a map or mask that does not lie where the responses do.
+def require_place(path: Path, shape: tuple[int, ...], affine: Affine, others: str = "the responses") -> None:
+    """Refuse a map, mask or image that does not lie where the responses do, or those that are called so.
 
     Raises:
         SpaceMismatchError: it has no affine, or another.
@@ -133,10 +135,10 @@ def require_place(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
     if own is None:
         raise SpaceMismatchError(
             f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says whether it lies where "
-            "the responses do; write it with theirs."
+            f"{others} do; write it with theirs."
         )
     if how := misfit(shape, own, affine, _TOLERANCE):
-        raise SpaceMismatchError(f"{path} is {how.format('the responses')}; resample it to their image.")
+        raise SpaceMismatchError(f"{path} is {how.format(others)}; resample it to their image.")
 
 
 def not_all_nan(values: Floats, path: Path) -> Floats:
@@ -207,19 +209,50 @@ def voxel_major(path: Path, linear: Indices, cache: Path, advice: str = "") -> C
         A function from numbers of voxels (positions in `linear`) to their values, (n_volumes, n), scaled as the
         header says.
     """
-    copy = cache / f"{combined_sha256([data_sha256(path), hashlib.sha256(linear.tobytes()).hexdigest()])}.npy"
+    copy = _copy_of([path], linear, cache)
     with readable(path, advice):
         proxy = nib.load(path).dataobj
 
     def read(voxels: Indices) -> Trials:
         if not copy.exists():
-            values = _voxel_by_voxel(path, linear, advice)
-            write_atomically(copy, lambda file: np.save(file, values))
+            _write_by_voxel(copy, volumes_of(path, advice), proxy.shape[3], proxy.dtype, linear)
         stored = wide(np.load(copy, mmap_mode="r")[voxels].T)
         # A slope of 1 and an intercept of 0 change nothing, and need not be computed.
         if (proxy.slope, proxy.inter) != (1, 0):
             stored = stored * stored.dtype.type(proxy.slope) + stored.dtype.type(proxy.inter)
         return stored
+
+    return read
+
+
+def volumes_in(paths: Sequence[Path]) -> Iterator[Trials]:
+    """The values of three-dimensional images, one a file, flat, each scaled as its own header says.
+
+    Raises:
+        BadInputError: a file ends early or is damaged.
+    """
+    for path in paths:
+        with readable(path):
+            yield wide(np.asarray(nib.load(path).dataobj)).ravel(order="F")
+
+
+def voxel_major_of(
+    paths: Sequence[Path], linear: Indices, cache: Path, dtype: np.dtype[np.generic]
+) -> Callable[[Indices], Trials]:
+    """Read three-dimensional images, one a file, voxel by voxel; see `voxel_major`.
+
+    Args:
+        paths: files of one grid.
+        linear: linear indices of the voxels that are ever read, (n_voxels,).
+        cache: folder of the copy.
+        dtype: of the copy.
+    """
+    copy = _copy_of(paths, linear, cache)
+
+    def read(voxels: Indices) -> Trials:
+        if not copy.exists():
+            _write_by_voxel(copy, volumes_in(paths), len(paths), dtype, linear)
+        return wide(np.load(copy, mmap_mode="r")[voxels].T)
 
     return read
 
@@ -230,19 +263,23 @@ def wide(stored: NDArray[np.generic]) -> Trials:
     return np.asarray(stored, np.float32) if exact else np.asarray(stored, np.float64)
 
 
-def _voxel_by_voxel(path: Path, linear: Indices, advice: str) -> NDArray[np.generic]:
-    """Stored values of the voxels, (n_voxels, n_volumes)."""
-    n_volumes = series_shape(path)[3]
-    with readable(path, advice):
-        stored = nib.load(path).dataobj.dtype
-    values = np.empty((len(linear), n_volumes), stored)
-    buffer = np.empty((min(_VOLUMES_AT_ONCE, n_volumes), len(linear)), stored)
-    for number, volume in enumerate(volumes_of(path, advice)):
+def _copy_of(paths: Sequence[Path], linear: Indices, cache: Path) -> Path:
+    sha256s = [*map(data_sha256, paths), hashlib.sha256(linear.tobytes()).hexdigest()]
+    return cache / f"{combined_sha256(sha256s)}.npy"
+
+
+def _write_by_voxel(
+    copy: Path, volumes: Iterator[NDArray[np.generic]], n_volumes: int, dtype: np.dtype[np.generic], linear: Indices
+) -> None:
+    """Write values of the voxels, (n_voxels, n_volumes)."""
+    values = np.empty((len(linear), n_volumes), dtype)
+    buffer = np.empty((min(_VOLUMES_AT_ONCE, n_volumes), len(linear)), dtype)
+    for number, volume in enumerate(volumes):
         row = number % len(buffer)
         buffer[row] = volume[linear]
         if row == len(buffer) - 1 or number == n_volumes - 1:
             values[:, number - row : number + 1] = buffer[: row + 1].T
-    return values
+    write_atomically(copy, lambda file: np.save(file, values))
 
 
 def _by(shape: tuple[int, ...]) -> str:

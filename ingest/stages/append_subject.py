@@ -23,6 +23,7 @@ _SETTINGS = (
     "food",
     "food_labels",
     "skip_sessions",
+    "axes",
     "allow_missing",
     "surface",
     "transform",
@@ -51,7 +52,7 @@ def append_subject(context: Context) -> None:
         )
     }
     subject = {**asdict(dataset.subject), "shape": list(dataset.subject.shape)}
-    del subject["listed"], subject["own_surface"]
+    del subject["listed"], subject["own_surface"], subject["recognised"]
     batch = {"subject": pa.Table.from_pylist([subject]), **described}
     try:
         context.append(batch, Stage.SUBJECT, subject_id)
@@ -62,6 +63,8 @@ def append_subject(context: Context) -> None:
         sql = f"UPDATE subject SET {', '.join(f'{name} = ?' for name in names)} WHERE subject_id = ?"  # noqa: S608
         statement = (sql, [*(subject[name] for name in names), subject_id])
         context.store.amend([statement], batch, run_id=context.run_id, stage=Stage.SUBJECT, key=subject_id)
+    if said := dataset.subject.recognised:
+        context.progress.note(said)
     if n_more := files_of(dataset).height - dataset.stimuli.height:
         context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
 

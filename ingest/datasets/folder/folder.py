@@ -1,11 +1,14 @@
 """Reader of one's own data: a folder with images, one file of responses and a table that joins them.
 
     stimuli.csv       a row a trial: image (path from this table), and where wanted row, session, run, repeat
-    responses.npy     (trials, voxels); or .nii / .nii.gz (x, y, z, trials); or .dscalar.nii (trials, grayordinates)
+    responses.*       .npy, .hdf5 or .mat (trials, voxels) or (x, y, z, trials); .nii or .nii.gz (x, y, z, trials);
+                      .dscalar.nii or .dtseries.nii (trials, grayordinates); .func.gii for each hemisphere
     mask.*            the voxels to use, where the responses are NIfTI; without it those whose response varies
     rois/NAME.*       regions, not 0 inside: .npy (voxels,), NIfTI, .dscalar.nii or .dlabel.nii
     noise_ceiling.*   each voxel's noise ceiling, 0 to 1, in the same formats
     voxels.csv        where the voxels of a .npy file are: i, j, k or hemisphere, vertex
+
+A column `responses` of the table names a NIfTI file of each trial instead, and so does a folder or pattern.
 
 `row` is the trial's place in the responses, from 0; without it the table's rows are in the responses' order. An image
 that was shown again has its number in `repeat`, and its trials are averaged, as are those of files with the same bytes.
@@ -22,14 +25,15 @@ import polars as pl
 from ....schemas.config import IngestConfig
 from ....schemas.errors import AtlasError, BadInputError, NotFoundError
 from ..csv_tables import read_persons_table, whole_numbers
-from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import Region
 from ..standard_spaces import cortex_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
-from .response_files import HDF5, SUFFIXES, Responses, open_responses
+from .hemisphere_files import GIFTI, other_side, side_of, without_side
+from .response_files import SUFFIXES, open_responses, response_files
+from .user_responses import Responses
 
-_COLUMNS = ("image", "row", "session", "run", "repeat")
+_COLUMNS = ("image", "row", "session", "run", "repeat", "responses")
 """What is read of the table of trials."""
 _SCOPES = {"run": ("session", "run"), "session": ("session",)}
 
@@ -61,9 +65,13 @@ class Folder(TrialDataset):
 
     def __init__(self, config: IngestConfig, home: Path) -> None:
         root = Path(config.root)
-        self._file = responses_file(config)
-        responses = open_responses(self._file, home / "cache" / "responses", config.space)
-        trials = _joined(config, responses, self._file)
+        table = root / config.stimuli
+        listed = _read_table(table)
+        self._files = response_files(config, _named(listed, table))
+        n_listed = listed.height if "row" not in listed.columns else max(listed["row"].to_list(), default=0) + 1
+        responses = open_responses(self._files, home / "cache" / "responses", config, n_listed)
+        file = self._files.paths[0]
+        trials = _joined(config, listed, responses, file)
         cortex = cortex_of(config, responses.space, responses.shape, responses.affine_code)
         subject = Subject(
             subject_id=f"folder/{config.subject}",
@@ -73,10 +81,11 @@ class Folder(TrialDataset):
             surface=cortex.surface,
             transform=cortex.transform,
             shape=responses.shape,
-            description=f"{config.subject}: images and responses of one's own, {self._file.name}.",
+            description=f"{config.subject}: images and responses of one's own, {file.name}.",
             affine=None if responses.affine is None else tuple(responses.affine.ravel().tolist()),
             affine_code=responses.affine_code or None,
             listed=responses.listed,
+            recognised=responses.recognised,
         )
         super().__init__(
             subject,
@@ -98,8 +107,10 @@ class Folder(TrialDataset):
         """See `DatasetClass`."""
         root = Path(config.root)
         yield Item("table of trials", root / config.stimuli)
+        table = root / config.stimuli
         try:
-            yield Item("responses", responses_file(config))
+            named = _named(_read_table(table), table) if table.exists() else []
+            yield Item("responses", response_files(config, named).paths[0])
         except AtlasError:
             yield Item("responses", root / (config.responses or "responses.npy"))
         for suffix in SUFFIXES[1:3]:
@@ -107,36 +118,12 @@ class Folder(TrialDataset):
         yield Item("regions", root / "rois", needed=False)
 
     def _trial_sha256s(self) -> list[str]:
-        return [data_sha256(self._file), self._listed[0].images.tobytes().hex()]
+        return [*self._files.sha256s(), self._listed[0].images.tobytes().hex()]
 
 
-def responses_file(config: IngestConfig) -> Path:
-    """The responses' file: the one that the setting names, or the one responses.* of the folder.
-
-    Raises:
-        NotFoundError: there is none.
-        BadInputError: there are several.
-    """
-    root = Path(config.root)
-    if config.responses:
-        path = root / config.responses
-        if not path.exists():
-            raise NotFoundError(f"{path}: there is no such file of responses; --responses names it within --root.")
-        return path
-    files = [root / f"responses{suffix}" for suffix in (*SUFFIXES, *HDF5) if (root / f"responses{suffix}").exists()]
-    files = files or sorted(file for suffix in HDF5 for file in root.glob(f"TYPED_*{suffix}"))
-    if not files:
-        raise NotFoundError(
-            f"{root}: no responses.npy, .nii, .nii.gz or .dscalar.nii is there; --responses names another."
-        )
-    if len(files) > 1:
-        raise BadInputError(f"{root}: both {files[0].name} and {files[1].name} are there; say which by --responses.")
-    return files[0]
-
-
-def _joined(config: IngestConfig, responses: Responses, file: Path) -> _Trials:
+def _joined(config: IngestConfig, table: pl.DataFrame, responses: Responses, file: Path) -> _Trials:
     path, n_rows = Path(config.root) / config.stimuli, responses.n_rows
-    table = _read_table(path, n_rows, file, allow_missing=config.allow_missing)
+    table = _with_rows(table, path, n_rows, file, allow_missing=config.allow_missing)
     table = _without_sessions(table, config.skip_sessions, path)
     lost = table.filter(table["row"].is_in(responses.lost().tolist()))
     if lost.height and not config.allow_missing:
@@ -146,7 +133,7 @@ def _joined(config: IngestConfig, responses: Responses, file: Path) -> _Trials:
             "again, or pass --allow-missing to leave these trials out."
         )
     table = table.join(lost, on="row", how="anti")
-    files = {name: _picture(path.parent, name) for name in table["image"].unique()}
+    files = {name: _file_in(path.parent, name) for name in table["image"].unique()}
     gone = sorted(name for name, file in files.items() if not file.is_file())
     if gone and not config.allow_missing:
         raise NotFoundError(
@@ -163,20 +150,34 @@ def _joined(config: IngestConfig, responses: Responses, file: Path) -> _Trials:
     return _Trials([files[name] for name in names], images, _groups(table, config.zscore, path))
 
 
-def _picture(folder: Path, name: str) -> Path:
-    """The file of an image; tables that were written on Windows have backslashes in its path."""
+def _file_in(folder: Path, name: str) -> Path:
+    """The file that a table names; tables that were written on Windows have backslashes in its path."""
     file = folder / name
     return file if "\\" not in name or file.exists() else folder / name.replace("\\", "/")
 
 
-def _read_table(path: Path, n_rows: int, responses: Path, *, allow_missing: bool) -> pl.DataFrame:
-    """The table with `image` as text and `row` as integers, each row of the responses at most once."""
+def _read_table(path: Path) -> pl.DataFrame:
+    """The table with `image` as text and `row`, where it has one, as integers."""
     if not path.exists():
         raise NotFoundError(f"{path}: there is no such table; --stimuli names the CSV file within --root.")
     table = read_persons_table(path, _COLUMNS)
     table = table.with_columns(whole_numbers(table, name, path) for name in ("row", "repeat") if name in table.columns)
     if "image" not in table.columns or table["image"].null_count():
         raise BadInputError(f"{path}: every row needs the path of an image in a column named image.")
+    return table
+
+
+def _named(table: pl.DataFrame, path: Path) -> list[Path]:
+    """The files of the table's column `responses`, from its folder; none where it has no such column."""
+    if "responses" not in table.columns:
+        return []
+    if table["responses"].null_count() or table["responses"].is_duplicated().any() or "row" in table.columns:
+        raise BadInputError(f"{path}: the column responses names a file of its own in every row, without a column row.")
+    return [_file_in(path.parent, name) for name in table["responses"]]
+
+
+def _with_rows(table: pl.DataFrame, path: Path, n_rows: int, responses: Path, *, allow_missing: bool) -> pl.DataFrame:
+    """The table with `row`, each row of the responses at most once."""
     if "row" not in table.columns:
         if table.height != n_rows:
             raise BadInputError(
@@ -238,29 +239,35 @@ def _groups(table: pl.DataFrame, zscore: str, path: Path) -> dict[str, Indices]:
 
 
 def _regions(root: Path, responses: Responses) -> list[Region]:
-    files = sorted(file for file in (root / "rois").glob("*") if file.name.endswith(SUFFIXES))
     regions = []
-    for file in files:
+    for name, file in _maps(root / "rois"):
         values = responses.values(file)
         described = f"the user's region {file.name}"
-        regions.append(Region(_stem(file), "user", described, np.isfinite(values) & (values != 0)))
+        regions.append(Region(name, "user", described, np.isfinite(values) & (values != 0)))
     return regions
 
 
 def _noise_ceiling(root: Path, responses: Responses) -> Floats | None:
-    for suffix in SUFFIXES:
-        path = root / f"noise_ceiling{suffix}"
-        if path.exists():
-            ceiling = responses.values(path)
-            if np.nanmin(ceiling) < 0 or np.nanmax(ceiling) > 1:
-                raise BadInputError(f"{path}: a noise ceiling is a share, 0 to 1; divide percentages by 100.")
-            return ceiling
-    return None
+    path = next((file for name, file in _maps(root) if name == "noise_ceiling"), None)
+    if path is None:
+        return None
+    ceiling = responses.values(path)
+    if np.nanmin(ceiling) < 0 or np.nanmax(ceiling) > 1:
+        raise BadInputError(f"{path}: a noise ceiling is a share, 0 to 1; divide percentages by 100.")
+    return ceiling
 
 
-def _stem(file: Path) -> str:
-    suffix = max((suffix for suffix in SUFFIXES if file.name.endswith(suffix)), key=len)
-    return file.name.removesuffix(suffix)
+def _maps(folder: Path) -> list[tuple[str, Path]]:
+    """Names and files of the maps in a folder; of two hemispheres the left one's file, and what their names share."""
+    maps = []
+    for file in sorted(file for file in folder.glob("*") if file.name.endswith(SUFFIXES)):
+        suffix = max((suffix for suffix in SUFFIXES if file.name.endswith(suffix)), key=len)
+        name = file.name.removesuffix(suffix)
+        if suffix not in GIFTI:
+            maps.append((name, file))
+        elif not (side_of(file) == 1 and other_side(file).exists()):
+            maps.append((without_side(name), file))
+    return maps
 
 
 def _relative(image: Path, root: Path) -> str:

@@ -1,158 +1,197 @@
-"""A user's file of responses, whichever of the formats it has: its voxels, its values, and maps over its voxels."""
+"""A user's responses: which files they are in, and how each format is read."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-import h5py
-import nibabel as nib
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ....schemas.affines import Affine
+from ....schemas.config import IngestConfig
 from ....schemas.damaged_files import readable
-from ....schemas.errors import BadInputError, SpaceMismatchError
+from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ....schemas.spaces import MESHES
 from ..csv_tables import LINE, read_persons_table, whole_numbers
-from ..trials import Floats, Indices, Trials
+from ..fingerprint import combined_sha256, data_sha256
+from ..trials import Floats, Indices
 from ..vertices import Grayordinates, SurfaceVertices
-from ..volumes import (
-    VolumeVoxels,
-    placed,
-    read_volume,
-    require_numbers,
-    require_place,
-    series_shape,
-    volumes_of,
-    voxel_frame,
-    voxel_major,
-    wide,
-)
+from ..volumes import VolumeVoxels, placed, read_volume, voxel_frame, wide
+from .hemisphere_files import GIFTI, hemisphere_responses, map_on, other_side, side_of
+from .stored_arrays import HDF5, in_order, read_array, said_of
+from .user_responses import Responses, lost_trials, mask_of, require_some
+from .volume_series import series_responses
 
-SUFFIXES = (".npy", ".nii.gz", ".nii", ".dscalar.nii", ".dlabel.nii")
-HDF5 = (".hdf5", ".h5", ".mat")
-"""Of files that hold responses only: GLMsingle writes its betas so."""
+_NIFTI = (".nii.gz", ".nii")
+_CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
+SUFFIXES = (".npy", *_NIFTI, *_CIFTI, *GIFTI)
+"""Of maps over voxels, and of responses."""
 _PLACES = (["i", "j", "k"], ["hemisphere", "vertex"])
 """What a table of voxels says of their places."""
-_BETAS = "betasmd"
-"""GLMsingle's name of its single-trial betas."""
-_LOOKED_AT = 32
-"""Voxels that tell whether a trial was lost."""
-_CIFTI = (".dscalar.nii", ".dlabel.nii", ".dtseries.nii")
 
 
-@dataclass(frozen=True)
-class Responses:
-    """Responses of n_voxels voxels in n_rows trials; values stay on disk."""
+class ResponseFiles(NamedTuple):
+    """Where a user's responses are."""
 
-    n_rows: int
-    n_voxels: int
-    space: Literal["volume", "surface"]
-    shape: tuple[int, ...]
-    """(z, y, x) or (left, right) vertices; (1, 1, n_voxels) where nothing is known of the voxels' places."""
-    read: Callable[[Indices], Trials]
-    """Responses of the voxels of these numbers, (n_rows, n)."""
-    values: Callable[[Path], Floats]
-    """A map's values at the voxels, (n_voxels,)."""
-    frame: Callable[[Floats | None], pl.DataFrame]
-    """The data set's `voxels`, given their noise ceiling."""
-    copied_bytes: int = 0
-    """Disk that the copy of a NIfTI series takes."""
-    affine: Affine | None = None
-    """(4, 4), from voxel indices (x, y, z) to mm; None where it is not known."""
-    affine_code: int = 0
-    """NIfTI's code of the space that the affine leads to."""
-    lost: Callable[[], Indices] = lambda: np.empty(0, np.intp)
-    """Trials without a number in any voxel, ascending: lost volumes."""
-    listed: bool = False
-    """Whether `shape` is only as large as the places that are listed."""
+    paths: Sequence[Path]
+    """One file; or one of each trial, in the trials' order."""
+    array: str = ""
+    """Name of the array in it."""
+
+    def sha256s(self) -> list[str]:
+        """What says that they are others."""
+        paths = [*self.paths]
+        if len(paths) == 1 and paths[0].name.endswith(GIFTI) and other_side(paths[0]).exists():
+            paths.append(other_side(paths[0]))
+        name = [self.array] if self.array else []
+        return [data_sha256(paths[0]) if len(paths) == 1 else combined_sha256(map(data_sha256, paths)), *name]
 
 
-def open_responses(path: Path, cache: Path, space: str = "") -> Responses:
-    """Open a file of responses.
+def response_files(config: IngestConfig, named: Iterable[Path] = ()) -> ResponseFiles:
+    """The files of responses: those that the setting names, or the table of trials, or responses.* of the folder.
 
     Args:
-        path: .npy, .nii, .nii.gz, .dscalar.nii, .hdf5 or .mat.
-        cache: folder for the copy of a NIfTI series that can be read by voxel; made when responses are first read.
-        space: the mesh that the vertices of an array belong to, one of MESHES; "" where they are not said to.
+        config: root and responses: a file, FILE:ARRAY, a folder or a pattern of files.
+        named: files, one a trial, that the table of trials names.
 
     Raises:
-        BadInputError: another format or shape, or a damaged file.
+        NotFoundError: there is none.
+        BadInputError: there are several.
     """
+    root = Path(config.root)
+    if not config.responses:
+        files = list(named)
+        if gone := [file for file in files if not file.exists()]:
+            raise NotFoundError(
+                f"{gone[0]}: there is no such file of responses ({len(gone)} of {len(files)} are gone)."
+            )
+        return ResponseFiles(files or [_of_folder(root)])
+    path = root / config.responses
+    if path.is_dir():
+        return ResponseFiles(_in_order_of_names(path.iterdir(), path))
+    if path.exists():
+        return ResponseFiles([path])
+    file, _, array = config.responses.rpartition(":")
+    if file and (root / file).is_file():
+        return ResponseFiles([root / file], array)
+    if re.search(r"[*?\[]", config.responses):
+        return ResponseFiles(_in_order_of_names(_matching(root, config.responses), path))
+    raise NotFoundError(f"{path}: there is no such file of responses; --responses names it within --root.")
+
+
+def _matching(root: Path, pattern: str) -> Iterable[Path]:
+    parts = Path(pattern)
+    if parts.is_absolute():
+        return Path(parts.anchor).glob(str(parts.relative_to(parts.anchor)))
+    return root.glob(pattern)
+
+
+def _in_order_of_names(found: Iterable[Path], where: Path) -> list[Path]:
+    """The NIfTI images among files, but for masks; beta_2 comes before beta_10."""
+    images = [file for file in found if file.name.endswith(_NIFTI) and not file.name.endswith(_CIFTI)]
+    images = [file for file in images if file.name.removesuffix(".gz") != "mask.nii"]
+    if not images:
+        raise NotFoundError(f"{where}: no NIfTI image is there; --responses names a file, a folder or a pattern.")
+
+    def key(file: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(file))]
+
+    return sorted(images, key=key)
+
+
+def _of_folder(root: Path) -> Path:
+    files = [root / f"responses{suffix}" for suffix in (*SUFFIXES, *HDF5) if (root / f"responses{suffix}").exists()]
+    pairs = [file for file in root.glob("*.func.gii") if "responses" in file.name and side_of(file) == 0]
+    files = files + pairs or sorted(file for suffix in HDF5 for file in root.glob(f"TYPED_*{suffix}"))
+    if not files:
+        raise NotFoundError(
+            f"{root}: no responses.npy, .nii, .nii.gz, .dscalar.nii, .func.gii, .hdf5 or .mat is there; --responses "
+            "names another."
+        )
+    if len(files) > 1:
+        raise BadInputError(f"{root}: both {files[0].name} and {files[1].name} are there; say which by --responses.")
+    return files[0]
+
+
+def open_responses(files: ResponseFiles, cache: Path, config: IngestConfig, n_trials: int) -> Responses:
+    """Open files of responses.
+
+    Args:
+        files: .npy, .nii, .nii.gz, .dscalar.nii, .dtseries.nii, .func.gii, .hdf5 or .mat.
+        cache: folder for the copy of a NIfTI series that can be read by voxel; made when responses are first read.
+        config: root; axes; allow_missing; space, the mesh that the vertices of an array belong to.
+        n_trials: trials by the table that joins them to images.
+
+    Raises:
+        NotFoundError: there is no such array, or no other hemisphere.
+        BadInputError: another format or shape, or a damaged file.
+        SpaceMismatchError: files that belong together lie in other places.
+    """
+    path = files.paths[0]
+    if files.array and not path.name.endswith((".npy", *HDF5)):
+        raise BadInputError(f"{path}: only .hdf5, .h5 and .mat files have named arrays; leave out :{files.array}.")
     if path.name.endswith(_CIFTI):
         return _cifti(path)
-    if path.suffix == ".npy":
-        return _array(path, space)
-    if path.suffix in HDF5:
-        return _hdf5(path, space)
-    if path.name.endswith((".nii", ".nii.gz")):
-        return _series(path, cache)
-    raise BadInputError(f"{path}: responses come as .npy, .nii, .nii.gz, .dscalar.nii, .hdf5 or .mat; convert it.")
-
-
-def _hdf5(path: Path, space: str) -> Responses:
-    """The betas of GLMsingle, or the one array of a file: numbers, or volumes whose voxels `mask.nii.gz` names."""
-    with readable(path), h5py.File(path) as file:
-        arrays = {name: data for name, data in file.items() if isinstance(data, h5py.Dataset) and data.ndim in (2, 4)}
-        name = _BETAS if _BETAS in arrays else next(iter(arrays), "")
-        if not name or (name != _BETAS and len(arrays) > 1):
-            raise BadInputError(
-                f"{path}: one array of responses expected, or GLMsingle's {_BETAS}; it has "
-                f"{', '.join(arrays) or 'no array of two or four dimensions'}."
-            )
-        values, of_matlab = np.asarray(arrays[name]), "MATLAB_class" in arrays[name].attrs
-    # MATLAB's axes come out reversed, trials first; Python's GLMsingle has trials last.
-    if not of_matlab and (values.ndim == 4 or name == _BETAS):
-        values = values.T
+    if path.name.endswith(GIFTI):
+        return hemisphere_responses(path, allow_missing=config.allow_missing)
+    if path.name.endswith(_NIFTI):
+        return series_responses(files.paths, Path(config.root), cache)
+    if path.suffix not in (".npy", *HDF5):
+        raise BadInputError(
+            f"{path}: responses come as .npy, .nii, .nii.gz, .dscalar.nii, .func.gii, .hdf5 or .mat; convert it."
+        )
+    array, mask = read_array(path, files.array), mask_of(path, Path(config.root))
+    grid = read_volume(mask).shape[::-1] if mask and array.values.ndim == 4 else None
+    values, axes = in_order(path, array, n_trials, grid, config.axes)
+    recognised = "" if config.axes else said_of(path, array, axes, n_trials)
     if values.ndim == 2:
-        return _numbers(path, values, space)
-    require_numbers(path, values.dtype)
-    shape = (values.shape[1], values.shape[2], values.shape[3])
-    mask, affine, code = _mask_beside(path), None, 0
+        return _numbers(path, values, config.space, recognised)
+    return _volumes(path, values, mask, recognised)
+
+
+def _volumes(path: Path, values: NDArray[np.generic], mask: Path | None, recognised: str) -> Responses:
+    """An array (trials, z, y, x), whose place its mask says."""
+    shape, affine, code = (values.shape[1], values.shape[2], values.shape[3]), None, 0
     if mask is None:
-        # NaN is the background of some programs
-        used = np.flatnonzero(((values != values[:1]) & (values == values)).any(axis=0).ravel())
+        used = _varying(values)
     else:
         used = np.flatnonzero(VolumeVoxels(shape, np.arange(values[0].size)).values(mask) > 0)
         affine, code = placed(mask)
-    _require_some(used, mask or path)
+    require_some(used, mask or path)
     cells = VolumeVoxels(shape, used, affine=affine)
-    flat = values.reshape(len(values), -1)[:, used]
+
+    def read(voxels: Indices) -> NDArray[np.generic]:
+        k, j, i = cells.kji(voxels)
+        return values[:, k, j, i]
+
     return Responses(
         len(values),
         len(used),
         "volume",
         shape,
-        lambda voxels: wide(flat[:, voxels]),
+        lambda voxels: wide(read(voxels)),
         cells.values,
         cells.frame,
         affine=affine,
         affine_code=code,
-        lost=lambda: _lost(lambda voxels: flat[:, voxels], len(used)),
+        lost=lambda: lost_trials(read, len(used)),
+        recognised=recognised,
     )
 
 
-def _array(path: Path, space: str) -> Responses:
-    with readable(path):
-        try:
-            array = np.load(path, mmap_mode="r")
-        except ValueError as error:
-            if "Python objects" not in str(error):
-                raise
-            raise BadInputError(
-                f"{path}: pickled Python objects, which are not read, as reading them runs what is in them; of "
-                "GLMsingle give the .hdf5 or .mat file instead, of your own save numbers."
-            ) from None
-    return _numbers(path, array, space)
+def _varying(values: NDArray[np.generic]) -> Indices:
+    """Linear indices of the voxels whose value changes; slice by slice, in the order of the file."""
+    axis = 1 + int(np.argmax(values.strides[1:]))
+    slices = []
+    for part in np.moveaxis(values, axis, 0):
+        there = part == part  # NaN is the background of some programs
+        slices.append(((part != part[:1]) & there).any(axis=0))
+    return np.flatnonzero(np.moveaxis(np.stack(slices), 0, axis - 1))
 
 
-def _numbers(path: Path, array: NDArray[np.generic], space: str) -> Responses:
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise BadInputError(
-            f"{path}: {array.dtype} of shape {array.shape}; numbers of shape (trials, voxels) expected."
-        )
+def _numbers(path: Path, array: NDArray[np.generic], space: str, recognised: str) -> Responses:
+    """An array (trials, voxels), whose voxels' places a table says."""
     n_rows, n_voxels = array.shape
 
     def values(file: Path) -> Floats:
@@ -188,8 +227,9 @@ def _numbers(path: Path, array: NDArray[np.generic], space: str) -> Responses:
         lambda voxels: wide(array[:, voxels]),
         values,
         frame,
-        lost=lambda: _lost(lambda voxels: array[:, voxels], n_voxels),
+        lost=lambda: lost_trials(lambda voxels: array[:, voxels], n_voxels),
         listed=bool(places.width) and not (surface and n_vertices),
+        recognised=recognised,
     )
 
 
@@ -223,75 +263,9 @@ def _extent(places: pl.DataFrame, n_voxels: int) -> tuple[int, ...]:
     return (1, 1, n_voxels)
 
 
-def _series(path: Path, cache: Path) -> Responses:
-    shape = series_shape(path)
-    if len(shape) != 4:
-        raise BadInputError(f"{path}: an image of shape {shape}; (x, y, z, trials) expected.")
-    affine, code = placed(path)
-    if affine is None:
-        raise BadInputError(
-            f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says where its voxels lie; "
-            "write it with that of the functional image."
-        )
-    used, lost = _masked(path, shape, affine)
-    cells = VolumeVoxels((shape[2], shape[1], shape[0]), used, affine=affine)
-    with readable(path):
-        stored_bytes = nib.load(path).dataobj.dtype.itemsize
-    return Responses(
-        shape[3],
-        len(cells),
-        "volume",
-        cells.shape,
-        voxel_major(path, cells.linear, cache),
-        cells.values,
-        cells.frame,
-        copied_bytes=len(cells) * shape[3] * stored_bytes,
-        affine=affine,
-        affine_code=code,
-        lost=lambda: lost,
-    )
-
-
-def _masked(path: Path, shape: tuple[int, ...], affine: Affine) -> tuple[Indices, Indices]:
-    """Linear indices of the voxels to use, and the trials that have no number in any of them."""
-    if file := _mask_beside(path):
-        mask = read_volume(file)
-        if mask.shape != shape[2::-1]:
-            raise SpaceMismatchError(f"{file}: the mask has shape {mask.shape[::-1]}, {path.name} has {shape[:3]}.")
-        require_place(file, shape[:3], affine)
-        used = np.flatnonzero(mask > 0)
-        lost = [not (volume[used] == volume[used]).any() for volume in volumes_of(path)]
-    else:
-        volumes = volumes_of(path)
-        first = next(volumes)
-        lost = [not (first == first).any()]
-        varies = np.zeros(len(first), np.bool_)
-        for volume in volumes:
-            varies |= (volume != first) & (volume == volume)  # NaN is the background of some programs
-            lost.append(not (volume == volume).any())
-        used = np.flatnonzero(varies)
-    _require_some(used, file or path)
-    return used, np.flatnonzero(lost)
-
-
-def _mask_beside(path: Path) -> Path | None:
-    masks = (path.with_name(f"mask{suffix}") for suffix in (".nii.gz", ".nii"))
-    return next((mask for mask in masks if mask.exists()), None)
-
-
-def _require_some(used: Indices, path: Path) -> None:
-    if len(used) == 0:
-        raise BadInputError(f"{path}: no voxel is left; check the mask and the responses.")
-
-
 def _cifti(path: Path) -> Responses:
     file = Grayordinates.open(path)
     cells = file.surface
-
-    def values(map_file: Path) -> Floats:
-        maps = Grayordinates.open(map_file).reader(cells)(np.arange(len(cells)))
-        return np.asarray(maps[0])
-
     read = file.reader(cells)
     return Responses(
         file.n_rows,
@@ -299,15 +273,7 @@ def _cifti(path: Path) -> Responses:
         "surface",
         cells.shape,
         read,
-        values,
+        lambda map_file: map_on(cells, map_file),
         cells.frame,
-        lost=lambda: _lost(read, len(cells)),
+        lost=lambda: lost_trials(read, len(cells)),
     )
-
-
-def _lost(read: Callable[[Indices], NDArray[np.generic]], n_voxels: int) -> Indices:
-    """Trials without a number, seen from some voxels all over the file, of those that have numbers at all."""
-    numbers = read(np.unique(np.linspace(0, n_voxels - 1, _LOOKED_AT).astype(np.intp)))
-    there = numbers == numbers
-    there = there[:, there.any(axis=0)]
-    return np.flatnonzero(~there.any(axis=1)) if there.shape[1] else np.empty(0, np.intp)

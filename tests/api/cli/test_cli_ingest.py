@@ -70,6 +70,15 @@ def test_a_folder_of_ones_own_gets_models_and_what_is_left_out_is_said(ingest, t
     assert quality["significant"].mean() > 0.8  # of nine test images, some resamples hold little else than noise
 
 
+def test_check_and_ingest_say_that_an_array_is_transposed(ingest, study):
+    path = study / "responses.npy"
+    np.save(path, np.load(path).T)
+    for command in ("check", "ingest"):
+        status, _, said = ingest(command=command)
+        assert status == 0, said
+        assert "its (30, 60) are taken for (voxels, trials), as there are 60 trials." in " ".join(said.split())
+
+
 def test_a_learning_curve_is_printed_and_stored(ingest, tmp_path):
     status, printed, said = ingest("--learning-curve")
     assert status == 0, said

@@ -77,7 +77,7 @@ def spoil(root: Path, case: str) -> None:
 
 
 CASES: dict[str, tuple[type[AtlasError], str, dict[str, object]]] = {
-    "no responses": (NotFoundError, "no responses.npy, .nii, .nii.gz or .dscalar.nii is there", {}),
+    "no responses": (NotFoundError, "no responses.npy, .nii, .nii.gz, .dscalar.nii, .func.gii, .hdf5 or .mat is", {}),
     "two responses": (BadInputError, "both responses.npy and responses.nii are there; say which by --responses", {}),
     "three dimensions": (BadInputError, r"float64 of shape \(12, 3, 2\); numbers of shape \(trials, voxels\)", {}),
     "text": (BadInputError, "responses.npy: <U1 of shape", {}),
