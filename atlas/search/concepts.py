@@ -25,6 +25,8 @@ from .tables.model_row import ModelRow
 MAX_LETTERS = 200
 _FAR, _FAR_WITHOUT_LIST = 0.1, 0.01
 """Share of the vocabulary's nouns that are as far from their nearest one as a word that is not known."""
+_SHORTEST = 3
+"""Letters of a word that a hyphen may take for a term."""
 _SIGNS = "+-\u2212\u2013\u2014"
 """Plus and hyphen, and the minus sign and the dashes that word processors make of a hyphen."""
 _NO_WORD = re.compile(r"^-|--|[+*\u2212\u2013\u2014]")
@@ -120,9 +122,12 @@ class TextTowers:
             baseline: vocabulary takes its mean off every term; none is the paper's way.
 
         Raises:
-            BadInputError: the concept makes no sense, or the backbone has no text tower.
+            BadInputError: the concept makes no sense, or joins two known words by a hyphen, or the backbone has no text
+                tower.
         """
         terms = parse_concept(concept)
+        for _, text in terms:
+            self._check_hyphens(backbone, text)
         total = np.sum([sign * self._word(backbone, text).astype(np.float64) for sign, text in terms], axis=0)
         if baseline == "vocabulary" and (balance := sum(sign for sign, _ in terms)):
             total -= balance * self.vocabulary(backbone).baseline
@@ -158,6 +163,30 @@ class TextTowers:
             f"The text tower of {backbone} does not seem to know {text!r}: the nearest of {len(vocabulary.words)} "
             f"nouns is {vocabulary.words[nearest]!r}, at {cosines[nearest]:.2f}; similarities to it say little."
         )
+
+    def _check_hyphens(self, backbone: str, text: str) -> None:
+        """Refuse "cake-kitchen": a difference without its spaces, or a phrase; "t-shirt" is neither.
+
+        Words of fewer than three letters are parts of words, as in "close-up".
+        """
+        if "-" not in text or self._is_known(backbone, text):
+            return
+        for word in text.split():
+            parts = word.split("-")
+            if len(parts) == 1 or min(map(len, parts)) < _SHORTEST or self._is_known(backbone, word):
+                continue
+            if all(self._is_known(backbone, part) for part in parts):
+                raise BadInputError(
+                    f"{word!r} may be a difference or a phrase; write {' - '.join(parts)!r} or {' '.join(parts)!r}."
+                )
+
+    def _is_known(self, backbone: str, text: str) -> bool:
+        """Whether a text is a label, a noun of the vocabulary, or a word that the text tower does not take apart."""
+        text = text.lower()
+        if self._stored(backbone, text) is not None or text in self.vocabulary(backbone).words:
+            return True
+        tower = self.backbone(backbone)
+        return isinstance(tower, WordList) and tower.knows_word(text)
 
     def centred(self, model: ModelRow, image: Image) -> Floats:
         """Features of an image by a model's backbone, less the mean of its training images', (dim,).

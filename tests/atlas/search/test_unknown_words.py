@@ -11,6 +11,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import nouns
 from voxel_atlas.atlas.search.concepts import TextTowers
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.errors import BadInputError
 
 HALF = 32
 
@@ -55,6 +56,29 @@ def test_what_is_near_a_noun_is_not(store: Store, tmp_path: Path, tower: Unliste
 def test_a_word_of_the_tower_s_list_is_known_however_far_it_is(store: Store, tmp_path: Path) -> None:
     assert len(towers(store, tmp_path, Unlisted()).warnings("toy", "purple")) == 1
     assert towers(store, tmp_path, Listed()).warnings("toy", "purple, zzqqx") == []
+
+
+@pytest.mark.parametrize("joined", [f"{nouns()[7]}-{nouns()[8]}", f"big {nouns()[7]}-purple"])
+def test_two_known_words_that_a_hyphen_joins_are_refused_with_both_spellings(
+    store: Store, tmp_path: Path, joined: str
+) -> None:
+    for concept in (joined, f"{joined} - {nouns()[9]}"):
+        with pytest.raises(BadInputError) as caught:
+            towers(store, tmp_path, Listed()).contrast("toy", concept)
+        one, other = joined.split()[-1].split("-")
+        assert f"write '{one} - {other}' or '{one} {other}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["t-shirt", f"{nouns()[7]}-zzqqx", f"{nouns()[7]}-up", f"{nouns()[7]}'s-purple"])
+def test_a_hyphen_beside_what_is_no_word_is_part_of_one(store: Store, tmp_path: Path, word: str) -> None:
+    assert towers(store, tmp_path, Listed()).contrast("toy", word).shape == (2 * HALF,)
+
+
+def test_a_label_with_a_hyphen_between_words_stays_one(atlas: Atlas) -> None:
+    one, other, towers = WORDS[0], WORDS[1], atlas.model().text_towers
+    with pytest.raises(BadInputError, match="a difference or a phrase"):
+        atlas.model().map(f"{one}-{other}")
+    assert towers.contrast(atlas.model().backbone, f"{one} - {other}").any()
 
 
 def test_each_term_is_questioned_once(store: Store, tmp_path: Path) -> None:
