@@ -5,6 +5,7 @@ colour is stored below it. Grey of 16 bits is scaled by its type, numbers with a
 CMYK become RGB, of an animation the first picture is taken.
 """
 
+import io
 import warnings
 from pathlib import Path
 from typing import IO
@@ -60,6 +61,19 @@ def read_picture(
         reason = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
         advice = f"send a file of {', '.join(formats)}" if formats else "get the file again"
         raise BadInputError(f"{name}: not a readable image ({reason}); {advice}.") from None
+
+
+def stored_picture(stored: NDArray[np.uint8] | bytes, name: str) -> NDArray[np.uint8]:
+    """A picture as an array of an HDF5 file holds it, as RGB, (height, width, 3).
+
+    Args:
+        stored: its pixels, (height, width, 3), or the bytes of an image file.
+        name: what messages call it.
+
+    Raises:
+        BadInputError: the bytes are no image.
+    """
+    return np.asarray(stored, np.uint8) if np.ndim(stored) == 3 else read_picture(io.BytesIO(bytes(stored)), name)
 
 
 def no_image(path: Path | str) -> NotFoundError:

@@ -9,12 +9,11 @@ from pathlib import Path, PurePath
 from typing import IO
 
 import h5py
-import numpy as np
 from PIL import Image, ImageDraw
 
 from ...atlas.search.atlas import Atlas
 from ...schemas.errors import BadInputError, NotFoundError
-from ...schemas.image_files import read_picture
+from ...schemas.image_files import read_picture, stored_picture
 from ...schemas.stage import Stage
 
 LONGEST_SIDE = 512
@@ -91,9 +90,9 @@ def open_stimulus(uri: str, sha256: str, stimulus_id: str) -> Image.Image:
     with suppress(*_UNREADABLE), _regular(path) as file:
         if index:
             with h5py.File(file) as bricks:
-                pixels = np.asarray(next(iter(bricks.values()))[int(index)], np.uint8)
-            if hashlib.sha256(pixels.tobytes()).hexdigest() == sha256:
-                return Image.fromarray(pixels)
+                stored = next(iter(bricks.values()))[int(index)]
+            if hashlib.sha256(bytes(stored)).hexdigest() == sha256:
+                return Image.fromarray(stored_picture(stored, uri))
         else:
             content = file.read(_LARGEST)
             if hashlib.sha256(content).hexdigest() == sha256:

@@ -1,6 +1,7 @@
 """What a data set is: images that were seen, voxels, and the voxels' responses to the images."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -10,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...schemas.config import IngestConfig
+from ...schemas.errors import NotFoundError
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,16 @@ class DatasetClass(Protocol):
             NotFoundError: there is no such subject, space or session.
         """
         ...
+
+
+def subject_number(subject: str, prefix: str, known: Sequence[int], dataset: str) -> int:
+    """5 of 5, 05 or, where that is the prefix, subj05.
+
+    Raises:
+        NotFoundError: the data set has no such subject.
+    """
+    match = re.fullmatch(rf"(?:{prefix})?0*([0-9]{{1,2}})", subject)
+    if match is None or int(match[1]) not in known:
+        listed = f"{known[0]} … {known[-1]}" if isinstance(known, range) else ", ".join(map(str, known))
+        raise NotFoundError(f"{dataset} has no subject {subject!r}; it has {listed}.")
+    return int(match[1])

@@ -15,7 +15,8 @@ from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, pictur
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets import open_dataset
-from voxel_atlas.ingest.datasets.nsd.nsd import BrickImages
+from voxel_atlas.ingest.datasets.images.hdf5_images import Hdf5Images
+from voxel_atlas.ingest.datasets.nsd.nsd import brick_images
 from voxel_atlas.ingest.datasets.probe import n_probe_images, with_probe
 from voxel_atlas.ingest.run import Pipeline, open_parts
 from voxel_atlas.schemas.config import IngestConfig
@@ -155,8 +156,8 @@ def test_all_images_of_nsd_are_those_of_its_file(tmp_path: Path) -> None:
     class Shown(TinyDataset):
         n_all_images = 5
 
-        def all_images(self) -> BrickImages:
-            return BrickImages(tmp_path / "nsd_stimuli.hdf5", np.arange(5), tmp_path / "cache")
+        def all_images(self) -> Hdf5Images:
+            return brick_images(tmp_path / "nsd_stimuli.hdf5", np.arange(5), tmp_path / "cache")
 
     config = with_probe(IngestConfig(dataset="nsd", subject="1"), Shown())
     assert config.probe == "all"

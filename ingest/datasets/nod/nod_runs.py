@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from ....schemas.errors import BadInputError, NotFoundError
 from ..csv_tables import read_table
+from ..interface import subject_number
 
 _COLUMN = {"imagenet": "stim_file", "coco": "condition"}
 """Column of events.tsv that holds the path of an image under stimuli/; n/a for fixation."""
@@ -64,10 +65,7 @@ def subject_name(subject: str) -> str:
     Raises:
         NotFoundError: the data set has no such subject.
     """
-    match = re.fullmatch(r"(?:sub-)?0*(\d{1,2})", subject)
-    if match is None or not 1 <= int(match[1]) <= 30:
-        raise NotFoundError(f"NOD has no subject {subject!r}; it has 1 … 30.")
-    return f"sub-{int(match[1]):02d}"
+    return f"sub-{subject_number(subject, 'sub-', range(1, 31), 'NOD'):02d}"
 
 
 def results_folder(root: Path, subject: str) -> Path:

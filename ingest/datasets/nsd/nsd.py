@@ -1,25 +1,20 @@
 """Reader of the Natural Scenes Dataset: 7T responses of 8 subjects to up to 10,000 images each (Allen et al. 2022)."""
 
 import hashlib
-import io
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ....schemas.config import IngestConfig
-from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError
-from ....schemas.files import write_atomically
 from ...encoding.noise_ceiling import noise_ceiling
 from ..fingerprint import combined_sha256, data_sha256
-from ..interface import Item, Subject
+from ..images.hdf5_images import Hdf5Images, n_pictures
+from ..interface import Item, Subject, subject_number
 from ..trials import Block, Floats, TrialDataset, repeats
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
 from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, run_slices, shared_images, trial_images
@@ -29,6 +24,7 @@ from .nsd_rois import LOCALISERS, food_region, regions
 from .subject_maps import MapFiles, SubjectMaps
 
 STIMULI = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
+_BRICK = "imgBrick"
 _NO_IMAGES = "the images are not there; download nsd_stimuli.hdf5 from NSD."
 
 
@@ -45,10 +41,8 @@ class _Layout:
 
     @classmethod
     def of(cls, config: IngestConfig) -> "_Layout":
-        match = re.fullmatch(r"(?:subj)?0*([1-8])", config.subject)
-        if match is None:
-            raise NotFoundError(f"NSD has no subject {config.subject!r}; it has 1 … {len(SESSIONS)}.")
-        subject, space = int(match[1]), config.space or "func1pt8mm"
+        subject = subject_number(config.subject, "subj", range(1, len(SESSIONS) + 1), "NSD")
+        space = config.space or "func1pt8mm"
         if space not in SPACES:
             raise NotFoundError(f"NSD has no space {space!r}; its betas are in {', '.join(SPACES)}.")
         skipped = {int(s) if s.isdigit() else 0 for s in config.skip_sessions}
@@ -88,52 +82,15 @@ class _Layout:
         return {n: files for n, files in self.sessions.items() if not missing[n]}
 
 
-class BrickImages:
-    """Images of nsd_stimuli.hdf5, whoever saw them; see `Images`.
+def brick_images(bricks: Path, nsd_ids: NDArray[np.integer], cache: Path) -> Hdf5Images:
+    """Images of nsd_stimuli.hdf5, whoever saw them; hashes are of the pixels, (425, 425, 3).
 
     Args:
         bricks: the file.
         nsd_ids: which, (n_images,).
         cache: folder for the list of hashes.
     """
-
-    def __init__(self, bricks: Path, nsd_ids: NDArray[np.integer], cache: Path) -> None:
-        self._bricks, self._nsd_ids, self._cache = bricks, nsd_ids, cache
-        self.n_images = len(nsd_ids)
-
-    @cached_property
-    def stimuli(self) -> pl.DataFrame:
-        """See `Images`."""
-        return pl.DataFrame(
-            {
-                "stimulus_id": [f"nsd/{number}" for number in self._nsd_ids],
-                "dataset": "nsd",
-                "uri": [str(Path(f"{self._bricks}#{number}").absolute()) for number in self._nsd_ids],
-                "sha256": self.sha256s(),
-            }
-        )
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """The image of a row, RGB, (425, 425, 3)."""
-        with readable(self._bricks), h5py.File(self._bricks) as file:
-            return np.asarray(file["imgBrick"][int(self._nsd_ids[index])])
-
-    def sha256s(self, advance: Callable[[int], None] = lambda _: None) -> list[str]:
-        """See `SlowlyHashed`; of the pixels, which are gigabytes to read."""
-        path = self._cache / f"nsd-stimuli-{data_sha256(self._bricks)[:16]}.parquet"
-        known = dict(pl.read_parquet(path).iter_rows()) if path.exists() else {}
-        new = [int(number) for number in self._nsd_ids if number not in known]
-        advance(self.n_images - len(new))
-        if new:
-            with readable(self._bricks), h5py.File(self._bricks) as file:
-                pixels = file["imgBrick"]
-                for number in new:
-                    known[number] = hashlib.sha256(pixels[number].tobytes()).hexdigest()
-                    advance(1)
-            encoded = io.BytesIO()
-            pl.DataFrame({"nsd_id": list(known), "sha256": list(known.values())}).write_parquet(encoded)
-            write_atomically(path, lambda file: file.write(encoded.getvalue()))
-        return [known[int(number)] for number in self._nsd_ids]
+    return Hdf5Images(bricks, _BRICK, "nsd", nsd_ids.tolist(), nsd_ids, cache)
 
 
 class Nsd(TrialDataset):
@@ -179,7 +136,7 @@ class Nsd(TrialDataset):
         ]
         if not self._bricks.exists():
             raise NotFoundError(f"{self._bricks}: {_NO_IMAGES}")
-        self._shown = BrickImages(self._bricks, self._nsd_ids, self._cache)
+        self._shown = brick_images(self._bricks, self._nsd_ids, self._cache)
         ncsnr = maps.ncsnr()
         ceiling = None if ncsnr is None else noise_ceiling(ncsnr, repeats(blocks, len(self._nsd_ids)))
         suffix = "" if layout.space == "func1pt8mm" else f"-{layout.space}"
@@ -204,9 +161,8 @@ class Nsd(TrialDataset):
             self.region_tests, self.region_images = made.tests, made.images
             food = made.region(len(maps.cells))
         regions_ = regions(maps, config.localizer_t, food)
-        paths = [Path(f"{self._bricks}#{number}") for number in self._nsd_ids]
-        ids = [f"nsd/{number}" for number in self._nsd_ids]
-        super().__init__(subject, maps.cells.frame(ceiling), regions_, blocks, paths, ids)
+        shown = self._shown
+        super().__init__(subject, maps.cells.frame(ceiling), regions_, blocks, shown.paths, shown.stimulus_ids)
 
     @classmethod
     def open(cls, config: IngestConfig, home: Path) -> "Nsd":
@@ -244,12 +200,11 @@ class Nsd(TrialDataset):
     @property
     def n_all_images(self) -> int:
         """See `AllImages`."""
-        with readable(self._bricks), h5py.File(self._bricks) as file:
-            return int(file["imgBrick"].shape[0])
+        return n_pictures(self._bricks, _BRICK)
 
-    def all_images(self) -> BrickImages:
+    def all_images(self) -> Hdf5Images:
         """See `AllImages`: NSD's 73,000."""
-        return BrickImages(self._bricks, np.arange(self.n_all_images), self._cache)
+        return brick_images(self._bricks, np.arange(self.n_all_images), self._cache)
 
     def test_images(self, name: str) -> list[str]:
         """See `NamedSplits`: those of the shared images that the subject saw."""

@@ -1,0 +1,1 @@
+"""Pictures that data sets keep otherwise than as a file each."""
