@@ -191,8 +191,8 @@ class DataConfig(BaseModel):
     )
     zscore: Literal["auto", "session", "run", "none"] = Field(
         "auto",
-        description="Trials that are z-scored together; auto is the run on NSD and NOD (paper), which the model's "
-        "settings then say, and on a folder the finest that its table names.",
+        description="Trials that are z-scored together; auto is the run on NSD and NOD (paper), the session on "
+        "LAION-fMRI, which the model's settings then say, and on a folder the finest that its table names.",
     )
     localizer_t: float | None = Field(
         None,

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ...schemas.errors import BadInputError
+from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.files import missing_content
 
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte-order marks → encodings other than UTF-8."""
@@ -25,8 +26,11 @@ def read_table(path: Path, what: str, advice: str, **options: Any) -> pl.DataFra
         options: of `polars.read_csv`.
 
     Raises:
+        NotFoundError: only a pointer of git-annex or Git LFS is there.
         BadInputError: it cannot be read, or lacks columns that are asked for.
     """
+    if reason := missing_content(path):
+        raise NotFoundError(f"{path}: {reason}.")
     try:
         return pl.read_csv(path, glob=False, **options)
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -257,6 +257,17 @@ def voxel_major_of(
     return read
 
 
+def copied_bytes(path: Path, n_voxels: int) -> int:
+    """Disk that the copy of some voxels of a NIfTI series takes.
+
+    Raises:
+        BadInputError: the file is damaged.
+    """
+    with readable(path):
+        data = nib.load(path).dataobj
+    return int(n_voxels * np.prod(data.shape[3:]) * data.dtype.itemsize)
+
+
 def wide(stored: NDArray[np.generic]) -> Trials:
     """Numbers in single precision, or in double where that would round them."""
     exact = np.can_cast(stored.dtype, np.float32)

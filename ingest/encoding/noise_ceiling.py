@@ -31,6 +31,22 @@ def noise_ceiling(ncsnr: NDArray[np.floating], repeats: NDArray[np.integer]) -> 
     return ceiling
 
 
+def ceiling_at(ceiling: NDArray[np.floating], mean_inverse: float, repeats: NDArray[np.integer]) -> NDArray[np.float32]:
+    """A noise ceiling that was told for one number of repeats, for another.
+
+    Args:
+        ceiling: 0 to 1, (n_voxels,); NaN where unknown.
+        mean_inverse: mean of 1/repeats over the images that it was told for.
+        repeats: number of repeats of each image, (n_images,).
+
+    Returns:
+        (n_voxels,), 0 to 1, by the formula of `noise_ceiling`; NaN where `ceiling` is.
+    """
+    signal, own = np.asarray(ceiling, np.float64) * mean_inverse, float(np.mean(1.0 / repeats))
+    # Multiplied by 1 - ceiling, so that a ceiling of 1 is one.
+    return (signal / (signal + (1 - ceiling) * own)).astype(np.float32)
+
+
 FEWEST_REPEATS = 20
 """Trials beyond the first of their images that it takes to say what noise is."""
 

@@ -79,7 +79,7 @@ def test_the_version_is_the_packages(run: Run) -> None:
         ("token male me", 'Did you mean "make"?'),
         ("ingest", "--dataset"),
         ("ingest --dataset nsd", "--subject"),
-        ("ingest --dataset nds --subject 5", "there are nsd, nod, folder, simulated"),
+        ("ingest --dataset nds --subject 5", "there are nsd, nod, laion-fmri"),
         ("ingest --dataset nsd --subject 5 --zscore trial", "setting zscore: Input should be 'auto'"),
         ("ingest --dataset nsd --subject 5 --data-sha256 0", "--data-sha256"),
     ],

@@ -169,5 +169,5 @@ def test_wanted_regions_select_their_voxels_each_once() -> None:
 
 
 def test_an_unknown_data_set_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(NotFoundError, match="There is no data set 'nsdd'; there are nsd, nod, folder, simulated"):
+    with pytest.raises(NotFoundError, match=r"There is no data set 'nsdd'; there are nsd, nod, .*folder, simulated"):
         IngestConfig(dataset="nsdd", subject="1")

@@ -1,0 +1,1 @@
+"""LAION-fMRI: 7T responses of five subjects to 25,052 images."""
