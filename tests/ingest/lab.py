@@ -15,7 +15,7 @@ from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.run import Pipeline
 
 COLOURS = ("rose", "leaf", "lake", "lemon")
-N_IMAGES, N_VOXELS = 240, 48
+N_IMAGES, N_VOXELS = 240, 32
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tiny_kills import forked, run
 
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
 from voxel_atlas.schemas.errors import AtlasError
 
 _EXTRA = 3 << 20
@@ -59,6 +60,7 @@ def ballast(disk: Path, room: int) -> Path:
 def main() -> None:
     """Try each size and report."""
     disk, n_sizes, own = Path(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3
+    NounExtractor()  # read here, so that the copies of this process need not
     whole = disk / "whole"
     assert forked(confined, whole, None) == (0, "")
     expected, needed = forked(digest, whole)[1], used(whole) + _EXTRA

@@ -17,12 +17,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import faiss  # noqa: F401 - here, so that the copies of this process need not
+import pandas as pd  # noqa: F401
+import pyarrow.dataset as pyarrow_dataset  # noqa: F401
 from tiny import digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
 from voxel_atlas.atlas.store.links import Local
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.dissection.nouns import NounExtractor
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.tables import table_schemas
 
@@ -112,6 +116,7 @@ def main() -> None:
     """Kill at every step (or every STRIDE-th from FIRST_STEP on) and report."""
     folder = Path(sys.argv[1])
     first, stride = (int(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else (1, 1)
+    NounExtractor()  # read here, too
     status, steps = forked(run, folder / "undisturbed", None)
     assert status == 0
     assert isinstance(steps, list)
