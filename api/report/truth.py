@@ -11,7 +11,7 @@ from ...schemas.errors import BadInputError, NotFoundError
 from . import figures, multiples
 from .analysis.blocks import correlation_draws, estimate
 from .analysis.declared import ABOUT_DECLARED, CATEGORIES, category_t, n_declared
-from .analysis.measured_truth import FEWEST_IMAGES, truth_by_category
+from .analysis.measured_truth import FEWEST_SHOWING, truth_by_category
 from .analysis.recovery import concept_recovery, planted
 from .analysis.statistics import FEWEST_PAIRS, FEWEST_SUBJECTS, correlations, paired_tests
 from .analysis.study_data import StudyData
@@ -240,7 +240,7 @@ def _with_truth(section: Section, study: Study, model: Model) -> pl.DataFrame:
     if lacking:
         section.absent.append(
             f"{model.subject_id} has no ground truth of {', '.join(lacking)}: no localiser map, and not "
-            f"{FEWEST_IMAGES} test images that are known to show it."
+            f"{FEWEST_SHOWING} test images that are known to show it."
         )
     if blank:
         section.absent.append(f"The ground truth of {', '.join(blank)} in {model.subject_id} is NaN in every voxel.")

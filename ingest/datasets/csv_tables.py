@@ -74,8 +74,8 @@ def read_persons_table(path: Path, columns: Iterable[str]) -> pl.DataFrame:
         for name, found in places.items()
         if found
     }
-    texts = pl.DataFrame(table, schema=dict.fromkeys(table, pl.String))
-    return texts.with_columns(pl.Series(LINE, [number for number, _ in others], pl.Int64))
+    lines = {LINE: [number for number, _ in others]}
+    return pl.DataFrame(table | lines, dict.fromkeys(table, pl.String) | {LINE: pl.Int64})
 
 
 def whole_numbers(table: pl.DataFrame, column: str, path: Path) -> pl.Series:

@@ -2,14 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Protocol, runtime_checkable
 
 import polars as pl
 
 from ...schemas.errors import BadInputError
+from .csv_tables import LINE, read_persons_table
 from .interface import Dataset
+
+_IMAGE = ("image", "stimulus_id")
+"""Columns that name images, the first of them that there is."""
 
 
 @runtime_checkable
@@ -26,9 +30,26 @@ def files_of(dataset: Dataset) -> pl.DataFrame:
     return dataset.files_of() if isinstance(dataset, ManyFiles) else dataset.stimuli.select("stimulus_id", "uri")
 
 
-def image_column(table: pl.DataFrame) -> str | None:
-    """The column of a user's table that names images: image, else stimulus_id; None where it has neither."""
-    return next((name for name in ("image", "stimulus_id") if name in table.columns), None)
+def image_table(path: Path, column: str) -> pl.DataFrame:
+    """A person's table of images (image, else stimulus_id) and one thing about each.
+
+    Args:
+        path: the file, see `read_persons_table`.
+        column: the name of that thing's column.
+
+    Returns:
+        image, `column` (null where a cell is empty) and `LINE`.
+
+    Raises:
+        BadInputError: it is no table, lacks one of the columns, or a row has no image.
+    """
+    table = read_persons_table(path, (*_IMAGE, column))
+    image = next((name for name in _IMAGE if name in table.columns), None)
+    if image is None or column not in table.columns:
+        raise BadInputError(f"{path}: the table needs the columns image and {column}; write both in its first line.")
+    if (nameless := table.filter(pl.col(image).is_null())).height:
+        raise BadInputError(f"{path}, line {nameless[LINE][0]}: every row needs the name of an image.")
+    return table.select(pl.col(image).alias("image"), column, LINE)
 
 
 class ImageNames:

@@ -40,6 +40,16 @@ class Block:
     """Disk that a copy which can be read by voxel takes."""
 
 
+def scored_together(zscore: str, runs: Mapping[str, slice]) -> Mapping[str, slice]:
+    """The trials of a session that are z-scored together, by name: of each run, of the session, or none.
+
+    Args:
+        zscore: run, session or none.
+        runs: the trials of each run of the session.
+    """
+    return {"run": runs, "session": {"all": slice(None)}, "none": {}}[zscore]
+
+
 def zscored(trials: Trials, groups: Iterable[slice | Indices]) -> Trials:
     """Each voxel's trials, less their mean and divided by their standard deviation (of the population), per group.
 

@@ -9,7 +9,7 @@ from scipy.special import stdtr
 from ...schemas.errors import BadInputError
 from .significance import benjamini_hochberg
 
-FEWEST_IMAGES = 5
+FEWEST_OF_CATEGORY = 5
 """Images that must show each category, and that must not."""
 
 
@@ -41,9 +41,9 @@ def category_contrast(
         )
     counts = np.count_nonzero(shows, axis=0)
     least = int(np.minimum(counts, n - counts).argmin())
-    if min(counts[least], n - counts[least]) < FEWEST_IMAGES:
+    if min(counts[least], n - counts[least]) < FEWEST_OF_CATEGORY:
         raise BadInputError(
-            f"{counts[least]} of the {n} images show {categories[least]}; at least {FEWEST_IMAGES} must show each "
+            f"{counts[least]} of the {n} images show {categories[least]}; at least {FEWEST_OF_CATEGORY} must show each "
             "category, and as many not: give labels of more images, or leave the category out."
         )
     design = np.column_stack([np.ones(n), shows])

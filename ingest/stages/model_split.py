@@ -8,13 +8,13 @@ import polars as pl
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
-from ..datasets.csv_tables import read_table
+from ..datasets.csv_tables import LINE
 from ..datasets.fingerprint import file_sha256
-from ..datasets.image_names import ImageNames, files_of, image_column
+from ..datasets.image_names import ImageNames, files_of, image_table
 from ..datasets.interface import Dataset, MadeRegions, NamedSplits
 from ..encoding.split import Indices, split_by
 
-FEWEST_IMAGES = 20
+_FEWEST_OF_PART = 20
 """Images of each part of a split that is not drawn."""
 
 
@@ -48,10 +48,10 @@ def split_of(config: IngestConfig, dataset: Dataset) -> tuple[Indices, Indices]:
 
 
 def _require_enough(dataset: Dataset, what: str, train: Indices, test: Indices) -> None:
-    if min(len(train), len(test)) < FEWEST_IMAGES:
+    if min(len(train), len(test)) < _FEWEST_OF_PART:
         raise BadInputError(
             f"{dataset.subject.subject_id}: {what} leaves {len(train)} images to train and {len(test)} to test; each "
-            f"part needs {FEWEST_IMAGES}."
+            f"part needs {_FEWEST_OF_PART}."
         )
 
 
@@ -83,13 +83,11 @@ def _read(config: IngestConfig, dataset: Dataset, names: tuple[str, ...]) -> dic
 
 
 def _from_csv(path: Path) -> tuple[list[str], list[str]]:
-    table = read_table(path, "CSV table", "write image, part", infer_schema=False)
-    image = image_column(table)
-    if image is None or "part" not in table.columns or not table["part"].is_in(["train", "test"]).all():
-        raise BadInputError(f"{path}: a split has the columns image and part, and parts are train or test.")
-    if table[image].null_count():
-        raise BadInputError(f"{path}: every row of a split needs the name of an image.")
-    return table[image].to_list(), table["part"].to_list()
+    table = image_table(path, "part")
+    if (others := table.filter(~pl.col("part").is_in(["train", "test"]).fill_null(value=False))).height:
+        part, line = others.select("part", LINE).row(0)
+        raise BadInputError(f"{path}, line {line}: part is {part or 'empty'!r}, and parts are train or test.")
+    return table["image"].to_list(), table["part"].to_list()
 
 
 def _from_json(path: Path) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ from ..datasets.rois import require_rois, voxels_in
 from ..dissection.activation import FittedVoxels
 from .context import Context, ranges
 
-_FEWEST_IMAGES = 20
+_FEWEST = 20
 _Given = TypeVar("_Given")
 
 
@@ -28,10 +28,9 @@ def voxels_to_fit(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]:
         NotFoundError: an ROI that the subject has not, to be fitted or to be labelled.
     """
     subject_id, n_images = dataset.subject.subject_id, dataset.stimuli.height
-    if n_images < _FEWEST_IMAGES:
+    if n_images < _FEWEST:
         raise BadInputError(
-            f"{subject_id} has responses to {n_images} images; at least {_FEWEST_IMAGES} are needed to fit and test a "
-            "model."
+            f"{subject_id} has responses to {n_images} images; at least {_FEWEST} are needed to fit and test a model."
         )
     kind, _, rois = config.dissect.partition("=")
     require_rois(dataset, rois.split(",") if kind == "roi" else ())

@@ -47,15 +47,23 @@ def test_a_split_of_laion_fmri_is_read(tmp_path: Path) -> None:
     assert (train.tolist(), test.tolist()) == (list(range(0, 180, 2)), list(range(1, 180, 2)))
 
 
+def test_a_split_is_read_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
+    path = written(tmp_path, range(100), range(120, 180))
+    expected = [part.tolist() for part in split_of(tiny_config(split=str(path)), TinyDataset())]
+    path.write_bytes(path.read_text().replace(",", ";").replace("\n", "\r\n").encode("utf-16"))
+    assert [part.tolist() for part in split_of(tiny_config(split=str(path)), TinyDataset())] == expected
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.csv", "image,part\ntiny/00,train\nnobody.png,test\n", "nobody.png is no image of tiny/1"),
-        ("a.csv", "image,part\ntiny/00,validation\n", "parts are train or test"),
-        ("a.csv", "picture,part\ntiny/00,train\n", "columns image and part"),
+        ("a.csv", "image,part\ntiny/00,validation\n", "line 2: part is 'validation', and parts are train or test"),
+        ("a.csv", "picture,part\ntiny/00,train\n", "a.csv: the table needs the columns image and part"),
         ("a.csv", "image,part\n,train\n", "needs the name of an image"),
         ("a.csv", "image,part\ntiny/00,train\ntiny/00,test\n", "tiny/00 is in train and in test"),
-        ("a.csv", "image,part\na,b,c\n", "not a readable CSV table"),
+        ("a.csv", "image,part\ntiny/00,\n", "line 2: part is 'empty'"),
+        ("a.csv", "image,part\na,b,c\n", "line 2: 3 cells, but the header names 2"),
         ("a.json", "{}", "not a split of LAION-fMRI"),
         ("a.json", '{"variants": []}', "not a split of LAION-fMRI"),
     ],

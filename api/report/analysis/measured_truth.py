@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ....ingest.datasets.image_names import ImageNames, files_of, image_column
+from ....ingest.datasets.image_names import ImageNames, files_of, image_table
 from ....ingest.datasets.interface import Dataset
 from ....ingest.datasets.nsd.coco import coco_contents
-from ....schemas.errors import BadInputError, NotFoundError
+from ....schemas.errors import NotFoundError
 from .study_data import StudyData
 
-FEWEST_IMAGES = 10
+FEWEST_SHOWING = 10
 """Test images that must show a category, or its mean response says little."""
 
 CONCEPT_OF = {
@@ -142,10 +142,10 @@ def response_truth(data: StudyData, shows: pl.DataFrame, voxels: NDArray[np.int3
     """
     tested = data.dataset.stimuli[data.test.tolist()].select("stimulus_id").with_row_index("row")
     shown = shows.select("stimulus_id", "category").unique().join(tested, on="stimulus_id")
-    counted = shown.group_by("category").len().filter(pl.col("len") >= FEWEST_IMAGES).sort("category")
+    counted = shown.group_by("category").len().filter(pl.col("len") >= FEWEST_SHOWING).sort("category")
     if counted.is_empty():
         raise NotFoundError(
-            f"No category is shown by {FEWEST_IMAGES} of the {tested.height} test images; give labels of more images."
+            f"No category is shown by {FEWEST_SHOWING} of the {tested.height} test images; give labels of more images."
         )
     names = counted["category"].to_list()
     weights = np.zeros((len(names), tested.height))
@@ -193,7 +193,7 @@ def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
     if labels.suffix == ".json" and isinstance(dataset, FromCoco):
         matched = dataset.coco_contents(labels)
     else:
-        rows = _from_coco(labels) if labels.suffix == ".json" else _from_csv(labels)
+        rows = _from_coco(labels) if labels.suffix == ".json" else image_table(labels, "category")
         names = ImageNames(files_of(dataset).iter_rows(), labels.name)
         found = {name: names.find(name) for name in rows["image"].unique(maintain_order=True)}
         ids = pl.Series("stimulus_id", [found[name] for name in rows["image"]], pl.String)
@@ -201,17 +201,6 @@ def shown_by(dataset: Dataset, labels: Path | None) -> pl.DataFrame:
     if matched.is_empty():
         raise NotFoundError(f"{labels.name} names no image of this subject; name them by stimulus_id or by file name.")
     return matched.select("stimulus_id", "category").unique().sort("stimulus_id", "category")
-
-
-def _from_csv(path: Path) -> pl.DataFrame:
-    try:
-        read = pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadInputError(f"{path.name} cannot be read as CSV: {' '.join(str(error).split())[:200]}") from error
-    image = image_column(read)
-    if image is None or "category" not in read.columns:
-        raise BadInputError(f"{path.name} has columns {', '.join(read.columns)}; image and category are needed.")
-    return read.select(pl.col(image).alias("image"), "category").drop_nulls()
 
 
 def _from_coco(path: Path) -> pl.DataFrame:

@@ -26,7 +26,7 @@ MODELS = f"""
     ORDER BY finished DESC, ran.recorded_at DESC NULLS LAST, m.model_id
 """  # noqa: S608 - constant
 
-FEWEST_IMAGES = 2 * 64
+FEWEST_CONTROLLED = 2 * 64
 """Training images below which nothing is said of low-level properties, twice as many as there are of these: they would
 explain most of any response."""
 
@@ -79,8 +79,8 @@ class ModelRow:
     def semantic_unknown(self) -> str:
         """What is said where no voxel can be left out as not semantic, and why."""
         what = f"Which voxels of {self.model_id} contrast and edges may explain is not known"
-        if self.n_train < FEWEST_IMAGES:
-            return f"{what}: {self.n_train} training images are too few to tell; it takes {FEWEST_IMAGES}."
+        if self.n_train < FEWEST_CONTROLLED:
+            return f"{what}: {self.n_train} training images are too few to tell; it takes {FEWEST_CONTROLLED}."
         return f"{what}; `voxel-atlas dissect` of the model tells it."
 
     @property

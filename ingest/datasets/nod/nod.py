@@ -12,7 +12,7 @@ from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import FLOC, Region, selective, union, unions
 from ..standard_spaces import cortex_of
-from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
+from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset, scored_together
 from ..vertices import Grayordinates, SurfaceVertices
 from ..volumes import not_all_nan
 from .nod_runs import NodRun, results_folder, runs, subject_name
@@ -131,11 +131,13 @@ def _block(
     images = [of_run for _, of_run in runs_.values()]
     stops = np.cumsum([len(of_run) for of_run in images])
     by_run = {f"run {n}": slice(stop - len(runs_[n][1]), stop) for n, stop in zip(runs_, stops, strict=True)}
-    groups: dict[str, slice] = {"run": by_run, "session": {"all": slice(None)}, "none": {}}[zscore]
     # Each file's own axis says which of its columns a vertex is.
     readers = [file.reader(cells) for file, _ in runs_.values()]
     return Block(
-        session, np.concatenate(images), groups, lambda voxels: np.concatenate([read(voxels) for read in readers])
+        session,
+        np.concatenate(images),
+        scored_together(zscore, by_run),
+        lambda voxels: np.concatenate([read(voxels) for read in readers]),
     )
 
 

@@ -92,9 +92,10 @@ def images_of_design(path: Path, subject: int, sessions: int | None = None) -> N
         raise BadInputError(f"{path}: no readable nsd_expdesign.mat ({error}); download it from NSD again.") from None
     n = TRIALS * (sessions or SESSIONS[subject - 1])
     if len(ordering) < n or ordering.min() < 1 or ordering.max() > len(images):
+        shown = f" of images {ordering.min()} … {ordering.max()}" if len(ordering) else ""
         raise BadInputError(
-            f"{path}: masterordering has {len(ordering)} trials of images {ordering.min()} … {ordering.max()}; "
-            f"30,000 trials of images 1 … {len(images)} are expected."
+            f"{path}: masterordering has {len(ordering)} trials{shown}; 30,000 trials of images 1 … {len(images)} are "
+            "expected: download it from NSD again."
         )
     # uint16 in the file: subtracting 1 from it is safe, and the sum of two of them need not be.
     return _checked(images[ordering[:n].astype(np.intp) - 1].astype(np.int32) - 1, path)

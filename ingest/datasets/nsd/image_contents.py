@@ -9,8 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError, NotFoundError
-from ..csv_tables import read_table
-from ..image_names import ImageNames, image_column
+from ..image_names import ImageNames, image_table
 from .coco import CocoContents, Crop, coco_contents
 from .design import NsdIds, coco_images, stimulus_table
 
@@ -103,15 +102,11 @@ def _crop(text: str, table: Path) -> Crop:
 
 def _listed(path: Path, nsd_ids: NsdIds, table: Path) -> dict[int, set[str]]:
     """NsdId → categories by a user's table."""
-    rows = read_table(path, "CSV table", "write image, category", infer_schema=False)
-    image = image_column(rows)
-    if image is None or "category" not in rows.columns:
-        raise BadInputError(f"{path}: labels have the columns image and category; it has {', '.join(rows.columns)}.")
     ids = [f"nsd/{number}" for number in nsd_ids]
     files = coco_images(table, nsd_ids) if table.exists() else ids
     names = ImageNames(zip(ids, files, strict=True), path.name)
     shows: dict[int, set[str]] = {}
-    for name, category in rows.select(image, "category").drop_nulls(image).iter_rows():
+    for name, category in image_table(path, "category").select("image", "category").iter_rows():
         if found := names.find(name):
             shows.setdefault(int(found.removeprefix("nsd/")), set()).update({category} if category else ())
     if not shows:

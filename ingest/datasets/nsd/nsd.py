@@ -15,7 +15,7 @@ from ...encoding.noise_ceiling import noise_ceiling
 from ..fingerprint import combined_sha256, data_sha256
 from ..images.hdf5_images import Hdf5Images, n_pictures
 from ..interface import Item, Subject, subject_number
-from ..trials import Block, Floats, TrialDataset, repeats
+from ..trials import Block, Floats, TrialDataset, repeats, scored_together
 from .betas import SPACES, cells_shape, copied_bytes, session_files, session_reader
 from .design import DESIGN, SESSIONS, SHARED, TABLE, TRIALS, run_slices, shared_images, trial_images
 from .food import food_map
@@ -123,7 +123,7 @@ class Nsd(TrialDataset):
         self._nsd_ids, images = np.unique(of_trials, return_inverse=True)
         self._cache, self._bricks, self._table = home / "cache", layout.root / STIMULI, layout.root / TABLE
         self.zscore = "run" if config.zscore == "auto" else config.zscore
-        groups: dict[str, slice] = {"run": run_slices(), "session": {"all": slice(None)}, "none": {}}[self.zscore]
+        groups = scored_together(self.zscore, run_slices())
         blocks = [
             Block(
                 f"session {n}",

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ....atlas.backbones.interface import Floats
-from ....atlas.search.tables.model_row import FEWEST_IMAGES
+from ....atlas.search.tables.model_row import FEWEST_CONTROLLED
 from ....schemas.config import FDR
 from ....schemas.errors import BadInputError
 from ....schemas.stage import Stage
@@ -47,7 +47,7 @@ def fit(context: Context, features: Floats, voxels: NDArray[np.int32]) -> None:
     if control is None:
         context.progress.note(
             f"{context.model_id}: {len(train)} training images are too few to tell what voxels answer to beyond "
-            f"contrast and edges; it takes {FEWEST_IMAGES}."
+            f"contrast and edges; it takes {FEWEST_CONTROLLED}."
         )
     fitting = _RidgeFitting(context.for_workers, features, concepts, control)
     append_batches(context, Stage.FIT, "fit voxels", voxels, _fitted, fitting)

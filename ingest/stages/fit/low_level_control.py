@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ....atlas.backbones.interface import Floats
-from ....atlas.search.tables.model_row import FEWEST_IMAGES
+from ....atlas.search.tables.model_row import FEWEST_CONTROLLED
 from ....schemas.stage import Stage
 from ...encoding.low_level import ControlledRidge, LowLevel
 from ...encoding.metrics import Responses, pearson
@@ -30,7 +30,7 @@ class LowLevelControl(Fitting):
     @classmethod
     def of(cls, context: Context, features: Floats) -> "LowLevelControl | None":
         """With the properties of all images; None where too few are to train on to take them out."""
-        if len(context.split[0]) < FEWEST_IMAGES:
+        if len(context.split[0]) < FEWEST_CONTROLLED:
             return None
         low_level = encode(context, encoder=LowLevel(), name="low-level properties")
         return cls(context.for_workers, features, low_level)

@@ -43,6 +43,12 @@ def test_only_columns_that_are_used_are_looked_at(tmp_path: Path) -> None:
     assert read_persons_table(path, ["image"])["image"].to_list() == [f"{i}.png" for i in range(200)]
 
 
+def test_a_table_without_the_columns_has_its_lines_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("picture\na.png\n\nb.png\n")
+    assert read_persons_table(path, COLUMNS).to_dict(as_series=False) == {"line": [2, 4]}
+
+
 BAD = {
     "empty": (b"", "the table is empty"),
     "only comments": (b"# nothing\n", "the table is empty"),

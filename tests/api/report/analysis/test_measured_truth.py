@@ -134,9 +134,15 @@ def test_coco_annotations_give_categories_and_supercategories(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error", "said"),
     [
-        ("labels.csv", "picture,thing\na,b\n", BadInputError, "columns picture, thing; image and category"),
+        (
+            "labels.csv",
+            "picture,thing\na,b\n",
+            BadInputError,
+            "labels.csv: the table needs the columns image and category",
+        ),
         ("labels.csv", "image,category\nnobody,face\n", NotFoundError, "names no image of this subject"),
-        ("labels.csv", "image,category\na,b,c\n", BadInputError, "cannot be read as CSV"),
+        ("labels.csv", "image,category\na,b,c\n", BadInputError, "line 2: 3 cells, but the header names 2"),
+        ("labels.csv", "image,category\n,face\n", BadInputError, "line 2: every row needs the name of an image"),
         ("labels.json", "{}", BadInputError, "not annotations of COCO that can be read"),
         ("labels.json", "[", BadInputError, "not annotations of COCO that can be read"),
     ],

@@ -111,3 +111,11 @@ def test_a_design_that_cannot_be_read_is_one_sentence(what: str, tmp_path: Path)
     ) as raised:
         images_of_design(spoilt(tmp_path / "nsd_expdesign.mat", what), 4)
     assert "\n" not in str(raised.value)
+
+
+def test_a_design_without_trials_is_one_sentence(tmp_path: Path) -> None:
+    arrays = {"masterordering": np.empty((1, 0), np.uint16), "subjectim": np.ones((8, 10_000), np.int32)}
+    scipy.io.savemat(tmp_path / "nsd_expdesign.mat", arrays)
+    said = "nsd_expdesign.mat: masterordering has 0 trials; 30,000 trials of images 1 … 10000 are expected"
+    with pytest.raises(BadInputError, match=said):
+        images_of_design(tmp_path / "nsd_expdesign.mat", 4)

@@ -183,7 +183,9 @@ def test_a_users_table_makes_the_same_food_and_a_users_mask_wins(
 ) -> None:
     by_coco = Nsd(small.config(food_labels=coco), home)
     rows = [(f"nsd/{n}", name) for n, names in small.shows.items() for name in names or [""]]
-    pl.DataFrame(rows, ["image", "category"], orient="row").write_csv(tmp_path / "hand.csv")
+    # As Excel writes it where commas are decimal.
+    table = pl.DataFrame(rows, ["image", "category"], orient="row")
+    table.write_csv(tmp_path / "hand.csv", include_bom=True, separator=";", line_terminator="\r\n")
     by_table = Nsd(small.config(food_labels=(str(tmp_path / "hand.csv"),)), home)
     assert by_table.region_tests.equals(by_coco.region_tests)
     assert by_table.region_images.equals(by_coco.region_images)
@@ -237,7 +239,7 @@ CASES: dict[str, tuple[type[AtlasError], str]] = {
     "few": (BadInputError, r"3 of the 1\d\d images show boat; at least 5 must show each category"),
     "no food": (BadInputError, "name no food beside other categories; they name animal, person"),
     "the same": (BadInputError, r"1\d\d images do not tell dish, food, person apart"),
-    "no columns": (BadInputError, "bad.csv: labels have the columns image and category; it has picture, kind"),
+    "no columns": (BadInputError, "bad.csv: the table needs the columns image and category"),
 }
 
 
