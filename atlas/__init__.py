@@ -23,7 +23,7 @@ def open(address: str, *, home: Path | None = None, token: str = "") -> "Atlas |
     """Open an atlas for reading. What comes back answers the same questions with the same frames, wherever it is.
 
     Args:
-        address: a file path, quack:HOST:PORT, ducklake:CATALOG data=FOLDER, or http(s)://HOST:PORT of a server.
+        address: a file path, ducklake:CATALOG data=FOLDER, or http(s)://HOST:PORT of a server.
         home: folder of weights and indexes; None for the one of the settings. A server over HTTP has its own.
         token: what a served atlas asks for.
 

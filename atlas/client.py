@@ -18,10 +18,11 @@ import numpy as np
 import polars as pl
 from PIL import Image as Pictures
 
-from ..schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
+from ..schemas.errors import NotFoundError, StoreError
 from .search.atlas import Atlas
 from .search.model import Model
 from .search.tables.model_row import ModelRow, full_id
+from .store.remote import connected, error_of, stranger
 
 ATLAS_QUESTIONS: Mapping[str, Callable[..., Any]] = {
     question.__name__: question for question in (Atlas.subjects, Atlas.rois, Atlas.models, Atlas.runs, Atlas.stages)
@@ -71,17 +72,13 @@ class RemoteAtlas:
             BadInputError: it is no such address.
             StoreError: no server of an atlas answers there.
         """
-        headers = {"authorization": f"Bearer {token}"} if token else {}
         self.address = url
-        try:
-            self._client = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise BadInputError(f"{url!r} is not the address of a server: {error}.") from None
+        self._client = connected(url, token, _TIMEOUT_S)
         try:
             self.subjects()
         except NotFoundError:
             self.close()
-            raise self._stranger() from None
+            raise stranger(url) from None
         except BaseException:
             self.close()
             raise
@@ -131,21 +128,10 @@ class RemoteAtlas:
                 f"{self.address}: no server answers there ({error}); start `voxel-atlas serve`."
             ) from error
         if response.status_code != 200:
-            raise self._error(response)
+            raise error_of(response, self.address)
         frame = pl.read_ipc(io.BytesIO(response.content))
         kind = signature.return_annotation
         return frame if kind is pl.DataFrame else kind(frame, **json.loads(response.headers[ABOUT]))
-
-    def _error(self, response: httpx.Response) -> AtlasError:
-        try:
-            error = response.json()["errors"][0]
-            message, code = str(error["message"]), error["extensions"]["code"]
-        except (ValueError, LookupError, TypeError):
-            return self._stranger()
-        return AtlasError.by_code(code)(message)
-
-    def _stranger(self) -> StoreError:
-        return StoreError(f"{self.address} answers, but it is no server of an atlas; give another address.")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -31,7 +31,7 @@ from voxel_atlas.api.graphql.watch import Watch
 from voxel_atlas.api.http.server import PATIENCE_S
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.similarity import VoxelHits
-from voxel_atlas.atlas.store.links import Result, Transaction
+from voxel_atlas.atlas.store.links import Result
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
@@ -185,9 +185,9 @@ class _Counting(Store):
 
     n = 0
 
-    def _read(self, work: Callable[[Transaction], Result]) -> Result:
+    def _explained(self, answer: Callable[[], Result]) -> Result:
         self.n += 1
-        return super()._read(work)
+        return super()._explained(answer)
 
 
 def measure(home: Path, scratch: Path, only: set[str], sizes: SimpleNamespace) -> tuple[dict[str, float], list[Any]]:

@@ -109,9 +109,9 @@ class Atlas:
         """Open an atlas for reading; other processes may read a file at the same time.
 
         Args:
-            address: a file path, quack:HOST:PORT, or ducklake:CATALOG data=FOLDER.
+            address: a file path, or ducklake:CATALOG data=FOLDER.
             home: folder of weights and indexes; None for the one of the settings.
-            token: what a served atlas asks for.
+            token: of scope ingest, for a server over HTTP.
             patience: as in the constructor.
             memory_limit: how much memory DuckDB may use.
             files: folders and files that statements of `sql` may read besides the atlas.

@@ -16,21 +16,21 @@ from ...schemas.files import explained_os_errors, temporary_beside
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
 
 ALIAS = "atlas"
-"""Name under which a served atlas or a DuckLake is attached."""
+"""Name under which a DuckLake is attached."""
 
 # Float vectors do not compress: trying costs two thirds of the insert rate and makes the file 1.4 × the raw size.
 # DuckLake knows no per-column compression, so the shared DDL leaves it out.
 _FILE_DDL = re.sub(r"\b(?:weights|vector) FLOAT\[\] NOT NULL", r"\g<0> USING COMPRESSION uncompressed", DDL)
 
-_QUACK = re.compile(r"quack:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+_HTTP_URL = re.compile(r"https?://[^\s/?#'\"]+(/[^\s?#'\"]*)?")
 _DUCKLAKE = re.compile(r"ducklake:(?P<catalog>[^\s'\"]+)(?: data=(?P<data>[^'\"]+))?")
-UNREACHABLE = (
+_UNREACHABLE = (
     "Could not connect to server",
     "Server returned nothing",
     "Failed sending data to the peer",
     "Failure when receiving data from the peer",
 )
-"""What curl says of a server that is not there, or that went away while it was asked."""
+"""What curl says of a bucket that is not there, or that went away while it was asked."""
 _HTTP = re.compile(r"HTTP (\d{3})")
 _FULL = ("No space left", "enough space", "Disk quota exceeded", "File too large")
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
@@ -38,12 +38,12 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+-]+:")
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed address: `atlas.duckdb`, `quack:host:port`, or `ducklake:CATALOG data=FOLDER`."""
+    """A parsed address: `atlas.duckdb`, `http://host:port`, or `ducklake:CATALOG data=FOLDER`."""
 
-    kind: Literal["file", "quack", "ducklake"]
+    kind: Literal["file", "http", "ducklake"]
     text: str
     target: str
-    """File: the absolute path. Quack: quack:host:port. DuckLake: the catalog, without `ducklake:`."""
+    """File: the absolute path. HTTP: the address. DuckLake: the catalog, without `ducklake:`."""
     data: str = ""
     """DuckLake: the folder or bucket of the Parquet files."""
 
@@ -54,16 +54,14 @@ class Address:
         Raises:
             BadInputError: it is none of the three kinds.
         """
-        if match := _QUACK.fullmatch(text):
-            if not 0 < int(match["port"]) < 65536:
-                raise BadInputError(f"Port {match['port']} in {text!r} is not between 1 and 65535.")
-            return cls("quack", text, text)
+        if _HTTP_URL.fullmatch(text):
+            return cls("http", text, text)
         if match := _DUCKLAKE.fullmatch(text):
             return cls("ducklake", text, match["catalog"], match["data"] or "")
         # Two letters at least: C:\atlas.duckdb is a path.
         if not text.strip() or "\0" in text or _SCHEME.match(text):
             raise BadInputError(
-                f"{text!r} is not the address of an atlas; give a file path, quack:HOST:PORT, or "
+                f"{text!r} is not the address of an atlas; give a file path, http://HOST:PORT of a server, or "
                 "ducklake:CATALOG data=FOLDER."
             )
         return cls("file", text, str(Path(text).expanduser().resolve()))
@@ -242,10 +240,6 @@ def explained(name: str) -> Iterator[None]:
         if not any(sign in str(error) for sign in _FULL):
             raise
         raise _explain(str(error), name) from error
-    except duckdb.InvalidInputException as error:
-        if "Authentication failed" not in str(error):
-            raise
-        raise StoreError(f"{name} does not accept this token; `voxel-atlas url` prints the right one.") from error
     except duckdb.InternalException as error:
         raise StoreError(f"{name} cannot be used any further ({first_line(error)}); open it again.") from error
     except duckdb.OutOfMemoryException as error:
@@ -257,7 +251,7 @@ def _explain(message: str, name: str) -> StoreError:
         pid = re.search(r"PID (\d+)", message)
         holder = f"process {pid[1]}" if pid else "another process"
         return StoreLockedError(
-            f"{name} is open in {holder}; stop it, or use its server's address (quack:HOST:PORT) instead of the file."
+            f"{name} is open in {holder}; stop it, or use its server's address (http://HOST:PORT) instead of the file."
         )
     if refusal := _HTTP.search(message):
         reason = {"403": "its keys are refused; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "404": "it is gone"}
@@ -265,15 +259,10 @@ def _explain(message: str, name: str) -> StoreError:
             f"{name}: the bucket of its Parquet files does not answer: {reason.get(refusal[1], f'HTTP {refusal[1]}')}; "
             "committed batches are safe, and an ingest goes on from there."
         )
-    if name.startswith("ducklake:") and any(sign in message for sign in UNREACHABLE):
+    if any(sign in message for sign in _UNREACHABLE):
         return StoreError(
             f"{name}: the bucket of its Parquet files cannot be reached; see to AWS_ENDPOINT_URL and to the network; "
             "committed batches are safe, and an ingest goes on from there."
-        )
-    if any(sign in message for sign in UNREACHABLE):
-        return StoreError(
-            f"{name}: its server is gone; start `voxel-atlas serve` again or open the file itself; committed batches "
-            "are safe, and an ingest goes on from there."
         )
     if "different configuration" in message:
         return StoreLockedError(f"{name} is already open in this process, in another mode; close it first.")

@@ -1,17 +1,27 @@
-"""How statements reach an atlas, and the link to a database of this process; `quack` has the one to a server."""
+"""How statements and batches reach an atlas, and the link to a database of this process; `remote` has the others."""
 
+import datetime
+import json
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+
+from ...schemas.errors import BadInputError
+from .appending import add_once
+from .content import LedgerBatch
 
 Parameters = Sequence[object] | Mapping[str, object] | None
 """Values for the `?` or `$name` of a statement; text in them is never read as SQL."""
+
+Changes = Sequence[tuple[str, Parameters]]
+"""Statements with their values."""
 
 Result = TypeVar("Result")
 
@@ -20,37 +30,26 @@ _QUERY_ROWS = (
     "one_term BOOLEAN, warning VARCHAR, refusal VARCHAR)[]"
 )
 """What functions of ours give: queries for the macros of tables.sql, which name the same type."""
-_ROWS_PER_CHUNK = 2048
-"""DuckDB's own: a third faster than rows in one piece on two cores."""
-
-
-class Transaction:
-    """What can be done between BEGIN and COMMIT, on a connection of this process."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, prefix: str = "") -> None:
-        """Take a connection; `prefix` stands before the tables' names where they are in a database attached to it."""
-        self.cursor, self._prefix = cursor, prefix
-
-    def execute(self, sql: str, parameters: Parameters = None) -> duckdb.DuckDBPyConnection:
-        """Run one statement; its rows can be fetched from what comes back until the next statement."""
-        return self.cursor.execute(sql, parameters)
-
-    def insert(self, table: str, rows: pa.Table) -> None:
-        """Add rows, whose columns are the table's."""
-        insert(self.cursor, self._prefix + table, rows)
+_TIME = "datetime"
+"""Stands before a time in JSON."""
+_ROWS_PER_BATCH = 2048
+"""Rows that come at a time, DuckDB's own number: 4 MB of 512-d vectors."""
 
 
 class Link(Protocol):
     """A way to an atlas. Threads may share it: reads do not wait for each other, writes do."""
 
-    def read(self, work: Callable[[Transaction], Result]) -> Result:
-        """Run `work` in a transaction that can change nothing; where a connection was lost, from its start again."""
+    def table(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Rows of a statement that reads: all of a batch, or nothing of it."""
 
-    def query(self, sql: str, parameters: Parameters) -> pa.Table:
-        """Rows of a statement that a person wrote, which may take for ever: it ends with this process at the latest."""
+    def batches(self, sql: str, parameters: Parameters) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """The same rows, bit by bit."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """A transaction that is committed where its block ends, and rolled back where the block raises."""
+    def append(self, batch: LedgerBatch) -> bool:
+        """Add a batch and its ledger row in one transaction; see `Store.append`."""
+
+    def change(self, statements: Changes) -> None:
+        """Run statements in one transaction."""
 
     def close(self) -> None:
         """Let go of the atlas."""
@@ -84,33 +83,51 @@ class Local:
         with suppress(duckdb.CatalogException, duckdb.NotImplementedException):
             self._definer.create_function(name, function, [duckdb.type("VARCHAR")], duckdb.type(_QUERY_ROWS))
 
-    def read(self, work: Callable[[Transaction], Result]) -> Result:
-        """Run `work` on a cursor of its own."""
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own, in a transaction that can change nothing."""
         cursor = self.connection.cursor()
         self._reading.add(cursor)
         try:
             if self._catalog:
                 cursor.execute(f"USE {self._catalog}")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            result = work(Transaction(cursor))
+            yield cursor
             cursor.execute("COMMIT")
         finally:
             self._reading.discard(cursor)
             cursor.close()
-        return result
 
-    def query(self, sql: str, parameters: Parameters) -> pa.Table:
+    def table(self, sql: str, parameters: Parameters) -> pa.Table:
         """Rows of one statement."""
-        return self.read(lambda transaction: transaction.execute(sql, parameters).to_arrow_table())
+        with self.reading() as cursor:
+            return cursor.execute(sql, parameters).to_arrow_table()
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:
+        """The same rows, bit by bit."""
+        with self.reading() as cursor:
+            yield cursor.execute(sql, parameters).to_arrow_reader(_ROWS_PER_BATCH)
+
+    def append(self, batch: LedgerBatch) -> bool:
+        """Add a batch and its ledger row."""
+        with self._write() as connection:
+            return add_once(connection, batch)
+
+    def change(self, statements: Changes) -> None:
+        """Run statements in one transaction."""
+        with self._write() as connection:
+            for sql, parameters in statements:
+                connection.execute(sql, parameters)
+
+    @contextmanager
+    def _write(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A transaction on the database; one at a time."""
         with self._writing, self._only_writer(self.connection):
             connection = self.connection
             connection.begin()
             try:
-                yield Transaction(connection)
+                yield connection
                 self.commit(connection)
             except BaseException:
                 self._abandon(connection)
@@ -153,16 +170,6 @@ class Local:
             self._open()
 
 
-def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    """Add Arrow rows to a table that `connection` knows by this name."""
-    # Threads share the work by chunks of Arrow; cutting copies nothing.
-    connection.register("new_rows", pa.Table.from_batches(rows.to_batches(_ROWS_PER_CHUNK), rows.schema))
-    try:
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")  # noqa: S608 - one of our tables
-    finally:
-        connection.unregister("new_rows")
-
-
 def retried(
     work: Callable[[], Result], again: Callable[[duckdb.Error], bool], patience_s: float, pause_s: float = 0.0
 ) -> Result:
@@ -176,3 +183,33 @@ def retried(
             if not again(error) or time.monotonic() > deadline:
                 raise
         time.sleep(pause_s)
+
+
+def encoded(asked: object) -> bytes:
+    """A statement with its values as JSON, to the last digit.
+
+    Raises:
+        BadInputError: a value of a type that statements do not take.
+    """
+    return json.dumps(asked, default=_encoded).encode()
+
+
+def decoded(text: bytes) -> Any:
+    """What `encoded` was given."""
+    return json.loads(text, object_hook=_decoded)
+
+
+def _encoded(value: object) -> object:
+    match value:
+        case np.generic():
+            return value.item()
+        case Mapping():
+            return dict(value)
+        case datetime.datetime():
+            return {_TIME: value.isoformat()}
+        case _:
+            raise BadInputError(f"A statement takes numbers, text, times and lists, not {type(value).__name__}.")
+
+
+def _decoded(value: dict[str, object]) -> object:
+    return datetime.datetime.fromisoformat(str(value[_TIME])) if value.keys() == {_TIME} else value

@@ -77,7 +77,7 @@ def remove_model(address: str, model_id: str) -> int:
         BadInputError: the address is a server's.
         StoreLockedError: a server or another process has the file open.
     """
-    if Address.parse(address).kind == "quack":
+    if Address.parse(address).kind == "http":
         raise BadInputError(f"{address} is served; stop the server and remove {model_id} from the file.")
     with Store.open(address, create=False, shared=False) as store:
         known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()

@@ -11,10 +11,9 @@ import logging
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,12 +22,8 @@ import duckdb
 from ...schemas.errors import BadInputError
 from ...schemas.files import write_atomically
 from .address import Address, is_locked, load_extensions, lock, quoted
-from .sql_socket import answering
 from .statements import MACROS, one_select, other_functions
-from .writers import after_death
 
-SWEEP_S = 1.0
-"""How often it is looked whether a writer has died."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +70,7 @@ def attach_statement(address: str) -> str:
     """SQL that attaches an atlas in a person's duckdb shell, for reading: through its server where there is one.
 
     Raises:
-        BadInputError: it is not the address of an atlas.
+        BadInputError: it is not the address of an atlas, or is a server's.
     """
     parsed = Address.parse(address)
     if parsed.kind == "ducklake":
@@ -83,31 +78,31 @@ def attach_statement(address: str) -> str:
         return (
             f"INSTALL ducklake; LOAD ducklake; ATTACH 'ducklake:{parsed.target}' AS atlas (READ_ONLY{data}); USE atlas;"
         )
-    server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
-    if parsed.kind == "file" and server is None:
+    if parsed.kind == "http":
+        raise BadInputError(f"{address} attaches no shell from here; run `voxel-atlas url` on the server's machine.")
+    server = find_server(Path(parsed.target))
+    if server is None:
         return f"ATTACH {quoted(parsed.target)} AS atlas (READ_ONLY); USE atlas;"
-    target, token = (server.target, server.reader) if server else (parsed.target, "TOKEN")
     return (
-        f"INSTALL quack; LOAD quack; ATTACH '{target}' AS atlas (TOKEN '{token}'); USE atlas;\n"
+        f"INSTALL quack; LOAD quack; ATTACH '{server.target}' AS atlas (TOKEN '{server.reader}'); USE atlas;\n"
         "-- joins and macros run at the server: "
         "FROM quack_query_by_name('atlas', 'FROM roi_labels(''FFA'')');"
     )
 
 
 @contextmanager
-def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackServer]:
+def serve(connection: duckdb.DuckDBPyConnection, path: Path, sql: str) -> Iterator[QuackServer]:
     """Serve an open atlas file to the processes of this user until the block ends.
 
     Args:
         connection: to the file, open for reading and writing.
         path: the file.
+        sql: the socket of `sql_socket` where it answers.
 
     Raises:
         StoreError: DuckDB's extensions are not installed.
     """
     cursor = connection.cursor()
-    stack = ExitStack()
-    sql = stack.enter_context(answering(connection))
     tokens = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
     server = QuackServer(os.getpid(), _free_port(), *tokens, sql)
     hooks = _Access(server, {name for (name,) in cursor.execute(MACROS).fetchall()}).hooks
@@ -119,35 +114,14 @@ def serve(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[QuackSe
             cursor.execute(f"SET GLOBAL quack_{name.removeprefix('atlas_')}_function = '{name}'")
         # Who reads may not read or write the files of this user.
         lock(cursor, ())
-    start = f"CALL quack_serve('{server.target}', token => '{server.token}')"
-    stop = f"CALL quack_stop('{server.target}')"
-
-    def drop_connections() -> None:
-        # A dead client's transaction never ends by itself, and while it is open nothing can be checkpointed.
-        _log.warning("A process died while it wrote to %s; its unfinished batch is dropped.", path)
-        cursor.execute(stop)
-        cursor.execute(start)
-
-    ended = threading.Event()
-
-    def sweep() -> None:
-        while not ended.wait(SWEEP_S):
-            after_death(path, drop_connections)
-
-    cursor.execute(start)
-    sweeper = threading.Thread(target=sweep, name="voxel-atlas-sweep", daemon=True)
+    cursor.execute(f"CALL quack_serve('{server.target}', token => '{server.token}')")
     try:
         write_atomically(server_file(path), lambda file: file.write(json.dumps(asdict(server)).encode()))
-        sweeper.start()
         yield server
     finally:
         if find_server(path) == server:
             server_file(path).unlink(missing_ok=True)
-        ended.set()
-        if sweeper.is_alive():
-            sweeper.join()
-        stack.close()
-        cursor.execute(stop)
+        cursor.execute(f"CALL quack_stop('{server.target}')")
         for name in hooks:
             cursor.remove_function(name)
         cursor.close()

@@ -1,7 +1,6 @@
-"""SQL of other processes at a served atlas: a statement ends with its time, with who asked, or with the server.
+"""A served atlas for other processes of this user: a socket in a folder that only this user can enter.
 
-Quack goes on with a statement whose client is gone, and nothing stops it. So what people wrote themselves, which may
-take for ever, is asked here: on a socket in a folder that only this user can enter.
+Statements end with their time, with who asked, or with the server; batches go in as they do in the server's process.
 """
 
 import contextlib
@@ -11,29 +10,90 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
 
-from ...schemas.errors import StoreError
+from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
+from .content import LedgerBatch
+from .links import Changes, Local, Parameters, decoded, encoded
 
 _POLL_S = 0.1
 """How often it is looked whether who asked is still there."""
 _ANSWER_S = 10.0
 """How long the server may take to say that it is there."""
 _ROWS_PER_BATCH = 2048
+_ARE_YOU_THERE, _ROWS, _BATCH, _CHANGE = b"?", b"R", b"B", b"C"
+"""What a message of a client begins with."""
+_PART, _DONE, _ERROR = b"A", b"D", b"E"
+"""What an answer begins with."""
+_OF_DUCKDB = "DUCKDB"
+"""Code of an error of DuckDB's."""
+
+Wire: TypeAlias = "Connection[bytes, bytes]"
 
 
-@contextlib.contextmanager
-def answering(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    """Answer statements on an open atlas until the block ends; gives the path of the socket."""
+class Readers:
+    """Statements of others: so many at once, each for so long, and none without who asked."""
+
+    def __init__(self, link: Local) -> None:
+        self._link = link
+        self._running: set[duckdb.DuckDBPyConnection] = set()
+
+    @contextmanager
+    def run(
+        self, sql: str, parameters: Parameters, is_gone: Callable[[], bool] = lambda: False
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Rows of a statement.
+
+        Raises:
+            duckdb.Error: DuckDB's.
+            BadInputError: its time is over.
+            BusyError: as many as there may be are under way.
+        """
+        if len(self._running) >= LIMITS.statements:
+            raise BusyError(f"{LIMITS.statements} statements are under way at this server; try again later.")
+        over, late = threading.Event(), threading.Event()
+        with self._link.reading() as cursor:
+            watcher = threading.Thread(target=_watch, args=(cursor, is_gone, over, late), daemon=True)
+            self._running.add(cursor)
+            watcher.start()
+            try:
+                yield cursor.execute(sql, parameters).to_arrow_reader(_ROWS_PER_BATCH)
+            except duckdb.Error as error:
+                if late.is_set():
+                    raise BadInputError(f"The statement took longer than {LIMITS.statement_s:.0f} s.") from error
+                raise
+            finally:
+                self._running.discard(cursor)
+                over.set()
+                watcher.join()
+
+    def end(self) -> None:
+        """End those that are under way."""
+        for cursor in list(self._running):
+            cursor.interrupt()
+
+
+@contextmanager
+def answering(
+    readers: Readers, append: Callable[[LedgerBatch], bool], change: Callable[[Changes], None]
+) -> Iterator[str]:
+    """Answer others on an open atlas until the block ends; gives the path of the socket.
+
+    Args:
+        readers: runs their statements.
+        append: adds a batch.
+        change: runs statements that change something, in one transaction.
+    """
     folder = Path(tempfile.mkdtemp(prefix="voxel-atlas-"))
     path = str(folder / "sql")
-    running: set[duckdb.DuckDBPyConnection] = set()
     with Listener(path, "AF_UNIX", backlog=64) as listener:
 
         def accept() -> None:
@@ -42,7 +102,7 @@ def answering(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
                     client = listener.accept()
                 except OSError:
                     return  # closed
-                threading.Thread(target=_answer, args=(client, connection, running), daemon=True).start()
+                threading.Thread(target=_answer, args=(client, readers, append, change), daemon=True).start()
 
         threading.Thread(target=accept, name="voxel-atlas-sql", daemon=True).start()
         try:
@@ -52,101 +112,123 @@ def answering(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
                 listener.close()
                 last.connect(path)
-            for cursor in list(running):
-                cursor.interrupt()
+            readers.end()
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def ask(path: str, statements: list[str], name: str) -> pa.Table:
-    """Rows of the last of some statements, which one transaction that reads runs.
+class Socket:
+    """The link to a server of this machine and user."""
 
-    Args:
-        path: the server's socket.
-        statements: without parameters; none at all asks whether the server answers.
-        name: what errors call the atlas.
+    def __init__(self, path: str, name: str) -> None:
+        """Connect.
 
-    Raises:
-        duckdb.Error: DuckDB's, or that the time is over.
-        StoreError: the server is gone or does not answer.
-    """
-    try:
-        with Client(path, "AF_UNIX") as server:
-            server.send_bytes(json.dumps(statements).encode())
-            if not server.poll(None if statements else _ANSWER_S):
-                raise StoreError(f"{name}: its server does not answer, as if it were stopped; start it again.")
-            batches, schema = [], None
-            while (part := server.recv_bytes())[:1] == b"A":
-                with pa.ipc.open_stream(part[1:]) as reader:
-                    schema = reader.schema
-                    batches += list(reader)
-            if part[:1] == b"E":
-                raise duckdb.InvalidInputException(part[1:].decode())
-    except (OSError, EOFError) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"{name}: its server is gone; start `voxel-atlas serve` again or open the file itself."
-        ) from error
-    return pa.Table.from_batches(batches, schema) if schema else pa.table({})
+        Args:
+            path: the server's socket.
+            name: what errors call the atlas.
+
+        Raises:
+            StoreError: the server is gone or does not answer.
+        """
+        self._path, self._name = path, name
+        for _ in self._answer(_ARE_YOU_THERE, b""):
+            pass
+
+    def table(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Rows of one statement."""
+        parts = [_read(part) for part in self._answer(_ROWS, encoded([sql, parameters]))]
+        return pa.concat_tables(parts)
+
+    @contextmanager
+    def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:
+        """The same rows, bit by bit."""
+        parts = self._answer(_ROWS, encoded([sql, parameters]))
+        yield (batch for part in parts for batch in _read(part).to_batches())
+
+    def append(self, batch: LedgerBatch) -> bool:
+        """Add a batch and its ledger row."""
+        (added,) = self._answer(_BATCH, batch.to_bytes())
+        return bool(json.loads(added))
+
+    def change(self, statements: Changes) -> None:
+        """Run statements in one transaction."""
+        for _ in self._answer(_CHANGE, encoded(statements)):
+            pass
+
+    def close(self) -> None:
+        """Nothing is held between two questions."""
+
+    def _answer(self, kind: bytes, body: bytes) -> Iterator[bytes]:
+        try:
+            with Client(self._path, "AF_UNIX") as server:
+                server.send_bytes(kind + body)
+                if not server.poll(_ANSWER_S if kind == _ARE_YOU_THERE else None):
+                    raise StoreError(
+                        f"{self._name}: its server does not answer, as if it were stopped; start it again."
+                    )
+                while (message := server.recv_bytes())[:1] == _PART:
+                    yield message[1:]
+        except (OSError, EOFError) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(
+                f"{self._name}: its server is gone; start `voxel-atlas serve` again or open the file itself; committed "
+                "batches are safe, and an ingest goes on from there."
+            ) from error
+        if message[:1] == _ERROR:
+            code, text = json.loads(message[1:])
+            raise duckdb.InvalidInputException(text) if code == _OF_DUCKDB else AtlasError.by_code(code)(text)
 
 
 def _answer(
-    client: "Connection[bytes, bytes]", connection: duckdb.DuckDBPyConnection, running: set[duckdb.DuckDBPyConnection]
+    client: Wire, readers: Readers, append: Callable[[LedgerBatch], bool], change: Callable[[Changes], None]
 ) -> None:
-    over, late = threading.Event(), threading.Event()
-    with client, contextlib.suppress(OSError, EOFError), connection.cursor() as cursor:
-        statements: list[str] = json.loads(client.recv_bytes())
-        watcher = threading.Thread(target=_watch, args=(client, cursor, over, late), daemon=True)
-        running.add(cursor)
-        watcher.start()
+    with client, contextlib.suppress(OSError, EOFError):
+        message = client.recv_bytes()
+        kind, body = message[:1], message[1:]
         try:
-            if statements and len(running) > LIMITS.statements:
-                raise duckdb.InvalidInputException(
-                    f"{LIMITS.statements} statements are under way at this server; try again later"
-                )
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            for statement in statements:
-                cursor.execute(statement)
-            if statements:
-                _send_rows(client, cursor)
-            client.send_bytes(b"D")
+            if kind == _ROWS:
+                sql, parameters = decoded(body)
+                with readers.run(sql, parameters, lambda: _is_gone(client)) as rows:
+                    _send(client, rows.schema.empty_table())  # so that no rows have columns, too
+                    for batch in rows:
+                        _send(client, pa.Table.from_batches([batch]))
+            elif kind == _BATCH:
+                client.send_bytes(_PART + json.dumps(append(LedgerBatch.from_bytes(body))).encode())
+            elif kind == _CHANGE:
+                change(decoded(body))
+            client.send_bytes(_DONE)
+        except AtlasError as error:
+            client.send_bytes(_ERROR + json.dumps([error.code, str(error)]).encode())
         except duckdb.Error as error:
-            message = f"it took longer than {LIMITS.statement_s:.0f} s" if late.is_set() else str(error)
-            client.send_bytes(b"E" + message.encode())
-        finally:
-            running.discard(cursor)
-            over.set()
-            watcher.join()
+            client.send_bytes(_ERROR + json.dumps([_OF_DUCKDB, str(error)]).encode())
 
 
-def _send_rows(client: "Connection[bytes, bytes]", cursor: duckdb.DuckDBPyConnection) -> None:
-    reader = cursor.to_arrow_reader(_ROWS_PER_BATCH)
-    _send(client, pa.RecordBatch.from_pylist([], schema=reader.schema))  # so that no rows have columns, too
-    for batch in reader:
-        _send(client, batch)
-
-
-def _send(client: "Connection[bytes, bytes]", batch: pa.RecordBatch) -> None:
+def _send(client: Wire, rows: pa.Table) -> None:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    client.send_bytes(b"A" + sink.getvalue().to_pybytes())
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    client.send_bytes(_PART + sink.getvalue().to_pybytes())
+
+
+def _read(part: bytes) -> pa.Table:
+    with pa.ipc.open_stream(part) as reader:
+        return reader.read_all()
 
 
 def _watch(
-    client: "Connection[bytes, bytes]", cursor: duckdb.DuckDBPyConnection, over: threading.Event, late: threading.Event
+    cursor: duckdb.DuckDBPyConnection, is_gone: Callable[[], bool], over: threading.Event, late: threading.Event
 ) -> None:
     """Interrupt a statement whose client is gone, or whose time is over."""
     deadline = time.monotonic() + LIMITS.statement_s
     while not over.wait(_POLL_S):
         if time.monotonic() > deadline:
             late.set()
-        elif not _is_gone(client):
+        elif not is_gone():
             continue
         cursor.interrupt()
 
 
-def _is_gone(client: "Connection[bytes, bytes]") -> bool:
+def _is_gone(client: Wire) -> bool:
     """Whether the other side has closed, which says nothing more once it has asked."""
     try:
         return client.poll(0)

@@ -1,15 +1,18 @@
 """What a statement may be: one SELECT, and one that a person wrote calls no function that does more than to read."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...schemas.errors import BadInputError
+from ...schemas.tables import DDL
 
 _READ_ROWS = frozenset({
     "generate_series", "range", "repeat", "repeat_row", "unnest", "json_each", "json_tree", "summary", "query_table",
@@ -26,6 +29,10 @@ _READ_FILES = frozenset({
     "sniff_csv",
 })  # fmt: skip
 """Those that read files; which ones they may, the connection's settings say."""
+_OURS = frozenset(re.findall(r"CREATE (?:TABLE IF NOT EXISTS|OR REPLACE VIEW|OR REPLACE MACRO) (\w+)", DDL))
+"""The atlas's tables, views and macros."""
+_COUNTING = frozenset({"generate_series", "range", "unnest"})
+"""Table functions that read nothing at all."""
 _FIRST_DAY, _AFTER_LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date(1, 1, 2), date(9999, 12, 31)))
 """Days that Python's dates have in any time zone, counted as Arrow does."""
 MACROS = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'table_macro'"
@@ -60,12 +67,24 @@ def other_functions(sql: str, *, files: bool) -> set[str]:
     Raises:
         BadInputError: it is not a SELECT that DuckDB can take apart, as PRAGMA.
     """
-    with duckdb.connect() as parser:
-        row = parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    parsed = json.loads(row[0]) if row else {}
-    if parsed.get("error", True):
-        raise BadInputError(f"Only a statement that reads is taken, SELECT or FROM: {parsed.get('error_message')}")
-    return {name.lower() for name in _called(parsed)} - _READ_ROWS - (_READ_FILES if files else frozenset())
+    return {name.lower() for name in _called(_parsed(sql))} - _READ_ROWS - (_READ_FILES if files else frozenset())
+
+
+def require_ours(sql: str) -> None:
+    """Refuse a SELECT that reads anything but the atlas's own tables and views, or calls what does.
+
+    Raises:
+        BadInputError: it does, or cannot be taken apart.
+    """
+    parsed = _parsed(sql)
+    within = {str(one["key"]).lower() for node in _nodes(parsed) for one in node.get("cte_map", {}).get("map", ())}
+    for node in _nodes(parsed):
+        table = str(node.get("table_name", "")).lower() if node.get("type") == "BASE_TABLE" else ""
+        outside = node.get("schema_name") or node.get("catalog_name")
+        if table and (outside or table not in _OURS | within):
+            raise BadInputError(f"{node['table_name']} is no table or view of the atlas.")
+    if foreign := {name.lower() for name in _called(parsed)} - _OURS - _COUNTING:
+        raise BadInputError(f"The function {min(foreign)} does more than to read the atlas's rows.")
 
 
 def refused(error: duckdb.Error) -> BadInputError:
@@ -113,11 +132,26 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _called(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
+def _parsed(sql: str) -> object:
+    with duckdb.connect() as parser:
+        row = parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    parsed = json.loads(row[0]) if row else {}
+    if parsed.get("error", True):
+        raise BadInputError(f"Only a statement that reads is taken, SELECT or FROM: {parsed.get('error_message')}")
+    return parsed
+
+
+def _called(parsed: object) -> Iterator[str]:
+    for node in _nodes(parsed):
         if node.get("type") == "TABLE_FUNCTION":
             yield node["function"]["function_name"]
-        node = list(node.values())
-    if isinstance(node, list):
-        for part in node:
-            yield from _called(part)
+
+
+def _nodes(part: object) -> Iterator[dict[str, Any]]:
+    """Every node of a parsed statement."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from _nodes(inner)

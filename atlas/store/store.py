@@ -15,22 +15,20 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...schemas.errors import BadInputError, LedgerConflictError, StoreError, StoreLockedError
-from ...schemas.tables import table_schemas
-from .address import ALIAS, Address, connect_file, explained, require_format
-from .content import conform, content_sha256
+from ...schemas.errors import BadInputError, StoreError, StoreLockedError
+from ...schemas.tables import FORMAT_VERSION
+from .address import ALIAS, Address, connect_file, explained
+from .content import LedgerBatch
 from .lake import connect_lake, only_writer
-from .links import Link, Local, Parameters, Result, Transaction, retried
-from .quack import Quack
+from .links import Changes, Link, Local, Parameters, Result, retried
+from .remote import Http
 from .serving import QuackServer, find_server, serve
-from .shared_rows import without_known
-from .statements import MACROS, one_select, other_functions, refused, unique_names, without_polars_type
+from .sql_socket import Readers, Socket, answering
+from .statements import MACROS, one_select, other_functions, refused, require_ours, unique_names, without_polars_type
 
 _PATIENCE_S = 60.0
 """How long a batch waits for others that commit to the same DuckLake."""
 _MOST_NUMBERS = 100_000
-_ROWS_PER_BATCH = 2048
-"""Rows that `vectors` converts at a time, DuckDB's own number: 4 MB of 512-d vectors."""
 
 
 class Store:
@@ -43,6 +41,7 @@ class Store:
         self.address = address.text
         self.read_only = read_only
         self._link, self._address = link, address
+        self._readers = Readers(link) if isinstance(link, Local) else None
 
     @classmethod
     def open(
@@ -61,10 +60,10 @@ class Store:
         Where `voxel-atlas serve` has the file, the same database is reached through that server.
 
         Args:
-            address: a file path, quack:HOST:PORT, or ducklake:CATALOG data=FOLDER.
+            address: a file path, http://HOST:PORT of a server, or ducklake:CATALOG data=FOLDER.
             read_only: several processes may read a file while none writes to it.
             create: False refuses to make a new atlas.
-            token: what a served atlas asks for.
+            token: of scope ingest, for a server over HTTP.
             memory_limit: how much memory DuckDB may use.
             shared: False refuses a file that another process serves.
             files: folders and files that statements may read; with `read_only`, they can read no others.
@@ -76,9 +75,12 @@ class Store:
             StoreError: what is there is no atlas of this format, or cannot be opened.
         """
         parsed = Address.parse(address)
-        if parsed.kind == "quack":
+        if parsed.kind == "http":
             _require_no_files(parsed.text, files)
-            return cls(_link_to_server(parsed.text, parsed.target, token), parsed, read_only=read_only)
+            if not shared:
+                raise BadInputError(f"{parsed.text} is served already; give the path of a file, or a DuckLake.")
+            link: Link = _same_format(Http(parsed.target, token), parsed.text)
+            return cls(link, parsed, read_only=read_only)
         connect = partial(
             connect_file if parsed.kind == "file" else connect_lake,
             parsed,
@@ -114,12 +116,13 @@ class Store:
             BadInputError: rows that do not fit their table.
             StoreError: the atlas could not be written; nothing of the batch is in it.
         """
-        rows = {name: conform(name, table) for name, table in batch.items()}
-        content = content_sha256(rows)
+        return self.add(LedgerBatch.of(batch, run_id=run_id, stage=stage, key=key))
+
+    def add(self, batch: LedgerBatch) -> bool:
+        """The same for a batch whose rows are as the tables have them."""
         try:
-            return retried(
-                lambda: self._append(rows, content, run_id=run_id, stage=stage, key=key), _is_conflict, _PATIENCE_S, 0.1
-            )
+            with self._writing():
+                return retried(lambda: self._link.append(batch), _is_conflict, _PATIENCE_S, 0.1)
         except duckdb.TransactionException as error:
             if not _is_conflict(error):
                 raise
@@ -141,8 +144,26 @@ class Store:
             StoreError: the atlas could not be read.
         """
         statement = one_select(sql)
-        table: pa.Table = self._read(lambda transaction: transaction.execute(statement, parameters).to_arrow_table())
-        return table
+        return self._explained(lambda: self._link.table(statement, parameters))
+
+    def answer(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Rows of a statement that came over a network: it names our tables, views and macros only, and has its time.
+
+        Raises:
+            BadInputError: it does not, or as `arrow`.
+            BusyError: as many statements of others as there may be are under way.
+            StoreError: the atlas could not be read.
+        """
+        readers, statement = self._readers, one_select(sql)
+        require_ours(statement)
+        if readers is None:
+            raise StoreError(f"{self.address} is another server's; ask that one.")
+
+        def rows() -> pa.Table:
+            with readers.run(statement, parameters) as batches:
+                return batches.read_all()
+
+        return self._explained(rows)
 
     def frame(self, sql: str, parameters: Parameters = None) -> pl.DataFrame:
         """Rows of one statement that reads, as a Polars frame; raises as `arrow` does."""
@@ -163,10 +184,10 @@ class Store:
             raise BadInputError(
                 f"The function {min(foreign)} does more than to read rows; a statement may not call it."
             )
-        table = self._asked(sql, parameters)
+        table = self.arrow(sql, parameters)
         if texts := without_polars_type(table):
             casts = ", ".join(f'CAST("{name}" AS VARCHAR) AS "{name}"' for name in texts)
-            table = self._asked(f"SELECT * REPLACE ({casts}) FROM ({one_select(sql)})", parameters)  # noqa: S608 - its own
+            table = self.arrow(f"SELECT * REPLACE ({casts}) FROM ({one_select(sql)})", parameters)  # noqa: S608 - its own
         return pl.DataFrame(table.rename_columns(unique_names(table.column_names)))
 
     def vectors(self, sql: str, parameters: Parameters, dim: int) -> NDArray[np.float32]:
@@ -191,26 +212,31 @@ class Store:
         size = dim if dim <= _MOST_NUMBERS else ""
         query = f"SELECT key::BIGINT AS key, vector::FLOAT[{size}] AS vector FROM ({statement}) AS given(key, vector)"  # noqa: S608 - one statement
 
-        def read(transaction: Transaction) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        def read() -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
             # Counting first costs little, as the vectors are not read for it, and saves a second copy of them all.
-            (n_rows,) = transaction.execute(f"SELECT count(*) FROM ({statement})", parameters).fetchall()[0]  # noqa: S608
-            keys, vectors = np.empty(n_rows, np.int64), np.empty((n_rows, dim), np.float32)
-            start = 0
-            for rows in transaction.execute(query, parameters).to_arrow_reader(_ROWS_PER_BATCH):
-                stop = start + rows.num_rows
-                if rows["vector"].null_count:
-                    raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
-                keys[start:stop] = rows["key"].to_numpy()
-                vectors[start:stop] = rows["vector"].flatten().to_numpy().reshape(-1, dim)
-                start = stop
-            return keys, vectors
+            n_rows = self._link.table(f"SELECT count(*) AS n FROM ({statement})", parameters)["n"][0].as_py()  # noqa: S608
+            keys, vectors, start = np.empty(n_rows, np.int64), np.empty((n_rows, dim), np.float32), 0
+            with self._link.batches(query, parameters) as batches:
+                for rows in batches:
+                    stop = start + rows.num_rows
+                    if rows["vector"].null_count:
+                        raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
+                    if stop > n_rows:
+                        return None
+                    keys[start:stop] = rows["key"].to_numpy()
+                    vectors[start:stop] = rows["vector"].flatten().to_numpy().reshape(-1, dim)
+                    start = stop
+            return (keys, vectors) if start == n_rows else None
 
         try:
-            return self._read(read)
+            found = None
+            while found is None:  # where a batch came between
+                found = self._explained(read)
         except BadInputError as error:
             if "Cannot cast list" not in str(error):
                 raise
             raise StoreError(f"{self.address} holds vectors of another length than {dim}: {sql!r}.") from error
+        return found
 
     def close(self) -> None:
         """Let go of the atlas; a file is checkpointed and can be opened by other processes."""
@@ -225,30 +251,10 @@ class Store:
     ) -> None:
         self.close()
 
-    def _append(self, rows: Mapping[str, pa.Table], content: str, *, run_id: str, stage: str, key: str) -> bool:
-        with self._writing() as transaction:
-            sql = "SELECT run_id, content_sha256 FROM ledger WHERE stage = ? AND batch_key = ?"
-            if known := transaction.execute(sql, [stage, key]).fetchone():
-                if known[1] == content:
-                    return False
-                raise LedgerConflictError(
-                    f"Batch {key!r} of stage '{stage}' is in the atlas with other content: run {known[0]} committed "
-                    f"{known[1][:12]}, run {run_id} brings {content[:12]}; the data or the program has changed."
-                )
-            for name, table in rows.items():
-                new = without_known(transaction, name, table)
-                if new.num_rows:
-                    transaction.insert(name, new)
-            entry = {
-                "run_id": run_id,
-                "stage": stage,
-                "batch_key": key,
-                "content_sha256": content,
-                "n_rows": sum(table.num_rows for table in rows.values()),
-                "committed_at": datetime.now(UTC),
-            }
-            transaction.insert("ledger", pa.Table.from_pylist([entry], schema=table_schemas()["ledger"]))
-        return True
+    @property
+    def appends_only(self) -> bool:
+        """Whether this is a server's over HTTP, where no row that is there is ever changed."""
+        return isinstance(self._link, Http)
 
     def define(self, name: str, function: Callable[[str], list[dict[str, object]]]) -> None:
         """Let SQL call a function of this process: a text → rows as `concept_query` has them, without the word.
@@ -258,19 +264,18 @@ class Store:
         if isinstance(self._link, Local):
             self._link.define(name, function)
 
-    def change(self, statements: Sequence[tuple[str, Parameters]]) -> None:
+    def change(self, statements: Changes) -> None:
         """Run statements with their values in one transaction; for maintenance, as batches only ever append.
 
         Raises:
             StoreError: the atlas could not be written; nothing has changed.
         """
-        with self._writing() as transaction:
-            for sql, parameters in statements:
-                transaction.execute(sql, parameters)
+        with self._writing():
+            self._link.change(statements)
 
     def amend(
         self,
-        statements: Sequence[tuple[str, Parameters]],
+        statements: Changes,
         batch: Mapping[str, pa.Table],
         *,
         run_id: str,
@@ -289,7 +294,7 @@ class Store:
         Raises:
             StoreError: the atlas could not be written; nothing has changed.
         """
-        content = content_sha256({name: conform(name, table) for name, table in batch.items()})
+        content = LedgerBatch.of(batch, run_id=run_id, stage=stage, key=key).content
         entry = [run_id, stage, f"{key}/{run_id}", content, 0, datetime.now(UTC)]
         self.change(
             [
@@ -306,18 +311,15 @@ class Store:
         Gives None for an atlas that they can reach themselves: one that is open for reading only, a DuckLake, or one
         that another process serves.
         """
-        if self.read_only or self._address.kind != "file" or not isinstance(self._link, Local):
+        if self.read_only or self._address.kind != "file" or not isinstance(self._link, Local) or not self._readers:
             yield None
             return
-        with explained(self.address), serve(self._link.connection, Path(self._address.target)) as server:
+        with (
+            explained(self.address),
+            answering(self._readers, self.add, self.change) as sql,
+            serve(self._link.connection, Path(self._address.target), sql) as server,
+        ):
             yield server
-
-    def _asked(self, sql: str, parameters: Parameters) -> pa.Table:
-        statement = one_select(sql)
-        return self._explained(lambda: self._link.query(statement, parameters))
-
-    def _read(self, work: Callable[[Transaction], Result]) -> Result:
-        return self._explained(lambda: self._link.read(work))
 
     def _explained(self, answer: Callable[[], Result]) -> Result:
         try:
@@ -327,11 +329,11 @@ class Store:
             raise refused(error) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[Transaction]:
+    def _writing(self) -> Iterator[None]:
         if self.read_only:
             raise StoreError(f"{self.address} is open for reading only.")
-        with explained(self.address), self._link.write() as transaction:
-            yield transaction
+        with explained(self.address):
+            yield
 
 
 def _require_no_files(name: str, files: Sequence[str]) -> None:
@@ -350,19 +352,26 @@ def _link_to_file(address: Address, connect: Callable[[], duckdb.DuckDBPyConnect
             raise StoreLockedError(
                 f"{address.text} is being served by process {server.pid} already; use that server, or stop it first."
             ) from None
-    return _link_to_server(address.text, server.target, server.token, server.sql)
+    return _same_format(Socket(server.sql, address.text), address.text)
 
 
-def _link_to_server(name: str, target: str, token: str, sql: str = "") -> Link:
-    if not token:
-        raise BadInputError(f"{name} needs a token; `voxel-atlas url` prints it where the server runs.")
-    link = Quack(target, token, name, sql)
+def _same_format(link: Link, name: str) -> Link:
+    """A link to a server, whose tables have the format of this version.
+
+    Raises:
+        StoreError: they have not.
+    """
     try:
-        with explained(name):
-            link.read(lambda transaction: require_format(transaction.execute, name))
+        version = link.table("SELECT max(version) AS version FROM atlas_format", None)["version"][0].as_py()
     except BaseException:
         link.close()
         raise
+    if version != FORMAT_VERSION:
+        link.close()
+        raise StoreError(
+            f"{name} has format {version}, and this version of voxel-atlas reads {FORMAT_VERSION}; install the same "
+            "version of voxel-atlas on both sides."
+        )
     return link
 
 

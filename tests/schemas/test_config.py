@@ -21,7 +21,7 @@ def test_a_setting_is_also_an_environment_variable(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("VOXEL_ATLAS_HOME", "/elsewhere")
     assert Settings().port == 1234
     assert Settings().address == "/elsewhere/atlas.duckdb"
-    assert Settings(atlas="quack:host:1").address == "quack:host:1"
+    assert Settings(atlas="http://host:1").address == "http://host:1"
 
 
 def test_an_empty_environment_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

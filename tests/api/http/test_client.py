@@ -1,4 +1,4 @@
-"""One object for an atlas wherever it is: on a file, over Quack and over HTTP the answers are the same frames."""
+"""One object for an atlas wherever it is: on a file, served, and over HTTP the answers are the same frames."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from addresses import server as process_that_serves
 from toy_server import Serve, Server
 
 import voxel_atlas as package
@@ -15,7 +16,6 @@ from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.client import ATLAS_QUESTIONS, MODEL_QUESTIONS, RemoteAtlas
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import AtlasError, BadInputError, NotFoundError, StoreError
 
@@ -53,16 +53,11 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
 def opened(
     home: Path, atlas: Atlas, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Opened]]:
-    """The small atlas as a file, over Quack and over HTTP."""
+    """The small atlas as a file, as one that another process serves, and over HTTP."""
     copy = tmp_path_factory.mktemp("served") / "atlas.duckdb"
     copy.write_bytes((home / "atlas.duckdb").read_bytes())
-    with Store.open(str(copy)) as store, store.served() as quack_server:
-        assert quack_server is not None
-        with (
-            package.open(f"quack:localhost:{quack_server.port}", home=home, token=quack_server.token) as quack,
-            package.open(server.url) as http,
-        ):
-            yield {"file": atlas, "quack": quack, "http": http}
+    with process_that_serves(str(copy)), package.open(str(copy), home=home) as served, package.open(server.url) as http:
+        yield {"file": atlas, "served": served, "http": http}
 
 
 def test_every_question_of_a_server_is_asked_here() -> None:
@@ -90,7 +85,7 @@ def test_answers_are_the_same_wherever_the_atlas_is(opened: dict[str, Opened], n
     answers = {where: ASKED[name](it) for where, it in opened.items()}
     frames = {where: getattr(answer, "frame", answer) for where, answer in answers.items()}
     assert frames["file"].height > 0
-    for where in ("quack", "http"):
+    for where in ("served", "http"):
         assert frames[where].schema == frames["file"].schema
         assert frames[where].equals(frames["file"]), where
         rest = [

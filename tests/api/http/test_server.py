@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import httpx
 import pytest
 from toy_server import Grow
 
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.address import load_extensions
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.limits import LIMITS
 
@@ -172,12 +174,18 @@ def test_a_server_that_is_killed_under_load_comes_back_whole(own: Path, port: in
         assert opened.model().similar("cake", significant=False, first=1).total == committed
 
 
-def test_an_owners_token_tells_where_to_write(own: Path, port: int, toy_rows: Grow) -> None:
-    token = Tokens(own).make("ada", Scope.OWNER)
-    headers = {"authorization": f"Bearer {token}"}
+def test_an_owner_runs_sql_that_reaches_no_file_while_others_write(own: Path, port: int, toy_rows: Grow) -> None:
+    tokens = Tokens(own)
+    headers = {"authorization": f"Bearer {tokens.make('ada', Scope.OWNER)}"}
     with serving(own, port), asking(port, headers=headers) as client:
         offer = client.get("/quack").json()
-        with Store.open(offer["address"], token=offer["token"]) as store:
+        with duckdb.connect() as shell:
+            load_extensions(shell, "httpfs", "quack")
+            shell.execute(f"ATTACH '{offer['address']}' AS atlas (TOKEN '{offer['token']}')")
+            for sql in (f"COPY model TO '{own}/tokens.json'", f"FROM read_text('{own}/tokens.json')"):
+                with pytest.raises(duckdb.Error, match="disabled"):
+                    shell.execute("FROM quack_query_by_name('atlas', ?)", [sql])
+        with Store.open(str(own / "atlas.duckdb")) as store:
             toy_rows(store, range(40, 60))
         query = {"query": "{ atlas { nVoxels } }"}
         deadline = time.monotonic() + PATIENCE_S

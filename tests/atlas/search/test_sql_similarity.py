@@ -12,7 +12,9 @@ from toy_atlas import DIM, VOLUME, WORDS, Toy, concept_rows, model_rows, put, ra
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import nouns
-from voxel_atlas.atlas.store.address import load_extensions
+from voxel_atlas.atlas.store.address import Address, load_extensions
+from voxel_atlas.atlas.store.serving import QuackServer
+from voxel_atlas.atlas.store.sql_socket import Socket
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError
 
@@ -79,30 +81,31 @@ def test_any_text_is_compared_for_every_model_with_a_text_tower(uneven: Atlas) -
     assert set(uneven.sql("FROM voxels_like(concept('birthday cake'))")["model_id"]) == {MODEL, VOLUME}
 
 
+def attached(server: QuackServer, to: Atlas) -> Store:
+    """The atlas as other processes have it."""
+    return Store(Socket(server.sql, "it"), Address.parse(to.store.address), read_only=True)
+
+
 def test_a_shell_of_a_served_atlas_is_refused_in_one_sentence(uneven: Atlas) -> None:
     with uneven.store.served() as server, duckdb.connect() as shell:
         assert server is not None
         load_extensions(shell, "httpfs", "quack")
-        shell.execute(f"ATTACH '{server.target}' AS atlas (TOKEN '{server.token}')")
+        shell.execute(f"ATTACH '{server.target}' AS atlas (TOKEN '{server.reader}')")
         sql = "FROM quack_query_by_name('atlas', 'FROM voxels_like(concept(''cake - cake''))')"
         sentence = "'cake - cake' adds up to nothing; take away something else than what was added."
         with pytest.raises(
             duckdb.InvalidInputException, match=rf"^Invalid Input Error: {sentence}\n\nLINE 1: .*\n *\^$"
         ):
             shell.execute(sql)
-        with (
-            Store.open(server.target, token=server.token) as attached,
-            pytest.raises(BadInputError, match=f"^{sentence}$"),
-        ):
-            attached.frame("FROM voxels_like(concept('cake - cake'))")
+        with pytest.raises(BadInputError, match=f"^{sentence}$"):
+            attached(server, uneven).frame("FROM voxels_like(concept('cake - cake'))")
 
 
 def test_a_served_atlas_compares_any_text_for_who_attaches_to_it(uneven: Atlas) -> None:
     sql = "FROM voxels_like(concept('birthday cake'), model := $1) LIMIT 5"
     with uneven.store.served() as server:
         assert server is not None
-        with Store.open(server.target, token=server.token) as attached:
-            assert attached.frame(sql, [MODEL]).equals(uneven.sql(sql, [MODEL]))
+        assert attached(server, uneven).frame(sql, [MODEL]).equals(uneven.sql(sql, [MODEL]))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
+import json
+from contextlib import suppress
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from batches import encoding, labels
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxel_atlas.atlas.store.content import conform, content_sha256
+from voxel_atlas.atlas.store.content import LedgerBatch, conform, content_sha256
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.schemas.tables import table_schemas
 
@@ -107,3 +111,34 @@ def test_hash_of_many_vectors_is_that_of_their_values() -> None:
     flipped = values.copy()
     flipped[99, 7] = np.nextafter(flipped[99, 7], np.float32(2))
     assert digest(embeddings(values.tolist())) != digest(embeddings(flipped.tolist()))
+
+
+def test_a_batch_arrives_as_it_was_sent() -> None:
+    sent = LedgerBatch.of(
+        {**encoding(np.ones((5000, 3), np.float32)), **labels("a", "\0😀")}, run_id="r", stage="s", key="\n"
+    )
+    got = LedgerBatch.from_bytes(sent.to_bytes())
+    assert (got.run_id, got.stage, got.key, got.content) == ("r", "s", "\n", sent.content)
+    assert {name: rows.schema for name, rows in got.rows.items()} == {n: rows.schema for n, rows in sent.rows.items()}
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
+def test_whatever_is_sent_is_a_batch_or_is_refused(changes: list[tuple[int, int]]) -> None:
+    rows = {**encoding(np.ones((3, 2), np.float32)), **labels("a", "b")}
+    body = bytearray(LedgerBatch.of(rows, run_id="r", stage="s", key="k").to_bytes())
+    for place, byte in changes:
+        body[place % len(body)] = byte
+    with suppress(BadInputError):
+        LedgerBatch.from_bytes(bytes(body))
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_few_bytes_do_not_become_many(compression: str) -> None:
+    rows = conform("label", pa.table({"label_id": [1], "lemma": ["a" * 10**6]}))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(rows)
+    stream = sink.getvalue().to_pybytes()
+    head = {"run_id": "r", "stage": "s", "key": "k", "tables": {"label": len(stream)}}
+    with pytest.raises(BadInputError, match="neither compressed nor"):
+        LedgerBatch.from_bytes(json.dumps(head).encode() + b"\n" + stream)

@@ -80,7 +80,7 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are(both: Atlas) -> 
 @pytest.mark.parametrize("act", [lambda a: remove_model(a, "m"), vacuum, upgrade])
 def test_a_servers_address_is_refused(act: Callable[[str], object]) -> None:
     with pytest.raises(BadInputError, match="stop the server"):
-        act("quack:localhost:9494")
+        act("http://localhost:8765")
 
 
 @pytest.fixture(scope="module")

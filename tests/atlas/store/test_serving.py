@@ -3,12 +3,12 @@
 import json
 import os
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from addresses import server
 from batches import append, encoding, labels
 from harms import HARMS
 
-from voxel_atlas.atlas.store import quack, serving
+from voxel_atlas.atlas.store import serving
 from voxel_atlas.atlas.store.address import load_extensions
+from voxel_atlas.atlas.store.content import LedgerBatch
+from voxel_atlas.atlas.store.sql_socket import Socket
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, StoreError, StoreLockedError
 
@@ -33,7 +35,7 @@ _INGESTER += """
 import os, signal, sys
 import numpy as np
 from batches import encoding
-from voxel_atlas.atlas.store import links, quack
+from voxel_atlas.atlas.store.sql_socket import Socket
 from voxel_atlas.atlas.store.store import Store
 
 address, step, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -46,30 +48,20 @@ def die_at(name):
         if n == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-insert, send = links.insert, quack._Session.send
+append = Socket.append
 
-def dying_insert(connection, table, rows):
-    die_at("before insert")
-    insert(connection, table, rows)
-    die_at("after insert")
+def dying_append(self, batch):
+    die_at("before append")
+    added = append(self, batch)
+    die_at("after append")
+    return added
 
-def dying_send(self, sql):
-    if sql == "COMMIT" and writing:
-        die_at("before commit")
-    sent = send(self, sql)
-    if sql == "COMMIT" and writing:
-        die_at("after commit")
-    return sent
-
-writing = False
-links.insert, quack._Session.send = dying_insert, dying_send
+Socket.append = dying_append
 with Store.open(address) as store:
     print("ready", flush=True)
     for batch in range(n_batches):
-        writing = True
         rows = encoding(np.full((n_rows, dim), batch, np.float32), batch * n_rows)
         store.append(rows, run_id="r", stage="s", key=str(batch))
-        writing = False
         print(batch, flush=True)
 """
 
@@ -79,37 +71,6 @@ def ingester(address: str, step: str = "never", last: int = 0) -> subprocess.Pop
     command = [sys.executable, "-c", _INGESTER, address, step, str(last)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
-
-
-@contextmanager
-def client(address: str) -> Iterator[Callable[[], str]]:
-    """A process that has the served atlas open, and counts its labels whenever it is asked."""
-    code = (
-        "import sys; from voxel_atlas.atlas.store.store import Store\n"
-        "with Store.open(sys.argv[1]) as store:\n"
-        "    for _ in sys.stdin: print(store.arrow('SELECT lemma FROM label').num_rows, flush=True)"
-    )
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", code, address]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asks, answers = process.stdin, process.stdout
-
-        def ask() -> str:
-            asks.write("\n")
-            asks.flush()
-            return answers.readline().strip()
-
-        yield ask
-        process.communicate()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def batches(store: Store) -> int:
@@ -127,8 +88,7 @@ def batches(store: Store) -> int:
 def test_an_ingester_that_is_killed_at_any_step_loses_and_doubles_nothing(address: str) -> None:
     with Store.open(address) as store, store.served():
         done = 0
-        # Two inserts a batch: its rows, and its ledger row.
-        for step, last in (("before insert", 2), ("after insert", 3), ("before commit", 2), ("after commit", 3)):
+        for step, last in (("before append", 2), ("after append", 3)):
             with ingester(address, step, last) as process:
                 acknowledged, errors = process.communicate()
                 assert process.returncode == -signal.SIGKILL, errors
@@ -140,36 +100,19 @@ def test_an_ingester_that_is_killed_at_any_step_loses_and_doubles_nothing(addres
         assert batches(store) == N_BATCHES
 
 
-def test_a_dead_ingesters_transaction_is_dropped_and_others_go_on(address: str) -> None:
-    with Store.open(address) as store, store.served():
-        with client(address) as reader:
-            assert reader() == "0"
-            with ingester(address, "after insert", 1) as process:
-                process.communicate()
-            mark = Path(f"{address}.writer")
-            assert mark.exists()
-            wait_until(lambda: not mark.exists())
-            assert reader() == "0"
-            store.append(labels("cake"), run_id="r", stage="other", key="x")
-            assert reader() == "1"
-        assert batches(store) == 0
-
-
-def test_who_opens_the_atlas_while_the_server_drops_its_connections_reads_it(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "SWEEP_S", 0.01)
-    monkeypatch.setattr(quack, "PATIENCE_S", 300.0)  # it only ends a hang
-    mark = Path(f"{address}.writer")
-    with Store.open(address) as store, store.served() as quack_server:
-        assert quack_server is not None
-        # Opening is a dozen requests, and the drop comes once in it or after it: now between these two, now those.
-        for number in range(40):
-            ingester_dies = threading.Timer(0.005 * number, mark.touch)
-            ingester_dies.start()
-            with Store.open(quack_server.target, token=quack_server.token, read_only=True) as reader:
-                assert reader.frame("SELECT count(*) AS n FROM label")["n"].item() == 0
-            ingester_dies.join()
+def test_a_batch_of_which_a_part_was_sent_leaves_nothing_and_others_go_on(address: str) -> None:
+    with Store.open(address) as store, store.served() as offer:
+        assert offer is not None
+        body = b"B" + LedgerBatch.of(labels("cake"), run_id="r", stage="s", key="k").to_bytes()
+        for sent in (b"", body[:100], body[:-1]):
+            with socket.socket(socket.AF_UNIX) as dying:
+                dying.connect(offer.sql)
+                dying.sendall(struct.pack("!i", len(body)) + sent)
+        served = Socket(offer.sql, "it")
+        assert served.table("FROM label", None).num_rows == served.table("FROM ledger", None).num_rows == 0
+        assert served.append(LedgerBatch.from_bytes(body[1:]))
+        assert not served.append(LedgerBatch.from_bytes(body[1:]))
+        assert store.committed("s") == {"k"}
 
 
 @pytest.mark.parametrize("acknowledged", [0, 2, 4])
@@ -293,11 +236,9 @@ def test_what_is_wrong_with_a_served_atlas_is_one_sentence(address: str) -> None
         assert quack_server.pid == process.pid
         with pytest.raises(StoreLockedError, match=f"being served by process {process.pid} already"):
             Store.open(address, shared=False)
-        with pytest.raises(StoreError, match="does not accept this token"):
-            Store.open(quack_server.target, token="wrong token")
-        with pytest.raises(BadInputError, match="needs a token"):
-            Store.open(quack_server.target)
-        with Store.open(quack_server.target, token=quack_server.token) as client:
+        with pytest.raises(BadInputError, match="not the address of an atlas"):
+            Store.open(quack_server.target, token=quack_server.token)
+        with Store.open(address) as client:
             append(client, encoding(np.ones((3, 4), np.float32)))
             assert client.arrow("FROM top_label").num_rows == 0
             assert client.arrow("FROM roi_labels(?)", ["FFA"]).num_rows == 0

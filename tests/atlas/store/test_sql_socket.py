@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 from addresses import server
 from batches import append, labels
 
 from voxel_atlas.atlas.store import sql_socket
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.errors import BadInputError, StoreError
+from voxel_atlas.schemas.errors import BadInputError, BusyError, StoreError
 from voxel_atlas.schemas.limits import LIMITS
 
 ENDLESS = "SELECT count(*) AS n FROM range(1000000000000) a WHERE hash(a.range) % 7 = 3"
@@ -76,8 +75,8 @@ def test_a_statement_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sql_socket, "LIMITS", LIMITS.model_copy(update={"statement_s": 0.5}))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
         assert running is not None
-        with pytest.raises(duckdb.Error, match="took longer than"):
-            sql_socket.ask(running.sql, [ENDLESS], "it")
+        with pytest.raises(BadInputError, match="took longer than"):
+            sql_socket.Socket(running.sql, "it").table(ENDLESS, None)
 
 
 def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
@@ -86,9 +85,9 @@ def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
     monkeypatch.setattr(sql_socket, "LIMITS", LIMITS.model_copy(update={"statements": 0}))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
         assert running is not None
-        assert sql_socket.ask(running.sql, [], "it").num_rows == 0
-        with pytest.raises(duckdb.Error, match="0 statements are under way"):
-            sql_socket.ask(running.sql, ["SELECT 1"], "it")
+        served = sql_socket.Socket(running.sql, "it")
+        with pytest.raises(BusyError, match="0 statements are under way"):
+            served.table("SELECT 1", None)
 
 
 def test_an_endless_statement_does_not_keep_a_server(process: "subprocess.Popen[str]", address: str) -> None:

@@ -11,7 +11,7 @@ from batches import append, encoding, labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxel_atlas.atlas.store import links
+from voxel_atlas.atlas.store import appending
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, StoreError
 from voxel_atlas.schemas.tables import table_schemas
@@ -45,10 +45,11 @@ def test_a_batch_with_one_bad_table_leaves_nothing(store: Store) -> None:
     assert store.committed("s") == set()
 
 
+@pytest.mark.parametrize("kind", ["file", "ducklake-sqlite"], indirect=True)
 def test_a_failure_between_tables_rolls_back_and_the_store_goes_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert = links.insert
+    insert = appending.insert
 
     def fail_at_ledger(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
         if name.endswith("ledger"):
@@ -56,7 +57,7 @@ def test_a_failure_between_tables_rolls_back_and_the_store_goes_on(
         insert(connection, name, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(links, "insert", fail_at_ledger)
+        patch.setattr(appending, "insert", fail_at_ledger)
         with pytest.raises(KeyboardInterrupt):
             append(store, labels("cake"))
     assert store.arrow("SELECT * FROM label").num_rows == 0
