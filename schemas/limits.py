@@ -26,6 +26,9 @@ class ServerLimits(BaseModel):
     stranger_bytes: int = Field(2**14, description="Bytes of a body where a token is wanted and none was shown.")
     body_bytes: int = Field(12 * 2**20, description="Bytes of a body: a picture in base64 and the query around it.")
     body_parts: int = Field(200_000, description="Commas, colons and brackets of a body, which make JSON slow to read.")
+    batch_bytes: int = Field(64 * 2**20, description="Bytes of a batch of an ingest.")
+    batches: int = Field(4, description="Batches and questions of an ingest token that are under way at once.")
+    rows_bytes: int = Field(128 * 2**20, description="Bytes of an answer to such a question.")
     guesses: str = Field("20/minute", description="Wrong tokens of an address; then its tokens are not looked at.")
     token_letters: int = Field(16, description="Letters that VOXEL_ATLAS_TOKEN has at least.")
     tokens: int = Field(2000, description="Words and marks of a GraphQL document.")
@@ -45,6 +48,7 @@ class ServerLimits(BaseModel):
     message_bytes: int = Field(2**16, description="Bytes of a message on a socket, each of which counts as a request.")
     waiting_queries: int = Field(200, description="Quick answers that wait for a thread.")
     waiting_pictures: int = Field(30, description="Pictures that wait for one.")
+    waiting_batches: int = Field(30, description="Batches and questions of ingests that wait for one.")
     statements: int = Field(8, description="SQL statements of other processes that are under way at once.")
     statement_s: float = Field(300.0, description="Seconds of such a statement.")
 

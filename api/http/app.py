@@ -23,7 +23,7 @@ from ..maps.picture_cache import PictureCache
 from ..maps.picture_files import PictureFiles
 from ..maps.slow_builds import SlowBuilds
 from ..maps.subject_cortex import CortexCache, LoadSurface
-from .access.guard import Cors, Guard, check_binding
+from .access.guard import BATCHES, Cors, Guard, check_binding, check_place_of_tokens
 from .access.login import Login
 from .access.rates import Rates
 from .access.token_handlers import TokenHandlers
@@ -32,6 +32,7 @@ from .assets import Assets
 from .graphql_endpoint import Endpoint
 from .handlers.cortex_handlers import CortexHandlers
 from .handlers.frames import Frames
+from .handlers.ingest_handlers import IngestHandlers
 from .handlers.value_handlers import ValueHandlers
 from .monitoring import MonitoringHandlers, healthy
 from .responses import error_response, failure, handler
@@ -42,6 +43,7 @@ from .warm_up import WarmUp
 QUERY_THREADS = min(4, max(2, n_cores()))
 """Python runs in one thread at a time: more of them than cores only take it from each other."""
 PICTURE_THREADS = 2
+INGEST_THREADS = 2
 CLOSING_S = 2.0
 """How long what runs is waited for when the server stops and its connections have ended."""
 
@@ -52,14 +54,17 @@ class Components:
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface) -> None:
         self.tokens, self.rates = Tokens(settings.home, settings.token.get_secret_value()), Rates(settings.rate_limit)
         check_binding(settings, self.tokens)
+        check_place_of_tokens(settings)
         self.queries = ThreadPool("queries", QUERY_THREADS, LIMITS.waiting_queries)
         self.drawing = ThreadPool("pictures", PICTURE_THREADS, LIMITS.waiting_pictures)
+        self.ingests = ThreadPool("ingests", INGEST_THREADS, LIMITS.waiting_batches)
         self.metrics, self.assets, cortices = Metrics(), Assets(), CortexCache(atlas, settings, load)
         pictures = PictureCache(cortices, PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6))
         self.builds = SlowBuilds()
         self.cortex = CortexHandlers(atlas, cortices, pictures)
         self.values = ValueHandlers(atlas, cortices, self.builds)
         self.frames, self.token_handlers = Frames(atlas), TokenHandlers(self.tokens, atlas.store)
+        self.ingest = IngestHandlers(atlas.store, self.ingests)
         self.graphql = Endpoint(atlas, pictures, self.builds, self.queries, self.assets, self.metrics)
         self.warm_up = WarmUp(atlas, self.cortex, self.queries, self.drawing)
         self.monitoring = MonitoringHandlers(atlas, self.warm_up, self.metrics, self.queries, self.drawing)
@@ -81,6 +86,8 @@ class Components:
             Route("/toplabels", handler("toplabels", self.values.top_labels, self.queries)),
             Route("/labelcolours", handler("labelcolours", self.values.label_colours, self.queries)),
             Route("/login", Login(self.tokens, self.rates).answer, methods=["GET", "POST"]),
+            Route("/ingest/rows", self.ingest.rows, methods=["POST"]),
+            Route(BATCHES, self.ingest.batches, methods=["POST"]),
             Route("/quack", handler("quack", self.token_handlers.quack, self.queries)),
             Route("/tokens", handler("tokens", self.token_handlers.listed, self.queries)),
             Route("/tokens", handler("tokens", self.token_handlers.make, self.queries), methods=["POST"]),
@@ -96,6 +103,7 @@ class Components:
         deadline = time.monotonic() + CLOSING_S
         self.queries.close(deadline)
         self.drawing.close(deadline)
+        self.ingests.close(deadline)
 
 
 def create_app(

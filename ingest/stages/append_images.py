@@ -44,7 +44,7 @@ def _find_again(context: Context, images: Images) -> None:
     other = images.stimuli.join(known, on="stimulus_id").filter(pl.col("uri") != pl.col("old"))
     # An image within a file is FILE#NUMBER.
     moved = [row for row in other.iter_rows(named=True) if not any(map(Path.exists, _files(row["old"])))]
-    if moved:
+    if moved and not context.store.appends_only:  # whose server finds images by its own paths
         update = (
             "UPDATE stimulus SET uri = new.uri FROM "
             "(SELECT unnest(?::VARCHAR[]) AS id, unnest(?::VARCHAR[]) AS uri) new WHERE stimulus_id = new.id"

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,13 +12,14 @@ from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ....atlas.store.address import Address
 from ....schemas.config import Settings
 from ....schemas.errors import AtlasError, BadInputError
 from ....schemas.limits import LIMITS
 from ..responses import error_response
 from .rates import Rates
+from .tokens import FILE, Tokens
 from .tokens import Scope as Allowed
-from .tokens import Tokens
 
 DRAINED = 4
 """How many times as much as a request may have is still taken in: who is cut off while sending reads no answer."""
@@ -26,7 +28,8 @@ CLIENT_GONE = 499
 COOKIE = "voxel_atlas_token"
 OPEN_PATHS = frozenset({"/healthz", "/login", "/assets/explorer.css"})
 """What is answered without a token."""
-SCOPES = {"/tokens": Allowed.ADMIN, "/quack": Allowed.OWNER}
+BATCHES = "/ingest/batches"
+SCOPES = {"/ingest": Allowed.INGEST, "/tokens": Allowed.ADMIN, "/quack": Allowed.OWNER}
 """What needs more than to read, and a token even on this machine; for what is below such a path as well."""
 
 _POLICY = (
@@ -67,6 +70,17 @@ def check_binding(settings: Settings, tokens: Tokens) -> None:
             f"Serving on {settings.public_url or settings.host} lets other machines in, and there is no token; "
             "make one with `voxel-atlas token make NAME`, or serve on 127.0.0.1."
         )
+
+
+def check_place_of_tokens(settings: Settings) -> None:
+    """Refuse to serve where SQL may write over the file of tokens: a lake's folder is open to it.
+
+    Raises:
+        BadInputError: the file lies within the lake's folder.
+    """
+    data, file = Address.parse(settings.address).data, (settings.home / FILE).resolve()
+    if data and "://" not in data and file.is_relative_to(Path(data).expanduser().resolve()):
+        raise BadInputError(f"{file} lies in the lake's folder {data}, which SQL can write to; set VOXEL_ATLAS_HOME.")
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,7 @@ class Guard:
             else:
                 await _Watched(self._app, receive, send, lambda: self._checked(scope, headers))(scope)
         elif refusal is None:
-            await _Limited(self._app, receive, send, self._most_bytes(headers))(scope)
+            await _Limited(self._app, receive, send, self._most_bytes(scope, headers))(scope)
         elif refusal.status == 401 and headers.get("sec-fetch-mode") == "navigate":
             await RedirectResponse(f"{scope.get('root_path', '')}/login", 303)(scope, receive, send)
         else:
@@ -131,8 +145,10 @@ class Guard:
         except ValueError:
             return _Refusal(400, "BAD_REQUEST", "The header Host or Origin holds no address.")
 
-    def _most_bytes(self, headers: Headers) -> int:
+    def _most_bytes(self, scope: Scope, headers: Headers) -> int:
         """Bytes that a request which was let in may have."""
+        if _route(scope) == BATCHES:
+            return LIMITS.batch_bytes
         known = not (self._closed or self._tokens.wanted) or self._tokens.find(_given(headers))
         return LIMITS.body_bytes if known else LIMITS.stranger_bytes
 
@@ -172,6 +188,8 @@ class Guard:
                 f"`voxel-atlas token make NAME --scope {least}` makes one on the server's machine."
             )
             return _Refusal(403, "FORBIDDEN", message)
+        if token:
+            scope.setdefault("state", {})["token"] = token.name
         return None
 
 

@@ -34,7 +34,7 @@ class Scope(IntEnum):
     READ = 1
     """Ask and look."""
     INGEST = 2
-    """As READ: raw SQL is more than to append batches, and no other way takes them yet."""
+    """Add batches of an ingest, and read the tables to go on with one (`/ingest`)."""
     ADMIN = 3
     """Make, list and revoke tokens (`/tokens`)."""
     OWNER = 4

@@ -93,7 +93,8 @@ def _append_model(
     )
     batch = {"model": pa.Table.from_pylist([model]), "split": parts}
     context.append(batch, Stage.MODEL, context.model_id)
-    if known and known[0] != present:  # the data were moved, or their place was spelled otherwise
+    moved = bool(known) and known[0] != present  # or their place was spelled otherwise
+    if moved and not context.store.appends_only:
         batch["model"] = pa.Table.from_pylist([{**model, **present}])
         statement = (
             "UPDATE model SET config = ?, config_sha256 = ? WHERE model_id = ?",

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from toy_server import Serve, Server
 
-from voxel_atlas.api.http.access.guard import check_binding
+from voxel_atlas.api.http.access.guard import check_binding, check_place_of_tokens
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
@@ -32,6 +32,15 @@ def test_another_address_than_loopback_needs_a_token(tmp_path: Path) -> None:
     check_binding(Settings(host="localhost"), Tokens(tmp_path))
     Tokens(tmp_path).make("ada", Scope.READ)
     check_binding(Settings(host="0.0.0.0"), Tokens(tmp_path))
+
+
+def test_a_lake_whose_folder_holds_the_tokens_is_not_served(tmp_path: Path) -> None:
+    home, lake = tmp_path / "home", f"ducklake:sqlite:{tmp_path}/catalog.sqlite data="
+    for data in (tmp_path, home, f"{home}/parquet/.."):
+        with pytest.raises(BadInputError, match="lies in the lake's folder"):
+            check_place_of_tokens(Settings(home=home, atlas=f"{lake}{data}"))
+    for data in (f"{home}/parquet", "s3://bucket/"):
+        check_place_of_tokens(Settings(home=home, atlas=f"{lake}{data}"))
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "192.168.0.4"])
