@@ -51,7 +51,8 @@ class Job:
     @property
     def seconds(self) -> float:
         """Time for the rest."""
-        return (self.number - self.done) / self.per_second
+        rest = self.number - self.done
+        return rest / self.per_second if rest else 0.0  # where there is nothing, nothing was timed
 
 
 @dataclass(frozen=True)

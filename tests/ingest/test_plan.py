@@ -8,7 +8,7 @@ from tiny import tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.dissection.nouns import shortened
-from voxel_atlas.ingest.plan import Plan, grown
+from voxel_atlas.ingest.plan import Job, Plan, grown
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError
@@ -93,3 +93,7 @@ def test_shortening_keeps_frequent_nouns_in_their_order(named, min_voxels, most)
         assert sorted([*nouns, *unscored[voxel]]) == sorted(named[voxel])
         for noun, reason in unscored[voxel].items():
             assert reason.startswith("not a" if noun == "f" else "beyond" if noun in frequent else "of fewer")
+
+
+def test_nothing_takes_no_time_though_nothing_was_timed():
+    assert Job("images mapped and cropped", 0, per_second=0.0).seconds == 0
