@@ -105,6 +105,7 @@ DATASETS = Registry(
         "nsd": "ingest.datasets.nsd.nsd:Nsd",
         "nod": "ingest.datasets.nod.nod:Nod",
         "laion-fmri": "ingest.datasets.laion.laion:LaionFmri",
+        "algonauts": "ingest.datasets.algonauts.algonauts:Algonauts",
         "folder": "ingest.datasets.folder.folder:Folder",
         "simulated": "ingest.simulated.subject:Simulated",
     },

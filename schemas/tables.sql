@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS subject (
   affine_code INTEGER);
 COMMENT ON TABLE subject IS 'Whose responses these are.';
 COMMENT ON COLUMN subject.subject_id IS 'Readable id, for example nsd/subj05.';
-COMMENT ON COLUMN subject.dataset IS 'nsd, nod, folder or simulated.';
+COMMENT ON COLUMN subject.dataset IS 'nsd, nod, laion-fmri, algonauts, folder or simulated.';
 COMMENT ON COLUMN subject.simulated IS 'True when the responses were computed and not measured.';
 COMMENT ON COLUMN subject.space IS 'volume (voxels of a functional image) or surface (vertices).';
 COMMENT ON COLUMN subject.surface IS 'pycortex subject whose surfaces show this subject; NULL when there is none.';

@@ -1,4 +1,4 @@
-"""Vertices of a cortical surface: which there are, and maps over them from CIFTI and FreeSurfer files."""
+"""Vertices of a cortical surface: which there are, and maps over them from CIFTI, FreeSurfer and NumPy files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,6 +91,29 @@ def mgh_data(path: Path) -> ArrayProxy:
         data = ArrayProxy(str(path), MGHHeader.from_fileobj(file))
     check_length(path, data)
     return data
+
+
+def npy_array(path: Path, advice: str = "get it again") -> NDArray[np.generic]:
+    """An array in a .npy file, which stays on disk until it is indexed.
+
+    Args:
+        path: the file.
+        advice: what to do where it holds pickled objects.
+
+    Raises:
+        NotFoundError: only a pointer of git-annex or Git LFS is there.
+        BadInputError: the file is damaged, or holds pickled objects.
+    """
+    with readable(path):
+        try:
+            array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            if "Python objects" not in str(error):
+                raise
+            raise BadInputError(
+                f"{path}: pickled Python objects, which are not read, as reading them runs what is in them; {advice}."
+            ) from None
+    return array
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class SubjectNode(relay.Node):
     """One row of the subject table."""
 
     subject_id: relay.NodeID[str]
-    dataset: str = strawberry.field(description="nsd, nod, folder or simulated.")
+    dataset: str = strawberry.field(description="nsd, nod, laion-fmri, algonauts, folder or simulated.")
     simulated: bool = strawberry.field(description="True when the responses were computed, not measured.")
     space: str = strawberry.field(description="volume (voxels) or surface (vertices).")
     surface: str | None = strawberry.field(description="pycortex subject that shows it; null when there is none.")

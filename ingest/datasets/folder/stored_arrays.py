@@ -15,6 +15,7 @@ from scipy.io.matlab import MatReadError
 
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError
+from ..vertices import npy_array
 
 HDF5 = (".hdf5", ".h5", ".mat")
 """Files of several arrays, which have names; .mat files before v7.3 are none of HDF5."""
@@ -53,7 +54,9 @@ def read_array(path: Path, name: str = "") -> StoredArray:
     if path.suffix == ".npy":
         if name:
             raise BadInputError(f"{path}: an .npy file has one array, without a name; leave out :{name}.")
-        return StoredArray(_of_npy(path))
+        return StoredArray(
+            npy_array(path, "of GLMsingle give the .hdf5 or .mat file instead, of your own save numbers")
+        )
     if path.suffix == ".mat" and not h5py.is_hdf5(path):
         return _of_old_matlab(path, name)
     with readable(path), h5py.File(path) as file:
@@ -131,20 +134,6 @@ def _recognised(path: Path, array: StoredArray, n_trials: int, grid: tuple[int, 
             f"which by --axes{mask}."
         )
     return fitting[0] if fitting else usual
-
-
-def _of_npy(path: Path) -> NDArray[np.generic]:
-    with readable(path):
-        try:
-            array: NDArray[np.generic] = np.load(path, mmap_mode="r")
-        except ValueError as error:
-            if "Python objects" not in str(error):
-                raise
-            raise BadInputError(
-                f"{path}: pickled Python objects, which are not read, as reading them runs what is in them; of "
-                "GLMsingle give the .hdf5 or .mat file instead, of your own save numbers."
-            ) from None
-    return array
 
 
 def _of_old_matlab(path: Path, name: str) -> StoredArray:

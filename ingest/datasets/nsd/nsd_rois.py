@@ -1,7 +1,7 @@
 """Regions of interest of NSD: names of the labels, localiser thresholds, unions and a user's food region."""
 
-import re
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,40 @@ from numpy.typing import NDArray
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ..rois import FLOC, Region, Source, selective, union, unions
+from ..trials import Floats
 from ..vertices import SurfaceVertices
 from ..volumes import VolumeVoxels
-from .subject_maps import NAMES, SubjectMaps
 
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}
 """Label file → category of the localiser contrast that its labels were drawn on."""
 _DRAWN = ("prf-visualrois", "nsdgeneral")
-_CTAB_LINE = re.compile(r"\s*(?P<label>\d+)\s+(?P<name>\S.*?)((\s+\d+){3,4})?\s*")
-"""A name may have spaces; three or four numbers after it are its colour."""
 
 
-def regions(maps: SubjectMaps, threshold: float | None, food: Region | None) -> list[Region]:
+class LabelMaps(Protocol):
+    """Label files of a subject of NSD, at the subject's voxels."""
+
+    def label_files(self) -> list[str]:
+        """Names of those that are there, as in `NAMES` and others."""
+        ...
+
+    def labels(self, name: str) -> Floats:
+        """Values of one, (n_voxels,): > 0 a label, 0 none, -1 (in volumes) not cortex."""
+        ...
+
+    def localiser(self, category: str) -> Floats | None:
+        """Localiser t of a category, (n_voxels,); None where the map is not there."""
+        ...
+
+    def names(self, name: str, used: set[int]) -> dict[int, str]:
+        """Names of a file's labels.
+
+        Raises:
+            BadInputError: one of those that are used has none.
+        """
+        ...
+
+
+def regions(maps: LabelMaps, threshold: float | None, food: Region | None) -> list[Region]:
     """All regions of a subject.
 
     They are every label; unions of parts, as FFA of FFA-1 and FFA-2; every label file as a whole; `floc`, every voxel
@@ -38,7 +60,7 @@ def regions(maps: SubjectMaps, threshold: float | None, food: Region | None) -> 
     """
     every: list[Region] = []
     floc: list[Region] = []
-    for name in maps.files.label_files():
+    for name in maps.label_files():
         parts = _labelled(maps, name, threshold)
         every += parts
         if name in LOCALISERS or name in _DRAWN:
@@ -54,7 +76,7 @@ def regions(maps: SubjectMaps, threshold: float | None, food: Region | None) -> 
     return [*every, *selective(every)]
 
 
-def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Region]:
+def _labelled(maps: LabelMaps, name: str, threshold: float | None) -> list[Region]:
     values = maps.labels(name)
     t = maps.localiser(LOCALISERS[name]) if name in LOCALISERS else None
     if name in LOCALISERS and t is None and threshold is not None:
@@ -62,11 +84,15 @@ def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Reg
             f"the localiser map of {LOCALISERS[name]} is not there, which --localizer-t {threshold} needs; download it "
             "from NSD or leave the setting out."
         )
-    names = _names(maps.files.ctab(name), name, {int(v) for v in np.unique(values[values > 0])})
+    used = {int(v) for v in np.unique(values[values > 0])}
+    names = maps.names(name, used)
+    labels: dict[str, list[int]] = {}
+    for number in sorted(used):
+        labels.setdefault(names[number], []).append(number)
     # Atlases share names among themselves and with the subject's own regions: HCP_MMP1:V1, streams:early.
     prefix = "" if name in LOCALISERS or name in _DRAWN else f"{name}:"
     labelled = []
-    for roi, numbers in names.items():
+    for roi, numbers in labels.items():
         inside, described = np.isin(values, numbers), f"label {' and '.join(map(str, numbers))} of {name}"
         if name in LOCALISERS:
             described += f", localiser t > {threshold or 0:g}"
@@ -75,26 +101,6 @@ def _labelled(maps: SubjectMaps, name: str, threshold: float | None) -> list[Reg
         source: Source = "localiser" if name in LOCALISERS else "drawn" if name in _DRAWN else "atlas"
         labelled.append(Region(prefix + roi, source, described, inside, t))
     return labelled
-
-
-def _names(ctab: Path, name: str, used: set[int]) -> dict[str, list[int]]:
-    """Name → the labels that have it, from "number name [colours]" a line, or from the manual."""
-    if ctab.exists():
-        encoded = ctab.read_bytes()
-        try:
-            text = encoded.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = encoded.decode("latin-1")
-        rows = (_CTAB_LINE.fullmatch(line) for line in text.splitlines())
-        names = {int(row["label"]): row["name"] for row in rows if row}
-    else:
-        names = dict(enumerate(NAMES.get(name, ()), start=1))
-    if unknown := used - set(names):
-        raise BadInputError(f"{ctab}: label {min(unknown)} of {name} has no name there; download the file from NSD.")
-    labels: dict[str, list[int]] = {}
-    for number in sorted(used):
-        labels.setdefault(names[number], []).append(number)
-    return labels
 
 
 def food_region(cells: VolumeVoxels | SurfaceVertices, path: Path) -> Region:

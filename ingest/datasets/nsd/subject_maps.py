@@ -1,5 +1,6 @@
 """Maps of one NSD subject: ROI labels, localiser t values and the noise ceiling, at the subject's voxels."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "nsdgeneral": ("nsdgeneral",),
 }
 """Names of labels 1, 2 … in the manual, for a label file whose .ctab is not there."""
+
+_CTAB_LINE = re.compile(r"\s*(?P<label>\d+)\s+(?P<name>\S.*?)((\s+\d+){3,4})?\s*")
+"""A name may have spaces; three or four numbers after it are its colour."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,29 @@ class SubjectMaps:
         self.cells: VolumeVoxels | SurfaceVertices = (
             self._cortex(shape) if files.is_volume else SurfaceVertices.whole((shape[0], shape[1]))
         )
+
+    def label_files(self) -> list[str]:
+        """See `LabelMaps`."""
+        return self.files.label_files()
+
+    def names(self, name: str, used: set[int]) -> dict[int, str]:
+        """See `LabelMaps`: from "number name [colours]" a line, or from the manual."""
+        ctab = self.files.ctab(name)
+        if ctab.exists():
+            encoded = ctab.read_bytes()
+            try:
+                text = encoded.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                text = encoded.decode("latin-1")
+            rows = (_CTAB_LINE.fullmatch(line) for line in text.splitlines())
+            names = {int(row["label"]): row["name"] for row in rows if row}
+        else:
+            names = dict(enumerate(NAMES.get(name, ()), start=1))
+        if unknown := used - set(names):
+            raise BadInputError(
+                f"{ctab}: label {min(unknown)} of {name} has no name there; download the file from NSD."
+            )
+        return names
 
     def labels(self, name: str) -> Floats:
         """Values of a label map, (n_voxels,): > 0 a label, 0 none, -1 (in volumes) not cortex."""
