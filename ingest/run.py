@@ -8,6 +8,7 @@ import datetime
 import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,8 @@ class Parts:
     captioner: Captioner | None = None
     generator: Generator | None = None
     """None where nothing needs them."""
+    spaces: tuple[Backbone, ...] = ()
+    """Further networks, in whose spaces scorers compare pictures."""
 
 
 def open_parts(
@@ -67,6 +70,7 @@ def open_parts(
     label_backbone: Backbone | None = None,
     captioner: Captioner | None = None,
     generator: Generator | None = None,
+    download: bool = False,
 ) -> Parts:
     """Open or load by their names in the settings what is not given; what is missing is not to be missed after hours.
 
@@ -80,6 +84,7 @@ def open_parts(
         label_backbone: the network whose text tower embeds the labels.
         captioner: captions images and crops.
         generator: draws labels.
+        download: fetch weights that are not on this machine; nothing is fetched otherwise.
 
     Raises:
         BadInputError: settings that label nothing; files of the data set that are damaged or disagree.
@@ -87,19 +92,28 @@ def open_parts(
         MissingWeightsError: weights are not on this machine.
     """
     dataset = dataset or open_dataset(config, home)
-    backbone = backbone or load(config.backbone, weights=weights, home=home, device=device)
+    how: dict[str, Any] = {"home": home, "device": device, "download": download}
+    backbone = backbone or load(config.backbone, weights=weights, **how)
     if label_backbone is None:
         same = config.label_backbone == config.backbone
-        label_backbone = backbone if same else load(config.label_backbone, home=home, device=device)
+        label_backbone = backbone if same else load(config.label_backbone, **how)
     require_sense(config, backbone, label_backbone)
     scorers, loaded = scorers_of(config).values(), (backbone, label_backbone)
+    spaces = {scorer.space(config) for scorer in scorers} - {"", backbone.name, label_backbone.name}
     drawn = any(scorer.from_candidates for scorer in scorers)
     captioned = drawn or (bool(scorers) and config.shown_by == "caption")
     if captioned:
-        captioner = captioner or load_captioner(config.captioner, loaded=loaded, home=home, device=device)
+        captioner = captioner or load_captioner(config.captioner, loaded=loaded, **how)
     if drawn:
-        generator = generator or load_generator(config.generator, loaded=loaded, home=home, device=device)
-    return Parts(dataset, backbone, label_backbone, captioner if captioned else None, generator if drawn else None)
+        generator = generator or load_generator(config.generator, loaded=loaded, **how)
+    return Parts(
+        dataset,
+        backbone,
+        label_backbone,
+        captioner if captioned else None,
+        generator if drawn else None,
+        tuple(load(name, **how) for name in sorted(spaces)),
+    )
 
 
 def prepared(config: IngestConfig, parts: Parts) -> tuple[IngestConfig, NDArray[np.int32]]:

@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     )
     batch_images: Count = Field(16, description="Images that a network sees at once on a CPU.")
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1 …")
+    download: bool = Field(
+        False,
+        description="Whether weights that are not on this machine may be fetched from their publishers.",
+    )
     memory_limit: str = Field(
         "2GB",
         pattern=r"^[1-9]\d*(\.\d+)? ?([KMGTkmgt]i?)[Bb]$",

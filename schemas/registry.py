@@ -91,8 +91,10 @@ BACKBONES = Registry(
         "lite": "atlas.backbones.lite.lite:Lite",
         "clip-rn50": "atlas.backbones.checkpoints:CLIP_RN50",
         "clip-vit-b32": "atlas.backbones.checkpoints:CLIP_VIT_B32",
+        "clip-vit-b32-laion": "atlas.backbones.checkpoints:CLIP_VIT_B32_LAION",
         "clip-vit-b16": "atlas.backbones.checkpoints:CLIP_VIT_B16",
         "resnet50": "atlas.backbones.checkpoints:RESNET50",
+        "resnet50-v2": "atlas.backbones.checkpoints:RESNET50_V2",
         "alexnet": "atlas.backbones.checkpoints:ALEXNET",
     },
 )

@@ -12,6 +12,7 @@ from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError, re
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
     AtlasOption,
+    DownloadOption,
     ModelArgument,
     OnErrorOption,
     WeightsOption,
@@ -68,6 +69,7 @@ class IngestOptions:
     fit: FitOptions = DEFAULT_FIT
     labels: LabelOptions = DEFAULT_LABELS
     weights: WeightsOption = None
+    download: DownloadOption = False
     learning_curve: bool = False
     """Also fit every voxel on 5, 10, … 34 of 40 blocks of the images; can be added later."""
     on_error: OnErrorOption = "stop"
@@ -90,7 +92,7 @@ def ingest(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> Non
 
     config, settings, output = options.settings(data), settings_of(options.atlas), options.output
     with open_workers(options.workers or settings.workers, settings.home) as workers:
-        parts = _parts(config, settings, options.weights, open_dataset(config, settings.home))
+        parts = _parts(config, settings, options, open_dataset(config, settings.home))
         with open_store(settings, create=True) as store, Bars() as bars:
             pipeline = _pipeline(
                 settings, store=store, progress=bars, workers=workers, skip_bad=options.on_error == "skip"
@@ -137,7 +139,7 @@ def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options:
         return []
     problems, settings = list[str](), settings_of(options.atlas)
     try:
-        parts = _parts(config, settings, options.weights, dataset)
+        parts = _parts(config, settings, options, dataset)
         with Bars() as bars:
             if options.on_error == "skip":
                 parts = replace(parts, dataset=without_unreadable(dataset, bars))
@@ -179,6 +181,7 @@ class DissectionOptions:
     scorers: Annotated[list[str] | None, Parameter(name="--scorer")] = None
     """How labels are scored: eq2 (paper), fused, joint or released (the paper's code); can be given again."""
     weights: WeightsOption = None
+    download: DownloadOption = False
     output: Output = FOR_PEOPLE
     atlas: AtlasOption = ""
 
@@ -200,7 +203,7 @@ class DissectionOptions:
 
         model = Atlas(store, home=settings.home).model(name)
         config = self.config(IngestConfig.model_validate_json(model.config))
-        return model.model_id, config, _parts(config, settings, self.weights)
+        return model.model_id, config, _parts(config, settings, self)
 
 
 DEFAULT_DISSECTION = DissectionOptions()
@@ -256,14 +259,26 @@ def _pipeline(settings: Settings, **how: Any) -> "Pipeline":
     return Pipeline(home=settings.home, device=settings.device, batch_images=settings.batch_images, **how)
 
 
-def _parts(config: IngestConfig, settings: Settings, weights: Path | None, dataset: "Dataset | None" = None) -> "Parts":
+def _parts(
+    config: IngestConfig,
+    settings: Settings,
+    options: "IngestOptions | DissectionOptions",
+    dataset: "Dataset | None" = None,
+) -> "Parts":
     """Data set and networks by their names in the settings; an open data set is seen to lie on its surface."""
     from ...ingest.run import open_parts
     from ..maps.subject_cortex import on_its_surface
 
     if dataset is not None:
         dataset.subject = on_its_surface(dataset.subject, settings)
-    return open_parts(config, home=settings.home, device=settings.device, weights=weights, dataset=dataset)
+    return open_parts(
+        config,
+        home=settings.home,
+        device=settings.device,
+        weights=options.weights,
+        dataset=dataset,
+        download=options.download or settings.download,
+    )
 
 
 def _print_plan(config: IngestConfig, planned: "Plan", output: Output) -> None:

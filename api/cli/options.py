@@ -106,6 +106,9 @@ OnErrorOption = Annotated[
     Literal["stop", "skip"],
     Parameter(help="When an image cannot be read or a picture cannot be made: stop, or skip it and say so."),
 ]
+DownloadOption = Annotated[
+    bool, Parameter(negative=(), help="Fetch weights that are not on this machine; nothing is downloaded otherwise.")
+]
 FileOption = Annotated[Path, Parameter(name=("--output", "-o"))]
 Switch = Annotated[bool, Parameter(negative=())]
 """An option that is on when it is given."""

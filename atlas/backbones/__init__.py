@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ...schemas.registry import BACKBONES
+from .checkpoints import load_or_fetch
 from .interface import Backbone, BackboneClass, Readout
 from .reloading import reloadable
 
@@ -26,17 +27,26 @@ def default_readout(name: str) -> Readout:
 
 
 @reloadable
-def load(name: str, *, weights: Path | None = None, device: str = "auto", home: Path) -> Backbone:
+def load(
+    name: str, *, weights: Path | None = None, device: str = "auto", home: Path, download: bool = False
+) -> Backbone:
     """Make a backbone with its pretrained weights.
 
     Args:
         name: one of `BACKBONES.names`.
         weights: file of the weights; None takes those that the family finds by itself.
         device: auto, cpu, cuda, cuda:1 …
-        home: folder where a family keeps what it makes or fetches.
+        home: folder where a family keeps what it makes.
+        download: fetch weights that are not on this machine; a file that is named is never fetched.
 
     Raises:
         NotFoundError: no backbone of that name.
         MissingWeightsError: the weights are not on this machine.
     """
-    return backbone_class(name).load(name, weights=weights, device=device, home=home)
+    part = backbone_class(name)
+    return load_or_fetch(
+        part,
+        name,
+        lambda: part.load(name, weights=weights, device=device, home=home),
+        download=download and weights is None,
+    )

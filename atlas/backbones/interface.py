@@ -82,6 +82,19 @@ class BackboneClass(Protocol):
         ...
 
 
+@runtime_checkable
+class Fetchable(Protocol):
+    """A class of networks whose weights can be had from their publisher, where the user allows that."""
+
+    def fetch(self, name: str) -> None:
+        """Bring what `load` needs for a name into the cache of the library that publishes it.
+
+        Raises:
+            MissingWeightsError: it cannot be had.
+        """
+        ...
+
+
 def centre_crop(width: int, height: int, resized: int, crop: int) -> Box:
     """The part of an image that remains when its shorter side is resized and the centre is cut out, as a square.
 

@@ -1,9 +1,10 @@
 """Files of pretrained weights: reading them, and what they contained."""
 
 import hashlib
+import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,18 +21,50 @@ def given_file(weights: Path | None) -> Path | None:
     return weights
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_sha256(path: Path, expected: str) -> None:
     """Refuse a cached file whose SHA-256 does not begin as published: its download was cut.
 
     Raises:
         BadInputError: it does not.
     """
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    actual = file_sha256(path)
     if not actual.startswith(expected):
         raise BadInputError(
             f"{path}: SHA-256 {actual[:16]}…, {expected[:16]}… expected; delete the file and fetch it again."
         )
+
+
+def check_hub_sha256(path: Path) -> None:
+    """Refuse a file of the hub's cache that is not what was fetched: the cache names large files by their SHA-256.
+
+    Raises:
+        BadInputError: it is another, or cut.
+    """
+    if re.fullmatch("[0-9a-f]{64}", (blob := path.resolve()).name):
+        check_sha256(path, blob.name)
+
+
+def first_line(error: Exception) -> str:
+    """What a library says went wrong, for a sentence of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def require_numbers(tensors: Iterable[tuple[str, torch.Tensor]], file: Path | str) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        BadInputError: one is infinite or NaN.
+    """
+    for name, tensor in tensors:
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise BadInputError(f"{file}: {name} has numbers that are infinite or none (NaN); get the file again.")
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
@@ -49,8 +82,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             return _torchscript_state(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - the three readers raise a dozen kinds, and all mean the same
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInputError(f"{path}: not a readable file of weights ({reason}); get it again.") from None
+        raise BadInputError(f"{path}: not a readable file of weights ({first_line(error)}); get it again.") from None
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadInputError(f"{path}: not a file of named tensors; save a network's state_dict().")
@@ -61,8 +93,9 @@ def load_into(network: torch.nn.Module, state: State, name: str, path: Path) -> 
     """Put weights into a network.
 
     Raises:
-        BadInputError: they are those of another network.
+        BadInputError: they are those of another network, or no numbers.
     """
+    require_numbers(state.items(), path)
     try:
         network.load_state_dict(dict(state), strict=True)
     except RuntimeError as error:

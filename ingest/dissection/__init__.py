@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ...atlas.backbones.checkpoints import load_or_fetch
 from ...atlas.backbones.interface import Backbone
 from ...atlas.backbones.reloading import reloadable
 from ...schemas.errors import BadInputError
@@ -10,17 +11,25 @@ from .interface import Captioner, CaptionerClass, Generator, GeneratorClass, Sco
 
 
 @reloadable
-def load_captioner(name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str = "auto") -> Captioner:
+def load_captioner(
+    name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str = "auto", download: bool = False
+) -> Captioner:
     """The captioner of a name, or of a Hugging Face image-to-text model id or folder; see `CaptionerClass.load`."""
-    captioner: CaptionerClass = CAPTIONERS[name]
-    return captioner.load(name, loaded=loaded, home=home, device=device)
+    part: CaptionerClass = CAPTIONERS[name]
+    return load_or_fetch(
+        part, name, lambda: part.load(name, loaded=loaded, home=home, device=device), download=download
+    )
 
 
 @reloadable
-def load_generator(name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str = "auto") -> Generator:
+def load_generator(
+    name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str = "auto", download: bool = False
+) -> Generator:
     """The generator of a name, or of a Hugging Face text-to-image model id or folder; see `CaptionerClass.load`."""
-    generator: GeneratorClass = GENERATORS[name]
-    return generator.load(name, loaded=loaded, home=home, device=device)
+    part: GeneratorClass = GENERATORS[name]
+    return load_or_fetch(
+        part, name, lambda: part.load(name, loaded=loaded, home=home, device=device), download=download
+    )
 
 
 def scorer_class(method: str) -> type[Scorer]:

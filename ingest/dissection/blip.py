@@ -11,7 +11,7 @@ from ...atlas.backbones.batching import ShrinkingBatches
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from .interface import settings_name
-from .pretrained import load_pretrained
+from .pretrained import CONFIGURATIONS, WEIGHTS, fetched, found, read_network, version_of, whole
 
 MODELS = {"blip": "Salesforce/blip-image-captioning-base"}
 """Short names; the paper's captioner is BLIP base."""
@@ -28,6 +28,7 @@ class BlipCaptioner:
 
     Raises:
         MissingWeightsError: the weights are not on this machine.
+        BadInputError: a file of them is damaged or lacks some.
     """
 
     def __init__(
@@ -36,19 +37,14 @@ class BlipCaptioner:
         self._device = resolve_device(device)
         on_gpu = self._device != "cpu"
         self._dtype = torch.float16 if on_gpu else torch.float32
-        source = MODELS.get(name, name)
-
-        def load(folder: Path) -> tuple[AutoProcessor, AutoModelForImageTextToText]:
-            model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype=self._dtype)
-            return AutoProcessor.from_pretrained(folder, local_files_only=True), model
-
-        def download(only_here: bool) -> str:
-            return snapshot_download(source, local_files_only=only_here, ignore_patterns=["*.h5", "*.msgpack"])
-
-        (self._processor, model), revision = load_pretrained(source, "captioner", download, load)
+        folder = found(name, "captioner", [MODELS.get(name, name)], "config.json")
+        with whole(name, "captioner", folder):
+            model, variant = read_network(AutoModelForImageTextToText, folder, dtype=self._dtype)
+            self._processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
         self._model = model.to(self._device).eval()
         self._max_new_tokens = max_new_tokens
-        settings = {"revision": revision, "dtype": str(self._dtype), "max_new_tokens": max_new_tokens}
+        settings = {"revision": version_of(folder), "dtype": str(self._dtype), "max_new_tokens": max_new_tokens}
+        settings |= {"variant": variant} if variant else {}
         self.name = settings_name(Path(name).name, settings)
         self._batches = ShrinkingBatches(self._describe, batch_size or (64 if on_gpu else 8), "captioning")
 
@@ -56,6 +52,12 @@ class BlipCaptioner:
     def load(cls, name: str, *, loaded: tuple[Backbone, ...], home: Path, device: str) -> "BlipCaptioner":  # noqa: ARG003
         """See `CaptionerClass`; its weights live in the hub's cache."""
         return cls(name, device)
+
+    @classmethod
+    def fetch(cls, name: str) -> None:
+        """See `Fetchable`."""
+        source = MODELS.get(name, name)
+        fetched(source, lambda: snapshot_download(source, allow_patterns=[*CONFIGURATIONS, *WEIGHTS]))
 
     def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:  # noqa: ARG002 - looks itself
         """See Captioner."""

@@ -72,6 +72,8 @@ class Context(BatchContext):
     captioner: Captioner | None = None
     generator: Generator | None = None
     """None where nothing needs them."""
+    spaces: tuple[Backbone, ...] = ()
+    """Further networks, in whose spaces scorers compare pictures."""
     progress: Progress = field(default_factory=Silent)
     workers: WorkerPool = field(default_factory=InProcess)
     """Where the costly batches are worked on."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ....atlas.backbones import load
 from ....atlas.backbones.interface import Backbone, Floats
 from ....schemas.config import IngestConfig
 from ....schemas.errors import BadInputError
@@ -117,12 +116,7 @@ def label_voxels(context: Context, features: Floats) -> None:
 
 
 def _spaces(context: Context, scorers: Mapping[str, type[Scorer]]) -> dict[str, Backbone]:
-    """Method → the network in whose space it compares images, for those that name one; each is loaded once."""
-    loaded = {backbone.name: backbone for backbone in (context.backbone, context.label_backbone)}
-    spaces = {}
-    for method, scorer in scorers.items():
-        if name := scorer.space(context.config):
-            if name not in loaded:
-                loaded[name] = load(name, device=context.device, home=context.home)
-            spaces[method] = loaded[name]
-    return spaces
+    """Method → the network in whose space it compares images, for those that name one."""
+    loaded = {space.name: space for space in (*context.spaces, context.label_backbone, context.backbone)}
+    named = {method: scorer.space(context.config) for method, scorer in scorers.items()}
+    return {method: loaded[name] for method, name in named.items() if name}
