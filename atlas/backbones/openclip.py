@@ -1,18 +1,20 @@
 """CLIP networks (Radford et al. 2021) as open_clip builds them: one space for images and text.
 
-Weights are taken from the hub's cache, from OpenAI's, or from a file; nothing is ever downloaded here.
+Weights are taken from the hub's cache, from OpenAI's, or from a file; only `fetch` asks anybody for them.
 """
 
+import json
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import open_clip
 import torch
-from huggingface_hub import try_to_load_from_cache
-from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+from huggingface_hub import constants, try_to_load_from_cache
+from open_clip.constants import HF_CONFIG_NAME, HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
@@ -22,8 +24,22 @@ from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image, centre_crop
 from .products import weighted
-from .weights import check_sha256, fingerprint, given_file, load_into, read_state
+from .weights import (
+    State,
+    check_hub_sha256,
+    check_sha256,
+    file_sha256,
+    fingerprint,
+    first_line,
+    given_file,
+    load_into,
+    read_state,
+)
 
+_log = logging.getLogger(__name__)
+
+_OPENAIS = ("input_resolution", "context_length", "vocab_size")
+"""Numbers that OpenAI's archives hold among the tensors."""
 _TEXTS_AT_ONCE = 256
 _WORDS = 3
 _PHRASE = re.compile(r"(an?|the|one|two|three|some|many|my|this|these|photos?|pictures?|images?)\b", re.IGNORECASE)
@@ -38,11 +54,14 @@ class OpenClip:
         preprocess: how its images were preprocessed in training.
         tokenizer: from texts to tokens.
         device: where it runs.
+        activation: that of its layers where it is not OpenAI's QuickGELU, as weights do not tell.
     """
 
     has_text = True
 
-    def __init__(self, name: str, model: Any, preprocess: PreprocessCfg, tokenizer: Any, device: str) -> None:
+    def __init__(
+        self, name: str, model: Any, preprocess: PreprocessCfg, tokenizer: Any, device: str, activation: str = ""
+    ) -> None:
         self.name = name
         self._visual = model.visual.eval().to(device)
         self._model = model.eval().to(device)
@@ -54,7 +73,7 @@ class OpenClip:
         self._tokenizer = tokenizer
         self._device = device
         self.preprocessing = str(preprocess)
-        self.fingerprint = fingerprint(model, preprocess)
+        self.fingerprint = fingerprint(model, f"{preprocess}{activation}")
 
     def features(self, images: Sequence[Image]) -> Floats:
         """Image embeddings, (n_images, dim)."""
@@ -128,9 +147,12 @@ def prompted(text: str) -> str:
 def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str) -> OpenClip:
     """Make a CLIP network.
 
+    Its activation and its preprocessing are those that the file was trained with, where that is known, whatever the
+    name: OpenAI's networks have QuickGELU, most of LAION's have GELU, and weights fit either.
+
     Args:
         name: name in the registry.
-        architecture: open_clip's name of it, with -quickgelu where it was trained so.
+        architecture: open_clip's name of it.
         tag: open_clip's name of the weights.
         weights: file of the weights; None looks into the caches.
         device: auto, cpu, cuda …
@@ -139,34 +161,78 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         MissingWeightsError: the weights are not on this machine.
         BadInputError: the file is damaged, or holds another network.
     """
-    config = open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag)
-    path = given_file(weights) or _cached(name, config.get("hf_hub", "").strip("/"), str(config.get("url", "")))
-    settings = open_clip.get_model_config(architecture)
+    base = architecture.removesuffix("-quickgelu")
+    named = _published(base, tag)
+    path = given_file(weights) or _cached(name, named.get("hf_hub", "").strip("/"), str(named.get("url", "")))
+    state = read_state(path)
+    trained = {**named, **(_trained_as(base, path, state) or named)}
+    quick = trained["quick_gelu"]
+    if quick != named["quick_gelu"]:
+        _log.warning("%s was trained with %s, and is used so.", path, "QuickGELU" if quick else "GELU")
+    settings = {**open_clip.get_model_config(base), "quick_gelu": quick}
     # create_model would do, but it warns of random weights, which are replaced in the next lines.
     model = (open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP)(**settings)
-    state = read_state(path)
-    for key in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(key, None)  # OpenAI's archives hold three numbers among the tensors
-    load_into(model, state, name, path)
-    known = {key: config[key] for key in ("mean", "std", "interpolation", "resize_mode")}
+    load_into(model, {key: tensor for key, tensor in state.items() if key not in _OPENAIS}, name, path)
+    known = {key: trained[key] for key in ("mean", "std", "interpolation", "resize_mode")}
     preprocess = PreprocessCfg(size=model.visual.image_size, **known)
-    return OpenClip(name, model, preprocess, open_clip.get_tokenizer(architecture), resolve_device(device))
+    tokenizer, activation = open_clip.get_tokenizer(base), "" if quick else " GELU"
+    return OpenClip(name, model, preprocess, tokenizer, resolve_device(device), activation)
+
+
+def fetch(name: str, architecture: str, tag: str) -> None:
+    """Bring the weights of a tag into the hub's cache, or into OpenAI's where the hub has none.
+
+    Raises:
+        MissingWeightsError: they cannot be had.
+    """
+    try:
+        open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag))
+    except (OSError, RuntimeError) as error:
+        raise MissingWeightsError(f"The weights of {name} cannot be fetched: {first_line(error)}.") from error
+
+
+def _trained_as(architecture: str, path: Path, state: State) -> Mapping[str, Any] | None:
+    """How the weights of a file were trained; None where nothing tells."""
+    for tag in open_clip.list_pretrained_tags_by_model(architecture):
+        published = _published(architecture, tag)
+        repository, (sha256, file) = published.get("hf_hub", "").strip("/"), _named_by(str(published.get("url", "")))
+        in_cache = f"models--{repository.replace('/', '--')}" in path.absolute().parts
+        if in_cache or (path.name == file and file_sha256(path).startswith(sha256)):
+            return published
+    if (beside := path.parent / HF_CONFIG_NAME).is_file():
+        try:
+            said = json.loads(beside.read_bytes())
+            return {"quick_gelu": said["model_cfg"].get("quick_gelu", False), **said.get("preprocess_cfg", {})}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise BadInputError(f"{beside}: no configuration of open_clip ({error!r}); get it again.") from None
+    return _published(architecture, "openai") if _OPENAIS[0] in state else None
+
+
+def _published(architecture: str, tag: str) -> dict[str, Any]:
+    """What open_clip knows of weights that were published."""
+    return {"quick_gelu": False, **open_clip.get_pretrained_cfg(architecture, tag)}
+
+
+def _named_by(url: str) -> tuple[str, str]:
+    """The beginning of the SHA-256 that an address tells, and the name of the file."""
+    # OpenAI's hold it whole, …/models/<sha256>/RN50.pt, and open_clip's its beginning, …-46683a32.pt.
+    match = re.search(r"(?:/(?P<whole>[0-9a-f]{64}))?/[^/]*?(?:-(?P<part>[0-9a-f]{8}))?\.pt$", url)
+    return (match["whole"] or match["part"] or "" if match else ""), url.rpartition("/")[2]
 
 
 def _cached(name: str, repository: str, url: str) -> Path:
     for file in (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME):
         if repository and isinstance(cached := try_to_load_from_cache(repository, file), str):
+            check_hub_sha256(Path(cached))
             return Path(cached)
-    # OpenAI's addresses hold the SHA-256 of the file: …/models/<sha256>/RN50.pt
-    *_, sha256, file = ["", *url.split("/")]
-    published = len(sha256) == 64
+    sha256, file = _named_by(url)
     original = Path.home() / ".cache" / "clip" / file
-    if published and original.exists():
+    if len(sha256) == 64 and original.exists():
         check_sha256(original, sha256)
         return original
-    hub = f"fetch them into the hub's cache with `hf download {repository} {HF_SAFE_WEIGHTS_NAME}`, or "
+    looked = " or ".join([*([constants.HF_HUB_CACHE] if repository else []), *([str(original.parent)] if url else [])])
+    files = " or ".join([*([f"{HF_SAFE_WEIGHTS_NAME} of {repository}"] if repository else []), *([url] if url else [])])
     raise MissingWeightsError(
-        f"The weights of {name} are not on this machine: {hub if repository else ''}pass --weights PATH"
-        + (f" of {url}" if url else "")
-        + (f" (SHA-256 {sha256})." if published else ".")
+        f"The weights of {name} are not in {looked}: pass --download to fetch them, or --weights PATH of {files}"
+        + (f" (SHA-256 {sha256})." if len(sha256) == 64 else ".")
     )

@@ -1,8 +1,9 @@
 """ImageNet networks as torchvision builds them: no text tower, and a pooling that is linear.
 
-Weights are taken from torch's hub cache or from a file; nothing is ever downloaded here.
+Weights are taken from torch's hub cache or from a file; only `fetch` asks anybody for them.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,9 @@ from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image, centre_crop
 from .products import weighted
-from .weights import check_sha256, fingerprint, given_file, load_into, read_state
+from .weights import check_sha256, file_sha256, fingerprint, first_line, given_file, load_into, read_state
+
+_log = logging.getLogger(__name__)
 
 
 class TorchVision:
@@ -85,12 +88,12 @@ class TorchVision:
 
 
 def load(name: str, architecture: str, tag: str, *, weights: Path | None, device: str) -> TorchVision:
-    """Make an ImageNet network.
+    """Make an ImageNet network, with the preprocessing that its weights were trained with.
 
     Args:
         name: name in the registry.
         architecture: torchvision's name of it.
-        tag: torchvision's name of the weights, whose preprocessing is used.
+        tag: torchvision's name of the weights; those of a file that was published under another are taken as such.
         weights: file of the weights; None looks into torch's hub cache.
         device: auto, cpu, cuda …
 
@@ -98,11 +101,45 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         MissingWeightsError: the weights are not on this machine.
         BadInputError: the file is damaged, or holds another network.
     """
-    published = torchvision.models.get_model_weights(architecture)[tag]
-    path = given_file(weights) or _cached(name, published.url)
+    published = torchvision.models.get_model_weights(architecture)
+    path = given_file(weights) or _cached(name, published[tag].url)
+    trained = published[tag] if weights is None else _trained_as(path, [published[tag], *published])
+    if trained is not published[tag]:
+        _log.warning("%s is %s, and is used with its preprocessing.", path, trained)
     model = torchvision.models.get_model(architecture, weights=None)
     load_into(model, read_state(path), name, path)
-    return TorchVision(name, model, published.transforms(), resolve_device(device))
+    return TorchVision(name, model, trained.transforms(), resolve_device(device))
+
+
+def fetch(name: str, architecture: str, tag: str) -> None:
+    """Bring published weights into torch's hub cache.
+
+    Raises:
+        MissingWeightsError: they cannot be had.
+    """
+    url = torchvision.models.get_model_weights(architecture)[tag].url
+    path, sha256 = _place(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256)
+    except (OSError, RuntimeError) as error:
+        raise MissingWeightsError(f"The weights of {name} cannot be fetched: {first_line(error)}.") from error
+
+
+def _trained_as(path: Path, known: Sequence[Any]) -> Any:
+    """Which of the known weights a file is by its SHA-256, whatever it is called; the first of them where none is.
+
+    Raises:
+        BadInputError: it has the name of some, and is not what was published.
+    """
+    actual = file_sha256(path)
+    for weights in known:
+        cached, sha256 = _place(weights.url)
+        if cached.name == path.name:
+            check_sha256(path, sha256)
+        if sha256 and actual.startswith(sha256):
+            return weights
+    return known[0]
 
 
 def _trunk(model: nn.Module) -> nn.Module:
@@ -115,16 +152,19 @@ def _trunk(model: nn.Module) -> nn.Module:
     )
 
 
-def _cached(name: str, url: str) -> Path:
-    """The file in torch's hub cache; its name ends with the first digits of its SHA-256."""
+def _place(url: str) -> tuple[Path, str]:
+    """Where torch's hub cache has a file, and the first digits of its SHA-256, with which its name ends."""
     file = Path(urlparse(url).path).name
-    path = Path(torch.hub.get_dir()) / "checkpoints" / file
     match = re.search(r"-([0-9a-f]{8,})\.pth$", file)
+    return Path(torch.hub.get_dir()) / "checkpoints" / file, match[1] if match else ""
+
+
+def _cached(name: str, url: str) -> Path:
+    path, sha256 = _place(url)
     if path.exists():
-        if match:
-            check_sha256(path, match[1])
+        check_sha256(path, sha256)
         return path
     raise MissingWeightsError(
-        f"The weights of {name} are not on this machine: put {url} into {path.parent}, or pass --weights PATH"
-        + (f" (its SHA-256 begins with {match[1]})." if match else ".")
+        f"The weights of {name} are not in {path.parent}: pass --download to fetch them, put {url} there, or pass "
+        "--weights PATH" + (f" (its SHA-256 begins with {sha256})." if sha256 else ".")
     )

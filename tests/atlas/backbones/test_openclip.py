@@ -1,5 +1,6 @@
 """CLIP networks with random weights, built by open_clip's own classes, saved to a file and loaded as a user's is."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,8 +172,11 @@ def test_missing_weights_are_told_with_both_ways_and_the_checksum(
     with pytest.raises(MissingWeightsError) as error:
         backbones.load("clip-rn50", home=tmp_path)
     message = str(error.value)
-    assert "hf download timm/resnet50_clip.openai open_clip_model.safetensors" in message
-    assert "--weights PATH" in message
+    assert (
+        "pass --download to fetch them, or --weights PATH of open_clip_model.safetensors of timm/resnet50_clip"
+        in message
+    )
+    assert f"or {tmp_path}/.cache/clip: " in message
     assert "SHA-256 afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762" in message
 
 
@@ -180,7 +184,7 @@ def test_missing_weights_are_told_with_both_ways_and_the_checksum(
     ("architecture", "tag", "said"),
     [
         ("ViT-L-14-quickgelu", "openai", "SHA-256 b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"),
-        ("ViT-B-32", "laion2b_s34b_b79k", "hf download laion/CLIP-ViT-B-32-laion2B-s34B-b79K open_clip_model"),
+        ("ViT-B-32", "laion2b_s34b_b79k", "open_clip_model.safetensors of laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),
     ],
 )
 def test_another_network_needs_no_more_than_the_names_of_its_architecture_and_weights(
@@ -211,6 +215,56 @@ def test_a_cut_download_of_openai_is_refused(tmp_path: Path, monkeypatch: pytest
     path.write_bytes(b"half of it")
     with pytest.raises(BadInputError, match=r"RN50.pt: SHA-256 .* afeb0e10f9e5a86d… expected"):
         backbones.load("clip-rn50", home=tmp_path)
+
+
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49_408, "width": 16, "heads": 2, "layers": 1},
+}
+LAION = "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K/snapshots/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "said", "numbers", "quick"),
+    [
+        ("clip-vit-b32", "", None, False, True),  # nothing tells: as the name says
+        ("clip-vit-b32-laion", "", None, False, False),
+        ("clip-vit-b32", LAION, None, False, False),  # the repository that it was fetched from
+        ("clip-vit-b32", "", {"model_cfg": TINY}, False, False),  # the configuration beside it
+        ("clip-vit-b32-laion", "", {"model_cfg": {**TINY, "quick_gelu": True}}, False, True),
+        ("clip-vit-b32-laion", "", None, True, True),  # OpenAI's archives hold numbers
+    ],
+)
+def test_weights_are_used_with_the_activation_that_they_were_trained_with(
+    name: str, folder: str, said: object, numbers: bool, quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_clip, "get_model_config", lambda _: dict(TINY))
+    torch.manual_seed(0)
+    other, model = (open_clip.CLIP(**TINY, quick_gelu=activation).eval() for activation in (not quick, quick))
+    other.load_state_dict(model.state_dict())
+    path = tmp_path / folder / "open_clip_pytorch_model.bin"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict() | ({"input_resolution": torch.tensor(32)} if numbers else {}), path)
+    if said:
+        (path.parent / "open_clip_config.json").write_text(json.dumps(said))
+    backbone = backbones.load(name, weights=path, device="cpu", home=tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    with torch.inference_mode():
+        batch = open_clip.image_transform(32, is_train=False)(PILImage.fromarray(image))[None]
+        expected, wrong = model.encode_image(batch).numpy(), other.encode_image(batch).numpy()
+    np.testing.assert_allclose(backbone.features([image]), expected, atol=1e-5)
+    assert np.abs(expected - wrong).max() > 1e-3
+    preprocess = PreprocessCfg(size=(32, 32), interpolation="bicubic")
+    assert backbone.fingerprint != OpenClip(name, model, preprocess, None, "cpu", " GELU" if quick else "").fingerprint
+
+
+def test_weights_that_are_no_numbers_are_refused_by_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_clip, "get_model_config", lambda _: dict(TINY))
+    state = open_clip.CLIP(**TINY).state_dict()
+    torch.save({**state, "logit_scale": torch.tensor(torch.nan)}, tmp_path / "nan.pt")
+    with pytest.raises(BadInputError, match=r"nan.pt: logit_scale has numbers that are infinite or none"):
+        backbones.load("clip-vit-b32", weights=tmp_path / "nan.pt", home=tmp_path)
 
 
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:

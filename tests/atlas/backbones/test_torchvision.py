@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -134,7 +135,8 @@ def test_missing_weights_are_told_with_both_ways_and_the_checksum(
     with pytest.raises(MissingWeightsError) as error:
         backbones.load("resnet50", home=tmp_path)
     message = str(error.value)
-    assert f"put https://download.pytorch.org/models/resnet50-0676ba61.pth into {tmp_path}" in message
+    assert f"are not in {tmp_path}/hub/checkpoints: pass --download to fetch them, put https://download.pyt" in message
+    assert "resnet50-0676ba61.pth there" in message
     assert "--weights PATH" in message
     assert "SHA-256 begins with 0676ba61" in message
 
@@ -152,6 +154,49 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), tmp_path / "other.pth")
     with pytest.raises(BadInputError, match="not the weights of alexnet"):
         backbones.load("alexnet", weights=tmp_path / "other.pth", home=tmp_path)
+
+
+@pytest.fixture
+def resnet50_file(tmp_path: Path) -> Path:
+    """Random weights under the name of those that torchvision published as V2."""
+    path = tmp_path / "resnet50-11ad3fa6.pth"
+    torch.save(torchvision.models.resnet50(weights=None).state_dict(), path)
+    return path
+
+
+def test_weights_of_the_second_version_get_its_preprocessing(
+    resnet50_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadInputError, match=r"resnet50-11ad3fa6.pth: SHA-256 .* 11ad3fa6… expected"):
+        backbones.load("resnet50", weights=resnet50_file, device="cpu", home=tmp_path)
+    renamed = resnet50_file.rename(tmp_path / "weights.pth")
+    first, second = (
+        backbones.load(name, weights=renamed, device="cpu", home=tmp_path) for name in ("resnet50", "resnet50-v2")
+    )
+    assert "resize_size=[256]" in first.preprocessing
+    assert "resize_size=[232]" in second.preprocessing
+    assert first.fingerprint != second.fingerprint
+    # The published file cannot be had here: this one is taken for it by its SHA-256.
+    monkeypatch.setattr("voxel_atlas.atlas.backbones.torchvision.file_sha256", lambda _: "11ad3fa6" + "0" * 56)
+    recognised = backbones.load("resnet50", weights=renamed, device="cpu", home=tmp_path)
+    assert recognised.preprocessing == second.preprocessing
+    assert recognised.fingerprint == second.fingerprint
+
+
+def test_published_weights_are_fetched_where_that_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    asked = []
+    monkeypatch.setattr("torch.hub.urlopen", lambda request: asked.append(request.full_url) or _refused())
+    with pytest.raises(MissingWeightsError, match="pass --download"):
+        backbones.load("alexnet", home=tmp_path)
+    assert asked == []
+    with pytest.raises(MissingWeightsError, match=r"The weights of alexnet cannot be fetched: .*no network"):
+        backbones.load("alexnet", home=tmp_path, download=True)
+    assert asked == ["https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"]
+
+
+def _refused() -> None:
+    raise URLError("no network in this test")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11"])
