@@ -1,5 +1,6 @@
 """BLIP and Stable Diffusion as a user has them on disk: the true classes, with tiny random weights."""
 
+import shutil
 import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from labelled import Begin, ingest
 from transformers import (
     BertTokenizerFast,
     BlipConfig,
@@ -44,6 +46,28 @@ def use_threads() -> Iterator[Callable[[int], None]]:
     threads = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """Puts the tiny subject, fitted and not labelled, into a home folder."""
+    return _begun(tmp_path_factory.mktemp("fitted"), dissect="none")
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """Puts the tiny subject with its labels into a home folder."""
+    return _begun(tmp_path_factory.mktemp("labelled"))
+
+
+def _begun(made: Path, **changes: object) -> Begin:
+    model_id = ingest(made, **changes)
+
+    def begin(home: Path) -> str:
+        shutil.copytree(made, home, dirs_exist_ok=True)
+        return model_id
+
+    return begin
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A tiny model with labels, and its rows."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +9,11 @@ from tiny import tiny_config, tiny_parts
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.run import Pipeline
 
+Begin = Callable[[Path], str]
+"""Makes a home folder with a model, whose id it gives."""
 
-def ingest(home: Path, **changes) -> str:
+
+def ingest(home: Path, **changes: object) -> str:
     config = tiny_config(**changes)
     with Store.open(str(home / "atlas.duckdb")) as store:
         return Pipeline(store=store, home=home).ingest(config, tiny_parts(config, home))

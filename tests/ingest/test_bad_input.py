@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 
 import pytest
+from labelled import Begin
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, TinyGenerator, digest, tiny_config, tiny_parts
 
 from voxel_atlas.atlas.store.store import Store
@@ -75,10 +76,10 @@ def without_rates(digests: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, fitted: Begin) -> dict[str, str]:
     """What a run in which nothing is bad ends with."""
     home = tmp_path_factory.mktemp("undisturbed")
-    run(home, dissect="none")
+    fitted(home)
     redissect(home, skip_bad=False)
     return digest(home)
 
@@ -90,10 +91,10 @@ def top_image(home: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory) -> int:
+def wanted(tmp_path_factory: pytest.TempPathFactory, labelled: Begin) -> int:
     """An image that some voxel wants."""
     home = tmp_path_factory.mktemp("wanted")
-    run(home)
+    labelled(home)
     return top_image(home)
 
 
@@ -123,10 +124,10 @@ def test_an_ingest_that_skips_leaves_unreadable_images_out_of_the_data(tmp_path)
 
 
 def test_an_image_that_is_lost_after_the_fit_stops_the_dissection_or_costs_the_voxels_that_want_it(
-    tmp_path, undisturbed, wanted
+    tmp_path, undisturbed, wanted, fitted
 ):
     dataset = Images()
-    run(tmp_path, parts={"dataset": dataset}, dissect="none")
+    fitted(tmp_path)
     dataset.bad = frozenset({wanted})
     with pytest.raises(BadInputError, match=f"image tiny/{wanted:02} .* cannot be read"):
         redissect(tmp_path, skip_bad=False, dataset=dataset)
@@ -141,14 +142,14 @@ def test_an_image_that_is_lost_after_the_fit_stops_the_dissection_or_costs_the_v
     assert without_rates(digest(tmp_path)) == without_rates(undisturbed)
 
 
-def test_captions_that_cannot_be_made_keep_their_voxels_back_until_they_can(tmp_path, undisturbed):
+def test_captions_that_cannot_be_made_keep_their_voxels_back_until_they_can(tmp_path, undisturbed, fitted):
     class Failing(TinyCaptioner):
         def caption(self, images, features=None):
             if any(picture.mean() > 107 for picture in images):
                 raise BadInputError("no memory for captioning a single item")
             return super().caption(images, features)
 
-    run(tmp_path, dissect="none")
+    fitted(tmp_path)
     with pytest.raises(BadInputError, match="no memory for captioning"):
         redissect(tmp_path, skip_bad=False, captioner=Failing())
     assert any("captions" in note for note in redissect(tmp_path, skip_bad=True, captioner=Failing()))
@@ -187,14 +188,14 @@ def test_a_label_that_the_generator_refuses_is_not_scored_and_the_others_are(tmp
     assert n_labelled(tmp_path) > 0
 
 
-def test_a_label_that_cannot_be_drawn_stops_the_run_or_keeps_its_voxels_back(tmp_path, undisturbed):
+def test_a_label_that_cannot_be_drawn_stops_the_run_or_keeps_its_voxels_back(tmp_path, undisturbed, fitted):
     class Failing(TinyGenerator):
         def draw(self, label, seeds):
             if label == "rose":
                 raise BadInputError("A label to draw is empty; leave it out of the vocabulary.")
             return super().draw(label, seeds)
 
-    run(tmp_path, dissect="none")
+    fitted(tmp_path)
     with pytest.raises(BadInputError, match="label to draw is empty"):
         redissect(tmp_path, skip_bad=False, generator=Failing())
     notes = redissect(tmp_path, skip_bad=True, generator=Failing())
@@ -206,9 +207,9 @@ def test_a_label_that_cannot_be_drawn_stops_the_run_or_keeps_its_voxels_back(tmp
 
 
 def test_a_disk_that_is_full_while_pictures_are_written_stops_the_run_and_loses_nothing(
-    tmp_path, undisturbed, monkeypatch
+    tmp_path, undisturbed, monkeypatch, fitted
 ):
-    run(tmp_path, dissect="none")
+    fitted(tmp_path)
     room = 12  # a picture is flushed, and so is its folder
 
     def full(handle):

@@ -152,9 +152,9 @@ def test_labels_of_a_region_only(tmp_path):
         ingest(tmp_path, dissect="roi=FFA")
 
 
-def test_dissecting_with_other_settings_ends_where_an_ingest_with_them_does(tmp_path):
+def test_dissecting_with_other_settings_ends_where_an_ingest_with_them_does(tmp_path, fitted):
     changes = {"methods": EVERY_METHOD, "concepts": CONCEPTS, "labels_per_voxel": 2}
-    first = ingest(tmp_path / "twice", dissect="none")
+    first = fitted(tmp_path / "twice")
     second = dissect(tmp_path / "twice", first, dissect="significant", **changes)
     at_once = ingest(tmp_path / "once", **changes)
     assert second == at_once != first
@@ -163,7 +163,7 @@ def test_dissecting_with_other_settings_ends_where_an_ingest_with_them_does(tmp_
     assert not rows(tmp_path / "twice", "label_score", first).height
 
 
-def test_a_second_dissection_looks_at_no_image_again_when_only_scores_change(tmp_path):
+def test_a_second_dissection_looks_at_no_image_again_when_only_scores_change(tmp_path, labelled):
     class Counting(TinyBackbone):
         n_images = 0
 
@@ -171,15 +171,15 @@ def test_a_second_dissection_looks_at_no_image_again_when_only_scores_change(tmp
             Counting.n_images += len(images)
             return super().local_features(images)
 
-    first = ingest(tmp_path)
+    first = labelled(tmp_path)
     second = dissect(tmp_path, first, backbone=Counting(), best_ranked=3)
     assert Counting.n_images == 0
     assert rows(tmp_path, "top_image", second).equals(rows(tmp_path, "top_image", first))
     assert set(rows(tmp_path, "label_score", second)["method"]) == {"brainlmm-eq2"}
 
 
-def test_dissecting_with_a_models_own_settings_goes_on_with_it(tmp_path):
-    first = ingest(tmp_path)
+def test_dissecting_with_a_models_own_settings_goes_on_with_it(tmp_path, labelled):
+    first = labelled(tmp_path)
     before = digest(tmp_path)
     assert dissect(tmp_path, first) == first
     assert digest(tmp_path) == before
@@ -224,22 +224,22 @@ def test_settings_that_label_nothing_are_refused_before_any_work(tmp_path):
     assert not digest(tmp_path)["model"].startswith("1")
 
 
-def test_another_network_than_the_models_is_refused(tmp_path):
+def test_another_network_than_the_models_is_refused(tmp_path, labelled):
     class Wider(TinyBackbone):
         dim = 5
 
     class Other(TinyBackbone):
         fingerprint = "0" * 64
 
-    first = ingest(tmp_path)
+    first = labelled(tmp_path)
     with pytest.raises(BadInputError, match=r"has weights in 4 dimensions and tiny has 5; pass the --weights"):
         dissect(tmp_path, first, backbone=Wider())
     with pytest.raises(BadInputError, match=r"was fitted with other weights of tiny than these"):
         dissect(tmp_path, first, backbone=Other())
 
 
-def test_changed_data_and_unfinished_or_imported_models_are_refused(tmp_path, monkeypatch):
-    first = ingest(tmp_path)
+def test_changed_data_and_unfinished_or_imported_models_are_refused(tmp_path, monkeypatch, labelled):
+    first = labelled(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(TinyDataset, "fingerprint", "1" * 64)
         with pytest.raises(BadInputError, match=r"data of .* have changed"):
@@ -256,8 +256,8 @@ def test_changed_data_and_unfinished_or_imported_models_are_refused(tmp_path, mo
         dissect(tmp_path, first)
 
 
-def test_labels_that_have_vectors_of_another_length_are_refused(tmp_path):
-    first = ingest(tmp_path)
+def test_labels_that_have_vectors_of_another_length_are_refused(tmp_path, labelled):
+    first = labelled(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         store.change([("UPDATE label_embedding SET vector = [1.0]", [])])
     with pytest.raises(BadInputError, match="labels in 1 dimensions by tiny, and this one has 4"):

@@ -31,8 +31,8 @@ def run(home: Path, *, dataset: TinyDataset | None = None, learning_curve: bool 
         return Pipeline(store=store, home=home).ingest(config, parts, learning_curve=learning_curve)
 
 
-def test_ingest_fills_every_table(tmp_path):
-    model_id = run(tmp_path)
+def test_ingest_fills_every_table(tmp_path, labelled):
+    model_id = labelled(tmp_path)
     assert model_id.startswith("tiny/1/tiny/")
     counts = {table: int(count.split()[0]) for table, count in digest(tmp_path).items()}
     assert counts["encoding"] == 10
@@ -40,8 +40,8 @@ def test_ingest_fills_every_table(tmp_path):
     assert all(counts[table] for table in CONTENT_TABLES)
 
 
-def test_top_label_names_what_the_voxel_answers_to(tmp_path):
-    run(tmp_path)
+def test_top_label_names_what_the_voxel_answers_to(tmp_path, labelled):
+    labelled(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         labels = store.frame("SELECT voxel, label FROM top_label ORDER BY voxel")
     colours = TinyDataset.COLOURS
@@ -50,8 +50,8 @@ def test_top_label_names_what_the_voxel_answers_to(tmp_path):
     assert right / labels.height >= 0.8
 
 
-def test_second_ingest_changes_nothing(tmp_path):
-    run(tmp_path)
+def test_second_ingest_changes_nothing(tmp_path, labelled):
+    labelled(tmp_path)
     before = digest(tmp_path)
     run(tmp_path)
     assert digest(tmp_path) == before
@@ -69,8 +69,8 @@ def test_a_release_has_every_batch_of_its_model_subject_and_run(tmp_path):
     assert own["stage"].n_unique() == 11
 
 
-def test_other_settings_are_another_model(tmp_path):
-    first, second = run(tmp_path), run(tmp_path, n_captions=4)
+def test_other_settings_are_another_model(tmp_path, labelled):
+    first, second = labelled(tmp_path), run(tmp_path, n_captions=4)
     assert first != second
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         assert store.frame("SELECT count(*) AS n FROM encoding")["n"][0] == 20
@@ -160,8 +160,8 @@ def test_run_table_tells_how_an_ingest_ended(tmp_path, monkeypatch):
     assert states.to_list() == ["started", "interrupted"]
 
 
-def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path):
-    run(tmp_path)
+def test_stimuli_of_a_shared_data_set_are_stored_once(tmp_path, labelled):
+    labelled(tmp_path)
     run(tmp_path, n_captions=4)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         stimuli = store.frame("SELECT stimulus_id FROM stimulus")["stimulus_id"]
@@ -198,8 +198,8 @@ def test_ingests_of_one_subject_at_the_same_time_bring_what_they_share_once(tmp_
     assert digest(home) == digest(tmp_path / "one after the other")
 
 
-def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_scores(tmp_path):
-    model_id = run(tmp_path)
+def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_scores(tmp_path, labelled):
+    model_id = labelled(tmp_path)
     before = digest(tmp_path)
     assert run(tmp_path, learning_curve=True) == model_id
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
@@ -214,8 +214,8 @@ def test_a_learning_curve_can_be_added_to_a_finished_model_and_ends_in_its_score
         assert store.frame("FROM learning_curve ORDER BY voxel, n_blocks").equals(curve)
 
 
-def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them(tmp_path):
-    run(tmp_path)
+def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them(tmp_path, labelled):
+    labelled(tmp_path)
     before, moved = digest(tmp_path), TinyDataset()
     moved.voxel_rois = moved.voxel_rois.head(5)
     with pytest.raises(LedgerConflictError, match=r"tiny/1 .*localizer_t was None and is 2.3\); .* --atlas"):
@@ -223,8 +223,8 @@ def test_other_regions_of_a_subject_are_refused_with_the_setting_that_makes_them
     assert digest(tmp_path) == before
 
 
-def test_another_image_of_the_same_name_is_refused(tmp_path):
-    run(tmp_path)
+def test_another_image_of_the_same_name_is_refused(tmp_path, labelled):
+    labelled(tmp_path)
     before, other = digest(tmp_path), TinyDataset()
     other.stimuli = other.stimuli.with_columns(pl.col("sha256").str.to_uppercase())
     with pytest.raises(LedgerConflictError, match=r"another image is in the atlas as tiny/00 .*80"):
@@ -243,8 +243,8 @@ def test_too_little_memory_is_refused_before_any_work(tmp_path, monkeypatch):
 CONTROL = ("beyond_low_level", "semantic")
 
 
-def test_a_model_that_was_fitted_without_the_low_level_control_gets_it_from_the_same_ingest(tmp_path):
-    model_id = run(tmp_path)
+def test_a_model_that_was_fitted_without_the_low_level_control_gets_it_from_the_same_ingest(tmp_path, labelled):
+    model_id = labelled(tmp_path)
     undisturbed = digest(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb"), shared=False) as store:
         # As an earlier version left it: one batch was fitted by this one.
@@ -257,8 +257,8 @@ def test_a_model_that_was_fitted_without_the_low_level_control_gets_it_from_the_
     assert digest(tmp_path) == undisturbed
 
 
-def test_a_dissection_with_other_settings_takes_the_low_level_control_over(tmp_path):
-    source = run(tmp_path)
+def test_a_dissection_with_other_settings_takes_the_low_level_control_over(tmp_path, labelled):
+    source = labelled(tmp_path)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         (row,) = store.arrow("SELECT config FROM model").to_pylist()
         config = IngestConfig.model_validate_json(row["config"]).model_copy(update={"n_captions": 4})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from labelled import ingest, rows
+from labelled import Begin, ingest, rows
 from scipy.stats import false_discovery_control, mannwhitneyu, ttest_ind
 from tiny import TinyBackbone, TinyCaptioner, TinyDataset, tiny_config, tiny_parts
 
@@ -101,8 +101,8 @@ def test_too_few_images_are_told_and_not_tested(tmp_path: Path) -> None:
     assert all(evidence[name].is_null().all() for name in ("auc", "t", "p", "q"))
 
 
-def test_a_model_that_was_made_before_gets_its_evidence_by_the_same_ingest(tmp_path: Path) -> None:
-    model_id = ingest(tmp_path)
+def test_a_model_that_was_made_before_gets_its_evidence_by_the_same_ingest(tmp_path: Path, labelled: Begin) -> None:
+    model_id = labelled(tmp_path)
     evidence = rows(tmp_path, "label_evidence", model_id)
     forget = ["DELETE FROM label_evidence WHERE voxel {}", "DELETE FROM ledger WHERE stage = 'verify' AND n_rows > 0"]
     for some in (">= 0", "BETWEEN 2 AND 4"):  # all of it, and what a run that was stopped had not yet got to
