@@ -5,12 +5,10 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from attack import Target, attack, attacks
+from attack import PATIENCE_S, Target, attack, attacks
 
 MANY = 1050
 """More than the descriptors that a process has by default."""
-LONGEST_S = 60.0
-"""When each of these connections must be ended at the latest; the limits are 10 and 20 seconds, of a busy machine."""
 
 
 def _is_ended(raw: socket.socket, seconds: float) -> bool:
@@ -50,7 +48,7 @@ def half_open(target: Target, said: bytes) -> None:
         target.require_answers()
         with target.client("read") as neighbour:  # from the attacker's own address
             assert neighbour.get("/healthz").status_code == 200
-        assert _is_ended(held[-1], LONGEST_S)
+        assert _is_ended(held[-1], PATIENCE_S)
     finally:
         _close(held)
 
@@ -63,7 +61,7 @@ def dripping(target: Target, said: bytes) -> None:
     """A request that comes byte by byte, so that the connection is never idle."""
     with target.connection() as raw:
         raw.sendall(said)
-        deadline = time.monotonic() + LONGEST_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
                 raw.sendall(b"a")
@@ -90,7 +88,7 @@ def never_reading(target: Target) -> None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.sendall(head.encode())
         time.sleep(1)
-        deadline = time.monotonic() + LONGEST_S
+        deadline = time.monotonic() + PATIENCE_S
         while (n := sum(not _is_reset(raw) for raw in held)) and time.monotonic() < deadline:
             time.sleep(1)
         assert not n, f"{n} answers are held for who does not read"

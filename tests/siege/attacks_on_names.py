@@ -2,7 +2,7 @@
 
 import json
 
-from attack import Target, attacks
+from attack import PATIENCE_S, Target, attacks
 
 
 @attacks(
@@ -50,7 +50,7 @@ def smuggled(target: Target, said: bytes) -> None:
     head = b"POST /login HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
     with target.connection() as raw:
         raw.sendall(head + said)
-        raw.settimeout(60)
+        raw.settimeout(PATIENCE_S)
         answer = b""
         try:
             while part := raw.recv(2**16):

@@ -113,12 +113,12 @@ def test_what_is_asked_cannot_forge_a_line_of_the_log(own: Path, port: int) -> N
     forged = '/a\r\n{"level": "error"}\u2028\x1b[31m'
     of_proxy, of_stranger = "5f" * 16, 'x", "level": "error'
     with serving(own, port, VOXEL_ATLAS_LOG_LEVEL="info") as process:
-        answers = [
-            httpx.get(f"http://127.0.0.1:{port}{quote(forged)}", headers={"x-request-id": identity})
-            for identity in (of_proxy, of_stranger)
-        ]
+        with asking(port) as client:
+            answers = [
+                client.get(quote(forged), headers={"x-request-id": identity}) for identity in (of_proxy, of_stranger)
+            ]
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
     identities = [answer.headers["x-request-id"] for answer in answers]
     assert identities[0] == of_proxy
     assert len(identities[1]) == 32

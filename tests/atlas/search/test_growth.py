@@ -91,7 +91,7 @@ def test_patience_answers_from_before_and_then_from_now(atlas: Atlas, tmp_path: 
     put(atlas.store, {"encoding": rows["encoding"][120:]}, key="more")
     seen = {patient.model().similar("cake", significant=False).total for _ in range(200)}
     assert seen <= {120, 130}
-    for _ in range(100):
+    for _ in range(6000):
         if patient.model().similar("cake", significant=False).total == 130:
             break
         threading.Event().wait(0.05)

@@ -190,7 +190,7 @@ def test_readers_see_whole_batches_while_one_writes(store: Store) -> None:
     for batch in range(batches):
         append(store, encoding(np.full((n, 8), batch, np.float32), batch * n), key=str(batch))
     for reader in readers:
-        reader.join(30)
+        reader.join(300)
     assert failures == []
 
 
