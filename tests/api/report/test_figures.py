@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -89,6 +90,11 @@ DRAWN: dict[str, Callable[[], Figure]] = {
 }
 
 
+@cache
+def figure_of(name: str) -> Figure:
+    return DRAWN[name]()
+
+
 def drawn_text(figure: Figure) -> list[tuple[str, np.ndarray]]:
     """Every text that is really drawn and its (left, bottom, right, top) in pixels."""
     canvas = FigureCanvasAgg(figure)
@@ -104,7 +110,7 @@ def drawn_text(figure: Figure) -> list[tuple[str, np.ndarray]]:
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_text_overlaps_another_or_leaves_the_figure(name):
-    figure = DRAWN[name]()
+    figure = figure_of(name)
     found = drawn_text(figure)
     assert found
     width, height = figure.bbox.width, figure.bbox.height
@@ -120,14 +126,14 @@ def test_no_text_overlaps_another_or_leaves_the_figure(name):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_is_as_wide_as_a_column_or_a_page_and_has_readable_letters(name):
-    figure = DRAWN[name]()
+    figure = figure_of(name)
     assert figure.get_figwidth() in (figures.COLUMN, figures.PAGE)
     assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 7
 
 
 def test_axes_say_what_they_show():
     for name in ("histograms", "points against", "density", "curves", "boxes", "bars", "points"):
-        axes = DRAWN[name]().axes[0]
+        axes = figure_of(name).axes[0]
         assert axes.get_xlabel()
         assert axes.get_ylabel() or name == "bars"
 
