@@ -4,8 +4,6 @@ encode → fit → describe → nouns → generate → score → embed labels: e
 a run that was stopped anywhere goes on where it was, and one that is complete does nothing.
 """
 
-import datetime
-import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,16 @@ from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
 from ..schemas.stage import Stage
 from .datasets import open_dataset
-from .datasets.interface import Dataset, ZScored
+from .datasets.interface import Dataset
 from .datasets.probe import probe_bytes, probe_of, require_room, with_probe
 from .datasets.readable import without_unreadable
 from .dissection import load_captioner, load_generator
 from .dissection.interface import Captioner, Generator
 from .encoding.memory import bytes_to_fit, require_memory
+from .identity import model_id_of, of_data, remember
 from .plan import Plan, plan, probe_job
 from .progress import Progress, Silent
-from .run_record import only_one, recorded
+from .run_record import new_run_id, only_one, recorded
 from .stages.append_images import append_images
 from .stages.append_subject import append_subject
 from .stages.context import Context
@@ -39,7 +38,7 @@ from .stages.fit.fit import fit, say_result
 from .stages.fit.low_level_control import append_semantic
 from .stages.inherit import inherit_fit, inherit_top_images
 from .stages.labels.label import label_voxels, require_sense, scorers_of
-from .stages.model_split import split_of, split_sha256
+from .stages.model_split import split_of
 from .stages.voxel_batches import voxels_to_fit, voxels_to_label
 from .workers import InProcess, WorkerPool
 
@@ -93,7 +92,9 @@ def open_parts(
     """
     dataset = dataset or open_dataset(config, home)
     how: dict[str, Any] = {"home": home, "device": device, "download": download}
-    backbone = backbone or load(config.backbone, weights=weights, **how)
+    if backbone is None:
+        backbone = load(config.backbone, weights=weights, **how)
+        remember(home, config.backbone, weights, backbone)
     if label_backbone is None:
         same = config.label_backbone == config.backbone
         label_backbone = backbone if same else load(config.label_backbone, **how)
@@ -125,10 +126,7 @@ def prepared(config: IngestConfig, parts: Parts) -> tuple[IngestConfig, NDArray[
     """
     dataset, backbone = parts.dataset, parts.backbone
     network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-    data = {"data_sha256": dataset.fingerprint, "split_sha256": split_sha256(config)}
-    config = config.model_copy(update={**data, **network})
-    images = probe_of(config, dataset) if config.probe else None
-    config = with_probe(config, dataset, images)
+    config = of_data(config, dataset).model_copy(update=network)
     voxels = voxels_to_fit(dataset, config)
     split_of(config, dataset)
     require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
@@ -172,12 +170,10 @@ class Pipeline:
         Returns:
             The model's id.
         """
-        if isinstance(parts.dataset, ZScored):
-            config = config.model_copy(update={"zscore": parts.dataset.zscore})
         if self.skip_bad:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
         config, voxels = prepared(config, parts)
-        context = self._context(parts, config, self._model_id(parts.dataset, config))
+        context = self._context(parts, config, model_id_of(self.store, parts.dataset, config))
         with only_one(self.home, context.model_id), recorded(context):
             append_subject(context)
             append_images(context, context.dataset)
@@ -211,7 +207,7 @@ class Pipeline:
         voxels = voxels_to_fit(parts.dataset, config)
         config = with_probe(config, parts.dataset, probe_of(config, parts.dataset)) if config.probe else config
         # Older versions had fewer settings, so that equal settings may have another hash now.
-        model_id = source if config == old else self._model_id(parts.dataset, config)
+        model_id = source if config == old else model_id_of(self.store, parts.dataset, config)
         context = self._context(parts, config, model_id)
         with only_one(self.home, model_id), recorded(context):
             if model_id != source:
@@ -250,7 +246,6 @@ class Pipeline:
         return replace(planned, jobs=(*jobs, *planned.jobs))
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
-        run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"  # ids sort by time
         folder = features_folder(self.home, parts.backbone)
         require_room(probe_bytes(config, parts.dataset, parts.backbone.dim), self.home, folder)
         return Context(
@@ -258,25 +253,10 @@ class Pipeline:
             **vars(parts),
             config=config,
             model_id=model_id,
-            run_id=run_id,
+            run_id=new_run_id(),
             probe=probe_of(config, parts.dataset),
             split=split_of(config, parts.dataset),
         )
-
-    def _model_id(self, dataset: Dataset, config: IngestConfig) -> str:
-        """The id of the model that these settings make; they name the fingerprints of data and network.
-
-        A model that is here is known by what its settings mean now: older versions had fewer, and hashed more of them.
-        """
-        subject_id = dataset.subject.subject_id
-        sql = (
-            "SELECT model_id, config FROM model m WHERE subject_id = ? AND backbone = ? "
-            "AND EXISTS (FROM ledger WHERE stage = ? AND batch_key = m.model_id) ORDER BY model_id"
-        )
-        for row in self.store.arrow(sql, [subject_id, config.backbone, Stage.MODEL]).to_pylist():
-            if IngestConfig.model_validate_json(row["config"]).sha256 == config.sha256:
-                return str(row["model_id"])
-        return f"{subject_id}/{config.backbone}/{config.sha256[:6]}"
 
     def _require_fitted(self, model_id: str, parts: Parts) -> IngestConfig:
         """The settings of a model, if it is fitted to the end, on this data and with this network.

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,11 @@ from .stages.context import Context
 
 _LOOK_S = 1.0
 """Who looks whether a run has died holds its lock for a moment."""
+
+
+def new_run_id() -> str:
+    """Id of another run; ids sort by time."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 @contextmanager

@@ -69,6 +69,8 @@ def _default_home() -> Path:
 
 UserPath = Annotated[Path, AfterValidator(lambda path: Path(expanded(str(path))))]
 UserPathText = Annotated[str, AfterValidator(expanded)]
+PlaceText = Annotated[UserPathText, AfterValidator(lambda path: str(Path(path).absolute()) if path else "")]
+"""A place that is kept, and means the same wherever one works."""
 
 
 def _names(registry: Registry) -> str:
@@ -171,7 +173,7 @@ class DataConfig(BaseModel):
 
     dataset: str = Field(description=f"Which reader to use: {_names(DATASETS)}.")
     subject: str = Field(description="The subject, as the data set counts: 5, 01, S1 …")
-    root: UserPathText = Field("", description="Folder of the data set.")
+    root: PlaceText = Field("", description="Folder of the data set.")
     rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
     space: str = Field(
         "",
@@ -347,8 +349,9 @@ class IngestConfig(LabelConfig, FitConfig, DataConfig):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the canonical JSON of all settings but those of `LOCATED_BY`."""
-        located = {name: type(self).model_fields[name].default for name in LOCATED_BY}
+        """SHA-256 of the canonical JSON of all settings but those that say where files lie: see `LOCATED_BY`."""
+        names = [name for name in LOCATED_BY if getattr(self, _CONTENT_OF.get(name, name))]
+        located = {name: type(self).model_fields[name].default for name in names}
         return hashlib.sha256(self.model_copy(update=located).canonical_json().encode()).hexdigest()
 
     def canonical_json(self) -> str:
@@ -356,7 +359,9 @@ class IngestConfig(LabelConfig, FitConfig, DataConfig):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
-LOCATED_BY = ("root", "stimuli", "responses", "surface", "transform")
+_CONTENT_OF = {"split": "split_sha256", "probe": "probe_sha256"}
+"""Settings that may name a file or folder, and its fingerprint, where they do."""
+LOCATED_BY = ("root", "stimuli", "responses", "surface", "transform", *_CONTENT_OF)
 """The fields of IngestConfig that say where data lie and what shows them, and not what they are: fingerprints do."""
 LABELLED_BY = tuple(LabelConfig.model_fields)
 """The fields of IngestConfig that no fit depends on."""

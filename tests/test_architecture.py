@@ -33,6 +33,7 @@ ORDER = {
         "upgrade_concepts",
         "plan",
         "run_record",
+        "identity",
         "run",
     ],
     "viz": ["surfaces", "render"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from ...schemas.config import FDR, DataConfig, FitConfig, IngestConfig, LabelConfig, Settings
-from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError, redacted
+from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError, NotFoundError, redacted
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
     AtlasOption,
@@ -88,23 +88,49 @@ DEFAULT_INGEST = IngestOptions()
 def ingest(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None:
     """Bring a subject's encoding models, labels and scores into the atlas, or go on with it."""
     from ...ingest.datasets import open_dataset
+
+    config, settings = options.settings(data), settings_of(options.atlas)
+    dataset = _on_its_surface(open_dataset(config, settings.home), settings)
+    if (model_id := _finished(config, dataset, settings, options)) is not None:
+        said = f"{model_id} is finished with these data and settings in {redacted(settings.address)}"
+    else:
+        model_id = _ingested(config, dataset, settings, options)
+        said = f"{model_id} is in {redacted(settings.address)}"
+    output = options.output
+    if options.learning_curve:
+        with open_store(settings, read_only=True) as store:
+            output.show(store.frame(_CURVE, [model_id]))
+        output = FOR_PEOPLE
+    output.report(said, {"model_id": model_id, "atlas": redacted(settings.address)})
+
+
+def _finished(config: IngestConfig, dataset: "Dataset", settings: Settings, options: IngestOptions) -> str | None:
+    """Id of the model if the atlas has it whole, known in seconds; a run that skips what is bad looks at all anew."""
+    from ...ingest.identity import finished
+    from ...ingest.run_record import new_run_id
+    from ...ingest.stages.context import DataContext
+
+    if options.on_error == "skip":
+        return None
+    try:
+        opened = open_store(settings)
+    except NotFoundError:  # nothing has been ingested yet
+        return None
+    with opened as store:
+        context = DataContext(dataset=dataset, config=config, store=store, run_id=new_run_id())
+        return finished(context, settings.home, options.weights, learning_curve=options.learning_curve)
+
+
+def _ingested(config: IngestConfig, dataset: "Dataset", settings: Settings, options: IngestOptions) -> str:
+    """Id of the model that is brought into the atlas."""
     from ...ingest.workers import open_workers
 
-    config, settings, output = options.settings(data), settings_of(options.atlas), options.output
+    skip = options.on_error == "skip"
     with open_workers(options.workers or settings.workers, settings.home) as workers:
-        parts = _parts(config, settings, options, open_dataset(config, settings.home))
+        parts = _parts(config, settings, options, dataset)
         with open_store(settings, create=True) as store, Bars() as bars:
-            pipeline = _pipeline(
-                settings, store=store, progress=bars, workers=workers, skip_bad=options.on_error == "skip"
-            )
-            model_id = pipeline.ingest(config, parts, learning_curve=options.learning_curve)
-            curve = store.frame(_CURVE, [model_id])
-    if options.learning_curve:
-        output.show(curve)
-        output = FOR_PEOPLE
-    output.report(
-        f"{model_id} is in {redacted(settings.address)}", {"model_id": model_id, "atlas": redacted(settings.address)}
-    )
+            pipeline = _pipeline(settings, store=store, progress=bars, workers=workers, skip_bad=skip)
+            return pipeline.ingest(config, parts, learning_curve=options.learning_curve)
 
 
 def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None:
@@ -139,7 +165,7 @@ def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options:
         return []
     problems, settings = list[str](), settings_of(options.atlas)
     try:
-        parts = _parts(config, settings, options, dataset)
+        parts = _parts(config, settings, options, _on_its_surface(dataset, settings))
         with Bars() as bars:
             if options.on_error == "skip":
                 parts = replace(parts, dataset=without_unreadable(dataset, bars))
@@ -252,6 +278,14 @@ def plan(
     _print_plan(config, planned, options.output)
 
 
+def _on_its_surface(dataset: "Dataset", settings: Settings) -> "Dataset":
+    """An open data set, which is seen to lie on its surface."""
+    from ..maps.subject_cortex import on_its_surface
+
+    dataset.subject = on_its_surface(dataset.subject, settings)
+    return dataset
+
+
 def _pipeline(settings: Settings, **how: Any) -> "Pipeline":
     """Where models are made, by the settings; `how` is the rest."""
     from ...ingest.run import Pipeline
@@ -265,12 +299,9 @@ def _parts(
     options: "IngestOptions | DissectionOptions",
     dataset: "Dataset | None" = None,
 ) -> "Parts":
-    """Data set and networks by their names in the settings; an open data set is seen to lie on its surface."""
+    """Data set and networks by their names in the settings."""
     from ...ingest.run import open_parts
-    from ..maps.subject_cortex import on_its_surface
 
-    if dataset is not None:
-        dataset.subject = on_its_surface(dataset.subject, settings)
     return open_parts(
         config,
         home=settings.home,

@@ -58,6 +58,8 @@ class OpenClip:
     """
 
     has_text = True
+    weights_file: Path | None = None
+    """From which it was loaded."""
 
     def __init__(
         self, name: str, model: Any, preprocess: PreprocessCfg, tokenizer: Any, device: str, activation: str = ""
@@ -176,7 +178,9 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
     known = {key: trained[key] for key in ("mean", "std", "interpolation", "resize_mode")}
     preprocess = PreprocessCfg(size=model.visual.image_size, **known)
     tokenizer, activation = open_clip.get_tokenizer(base), "" if quick else " GELU"
-    return OpenClip(name, model, preprocess, tokenizer, resolve_device(device), activation)
+    network = OpenClip(name, model, preprocess, tokenizer, resolve_device(device), activation)
+    network.weights_file = path
+    return network
 
 
 def fetch(name: str, architecture: str, tag: str) -> None:

@@ -38,6 +38,8 @@ class TorchVision:
     """
 
     has_text = False
+    weights_file: Path | None = None
+    """From which it was loaded."""
 
     def __init__(self, name: str, model: nn.Module, transform: Any, device: str) -> None:
         self.name = name
@@ -108,7 +110,9 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
         _log.warning("%s is %s, and is used with its preprocessing.", path, trained)
     model = torchvision.models.get_model(architecture, weights=None)
     load_into(model, read_state(path), name, path)
-    return TorchVision(name, model, trained.transforms(), resolve_device(device))
+    network = TorchVision(name, model, trained.transforms(), resolve_device(device))
+    network.weights_file = path
+    return network
 
 
 def fetch(name: str, architecture: str, tag: str) -> None:

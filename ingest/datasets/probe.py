@@ -60,8 +60,10 @@ class FolderImages:
 def with_probe(config: IngestConfig, dataset: Dataset, images: Images | None = None) -> IngestConfig:
     """The configuration of a new model, which says by name what its voxels are described by."""
     name = config.probe or (ALL if isinstance(dataset, AllImages) else SEEN)
-    content = combined_sha256(images.stimuli["sha256"]) if images and name not in (ALL, SEEN) else ""
-    return config.model_copy(update={"probe": name, "probe_sha256": content})
+    if not images or name in (ALL, SEEN):
+        return config.model_copy(update={"probe": name, "probe_sha256": ""})
+    content = combined_sha256(images.stimuli["sha256"])
+    return config.model_copy(update={"probe": str(Path(name).absolute()), "probe_sha256": content})
 
 
 def probe_of(config: IngestConfig, dataset: Dataset) -> Images:

@@ -7,17 +7,17 @@ import polars as pl
 from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.interface import Images, SlowlyHashed
-from .context import Context, hash_of
+from .context import DataContext, hash_of
 
 
-def hash_images(context: Context, images: Images) -> None:
+def hash_images(context: DataContext, images: Images) -> None:
     """Read the images whose SHA-256 are not known yet, where that takes minutes; afterwards `stimuli` has them."""
     if isinstance(images, SlowlyHashed):
         with context.progress.stage("hash images", images.n_images) as advance:
             images.sha256s(advance)
 
 
-def append_images(context: Context, images: Images) -> None:
+def append_images(context: DataContext, images: Images) -> None:
     """Append rows of `stimulus`. Subjects share images: only those that no subject brought yet are new.
 
     Raises:
@@ -37,7 +37,7 @@ def append_images(context: Context, images: Images) -> None:
     _unknown(context, images)
 
 
-def _find_again(context: Context, images: Images) -> None:
+def _find_again(context: DataContext, images: Images) -> None:
     """Say where images are now that were moved: whose files are no longer where an earlier ingest saw them."""
     sql = "SELECT stimulus_id, uri AS old FROM stimulus WHERE dataset IN (SELECT unnest(?::VARCHAR[]))"
     known = context.store.frame(sql, [images.stimuli["dataset"].unique().to_list()])
@@ -56,7 +56,7 @@ def _files(uri: str) -> tuple[Path, Path]:
     return Path(uri), Path(uri.rpartition("#")[0] or uri)
 
 
-def _unknown(context: Context, images: Images) -> pl.DataFrame:
+def _unknown(context: DataContext, images: Images) -> pl.DataFrame:
     """Images that are not in the atlas.
 
     Raises:

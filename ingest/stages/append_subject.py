@@ -13,7 +13,7 @@ from ...schemas.errors import LedgerConflictError
 from ...schemas.stage import Stage
 from ..datasets.image_names import files_of
 from ..datasets.interface import MadeRegions, Repeated
-from .context import Context, ranges
+from .context import DataContext, ranges
 
 _SETTINGS = (
     "space",
@@ -31,7 +31,7 @@ _SETTINGS = (
 """Settings that decide what the atlas says of a subject, and not only of one model of it."""
 
 
-def append_subject(context: Context) -> None:
+def append_subject(context: DataContext) -> None:
     """Append the subject with its voxels and regions, once for all of its models.
 
     Raises:
@@ -69,7 +69,7 @@ def append_subject(context: Context) -> None:
         context.progress.note(f"{n_more} images have the bytes of others: their trials count as repeats of these.")
 
 
-def _only_shown_otherwise(context: Context, described: Mapping[str, pa.Table]) -> bool:
+def _only_shown_otherwise(context: DataContext, described: Mapping[str, pa.Table]) -> bool:
     """Whether the atlas has the same voxels and regions, so that only what shows the subject has changed."""
     subject_id = context.dataset.subject.subject_id
     for name, rows in described.items():
@@ -80,7 +80,7 @@ def _only_shown_otherwise(context: Context, described: Mapping[str, pa.Table]) -
     return True
 
 
-def _voxels(context: Context) -> pl.DataFrame:
+def _voxels(context: DataContext) -> pl.DataFrame:
     """The subject's voxels, with noise ceilings from repeats where the data set brings none.
 
     The first ingest of a subject decides them: it takes a look at every response.
@@ -100,7 +100,7 @@ def _voxels(context: Context) -> pl.DataFrame:
     return voxels.with_columns(pl.Series("noise_ceiling", np.concatenate(found), pl.Float32).fill_nan(None))
 
 
-def _other_subject(context: Context, subject_id: str) -> str:
+def _other_subject(context: DataContext, subject_id: str) -> str:
     """Why the subject's rows are not those that are in the atlas, as far as settings tell."""
     sql = "SELECT config FROM model WHERE subject_id = ? LIMIT 1"
     configs = context.store.arrow(sql, [subject_id])["config"].to_pylist()

@@ -62,11 +62,24 @@ def read_image(images: Images, index: int) -> Image:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context(BatchContext):
-    """One ingest: what goes in, where it goes, and who works on it."""
+class DataContext:
+    """What stages need that look at data, settings and the atlas, and at no network."""
 
+    dataset: Dataset
+    config: IngestConfig
     store: Store
     run_id: str
+    progress: Progress = field(default_factory=Silent)
+
+    def append(self, batch: Mapping[str, pa.Table], stage: Stage, key: str) -> bool:
+        """Append rows to the atlas in this run; see `Store.append`."""
+        return self.store.append(batch, run_id=self.run_id, stage=stage, key=key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(BatchContext, DataContext):
+    """One ingest: what goes in, where it goes, and who works on it."""
+
     label_backbone: Backbone
     """Its text tower embeds the labels."""
     captioner: Captioner | None = None
@@ -74,7 +87,6 @@ class Context(BatchContext):
     """None where nothing needs them."""
     spaces: tuple[Backbone, ...] = ()
     """Further networks, in whose spaces scorers compare pictures."""
-    progress: Progress = field(default_factory=Silent)
     workers: WorkerPool = field(default_factory=InProcess)
     """Where the costly batches are worked on."""
     skip_bad: bool = False
@@ -86,10 +98,6 @@ class Context(BatchContext):
     def for_workers(self) -> BatchContext:
         """The part that other processes can have."""
         return BatchContext(**{part.name: getattr(self, part.name) for part in fields(BatchContext)})
-
-    def append(self, batch: Mapping[str, pa.Table], stage: Stage, key: str) -> bool:
-        """Append rows to the atlas in this run; see `Store.append`."""
-        return self.store.append(batch, run_id=self.run_id, stage=stage, key=key)
 
     @contextmanager
     def skipping(self, what: str) -> Iterator[None]:

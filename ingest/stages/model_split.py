@@ -1,18 +1,22 @@
 """Which images a model is fitted and which it is tested on: by a seed, by the data set's own names, or by a file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.stage import Stage
 from ..datasets.csv_tables import LINE
 from ..datasets.fingerprint import file_sha256
 from ..datasets.image_names import ImageNames, files_of, image_table
 from ..datasets.interface import Dataset, MadeRegions, NamedSplits
 from ..encoding.split import Indices, split_by
+from .context import DataContext
 
 _FEWEST_OF_PART = 20
 """Images of each part of a split that is not drawn."""
@@ -55,9 +59,43 @@ def _require_enough(dataset: Dataset, what: str, train: Indices, test: Indices) 
         )
 
 
-def split_sha256(config: IngestConfig) -> str:
-    """What changes when the file of a configuration's split does; empty where it has none."""
-    return file_sha256(Path(config.split)) if config.split and Path(config.split).is_file() else ""
+def split_rows(model_id: str, dataset: Dataset, split: tuple[Indices, Indices]) -> pa.Table:
+    """The model's rows of `split`, its training images first."""
+    train, test = split
+    return pa.table(
+        {
+            "model_id": [model_id] * (len(train) + len(test)),
+            "stimulus_id": dataset.stimuli["stimulus_id"].to_numpy()[np.concatenate([train, test])],
+            "part": ["train"] * len(train) + ["test"] * len(test),
+        }
+    )
+
+
+def say_where(context: DataContext, config: IngestConfig, batch: Mapping[str, pa.Table]) -> None:
+    """Amend what a stored model says of where its data lie, which no result depends on.
+
+    Args:
+        context: the ingest.
+        config: the model's settings now.
+        batch: its rows of `model` and `split` as they are stored.
+    """
+    (model,) = batch["model"].to_pylist()
+    present = {"config": config.canonical_json(), "config_sha256": config.sha256}
+    if present.items() <= model.items() or context.store.appends_only:
+        return
+    statement = (
+        "UPDATE model SET config = ?, config_sha256 = ? WHERE model_id = ?",
+        [*present.values(), model["model_id"]],
+    )
+    moved = {**batch, "model": pa.Table.from_pylist([{**model, **present}])}
+    context.store.amend([statement], moved, run_id=context.run_id, stage=Stage.MODEL, key=model["model_id"])
+
+
+def located_split(config: IngestConfig) -> dict[str, str]:
+    """Settings that name the file of a split, wherever one works, and what changes when the file does."""
+    path = Path(config.split)
+    named = bool(config.split) and path.is_file()
+    return {"split": str(path.absolute()), "split_sha256": file_sha256(path)} if named else {"split_sha256": ""}
 
 
 def _read(config: IngestConfig, dataset: Dataset, names: tuple[str, ...]) -> dict[str, str]:
@@ -66,7 +104,7 @@ def _read(config: IngestConfig, dataset: Dataset, names: tuple[str, ...]) -> dic
     if not path.is_file():
         known = f"; {dataset.subject.dataset} has {', '.join(names)}" if names else ""
         raise NotFoundError(f"{path}: there is no such split; --split takes a CSV of image, part, or a JSON{known}.")
-    if config.split_sha256 not in ("", split_sha256(config)):
+    if config.split_sha256 not in ("", file_sha256(path)):
         raise BadInputError(f"{path}: the split has changed since the model was fitted; ingest it as a new model.")
     images, parts = _from_json(path) if path.suffix == ".json" else _from_csv(path)
     found, part_of = ImageNames(files_of(dataset).iter_rows(), path.name), dict[str, str]()

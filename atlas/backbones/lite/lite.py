@@ -72,6 +72,7 @@ class Lite:
             self._mean, self._text_mean = file["mean"], file["text_mean"]
             made_of = str(file["made_of"]) if "made_of" in file else ""
         self.fingerprint = made_of or hashlib.sha256(alignment.read_bytes()).hexdigest()
+        self.weights_file = alignment
         self._device = device
 
     @classmethod

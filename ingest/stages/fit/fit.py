@@ -19,6 +19,7 @@ from ...encoding.significance import benjamini_hochberg, p_of_correlation, p_val
 from ...encoding.split import Indices
 from ..concept_queries import ConceptSpace, append_missing_norms, append_queries, append_vocabulary
 from ..context import Context
+from ..model_split import say_where, split_rows
 from ..voxel_batches import append_batches, list_column
 from .fitting import Fitting
 from .low_level_control import LowLevelControl, append_semantic
@@ -83,24 +84,10 @@ def _append_model(
         "n_voxels": n_voxels,
         "test_noise": float(np.mean(noise[test]) / np.mean(noise)),
     }
-    stimulus_ids = context.dataset.stimuli["stimulus_id"].to_numpy()
-    parts = pa.table(
-        {
-            "model_id": [context.model_id] * (len(train) + len(test)),
-            "stimulus_id": np.concatenate([stimulus_ids[train], stimulus_ids[test]]),
-            "part": ["train"] * len(train) + ["test"] * len(test),
-        }
-    )
-    batch = {"model": pa.Table.from_pylist([model]), "split": parts}
+    rows = split_rows(context.model_id, context.dataset, context.split)
+    batch = {"model": pa.Table.from_pylist([model]), "split": rows}
     context.append(batch, Stage.MODEL, context.model_id)
-    moved = bool(known) and known[0] != present  # or their place was spelled otherwise
-    if moved and not context.store.appends_only:
-        batch["model"] = pa.Table.from_pylist([{**model, **present}])
-        statement = (
-            "UPDATE model SET config = ?, config_sha256 = ? WHERE model_id = ?",
-            [*present.values(), context.model_id],
-        )
-        context.store.amend([statement], batch, run_id=context.run_id, stage=Stage.MODEL, key=context.model_id)
+    say_where(context, config, batch)
 
 
 @dataclass(frozen=True)

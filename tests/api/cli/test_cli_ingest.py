@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import yaml
 from PIL import Image
+from toy_network import Toy
 from toy_server import Run
 
 from voxel_atlas.atlas.store.store import Store
@@ -282,7 +283,68 @@ def test_a_model_is_the_same_wherever_its_data_lie_and_however_that_is_written(
     uris = rows(tmp_path, "SELECT uri FROM stimulus")["uri"]
     assert all(Path(uri).parent == moved for uri in uris)
     assert rows(tmp_path, "SELECT model_id FROM model")["model_id"].to_list() == [model]
+    monkeypatch.chdir("/")
     assert run("dissect", model, "--voxels", "none", "--atlas", tmp_path / "a.duckdb")[0] == 0
+
+
+def test_a_model_is_the_same_however_the_file_of_its_split_is_written(ingest, study, tmp_path, monkeypatch):
+    parts = ["test" if number < 20 else "train" for number in range(N_IMAGES)]
+    images = [f"{number:02}.png" for number in range(N_IMAGES)]
+    pl.DataFrame({"image": images, "part": parts}).write_csv(tmp_path / "split.csv")
+    model = model_of(ingest, "--split", tmp_path / "split.csv")
+    monkeypatch.chdir(study)
+    assert model_of(ingest, "--split", "../split.csv") == model
+    (tmp_path / "split.csv").rename(study / "parts.csv")
+    assert model_of(ingest, "--split", "parts.csv") == model
+    assert model_of(ingest) != model
+
+
+@pytest.fixture
+def finished(ingest, tmp_path, monkeypatch):
+    """A finished model, and a list that gets an entry whenever its network is loaded again."""
+    (tmp_path / "toy.pt").write_bytes(b"weights")
+    monkeypatch.setattr(Toy, "weights_file", tmp_path / "toy.pt", raising=False)
+    model, loaded, load = model_of(ingest), [], Toy.load
+    monkeypatch.setattr(Toy, "load", lambda *given, **named: loaded.append(given) or load(*given, **named))
+    return model, loaded
+
+
+def test_a_finished_ingest_is_told_before_a_network_is_loaded(ingest, study, finished, tmp_path, monkeypatch):
+    model, loaded = finished
+    n_runs = rows(tmp_path, "FROM run").height
+    status, _, said = ingest()
+    assert (status, said) == (0, f"{model} is finished with these data and settings in {tmp_path}/a.duckdb\n")
+    (tmp_path / "link").symlink_to(study)
+    monkeypatch.chdir(tmp_path)
+    assert model_of(ingest, "--root", "link") == model
+    moved = study.rename(tmp_path / "moved")
+    assert model_of(ingest, "--root", "moved") == model
+    assert all(Path(uri).parent == moved for uri in rows(tmp_path, "SELECT uri FROM stimulus")["uri"])
+    (config,) = rows(tmp_path, "SELECT config FROM model")["config"]
+    assert json.loads(config)["root"] == str(moved)
+    assert (loaded, rows(tmp_path, "FROM run").height) == ([], n_runs)
+    np.save(moved / "noise_ceiling.npy", np.full(N_VOXELS, 0.5))
+    assert "is in the atlas with other voxels or regions" in ingest("--root", moved)[2]
+
+
+@pytest.mark.parametrize("what", ["data", "settings", "weights", "a curve", "an older version", "an interruption"])
+def test_what_may_not_be_finished_is_looked_into(what, ingest, study, finished, tmp_path):
+    _, loaded = finished
+    options = {"settings": ("--seed", "7"), "a curve": ("--learning-curve",)}.get(what, ())
+    if what == "data":
+        np.save(study / "responses.npy", np.load(study / "responses.npy") * 2)
+    elif what == "weights":
+        (tmp_path / "toy.pt").write_bytes(b"others")
+    elif what in ("an older version", "an interruption"):
+        changed = "code_version = '0.0'" if what == "an older version" else "message = '1 parts were skipped'"
+        with Store.open(str(tmp_path / "a.duckdb")) as store:
+            store.change([(f"UPDATE run SET {changed} WHERE state = 'finished'", None)])
+    status, _, said = ingest(*options)
+    assert (status, len(loaded)) == (0, 1)
+    assert "finished with these" not in said
+    if what == "a curve":
+        assert ingest(*options)[0] == 0
+        assert len(loaded) == 1
 
 
 def test_what_shows_a_subject_can_be_changed_where_its_voxels_stay(ingest, study, tmp_path):

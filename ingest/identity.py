@@ -1,0 +1,113 @@
+"""What a model's id depends on, and whether an atlas has that model whole: known before any network is loaded."""
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+from ..atlas.backbones.interface import Backbone
+from ..atlas.store.store import Store
+from ..schemas.config import IngestConfig
+from ..schemas.files import write_atomically
+from ..schemas.stage import Stage
+from .datasets.interface import Dataset, ZScored
+from .datasets.probe import probe_of, with_probe
+from .stages.append_images import append_images
+from .stages.append_subject import append_subject
+from .stages.context import DataContext
+from .stages.model_split import located_split, say_where, split_of, split_rows
+
+_MODELS = (
+    "SELECT model_id, config FROM model m WHERE subject_id = ? AND backbone = ? "
+    "AND EXISTS (FROM ledger WHERE stage = ? AND batch_key = m.model_id) ORDER BY model_id"
+)
+_WHOLE = (
+    "SELECT max_by(state = 'finished' AND message = '' AND code_version = $version, recorded_at) "
+    "AND (NOT $curve OR EXISTS (FROM learning_curve WHERE model_id = $model)) AS whole FROM run WHERE model_id = $model"
+)
+
+
+def of_data(config: IngestConfig, dataset: Dataset) -> IngestConfig:
+    """The settings of a model with all that its data say; what says which network it has is left as it is.
+
+    Raises:
+        BadInputError: a picture of the folder of `--probe` cannot be read.
+        NotFoundError: a file that the settings name is not there.
+    """
+    zscore = dataset.zscore if isinstance(dataset, ZScored) else config.zscore
+    config = config.model_copy(update={"zscore": zscore, "data_sha256": dataset.fingerprint, **located_split(config)})
+    return with_probe(config, dataset, probe_of(config, dataset) if config.probe else None)
+
+
+def model_id_of(store: Store, dataset: Dataset, config: IngestConfig) -> str:
+    """The id of the model that these settings make; they name the fingerprints of data and network.
+
+    A model that is here is known by what its settings mean now: older versions had fewer, and hashed more of them.
+    """
+    subject_id = dataset.subject.subject_id
+    for row in store.arrow(_MODELS, [subject_id, config.backbone, Stage.MODEL]).to_pylist():
+        if IngestConfig.model_validate_json(row["config"]).sha256 == config.sha256:
+            return str(row["model_id"])
+    return f"{subject_id}/{config.backbone}/{config.sha256[:6]}"
+
+
+def finished(context: DataContext, home: Path, weights: Path | None, *, learning_curve: bool) -> str | None:
+    """Id of the model that an ingest would find whole; None where there may be work for it.
+
+    What an ingest says anew of a model that is whole is said: where its data are now, and what shows its subject.
+
+    Args:
+        context: the ingest.
+        home: the atlas's home folder.
+        weights: file of the backbone's weights, where one is named.
+        learning_curve: whether the model is to have one.
+
+    Raises:
+        BadInputError: as for `of_data`.
+        NotFoundError: likewise.
+        LedgerConflictError: the atlas says something else of the subject or of an image.
+    """
+    store, dataset = context.store, context.dataset
+    if (network := _remembered(home, context.config.backbone, weights)) is None:
+        return None
+    config = of_data(context.config, dataset).model_copy(update=network)
+    model_id = model_id_of(store, dataset, config)
+    asked = {"model": model_id, "version": importlib.metadata.version("voxel-atlas"), "curve": learning_curve}
+    if store.arrow(_WHOLE, asked)["whole"].to_pylist() != [True]:
+        return None
+    append_subject(context)
+    append_images(context, dataset)
+    if config.dissect != "none" and (probe := probe_of(config, dataset)) is not dataset:
+        append_images(context, probe)
+    model = store.arrow("SELECT * FROM model WHERE model_id = ?", [model_id])
+    rows = split_rows(model_id, dataset, split_of(config, dataset))
+    say_where(context, config, {"model": model, "split": rows})
+    return model_id
+
+
+def remember(home: Path, name: str, weights: Path | None, backbone: Backbone) -> None:
+    """Note which network a name stood for, so that `finished` need not load it; of those that tell their file."""
+    if (file := getattr(backbone, "weights_file", None)) is not None:
+        network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+        note = json.dumps({"file": str(file.absolute()), "state": _state(file), "network": network}).encode()
+        write_atomically(_note(home, name, weights), lambda opened: opened.write(note))
+
+
+def _remembered(home: Path, name: str, weights: Path | None) -> dict[str, str] | None:
+    """The settings that name a network, if the file that it was loaded from is as it was then."""
+    try:
+        note = json.loads(_note(home, name, weights).read_bytes())
+        known: dict[str, str] = note["network"]
+        return known if note["state"] == _state(Path(note["file"])) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _state(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def _note(home: Path, name: str, weights: Path | None) -> Path:
+    asked = hashlib.sha256(json.dumps([name, str(weights.absolute()) if weights else ""]).encode()).hexdigest()
+    return home / "cache" / "networks" / f"{asked[:16]}.json"
