@@ -25,6 +25,7 @@ from .options import (
 if TYPE_CHECKING:
     from ...atlas.store.store import Store
     from ...ingest.datasets.interface import Dataset
+    from ...ingest.datasets.inventory import Disk
     from ...ingest.plan import Plan
     from ...ingest.run import Parts, Pipeline
 
@@ -146,8 +147,9 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
     if size := contents.size:
         say(
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "
-            f"batches; about {size.ram_bytes / 2**30:.1f} GiB of memory and {size.disk_bytes / 2**30:.1f} GiB of disk."
+            f"batches; about {size.ram_bytes / 2**30:.1f} GiB of memory."
         )
+        say(_disk_cost(size.disk, settings_of(options.atlas).home))
         if size.n_probe_images:
             say(_probe_cost(config, size.n_probe_images, size.probe_bytes))
     problems = [*contents.problems, *_problems_of_parts(config, contents.dataset, options)]
@@ -158,6 +160,7 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
 
 def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options: IngestOptions) -> list[str]:
     """Why an ingest of a data set that can be opened would not start its work: the preparation is its own."""
+    from ...ingest.datasets.inventory import unusable_voxels
     from ...ingest.datasets.readable import require_readable, without_unreadable
     from ...ingest.run import prepared
 
@@ -172,9 +175,22 @@ def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options:
             else:
                 require_readable(dataset, bars)
         prepared(config, parts)
+        if left_out := unusable_voxels(parts.dataset, config):
+            say(left_out)
     except AtlasError as error:
         problems.append(str(error))
     return problems
+
+
+def _disk_cost(disk: "Disk", home: Path) -> str:
+    """What is said of the disk that a whole job takes, and of what is free."""
+    parts = {"features": disk.features, "atlas": disk.atlas, "pictures of labels": disk.pictures, "copies": disk.copies}
+    said = ", ".join(f"{name} {n_bytes / 2**30:.2f}" for name, n_bytes in parts.items() if n_bytes)
+    from ...ingest.datasets.probe import free_bytes
+
+    free = free_bytes(home)
+    said = f"About {disk.total / 2**30:.2f} GiB of disk ({said}); {free / 2**30:.2f} GiB are free at {home}"
+    return said + (", which may not do." if free < disk.total else ".")
 
 
 def _probe_cost(config: IngestConfig, n_images: int, n_bytes: int) -> str:

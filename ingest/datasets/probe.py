@@ -110,12 +110,17 @@ def require_room(n_bytes: int, home: Path, cache: Path) -> None:
         BadInputError: there is too little room.
     """
     needed = n_bytes - sum(path.stat().st_size for path in cache.rglob("*.npz"))
-    there = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
-    if needed > (free := shutil.disk_usage(there).free):
+    if needed > (free := free_bytes(home)):
         raise BadInputError(
             f"{home}: features of all images take {needed / 2**30:.2f} GiB of disk and {free / 2**30:.2f} GiB are "
             "free; make room, or pass --probe seen."
         )
+
+
+def free_bytes(folder: Path) -> int:
+    """What is free on the disk of a folder, or of the one that it will be made in."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
 def _pictures(folder: Path) -> list[Path]:

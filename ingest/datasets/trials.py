@@ -214,6 +214,14 @@ class TrialDataset(ABC):
         """See `Dataset`; only responses of these voxels are read."""
         return mean_responses(self._blocks, self.stimuli.height, voxels)
 
+    def lost_trial(self, voxel: int) -> str:
+        """The first trial in which a voxel's response is no number, in words; empty where there is none."""
+        for block in self._listed:
+            response = block.read(np.array([voxel]))[:, 0]
+            if (lost := np.flatnonzero(~np.isfinite(response) & (block.images != LEFT_OUT))).size:
+                return f"trial {lost[0]} of {block.name}"
+        return ""
+
     def ceiling_of(self, voxels: Indices) -> Floats:
         """See `Repeated`."""
         if self.n_repeats.max() == 1:

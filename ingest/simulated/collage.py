@@ -34,6 +34,9 @@ class CollageGenerator:
         tower: the network that compares words with the cut-outs' descriptions.
     """
 
+    picture_bytes = 65_000
+    """Of a picture on disk, measured on the demo."""
+
     def __init__(self, pictures: PictureLibrary, tower: Backbone) -> None:
         cutouts, self._photographs = sorted(pictures.of_half("A"), key=lambda cutout: cutout.name), pictures.photographs
         self._tower = tower
