@@ -172,7 +172,7 @@ def statements(home: Path) -> float:
         for _ in range(2):
             before = store.n
             request: Any = SimpleNamespace(scope={"type": "http"}, state=SimpleNamespace())
-            context = RequestContext(opened, None, request, Loaders(opened), Watch(opened))  # type: ignore[arg-type]
+            context = RequestContext(opened, None, None, request, Loaders(opened), Watch(opened))  # type: ignore[arg-type]
             variables = {"concept": WORDS[0], "first": 100}
             result = asyncio.run(schema.execute(query, variables, context_value=context))
             assert result.data, result.errors

@@ -21,6 +21,9 @@ COMMENT ON COLUMN voxel_quality.j IS 'Volume index along the second NIfTI axis (
 COMMENT ON COLUMN voxel_quality.k IS 'Volume index along the third NIfTI axis (z), from 0; NULL for vertices.';
 COMMENT ON COLUMN voxel_quality.hemisphere IS 'left or right; NULL where it is not known.';
 COMMENT ON COLUMN voxel_quality.vertex IS 'Vertex number within the hemisphere, from 0; NULL for voxels.';
+COMMENT ON COLUMN voxel_quality.x_mm IS 'Place along x, in mm of the responses'' own image; NULL for vertices, and where no affine is known.';
+COMMENT ON COLUMN voxel_quality.y_mm IS 'Place along y, in mm of the responses'' own image; NULL for vertices, and where no affine is known.';
+COMMENT ON COLUMN voxel_quality.z_mm IS 'Place along z, in mm of the responses'' own image; NULL for vertices, and where no affine is known.';
 
 COMMENT ON COLUMN voxel_label.model_id IS 'The model.';
 COMMENT ON COLUMN voxel_label.voxel IS 'The voxel.';

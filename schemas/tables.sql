@@ -294,13 +294,16 @@ CREATE OR REPLACE VIEW voxel_quality AS
          x.r AS semantic_r, x.q AS semantic_q, x.q <= 0.05 AS semantic,
          (v.ceiling / (v.ceiling + coalesce(m.test_noise, 1) * (1 - v.ceiling)))::FLOAT AS noise_ceiling,
          CASE WHEN noise_ceiling >= 0.1 THEN e.r2 / noise_ceiling END AS r2_of_ceiling,
-         f.t AS food_t, f.q AS food_q, v.i, v.j, v.k, v.hemisphere, v.vertex
-  FROM encoding e JOIN model m USING (model_id) LEFT JOIN significance s USING (model_id, voxel)
-       LEFT JOIN semantic x USING (model_id, voxel)
+         f.t AS food_t, f.q AS food_q, v.i, v.j, v.k, v.hemisphere, v.vertex,
+         o.affine[1] * v.i + o.affine[2] * v.j + o.affine[3] * v.k + o.affine[4] AS x_mm,
+         o.affine[5] * v.i + o.affine[6] * v.j + o.affine[7] * v.k + o.affine[8] AS y_mm,
+         o.affine[9] * v.i + o.affine[10] * v.j + o.affine[11] * v.k + o.affine[12] AS z_mm
+  FROM encoding e JOIN model m USING (model_id) LEFT JOIN subject o USING (subject_id)
+       LEFT JOIN significance s USING (model_id, voxel) LEFT JOIN semantic x USING (model_id, voxel)
        LEFT JOIN (SELECT * EXCLUDE (noise_ceiling), noise_ceiling::DOUBLE AS ceiling FROM voxel) v
          ON v.subject_id = m.subject_id AND v.voxel = e.voxel
        LEFT JOIN region_test f ON f.subject_id = m.subject_id AND f.voxel = e.voxel AND f.roi = 'FOOD';
-COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights.';
+COMMENT ON VIEW voxel_quality IS 'Each fitted voxel with its place, scores and significance, without the weights; mm are those of the responses'' own image, and NULL for vertices.';
 
 CREATE OR REPLACE VIEW voxel_label AS
   SELECT ls.model_id, ls.voxel, ls.method, ls.rank, l.lemma AS label, ls.score, ls.probability, ls.stability, e.n_images,

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, screen, warn
@@ -21,6 +21,12 @@ from .options import (
     settings_of,
 )
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ...atlas.search.atlas import Atlas
+
+_PLACE = ("x_mm", "y_mm", "z_mm")
 _SIMULATED = " · [yellow]simulated subject[/yellow]"
 
 
@@ -62,13 +68,14 @@ def query(
             specific=options.specific,
         )
         labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
+        found = hits.frame if output.for_people else _placed(opened, hits.frame, owner.subject_id, options.atlas)
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
-    frame = hits.frame.join(named, on="voxel", how="left", maintain_order="left")
+    frame = found.join(named, on="voxel", how="left", maintain_order="left")
     columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]
     if options.all_voxels:
         columns.insert(3, "semantic")
     if not output.for_people:
-        columns += ["percentile", "q"]
+        columns += ["percentile", "q", *_PLACE]
     output.show(frame.select(columns))
     warn(hits.warnings)
     how = f"by weights, readout {hits.how}" if hits.by == "weights" else hits.how
@@ -107,8 +114,11 @@ def predict(
         strongest = frame.sort("response", "voxel", descending=[True, False])
         chosen = strongest.head(first or (20 if output.for_people else strongest.height))
         described = owner.voxels(chosen["voxel"].to_list())
+        if not output.for_people:
+            described = _placed(opened, described, owner.subject_id, atlas)
     answers = chosen.join(described, on="voxel", maintain_order="left")
-    output.show(answers.select("subject_id", "voxel", "rois", "response", "r2", "q"))
+    place = () if output.for_people else _PLACE
+    output.show(answers.select("subject_id", "voxel", "rois", "response", "r2", "q", *place))
     screen.print(f"{owner.model_id} · {frame.height:,} voxels{_SIMULATED if owner.simulated else ''}")
 
 
@@ -137,7 +147,7 @@ def card(
         raise BadInputError(f"{out.name}: a card is a .png or an .html file.")
     with open_atlas(atlas) as opened:
         if out is None:
-            row = card_row(opened, model, voxel)
+            row = _placed(opened, card_row(opened, model, voxel), opened.model(model).subject_id, atlas)
             if not output.for_people:
                 output.show(row)
                 return
@@ -151,6 +161,13 @@ def card(
             return
         page = voxel_card(opened, model, voxel)
     output.write(out, card_png(page) if suffix == ".png" else card_html(page).encode())
+
+
+def _placed(opened: "Atlas", voxels: "pl.DataFrame", subject_id: str, address: str) -> "pl.DataFrame":
+    """Rows of voxels with their places in mm."""
+    from ..maps.subject_cortex import CortexCache
+
+    return CortexCache(opened, settings_of(address)).placed(voxels, subject_id)
 
 
 def sql(

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from ...atlas.search.atlas import Atlas
 from ..maps.picture_cache import PictureCache
 from ..maps.slow_builds import SlowBuilds
+from ..maps.subject_cortex import CortexCache
 from .loaders import Loaders
 from .watch import Watch
 
@@ -18,6 +19,7 @@ class RequestContext:
     """Lives for one HTTP request or one socket. Resolvers run in a worker thread and may call the atlas directly."""
 
     atlas: Atlas
+    cortices: CortexCache
     pictures: PictureCache
     request: HTTPConnection
     loaders: Loaders

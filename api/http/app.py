@@ -65,7 +65,7 @@ class Components:
         self.values = ValueHandlers(atlas, cortices, self.builds)
         self.frames, self.token_handlers = Frames(atlas), TokenHandlers(self.tokens, atlas.store)
         self.ingest = IngestHandlers(atlas.store, self.ingests)
-        self.graphql = Endpoint(atlas, pictures, self.builds, self.queries, self.assets, self.metrics)
+        self.graphql = Endpoint(atlas, cortices, pictures, self.builds, self.queries, self.assets, self.metrics)
         self.warm_up = WarmUp(atlas, self.cortex, self.queries, self.drawing)
         self.monitoring = MonitoringHandlers(atlas, self.warm_up, self.metrics, self.queries, self.drawing)
 
@@ -80,6 +80,7 @@ class Components:
             Route("/pixelmaps/{subject:path}.bin", handler("pixelmap", self.cortex.pixel_map, self.drawing)),
             Route("/meshes/{subject:path}/{kind}.bin", handler("mesh", self.cortex.mesh, self.drawing)),
             Route("/outlines/{subject:path}.json", handler("outlines", self.cortex.outlines, self.drawing)),
+            Route("/places/{subject:path}.bin", handler("places", self.cortex.places, self.drawing)),
             Route("/stimuli/{stimulus:path}", handler("stimulus", self.cortex.stimulus, self.drawing)),
             Route("/values", handler("values", self.values.values, self.queries)),
             Route("/frames/{question}", handler("frames", self.frames.answer, self.queries), methods=["POST"]),

@@ -27,6 +27,7 @@ from ..graphql.schema import schema
 from ..graphql.watch import Watch
 from ..maps.picture_cache import PictureCache
 from ..maps.slow_builds import SlowBuilds
+from ..maps.subject_cortex import CortexCache
 from .assets import BUILD, Assets
 from .responses import error_response, failure, require_readable
 from .telemetry import Metrics
@@ -54,6 +55,7 @@ class Endpoint(GraphQL[RequestContext, None]):
     def __init__(
         self,
         atlas: Atlas,
+        cortices: CortexCache,
         pictures: PictureCache,
         builds: SlowBuilds,
         threads: ThreadPool,
@@ -66,7 +68,8 @@ class Endpoint(GraphQL[RequestContext, None]):
             max_subscriptions_per_connection=LIMITS.subscriptions,
             connection_init_wait_timeout=timedelta(seconds=LIMITS.introduction_s),
         )
-        self._atlas, self._pictures, self._builds, self._threads = atlas, pictures, builds, threads
+        self._atlas, self._cortices, self._pictures = atlas, cortices, pictures
+        self._builds, self._threads = builds, threads
         self._assets, self._metrics = assets, metrics
         self._watch = Watch(atlas)
         self._sockets = 0
@@ -102,7 +105,8 @@ class Endpoint(GraphQL[RequestContext, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> RequestContext:  # noqa: ARG002
         """What the resolvers of this request are given."""
-        return RequestContext(self._atlas, self._pictures, request, Loaders(self._atlas), self._watch, self._builds)
+        loaders = Loaders(self._atlas)
+        return RequestContext(self._atlas, self._cortices, self._pictures, request, loaders, self._watch, self._builds)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
         """Refuses bodies that strawberry would stumble over."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import platformdirs
+import polars as pl
 from numpy.typing import NDArray
 
-from ...atlas.search.atlas import Atlas
+from ...atlas.search.atlas import Atlas, SubjectRow
 from ...ingest.datasets.interface import Subject
 from ...schemas.config import Settings
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
@@ -184,6 +185,7 @@ class CortexCache:
         self._filestore = settings.cortex_filestore
         self._load = load
         self._known: dict[str, SubjectCortex] = {}
+        self._places: dict[str, NDArray[np.float64]] = {}
         self._lock = threading.Lock()
 
     def of(self, subject_id: str) -> SubjectCortex:
@@ -198,6 +200,47 @@ class CortexCache:
             if subject_id not in self._known:
                 self._known[subject_id] = self._find(subject_id)
             return self._known[subject_id]
+
+    def millimetres(self, subject_id: str) -> NDArray[np.float64]:
+        """Where each voxel lies, (n_voxels, 3) x, y, z in mm by its number, rounded to 1e-4; NaN where nothing says it.
+
+        A volume's mm are those of the responses' own image, or else of the surfaces that its transform leads to; a
+        vertex's are those of its surface half-way between white matter and pia.
+
+        Raises:
+            NotFoundError: there is no such subject.
+        """
+        if subject_id not in self._places:
+            self._places[subject_id] = np.round(self._located(self._atlas.subject(subject_id)), 4)
+        return self._places[subject_id]
+
+    def placed(self, voxels: pl.DataFrame, subject_id: str) -> pl.DataFrame:
+        """Rows of a subject's voxels with `x_mm`, `y_mm` and `z_mm`, as `millimetres` has them; null for NaN."""
+        points = self.millimetres(subject_id)[voxels["voxel"].to_numpy()]
+        axes = {f"{axis}_mm": pl.Series(points[:, at], dtype=pl.Float64) for at, axis in enumerate("xyz")}
+        return voxels.with_columns(**axes).with_columns(pl.col(*axes).fill_nan(None))
+
+    def _located(self, subject: SubjectRow) -> NDArray[np.float64]:
+        sql = "SELECT coalesce(max(voxel), -1) + 1 AS n FROM voxel WHERE subject_id = ?"
+        points = np.full((self._atlas.store.frame(sql, [subject["subject_id"]])["n"][0], 3), np.nan)
+        try:
+            volume = self._atlas.volume(subject["subject_id"])
+            if subject["space"] == "volume":
+                affine = np.reshape(subject["affine"] or self._to_surface(subject["subject_id"]), (4, 4))
+                xyz = np.stack(np.unravel_index(volume.cells, volume.shape)[::-1], axis=1)
+                points[volume.voxels] = xyz @ affine[:3, :3].T + affine[:3, 3]
+                return points
+            surface = self.of(subject["subject_id"]).surface
+            drawn, cells = surface.mesh("fiducial").points, surface.vertex_cells()
+        except (BadInputError, NotFoundError, SpaceMismatchError):  # no place, or no surface that could say it
+            return points
+        of_cell = np.full((volume.n_cells, 3), np.nan)
+        of_cell[cells] = drawn
+        points[volume.voxels] = of_cell[volume.cells]
+        return points
+
+    def _to_surface(self, subject_id: str) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.inv(self.of(subject_id).surface.transform_matrix()), np.float64)
 
     def _find(self, subject_id: str) -> SubjectCortex:
         volume = self._atlas.volume(subject_id)

@@ -13,7 +13,7 @@ const NAMES = /** @type {Record<string, string>} */ ({
 
 const CARD = `query Card($index: Int!, $model: String) {
   voxel(index: $index, model: $model) {
-    voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic semanticUnknown noiseCeiling r2OfCeiling i j k hemisphere vertex
+    voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic semanticUnknown noiseCeiling r2OfCeiling i j k hemisphere vertex xMm yMm zMm
     rankings(first: 8) { scorer labels { text probability rank stability verified nImages auc labelQ } }
     topImages(first: 10) { rank stimulusId box response seen measured caption url }
     neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
@@ -96,12 +96,13 @@ export class Card {
   /** @param {any} voxel */
   #head(voxel) {
     const where = voxel.vertex === null ? `i ${voxel.i}, j ${voxel.j}, k ${voxel.k}` : `vertex ${voxel.vertex}`;
+    const mm = voxel.xMm === null ? "" : ` · ${[voxel.xMm, voxel.yMm, voxel.zMm].map((/** @type {number} */ at) => at.toFixed(1)).join(", ")} mm`;
     const side = voxel.hemisphere ? `${voxel.hemisphere} · ` : "";
     const close = make("button", { type: "button", class: "quiet", "aria-label": "Close the card", click: () => { this.hide(); this.closed(); } }, "×");
     return make(
       "header",
       {},
-      make("div", {}, make("h2", {}, `Voxel ${voxel.voxel}`), make("p", { class: "note" }, `${side}${where}`)),
+      make("div", {}, make("h2", {}, `Voxel ${voxel.voxel}`), make("p", { class: "note" }, `${side}${where}${mm}`)),
       make("p", { class: "chips" }, ...voxel.rois.map((/** @type {string} */ roi) => make("span", { class: "chip" }, roi))),
       close,
     );

@@ -104,12 +104,15 @@ async function csv({ state, shown, subject, labels, focus }) {
   if (!map) return "";
   const chosen = focus();
   const sure = limits(state) ? (await getArrays(`/values?${new URLSearchParams({ ...asked(state), evidence: "1" })}`)).arrays : null;
+  const path = subject()?.placesPath;
+  const mm = path ? (await getArrays(path)).arrays.mm : [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);
-  const lines = [`voxel,value,${sure ? "z,concept_q," : ""}regions,first_label,selected`];
+  const lines = [`voxel,value,${sure ? "z,concept_q," : ""}x_mm,y_mm,z_mm,regions,first_label,selected`];
   map.colours.forEach((colour, voxel) => {
     if (!colour) return;
     const evidence = sure ? [number(sure.z[voxel]), number(sure.concept_q[voxel])] : [];
-    const cells = [voxel, map.values ? map.values[voxel] : "", ...evidence, (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
+    const place = [0, 1, 2].map((axis) => mm[3 * voxel + axis]).map((at) => (Number.isFinite(at) ? Math.round(1e4 * at) / 1e4 : ""));
+    const cells = [voxel, map.values ? map.values[voxel] : "", ...evidence, ...place, (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
     lines.push(cells.map(cell).join(","));
   });
   return `${lines.join("\r\n")}\r\n`;

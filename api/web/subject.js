@@ -39,6 +39,11 @@ export class Subject {
     return this.regionsOf[voxel] ?? [];
   }
 
+  /** Where its voxels lie in mm. */
+  get placesPath() {
+    return `/places/${inPath(this.id)}.bin`;
+  }
+
   /** @param {string} kind a surface */
   meshPath(kind) {
     return `/meshes/${inPath(this.id)}/${encodeURIComponent(kind)}.bin`;

@@ -138,6 +138,21 @@ class Voxel(relay.Node):
     hemisphere: str | None = strawberry.field(description="left or right; null where it is not known.")
     vertex: int | None = strawberry.field(description="Vertex within the hemisphere, from 0; null for voxels.")
 
+    @field("Place along x (right), in mm of the responses' image, or of the surface for vertices; null where unknown.")
+    def x_mm(self, info: Info) -> float | None:
+        """The voxel's middle, or the vertex half-way between white matter and pia."""
+        return _millimetres(info, self, 0)
+
+    @field("Place along y (anterior), likewise.")
+    def y_mm(self, info: Info) -> float | None:
+        """Likewise."""
+        return _millimetres(info, self, 1)
+
+    @field("Place along z (superior), likewise.")
+    def z_mm(self, info: Info) -> float | None:
+        """Likewise."""
+        return _millimetres(info, self, 2)
+
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """A voxel from a row of a search."""
@@ -247,6 +262,12 @@ def _labels(info: Info, voxel: Voxel, scorer: str | None, first: int, *, verifie
         filled(VoxelLabel, label._asdict(), text=label.label, method=chosen)
         for label in table.of(voxel.voxel, page_size(first), verified=verified)
     ]
+
+
+def _millimetres(info: Info, voxel: Voxel, axis: int) -> float | None:
+    points = info.context.cortices.millimetres(voxel.subject_id)
+    place: float | None = finite(float(points[voxel.voxel, axis])) if voxel.voxel < len(points) else None
+    return place
 
 
 def _image_url(stimulus_id: str, box: Sequence[int]) -> str:

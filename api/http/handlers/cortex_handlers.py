@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+import numpy as np
 from cachetools import LRUCache
 from starlette.requests import Request
 
@@ -60,6 +61,11 @@ class CortexHandlers:
         """A subject's ROIs: paths, places of their names, voxels."""
         regions = page_geometry.regions(self._atlas, self._cortices.of(request.path_params["subject"]))
         return Content(regions, "application/json").prepare()
+
+    def places(self, request: Request) -> Content:
+        """Where a subject's voxels lie: array mm, float32[n · 3], x, y and z by the voxel's number."""
+        points = self._cortices.millimetres(request.path_params["subject"]).astype(np.float32)
+        return Content(packed_arrays.pack({}, {"mm": points}), packed_arrays.MEDIA_TYPE).prepare()
 
     def stimulus(self, request: Request) -> Content:
         """An image that subjects saw, made small."""

@@ -265,6 +265,8 @@ def test_what_is_shown_can_be_had_as_files(visit: Visit, server: Server, atlas: 
     assert len(lines) == (300 if "concept" in address else expected)
     assert {"FFA", "FOOD"} <= {line["regions"] for line in lines}
     assert float(lines[0]["value"]) < 1
+    (node,) = server.data(f"{{ voxel(index: {lines[0]['voxel']}) {{ xMm yMm zMm }} }}").values()
+    assert [float(lines[0][f"{axis}_mm"]) for axis in "xyz"] == pytest.approx([node[f"{axis}Mm"] for axis in "xyz"])
     if "concept" in address:
         mapped = atlas.model().map("cake").frame
         for column in ("z", "concept_q"):

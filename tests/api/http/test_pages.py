@@ -148,7 +148,7 @@ class Walk:
         query = f"""query ($first: Int!, $after: String) {{ found: {self._field}, first: $first, after: $after) {{
           pageInfo {{ endCursor hasNextPage }} edges {{ node {{ {self._key} }} }} }} }}"""
         request: Any = SimpleNamespace(scope={"type": "http"}, state=SimpleNamespace())
-        context = RequestContext(self._opened, None, request, Loaders(self._opened), Watch(self._opened))  # type: ignore[arg-type]
+        context = RequestContext(self._opened, None, None, request, Loaders(self._opened), Watch(self._opened))  # type: ignore[arg-type]
         result = self._awaited(schema.execute(query, {"first": first, "after": after}, context_value=context))
         assert result.data, result.errors
         return result.data["found"]

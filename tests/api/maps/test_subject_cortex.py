@@ -4,13 +4,18 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import polars as pl
 import pytest
+from nibabel.affines import apply_affine
 from pydantic import SecretStr
 
 from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
-from voxel_atlas.api.maps.subject_cortex import on_its_surface
+from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface, on_its_surface
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.ingest.datasets.interface import Subject
 from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import NotFoundError
+from voxel_atlas.viz.surfaces.surface import Surface
 from voxel_atlas.viz.surfaces.surface_import import write_subject, write_transform
 
 
@@ -57,3 +62,20 @@ def test_a_subject_without_one_for_its_responses_is_shown_on_none(
 def test_a_surface_that_is_named_comes_first(settings: Settings) -> None:
     named = nsd(space="surface", shape=(10_242, 10_242), surface="fsaverage5")
     assert on_its_surface(named, settings).surface == "fsaverage5"
+
+
+def test_voxels_without_an_affine_lie_where_their_surface_s_transform_says(
+    atlas: Atlas, surfaces: LoadSurface, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, token=SecretStr(""))
+    subject, to_voxels = atlas.model().subject_id, surfaces("toy", "toy", tmp_path, None, None).transform_matrix()
+    voxels = atlas.model().voxels([3, 299, 7])
+    placed = CortexCache(atlas, settings, surfaces).placed(voxels, subject)
+    found = placed.select("x_mm", "y_mm", "z_mm").to_numpy()
+    np.testing.assert_allclose(apply_affine(to_voxels, found), voxels.select("i", "j", "k").to_numpy(), atol=1e-4)
+
+    def none(*_: object) -> Surface:
+        raise NotFoundError("There is no such subject.")
+
+    nowhere = CortexCache(atlas, settings, none).placed(voxels, subject)
+    assert nowhere.select(pl.col("x_mm", "y_mm", "z_mm").null_count()).row(0) == (3, 3, 3)
