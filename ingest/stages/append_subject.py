@@ -24,6 +24,7 @@ _SETTINGS = (
     "food_labels",
     "skip_sessions",
     "axes",
+    "parcellation",
     "allow_missing",
     "surface",
     "transform",

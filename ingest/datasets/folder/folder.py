@@ -27,7 +27,7 @@ from ....schemas.errors import AtlasError, BadInputError, NotFoundError
 from ..csv_tables import read_persons_table, whole_numbers
 from ..interface import Item, Subject
 from ..rois import Region
-from ..standard_spaces import cortex_of
+from ..standard_spaces import areas_of, cortex_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from .hemisphere_files import GIFTI, other_side, side_of, without_side
 from .response_files import SUFFIXES, open_responses, response_files
@@ -87,10 +87,11 @@ class Folder(TrialDataset):
             listed=responses.listed,
             recognised=responses.recognised,
         )
+        voxels = responses.frame(_noise_ceiling(root, responses))
         super().__init__(
             subject,
-            responses.frame(_noise_ceiling(root, responses)),
-            _regions(root, responses),
+            voxels,
+            [*_regions(root, responses), *areas_of(config, cortex.surface, voxels)],
             [Block("responses", trials.images, trials.groups, responses.read, responses.copied_bytes)],
             trials.paths,
             # The path tells two subjects' images apart, which share a data set's name here.

@@ -11,7 +11,7 @@ from ....schemas.errors import BadInputError, NotFoundError
 from ..fingerprint import data_sha256
 from ..interface import Item, Subject
 from ..rois import FLOC, Region, selective, union, unions
-from ..standard_spaces import cortex_of
+from ..standard_spaces import areas_of, cortex_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset, scored_together
 from ..vertices import Grayordinates, SurfaceVertices
 from ..volumes import not_all_nan
@@ -70,7 +70,10 @@ class Nod(TrialDataset):
         super().__init__(
             subject,
             cells.frame(),
-            _regions(self._localiser, cells, config.localizer_t),
+            [
+                *_regions(self._localiser, cells, config.localizer_t),
+                *areas_of(config, subject.surface, cells.frame()),
+            ],
             blocks,
             [root / "stimuli" / path for path in images],
             [f"nod/{PurePosixPath(path).with_suffix('')}" for path in images],

