@@ -23,7 +23,7 @@ from ...viz.render.picture import Picture
 from .slow_builds import Advance, Run, at_once
 from .subject_cortex import SubjectCortex
 from .thumbnails import open_stimulus
-from .value_maps import about, left_out
+from .value_maps import SHOWN_TOO, about, left_out
 
 FOLDER = "colours"
 """Folder of the models' colours, relative to the home folder."""
@@ -90,6 +90,7 @@ class ColourMap:
             title="First labels, coloured by meaning",
             note=f"trustworthiness {self.colours.trustworthiness:.2f}, {about(self.model)}",
             left_out=left_out(self.top.bare),
+            held_to=SHOWN_TOO * (not self.top.semantic),
             legend=self.legend,
         )
 

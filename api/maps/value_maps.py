@@ -82,7 +82,7 @@ class ValueMap:
     bare: int
     """Voxels that are left out as contrast and edges may explain them."""
     evidence: Mapping[str, NDArray[np.float32]]
-    """z and concept_q of every voxel, (n,), NaN where they are not known; empty where no concept is shown."""
+    """z, concept_q and specific (0 or 1) of every voxel, (n,), NaN where they are not known; empty where no concept is shown."""
 
     @property
     def empty(self) -> bool:
@@ -105,7 +105,20 @@ class ValueMap:
             unit=f"{self.unit} ({self.how})" if self.how else self.unit,
             note=about(self.model),
             left_out=", ".join(said for said in ("no voxel is shown" * self.empty, left_out(self.bare)) if said),
+            held_to=self.held_to,
         )
+
+    @property
+    def held_to(self) -> str:
+        """What voxels had to pass, in a few words; "" where all are shown that have a value and are semantic."""
+        request = self.request
+        all_voxels = not request.semantic and bool(request.concept or request.label)
+        said = (request.held_to, "only significant" * request.significant, SHOWN_TOO * all_voxels)
+        return "; ".join(part for part in said if part)
+
+
+SHOWN_TOO = "voxels that contrast may explain are shown"
+"""What a picture says where they are not left out."""
 
 
 def left_out(n: int) -> str:
@@ -141,7 +154,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
             column, quantity, unit = "z", "contrast", "z of the similarity"
         compared = Compared(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
         evidence = Evidence.of_map(frame)
-        known = {name: frame[name].cast(pl.Float32).fill_null(np.nan).to_numpy() for name in ("z", "concept_q")}
+        known = {name: frame[name].cast(pl.Float32).fill_null(np.nan).to_numpy() for name in ("z", "concept_q", "specific")}
         if request.metric or request.of_concept:
             compared.check_evidence(evidence, model.model_id, specific=request.specific)
         passes = evidence.passes(request)

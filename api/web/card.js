@@ -1,6 +1,6 @@
 // The card of one voxel: its labels as bars, how well it is predicted, its best images and its nearest voxels.
 // @ts-check
-import { figure, find, make, say } from "./dom.js";
+import { figure, find, make, rate, say } from "./dom.js";
 import { ask } from "./server.js";
 
 const NAMES = /** @type {Record<string, string>} */ ({
@@ -31,11 +31,6 @@ export function bar(text, share, shown) {
   const filled = make("span", { class: "filled" });
   filled.style.width = `${width}%`;
   return make("li", {}, make("span", { class: "text", title: text, dir: "auto" }, text), make("span", { class: "bar" }, filled), make("span", { class: "number" }, shown));
-}
-
-/** @param {number} q a false discovery rate */
-function rate(q) {
-  return `q\u00a0${q < 0.0001 ? "<\u00a00.0001" : `=\u00a0${figure(q, 4)}`}`;
 }
 
 /** @param {any} label how sure its place is, and what was measured of it on held-out responses, below its bar */

@@ -58,6 +58,11 @@ export function figure(value, decimals = 2) {
   return value.toFixed(decimals).replace("-", "−");
 }
 
+/** @param {number} q a false discovery rate */
+export function rate(q) {
+  return `q\u00a0${q < 0.0001 ? "<\u00a00.0001" : `=\u00a0${figure(q, 4)}`}`;
+}
+
 /**
  * Says something to people who listen to the page.
  * @param {string} text

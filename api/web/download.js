@@ -3,7 +3,7 @@
 import { find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, getArrays, patiently } from "./server.js";
-import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
+import { asked, heldTo, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
  * @typedef {object} Sources
@@ -29,7 +29,7 @@ export function connectDownloads(sources, report) {
     svg: () => picture(sources, "SVG"),
     csv: async () => new Blob([await csv(sources)], { type: "text/csv" }),
     graphql: () => new Blob([graphql(sources)], { type: "application/graphql" }),
-    sql: () => new Blob([sql(sources.state)], { type: "application/sql" }),
+    sql: () => new Blob([sql(sources)], { type: "application/sql" }),
   };
   for (const [suffix, make] of Object.entries(makers))
     find(`download-${suffix}`, HTMLButtonElement).addEventListener("click", async () => {
@@ -96,7 +96,7 @@ async function picture(sources, format) {
 }
 
 /**
- * One line per voxel that has a colour; of a concept with z and q.
+ * One line per voxel that has a colour; of a concept with z, q and whether it is specific.
  * @param {Sources} sources
  */
 async function csv({ state, shown, subject, labels, focus }) {
@@ -107,10 +107,10 @@ async function csv({ state, shown, subject, labels, focus }) {
   const path = subject()?.placesPath;
   const mm = path ? (await getArrays(path)).arrays.mm : [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);
-  const lines = [`voxel,value,${sure ? "z,concept_q," : ""}x_mm,y_mm,z_mm,regions,first_label,selected`];
+  const lines = [`voxel,value,${sure ? "z,concept_q,specific," : ""}x_mm,y_mm,z_mm,regions,first_label,selected`];
   map.colours.forEach((colour, voxel) => {
     if (!colour) return;
-    const evidence = sure ? [number(sure.z[voxel]), number(sure.concept_q[voxel])] : [];
+    const evidence = sure ? [number(sure.z[voxel]), number(sure.concept_q[voxel]), ["false", "true"][sure.specific[voxel]] ?? ""] : [];
     const place = [0, 1, 2].map((axis) => mm[3 * voxel + axis]).map((at) => (Number.isFinite(at) ? Math.round(1e4 * at) / 1e4 : ""));
     const cells = [voxel, map.values ? map.values[voxel] : "", ...evidence, ...place, (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
     lines.push(cells.map(cell).join(","));
@@ -135,14 +135,17 @@ function graphql(sources) {
   return `${ranked}# The picture; fetch its url from the same server.\n${text}${noted(given)}\n`;
 }
 
-/** @param {import("./state.js").State} state */
-function sql(state) {
+/** @param {Sources} sources */
+function sql({ state, labels }) {
   const metric = metricOf(state);
   const model = literal(state.model);
-  if (metric === "labels") return `SELECT voxel, label, probability FROM top_label JOIN voxel_quality USING (model_id, voxel) WHERE model_id = ${model}${state.all ? "" : " AND coalesce(semantic, true)"} ORDER BY voxel;\n`;
-  if (!ofConcept(state)) return `SELECT voxel, ${metric}, q FROM voxel_quality WHERE model_id = ${model} ORDER BY voxel;\n`;
+  if (metric === "labels") return `SELECT voxel, label, probability FROM top_label JOIN voxel_quality USING (model_id, voxel) WHERE model_id = ${model} AND method = ${literal(labels()?.method ?? "")}${state.all ? "" : " AND coalesce(semantic, true)"} ORDER BY voxel;\n`;
+  if (!ofConcept(state)) return `SELECT ${[...new Set(["voxel", metric, "q"])].join(", ")} FROM voxel_quality WHERE model_id = ${model}${state.significant ? " AND significant" : ""} ORDER BY voxel;\n`;
+  if (["labels", "paper"].includes(state.compare)) return "-- SQL compares readouts with a concept less the mean noun only. What is shown here, the GraphQL query and voxel-atlas query give.\n";
   const readout = readoutOf(state) || "half";
-  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)}${state.all ? ", all_voxels := true" : ""})`;
+  const { minZ = null, maxQ = null, specific = false } = limits(state) ?? {};
+  const held = [...(minZ === null ? [] : [`z >= ${minZ}`]), ...(maxQ === null ? [] : [`concept_q <= ${maxQ}`]), ...(specific ? ["specific"] : []), ...(state.rois.length ? [`list_has_any(rois, [${state.rois.map(literal).join(", ")}])`] : [])];
+  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)}${state.all ? ", all_voxels := true" : ""})${held.length ? ` WHERE ${held.join(" AND ")}` : ""}`;
   return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
 }
 
@@ -160,8 +163,8 @@ function save(blob, name) {
 
 /** @param {import("./state.js").State} state */
 function fileName(state) {
-  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept] : [])].join(" ");
-  return `${state.model} ${what}`.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 80) || "voxel-atlas";
+  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), heldTo(limits(state)), state.significant && "significant", state.all && "all voxels"].filter(Boolean).join(" ");
+  return `${state.model} ${what}`.replace(/[^\p{L}\p{N}.]+/gu, "-").replace(/^-|-$/g, "").slice(0, 120) || "voxel-atlas";
 }
 
 /** @param {string} text a GraphQL string */

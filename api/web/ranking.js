@@ -1,13 +1,13 @@
 // The list of the voxels that are most similar to the concept.
 // @ts-check
-import { figure, find, make, say } from "./dom.js";
+import { figure, find, make, rate, say } from "./dom.js";
 import { ask } from "./server.js";
-import { readoutOf } from "./shown.js";
+import { heldTo, readoutOf } from "./shown.js";
 
 export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
   similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
     totalCount hiddenCount by readout baseline simulated
-    edges { node { voxel similarity specific semantic rois r2 labels(first: 3) { text probability } } }
+    edges { node { voxel similarity z conceptQ specific percentile semantic rois r2 labels(first: 3) { text probability } } }
   }
 }`;
 
@@ -49,13 +49,16 @@ export class Ranking {
    * @param {AbortSignal} signal
    */
   async show(state, signal) {
-    const { similarVoxels } = await ask(TOP, variables(state), signal);
+    const asked = variables(state);
+    const { similarVoxels } = await ask(TOP, asked, signal);
     const { edges, totalCount, hiddenCount } = similarVoxels;
     this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
     this.mark(state.voxel);
     const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
     const beyond = state.all || hiddenCount === null ? "" : " that contrast and edges do not explain";
-    const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${within}${beyond}.` : `No significant voxel${within}${beyond}.`;
+    const held = heldTo(asked);
+    const which = `${within}${beyond}${held ? `, ${held}` : ""}`;
+    const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${which}.` : `No significant voxel${which}.`;
     const hidden = hiddenCount === null ? " Which of them contrast and edges may explain is not known." : hiddenCount ? ` ${hiddenCount.toLocaleString("en")} more may be explained by contrast and edges; Options show them.` : "";
     this.note.textContent = first + hidden;
     say(edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`);
@@ -79,8 +82,14 @@ export class Ranking {
       make("th", { scope: "row" }, make("button", { type: "button", class: "link", click: open }, node.voxel)),
       make("td", {}, node.rois.join(", "), node.semantic === false ? make("small", { class: "explained", title: "Contrast and edges of the images may explain all that is predicted of this voxel." }, " contrast?") : null),
       make("td", { class: "words" }, make("div", { class: "clipped", title: words, dir: "auto" }, words)),
-      make("td", { class: "number" }, figure(node.similarity, 3)),
+      make("td", { class: "number", title: node.percentile === null ? null : `More similar than ${Math.floor(100 * node.percentile)} % of many nouns are.` }, figure(node.similarity, 3), small(node.specific ? "specific" : "")),
+      make("td", { class: "number" }, figure(node.z, 1), small(node.conceptQ === null ? "" : rate(node.conceptQ))),
       make("td", { class: "number" }, figure(node.r2)),
     );
   }
+}
+
+/** @param {string} text below a number, or nothing */
+function small(text) {
+  return text ? make("small", { class: "below" }, text) : null;
 }

@@ -96,8 +96,8 @@ export async function values(state, signal) {
       scale: { table: colour, lo, hi },
       names: [],
       title: header.title,
-      unit: `${header.unit}${header.readout ? ` (${header.readout})` : ""}`,
-      leftOut: leftOut(header),
+      unit: `${header.unit}${header.how ? ` (${header.how})` : ""}`,
+      leftOut: [leftOut(header), heldTo(limits(state)), state.significant && "only significant", state.all && ofConcept(state) && "voxels that contrast may explain are shown"].filter(Boolean).join("; "),
       model: header.model,
       warnings: header.warnings,
     },
@@ -136,6 +136,16 @@ export async function labelColours(model, top, signal, tell) {
     model: header.model,
     warnings: [],
   };
+}
+
+/**
+ * What a concept's voxels must pass, in a few words; "" for nothing beyond the defaults.
+ * @param {{minZ?: any, maxQ?: any, specific?: any} | null} limits
+ */
+export function heldTo(limits) {
+  const { minZ = null, maxQ = null, specific = false } = limits ?? {};
+  const said = [...(minZ === null ? [] : [`z ≥ ${minZ}`]), ...(maxQ === null ? [] : [`q of the concept ≤ ${maxQ}`]), ...(specific ? ["specific"] : [])];
+  return said.length ? `only ${said.join(", ")}` : "";
 }
 
 /** @param {{bare: number}} header how many voxels the map leaves out */

@@ -32,6 +32,16 @@ class Limits:
             raise BadInputError(f"max_q is a false discovery rate, from 0 to 1, and not {self.max_q:g}.")
 
     @property
+    def held_to(self) -> str:
+        """What voxels of a concept's answer must pass, in a few words; "" for nothing beyond the defaults."""
+        limits = [
+            *([f"z ≥ {self.min_z:g}"] if self.min_z is not None else []),
+            *([f"q of the concept ≤ {self.max_q:g}"] if self.max_q is not None else []),
+            *(["specific"] if self.specific else []),
+        ]
+        return f"only {', '.join(limits)}" if limits else ""
+
+    @property
     def of_concept(self) -> bool:
         """Whether only voxels pass that show evidence of the concept."""
         return self.min_z is not None or self.max_q is not None or self.specific

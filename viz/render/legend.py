@@ -95,11 +95,12 @@ def title_line(title: str, width: int) -> Strip:
     return Strip(width, height, (Text(width / 2, height / 2, title, 17 * unit, "center", room, bold=True),))
 
 
-def colour_bar(scale: Scale, quantity: str, note: str, left_out: str, width: int) -> Strip:
-    """Colour bar with the ends and the middle of its range, the quantity above, what else is said at the right."""
+def colour_bar(scale: Scale, quantity: str, notes: tuple[str, str, str], width: int) -> Strip:
+    """Colour bar with the ends and the middle of its range, the quantity above, and three lines at the right."""
     unit = _unit(width)
     left, right, top, bottom = (round(edge * unit) for edge in (24, 324, 24, 38))
     right, half = min(right, width - left), width / 2 - left
+    beside = max(width - left - right - 24 * unit, 0)
     middle, span = (scale.vmin + scale.vmax) / 2, scale.vmax - scale.vmin
     ends: tuple[tuple[float, float, Align], ...] = (
         (scale.vmin, left, "left"),
@@ -107,9 +108,11 @@ def colour_bar(scale: Scale, quantity: str, note: str, left_out: str, width: int
         (scale.vmax, right, "right"),
     )
     texts = (
-        Text(left, 11 * unit, quantity, 13 * unit, "left", half if note else width - 2 * left),
-        Text(width - left, 11 * unit, note, 12 * unit, "right", half),
-        Text(width - left, 31 * unit, left_out, 12 * unit, "right", max(width - left - right - 24 * unit, 0)),
+        Text(left, 11 * unit, quantity, 13 * unit, "left", half if notes[0] else width - 2 * left),
+        *(
+            Text(width - left, y * unit, note, 12 * unit, "right", room)
+            for note, y, room in zip(notes, (11, 31, 48), (half, beside, beside), strict=True)
+        ),
         *(Text(x, 48 * unit, number(value, span), 12 * unit, align) for value, x, align in ends),
     )
     return Strip(width, round(62 * unit), texts, (Box(left, top, right, bottom, scale.colormap),))

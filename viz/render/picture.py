@@ -9,7 +9,7 @@ from ..surfaces.pixel_map import Outlines, PixelMap
 from .colormaps import Scale
 from .legend import Names, Strip, colour_bar, named_colours, title_line
 
-RENDERER_VERSION = 3
+RENDERER_VERSION = 4
 """Goes up when the same request gives another picture, so that old addresses are not taken for new ones."""
 
 
@@ -37,6 +37,8 @@ class Picture:
     """Text at the right below, for example "simulated subject"."""
     left_out: str = ""
     """Text below the note, or before it where values are colours, of what is not shown."""
+    held_to: str = ""
+    """Text below that, or before it, of what voxels must pass to be shown."""
     legend: Names = ()
     """Names and the colours that they stand for, drawn below where values are colours."""
     transparent: bool = False
@@ -49,8 +51,8 @@ class Picture:
     def below(self, width: int) -> list[Strip]:
         """What stands under the cortex in a picture of this width."""
         if self.scale:
-            return [colour_bar(self.scale, self.unit, self.note, self.left_out, width)] if self.unit else []
-        note = " · ".join(said for said in (self.left_out, self.note) if said)
+            return [colour_bar(self.scale, self.unit, (self.note, self.left_out, self.held_to), width)] if self.unit else []
+        note = " · ".join(said for said in (self.held_to, self.left_out, self.note) if said)
         return [named_colours(self.legend, note, width)] if self.legend or note else []
 
     def height(self, pixels: PixelMap) -> int:

@@ -26,7 +26,7 @@ class ValueHandlers:
         self._atlas, self._cortices, self._builds = atlas, cortices, builds
 
     def values(self, request: Request) -> Content:
-        """One value per voxel and the colours for them; with `evidence=1` also z and q of a concept."""
+        """One value per voxel and the colours for them; with `evidence=1` also z, q and specific of a concept."""
         mapped = value_map(self._atlas, map_request(request, "evidence"))
         cortex = self._cortices.of(mapped.model.subject_id)
         header = {
@@ -37,6 +37,7 @@ class ValueHandlers:
             "unit": mapped.unit,
             "readout": mapped.readout,
             "baseline": mapped.request.baseline if mapped.readout else None,
+            "how": mapped.how,
             "warnings": mapped.warnings,
             "bare": mapped.bare,
             "generation": mapped.generation,

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def test_a_brushed_region_shows_its_most_frequent_labels(visit: Visit, atlas: At
         }"""
     )
     assert len(voxels) > 3
-    mean = rf"{len(voxels)} voxels, mean cosine similarity \(weights\) −?[\d.]+$"
+    mean = rf"{len(voxels)} voxels, mean cosine similarity \(weights, against the vocabulary\) −?[\d.]+$"
     assert re.search(mean, page.inner_text("#region header"), re.MULTILINE)
     counted = atlas.sql(
         "SELECT label, count(*)::INTEGER AS n FROM top_label WHERE voxel IN (SELECT unnest(?)) GROUP BY 1", [voxels]
@@ -335,6 +336,21 @@ def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: A
     assert page.is_checked("#specific")
     assert page.inner_text("#compare-note").startswith("As this network's voxels")
     view.shoot("evidence")
+    assert "(weights, against the vocabulary); only z ≥ 2, specific · " in page.inner_text("#quantity")
+    assert ", only z ≥ 2, specific." in page.inner_text("#top-note")
+    first = page.locator("#top tbody tr").nth(0)
+    z, q = first.locator("td").nth(3).inner_text().split("\n")
+    assert (float(z) >= 2, q) == (True, "q\u00a0<\u00a00.0001")
+    assert re.fullmatch(r"0\.\d{3}\nspecific", first.locator("td").nth(2).inner_text())
+    assert re.fullmatch(r"More .* (9[5-9]|100) % of many nouns are\.", first.locator("td").nth(2).get_attribute("title"))
+    listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
+    with page.expect_download() as download:
+        page.evaluate("document.getElementById('download-sql').click()")
+    assert download.value.suggested_filename.endswith("-z-cake-only-z-2-specific.sql")
+    found = atlas.sql(Path(download.value.path()).read_text().replace("'half'", "'weights'"))
+    assert found["voxel"].to_list()[:20] == listed
+    assert (found["z"] >= 2).all()
+    assert found["specific"].all()
     passing = atlas.model().map("cake").frame.filter((pl.col("z") >= 2) & pl.col("specific"))
     with page.expect_download() as download:
         page.evaluate("document.getElementById('download-csv').click()")

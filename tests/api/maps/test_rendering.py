@@ -323,3 +323,19 @@ def test_a_picture_says_how_voxels_were_compared(server: Server) -> None:
 
     assert "cosine similarity (half, against the vocabulary)" in drawn(", readout: HALF")
     assert "cosine similarity (weights, not centred)" in drawn(", readout: WEIGHTS, baseline: NONE")
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (", minZ: 2.5, maxQ: 0.001, specific: true", ["only z ≥ 2.5, q of the concept ≤ 0.001, specific<"]),
+        (", maxQ: 0.9, significant: true", ["only q of the concept ≤ 0.9; only significant<"]),
+        (", semantic: false", ["voxels that contrast may explain are shown<"]),
+        ("", []),
+    ],
+)
+def test_a_picture_says_what_its_voxels_are_held_to(server: Server, limits: str, said: list[str]) -> None:
+    found = server.data(f'{{ flatmap(concept: "cake", format: SVG{limits}) {{ {SIZE} }} }}')["flatmap"]
+    svg = server.client.get(found["url"]).text
+    assert all(words in svg for words in said)
+    assert ("only " in svg or "are shown" in svg) == bool(said)
