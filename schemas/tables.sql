@@ -339,16 +339,29 @@ CREATE OR REPLACE MACRO roi_labels(wanted, all_voxels := false) AS TABLE
 -- The model is an id or whole parts of its beginning: folder/sub-1 is not folder/sub-10.
 -- z's one-sided p is erfc(x) / 2 at x = z / sqrt(2), which DuckDB has not: exp(-x * x) * t * a polynomial of t, with
 -- t = 1 / (1 + x / 2), fitted at Chebyshev's nodes by this project to 2e-8 of p.
+-- A vocabulary that was changed is refused: a noun's query in `weights` is its vector less the baseline, of length 1.
+-- Nouns without a query are told apart from those of an ingest that is not so far: there, no other word has one.
 -- Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` and `readout` are the parameters.
 CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS TABLE
   WITH given AS (SELECT TRY_CAST(concept AS STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE,
       alphas DOUBLE[], errors DOUBLE[], one_term BOOLEAN, warning VARCHAR, refusal VARCHAR)[]) AS queries),
+  nouns AS (
+    SELECT m.model_id, b.n_words, v.word, c.word IS NULL AS unasked,
+      greatest(abs(list_distance(v.vector::DOUBLE[], b.vector::DOUBLE[]) - c.length),
+        abs(list_inner_product(list_transform(v.vector::DOUBLE[], lambda x, i: x - b.vector[i]), c.vector::DOUBLE[]) - c.length)) AS off
+    FROM "model" m JOIN baseline b USING (backbone) LEFT JOIN vocabulary v USING (backbone)
+         LEFT JOIN concept_query c ON c.model_id = m.model_id AND c.word = v.word AND c.readout = 'weights'
+    WHERE model = '' OR starts_with(m.model_id || '/', model || '/')),
+  altered AS (SELECT n.model_id FROM nouns n GROUP BY n.model_id HAVING count(n.word) <> any_value(n.n_words) OR max(n.off) > 1e-5
+    OR bool_or(n.unasked) AND EXISTS (FROM concept_query c WHERE c.model_id = n.model_id AND c.word NOT IN (SELECT word FROM vocabulary))),
   wanted AS (SELECT CASE
     WHEN queries[1].refusal IS NOT NULL THEN error(queries[1].refusal)::VARCHAR
     WHEN NOT EXISTS (FROM concept_query c WHERE model = '' OR starts_with(c.model_id || '/', model || '/')) THEN
       error('No model "' || model || '" has a text tower and words to compare; FROM model lists the models.')::VARCHAR
     WHEN NOT EXISTS (FROM concept_query c WHERE c.readout = readout) THEN
       error('A voxel is read out by weights, half or pattern, not by "' || readout || '".')::VARCHAR
+    WHEN EXISTS (FROM altered) THEN
+      error('The vocabulary of this atlas is not the one that its answers were made with; import or ingest its models into a new atlas.')::VARCHAR
     WHEN queries IS NOT NULL THEN NULL
     WHEN NOT EXISTS (FROM concept_query c WHERE c.word = lower(trim(concept::VARCHAR))) THEN
       error('"' || concept::VARCHAR || '" is no label and not in the vocabulary; in `voxel-atlas sql`, Python and at a served atlas concept(''any text'') can stand in its place.')::VARCHAR
@@ -373,9 +386,23 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
   SELECT model_id, subject_id, voxel, similarity, z, concept_q,
     CASE WHEN one_term AND z IS NOT NULL THEN above AND concept_q <= 0.05 END AS specific, length, warning FROM tested;
 
-CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
-  SELECT c.*, q.r2, q.r, q.q, q.semantic_q,
-    coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
-              WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
-  FROM concept_map(concept, model := model, readout := readout) c JOIN voxel_quality q USING (model_id, voxel)
-  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) ORDER BY c.similarity DESC, c.model_id, c.voxel;
+CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all_voxels := false, percentiles := 0) AS TABLE
+  WITH hit AS (
+    SELECT c.*, q.r2, q.r, q.q, q.semantic_q,
+      coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
+                WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
+    FROM concept_map(concept, model := model, readout := readout) c JOIN voxel_quality q USING (model_id, voxel)
+    WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true))),
+  -- Each voxel against each noun takes time, so that it is asked for, of the first so many. What a noun is above itself
+  -- is rounding.
+  first_hit AS (FROM hit h WHERE percentiles > 0
+    QUALIFY row_number() OVER (ORDER BY h.similarity DESC, h.model_id, h.voxel) <= percentiles),
+  below AS (
+    SELECT h.model_id, h.voxel,
+      avg((list_inner_product(e.weights::DOUBLE[], n.vector::DOUBLE[]) / l.norm < h.similarity - 1e-6)::INT) AS percentile
+    FROM first_hit h JOIN "model" m USING (model_id) JOIN encoding e USING (model_id, voxel)
+         JOIN readout_norm l USING (model_id, voxel) JOIN vocabulary v USING (backbone)
+         JOIN concept_query n ON n.model_id = h.model_id AND n.word = v.word AND n.readout = l.readout
+    WHERE h.specific IS NOT NULL AND l.readout = readout GROUP BY ALL)
+  SELECT h.* EXCLUDE (rois), b.percentile, h.rois FROM hit h LEFT JOIN below b USING (model_id, voxel)
+  ORDER BY h.similarity DESC, h.model_id, h.voxel;

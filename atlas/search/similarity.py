@@ -21,6 +21,8 @@ from .tables.model_tables import ModelTables
 from .tables.readout_table import ReadoutTable
 
 By = Literal["weights", "labels"]
+_EQUAL = np.float32(1e-6)
+"""By what similarities differ that rounding alone parts, a noun's with itself for one."""
 Candidates = IndexedVoxels | LabelMixture
 """Voxels that can be searched: their numbers, and similarities to a unit vector."""
 
@@ -212,7 +214,7 @@ class Query:
         if self.vocabulary is None or not isinstance(self.candidates, IndexedVoxels):
             return pl.Series([None] * len(rows), dtype=pl.Float64)
         nouns = self.candidates.index.vectors[rows] @ self.vocabulary.contrasts.T
-        return pl.Series((nouns < similarity[:, None]).mean(axis=1))
+        return pl.Series((nouns < similarity[:, None] - _EQUAL).mean(axis=1))
 
     def nearest(
         self, mask: NDArray[np.bool_], k: int, after: tuple[float, int] | None

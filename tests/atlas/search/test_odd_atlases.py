@@ -82,4 +82,8 @@ def test_a_vocabulary_that_was_changed_under_an_atlas_is_refused(atlas: Atlas, c
     for by in ("weights", "labels"):
         with pytest.raises(BadInputError, match="not the one that its answers were made with"):
             atlas.model().similar("cake", by=by)
+    for macro in ("concept_map", "voxels_like"):
+        for concept in ("'cake'", "concept('cake')"):
+            with pytest.raises(BadInputError, match="not the one that its answers were made with"):
+                atlas.sql(f"FROM {macro}({concept})")
     assert atlas.model().similar("cake", baseline="none").total
