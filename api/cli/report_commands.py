@@ -60,6 +60,7 @@ def compare(
     /,
     *,
     out: FileOption | None = None,
+    all_voxels: AllVoxels = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -70,12 +71,22 @@ def compare(
         b: What it is compared with, named likewise.
         out: Folder for a page with figures and tables.
     """
+    import polars as pl
+
     from ..report.analysis.comparison import compare as compare_sides
-    from ..report.side_by_side import brief, write_comparison
+    from ..report.page import cell
+    from ..report.side_by_side import about_shown, brief, write_comparison
 
     with open_atlas(atlas) as opened:
-        comparison = compare_sides(opened, a, b)
-    output.show(brief(comparison.tests()))
+        comparison = compare_sides(opened, a, b, semantic=not all_voxels)
+        named = (("a", comparison.a), ("b", comparison.b))
+        sides = [f"{name}: {side.name}" for name, of_subject in named for side in of_subject.values()]
+    tests = brief(comparison.tests())
+    if output.for_people:
+        tests = tests.with_columns(pl.Series("p", [cell(p, "p") for p in tests["p"]], pl.String))
+    output.show(tests)
+    for sentence in [*sides, *about_shown(comparison)]:
+        say(sentence)
     for setting, one, other in comparison.settings.select("setting", "a", "b").unique(maintain_order=True).iter_rows():
         say(f"{setting}: {one} and {other}")
     for row in comparison.agreement.iter_rows(named=True):
@@ -84,7 +95,8 @@ def compare(
             f"{row['mean_similarity']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
         )
     if out is not None:
-        write_comparison(comparison, (a, b), out, shlex.join(["voxel-atlas", "compare", a, b, "-o", str(out)]))
+        given = ["voxel-atlas", "compare", a, b, *["--all-voxels"] * all_voxels, "-o", str(out)]
+        write_comparison(comparison, (a, b), out, shlex.join(given))
         say(f"wrote {out / 'index.html'}")
 
 

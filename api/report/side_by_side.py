@@ -22,7 +22,7 @@ def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, 
     """Write the page of a comparison; see `page.write` for the folder."""
     a, b = names
     section = Section("comparison", f"a: {a}. b: {b}.")
-    section.paragraphs += [_sides(comparison), _ABOUT_TESTS, f"$ {command}"]
+    section.paragraphs += [_sides(comparison), *about_shown(comparison), _ABOUT_TESTS, f"$ {command}"]
     tests = comparison.tests()
     section.tables |= {
         "settings": comparison.settings,
@@ -52,6 +52,17 @@ def write_comparison(comparison: Comparison, names: tuple[str, str], out: Path, 
     write(out, f"Voxel Atlas comparison: {a} and {b}", [section])
 
 
+def about_shown(comparison: Comparison) -> list[str]:
+    """A sentence for each subject of whose labels some are left out."""
+    hidden = [] if comparison.agreement.is_empty() else comparison.agreement.select("subject_id", "hidden").rows()
+    return [
+        f"{subject}: of {n:,} more labelled voxels contrast and edges may explain the responses; they are left out of "
+        "what is said of labels, and --all-voxels shows them."
+        for subject, n in hidden
+        if n
+    ]
+
+
 def brief(tests: pl.DataFrame) -> pl.DataFrame:
     """The columns that a terminal has room for."""
     columns = ["quantity", "subject_id", "n", "mean_a", "mean_b", "difference", "low", "high", "p", "d"]
@@ -60,9 +71,7 @@ def brief(tests: pl.DataFrame) -> pl.DataFrame:
 
 def _sides(comparison: Comparison) -> str:
     named = [
-        f"{subject}: {comparison.a[subject].model.model_id} ({comparison.a[subject].method or 'no labels'}) and "
-        f"{comparison.b[subject].model.model_id} ({comparison.b[subject].method or 'no labels'})"
-        for subject in comparison.subjects
+        f"{subject}: {comparison.a[subject].name} and {comparison.b[subject].name}" for subject in comparison.subjects
     ]
     rows = f"; rows of {EVERY_SUBJECT!r} have subjects as units" if len(named) > 1 else ""
     return f"{'; '.join(named)}{rows}."

@@ -151,6 +151,24 @@ def test_words_and_regions_count_the_voxels_that_are_shown(doors: Doors) -> None
         assert data["compare"]["nVoxels"] == (199 if semantic else 300)
 
 
+@pytest.mark.parametrize("all_voxels", [False, True])
+def test_compare_on_the_command_line_is_of_the_voxels_that_the_other_doors_compare(
+    doors: Doors, controlled: Path, run: Run, monkeypatch: pytest.MonkeyPatch, all_voxels: bool
+) -> None:
+    model = doors[0].model()
+    both = model.compare(METHOD, "clip-msm", semantic=not all_voxels)
+    monkeypatch.setenv("TEST_HOME", str(controlled))
+    switch = ["--all-voxels"] * all_voxels
+    _, printed, said = run("compare", METHOD, "clip-msm", "--json", *switch)
+    assert {row["n"] for row in json.loads(printed)} == {len(both)} == {300 if all_voxels else 199}
+    assert f"{both['same'].mean():.1%} of {len(both)} first labels are the same" in said
+    assert f"{both['similarity'].mean():.3f} (" in said
+    assert f"{model.model_id} (clip-msm; readout {model.readout()}, against the vocabulary)" in said
+    assert ("of 101 more labelled voxels contrast and edges may explain" in said) != all_voxels
+    _, printed, _ = run("compare", METHOD, "clip-msm", *switch)
+    assert all(line.split()[-2] != "0" for line in printed.splitlines()[1:])
+
+
 def test_a_word_that_only_explained_voxels_have_is_told_from_one_that_none_has(doors: Doors) -> None:
     model = doors[0].model()
     shown, every = (set(model.labels(semantic=semantic, first=100).frame["label"]) for semantic in (True, False))

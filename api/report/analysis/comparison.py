@@ -12,6 +12,7 @@ from ....schemas.errors import BadInputError, NotFoundError
 from .label_statistics import first_labels, label_cosines, label_spread
 from .statistics import FEWEST_PAIRS, FEWEST_SUBJECTS, interval, paired_tests
 
+COSINE = "cosine of label and voxel"
 EVERY_SUBJECT = "over subjects"
 _NOT_COMPARED = ("p_holm", "t_p", "blocks")
 """Columns of tests that a comparison has no use for."""
@@ -26,6 +27,16 @@ class Side:
     model: Model
     method: str | None
     """Whose labels; None where the model has none."""
+
+    @property
+    def name(self) -> str:
+        """Model and method, and what its labels and voxels are compared by."""
+        readout = f"; readout {self.model.readout()}, against the vocabulary" if self.model.has_text else ""
+        return f"{self.model.model_id} ({self.method or 'no labels'}{readout})"
+
+    def shows(self, voxels: pl.Series, *, semantic: bool) -> pl.Series:
+        """Which of some voxels are shown; see `compare`."""
+        return pl.Series(self.model.tables.voxels().are_shown(voxels.to_numpy(), semantic=semantic))
 
     def is_same(self, other: "Side") -> bool:
         """Whether nothing can differ."""
@@ -77,7 +88,10 @@ class Comparison:
     voxels: pl.DataFrame
     """subject_id, quantity, voxel, a, b."""
     agreement: pl.DataFrame
-    """subject_id, n, same_share, mean_similarity, low, high: of the first labels; empty where one side has none."""
+    """subject_id, n, hidden, same_share, mean_similarity, low, high: of first labels; empty where one side has none.
+
+    hidden: voxels with labels of both that are left out as not semantic.
+    """
 
     @property
     def subjects(self) -> list[str]:
@@ -101,8 +115,14 @@ class Comparison:
         return pl.concat([over_voxels, over_subjects]).sort("quantity", maintain_order=True)
 
 
-def compare(atlas: Atlas, text_a: str, text_b: str) -> Comparison:
+def compare(atlas: Atlas, text_a: str, text_b: str, *, semantic: bool = True) -> Comparison:
     """Compare two sides, named as `find_sides` takes them, on the voxels that both have.
+
+    Args:
+        atlas: the atlas.
+        text_a: one side.
+        text_b: the other.
+        semantic: what is said of labels leaves out voxels that contrast and edges may explain by either side's model.
 
     Raises:
         NotFoundError: nothing fits a name.
@@ -118,9 +138,9 @@ def compare(atlas: Atlas, text_a: str, text_b: str) -> Comparison:
     a, b = ({subject: sides[subject] for subject in common} for sides in (all_a, all_b))
     if all(a[subject].is_same(b[subject]) for subject in common):
         raise BadInputError(f"{text_a!r} and {text_b!r} are the same model and method; name two that differ.")
-    parts = [_compared(atlas, subject, a[subject], b[subject]) for subject in common]
+    parts = [_compared(atlas, subject, a[subject], b[subject], semantic) for subject in common]
     settings = pl.concat([_settings(subject, a[subject], b[subject]) for subject in common])
-    agreement = [row for subject in common if (row := _agreement(atlas, subject, a[subject], b[subject]))]
+    agreement = [row for subject in common if (row := _agreement(atlas, subject, a[subject], b[subject], semantic))]
     return Comparison(a, b, settings, pl.concat(parts), pl.DataFrame(agreement))
 
 
@@ -134,8 +154,8 @@ def _settings(subject: str, a: Side, b: Side) -> pl.DataFrame:
     return pl.DataFrame(rows, dict.fromkeys(("subject_id", "setting", "a", "b"), pl.String), orient="row")
 
 
-def _compared(atlas: Atlas, subject: str, a: Side, b: Side) -> pl.DataFrame:
-    one, other = (_values(atlas, side) for side in (a, b))
+def _compared(atlas: Atlas, subject: str, a: Side, b: Side, semantic: bool) -> pl.DataFrame:
+    one, other = (_values(atlas, side, semantic) for side in (a, b))
     joined = one.join(other.rename({"a": "b"}), on=["quantity", "voxel"])
     joined = joined.filter(pl.col("a").is_finite() & pl.col("b").is_finite())
     if a.model.model_id == b.model.model_id:
@@ -144,30 +164,36 @@ def _compared(atlas: Atlas, subject: str, a: Side, b: Side) -> pl.DataFrame:
     return joined.select(pl.lit(subject).alias("subject_id"), "quantity", "voxel", "a", "b").sort("quantity", "voxel")
 
 
-def _values(atlas: Atlas, side: Side) -> pl.DataFrame:
-    """quantity, voxel, a: all that can be compared of one side."""
+def _values(atlas: Atlas, side: Side, semantic: bool) -> pl.DataFrame:
+    """quantity, voxel, a: all that can be compared of one side; of labels, of the voxels that it shows."""
     model = side.model
     parts = {"R²": model.metric_map("r2"), "r": model.metric_map("r")}
     if side.method is not None and model.has_text:
         cosines = label_cosines(atlas, model).filter(pl.col("method") == side.method)
-        parts["cosine of label and voxel"] = cosines.select("voxel", pl.col("cosine").alias("value"))
+        parts[COSINE] = cosines.select("voxel", pl.col("cosine").alias("value"))
     if side.method is not None:
         sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ? AND rank IS NOT NULL"
         spread = label_spread(atlas.store.frame(sql, [model.model_id, side.method]))
         parts["spread of labels"] = spread.select("voxel", pl.col("spread").alias("value"))
         parts["entropy (bits)"] = spread.select("voxel", pl.col("entropy").alias("value"))
+    for quantity in parts.keys() - {"R²", "r"}:
+        part = parts[quantity]
+        parts[quantity] = part.filter(side.shows(part["voxel"], semantic=semantic))
     return pl.concat(
         part.select(pl.lit(quantity).alias("quantity"), "voxel", pl.col("value").cast(pl.Float64).alias("a"))
         for quantity, part in parts.items()
     )
 
 
-def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, object] | None:
+def _agreement(atlas: Atlas, subject: str, a: Side, b: Side, semantic: bool) -> Mapping[str, object] | None:
     firsts = [
         first_labels(atlas, side.model.model_id).filter(pl.col("method") == side.method).select("voxel", "label")
         for side in (a, b)
     ]
     both = firsts[0].join(firsts[1], on="voxel", suffix="_b")
+    labelled = both.height
+    for side in (a, b):
+        both = both.filter(side.shows(both["voxel"], semantic=semantic))
     if both.is_empty():
         return None
     similarity = a.model.label_cosines(both["label"], both["label_b"]).drop_nulls().to_numpy()
@@ -177,6 +203,7 @@ def _agreement(atlas: Atlas, subject: str, a: Side, b: Side) -> Mapping[str, obj
     return {
         "subject_id": subject,
         "n": both.height,
+        "hidden": labelled - both.height,
         "same_share": same,
         "mean_similarity": mean,
         "low": low,

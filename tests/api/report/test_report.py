@@ -321,7 +321,7 @@ def test_without_labels_regions_or_data_there_is_a_report_still(tmp_path):
 
 def test_two_methods_compared_differ_by_what_the_report_says(lab, report, tmp_path, capsys):
     out = tmp_path / "methods"
-    assert run(lab, "compare", "brainlmm-eq2", "clip-msm", "--json", "-o", str(out)) == 0
+    assert run(lab, "compare", "brainlmm-eq2", "clip-msm", "--all-voxels", "--json", "-o", str(out)) == 0
     printed = capsys.readouterr()
     rows = {(row["quantity"], row["subject"]): row for row in json.loads(printed.out)}
     cosines = table(report, "fig2_cosines").filter(measure="default")
