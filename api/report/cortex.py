@@ -12,7 +12,7 @@ from ...viz.render.colormaps import Scale, fit_scale
 from ...viz.surfaces.pixel_map import Outlines
 from ..maps.subject_cortex import SubjectCortex
 from ..maps.top_labels import colour_map
-from ..maps.value_maps import MapRequest, ValueMap, value_map
+from ..maps.value_maps import MapRequest, ValueMap, left_out, value_map
 from . import figures, multiples
 from .section import Section, about_simulated
 from .study import Study
@@ -68,7 +68,7 @@ def figure_4(study: Study) -> Section:
                 if model.model_id in own
             }
             about = f"Similarity of voxels to {concept}, on one scale. Lines: regions."
-            shared = scale, f"similarity to {concept} (cosine)"
+            shared = scale, _quantity(list(own.values()), concept)
             multiples.maps(section, study, f"fig4_concept_{number}", drawn, about, shared)
     if tables:
         section.tables["fig4_concept_maps"] = pl.concat(tables)
@@ -134,10 +134,17 @@ def _concepts(section: Section, model: Model, cortex: SubjectCortex, number: int
     one = maps[NULL_WORD]
     section.draw(
         f"fig4_concepts_{number}",
-        figures.pictures(panels, shared=(one.scale, f"similarity to the concept (cosine; {one.how})"), columns=2),
+        figures.pictures(panels, shared=(one.scale, _quantity([one], "the concept")), columns=2),
         f"Similarity of voxels to concepts, {model.model_id}: {one.how}; n = {np.isfinite(one.values).sum():,} voxels. "
         f"One scale for all. Lines: regions.{about_simulated(model)}",
     )
+
+
+def _quantity(maps: Sequence[ValueMap], concept: str) -> str:
+    """What a colour bar says: the quantity, how voxels were compared, and below it what the maps leave out."""
+    bare = left_out(sum(one.bare for one in maps))
+    said = f"similarity to {concept} (cosine; {'; '.join(dict.fromkeys(one.how for one in maps))})"
+    return f"{said}\n{bare}" if bare else said
 
 
 def bare_map(values: ValueMap, cortex: SubjectCortex, *, names: bool = True, width: int = WIDTH) -> bytes:

@@ -170,7 +170,7 @@ def declared_categories(study: Study) -> Section:
     if counts.is_empty():
         return section
     section.tables["declared"] = counts
-    section.paragraphs.append(f"Declared: {', '.join(categories)}. {ABOUT_DECLARED}")
+    section.paragraphs += [f"Declared: {', '.join(categories)}. {ABOUT_DECLARED}", study.about_shown()]
     shares = [(pl.col("n") == n).mean().alias(str(n)) for n in range(len(categories) + 1)]
     inside = counts.join(study.members, on=["subject_id", "voxel"])
     summary = inside.group_by("model_id", "roi").agg(pl.len().alias("voxels"), *shares).sort("model_id", "roi")

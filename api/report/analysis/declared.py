@@ -18,8 +18,9 @@ ABOUT_DECLARED = (
     f"(one-sided p at most {CHANCE}, and the strongest one's at most that divided by the number of categories, so that "
     f"at most {100 * CHANCE:.0f} % of the voxels that answer to nothing have any) and at least {SHARE_OF_STRONGEST} of "
     "the strongest one's. 0: none counts. What looks like a category to the network counts for it. The share was set "
-    "on the simulated subject S2, where at most 5 % of the voxels that are tuned to one category pass for several. No "
-    "category counts that was not declared, and fewer where responses are weak."
+    "on the simulated subject S2, where at most 5 % of the voxels that are tuned to one category pass for several, and "
+    "65 % of those that are tuned to several are found to be. No category counts that was not declared, and fewer "
+    "where responses are weak, categories many or all voxels share a confound."
 )
 
 
