@@ -82,7 +82,7 @@ class ValueMap:
     bare: int
     """Voxels that are left out as contrast and edges may explain them."""
     evidence: Mapping[str, NDArray[np.float32]]
-    """z, concept_q and specific (0 or 1) of every voxel, (n,), NaN where they are not known; empty where no concept is shown."""
+    """z, concept_q and specific (0 or 1) of every voxel, (n,), NaN where not known; empty where no concept is shown."""
 
     @property
     def empty(self) -> bool:
@@ -154,7 +154,8 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
             column, quantity, unit = "z", "contrast", "z of the similarity"
         compared = Compared(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
         evidence = Evidence.of_map(frame)
-        known = {name: frame[name].cast(pl.Float32).fill_null(np.nan).to_numpy() for name in ("z", "concept_q", "specific")}
+        columns = frame.select(pl.col("z", "concept_q", "specific").cast(pl.Float32).fill_null(np.nan))
+        known = {column.name: column.to_numpy() for column in columns}
         if request.metric or request.of_concept:
             compared.check_evidence(evidence, model.model_id, specific=request.specific)
         passes = evidence.passes(request)

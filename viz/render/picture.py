@@ -51,7 +51,8 @@ class Picture:
     def below(self, width: int) -> list[Strip]:
         """What stands under the cortex in a picture of this width."""
         if self.scale:
-            return [colour_bar(self.scale, self.unit, (self.note, self.left_out, self.held_to), width)] if self.unit else []
+            notes = (self.note, self.left_out, self.held_to)
+            return [colour_bar(self.scale, self.unit, notes, width)] if self.unit else []
         note = " · ".join(said for said in (self.held_to, self.left_out, self.note) if said)
         return [named_colours(self.legend, note, width)] if self.legend or note else []
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -341,8 +340,9 @@ def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: A
     first = page.locator("#top tbody tr").nth(0)
     z, q = first.locator("td").nth(3).inner_text().split("\n")
     assert (float(z) >= 2, q) == (True, "q\u00a0<\u00a00.0001")
-    assert re.fullmatch(r"0\.\d{3}\nspecific", first.locator("td").nth(2).inner_text())
-    assert re.fullmatch(r"More .* (9[5-9]|100) % of many nouns are\.", first.locator("td").nth(2).get_attribute("title"))
+    similarity = first.locator("td").nth(2)
+    assert re.fullmatch(r"0\.\d{3}\nspecific", similarity.inner_text())
+    assert re.fullmatch(r"More .* (9[5-9]|100) % of many nouns are\.", str(similarity.get_attribute("title")))
     listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
     with page.expect_download() as download:
         page.evaluate("document.getElementById('download-sql').click()")
