@@ -142,13 +142,14 @@ def test_words_and_regions_count_the_voxels_that_are_shown(doors: Doors) -> None
         data = server.data(
             f'{{ roi(name: "{roi}") {{ topLabels(first: 100, {argument}) {{ text nVoxels }} }} '
             f'label(text: "{word}", {argument}) {{ nVoxels voxels(first: 100) {{ voxel {{ voxel }} }} }} '
-            f"compare(methodA: BRAINLMM_EQ2, methodB: CLIP_MSM, {argument}) {{ ... on Comparison {{ nVoxels }} }} }}"
+            f"compare(methodA: BRAINLMM_EQ2, methodB: CLIP_MSM, {argument}) "
+            "{ ... on Comparison { nVoxels baseline } } }"
         )
         assert [(one["text"], one["nVoxels"]) for one in data["roi"]["topLabels"]] == expected.rows()
         voxels = {one["voxel"]["voxel"] for one in data["label"]["voxels"]}
         assert voxels.isdisjoint(EXPLAINED) == semantic
         assert data["label"]["nVoxels"] == model.label(word, semantic=semantic).frame["n_voxels"][0] >= len(voxels)
-        assert data["compare"]["nVoxels"] == (199 if semantic else 300)
+        assert data["compare"] == {"nVoxels": 199 if semantic else 300, "baseline": "VOCABULARY"}
 
 
 @pytest.mark.parametrize("all_voxels", [False, True])

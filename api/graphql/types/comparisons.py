@@ -9,6 +9,7 @@ from ....atlas.search.atlas import Atlas
 from ....schemas.errors import BadInputError, MissingWeightsError, NotFoundError
 from ..cursors import page_size
 from ..uploaded_images import decode_image
+from .enums import Baseline
 from .fields import filled, finite
 
 
@@ -50,6 +51,7 @@ class MethodComparison:
     mean_similarity: float | None = strawberry.field(
         description="Mean cosine of the first labels less the baseline, -1 to 1; null when there are none."
     )
+    baseline: Baseline = strawberry.field(description="What labels are contrasts to where their cosine is taken.")
     voxels: list[VoxelAgreement] = strawberry.field(description="The first of them, by number.")
 
 
@@ -97,6 +99,7 @@ def compare(
         generation=atlas.generation(),
         method_a=method_a,
         method_b=method_b,
+        baseline=Baseline(baseline),
         n_voxels=len(frame),
         same_share=_mean(same.cast(pl.Float64)),
         mean_similarity=_mean(frame["similarity"]),

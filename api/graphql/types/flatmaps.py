@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 import strawberry
 
 from ....schemas.errors import BadInputError
@@ -10,7 +11,7 @@ from ...maps.picture_cache import PictureAddress
 from ...maps.rendering import RenderOptions
 from ...maps.top_labels import ColourMap
 from ...maps.value_maps import ValueMap
-from .enums import PictureFormat, ViewSide
+from .enums import Baseline, PictureFormat, ViewSide
 from .fields import filled, finite
 
 MIN_WIDTH, MAX_WIDTH = 64, 4096
@@ -53,12 +54,21 @@ class Flatmap:
     colormap: str = strawberry.field(description="Name of the colormap (matplotlib's names).")
     lo: float = strawberry.field(description="Value of the first colour, in `unit`.")
     hi: float = strawberry.field(description="Value of the last colour, in `unit`.")
-    n_values: int = strawberry.field(description="Voxels that have a value.")
+    n_values: int = strawberry.field(description="Voxels that are shown.")
     model_id: str = strawberry.field(description="The model.")
     subject_id: str = strawberry.field(description="Its subject.")
     simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
     readout: str | None = strawberry.field(
         description="weights, half or pattern; null when the map is not a similarity to weights."
+    )
+    baseline: Baseline | None = strawberry.field(
+        description="What the concept is a contrast to; null where none is shown."
+    )
+    held_to: str = strawberry.field(
+        description="What voxels must pass to be shown, in the picture's words; empty where nothing is asked of them."
+    )
+    n_bare: int = strawberry.field(
+        description="Voxels that are left out as contrast and edges may explain what is predicted of them."
     )
     method: str | None = strawberry.field(
         description="The method that scored the labels; null when the map is not made of labels."
@@ -80,7 +90,10 @@ class Flatmap:
             colormap=values.scale.colormap,
             lo=values.scale.vmin,
             hi=values.scale.vmax,
-            n_values=len(values.voxels),
+            n_values=int(np.count_nonzero(np.isfinite(values.values))),
+            n_bare=values.bare,
+            held_to=values.held_to,
+            baseline=Baseline(values.request.baseline) if values.request.concept else None,
         )
 
 

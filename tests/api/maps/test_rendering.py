@@ -335,7 +335,11 @@ def test_a_picture_says_how_voxels_were_compared(server: Server) -> None:
     ],
 )
 def test_a_picture_says_what_its_voxels_are_held_to(server: Server, limits: str, said: list[str]) -> None:
-    found = server.data(f'{{ flatmap(concept: "cake", format: SVG{limits}) {{ {SIZE} }} }}')["flatmap"]
+    found = server.data(f'{{ flatmap(concept: "cake", format: SVG{limits}) {{ {SIZE} baseline heldTo nValues }} }}')[
+        "flatmap"
+    ]
     svg = server.client.get(found["url"]).text
     assert all(words in svg for words in said)
+    assert (found["baseline"], found["heldTo"]) == ("VOCABULARY", "".join(said).removesuffix("<"))
+    assert (found["nValues"] < 300) == ("only" in found["heldTo"])
     assert ("only " in svg or "are shown" in svg) == bool(said)
