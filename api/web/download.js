@@ -1,6 +1,6 @@
 // Files of what is shown: pictures, the numbers, and the questions that gave them.
 // @ts-check
-import { find, say } from "./dom.js";
+import { figure, find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, getArrays, patiently } from "./server.js";
 import { asked, heldTo, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
@@ -25,7 +25,10 @@ export function connectDownloads(sources, report) {
   const menu = find("download", HTMLDetailsElement);
   /** @type {Record<string, () => Promise<Blob> | Blob>} */
   const makers = {
-    png: () => sources.solid() ?? picture(sources, "PNG"),
+    png: async () => {
+      const solid = await sources.solid();
+      return solid ? captioned(solid, sources) : picture(sources, "PNG");
+    },
     svg: () => picture(sources, "SVG"),
     csv: async () => new Blob([await csv(sources)], { type: "text/csv" }),
     graphql: () => new Blob([graphql(sources)], { type: "application/graphql" }),
@@ -93,6 +96,43 @@ async function picture(sources, format) {
   const response = await fetch((data.flatmap ?? data.labelColours).url);
   if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
   return response.blob();
+}
+
+/**
+ * The 3-D view with what a flat picture says: what is shown, in which colours, what is left out, of which model.
+ * @param {Blob} solid
+ * @param {Sources} sources
+ * @returns {Promise<Blob>}
+ */
+async function captioned(solid, { shown }) {
+  const image = await createImageBitmap(solid);
+  const map = shown();
+  const simulated = find("simulated", HTMLElement).hidden ? "" : " (simulated)";
+  const lines = [find("figure-title", HTMLElement).textContent, map?.unit, map?.leftOut, map && `${map.model}${simulated}`].filter((line) => line);
+  const size = Math.max(12, Math.round(image.width / 70));
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height + Math.round(size * 1.5 * (lines.length + (map?.scale ? 1 : 0)) + size);
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(image, 0, 0);
+  context.fillStyle = "#262626";
+  context.font = `${size}px sans-serif`;
+  context.textBaseline = "top";
+  let top = image.height + size / 2;
+  const write = (/** @type {string} */ text, /** @type {number} */ left) => context.fillText(text, left, top, canvas.width - left - size);
+  for (const line of lines) {
+    write(String(line), size);
+    top += size * 1.5;
+  }
+  if (map?.scale) {
+    const ends = [map.scale.lo, map.scale.hi].map((end) => figure(end));
+    write(ends[0], size);
+    context.drawImage(find("ramp", HTMLCanvasElement), size * 6, top, size * 20, size);
+    write(ends[1], size * 27);
+  }
+  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png"));
 }
 
 /**

@@ -147,6 +147,32 @@ def test_3d_shows_the_colours_of_the_map(visit: Visit, lo: int, hi: int, end: in
 
 
 @needs_vendor
+def test_a_picture_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
+    page = visit().open("/?concept=cake&minz=2&view=3d")
+    page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
+    page.evaluate(
+        """() => {
+          const all = CanvasRenderingContext2D.prototype, old = all.fillText;
+          window.said = [];
+          all.fillText = function (text, ...at) { window.said.push(text); old.call(this, text, ...at); };
+        }"""
+    )
+    page.click("#download summary")
+    with page.expect_download() as download:
+        page.click("#download-png")
+    title, unit, left_out, model, low, high = page.evaluate("window.said")
+    assert title == "Similarity to “cake”"
+    assert unit == "cosine similarity (weights, against the vocabulary)"
+    assert left_out == "only z ≥ 2"
+    assert model.endswith(" (simulated)")
+    assert float(high) == -float(low.replace("−", "-")) > 0
+    width, height = page.evaluate("(({ width, height }) => [width, height])(document.getElementById('solid'))")
+    picture = np.asarray(Image.open(download.value.path()).convert("L"), int)
+    assert picture.shape[1] == width
+    assert (picture[height:] < 80).sum() > 200
+
+
+@needs_vendor
 def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Visit) -> None:
     view = visit()
     page = view.open("/?concept=cake")
