@@ -69,6 +69,19 @@ def test_sql_ranks_the_significant_voxels_as_python_does(uneven: Atlas) -> None:
     assert asked["voxel"].to_list() == found["voxel"].to_list()
 
 
+def test_the_first_voxels_have_the_percentile_of_the_other_doors_where_it_is_asked_for(uneven: Atlas) -> None:
+    noun = nouns()[7]
+    for word in ("'cake'", f"'{noun}'", "concept('birthday cake')"):
+        text = word.removeprefix("concept(").rstrip(")").strip("'")
+        sql = f"FROM voxels_like({word}, model := $1, readout := 'half', percentiles := 5)"
+        asked = uneven.store.frame(sql, [MODEL]) if word.startswith("'") else uneven.sql(sql, [MODEL])
+        hits = uneven.model(MODEL).similar(text, readout="half", first=5).frame
+        assert asked["percentile"][:5].to_list() == hits["percentile"].to_list()
+        assert asked["percentile"].null_count() == len(asked) - 5 > 0
+    unasked = uneven.store.frame("FROM voxels_like('cake', model := $1)", [MODEL])
+    assert unasked["percentile"].null_count() == len(unasked)
+
+
 @pytest.mark.parametrize("readout", ["weights", "half", "pattern"])
 def test_sql_compares_any_text(uneven: Atlas, readout: str) -> None:
     for text in ("birthday cake with candles", "cake - kitchen sink + dog", "it's"):
