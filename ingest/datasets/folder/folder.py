@@ -131,7 +131,7 @@ def _joined(config: IngestConfig, table: pl.DataFrame, responses: Responses, fil
         row, image = lost.select("row", "image").row(0)
         raise BadInputError(
             f"{file}: trial {row} ({image}) has no number in any voxel (such trials: {lost.height}); get the responses "
-            "again, or pass --allow-missing to leave these trials out."
+            f"again, or pass --allow-missing{_skipped(table, lost)} to leave these trials out."
         )
     table = table.join(lost, on="row", how="anti")
     files = {name: _file_in(path.parent, name) for name in table["image"].unique()}
@@ -149,6 +149,16 @@ def _joined(config: IngestConfig, table: pl.DataFrame, responses: Responses, fil
     images = np.full(n_rows, LEFT_OUT, np.intp)
     images[table["row"].to_numpy()] = [row_of[name] for name in table["image"]]
     return _Trials([files[name] for name in names], images, _groups(table, config.zscore, path))
+
+
+def _skipped(table: pl.DataFrame, lost: pl.DataFrame) -> str:
+    """The options that leave out lost trials, where these are all of some sessions."""
+    if "session" not in table.columns or lost["session"].null_count():
+        return ""
+    sessions = lost["session"].unique().sort()
+    if lost.height < table.filter(table["session"].is_in(sessions.to_list())).height:
+        return ""
+    return " or " + " ".join(f"--skip-session {session}" for session in sessions)
 
 
 def _file_in(folder: Path, name: str) -> Path:

@@ -6,9 +6,11 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+import scipy.stats
 from folder_study import (
     N_TRIALS,
     SESSIONS,
+    SHOWN,
     X,
     Y,
     Z,
@@ -158,6 +160,25 @@ def test_a_lost_volume_of_a_series_is_named(root: Path, home: Path) -> None:
         with pytest.raises(BadInputError, match=r"responses.nii.gz: trial 5 "):
             Folder(config(root), home)
         write_nifti(root / "mask.nii.gz", np.ones((Z, Y, X), np.uint8))
+
+
+def test_a_lost_session_is_named_with_the_option_that_skips_it(root: Path, home: Path) -> None:
+    values = responses(4)
+    values[SESSIONS[1]] = np.nan
+    np.save(root / "responses.npy", values)
+    said = r"responses.npy: trial 11 .*\(such trials: 6\); .* pass --allow-missing or --skip-session b to leave these"
+    with pytest.raises(BadInputError, match=said):
+        Folder(config(root), home)
+    for settings in ({"allow_missing": True}, {"skip_sessions": ("b",)}):
+        found = Folder(config(root, **settings), home)
+        np.testing.assert_allclose(
+            found.responses_of(np.arange(4)), expected_of_first(values), atol=1e-5, err_msg=str(settings)
+        )
+
+
+def expected_of_first(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    first = values[SESSIONS[0]]
+    return scipy.stats.zscore(first.astype(float), axis=0)[np.argsort(SHOWN[SESSIONS[0]])]
 
 
 def place(path: Path, values: NDArray[np.generic], affine: NDArray[np.float64] | None) -> None:
