@@ -28,6 +28,8 @@ _POLL_S = 0.1
 """How often it is looked whether who asked is still there."""
 _ANSWER_S = 10.0
 """How long the server may take to say that it is there."""
+_CLOSING_S = 1.0
+"""How long the thread that takes connections may take to see that there are no more."""
 _ROWS_PER_BATCH = 2048
 _ARE_YOU_THERE, _ROWS, _BATCH, _CHANGE = b"?", b"R", b"B", b"C"
 """What a message of a client begins with."""
@@ -94,6 +96,7 @@ def answering(
     """
     folder = Path(tempfile.mkdtemp(prefix="voxel-atlas-"))
     path = str(folder / "sql")
+    ended = threading.Event()
     with Listener(path, "AF_UNIX", backlog=64) as listener:
 
         def accept() -> None:
@@ -102,16 +105,21 @@ def answering(
                     client = listener.accept()
                 except OSError:
                     return  # closed
+                if ended.is_set():
+                    client.close()
+                    return
                 threading.Thread(target=_answer, args=(client, readers, append, change), daemon=True).start()
 
-        threading.Thread(target=accept, name="voxel-atlas-sql", daemon=True).start()
+        accepting = threading.Thread(target=accept, name="voxel-atlas-sql", daemon=True)
+        accepting.start()
         try:
             yield path
         finally:
             # A thread that waits in accept() does not see that its socket is closed.
+            ended.set()
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
-                listener.close()
                 last.connect(path)
+            accepting.join(_CLOSING_S)
             readers.end()
             shutil.rmtree(folder, ignore_errors=True)
 
