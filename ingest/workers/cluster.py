@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import cloudpickle
 import dask
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
+from distributed.client import ClosedClientError
 
 from ...schemas.errors import BadInputError, StoreError, WorkersError
 from ...schemas.files import write_atomically
@@ -42,6 +43,9 @@ _TELL_S = 600.0
 """How often it is told that a queue has let no job through; that may last."""
 _FORGOTTEN_S = 7 * 86400.0
 """Age at which a file is of a run that was killed."""
+
+_SCHEDULER_GONE = (CancelledError, ClosedClientError, OSError, RuntimeError)
+"""What Dask raises without a scheduler, according to what is asked for and for how long it has been gone."""
 
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
@@ -78,14 +82,20 @@ class Cluster:
                         write_atomically(path, partial(_write, given=given))
                     # Bytes both ways: Dask looks for nothing of its own in them, and gives arrays no odd addresses.
                     call = cloudpickle.dumps((work, str(path), item))
-                    sent.append(self._client.submit(_at_worker, call, pure=False))
+                    sent.append(self._submit(call))
                 if not sent:
                     return
                 yield partial(self._result, sent.popleft())
         finally:
-            with suppress(CancelledError, OSError, RuntimeError):  # a scheduler that is gone
+            with suppress(*_SCHEDULER_GONE):
                 self._client.cancel(list(sent))
             path.unlink(missing_ok=True)
+
+    def _submit(self, call: bytes) -> Future:
+        try:
+            return self._client.submit(_at_worker, call, pure=False)
+        except _SCHEDULER_GONE as error:
+            raise self._gone() from error
 
     def _wanted(self) -> int:
         """Items that are to be on their way."""
@@ -94,7 +104,7 @@ class Cluster:
     def _n_workers(self) -> int:
         try:
             return len(self._client.nthreads())
-        except (OSError, RuntimeError, CancelledError) as error:
+        except _SCHEDULER_GONE as error:
             raise self._gone() from error
 
     def _result(self, future: Future) -> Any:

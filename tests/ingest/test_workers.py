@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,53 @@ def test_a_scheduler_that_goes_is_named(tmp_path: Path) -> None:
             running.close()
             with pytest.raises(WorkersError, match=f"{address}: its scheduler is gone; start it"):
                 waiting()
+
+
+@contextmanager
+def processes(folder: Path) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
+    """A scheduler and two workers, as `dask scheduler` and `dask worker` start them; its address, and all three."""
+    file = folder / "scheduler.json"
+    file.unlink(missing_ok=True)
+
+    def started(part: str, *options: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", f"distributed.cli.dask_{part}", "--scheduler-file", str(file), *options]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    address = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
+    running = [started("scheduler", *address, "--port", "0")]
+    running += [started("worker", *address, "--nthreads", "1", "--nanny") for _ in range(2)]
+    try:
+        while not file.exists():
+            assert running[0].poll() is None
+            time.sleep(0.05)
+        with Client(scheduler_file=str(file), set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=120)
+            address = client.scheduler.address.replace("tcp://", "dask://")
+        yield address, running
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["fit voxels", "score"])
+def test_a_cluster_that_is_killed_whole_leaves_rows_that_come_once_when_the_ingest_goes_on(
+    stage: str, of_one_process: dict[str, str], tmp_path: Path
+) -> None:
+    with processes(tmp_path) as (address, running):
+        kill = During(stage, lambda: [process.kill() for process in running])
+        gone = f"{address}: its scheduler is gone; start it, then give the same command again: what is done stays"
+        # How long Dask tries to find its scheduler again.
+        soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+        with soon, open_workers(address, tmp_path) as workers, pytest.raises(WorkersError, match=gone):
+            ingested(tmp_path, workers, kill)
+    with Store.open(str(tmp_path / "atlas.duckdb"), read_only=True) as store:
+        before = store.frame("SELECT count(*) AS n FROM ledger").item()
+    assert before > 0
+    with processes(tmp_path) as (address, _), open_workers(address, tmp_path) as workers:
+        assert ingested(tmp_path, workers) == of_one_process
 
 
 def test_an_address_where_nobody_listens_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
