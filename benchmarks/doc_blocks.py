@@ -7,6 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RUN = ("sh", "python", "sql", "graphql", "yaml", "csv")
 """Languages that are run; `text` shows layouts and is not code."""
+PROXIES = ("nginx", "apache", "caddy")
+"""Settings of proxies, which tests/api/proxied.py runs."""
 _BLOCK = re.compile(
     r"(?:<!-- not run: (?P<reason>[^>]+?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )

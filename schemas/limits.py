@@ -29,7 +29,9 @@ class ServerLimits(BaseModel):
     batch_bytes: int = Field(64 * 2**20, description="Bytes of a batch of an ingest.")
     batches: int = Field(4, description="Batches and questions of an ingest token that are under way at once.")
     rows_bytes: int = Field(128 * 2**20, description="Bytes of an answer to such a question.")
-    guesses: str = Field("20/minute", description="Wrong tokens of an address; then its tokens are not looked at.")
+    guesses: str = Field(
+        "20/minute", description="Wrong tokens of an address; then `VOXEL_ATLAS_TOKEN` is not looked at."
+    )
     token_letters: int = Field(16, description="Letters that VOXEL_ATLAS_TOKEN has at least.")
     tokens: int = Field(2000, description="Words and marks of a GraphQL document.")
     depth: int = Field(12, description="Levels of nested fields; GraphQL's own rule is for introspection.")

@@ -339,7 +339,7 @@ class RootQuery:
         )
         values = value_map(info.context.atlas, request)
         options = render_options(width, format, rois, views, focus, mark)
-        return Flatmap.of(values, info.context.pictures.address(values, options))
+        return Flatmap.of(info, values, info.context.pictures.address(values, options))
 
     @field("Every voxel in the colour of its first label: near in meaning, near in colour (figure 4 of the paper).")
     def label_colours(
@@ -362,7 +362,7 @@ class RootQuery:
         chosen = scorer_name(method, scorer)
         atlas, builds = info.context.atlas, info.context.builds
         coloured = colour_map(atlas, model, atlas.home, chosen, semantic=semantic, run=builds.run)
-        return LabelColoursPicture.of(coloured, info.context.pictures.address(coloured, options))
+        return LabelColoursPicture.of(info, coloured, info.context.pictures.address(coloured, options))
 
     @field("The ingests, the latest first.")
     def runs(self, info: Info, first: First = 20) -> list[Run]:

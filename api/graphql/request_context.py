@@ -28,6 +28,10 @@ class RequestContext:
     # strawberry puts the payload of a socket's connection_init here.
     connection_params: dict[str, Any] = field(default_factory=dict)
 
+    def path(self, path: str) -> str:
+        """A path on this server as whoever asks has to write it: a proxy may offer the server below a path."""
+        return f"{self.request.scope.get('root_path', '')}{path}"
+
     @property
     def over_socket(self) -> bool:
         """Whether the operation came over a WebSocket."""

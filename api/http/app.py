@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ...atlas.backbones.cores import n_cores
@@ -132,10 +133,11 @@ def create_app(
         # In a thread: it waits for what runs, and closes event loops that are not this one.
         await asyncio.to_thread(parts.close)
 
-    return Starlette(
+    app = Starlette(
         routes=parts.routes(),
         lifespan=lifespan,
         middleware=[
+            Middleware(Below, path=settings.public_path),
             Middleware(ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.trusted_proxies))),
             Middleware(CorrelationIdMiddleware),
             Middleware(Observer, metrics=parts.metrics),
@@ -144,6 +146,27 @@ def create_app(
         ],
         exception_handlers={HTTPException: refused, Exception: crashed},
     )
+    # They would be made of the header Host, which need not name the server as people know it.
+    app.router.redirect_slashes = False
+    return app
+
+
+class Below:
+    """ASGI middleware: the server below the path under which a proxy offers it, whether the proxy takes it off or not.
+
+    So that who asks without the proxy, as a test of health does, is answered too.
+    """
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app, self._path = app, path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything on."""
+        if scope["type"] in {"http", "websocket"}:
+            asked = str(scope["path"])
+            path = asked if asked.startswith(f"{self._path}/") else f"{self._path}{asked}"
+            scope = {**scope, "root_path": self._path, "path": path}
+        await self._app(scope, receive, send)
 
 
 async def refused(_: Request, error: Exception) -> Response:

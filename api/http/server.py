@@ -101,5 +101,4 @@ def serve(settings: Settings, port: int) -> None:
             ws_max_size=LIMITS.message_bytes,
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=False,  # the application believes those of proxies that the settings name
-            root_path=settings.public_path,
         )

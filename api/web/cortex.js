@@ -4,7 +4,7 @@ import { find, say } from "./dom.js";
 import { CHOSEN, focused, grey, mixed } from "./paint.js";
 import { Trouble, getMesh } from "./server.js";
 
-const THREE_PARTS = "/assets/vendor/three.js";
+const THREE_PARTS = "./vendor/three.js";
 const GAP_MM = 10;
 const FIELD_OF_VIEW = 30;
 const STEEPEST = 89;

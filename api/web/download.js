@@ -143,7 +143,7 @@ async function csv({ state, shown, subject, labels, focus }) {
   const map = shown();
   if (!map) return "";
   const chosen = focus();
-  const sure = limits(state) ? (await getArrays(`/values?${new URLSearchParams({ ...asked(state), evidence: "1" })}`)).arrays : null;
+  const sure = limits(state) ? (await getArrays(`values?${new URLSearchParams({ ...asked(state), evidence: "1" })}`)).arrays : null;
   const path = subject()?.placesPath;
   const mm = path ? (await getArrays(path)).arrays.mm : [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);

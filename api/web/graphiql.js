@@ -48,7 +48,7 @@ subscription Progress {
 `,
 ];
 
-const here = new URL("/graphql", location.href);
+const here = new URL("graphql", location.href);
 const socket = new URL(here);
 socket.protocol = here.protocol === "https:" ? "wss:" : "ws:";
 

@@ -1,8 +1,9 @@
-// The server as the page sees it: GraphQL, arrays of values, and progress over a socket. No other host is ever asked.
+// The server as the page sees it: GraphQL, arrays of values, and progress over a socket. No other host is ever asked,
+// and addresses are relative to the page's, which a proxy may offer below a path.
 // @ts-check
 
 // Bundled by build.mjs.
-const GRAPHQL_WS = "/assets/vendor/graphql-ws.js";
+const GRAPHQL_WS = "./vendor/graphql-ws.js";
 
 /** What a person is told in one sentence when something cannot be had. */
 export class Trouble extends Error {
@@ -48,7 +49,7 @@ async function fail(response) {
  * @returns {Promise<any>} its data
  */
 export async function ask(query, variables = {}, signal) {
-  const response = await reach("/graphql", {
+  const response = await reach("graphql", {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/json" },
     body: JSON.stringify({ query, variables }),
@@ -146,7 +147,7 @@ export async function subscribe(query, next, failed) {
   const { createClient } = await import(GRAPHQL_WS).catch(() => ({}));
   if (!createClient) return failed(new Trouble("This page does not follow ingests, because it is not built: see api/web/README.md.", "NOT_BUILT"));
   const client = createClient({
-    url: `${location.origin.replace("http", "ws")}/graphql`,
+    url: new URL("graphql", document.baseURI).href.replace("http", "ws"),
     retryAttempts: Infinity,
     shouldRetry: () => true,
     retryWait: (retries) => new Promise((resolve) => setTimeout(resolve, Math.min(1000 * 2 ** retries, 30_000))),

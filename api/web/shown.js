@@ -64,7 +64,7 @@ export class TopLabels {
 
 /** @param {import("./state.js").State} state */
 export async function topLabels({ model, all }) {
-  const { header, arrays } = await getArrays(`/toplabels?${new URLSearchParams({ model, ...(all && { semantic: "0" }) })}`);
+  const { header, arrays } = await getArrays(`toplabels?${new URLSearchParams({ model, ...(all && { semantic: "0" }) })}`);
   return new TopLabels(header.labels, arrays.label, header.method, all);
 }
 
@@ -75,7 +75,7 @@ export async function topLabels({ model, all }) {
  * @returns {Promise<{header: any, shown: Shown}>}
  */
 export async function values(state, signal) {
-  const { header, arrays } = await getArrays(`/values?${new URLSearchParams(asked(state))}`, signal);
+  const { header, arrays } = await getArrays(`values?${new URLSearchParams(asked(state))}`, signal);
   const { lo, hi } = header;
   /** @type {{value: Float32Array, colour: Uint8Array, alpha?: Float32Array}} */
   const { value, colour, alpha } = /** @type {any} */ (arrays);
@@ -113,7 +113,7 @@ export async function values(state, signal) {
  * @returns {Promise<Shown>}
  */
 export async function labelColours(model, top, signal, tell) {
-  const path = `/labelcolours?${new URLSearchParams({ model, ...(top.all && { semantic: "0" }) })}`;
+  const path = `labelcolours?${new URLSearchParams({ model, ...(top.all && { semantic: "0" }) })}`;
   const { header, arrays } = await patiently(() => getArrays(path, signal), tell);
   const { rgb } = arrays;
   const place = new Map(header.labels.map((/** @type {string} */ label, /** @type {number} */ index) => [label, index]));

@@ -87,7 +87,7 @@ export function address(state) {
     put("camera", state.camera?.join(",") ?? "");
   }
   const text = parts.toString();
-  return text ? `/?${text}` : "/";
+  return location.pathname + (text ? `?${text}` : "");
 }
 
 /** @param {number} value */

@@ -41,20 +41,20 @@ export class Subject {
 
   /** Where its voxels lie in mm. */
   get placesPath() {
-    return `/places/${inPath(this.id)}.bin`;
+    return `places/${inPath(this.id)}.bin`;
   }
 
   /** @param {string} kind a surface */
   meshPath(kind) {
-    return `/meshes/${inPath(this.id)}/${encodeURIComponent(kind)}.bin`;
+    return `meshes/${inPath(this.id)}/${encodeURIComponent(kind)}.bin`;
   }
 }
 
 /** @param {string} id */
 export async function loadSubject(id) {
-  const described = getJson(`/outlines/${inPath(id)}.json`);
+  const described = getJson(`outlines/${inPath(id)}.json`);
   // Asked for at once: nearly every subject has a flat map.
-  const pixels = getPixelMap(`/pixelmaps/${inPath(id)}.bin`).catch(async (error) => {
+  const pixels = getPixelMap(`pixelmaps/${inPath(id)}.bin`).catch(async (error) => {
     if ((await described).flat) throw error;
     return null;
   });

@@ -18,7 +18,9 @@ class Page:
         self, browser: "Browser", url: str, width: int = 1440, height: int = 900, scheme: str = "light"
     ) -> None:
         self.url = url
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, ignore_https_errors=True
+        )
         self.page = self.context.new_page()
         self.page.set_default_timeout(120_000)
         self.errors: list[str] = []

@@ -11,6 +11,7 @@ from ...maps.picture_cache import PictureAddress
 from ...maps.rendering import RenderOptions
 from ...maps.top_labels import ColourMap
 from ...maps.value_maps import ValueMap
+from ..request_context import Info
 from .enums import Baseline, PictureFormat, ViewSide
 from .fields import filled, finite
 
@@ -36,9 +37,8 @@ Mark = Annotated[
 ]
 
 
-def url_of(address: PictureAddress) -> str:
-    """Path on this server."""
-    return f"/flatmaps/{address.sha256}.{address.suffix}"
+def _url(info: Info, address: PictureAddress) -> str:
+    return info.context.path(f"/flatmaps/{address.sha256}.{address.suffix}")
 
 
 @strawberry.type(description="A picture of a map on the flattened cortex.")
@@ -79,14 +79,14 @@ class Flatmap:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, values: ValueMap, address: PictureAddress) -> "Flatmap":
+    def of(cls, info: Info, values: ValueMap, address: PictureAddress) -> "Flatmap":
         """A picture that was given an address."""
         return filled(
             cls,
             vars(values.model),
             vars(values),
             vars(address),
-            url=url_of(address),
+            url=_url(info, address),
             colormap=values.scale.colormap,
             lo=values.scale.vmin,
             hi=values.scale.vmax,
@@ -131,7 +131,7 @@ class LabelColoursPicture:
     generation: int = strawberry.field(description="Number of the atlas's state that is shown.")
 
     @classmethod
-    def of(cls, coloured: ColourMap, address: PictureAddress) -> "LabelColoursPicture":
+    def of(cls, info: Info, coloured: ColourMap, address: PictureAddress) -> "LabelColoursPicture":
         """A picture that was given an address."""
         entries = zip(coloured.legend, coloured.top.counts, strict=False)
         return filled(
@@ -139,7 +139,7 @@ class LabelColoursPicture:
             vars(coloured.model),
             vars(coloured.top),
             vars(address),
-            url=url_of(address),
+            url=_url(info, address),
             legend=[
                 LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
                 for (text, rgb), count in entries

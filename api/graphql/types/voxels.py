@@ -220,7 +220,7 @@ class Voxel(relay.Node):
         """Top images of this voxel, loaded together with those of its neighbours in the list."""
         key = VoxelKey(self.model_id, page_size(first), self.voxel)
         return [
-            filled(TopImage, row, box=row["box"] or [], url=_image_url(row["stimulus_id"], row["box"] or []))
+            filled(TopImage, row, box=row["box"] or [], url=_image_url(info, row["stimulus_id"], row["box"] or []))
             for row in await info.context.loaders.images.load(key)
         ]
 
@@ -270,9 +270,9 @@ def _millimetres(info: Info, voxel: Voxel, axis: int) -> float | None:
     return place
 
 
-def _image_url(stimulus_id: str, box: Sequence[int]) -> str:
+def _image_url(info: Info, stimulus_id: str, box: Sequence[int]) -> str:
     query = f"?box={','.join(map(str, box))}" if box else ""
-    return f"/stimuli/{quote(stimulus_id)}{query}"
+    return info.context.path(f"/stimuli/{quote(stimulus_id)}{query}")
 
 
 def one_voxel(atlas: Atlas, model: str | None, number: int) -> Voxel:

@@ -172,8 +172,9 @@ class Guard:
 
     def _refusal_of(self, given: str, scope: Scope, wanted: Allowed) -> _Refusal | None:
         wait = self._rates.wait_before_guess(address(scope)) if given else 0
-        token = self._tokens.find(given) if given and not wait else None
-        wait = max(wait, self._rates.wait(f"token {token.name}" if token else f"address {address(scope)}"))
+        token = self._tokens.find(given, chosen=not wait) if given else None
+        who = f"token {token.name}" if token else f"address {address(scope)}"
+        wait = max(0 if token else wait, self._rates.wait(who))
         if not token and not wait and _route(scope) not in OPEN_PATHS:
             if given:
                 self._rates.count_guess(address(scope))

@@ -27,9 +27,10 @@ class Login:
             return HTMLResponse(_PAGE.format(sentence="This server wants a token; whoever runs it has given you one."))
         given = parse_qs((await request.body())[:4096].decode("utf-8", "replace")).get("token", [""])[0]
         asks_from, home = address(request.scope), f"{request.scope.get('root_path', '')}/"
-        if wait := self._rates.wait_before_guess(asks_from):
-            return HTMLResponse(_PAGE.format(sentence=f"Too many wrong tokens; try again in {wait} s."), 429)
-        if self._tokens.wanted and self._tokens.find(given) is None:
+        wait = self._rates.wait_before_guess(asks_from)
+        if self._tokens.wanted and self._tokens.find(given, chosen=not wait) is None:
+            if wait:
+                return HTMLResponse(_PAGE.format(sentence=f"Too many wrong tokens; try again in {wait} s."), 429)
             self._rates.count_guess(asks_from)
             return HTMLResponse(_PAGE.format(sentence="That is not a token; try again."), 401)
         answer = RedirectResponse(home, 303)

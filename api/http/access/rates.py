@@ -32,7 +32,7 @@ class Rates:
         return self._count(self._limits, "asks", client)
 
     def wait_before_guess(self, address: str) -> int:
-        """Seconds after which a token from an address would be looked at; 0 when it is now. Counts nothing."""
+        """Seconds after which any token from an address would be looked at; 0 when it is now. Counts nothing."""
         over = [limit for limit in self._guesses if not self._limiter.test(limit, "guesses", address)]
         return max((self._left(limit, "guesses", address) for limit in over), default=0)
 

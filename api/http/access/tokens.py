@@ -104,14 +104,21 @@ class Tokens:
         self._refresh()
         return self._wanted
 
-    def find(self, given: str) -> Token | None:
+    def find(self, given: str, *, chosen: bool = True) -> Token | None:
         """The token that was given; None when it is not one of ours.
 
         Tokens are found by their hash, so the time that it takes tells nothing of how much of a token is right.
+
+        Args:
+            given: what was shown.
+            chosen: whether the setting's token counts, which a person chose: unlike the 256 random bits of those that
+                are made here, it may be guessed by who is let guess for long.
         """
         self._refresh()
         found = self._tokens.get(_hashed(given))
-        return found if found and hmac.compare_digest(found.sha256, _hashed(given)) else None
+        if found is None or not (chosen or found.created):
+            return None
+        return found if hmac.compare_digest(found.sha256, _hashed(given)) else None
 
     def listed(self) -> list[Token]:
         """Tokens of the file, by name."""

@@ -23,4 +23,4 @@ def test_every_module_that_the_page_needs_is_loaded_at_once() -> None:
     page = (WEB / "index.html").read_text(encoding="utf-8")
     later = {"cortex.js", "three-parts.js", "graphiql.js"}  # with the 3-D view, or bundled
     for module in sorted(WEB.glob("*.js")):
-        assert (f"/assets/{module.name}" in page) != (module.name in later), module.name
+        assert (f'"assets/{module.name}"' in page) != (module.name in later), module.name
