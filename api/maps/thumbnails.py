@@ -3,7 +3,12 @@
 import hashlib
 import io
 import os
+import re
 import stat
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import IO
@@ -12,8 +17,9 @@ import h5py
 from PIL import Image, ImageDraw
 
 from ...atlas.search.atlas import Atlas
-from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, BusyError, NotFoundError
 from ...schemas.image_files import read_picture, stored_picture
+from ...schemas.limits import LIMITS
 from ...schemas.stage import Stage
 
 LONGEST_SIDE = 512
@@ -83,7 +89,62 @@ def open_stimulus(uri: str, sha256: str, stimulus_id: str) -> Image.Image:
 
     Raises:
         NotFoundError: there is none, or what is there is no regular file or not what was ingested.
+        BusyError: its disk does not answer.
     """
+    return _READS.within_limit(uri, lambda: _opened(uri, sha256, stimulus_id))
+
+
+class _Reads:
+    """Reads in threads of their own: one of a network disk that stalls can be ended by nobody, and holds nobody."""
+
+    def __init__(self) -> None:
+        self._late: Counter[str] = Counter()
+        """Reads of each disk that nobody waits for any more."""
+        self._lock = threading.Lock()
+
+    def within_limit(self, path: str, read: Callable[[], Image.Image]) -> Image.Image:
+        """What `read` gives or raises.
+
+        Args:
+            path: what it reads.
+            read: is left alone where it takes longer than `file_s`.
+
+        Raises:
+            BusyError: it did, or as many others of the same disk still do.
+        """
+        disk, result = _disk(path), Future[Image.Image]()
+        if self._late[disk] < LIMITS.late_files:
+            threading.Thread(target=_keep, args=(result, read), name="voxel-atlas-read", daemon=True).start()
+            if wait([result], LIMITS.file_s).done:
+                return result.result()
+            self._count(disk, 1)
+            result.add_done_callback(lambda _: self._count(disk, -1))
+        raise BusyError(f"The disk at {disk} does not answer; see to it, and ask again.", LIMITS.file_s)
+
+    def _count(self, disk: str, n: int) -> None:
+        with self._lock:
+            self._late[disk] += n
+
+
+_READS = _Reads()
+
+
+def _keep(result: Future[Image.Image], read: Callable[[], Image.Image]) -> None:
+    try:
+        result.set_result(read())
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        result.set_exception(error)
+
+
+def _disk(path: str) -> str:
+    """Where the disk of a path is mounted, without looking at the disk."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    mounted = [re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4]) for line in lines]
+    here = PurePath(os.path.normpath(Path(path).absolute()))
+    return max((place for place in mounted if here.is_relative_to(place)), key=len, default="/")
+
+
+def _opened(uri: str, sha256: str, stimulus_id: str) -> Image.Image:
     path, _, index = uri.rpartition("#")
     if not index.isdigit() or os.path.lexists(uri):  # a # is also a letter of paths
         path, index = uri, ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,18 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from stalled_disk import NAME, can_mount, stalled_disk
 from toy_server import Fill
 
+from voxel_atlas.api.maps import thumbnails
 from voxel_atlas.api.maps.thumbnails import open_stimulus, thumbnail
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.importing import import_release
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.errors import NotFoundError
+from voxel_atlas.schemas.errors import BusyError, NotFoundError
 from voxel_atlas.schemas.image_files import read_picture
+from voxel_atlas.schemas.limits import LIMITS
 
 OWN = "toy/0/3"
 
@@ -51,6 +55,28 @@ def test_what_is_no_file_is_never_waited_for(tmp_path: Path, kind: str) -> None:
     for uri in (str(path), f"{path}#0"):
         with pytest.raises(NotFoundError, match="not on this machine"):
             open_stimulus(uri, hashlib.sha256(b"").hexdigest(), "a")
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs /dev/fuse, and root to mount what it serves")
+def test_a_disk_that_stalls_holds_nobody_and_is_read_again_once_it_answers(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "LIMITS", LIMITS.model_copy(update={"file_s": 0.1}))
+    folder = tmp_path / "a disk"
+    folder.mkdir()
+    with stalled_disk(folder, picture.read_bytes()) as going:
+        uri, right = str(folder / NAME), sha256(picture)
+        for _ in range(2 * LIMITS.late_files):
+            with pytest.raises(BusyError, match=f"The disk at {folder} does not answer"):
+                open_stimulus(uri, right, "a")
+        assert sum(thread.name == "voxel-atlas-read" for thread in threading.enumerate()) == LIMITS.late_files
+        assert open_stimulus(str(picture), right, "a").size == (8, 6)
+        going.set()
+        for thread in threading.enumerate():
+            if thread.name == "voxel-atlas-read":
+                thread.join()
+        monkeypatch.undo()
+        assert open_stimulus(uri, right, "a").size == (8, 6)
 
 
 def test_a_picture_in_a_file_of_bricks_is_held_against_its_pixels(tmp_path: Path) -> None:
