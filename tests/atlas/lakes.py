@@ -34,6 +34,8 @@ class Postgres:
     """Without the database's name."""
     restart: Callable[[], object]
     """Ends it as a crash does, and starts it again."""
+    stop: Callable[[], object]
+    """Ends it for good."""
 
 
 @contextmanager
@@ -59,9 +61,13 @@ def running_postgres() -> Iterator[Postgres | None]:
         run([programs[-1] / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"])
         control = [programs[-1] / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-l", folder / "log", "-w"]
         try:
-            yield Postgres(f"postgresql://atlas@127.0.0.1:{port}", lambda: run([*control, "-o", options, "restart"]))
+            yield Postgres(
+                f"postgresql://atlas@127.0.0.1:{port}",
+                restart=lambda: run([*control, "-o", options, "restart"]),
+                stop=lambda: run([*control, "stop"]),
+            )
         finally:
-            run([*control, "stop"])
+            run([*control, "stop"], check=False)  # a test may have done so
 
 
 def new_database(postgres: str) -> str:

@@ -1,5 +1,7 @@
 """Every query over a limit is refused before it runs, with a sentence that names the limit."""
 
+import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,7 +9,9 @@ from graphql import build_schema, parse, validate
 from graphql.validation import specified_rules
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_server import Server
 
+from voxel_atlas.api.graphql import schema as execution
 from voxel_atlas.api.graphql.query_limits import RULES
 from voxel_atlas.schemas.limits import LIMITS
 
@@ -40,6 +44,22 @@ def test_each_limit_is_named(document: str, limit: str) -> None:
 def test_a_limit_is_reported_with_a_code() -> None:
     errors = validate(TREE, parse("{" + "one {" * 13 + "word" + "}" * 14), list(RULES))
     assert errors[0].extensions == {"code": "LIMIT_EXCEEDED"}
+
+
+def test_an_operation_whose_time_is_over_ends_between_two_objects_and_others_go_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the processor's time stands a clock that goes on by a second with each object."""
+    ticks = itertools.count()
+    monkeypatch.setattr(execution, "time", SimpleNamespace(thread_time=lambda: next(ticks)))
+    near = "{ neighbours(first: $n) { voxel } }"
+    query = f"query ($n: Int!) {{ one: voxel(index: 0) {near} other: voxel(index: 1) {near} }}"
+    for _ in range(8):
+        assert len(server.data(query, n=5)["other"]["neighbours"]) == 5
+        error = server.error(query, n=20)
+        assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
+        assert "takes longer than 30 s" in error["message"]
+    assert next(ticks) < 8 * 2 * (LIMITS.operation_s + 10)  # what it had not come to was not begun
 
 
 @pytest.mark.parametrize("n", [40, 200])
