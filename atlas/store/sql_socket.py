@@ -120,6 +120,7 @@ def answering(
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
                 last.connect(path)
             accepting.join(_CLOSING_S)
+            listener.close()
             readers.end()
             shutil.rmtree(folder, ignore_errors=True)
 
