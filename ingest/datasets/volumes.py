@@ -5,6 +5,7 @@ of the values in a NIfTI file.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from .fingerprint import combined_sha256, data_sha256
 from .trials import Floats, Indices, Trials
 
 _VOLUMES_AT_ONCE = 64
+_FOOTER_BYTES, _READ_BYTES = 2**20, 2**24
+"""What may follow the values of a file at most, and what is read of a file at once."""
 _TOLERANCE = 0.01
 """Distance in voxels by which corners of a map may miss those of the responses' image."""
 
@@ -152,13 +155,13 @@ def not_all_nan(values: Floats, path: Path) -> Floats:
     return values
 
 
-def series_shape(path: Path) -> tuple[int, ...]:
+def series_shape(path: Path, advice: str = "") -> tuple[int, ...]:
     """Shape (x, y, z, n_volumes) of a NIfTI series, from its header.
 
     Raises:
         BadInputError: the file is damaged.
     """
-    with readable(path):
+    with readable(path, advice):
         image = nib.load(path)
         require_numbers(path, image.dataobj.dtype)
         check_length(path, image.dataobj)
@@ -167,10 +170,26 @@ def series_shape(path: Path) -> tuple[int, ...]:
 
 
 def check_length(path: Path, data: ArrayProxy) -> None:
-    """Raises EOFError when a file is shorter than its header says; a compressed file only tells when it is read."""
+    """Raises EOFError when a file is shorter than its header says."""
     expected = data.offset + int(np.prod(data.shape)) * data.dtype.itemsize
-    if path.suffix not in (".gz", ".mgz") and path.stat().st_size < expected:
-        raise EOFError(f"{path.stat().st_size} bytes, {expected} expected")
+    length = _unpacked_bytes(path, expected) if path.suffix in (".gz", ".mgz") else path.stat().st_size
+    if length < expected:
+        raise EOFError(f"{length} bytes, {expected} expected")
+
+
+def _unpacked_bytes(path: Path, expected: int) -> int:
+    """Bytes that a gzip file holds.
+
+    It ends with their number, modulo 2³² (RFC 1952). Where that is not near to what is expected, the file is cut or has
+    several members, whose last one alone tells its number there: then it is read.
+    """
+    with path.open("rb") as file:
+        file.seek(-4, os.SEEK_END)
+        more = (int.from_bytes(file.read(4), "little") - expected) % 2**32
+    if more < _FOOTER_BYTES:
+        return expected + more
+    with ImageOpener(str(path)) as file:
+        return sum(map(len, iter(lambda: file.read(_READ_BYTES), b"")))
 
 
 def volumes_of(path: Path, advice: str = "") -> Iterator[NDArray[np.generic]]:

@@ -194,7 +194,7 @@ def _shown(session: SessionFiles, cells: VolumeVoxels) -> _Shown:
     table = read_table(session.trials, "table of trials", advice, separator="\t", infer_schema=False)
     if lacking := {"label", "beta_index"} - set(table.columns):
         raise BadInputError(f"{session.trials}: the table of trials has no column {min(lacking)}; {advice}.")
-    shape = series_shape(session.betas)
+    shape = series_shape(session.betas, _advice(session))
     if len(shape) != 4 or shape[2::-1] != cells.shape:
         raise SpaceMismatchError(
             f"{session.betas}: an image of shape {shape}, ({', '.join(map(str, cells.shape[::-1]))}, trials) expected; "

@@ -67,7 +67,7 @@ def _shape(path: Path, session: int) -> tuple[int, tuple[int, ...]]:
             n_trials, *cells = file["betas"].shape
             return n_trials, tuple(cells)
     with readable(path, _advice(session)):
-        shape = mgh_data(path).shape if path.suffix == ".mgh" else series_shape(path)
+        shape = mgh_data(path).shape if path.suffix == ".mgh" else series_shape(path, _advice(session))
         if len(shape) != 4:
             raise EOFError(f"{len(shape)} dimensions, 4 expected")
         return (shape[3], shape[:1]) if path.suffix == ".mgh" else (shape[3], shape[2::-1])

@@ -61,10 +61,12 @@ def test_a_cut_compressed_session_leaves_nothing_half_written(tree: Tree, home: 
     path = tree.sessions / "betas_session07.nii.gz"
     (tree.sessions / "betas_session07.hdf5").unlink()
     write_nifti(path, tree.betas[6])
-    path.write_bytes(path.read_bytes()[:-5000])
     dataset = Nsd(tree.config(), home)
+    path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(BadInputError, match=r"betas_session07.nii.gz: a damaged or cut file .*--skip-session 7"):
         dataset.responses_of(np.arange(0, 3))
+    with pytest.raises(BadInputError, match=r"betas_session07.nii.gz: a damaged or cut file .*--skip-session 7"):
+        Nsd(tree.config(), home)
     assert not list((home / "cache").rglob("*.npy*"))
 
 
