@@ -3,7 +3,8 @@
 An axis is a letter: t for trials, v for voxels; x, y and z of an image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.io.matlab import MatReadError
 
 from ....schemas.damaged_files import readable
-from ....schemas.errors import BadInputError, NotFoundError
+from ....schemas.errors import AtlasError, BadInputError, NotFoundError
 from ..vertices import npy_array
 
 HDF5 = (".hdf5", ".h5", ".mat")
@@ -59,7 +60,7 @@ def read_array(path: Path, name: str = "") -> StoredArray:
         )
     if path.suffix == ".mat" and not h5py.is_hdf5(path):
         return _of_old_matlab(path, name)
-    with readable(path), h5py.File(path) as file:
+    with _whole(path), h5py.File(path) as file:
         arrays: dict[str, h5py.Dataset] = {}
 
         def found(key: str, item: object) -> None:
@@ -137,14 +138,23 @@ def _recognised(path: Path, array: StoredArray, n_trials: int, grid: tuple[int, 
 
 
 def _of_old_matlab(path: Path, name: str) -> StoredArray:
+    with _whole(path):
+        shapes = {key: shape for key, shape, kind in scipy.io.whosmat(path) if kind in _MATLAB_NUMBERS}
+        name = _chosen(path, shapes, name)
+        values: NDArray[np.generic] = scipy.io.loadmat(path, variable_names=[name])[name]
+    return StoredArray(values, name == _BETAS)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """`readable`, of what h5py and scipy make of damage, too."""
     with readable(path):
         try:
-            shapes = {key: shape for key, shape, kind in scipy.io.whosmat(path) if kind in _MATLAB_NUMBERS}
-            name = _chosen(path, shapes, name)
-            values: NDArray[np.generic] = scipy.io.loadmat(path, variable_names=[name])[name]
-        except (MatReadError, TypeError, NotImplementedError) as error:  # what scipy makes of damage
+            yield
+        except AtlasError:
+            raise
+        except (IndexError, KeyError, MatReadError, RuntimeError, TypeError) as error:
             raise ValueError(str(error)) from None
-    return StoredArray(values, name == _BETAS)
 
 
 def _chosen(path: Path, shapes: Mapping[str, tuple[int, ...]], name: str) -> str:

@@ -16,8 +16,9 @@ from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 from numpy.typing import NDArray
 
 from voxel_atlas.ingest.datasets.folder.folder import Folder
+from voxel_atlas.ingest.datasets.folder.stored_arrays import read_array
 from voxel_atlas.schemas.config import IngestConfig
-from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.schemas.errors import AtlasError, BadInputError, NotFoundError, SpaceMismatchError
 
 VALUES = responses(X * Y * Z)
 """(trials, voxels)"""
@@ -297,6 +298,26 @@ def test_what_cannot_be_read_is_one_sentence(case: str, root: Path, home: Path) 
         opened(root, home, responses=spoil(root, case))
     assert "\n" not in str(raised.value)
     assert not home.exists()
+
+
+@pytest.mark.parametrize("name", ["responses.h5", "responses.mat"])
+def test_a_file_of_arrays_that_was_damaged_anywhere_is_one_sentence_or_numbers(name: str, tmp_path: Path) -> None:
+    path, random = tmp_path / name, np.random.default_rng(0)
+    if name.endswith(".h5"):
+        hdf5(tmp_path)
+    else:  # as MATLAB writes by itself
+        scipy.io.savemat(path, {"betas": VALUES}, do_compression=True)
+    content, refused = np.frombuffer(path.read_bytes(), np.uint8), list[str]()
+    for _ in range(150):
+        damaged = content.copy()
+        damaged[random.integers(0, len(content), 20)] = random.integers(0, 256, 20)
+        path.write_bytes(damaged[: random.integers(len(content) // 2, len(content) + 1)].tobytes())
+        try:
+            assert read_array(path).values.size
+        except AtlasError as error:
+            refused.append(str(error))
+    assert len(refused) > 10
+    assert all(said.startswith(str(path)) and "\n" not in said for said in refused)
 
 
 def test_files_of_trials_keep_their_scaling_and_are_known_by_all_their_bytes(root: Path, home: Path) -> None:
