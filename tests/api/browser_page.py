@@ -34,8 +34,9 @@ class Page:
             self.foreign.append(url)
 
     def _listen(self, kind: str, text: str) -> None:
-        # WebGL in software complains of its own slowness.
-        if kind in {"error", "warning"} and "GL Driver Message" not in text:
+        # WebGL in software complains of its own slowness; what a busy server answers, for which the page waits, is an
+        # error to the browser.
+        if kind in {"error", "warning"} and "GL Driver Message" not in text and "a status of 503" not in text:
             self.errors.append(text)
 
     def open(self, path: str = "/") -> "Tab":
