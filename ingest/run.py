@@ -86,7 +86,8 @@ def open_parts(
         download: fetch weights that are not on this machine; nothing is fetched otherwise.
 
     Raises:
-        BadInputError: settings that label nothing; files of the data set that are damaged or disagree.
+        BadInputError: settings that label nothing; files of the data set that are damaged or disagree; a disk without
+            room for the features of all images.
         NotFoundError: a name that nobody has registered, or a file of the data set.
         MissingWeightsError: weights are not on this machine.
     """
@@ -95,6 +96,9 @@ def open_parts(
     if backbone is None:
         backbone = load(config.backbone, weights=weights, **how)
         remember(home, config.backbone, weights, backbone)
+    # The settings of a model that is there say themselves what its voxels are described by.
+    settled = config if config.data_sha256 else with_probe(config, dataset)
+    require_room(probe_bytes(settled, dataset, backbone.dim), home, features_folder(home, backbone))
     if label_backbone is None:
         same = config.label_backbone == config.backbone
         label_backbone = backbone if same else load(config.label_backbone, **how)
@@ -246,8 +250,6 @@ class Pipeline:
         return replace(planned, jobs=(*jobs, *planned.jobs))
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
-        folder = features_folder(self.home, parts.backbone)
-        require_room(probe_bytes(config, parts.dataset, parts.backbone.dim), self.home, folder)
         return Context(
             **vars(self),
             **vars(parts),

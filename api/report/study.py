@@ -20,7 +20,7 @@ from ...schemas.errors import AtlasError, NotFoundError
 from ..maps.subject_cortex import CortexCache
 from .analysis.blocks import BLOCK_MM, N_RESAMPLES, cortex_blocks, unplaced_blocks
 from .analysis.label_statistics import first_labels
-from .analysis.measured_truth import require_labels
+from .analysis.measured_truth import require_labels, shown_by
 from .analysis.study_data import StudyData
 
 CONCEPTS = ("tennis player", "man", "kitchen", "cake", "sign")
@@ -69,7 +69,12 @@ def newest_of_each(atlas: Atlas, *, backbone: bool = False) -> list[Model]:
 
 
 class Study:
-    """Models of an open atlas. What takes long is worked out once, when a section asks for it."""
+    """Models of an open atlas. What takes long is worked out once, when a section asks for it.
+
+    Raises:
+        NotFoundError: there is no such model, or `Options.labels` name no image of any subject.
+        BadInputError: that file is not what it should be.
+    """
 
     def __init__(
         self, atlas: Atlas, settings: Settings, models: Sequence[str], options: Options, progress: Progress
@@ -82,6 +87,30 @@ class Study:
         self._unplaced: list[str] = []
         self.advance: Advance = lambda _: None
         """Told of each part of a section that is done."""
+        if options.labels is not None:
+            self._require_shown(options.labels)
+
+    def _require_shown(self, labels: Path) -> None:
+        """Refuse labels that name no image of any subject, before figures are drawn.
+
+        Raises:
+            NotFoundError: they name no image of a subject whose data are here.
+            BadInputError: the file is not what it should be.
+        """
+        unmatched: NotFoundError | None = None
+        for model in self.models:
+            try:
+                dataset = self.data(model).dataset
+            except AtlasError:
+                continue
+            try:
+                shown_by(dataset, labels)
+            except NotFoundError as error:
+                unmatched = error
+            else:
+                return
+        if unmatched is not None:
+            raise unmatched
 
     @property
     def subjects(self) -> list[str]:

@@ -123,14 +123,19 @@ def test_each_image_is_encoded_once_for_all_subjects_and_a_second_run_adds_nothi
 def test_a_bad_probe_is_one_sentence_before_any_work(
     study: Callable[..., IngestConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("captioner or generator was opened")
+
     with pytest.raises(BadInputError, match="folder knows of no images that the subject did not see"):
         ingest(tmp_path, study(probe="all"))
     with pytest.raises(NotFoundError, match="no folder with pictures; --probe takes all, seen or such a folder"):
         ingest(tmp_path, study(probe=str(tmp_path / "nowhere")))
     with monkeypatch.context() as patched:
         patched.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+        for part in ("load_captioner", "load_generator"):  # they may fetch pictures and weights
+            patched.setattr(f"voxel_atlas.ingest.run.{part}", opened)
         with pytest.raises(BadInputError, match=r"take 0.00 GiB of disk and 0.00 GiB are free; make room, or pass"):
-            ingest(tmp_path, study())
+            open_parts(study(), home=tmp_path, backbone=TinyBackbone())
     (tmp_path / "probe" / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(BadInputError, match=r"bad.jpg: not a readable picture \(1 of the 62 in"):
         ingest(tmp_path, study())

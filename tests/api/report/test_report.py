@@ -383,6 +383,25 @@ def test_labels_that_are_named_and_not_there_stop_the_report(lab, tmp_path, caps
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("image,category\nnobody.png,face\n", "labels.csv names no image of this subject"),
+        ("picture,category\nnobody.png,face\n", "the table needs the columns image and category"),
+    ],
+)
+def test_labels_of_no_image_are_refused_before_any_figure(lab, tmp_path, capsys, monkeypatch, content, said):
+    def drawn(*_: object) -> None:
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr("voxel_atlas.api.report.page.write", drawn)
+    (tmp_path / "labels.csv").write_text(content)
+    given = ("-o", str(tmp_path / "out"), "--labels", str(tmp_path / "labels.csv"))
+    assert run(lab, "report", *given) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_figure_5_says_which_images_made_the_region_food(own_lab, lab, models, tmp_path):
     said = "The region FOOD of folder/1 was made from responses to images that may be among the test images"
     pages = []
