@@ -70,6 +70,10 @@ def smuggled(target: Target, said: bytes) -> None:
     dotted=("GET", "/./tokens"),
     upper=("GET", "/TOKENS"),
     encoded=("GET", "/%74okens"),
+    newline=("GET", "/tokens%0A"),
+    newline_quack=("GET", "/quack%0a"),
+    newline_make=("POST", "/tokens%0A?name=x&scope=admin"),
+    newline_rows=("POST", "/ingest/rows%0A"),
 )
 def beyond_its_scope(target: Target, case: tuple[str, str]) -> None:
     """A token that may only read asks for what needs more."""

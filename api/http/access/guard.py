@@ -153,6 +153,9 @@ class Guard:
         return LIMITS.body_bytes if known else LIMITS.stranger_bytes
 
     def _refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
+        if any(character < " " for character in _route(scope)):
+            # A route is found where a newline follows its path, too, and the scope that it needs would not be.
+            return _Refusal(404, "NOT_FOUND", "There is nothing at this address.")
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
         wanted = self._closed or self._tokens.wanted
         if not wanted and not is_loopback(host):
