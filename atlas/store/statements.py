@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -33,6 +34,8 @@ _OURS = frozenset(re.findall(r"CREATE (?:TABLE IF NOT EXISTS|OR REPLACE VIEW|OR 
 """The atlas's tables, views and macros."""
 _COUNTING = frozenset({"generate_series", "range", "unnest"})
 """Table functions that read nothing at all."""
+_NOT_OF_ROWS = re.compile(r"(quack|atlas)_\w+|current_setting|currval|getvariable|nextval|setseed|sleep_ms|write_log")
+"""Functions of one value that tell or change what is no row, or only take time."""
 _FIRST_DAY, _AFTER_LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date(1, 1, 2), date(9999, 12, 31)))
 """Days that Python's dates have in any time zone, counted as Arrow does."""
 MACROS = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'table_macro'"
@@ -78,7 +81,16 @@ def require_ours(sql: str) -> None:
     """
     parsed = _parsed(sql)
     within = {str(one["key"]).lower() for node in _nodes(parsed) for one in node.get("cte_map", {}).get("map", ())}
+    for name in within:
+        # What is outside of the WITH's own part of the statement would still be DuckDB's view, or a file.
+        if name in _views_of_duckdb() or not name.isidentifier():
+            raise BadInputError(f"{name} is no name for a WITH here.")
     for node in _nodes(parsed):
+        if node.get("type") == "SHOW_REF" and node.get("table_name"):
+            raise BadInputError("SHOW is not taken; DESCRIBE a table of the atlas.")
+        function = str(node.get("function_name", "")).lower() if node.get("class") == "FUNCTION" else ""
+        if _NOT_OF_ROWS.fullmatch(function):
+            raise BadInputError(f"The function {function} does more than to read the atlas's rows.")
         table = str(node.get("table_name", "")).lower() if node.get("type") == "BASE_TABLE" else ""
         outside = node.get("schema_name") or node.get("catalog_name")
         if table and (outside or table not in _OURS | within):
@@ -130,6 +142,12 @@ def unique_names(names: Sequence[str]) -> list[str]:
         taken.add(new)
         unique.append(new)
     return unique
+
+
+@cache
+def _views_of_duckdb() -> frozenset[str]:
+    with duckdb.connect() as empty:
+        return frozenset(name for (name,) in empty.execute("SELECT view_name FROM duckdb_views()").fetchall())
 
 
 def _parsed(sql: str) -> object:
