@@ -50,7 +50,7 @@ class ServerLimits(BaseModel):
     message_bytes: int = Field(2**16, description="Bytes of a message on a socket, each of which counts as a request.")
     waiting_queries: int = Field(200, description="Quick answers that wait for a thread.")
     waiting_pictures: int = Field(30, description="Pictures that wait for one.")
-    waiting_batches: int = Field(30, description="Batches and questions of ingests that wait for one.")
+    waiting_batches: int = Field(30, description="Batches of ingests that wait for one, and as many questions.")
     file_s: float = Field(10.0, description="Seconds in which the file of an image that subjects saw has to be read.")
     late_files: int = Field(4, description="Files of a disk that take longer; then no other of it is begun.")
     statements: int = Field(8, description="SQL statements of other processes that are under way at once.")

@@ -59,13 +59,14 @@ class Components:
         self.queries = ThreadPool("queries", QUERY_THREADS, LIMITS.waiting_queries)
         self.drawing = ThreadPool("pictures", PICTURE_THREADS, LIMITS.waiting_pictures)
         self.ingests = ThreadPool("ingests", INGEST_THREADS, LIMITS.waiting_batches)
+        self.questions = ThreadPool("questions", INGEST_THREADS, LIMITS.waiting_batches)
         self.metrics, self.assets, cortices = Metrics(), Assets(), CortexCache(atlas, settings, load)
         pictures = PictureCache(cortices, PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6))
         self.builds = SlowBuilds()
         self.cortex = CortexHandlers(atlas, cortices, pictures)
         self.values = ValueHandlers(atlas, cortices, self.builds)
         self.frames, self.token_handlers = Frames(atlas), TokenHandlers(self.tokens, atlas.store)
-        self.ingest = IngestHandlers(atlas.store, self.ingests)
+        self.ingest = IngestHandlers(atlas.store, self.ingests, self.questions)
         self.graphql = Endpoint(atlas, cortices, pictures, self.builds, self.queries, self.assets, self.metrics)
         self.warm_up = WarmUp(atlas, self.cortex, self.queries, self.drawing)
         self.monitoring = MonitoringHandlers(atlas, self.warm_up, self.metrics, self.queries, self.drawing)
@@ -106,6 +107,7 @@ class Components:
         self.queries.close(deadline)
         self.drawing.close(deadline)
         self.ingests.close(deadline)
+        self.questions.close(deadline)
 
 
 def create_app(

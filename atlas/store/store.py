@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, StoreError, StoreLockedError
+from ...schemas.limits import LIMITS
 from ...schemas.tables import FORMAT_VERSION
 from .address import ALIAS, Address, connect_file, explained
 from .content import LedgerBatch
@@ -146,11 +147,16 @@ class Store:
         statement = one_select(sql)
         return self._explained(lambda: self._link.table(statement, parameters))
 
-    def answer(self, sql: str, parameters: Parameters) -> pa.Table:
-        """Rows of a statement that came over a network: it names our tables, views and macros only, and has its time.
+    def answer(self, sql: str, parameters: Parameters, is_gone: Callable[[], bool]) -> pa.Table:
+        """Rows of a statement that came over a network: it names our tables, views and macros only, and has its limits.
+
+        Args:
+            sql: the statement.
+            parameters: its values.
+            is_gone: whether who asked has gone, which ends it.
 
         Raises:
-            BadInputError: it does not, or as `arrow`.
+            BadInputError: it does not, its rows have more bytes than they may, or as `arrow`.
             BusyError: as many statements of others as there may be are under way.
             StoreError: the atlas could not be read.
         """
@@ -160,8 +166,14 @@ class Store:
             raise StoreError(f"{self.address} is another server's; ask that one.")
 
         def rows() -> pa.Table:
-            with readers.run(statement, parameters) as batches:
-                return batches.read_all()
+            with readers.run(statement, parameters, is_gone) as batches:
+                taken, size = [], 0
+                for batch in batches:
+                    size += batch.nbytes
+                    if size > LIMITS.rows_bytes:
+                        raise BadInputError(f"The rows have more than {LIMITS.rows_bytes:,} bytes; ask for fewer.")
+                    taken.append(batch)
+                return pa.Table.from_batches(taken, batches.schema)
 
         return self._explained(rows)
 

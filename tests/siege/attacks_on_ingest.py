@@ -1,7 +1,9 @@
 """Attacks by the door for batches, and by the line that attaches a shell: rows are added, and nothing else is done."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +11,7 @@ import duckdb
 import httpx
 import pyarrow as pa
 import pytest
-from attack import Target, attack, attacks, codes
+from attack import PATIENCE_S, Target, attack, attacks, codes
 
 from voxel_atlas.atlas.store.address import load_extensions
 from voxel_atlas.atlas.store.content import conform
@@ -157,6 +159,35 @@ def large_batch(target: Target) -> None:
         assert codes(answer) == ["TOO_LARGE"]
         rows = _ask(client, "SELECT a.range, b.range FROM range(10000) a, range(2000) b")
         assert codes(rows) == ["BAD_INPUT"], rows.text[:200]
+        rows = _ask(client, "SELECT range FROM range(1000000000000)")  # more than there is memory
+        assert codes(rows) == ["BAD_INPUT"], rows.text[:200]
+
+
+@attack
+def endless_question(target: Target) -> None:
+    """SELECTs without end: batches go in meanwhile, and who hangs up has ended them."""
+    body = json.dumps(["SELECT count(*) FROM range(1000000000000)", None]).encode()
+    head = f"POST /ingest/rows HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {target.tokens['ingest']}\r\n"
+    with target.client("ingest") as client, ExitStack() as held:
+
+        def begin() -> int:
+            return _post(client, _body(_run("siege"), stage="run", key="siege/started")).status_code
+
+        def until(status: int, ask: Callable[[], int]) -> None:
+            deadline = time.monotonic() + PATIENCE_S / 4  # sooner than a statement's time is over
+            while ask() != status:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+        client.timeout = PATIENCE_S / 4
+        asked = [held.enter_context(target.connection()) for _ in range(LIMITS.batches)]
+        for raw in asked:
+            raw.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        until(503, begin)  # all of them are under way
+        asked[0].close()
+        until(200, begin)
+        held.close()
+        until(200, lambda: _ask(client, "FROM label LIMIT 1").status_code)
 
 
 @attacks(nobody="", read="read")
@@ -186,6 +217,13 @@ def batch_without_the_scope(target: Target, scope: str) -> None:
     secrets="FROM duckdb_secrets()",
     query="FROM query('FROM duckdb_databases()')",
     within="WITH label AS (FROM duckdb_databases) FROM label",
+    beside_with="FROM duckdb_databases, (WITH duckdb_databases AS (SELECT 1) SELECT 1)",
+    file_beside_with="""FROM "a.csv", (WITH "a.csv" AS (SELECT 1) SELECT 1)""",
+    show="FROM (SHOW ALL TABLES)",
+    setting="SELECT current_setting('temp_directory')",
+    log="SELECT write_log('forged')",
+    sleep="SELECT sleep_ms(1)",
+    guess="SELECT atlas_authentication('a', 'b', 'c')",
     error="SELEC",
     nothing="",
 )

@@ -4,12 +4,14 @@ Rows are only ever added, and no SQL that does more than to read comes in: `Ledg
 see to that. Here is who may add what: a run is its token's, and its rows are of its model.
 """
 
+import asyncio
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +33,8 @@ _OF_THE_SERVER = {"ledger", "atlas_format"}
 """Tables that no batch brings rows of."""
 _STAGES = {str(stage): stage for stage in Stage if stage.about != "maintenance"}
 _STATES = "started", "finished", "interrupted", "failed"
+_Work: TypeAlias = Callable[[bytes, str, Callable[[], bool]], Response]
+"""From a body, the token's name, and whether the client has hung up."""
 _ASKED = TypeAdapter(tuple[str, list[Any] | dict[str, Any] | None])
 """A statement and its values."""
 
@@ -38,19 +42,26 @@ _ASKED = TypeAdapter(tuple[str, list[Any] | dict[str, Any] | None])
 class IngestHandlers:
     """What `/ingest/rows` and `/ingest/batches` answer; the guard has seen the caller's token by then."""
 
-    def __init__(self, store: Store, threads: ThreadPool) -> None:
-        self._store, self._threads, self._runs = store, threads, _Runs(store)
+    def __init__(self, store: Store, batches: ThreadPool, questions: ThreadPool) -> None:
+        """Answer with two pools of threads, so that no batch waits for a question without end.
+
+        Args:
+            store: the atlas.
+            batches: add batches.
+            questions: read rows.
+        """
+        self._store, self._batches, self._questions, self._runs = store, batches, questions, _Runs(store)
         self._under_way = Counter[str]()
 
     async def rows(self, request: Request) -> Response:
         """Rows of one SELECT from the atlas's tables, as Arrow; the body is [statement, its values or null] in JSON."""
-        return await self._answered(request, "rows", self._rows)
+        return await self._answered(request, "rows", self._rows, self._questions)
 
     async def batches(self, request: Request) -> Response:
         """Add a batch, once: `{"added": …}` says whether it is new."""
-        return await self._answered(request, "batch", self._add)
+        return await self._answered(request, "batch", self._add, self._batches)
 
-    async def _answered(self, request: Request, operation: str, work: Callable[[bytes, str], Response]) -> Response:
+    async def _answered(self, request: Request, operation: str, work: _Work, threads: ThreadPool) -> Response:
         request.state.operation = operation
         token: str = request.state.token
         # Before the body is read: of many at once, the bodies alone would fill the memory.
@@ -58,35 +69,54 @@ class IngestHandlers:
             return failure(BusyError(f"{token!r} has {LIMITS.batches} batches or questions under way already."))
         self._under_way[token] += 1
         try:
-            return await self._threads.run(functools.partial(work, await request.body(), token))
+            body = await request.body()
+            with _hang_up_of(request) as gone:
+                return await threads.run(functools.partial(work, body, token, gone.is_set))
         except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
             return failure(error)
         finally:
             self._under_way[token] -= 1
 
-    def _rows(self, body: bytes, _: str) -> Response:
+    def _rows(self, body: bytes, _: str, is_gone: Callable[[], bool]) -> Response:
         require_readable(body)
         try:
             statement, values = _ASKED.validate_python(decoded(body))
         except (ValueError, RecursionError):
             raise BadInputError("The body must be [statement, its values or null] in JSON.") from None
         try:
-            rows = self._store.answer(statement, values)
+            rows = self._store.answer(statement, values, is_gone)
         except AtlasError:
             raise
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise BadInputError(f"A value of the statement is none that DuckDB takes: {error}.") from None
-        if rows.nbytes > LIMITS.rows_bytes:
-            raise BadInputError(f"The rows have {rows.nbytes:,} bytes, {LIMITS.rows_bytes:,} are taken; ask for fewer.")
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)
         return Response(sink.getvalue().to_pybytes(), 200, {"cache-control": "no-store"}, _MEDIA_TYPE)
 
-    def _add(self, body: bytes, token: str) -> Response:
+    def _add(self, body: bytes, token: str, _: Callable[[], bool]) -> Response:
         batch = LedgerBatch.from_bytes(body)
         self._runs.admit(batch, token)
         return JSONResponse({"added": self._store.add(batch)})
+
+
+@contextmanager
+def _hang_up_of(request: Request) -> Iterator[threading.Event]:
+    """Set when the client is gone; its body has been read."""
+    gone = threading.Event()
+
+    async def wait() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield gone
+    finally:
+        waiting.cancel()
+        # Also where the server ends the request, as nobody reads the answer then.
+        gone.set()
 
 
 @dataclass(frozen=True)
