@@ -62,12 +62,13 @@ def figure_2(study: Study) -> Section:
     section.tables["fig2_cosines"] = everywhere.drop("roi", "backbone")
     section.paragraphs += [
         "The cosine of each voxel's first label with the voxel. default: the label less the mean of many nouns, with "
-        "the voxel's readout as everywhere in this report; paper: the label as it is, with the ridge weights. Labels "
-        "share a large mean, so that paper's cosines are alike for all of them.",
+        "the voxel's readout as everywhere in this report; paper: the label as it is, with the ridge weights. Where "
+        "labels share a large mean, as those of CLIP do, paper's cosines are alike for all of them. All labelled "
+        "voxels count here, also those that contrast and edges may explain.",
         f"Two controls give each voxel the first label of another one: of any ({SHUFFLED}), or of one of its region "
-        f"({WITHIN}; for {EVERYWHERE}: of its smallest region). What the second reaches above the first is "
-        "region-level: it says that regions differ. Only what labels reach above the second is voxel-level: "
-        "that they fit the voxel and not just its region.",
+        f"({WITHIN}; for {EVERYWHERE}: of its smallest region, and voxels that are in none have no such control). What "
+        "the second reaches above the first is region-level: it says that regions differ. Only what labels reach above "
+        "the second is voxel-level: that they fit the voxel and not just its region.",
         study.about_blocks(),
     ]
     if cosines["method"].n_unique() < 2:
@@ -98,13 +99,17 @@ def figure_2(study: Study) -> Section:
             name,
             figures.boxes(groups, quantity=quantity),
             f"Fig. 2, by the readout {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below "
-            f"each ROI its labelled voxels, of {_subjects(study)}. The controls are of the first method.",
+            f"each ROI its labelled voxels, of {_subjects(study)}. The controls are of {part['method'][0]}"
+            + (f"; {WITHIN}: of the {inside:,} voxels that are in a region." if (inside := _inside(part)) else "."),
         )
-    section.show(
-        "How much of what labels reach above shuffled ones is region-level: the share that labels shuffled within the "
-        "region reach, over all labelled voxels.",
-        _levels(section, by_region),
-    )
+    levels = _levels(by_region)
+    if not levels.is_empty():
+        section.tables["fig2_levels"] = levels
+        section.show(
+            "How much of what labels reach above shuffled ones is region-level: the share that labels shuffled within "
+            "the region reach, over the labelled voxels that are in a region.",
+            levels,
+        )
     by = ["model_id", "measure", "a", "b", "roi"]
     tests, units = [], []
     # One pair of methods at a time: all of them together would be the largest table of the report.
@@ -140,7 +145,9 @@ def _means(by_region: pl.DataFrame) -> pl.DataFrame:
         columns = [(method, method, "cosine") for method in methods]
         columns += [(name, methods[0], column) for name, column in CONTROLS.items()]
         for series, method, column in columns:
-            own = part.filter(pl.col("method") == method)
+            own = part.filter(pl.col("method") == method).drop_nulls(column)
+            if own.is_empty():
+                continue
             mean = float(own[column].mean())  # type: ignore[arg-type]  # a column of floats
             found = estimate(mean_draws(own.select(column).to_numpy(), own["block"].to_numpy())[:, 0], mean)
             named = dict(zip(by, key, strict=True))
@@ -150,20 +157,19 @@ def _means(by_region: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _levels(section: Section, by_region: pl.DataFrame) -> pl.DataFrame:
-    """Share of the effect that is region-level, for each model, measure and method."""
+def _levels(by_region: pl.DataFrame) -> pl.DataFrame:
+    """Share of the effect that is region-level over voxels in a region, for each model, measure and method."""
     rows = []
     by, columns = ["model_id", "measure", "method"], ["cosine", "shuffled_within", "shuffled"]
-    for key, part in by_region.filter(pl.col("roi") == EVERYWHERE).group_by(by, maintain_order=True):
+    inside = by_region.filter(pl.col("roi") == EVERYWHERE).drop_nulls("shuffled_within")
+    for key, part in inside.group_by(by, maintain_order=True):
         values = part.select(columns).to_numpy().astype(np.float64)
         means, drawn = values.mean(axis=0), mean_draws(values, part["block"].to_numpy())
         share = float((means[1] - means[2]) / (means[0] - means[2]))
         found = estimate((drawn[:, 1] - drawn[:, 2]) / (drawn[:, 0] - drawn[:, 2]), share)
         named = {**dict(zip(by, key, strict=True)), "n": part.height, **dict(zip(columns, means, strict=True))}
         rows.append({**named, "region_level_share": share, "low": found.low, "high": found.high})
-    levels = pl.DataFrame(rows)
-    section.tables["fig2_levels"] = levels
-    return levels
+    return pl.DataFrame(rows)
 
 
 def _over_subjects(section: Section, means: pl.DataFrame, by: list[str]) -> None:
@@ -367,7 +373,14 @@ def _series(rows: pl.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     for method in methods:
         yield method, rows.filter(pl.col("method") == method)["cosine"].to_numpy()
     for name, column in CONTROLS.items():
-        yield name, rows.filter(pl.col("method") == methods[0])[column].to_numpy()
+        if len(drawn := rows.filter(pl.col("method") == methods[0])[column].drop_nulls()):
+            yield name, drawn.to_numpy()
+
+
+def _inside(part: pl.DataFrame) -> int:
+    """How many of all labelled voxels the first method labels in a region."""
+    own = part.filter(pl.col("roi") == EVERYWHERE, pl.col("method") == part["method"][0])
+    return own.drop_nulls("shuffled_within").height
 
 
 def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -385,7 +398,9 @@ def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:
     for method in methods:
         own = by_region.filter(pl.col("method") == method)
         for name, column in CONTROLS.items():
-            yield named(own.rename({"cosine": "cosine_a", column: "cosine_b"}), method, name)
+            pairs = own.rename({"cosine": "cosine_a", column: "cosine_b"}).drop_nulls("cosine_b")
+            if not pairs.is_empty():
+                yield named(pairs, method, name)
 
 
 def _subjects(study: Study) -> str:

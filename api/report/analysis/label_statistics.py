@@ -59,8 +59,8 @@ def label_cosines(
 
     Returns:
         voxel, method, roi, label, cosine, shuffled, shuffled_within (float32); by method and voxel, a row for each
-        region of the voxel, or one with roi NULL, whose region is all that is in none. Labels without a vector are
-        left out.
+        region of the voxel, or one where it is in none, with NULL for roi and shuffled_within. Labels without a vector
+        are left out.
 
     Raises:
         BadInputError: the model's backbone has no text tower, so that labels and weights share no space.
@@ -88,7 +88,12 @@ def label_cosines(
             pl.Series(name, np.einsum("nd,nd->n", at, embedded[own[words].to_numpy()]))
             for name, words in (("cosine", "word"), ("shuffled", "other"), ("shuffled_within", "within"))
         ]
-        parts.append(own.select("voxel", "method", "roi", "label", *cosines))
+        parts.append(
+            own.select("voxel", "method", "roi", "label", *cosines).with_columns(
+                # What is in no region is scattered over the cortex, so that shuffling there is none within a region.
+                pl.when(pl.col("roi").is_not_null()).then("shuffled_within")
+            )
+        )
     return pl.concat(parts).sort("method", "voxel", "roi") if parts else first.select("voxel", "method", "roi", "label")
 
 
