@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from ...atlas.search.model import Model
+from ...schemas.config import FDR
 from ...viz.render import png
 from ...viz.render.colormaps import Scale, fit_scale
 from ...viz.surfaces.pixel_map import Outlines
@@ -14,7 +15,7 @@ from ..maps.subject_cortex import SubjectCortex
 from ..maps.top_labels import colour_map
 from ..maps.value_maps import MapRequest, ValueMap, left_out, value_map
 from . import figures, multiples
-from .section import Section, about_simulated
+from .section import Section
 from .study import Study
 
 WIDTH = 1024
@@ -48,7 +49,7 @@ def figure_4(study: Study) -> Section:
                 for concept, drawn in maps[model.model_id].items()
             ]
             if not study.options.every_model:
-                _concepts(section, model, cortex, number, maps[model.model_id])
+                _concepts(section, study, model, cortex, number, maps[model.model_id])
     if study.options.every_model:
         about = "Fig. 4: first labels as colours (UMAP of each model by itself, so that colours are not comparable)."
         multiples.maps(section, study, "fig4_colours", flat, about)
@@ -102,7 +103,7 @@ def _colours(section: Section, study: Study, model: Model, cortex: SubjectCortex
         f"Fig. 4: each voxel in the colour of its first label by {method}; labels near in meaning have near colours "
         f"(UMAP of {model.label_backbone}'s space in three dimensions, trustworthiness "
         f"{coloured.colours.trustworthiness:.2f}). Named: the {len(coloured.legend)} commonest labels. "
-        f"n = {len(coloured.top.voxels):,} voxels.{about_simulated(model)}",
+        f"n = {len(coloured.top.voxels):,} labelled voxels.",
     )
     return flat
 
@@ -126,17 +127,23 @@ def _one_scale(maps: Sequence[ValueMap]) -> Scale:
     return fit_scale(values, maps[0].scale.colormap)
 
 
-def _concepts(section: Section, model: Model, cortex: SubjectCortex, number: int, maps: Mapping[str, ValueMap]) -> None:
+def _concepts(
+    section: Section, study: Study, model: Model, cortex: SubjectCortex, number: int, maps: Mapping[str, ValueMap]
+) -> None:
     panels = {
         f"{concept} (no word)" if concept == NULL_WORD else concept: bare_map(drawn, cortex, names=False)
         for concept, drawn in maps.items()
     }
     one = maps[NULL_WORD]
+    there = np.isfinite(one.values)
+    sql = "SELECT voxel FROM voxel_quality WHERE model_id = ? AND significant"
+    significant = study.atlas.store.frame(sql, [model.model_id])["voxel"].to_numpy()
     section.draw(
         f"fig4_concepts_{number}",
         figures.pictures(panels, shared=(one.scale, _quantity([one], "the concept")), columns=2),
-        f"Similarity of voxels to concepts, {model.model_id}: {one.how}; n = {np.isfinite(one.values).sum():,} voxels. "
-        f"One scale for all. Lines: regions.{about_simulated(model)}",
+        f"Similarity of voxels to concepts, {model.model_id}: {one.how}; n = {there.sum():,} fitted voxels, "
+        f"{np.isin(one.voxels[there], significant).sum():,} of them significant (q at most {FDR:g}). One scale for "
+        "all. Lines: regions.",
     )
 
 

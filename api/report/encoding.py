@@ -14,7 +14,7 @@ from . import figures
 from .analysis.blocks import estimate, mean_draws
 from .analysis.refit import learning_curve, sampled, shuffled_control
 from .cortex import bare_map
-from .section import Section, about_simulated, grouped
+from .section import Section, grouped
 from .study import Study
 
 
@@ -126,8 +126,7 @@ def _map(section: Section, study: Study, model: Model, number: int) -> None:
     section.draw(
         f"encoding_map_{number}",
         figures.pictures({model.model_id: bare_map(r2, cortex)}, shared=(r2.scale, r2.unit)),
-        f"R² on the flattened cortex of {model.subject_id}; n = {len(r2.voxels):,} voxels. Lines: regions."
-        f"{about_simulated(model)}",
+        f"R² on the flattened cortex of {model.subject_id}; n = {len(r2.voxels):,} voxels. Lines: regions.",
     )
 
 
@@ -162,7 +161,8 @@ def _curves(section: Section, study: Study) -> None:
         figures.curves(series, x="training images", y="mean R² on test images"),
         "Test scores of models that were fitted on fewer images: the first 5, 10 … 30 and 34 of 34 blocks. n: "
         "significant voxels, or a sample of them where the ingest kept no curve; band: 95 % interval of the mean over "
-        "blocks of cortex.",
+        "blocks of cortex. Which voxels are significant was tested on the same images, so that the scores are a little "
+        "too high.",
     )
 
 

@@ -10,22 +10,17 @@ from ...atlas.search.model import Model
 from ...schemas.errors import NotFoundError
 from . import figures, multiples
 from .analysis.blocks import estimate, mean_draws
+from .analysis.label_controls import CONTROLS, EVERYWHERE, SHUFFLED, WITHIN, mean_cosines, region_level_shares
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
 from .analysis.statistics import FEWEST_SUBJECTS, holm, paired_tests
 from .analysis.verified_labels import tested_labels, verified_by_chance
 from .section import Section, grouped
 from .study import Study
 
-EVERYWHERE = "all"
-"""Stands for all labelled voxels, among the names of regions."""
 MOST_LABELS = 10
 """Labels of a region that Fig. 3 shows."""
 MEASURES = {"default": (None, "vocabulary"), "paper": ("weights", "none")}
 """What Fig. 2 is drawn with: readout, None for the backbone's own, and baseline."""
-SHUFFLED = "shuffled labels"
-WITHIN = "shuffled within region"
-CONTROLS = {SHUFFLED: "shuffled", WITHIN: "shuffled_within"}
-"""What labels are compared with → its column."""
 TEST_COLUMNS = ("n", "blocks", "mean_a", "mean_b", "difference", "low", "high", "d", "rank_r", "p", "p_holm")
 SUBJECT_COLUMNS = (*(name for name in TEST_COLUMNS if name != "blocks"), "t", "rank_p")
 
@@ -83,7 +78,7 @@ def figure_2(study: Study) -> Section:
     by_region = study.in_blocks(
         pl.concat([inside, everywhere.select(inside.columns).with_columns(pl.lit(EVERYWHERE).alias("roi"))])
     )
-    means = _means(by_region)
+    means = mean_cosines(by_region)
     section.tables["fig2_means"] = means
     for (measure, readout, baseline), part in by_region.group_by("measure", "readout", "baseline", maintain_order=True):
         how = f"{readout}, {'less the mean noun' if baseline == 'vocabulary' else 'not centred (paper)'}"
@@ -100,9 +95,9 @@ def figure_2(study: Study) -> Section:
             figures.boxes(groups, quantity=quantity),
             f"Fig. 2, by the readout {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below "
             f"each ROI its labelled voxels, of {_subjects(study)}. The controls are of {part['method'][0]}"
-            + (f"; {WITHIN}: of the {inside:,} voxels that are in a region." if (inside := _inside(part)) else "."),
+            + (f"; {WITHIN}: of the {n_inside:,} voxels that are in a region." if (n_inside := _inside(part)) else "."),
         )
-    levels = _levels(by_region)
+    levels = region_level_shares(by_region)
     if not levels.is_empty():
         section.tables["fig2_levels"] = levels
         section.show(
@@ -134,42 +129,6 @@ def _smallest_region(cosines: pl.DataFrame, members: pl.DataFrame) -> pl.DataFra
     first = sized.sort("size", "roi").unique(keys, keep="first", maintain_order=True)
     order = cosines.select(keys).unique(maintain_order=True)
     return order.join(first, on=keys, maintain_order="left").select(cosines.columns)
-
-
-def _means(by_region: pl.DataFrame) -> pl.DataFrame:
-    """Mean cosine of each method, and of the first one's controls, by region, with intervals over blocks."""
-    rows = []
-    by = ["model_id", "measure", "readout", "roi"]
-    for key, part in by_region.group_by(by, maintain_order=True):
-        methods = part["method"].unique(maintain_order=True).to_list()
-        columns = [(method, method, "cosine") for method in methods]
-        columns += [(name, methods[0], column) for name, column in CONTROLS.items()]
-        for series, method, column in columns:
-            own = part.filter(pl.col("method") == method).drop_nulls(column)
-            if own.is_empty():
-                continue
-            mean = float(own[column].mean())  # type: ignore[arg-type]  # a column of floats
-            found = estimate(mean_draws(own.select(column).to_numpy(), own["block"].to_numpy())[:, 0], mean)
-            named = dict(zip(by, key, strict=True))
-            rows.append(
-                {**named, "series": series, "n": own.height, "mean": mean, "low": found.low, "high": found.high}
-            )
-    return pl.DataFrame(rows)
-
-
-def _levels(by_region: pl.DataFrame) -> pl.DataFrame:
-    """Share of the effect that is region-level over voxels in a region, for each model, measure and method."""
-    rows = []
-    by, columns = ["model_id", "measure", "method"], ["cosine", "shuffled_within", "shuffled"]
-    inside = by_region.filter(pl.col("roi") == EVERYWHERE).drop_nulls("shuffled_within")
-    for key, part in inside.group_by(by, maintain_order=True):
-        values = part.select(columns).to_numpy().astype(np.float64)
-        means, drawn = values.mean(axis=0), mean_draws(values, part["block"].to_numpy())
-        share = float((means[1] - means[2]) / (means[0] - means[2]))
-        found = estimate((drawn[:, 1] - drawn[:, 2]) / (drawn[:, 0] - drawn[:, 2]), share)
-        named = {**dict(zip(by, key, strict=True)), "n": part.height, **dict(zip(columns, means, strict=True))}
-        rows.append({**named, "region_level_share": share, "low": found.low, "high": found.high})
-    return pl.DataFrame(rows)
 
 
 def _over_subjects(section: Section, means: pl.DataFrame, by: list[str]) -> None:
@@ -347,17 +306,20 @@ def _overlap(section: Section, study: Study) -> None:
         "model_id", "subject_id", maintain_order=True
     ):
         own = study.members.filter(pl.col("subject_id") == subject_id)
-        overlap = region_overlap(region_labels(first, own))
+        counted = region_labels(first, own)
+        overlap = region_overlap(counted)
         frames.append(overlap.select(pl.lit(model_id).alias("model_id"), pl.all()))
         for (method,), part in overlap.group_by("method", maintain_order=True):
-            names = part["roi"].unique().sort().to_list()
+            sizes = counted.filter(pl.col("method") == method).group_by("roi").agg(pl.col("n_voxels").sum()).sort("roi")
+            names = [f"{roi} ({n:,})" for roi, n in sizes.iter_rows()]
             panels[f"{model_id}\n{method}"] = names, part["overlap"].to_numpy().reshape(len(names), len(names))
     section.tables["region_overlap"] = pl.concat(frames)
     section.draw(
         "region_overlap",
         figures.matrices(panels, quantity="overlap (0 to 1)"),
         "How much two regions' first labels overlap: the sum over labels of the smaller of the two shares. 1: equal "
-        "distributions; 0: no label in common.",
+        "distributions; 0: no label in common. In brackets: labelled voxels; where they are few, regions share fewer "
+        "labels by chance.",
     )
 
 

@@ -93,6 +93,13 @@ def narrowed(table: PageTable) -> PageTable:
         if name and frame.schema[name] == pl.String and frame[name].n_unique() == 1 and frame[name][0]:
             caption += f" {name}: {frame[name][0]}."
             frame = frame.drop(name)
+    if {"p", "p_holm"} <= set(frame.columns):
+        # What was made from a p that is only known to be at most so much is known no better.
+        bound = frame.filter(pl.col("p") <= LEAST_P)["p_holm"].max()
+        texts = [
+            f"≤ {cell(p)}" if bound is not None and p is not None and p <= bound else cell(p) for p in frame["p_holm"]
+        ]
+        frame = frame.with_columns(pl.Series("p_holm", texts, pl.String))
     if {"low", "high"} <= set(frame.columns):
         ends = [f"{cell(low)} to {cell(high)}" for low, high in frame.select("low", "high").iter_rows()]
         frame = frame.with_columns(pl.Series("low", ends, pl.String)).rename({"low": "95 % interval"}).drop("high")

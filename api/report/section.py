@@ -88,8 +88,3 @@ def grouped(frame: pl.DataFrame, outer: str, inner: str, column: str) -> dict[st
         str(name): {str(part): rows[column].to_numpy() for (part,), rows in whole.group_by(inner, maintain_order=True)}
         for (name,), whole in frame.group_by(outer, maintain_order=True)
     }
-
-
-def about_simulated(model: Model) -> str:
-    """What a caption says of a subject whose responses were not measured."""
-    return " Simulated subject." if model.simulated else ""

@@ -180,6 +180,11 @@ class Study:
             + unplaced
         )
 
+    def about_simulated(self) -> str:
+        """What each caption says of subjects whose responses were not measured."""
+        simulated = list(dict.fromkeys(model.subject_id for model in self.models if model.simulated))
+        return f" Simulated: {', '.join(simulated)}." if simulated else ""
+
     def about_similarity(self) -> str:
         """Readout and baseline that maps of concepts are drawn with."""
         readouts = {model.backbone: model.readout() for model in self.models if model.has_text}
@@ -213,12 +218,19 @@ class Study:
     def about_shown(self) -> str:
         """What is said of the voxels that are not shown."""
         tables = {model.model_id: model.tables.voxels() for model in self.models}
-        left_out = [f"{np.count_nonzero(~table.semantic):,} of {name}" for name, table in tables.items()]
+        left_out = []
+        for name, table in tables.items():
+            labelled = self.first_labels.filter(pl.col("model_id") == name)["voxel"].unique()
+            hidden = np.count_nonzero(~table.are_shown(labelled.to_numpy(), semantic=True))
+            n_hidden, n = np.count_nonzero(~table.semantic), len(table.voxels)
+            left_out.append(
+                f"of {name} {n_hidden:,} of {n:,} fitted and {hidden:,} of {len(labelled):,} labelled voxels"
+            )
         unknown = [model.semantic_unknown for model in self.models if not tables[model.model_id].semantic_known]
         shown = "are among them" if self.options.all_voxels else "are left out; --all-voxels shows them"
         return (
             "Voxels whose predicted responses luminance, contrast and edges of the images may explain (semantic_q "
-            f"above 0.05: {', '.join(left_out)}) {shown}." + "".join(f" {sentence}" for sentence in unknown)
+            f"above 0.05: {'; '.join(left_out)}) {shown}." + "".join(f" {sentence}" for sentence in unknown)
         )
 
     def methods(self, model: Model) -> list[str]:

@@ -132,18 +132,25 @@ def recovery(study: Study) -> Section:
         "was not, by the category's map; 0.5 is chance. The control gives each voxel the planting of another. low and "
         "high: 95 % interval. " + study.about_blocks()
     )
-    section.show("Recovery of planted categories, over labelled voxels.", areas)
+    section.show("Recovery of planted categories, over labelled voxels.", areas.drop("low_shuffled", "high_shuffled"))
+    sizes = dict.fromkeys((areas["n_planted"] + areas["n_others"]).to_list())
     # As in Fig. 5, so that a method has one colour in both.
     in_order = areas.sort(pl.col("method") != WEIGHTS, maintain_order=True)
     series = grouped(in_order, "method", "category", "auc")
-    control = areas.filter(pl.col("method") == areas["method"][0]).with_columns(method=pl.lit("shuffled planting"))
-    series |= grouped(control, "method", "category", "auc_shuffled")
+    first = in_order["method"][0]
+    control = in_order.filter(pl.col("method") == first).select(
+        "category",
+        pl.lit("shuffled planting").alias("method"),
+        *(pl.col(f"{name}_shuffled").alias(name) for name in ("auc", "low", "high")),
+    )
+    series |= grouped(control, "method", "category", "auc")
+    ends = _ends(in_order, "method") | _ends(control, "method")
     categories = areas["category"].unique(maintain_order=True).to_list()
     section.draw(
         "recovery",
-        figures.points(categories, series, quantity="AUC", one="category", ends=_ends(in_order, "method")),
-        "Recovery of planted categories; a point is a model, with its 95 % interval over blocks of cortex. n: see the "
-        "table.",
+        figures.points(categories, series, quantity="area under the ROC curve", one="category", ends=ends),
+        "Recovery of planted categories; a point is a model, with its 95 % interval over blocks of cortex. The control "
+        f"is of {first}. n: {', '.join(f'{n:,}' for n in sizes)} labelled voxels; chance is 0.5.",
     )
     return section
 

@@ -1,6 +1,7 @@
 """A whole report: all sections in their order, written as one folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from . import cortex, encoding, labels, models, page, truth
@@ -33,6 +34,9 @@ def sections(study: Study, command: list[str]) -> Iterator[Section]:
     for name, part in parts.items():
         with study.progress.stage(name, len(study.models)) as study.advance:
             section = part(study)
+        section.page_figures = [
+            replace(figure, caption=f"{figure.caption}{study.about_simulated()}") for figure in section.page_figures
+        ]
         yield section
     yield models.provenance(study, command)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import NotFoundError
-from .blocks import Floats, Indices, block_sums, estimate, resampled
+from .blocks import Estimate, Floats, Indices, block_sums, estimate, resampled
 from .statistics import auc
 
 
@@ -45,6 +45,13 @@ def auc_draws(score: Floats, positive: NDArray[np.bool_], blocks: Indices) -> ND
     return area
 
 
+def _area(score: Floats, positive: NDArray[np.bool_], blocks: Indices) -> tuple[float, Estimate]:
+    area = auc(score, positive)
+    if not positive.any() or positive.all():
+        return area, Estimate()
+    return area, estimate(auc_draws(score, positive, blocks), area)
+
+
 def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     """How well a category's concept map tells the voxels that were planted with it from the others.
 
@@ -54,8 +61,8 @@ def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> 
         seed: of the control, which gives each voxel the planting of another.
 
     Returns:
-        method, category, n_planted, n_others, auc, low, high (95 % interval over blocks), auc_shuffled; by method and
-        category.
+        method, category, n_planted, n_others, auc, low, high (95 % interval over blocks), auc_shuffled, low_shuffled,
+        high_shuffled; by method and category.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -63,9 +70,10 @@ def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> 
         has = tuned.filter(pl.col("category") == category)["voxel"]
         score = drawn["similarity"].to_numpy()
         positive = drawn["voxel"].is_in(has.implode()).to_numpy()
-        area, interval = auc(score, positive), estimate(np.empty(0), np.nan)
-        if positive.any() and not positive.all():
-            interval = estimate(auc_draws(score, positive, drawn["block"].to_numpy()), area)
+        blocks = drawn["block"].to_numpy()
+        (area, interval), (area_shuffled, interval_shuffled) = (
+            _area(score, planted_with, blocks) for planted_with in (positive, rng.permutation(positive))
+        )
         rows.append(
             {
                 "method": method,
@@ -75,7 +83,9 @@ def concept_recovery(maps: pl.DataFrame, tuned: pl.DataFrame, seed: int = 0) -> 
                 "auc": area,
                 "low": interval.low,
                 "high": interval.high,
-                "auc_shuffled": auc(score, rng.permutation(positive)),
+                "auc_shuffled": area_shuffled,
+                "low_shuffled": interval_shuffled.low,
+                "high_shuffled": interval_shuffled.high,
             }
         )
     return pl.DataFrame(rows).sort("method", "category") if rows else pl.DataFrame()

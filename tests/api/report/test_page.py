@@ -17,6 +17,12 @@ def test_a_table_says_once_what_is_the_same_in_all_rows_and_joins_ends_of_interv
     assert shown.frame.rows() == [("FFA", "−0.5 to 0.5"), ("EBA", "0.25 to –")]
 
 
+def test_what_was_corrected_from_a_p_that_is_a_bound_is_a_bound():
+    frame = pl.DataFrame({"p": [0.0002, 0.0004, 0.5, None], "p_holm": [0.008, 0.012, 0.5, None]})
+    assert narrowed(PageTable("Tests.", frame)).frame["p_holm"].to_list() == ["≤ 0.008", "0.012", "0.5", "–"]
+    assert narrowed(PageTable("Tests.", frame[1:3])).frame["p_holm"].to_list() == ["0.012", "0.5"]
+
+
 def test_a_folder_that_is_no_report_is_not_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")

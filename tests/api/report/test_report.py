@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,12 @@ from PIL import Image
 from scipy import stats
 
 from voxel_atlas.api.cli.main import main
+from voxel_atlas.api.report.study import Options, Study
+from voxel_atlas.api.report.write import sections
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.progress import Silent
+from voxel_atlas.schemas.config import Settings
 
 SUBJECTS = 5
 """As many as an interval over subjects needs."""
@@ -293,6 +298,16 @@ def test_what_is_missing_is_said_and_not_fatal(report):
     html = (report / "index.html").read_text()
     assert "Left out: folder/1: where its voxels are is not in the atlas" in html
     assert "Left out: folder/1 is not simulated, so nothing was planted" in html
+
+
+def test_every_caption_names_subjects_that_are_simulated(own_lab, models):
+    with Store.open(str(own_lab / "atlas.duckdb")) as store:
+        store.change([("UPDATE subject SET simulated = true WHERE subject_id = 'folder/1'", None)])
+        atlas = Atlas(store, home=own_lab)
+        study = Study(atlas, Settings(home=own_lab), models[:2], Options(sample=10), Silent())
+        figures = [figure for section in islice(sections(study, []), 2) for figure in section.page_figures]
+    assert figures
+    assert all(figure.caption.endswith(". Simulated: folder/1.") for figure in figures)
 
 
 def test_one_subject_and_method_without_labels_of_images_leave_out_what_needs_more(tmp_path):

@@ -177,3 +177,4 @@ def test_recovery_is_perfect_for_a_map_of_what_was_planted(atlas):
     assert found["auc"] == found["low"] == found["high"] == 1
     assert found["n_planted"] == found["n_others"] == N // 2
     assert 0.2 < found["auc_shuffled"] < 0.8
+    assert found["low_shuffled"] < found["auc_shuffled"] < found["high_shuffled"]
