@@ -65,8 +65,10 @@ def overlay(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -
         text = _TEXT * oversampling * max(width / 1024, _SMALLEST)
         for name, x, y in label_places(outlines, (size[1], size[0]), text):
             name = fitted(name, text, size[0] * _WIDEST_NAME, bold=True)
-            for image, stroke in ((shadow, round(1.6 * _HALO * unit)), (letters, 0)):
-                ImageDraw.Draw(image).text((x, y), name, 255, font(text), "mm", stroke_width=stroke)
+            around = round(1.6 * _HALO * unit)
+            # Lines break off around letters, which are as white as they are.
+            for image, white_or_not, stroke in ((shadow, 255, around), (letters, 0, around), (letters, 255, 0)):
+                ImageDraw.Draw(image).text((x, y), name, white_or_not, font(text), "mm", stroke_width=stroke)
     white, dark = (np.asarray(image.reduce(oversampling), np.float32) / np.float32(255) for image in (letters, shadow))
     rows, columns = np.nonzero((white > 0.02) | (dark > 0.02))
     return Overlay(shape, rows, columns, white[rows, columns], np.float32(0.6) * dark[rows, columns])

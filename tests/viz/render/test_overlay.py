@@ -39,6 +39,18 @@ def test_names_stay_in_the_picture() -> None:
         assert x - font(12).getlength(name) / 2 >= 0
 
 
+def test_lines_break_off_around_letters() -> None:
+    """A line through the middle of a name touches none of its letters: what surrounds each is dark."""
+    crossing = {"IIII": [box(0.4, 0.3, 0.6, 0.7)], "": [box(0.0, 0.498, 1.0, 0.502)]}
+    white = np.zeros(SHAPE)
+    drawn = overlay(crossing, SHAPE)
+    white[drawn.rows, drawn.columns] = drawn.white
+    ((_, x, y),) = label_places({"IIII": crossing["IIII"]}, SHAPE, 12)
+    line = white[round(y), round(x) - 30 : round(x) + 30]
+    assert line[:10].min() > 0.5
+    assert line[24:36].min() < 0.1
+
+
 def test_names_may_be_left_out() -> None:
     outlines = crowd()
     assert len(overlay(outlines, SHAPE).rows) > len(overlay(outlines, SHAPE, names=False).rows) > 0
