@@ -35,6 +35,7 @@ def flatmap(
     view: list[str] | None = None,
     kind: str = "inflated",
     width: Annotated[int, between(64, 8192)] = 1024,
+    thick: Annotated[int, between(1, 128)] = 1,
     colormap: str | None = None,
     limits: Annotated[tuple[float, float] | None, Parameter(name="--range")] = None,
     roi: list[str] | None = None,
@@ -57,6 +58,7 @@ def flatmap(
             given again; all: the first four.
         kind: Surface that --view shows: inflated, pia, wm or fiducial.
         width: Width in pixels, 64 to 8192.
+        thick: Show the mean over so many depths between white matter and pia, as pycortex's thick does; 1: half-way.
         colormap: matplotlib's name; none: chosen for the quantity.
         limits: Values of the first and the last colour.
         roi: Outline only this ROI; can be given again.
@@ -79,8 +81,12 @@ def flatmap(
             "--label-colours and --map show what they are given: leave out --significant, --opacity, and what is of a "
             "concept: --by, --readout, --baseline, --min-z, --max-q and --specific."
         )
+    if label_colours and thick != 1:
+        raise BadInputError("Labels have no mean over depths; leave out --thick, or draw the probability of a --label.")
     views = None if not view else () if view == ["all"] else tuple(view)
-    drawing = RenderOptions(width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind)
+    drawing = RenderOptions(
+        width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind, thick=thick
+    )
     settings = settings_of(options.atlas)
     lo, hi = limits or (None, None)
     request = (

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from ...schemas.errors import BadInputError, NotFoundError
 from ...viz.render import png, vector
 from ...viz.render.colormaps import fit_scale
@@ -38,6 +40,8 @@ class RenderOptions:
     """Voxels that stand out, by number; the others are pale. None where none does."""
     mark: int | None = None
     """A voxel that gets a ring on the flat map."""
+    thick: int = 1
+    """Depths between white matter and pia over which a flat map of a volume shows the mean; 1 for half-way."""
 
     def __post_init__(self) -> None:
         """Checks that there is such a picture."""
@@ -46,6 +50,8 @@ class RenderOptions:
             raise BadInputError(f"Pictures are {known} files, not {self.suffix or 'files without an ending'}.")
         if self.views is not None and self.suffix != "png":
             raise BadInputError(f"Views of the folded cortex are png pictures, not {self.suffix}; take png.")
+        if self.views is not None and self.thick != 1:
+            raise BadInputError("Views of the folded cortex show one depth; a mean over depths is of the flat map.")
 
 
 def user_picture(files: Sequence[Path], surface: Surface, colormap: str, lo: float | None, hi: float | None) -> Picture:
@@ -82,8 +88,19 @@ def render(picture: Picture, surface: Surface, options: RenderOptions, cortex: S
         lines = _chosen(options, cortex.outlines if cortex else surface.roi_outlines(), cortex)
         if cortex and options.mark is not None:
             lines[f"voxel {options.mark}"] = rings(pixels.index, cortex.cell(options.mark))
+        if options.thick != 1:
+            picture, pixels = _blended(picture, surface, options)
     outlined = replace(picture, outlines=lines)
     return png.render(outlined, pixels) if options.suffix == "png" else vector.render(outlined, pixels, options.suffix)
+
+
+def _blended(picture: Picture, surface: Surface, options: RenderOptions) -> tuple[Picture, PixelMap]:
+    """The picture as a mean over depths, and the flat map whose own pixels it is of."""
+    columns = [picture.values] if picture.alpha is None else [picture.values, picture.alpha]
+    means, pixels = surface.blend(np.stack(columns, axis=1), built_width(options.width), options.thick)
+    values, *alpha = means.T
+    unit = picture.unit and f"{picture.unit}, mean over {options.thick} depths"
+    return replace(picture, values=values, alpha=alpha[0] if alpha else None, unit=unit), pixels.at(options.width)
 
 
 def height(picture: Picture, cortex: SubjectCortex, options: RenderOptions) -> int:

@@ -2,9 +2,10 @@
 
 `nsddata/ppdata/subj0s/transforms/{lh,rh}.func1pt8-to-layerB2.mgz` holds for each vertex of the native surface, half-way
 between white matter and pia, where it lies in the volume: x, y, z in voxels from 1, 9999 for nowhere (NSD's manual;
-nsdcode's transform_data.py reads it so).
+nsdcode's transform_data.py reads it so). layerB1 and layerB3 are a quarter of the way from either side.
 """
 
+from itertools import chain
 from pathlib import Path
 
 import nibabel as nib
@@ -43,26 +44,26 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
         BadInputError: there is such a subject already, or a file is damaged.
     """
     own = root / "nsddata" / "ppdata" / f"subj{subject:02}"
-    warps = {space: _warp(own / "transforms", name) for space, name in SPACES.items()}
-    there = {space: warp for space, warp in warps.items() if warp is not None}
+    warps = {space: _warps(own / "transforms", name) for space, name in SPACES.items()}
+    there = {space: layers for space, layers in warps.items() if layers}
     if not there:
         raise NotFoundError(
             f"{own / 'transforms'}: no lh.func1pt8-to-layerB2.mgz and rh.func1pt8-to-layerB2.mgz; get NSD's transforms."
         )
     meshes = freesurfer_meshes(root / "nsddata" / "freesurfer" / f"subj{subject:02}")
-    for space, halves in there.items():
-        for side, half, (points, _) in zip(stores.SIDES, halves, meshes["wm"], strict=True):
+    for layers in there.values():
+        for file, half in chain.from_iterable(layers):
+            side = file.name[:2]
+            points, _ = meshes["wm"][stores.SIDES.index(side)]
             if len(half) != len(points):
-                raise SpaceMismatchError(
-                    f"{side}.{SPACES[space]}-to-layerB2.mgz: {len(half)} vertices, but {side}.white has {len(points)}."
-                )
+                raise SpaceMismatchError(f"{file}: {len(half)} vertices, but {side}.white has {len(points)}.")
     references = {space: _reference(own / space) for space in there}
     made = write_subject(f"nsd-subj{subject:02}", meshes, filestore, cache)
     wm, pia = (np.concatenate([points for points, _ in meshes[kind]]) for kind in ("wm", "pia"))
     middle = (wm + pia) / 2
-    for space, halves in there.items():
-        warp = np.concatenate(halves)
-        write_transform(made, space, nearest_matrix(middle, warp), references[space], warp)
+    for space, layers in there.items():
+        warp = np.stack([np.concatenate([half for _, half in halves]) for halves in layers])
+        write_transform(made, space, nearest_matrix(middle, warp[len(warp) // 2]), references[space], warp)
     return made
 
 
@@ -74,19 +75,23 @@ def nearest_matrix(points: NDArray[np.float64], coordinates: NDArray[np.float64]
     return np.vstack([solution.T, [0, 0, 0, 1]])
 
 
-def _warp(folder: Path, name: str) -> list[NDArray[np.float64]] | None:
-    """Voxel coordinates of each hemisphere's vertices, from 0, NaN for nowhere; None where there are no files."""
-    files = [folder / f"{side}.{name}-to-layerB2.mgz" for side in stores.SIDES]
-    if not all(file.exists() for file in files):
-        return None
-    halves = []
-    for file in files:
-        with readable(file):
-            coordinates = np.asarray(nib.load(file).dataobj, np.float64).squeeze()
-        if coordinates.ndim != 2 or coordinates.shape[1] != 3:
-            raise SpaceMismatchError(f"{file}: shape {coordinates.shape}; three coordinates of each vertex expected.")
-        halves.append(np.where(coordinates == _NOWHERE, np.nan, coordinates - 1))
-    return halves
+def _warps(folder: Path, name: str) -> list[list[tuple[Path, NDArray[np.float64]]]]:
+    """Files of each layer's hemispheres and their voxel coordinates, from 0, NaN for nowhere.
+
+    Three layers where all are there, else the middle one; none where that is not there.
+    """
+    files = [[folder / f"{side}.{name}-to-layerB{layer}.mgz" for side in stores.SIDES] for layer in (1, 2, 3)]
+    there = [all(file.exists() for file in pair) for pair in files]
+    chosen = files if all(there) else files[1:2] if there[1] else []
+    return [[(file, _coordinates(file)) for file in pair] for pair in chosen]
+
+
+def _coordinates(file: Path) -> NDArray[np.float64]:
+    with readable(file):
+        coordinates = np.asarray(nib.load(file).dataobj, np.float64).squeeze()
+    if coordinates.ndim != 2 or coordinates.shape[1] != 3:
+        raise SpaceMismatchError(f"{file}: shape {coordinates.shape}; three coordinates of each vertex expected.")
+    return np.where(coordinates == _NOWHERE, np.nan, coordinates - 1)
 
 
 def _reference(folder: Path) -> Path:

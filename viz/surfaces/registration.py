@@ -1,4 +1,4 @@
-"""Where a functional volume lies on FreeSurfer's surfaces: matrices from mm on the surface to voxel indices.
+"""Where a functional volume lies on surfaces: matrices from mm on the surface to voxel indices, and warps.
 
 FreeSurfer's surfaces have coordinates of their own ("tkregister RAS"), in which the middle of a volume is the origin
 and the axes follow its voxels (FreeSurfer wiki, "CoordinateSystems").
@@ -14,6 +14,47 @@ from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError
 
 Matrix = NDArray[np.float64]
+Points = NDArray[np.float64]
+
+WARP = "vertex_coordinates.npy"
+"""File of a transform that is no matrix: voxel coordinates (x, y, z) of each vertex, from 0, at one depth or at an odd
+number of depths between white matter and pia, (n_vertices, 3) or (n_depths, n_vertices, 3); NaN for nowhere.
+"""
+MOST_DEPTHS = 128
+
+
+def layers(transform: Path, thick: int) -> list[Points] | None:
+    """Where each vertex lies in the volume by a transform's warp, (n_vertices, 3), at each of so many depths.
+
+    Args:
+        transform: the transform's folder in a pycortex store.
+        thick: 1 for half-way, or as many depths as the warp has.
+
+    Returns:
+        None where the transform is a matrix, which knows all depths.
+
+    Raises:
+        BadInputError: nobody shows so many depths, or the warp has others.
+    """
+    if not 1 <= thick <= MOST_DEPTHS:
+        raise BadInputError(f"The mean over {thick} depths was asked for; take 1 to {MOST_DEPTHS}.")
+    if not (transform / WARP).exists():
+        return None
+    coordinates: Points = np.load(transform / WARP, mmap_mode="r", allow_pickle=False)
+    depths = coordinates.reshape(-1, *coordinates.shape[-2:])
+    if thick not in (1, len(depths)):
+        has = "one depth; take 1" if len(depths) == 1 else f"1 or {len(depths)} depths; take one of these"
+        raise BadInputError(f"The mean over {thick} depths was asked for, but the warps in {transform} have {has}.")
+    return list(depths) if thick > 1 else [depths[len(depths) // 2]]
+
+
+def nearest(coordinates: Points, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """The voxel at coordinates (n, 3) x, y, z in voxels, as a position in the volume; -1 outside, and for NaN."""
+    within = ((coordinates >= 0) & (coordinates < shape[::-1])).all(1)
+    voxels = np.full(len(coordinates), -1, np.int64)
+    x, y, z = np.rint(coordinates[within]).astype(np.int64).T
+    voxels[within] = np.ravel_multi_index((z, y, x), shape, mode="clip")
+    return voxels
 
 
 def from_register(register: Path, reference: Path) -> Matrix:

@@ -8,7 +8,7 @@ counted left hemisphere first, as in pycortex.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -19,11 +19,11 @@ from cachetools import LRUCache
 from cachetools import cached as memoised
 from numpy.typing import NDArray
 
-from ...schemas.errors import NotFoundError, SpaceMismatchError
+from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
 from ...schemas.spaces import MNI152, MNI152_SURFACE
 from . import filestore as stores
-from . import projection, unfold
+from . import projection, registration, unfold
 from .locked_files import cached
 from .pixel_map import PixelMap, View, check_width
 from .raster import Mesh, between
@@ -32,10 +32,6 @@ from .standard import DENSER
 _KEPT_BYTES = 256 * 2**20
 """Pixel maps and views that stay in memory; what was used least is read again when it is asked for."""
 _kept = memoised(LRUCache(_KEPT_BYTES, lambda pixels: min(pixels.nbytes, _KEPT_BYTES)), lock=Lock())
-
-
-WARP = "vertex_coordinates.npy"
-"""File of a transform that is no matrix: voxel coordinates (x, y, z) of each vertex, (n_vertices, 3), from 0."""
 
 
 class Grid(NamedTuple):
@@ -104,6 +100,27 @@ class Surface:
         self._require_flat()
         return _flat_pixels(self, width)
 
+    def blend(self, values: NDArray[np.float32], width: int, thick: int) -> tuple[NDArray[np.float32], PixelMap]:
+        """Means over depths between white matter and pia, as `cortex.quickflat.make_figure(…, thick=thick)` has them.
+
+        Args:
+            values: (n_cells, k) of the volume's voxels; NaN does not count.
+            width: pixels of the flat map.
+            thick: number of depths, equally spaced; pycortex's default is 32. Warps have their own: NSD's have 3.
+
+        Returns:
+            (h · w, k) means of each pixel, NaN where none of its voxels has a value, and the flat map of these pixels.
+
+        Raises:
+            BadInputError: this is a surface of vertices, or the transform has not so many depths.
+        """
+        pixel_map = self.pixel_map(width)
+        corners = unfold.under_pixels(self.flat_layout(), pixel_map.inside)
+        depths = [self._voxels_between(coordinates) for coordinates in self._in_volume(thick)]
+        means = unfold.blend(values, pixel_map.inside.size, corners, depths)
+        own = np.arange(pixel_map.inside.size, dtype=np.int32).reshape(pixel_map.shape)
+        return means, replace(pixel_map, index=np.where(pixel_map.inside, own, np.int32(-1)), n_cells=own.size)
+
     def view(self, width: int = 1024, kind: str = "inflated", views: Sequence[str] = projection.DEFAULT_VIEWS) -> View:
         """Which cell each pixel of a picture of both hemispheres from some sides shows, all at one scale.
 
@@ -165,24 +182,26 @@ class Surface:
             left, right = self.n_vertices
             return np.concatenate([np.arange(left), self.shape[0] + np.arange(right)]).astype(np.int32)
 
-        def cells() -> NDArray[np.int64]:
-            warp = self._warp()
-            return self.voxels_at(self.mesh("fiducial").points) if warp is None else self._nearest(warp)
+        def build() -> dict[str, NDArray[Any]]:
+            (middle,) = self._in_volume()
+            return {"cells": registration.nearest(middle, self.shape).astype(np.int32)}
 
-        return self._cached(f"vertices-{self.key}", lambda: {"cells": cells().astype(np.int32)})["cells"]
+        return self._cached(f"vertices-{self.key}", build)["cells"]
 
-    def voxels_at(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The voxel nearest to each point (n, 3) in mm, as a position in the volume; -1 outside of it."""
+    def _in_volume(self, thick: int = 1) -> Sequence[NDArray[np.float64]]:
+        """Where each vertex lies in the volume, (n_vertices, 3) x, y, z in voxels, at each of so many depths."""
+        if self.transform is None:
+            raise BadInputError(f"{self.name!r} shows vertices, which have one depth; leave the number of depths out.")
+        layers = registration.layers(self.subject / "transforms" / self.transform, thick)
+        if layers is not None:
+            return layers
         matrix = self.transform_matrix()
-        return self._nearest(points @ matrix[:3, :3].T + matrix[:3, 3])
-
-    def _nearest(self, coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The voxel at coordinates (n, 3) x, y, z in voxels, as a position in the volume; -1 outside, and for NaN."""
-        within = ((coordinates >= 0) & (coordinates < self.shape[::-1])).all(1)
-        voxels = np.full(len(coordinates), -1, np.int64)
-        x, y, z = np.rint(coordinates[within]).astype(np.int64).T
-        voxels[within] = np.ravel_multi_index((z, y, x), self.shape, mode="clip")
-        return voxels
+        if thick == 1:
+            places = [self.mesh("fiducial").points]
+        else:
+            white, pial = self.mesh("wm").points, self.mesh("pia").points
+            places = [pial * depth + white * (1 - depth) for depth in np.linspace(0, 1, thick + 2)[1:-1]]
+        return [points @ matrix[:3, :3].T + matrix[:3, 3] for points in places]
 
     def flat_layout(self) -> dict[str, NDArray[Any]]:
         """What flat maps of all widths share; see `unfold.flat_layout`."""
@@ -193,11 +212,11 @@ class Surface:
         """Finds the voxels half-way between white matter and pia; None where this is a surface of vertices."""
         if self.transform is None:
             return None
-        warp = self._warp()
-        if warp is not None:
-            return lambda corners, weights: self._nearest(between(warp, corners, weights))
-        middle = self.mesh("fiducial").points
-        return lambda corners, weights: self.voxels_at(between(middle, corners, weights))
+        (middle,) = self._in_volume()
+        return self._voxels_between(middle)
+
+    def _voxels_between(self, coordinates: NDArray[np.float64]) -> unfold.VoxelsBetween:
+        return lambda corners, weights: registration.nearest(between(coordinates, corners, weights), self.shape)
 
     def transform_matrix(self) -> NDArray[np.float64]:
         """(4, 4), from mm on the surface to voxel indices (x, y, z).
@@ -225,11 +244,6 @@ class Surface:
         if self.transform is None:
             raise SpaceMismatchError(f"{self.name!r} was loaded for vertex data, which have no volume.")
         return np.asarray(nib.load(self.subject / "transforms" / self.transform / "reference.nii.gz").affine)
-
-    def _warp(self) -> NDArray[np.float64] | None:
-        """Where each vertex lies in the volume, (n_vertices, 3) x, y, z in voxels, of a transform that is no matrix."""
-        file = self.subject / "transforms" / (self.transform or "") / WARP
-        return np.load(file, allow_pickle=False) if file.exists() else None
 
     def _cached(self, name: str, build: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         return cached(self.folder / f"{name}.npz", build)

@@ -14,8 +14,8 @@ from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
 from . import filestore as stores
 from .locked_files import locked
+from .registration import WARP
 from .standard import Hemisphere, Meshes
-from .surface import WARP
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]
@@ -178,7 +178,8 @@ def write_transform(
         name: of the transform.
         matrix: (4, 4), from mm to voxel indices.
         reference: the functional image, NIfTI.
-        warp: where no matrix is exact: voxel coordinates (x, y, z) of each vertex, (n_vertices, 3), from 0.
+        warp: where no matrix is exact: voxel coordinates (x, y, z) of each vertex, from 0, at one or more depths,
+            (n_depths, n_vertices, 3).
 
     Raises:
         BadInputError: the matrix cannot be inverted, or the transform is there already.

@@ -1,6 +1,6 @@
 """The slow part of surface.py, run once per subject: flat maps to pixels, overlays to outlines and regions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ Arrays = dict[str, NDArray[Any]]
 Points = NDArray[np.float64]
 VoxelsBetween = Callable[[NDArray[np.integer], Points], NDArray[np.int64]]
 """From corners of triangles (n, 3) and their weights (n, 3) to the voxels that these points of the cortex lie in."""
+Under = tuple[NDArray[np.intp], NDArray[np.integer], Points]
+"""Pixels, the corners of the triangles under them and their weights, as `under_pixels` gives them."""
 
 _SLIVER = 0.1  # smaller pieces of an outline that the cortex's edge cuts off are left out
 
@@ -63,21 +65,54 @@ def pixel_map(layout: Arrays, curvature: NDArray[np.uint8], width: int, voxels: 
     rows, columns = np.nonzero(inside)
     span = np.array([width - 1, height - 1])
     aspect = layout["size"] / span
-    places = layout["picture"][layout["used"]] * span
-    places[:, 1] = height - 1 - places[:, 1]
+    places = _places(layout, inside.shape)
     vertices = layout["used"][cKDTree(places * aspect).query(np.column_stack([columns, rows]) * aspect)[1]]
     cells = vertices
     if voxels is not None:
-        simplices = layout["simplices"]
-        pixels, triangles, weights = rasterise(places, simplices, inside.shape)
+        pixels, corners, weights = under_pixels(layout, inside)
         cells = np.full(inside.size, -1, np.int64)
-        cells[pixels] = voxels(layout["used"][simplices[triangles]], weights)
+        cells[pixels] = voxels(corners, weights)
         cells = cells[inside.ravel()]
     index = np.full(inside.shape, -1, np.int32)
     index[inside] = cells
     shade = np.full(inside.shape, 127, np.uint8)
     shade[inside] = curvature[vertices]
     return {"index": index, "curvature": shade, "inside": inside}
+
+
+def blend(
+    values: NDArray[np.float32], n_pixels: int, under: Under, depths: Sequence[VoxelsBetween]
+) -> NDArray[np.float32]:
+    """Means (n_pixels, k) of values (n_cells, k) over depths; what is NaN does not count, and is left where all is."""
+    pixels, corners, weights = under
+    padded = np.concatenate([values, np.full_like(values[:1], np.nan)])
+    total, known = (np.zeros((len(pixels), values.shape[1])) for _ in range(2))
+    for voxels in depths:
+        found = padded[voxels(corners, weights)]
+        there = ~np.isnan(found)
+        total += np.where(there, found, 0)
+        known += there
+    means = np.full((n_pixels, values.shape[1]), np.nan, np.float32)
+    means[pixels] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
+    return means
+
+
+def under_pixels(layout: Arrays, inside: NDArray[np.bool_]) -> Under:
+    """What part of the cortex each pixel of a flat map shows.
+
+    Args:
+        layout: what `flat_layout` gives.
+        inside: (h, w) which pixels are cortex.
+
+    Returns:
+        pixels: (k,) positions, row · width + column, of those that a triangle of the flat map covers.
+        corners: (k, 3) the vertices at the triangle's corners.
+        weights: (k, 3) barycentric coordinates of the pixel's centre in it.
+    """
+    simplices = layout["simplices"]
+    pixels, triangles, weights = rasterise(_places(layout, inside.shape), simplices, inside.shape)
+    kept = inside.ravel()[pixels]
+    return pixels[kept], layout["used"][simplices[triangles[kept]]], weights[kept]
 
 
 def outlines(layout: Arrays, file: Path, cache: Path) -> Arrays:
@@ -112,6 +147,14 @@ def members(layout: Arrays, outlines: Outlines, cells: NDArray[np.int32]) -> Arr
         inside = cells[used[np.any([Polyline(path).contains_points(places) for path in paths], axis=0)]]
         arrays[f"roi:{name}"] = np.unique(inside[inside >= 0])
     return arrays
+
+
+def _places(layout: Arrays, shape: tuple[int, ...]) -> Points:
+    """Where the flat map's vertices lie, (n_used, 2) pixels from top left."""
+    height, width = shape
+    places: Points = layout["picture"][layout["used"]] * (width - 1, height - 1)
+    places[:, 1] = height - 1 - places[:, 1]
+    return places
 
 
 def _inside(layout: Arrays, shape: tuple[int, int]) -> NDArray[np.bool_]:

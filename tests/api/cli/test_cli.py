@@ -59,6 +59,8 @@ def test_query_keeps_to_the_roi(run):
         (("flatmap", "cake", "--max-q", "-1", "-o", "cake.png"), "from 0 to 1"),
         (("flatmap", "--label", "cake", "--baseline", "none", "-o", "cake.png"), "are of a concept"),
         (("flatmap", "--label-colours", "--max-q", "0.05", "-o", "cake.png"), "leave out --significant"),
+        (("flatmap", "--label-colours", "--thick", "3", "-o", "cake.png"), "leave out --thick"),
+        (("flatmap", "cake", "--thick", "0", "-o", "cake.png"), "--thick"),
         (("flatmap", "--metric", "z", "-o", "z.png"), "map of z is of a concept"),
         (("query", "cake", "--json", "--csv"), "--json"),
         (("flatmap", "cake", "-o", "cake.bmp"), ".png"),

@@ -14,12 +14,16 @@ from PIL import Image
 from toy_server import Fill, Run, Server
 
 import voxel_atlas.api.maps.top_labels as colours_module
+from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
 from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface
 from voxel_atlas.api.maps.top_labels import colour_map, top_labels
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.viz.render.label_colours import LabelColours
+from voxel_atlas.viz.render.legend import title_line
+from voxel_atlas.viz.surfaces.surface import load_surface
+from voxel_atlas.viz.surfaces.surface_import import write_subject, write_transform
 
 SIZE = "url width height"
 
@@ -343,3 +347,28 @@ def test_a_picture_says_what_its_voxels_are_held_to(server: Server, limits: str,
     assert (found["baseline"], found["heldTo"]) == ("VOCABULARY", "".join(said).removesuffix("<"))
     assert (found["nValues"] < 300) == ("only" in found["heldTo"])
     assert ("only " in svg or "are shown" in svg) == bool(said)
+
+
+def test_a_flat_map_shows_the_mean_over_depths_where_asked(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = write_subject("spheres", spheres_meshes(), tmp_path / "store", tmp_path / "cache")
+    values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    nib.save(nib.Nifti1Image(values.T, np.linalg.inv(MATRIX)), tmp_path / "own.nii.gz")
+    write_transform(made, "grid", MATRIX, tmp_path / "own.nii.gz")
+    monkeypatch.setenv("VOXEL_ATLAS_CORTEX_FILESTORE", str(tmp_path / "store"))
+    draw = ("flatmap", "--map", str(tmp_path / "own.nii.gz"), "--surface", "spheres", "--transform", "grid")
+    draw = (*draw, "--colormap", "gray", "--range", "0", "1", "-o", str(tmp_path / "flat.png"))
+    status, _, said = run(*draw, "--thick", "3")
+    assert status == 0, said
+    means, pixels = load_surface("spheres", "grid", tmp_path / "cache", tmp_path / "store").blend(
+        values.reshape(-1, 1), 1024, 3
+    )
+    drawn = np.asarray(Image.open(tmp_path / "flat.png").convert("L"), int)
+    top = title_line("own.nii.gz", 1024).height
+    shown = drawn[top : top + pixels.height].ravel()
+    there = np.isfinite(means[:, 0])
+    assert np.abs(shown[there] - 255 * means[there, 0]).max() <= 3  # the palette has fewer steps than 256
+    status, _, said = run(*draw, "--thick", "3", "--view", "lateral")
+    assert status == 2
+    assert "show one depth" in said

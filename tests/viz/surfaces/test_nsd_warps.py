@@ -8,19 +8,31 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
-from voxel_atlas.schemas.errors import NotFoundError, SpaceMismatchError
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from voxel_atlas.viz.surfaces import unfold
 from voxel_atlas.viz.surfaces.nsd_warps import from_nsd
+from voxel_atlas.viz.surfaces.registration import WARP
 from voxel_atlas.viz.surfaces.surface import load_surface
 
 
 def write_nsd(root: Path, *, patches: bool = False) -> NDArray[np.float64]:
-    """Subject 5 in NSD's layout with a warp that no matrix gives; returns its coordinates, from 1, 9999 for nowhere."""
+    """Subject 5 in NSD's layout with a warp that no matrix gives; returns its coordinates, from 1, 9999 for nowhere.
+
+    Those of layerB1 and layerB3 are 0.3 voxels less and more.
+    """
     meshes = spheres_meshes()
     surf = root / "nsddata" / "freesurfer" / "subj05" / "surf"
     surf.mkdir(parents=True)
     for name, kind in (("white", "wm"), ("pial", "pia"), ("inflated", "inflated")):
         for side, (points, faces) in zip(("lh", "rh"), meshes[kind], strict=True):
             nib.freesurfer.write_geometry(surf / f"{side}.{name}", points, faces)
+    for side, (points, faces) in zip(("lh", "rh"), meshes["flat"] if patches else (), strict=patches):
+        used = np.unique(faces)
+        records = np.zeros(len(used), [("number", ">i4"), ("place", ">f4", 3)])
+        records["number"] = used + 1
+        records["place"] = np.column_stack([-points[used, 1], points[used, 0], 0 * used])
+        head = np.array([-1, len(used)], ">i4")
+        (surf / f"{side}.full.flat.patch.3d").write_bytes(head.tobytes() + records.tobytes())
     own = root / "nsddata" / "ppdata" / "subj05"
     (own / "transforms").mkdir(parents=True)
     (own / "func1pt8mm").mkdir()
@@ -63,10 +75,53 @@ def test_pictures_follow_the_warp_and_not_the_matrix_nearest_to_it(tmp_path: Pat
     view = surface.view(200)
     shown = view.index[view.inside]
     by_warp = surface.vertex_cells()[view.vertex[view.inside]]
-    middle = surface.mesh("fiducial").points
-    by_matrix = surface.voxels_at(middle)[view.vertex[view.inside]]
+    (made / "transforms" / "func1pt8mm").rename(made / "transforms" / "by-matrix")
+    (made / "transforms" / "by-matrix" / WARP).unlink()
+    linear = load_surface("nsd-subj05", "by-matrix", tmp_path / "cache", tmp_path / "store")
+    by_matrix = linear.vertex_cells()[view.vertex[view.inside]]
     assert (shown == by_warp).mean() > 1.2 * (shown == by_matrix).mean()
-    assert (made / "transforms" / "func1pt8mm" / "matrices.xfm").exists()  # for pycortex itself
+    assert (made / "transforms" / "by-matrix" / "matrices.xfm").exists()  # for pycortex itself
+
+
+def test_a_mean_over_depths_is_that_of_the_three_layers_nearest_voxels(tmp_path: Path, cache: Path) -> None:
+    coordinates = write_nsd(tmp_path / "nsd", patches=True)
+    from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    surface = load_surface("nsd-subj05", "func1pt8mm", cache, tmp_path / "store")
+    random = np.random.default_rng(0)
+    values = random.random(surface.n_cells).astype(np.float32)
+    values[random.random(len(values)) < 0.3] = np.nan
+    means, pixels = surface.blend(values[:, None], 64, 3)
+    volume = values.reshape(SHAPE)
+    inside = surface.pixel_map(64).inside
+    expected = np.full(inside.size, np.nan, np.float32)
+    for pixel, corners, weights in zip(*unfold.under_pixels(surface.flat_layout(), inside), strict=True):
+        found = []
+        for shift in (-0.3, 0, 0.3):
+            places = np.float32(coordinates[corners] + np.where(coordinates[corners] == 9999, 0, shift))
+            if (places == 9999).any():
+                continue
+            x, y, z = (sum(weights[k] * (float(places[k, axis]) - 1) for k in range(3)) for axis in range(3))
+            if 0 <= x < SHAPE[2] and 0 <= y < SHAPE[1] and 0 <= z < SHAPE[0]:
+                cell = (min(round(place), n - 1) for place, n in zip((z, y, x), SHAPE, strict=True))
+                found.append(float(volume[tuple(cell)]))
+        if valued := [value for value in found if not np.isnan(value)]:
+            expected[pixel] = sum(valued) / len(valued)
+    np.testing.assert_allclose(means[:, 0], expected, rtol=1e-6)
+    assert (pixels.index[inside] == np.flatnonzero(inside)).all()
+    one = np.append(values, np.nan)[surface.pixel_map(64).index].ravel()
+    assert np.nanmax(np.abs(one - means[:, 0])) > 0.1  # another picture than that of one depth
+    with pytest.raises(BadInputError, match="have 1 or 3 depths"):
+        surface.blend(values[:, None], 64, 32)
+
+
+def test_a_subject_without_the_outer_layers_shows_one_depth(tmp_path: Path, cache: Path) -> None:
+    write_nsd(tmp_path / "nsd", patches=True)
+    (tmp_path / "nsd/nsddata/ppdata/subj05/transforms/lh.func1pt8-to-layerB3.mgz").unlink()
+    from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    surface = load_surface("nsd-subj05", "func1pt8mm", cache, tmp_path / "store")
+    assert (surface.vertex_cells() >= 0).any()
+    with pytest.raises(BadInputError, match="have one depth"):
+        surface.blend(np.zeros((surface.n_cells, 1), np.float32), 64, 3)
 
 
 def test_missing_warps_are_named_and_nothing_is_written(tmp_path: Path, cache: Path) -> None:

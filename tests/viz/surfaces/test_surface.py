@@ -46,6 +46,30 @@ def test_pixels_show_the_voxels_that_pycortex_shows(
     assert (np.abs(theirs - ours)[pixels.inside] <= 2 / 255).mean() >= 0.99
 
 
+@pytest.mark.parametrize("thick", [2, 32])
+def test_a_mean_over_depths_is_pycortexs(
+    spheres: Surface, cortex: Any, look_at: LookAt, quietly: Quietly, thick: int
+) -> None:
+    look_at(spheres)
+    random = np.random.default_rng(0)
+    volume = random.random(spheres.shape)
+    volume[random.random(spheres.shape) < 0.3] = np.nan
+    means, pixels = spheres.blend(volume.reshape(-1, 1).astype(np.float32), 300, thick)
+    data = cortex.Volume(volume, "spheres", "grid", vmin=0, vmax=1)
+    theirs, _ = quietly(cortex.quickflat.make_flatmap_image, data, height=pixels.height, thick=thick)
+    ours = np.append(means[:, 0], np.nan)[pixels.index]
+    assert np.isnan(ours[pixels.inside]).any()
+    assert np.isclose(theirs, ours, atol=2 / 255, equal_nan=True)[pixels.inside].mean() >= 0.99
+
+
+def test_a_mean_over_depths_that_make_no_sense_is_refused(spheres: Surface, sphere_vertices: Surface) -> None:
+    for thick in (0, 129):
+        with pytest.raises(BadInputError, match="take 1 to 128"):
+            spheres.blend(np.zeros((spheres.n_cells, 1), np.float32), 100, thick)
+    with pytest.raises(BadInputError, match="have one depth"):
+        sphere_vertices.blend(np.zeros((sphere_vertices.n_cells, 1), np.float32), 100, 2)
+
+
 def test_pixels_show_the_vertices_that_pycortex_shows(
     fsaverage5: Surface, cortex: Any, look_at: LookAt, quietly: Quietly
 ) -> None:
