@@ -68,10 +68,13 @@ def _ask(client: httpx.Client, sql: str) -> httpx.Response:
     return client.post("/ingest/rows", json=[sql, None])
 
 
-def _ledger(client: httpx.Client) -> list[Any]:
-    rows = _ask(client, "SELECT * FROM ledger ORDER BY ALL").content
-    with pa.ipc.open_stream(rows) as reader:
+def _rows(answer: httpx.Response) -> list[Any]:
+    with pa.ipc.open_stream(answer.content) as reader:
         return reader.read_all().to_pylist()  # type: ignore[no-any-return]
+
+
+def _ledger(client: httpx.Client) -> list[Any]:
+    return _rows(_ask(client, "SELECT * FROM ledger ORDER BY ALL"))
 
 
 def _begin(client: httpx.Client) -> None:
@@ -120,6 +123,29 @@ def batch_that_is_none(target: Target, make: Callable[[], bytes]) -> None:
         assert _ledger(client) == before
 
 
+@attacks(
+    there={},
+    twice={"voxel": [10**6, 10**6]},
+    negative={"voxel": [-1]},
+    beyond={"voxel": [2**31 - 1]},
+    short={"voxel": [10**6], "weights": [[1.0]]},
+    no_model={"model_id": [MODEL]},
+)
+def row_that_spoils(target: Target, changes: dict[str, list[object]]) -> None:
+    """A run of the model that is there brings rows of voxels that are there or are none, or of another length."""
+    with target.client("ingest") as client:
+        row = _rows(_ask(client, "FROM encoding LIMIT 1"))[0]
+        model = str(changes.get("model_id", [row["model_id"]])[0])
+        run = f"spoils {model}"
+        begun = _post(client, _body(_run(run, model), stage="run", key=f"{run}/started", run=run))
+        assert begun.status_code == 200, begun.text
+        n = max(map(len, changes.values()), default=1)
+        rows = pa.table({name: changes.get(name, [value] * n) for name, value in row.items()})
+        answer = _post(client, _body({"encoding": conform("encoding", rows)}, key=f"{model}/x{n}", run=run))
+        assert codes(answer) == ["BAD_INPUT"], answer.text
+        assert answer.status_code == 400, answer.text
+
+
 @attack
 def run_of_another_token(target: Target) -> None:
     """A token adds to the run that another began, or begins one that is in the ledger."""
@@ -134,15 +160,16 @@ def run_of_another_token(target: Target) -> None:
 @attack
 def replay(target: Target) -> None:
     """A batch comes again, as it was and with other content; then a part of one, and the connection ends."""
-    body = _body({"encoding": _encoding()}, key=f"{MODEL}/replay")
+    body = _body({"label": _LABEL}, stage="concepts", key="replay")
     with target.client("ingest") as client:
         _begin(client)
         assert _post(client, body).status_code == 200
         before = _ledger(client)
         assert _post(client, body).json() == {"added": False}
-        other = _post(client, _body({"encoding": _encoding(2.0)}, key=f"{MODEL}/replay"))
+        other_label = conform("label", pa.table({"label_id": [2], "lemma": ["besieged"]}))
+        other = _post(client, _body({"label": other_label}, stage="concepts", key="replay"))
         assert codes(other) == ["LEDGER_CONFLICT"], other.text
-        half = _body({"encoding": _encoding()}, key=f"{MODEL}/half")
+        half = _body({"label": other_label}, stage="concepts", key="half")
         with target.connection() as raw:
             token = target.tokens["ingest"]
             head = f"POST /ingest/batches HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n"

@@ -27,6 +27,7 @@ from ....schemas.limits import LIMITS
 from ....schemas.stage import Stage
 from ..responses import failure, require_readable
 from ..thread_pools import ThreadPool
+from .fitting_rows import require_fitting
 
 _MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 _OF_THE_SERVER = {"ledger", "atlas_format"}
@@ -51,7 +52,7 @@ class IngestHandlers:
             questions: read rows.
         """
         self._store, self._batches, self._questions, self._runs = store, batches, questions, _Runs(store)
-        self._under_way = Counter[str]()
+        self._under_way, self._adding = Counter[str](), threading.Lock()
 
     async def rows(self, request: Request) -> Response:
         """Rows of one SELECT from the atlas's tables, as Arrow; the body is [statement, its values or null] in JSON."""
@@ -96,8 +97,11 @@ class IngestHandlers:
 
     def _add(self, body: bytes, token: str, _: Callable[[], bool]) -> Response:
         batch = LedgerBatch.from_bytes(body)
-        self._runs.admit(batch, token)
-        return JSONResponse({"added": self._store.add(batch)})
+        # The database adds one batch at a time, too; so nothing comes between what is looked at and what is added.
+        with self._adding:
+            model_id = self._runs.admit(batch, token)
+            require_fitting(self._store, batch, model_id)
+            return JSONResponse({"added": self._store.add(batch)})
 
 
 @contextmanager
@@ -133,8 +137,8 @@ class _Runs:
         self._begun: dict[str, _Run] = {}
         self._lock = threading.Lock()
 
-    def admit(self, batch: LedgerBatch, token: str) -> None:
-        """Let a batch in.
+    def admit(self, batch: LedgerBatch, token: str) -> str:
+        """Let a batch in; gives the id of the run's model.
 
         Raises:
             BadInputError: it is of a run that the token did not begin, or has rows that are not of the run's model.
@@ -152,6 +156,7 @@ class _Runs:
         if run is None or run.token != token:
             raise BadInputError(f"This token did not begin the run {batch.run_id[:80]!r} here; start the ingest again.")
         _require_of(run.model_id, batch, stage)
+        return run.model_id
 
     def _begin(self, batch: LedgerBatch, token: str) -> None:
         row, *more = batch.rows["run"].to_pylist() or [{}]
