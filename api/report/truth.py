@@ -13,7 +13,7 @@ from .analysis.blocks import correlation_draws, estimate
 from .analysis.declared import ABOUT_DECLARED, CATEGORIES, category_t, n_declared
 from .analysis.measured_truth import FEWEST_SHOWING, truth_by_category
 from .analysis.recovery import concept_recovery, planted
-from .analysis.statistics import FEWEST_PAIRS, FEWEST_SUBJECTS, correlations, paired_tests
+from .analysis.statistics import FEWEST_PAIRS, FEWEST_SUBJECTS, correlations, holm, paired_tests
 from .analysis.study_data import StudyData
 from .labels import ABOUT_TESTS, SUBJECT_COLUMNS
 from .section import Section, grouped
@@ -77,9 +77,14 @@ def figure_5(study: Study) -> Section:
             f"{', '.join(f'{n:,}' for n in n_voxels)} voxels that every method labels.",
         )
     if not differences.is_empty():
+        differences = differences.with_columns(pl.Series("p_holm", holm(differences["p"].to_numpy())))
         section.tables["fig5_differences"] = differences
         if not study.options.every_model:
-            section.show("Differences of two methods' correlations, a - b.", differences)
+            section.show(
+                "Differences of two methods' correlations, a - b. p_holm: Holm's correction over the rows of the "
+                "table.",
+                differences,
+            )
         _over_subjects(section, pearsons)
     return section
 

@@ -194,6 +194,15 @@ def test_labels_that_captions_show_are_shown_by_captions_in_the_test_of_chance_t
     assert tested["by_chance"].mean() < 0.1
 
 
+def test_differences_of_correlations_are_corrected_for_their_number(report):
+    rows = table(report, "fig5_differences").filter(pl.col("p").is_finite()).sort("p")
+    assert rows.height > 10
+    largest = 0.0
+    for place, (p, corrected) in enumerate(rows.select("p", "p_holm").iter_rows()):
+        largest = max(largest, min(1, p * (rows.height - place)))
+        assert corrected == pytest.approx(largest)
+
+
 def test_the_page_says_what_intervals_concepts_and_the_share_of_regions_rest_on(report):
     html = (report / "index.html").read_text()
     assert "Where the voxels of folder/1 are is not known, so they are taken for independent" in html
