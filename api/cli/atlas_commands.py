@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ...schemas.errors import redacted
+from ...schemas.errors import BadInputError, redacted
 from .console import FOR_PEOPLE, Output, say, screen
 from .options import AtlasOption, BaselineOption, FileOption, ReadoutOption, Switch, open_atlas, open_store, settings_of
 
@@ -28,6 +28,7 @@ def export(
     readout: ReadoutOption = None,
     baseline: BaselineOption = "vocabulary",
     tables_only: Switch = False,
+    fsaverage: Switch = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -38,10 +39,17 @@ def export(
         model: Model id; can be given again; none: all that are finished.
         concept: Text to make a map of; can be given again.
         tables_only: Make no maps.
+        fsaverage: Write maps of NSD's volumes on fsaverage, too, by the warps that `surface nsd` found.
     """
     from ...atlas.release.export import export as write
+    from ...viz.surfaces.nsd_warps import on_fsaverage
+    from ..maps.subject_cortex import CortexCache
 
+    if tables_only and fsaverage:
+        raise BadInputError("--fsaverage is of maps, and --tables-only makes none; give one of the two.")
+    settings = settings_of(atlas)
     with open_atlas(atlas) as opened:
+        cortices = CortexCache(opened, settings)
         write(
             opened,
             out,
@@ -50,7 +58,12 @@ def export(
             readout=readout,
             baseline=baseline,
             tables_only=tables_only,
-            affine_of=partial(_affine, settings_of(atlas)),
+            affine_of=partial(_affine, settings),
+            fsaverage_of=(
+                (lambda subject: partial(on_fsaverage, surface=cortices.of(subject["subject_id"]).surface))
+                if fsaverage
+                else None
+            ),
         )
     output.report(f"wrote {out}", {"folder": str(out)})
 

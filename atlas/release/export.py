@@ -16,7 +16,7 @@ from ...schemas.files import replacing
 from ..search.atlas import Atlas, SubjectRow
 from ..search.model import Model
 from .documents import write_texts
-from .map_files import Placement, VoxelMap, entity, subject_entity, write_maps
+from .map_files import Carry, Placement, VoxelMap, entity, subject_entity, write_maps
 from .parquet_files import read_rows, write_tables
 from .verify import write_sums
 
@@ -25,6 +25,8 @@ _ALIGNED = 2
 _OF_SURFACES = "the affine goes to the mm of the anatomical surfaces that the subject is shown on"
 AffineOf = Callable[[SubjectRow], NDArray[np.float64] | None]
 """A row of `subject` → (4, 4) from its voxel indices (x, y, z) to mm; None where that is not known."""
+FsaverageOf = Callable[[SubjectRow], Carry]
+"""A row of `subject` that is a volume → what carries its maps to fsaverage."""
 
 
 def _unknown(_: SubjectRow) -> None:
@@ -41,6 +43,7 @@ def export(
     baseline: str = "vocabulary",
     tables_only: bool = False,
     affine_of: AffineOf = _unknown,
+    fsaverage_of: FsaverageOf | None = None,
 ) -> Path:
     """Write a release: whole, or not at all. Equal rows give equal files.
 
@@ -53,6 +56,7 @@ def export(
         baseline: what the concepts are contrasts to.
         tables_only: make no maps.
         affine_of: where the subjects' volumes lie in space.
+        fsaverage_of: what carries maps of volumes to fsaverage, where they are wanted there, too.
 
     Raises:
         BadInputError: the folder is there and not empty, or a model is not finished.
@@ -74,7 +78,7 @@ def export(
                     for concept in dict.fromkeys(concepts)
                     for each in _similarity(model, concept, readout, baseline)
                 ]
-                _write_maps(atlas, model, maps, folder, affine_of)
+                _write_maps(atlas, model, maps, folder, affine_of, fsaverage_of)
         if not read_rows(atlas.store, "ledger", names, owners).equals(before):
             raise StoreError(
                 f"{', '.join(names)} changed in {atlas.store.address} while it was exported; export again."
@@ -111,19 +115,28 @@ def _new_folder(out: Path) -> Iterator[Path]:
         yield temporary
 
 
-def _write_maps(atlas: Atlas, model: Model, maps: Sequence[VoxelMap], folder: Path, affine_of: AffineOf) -> None:
+def _write_maps(
+    atlas: Atlas,
+    model: Model,
+    maps: Sequence[VoxelMap],
+    folder: Path,
+    affine_of: AffineOf,
+    fsaverage_of: FsaverageOf | None,
+) -> None:
     try:
         volume = atlas.volume(model.subject_id)
     except NotFoundError as error:
         raise NotFoundError(f"{str(error).rstrip('.')}; export its tables only.") from error
     subject = subject_entity(model.subject_id)
     short = entity("".join(model.model_id.removeprefix(model.subject_id).split("/")).replace("-", ""))
+    is_volume = volume.subject["space"] == "volume"
     write_maps(
         folder / subject / "func",
         f"{subject}_model-{short}",
         volume,
         [*_metrics(model), *maps, *_first_labels(atlas, model)],
-        _placement(volume.subject, affine_of) if volume.subject["space"] == "volume" else None,
+        _placement(volume.subject, affine_of) if is_volume else None,
+        fsaverage_of(volume.subject) if is_volume and fsaverage_of else None,
     )
 
 

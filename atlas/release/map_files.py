@@ -5,7 +5,7 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -68,8 +68,17 @@ class Placement(NamedTuple):
     """The space, for people."""
 
 
+Carry = Callable[[NDArray[Any]], NDArray[Any]]
+"""From values of a volume's cells, (n_cells,), to those of fsaverage's vertices, (2, n); none: NaN, or integer 0."""
+
+
 def write_maps(
-    folder: Path, prefix: str, volume: Volume, maps: Sequence[VoxelMap], placement: Placement | None
+    folder: Path,
+    prefix: str,
+    volume: Volume,
+    maps: Sequence[VoxelMap],
+    placement: Placement | None,
+    to_fsaverage: Carry | None = None,
 ) -> None:
     """Write the maps of one model.
 
@@ -79,6 +88,7 @@ def write_maps(
         volume: where the subject's voxels are.
         maps: maps of numbers and of words.
         placement: where the volume lies; None where it is not known. Surfaces have none.
+        to_fsaverage: carries maps of a volume there, to be written as well; None where that is not asked for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if volume.subject["space"] == "volume":
@@ -86,15 +96,15 @@ def write_maps(
             stem = f"{prefix}_{each.full_name}"
             _write_nifti(folder / f"{stem}.nii.gz", volume, each, placement)
             _write_sidecars(folder / stem, each, placement.reference if placement else _UNPLACED)
+            if to_fsaverage:
+                halves = to_fsaverage(_spread(volume, each))
+                space = _SPACES.get((halves.shape[1],) * 2, "_space-fsaverage")
+                _write_pair(folder, prefix + space, each, halves, "vertices of fsaverage")
         return
     n_left, n_right = volume.shape
     prefix += _SPACES.get((n_left, n_right), "_space-individual")
     for each in maps:
-        for side, cells in zip("LR", np.split(_spread(volume, each), [n_left]), strict=True):
-            # An entity of BIDS's order: hemi stands before space.
-            name = prefix.replace("_space-", f"_hemi-{side}_space-", 1)
-            _write_gifti(folder / f"{name}_{each.full_name}", side, cells, each)
-        _write_sidecars(folder / f"{prefix}_{each.full_name}", each, "vertices")
+        _write_pair(folder, prefix, each, np.split(_spread(volume, each), [n_left]), "vertices")
     for words in (False, True):
         if of_kind := [each for each in maps if bool(each.words) == words]:
             _write_cifti(folder / prefix, volume, of_kind)
@@ -105,6 +115,14 @@ def _spread(volume: Volume, each: VoxelMap) -> NDArray[Any]:
     cells = np.full(volume.n_cells, 0 if each.words else np.nan, each.values.dtype)
     cells[volume.cells[np.searchsorted(volume.voxels, each.voxels)]] = each.values
     return cells
+
+
+def _write_pair(folder: Path, prefix: str, each: VoxelMap, halves: Iterable[NDArray[Any]], reference: str) -> None:
+    for side, cells in zip("LR", halves, strict=True):
+        # An entity of BIDS's order: hemi stands before space.
+        name = prefix.replace("_space-", f"_hemi-{side}_space-", 1)
+        _write_gifti(folder / f"{name}_{each.full_name}", side, cells, each)
+    _write_sidecars(folder / f"{prefix}_{each.full_name}", each, reference)
 
 
 def _write_nifti(path: Path, volume: Volume, each: VoxelMap, placement: Placement | None) -> None:

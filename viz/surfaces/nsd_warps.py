@@ -3,23 +3,32 @@
 `nsddata/ppdata/subj0s/transforms/{lh,rh}.func1pt8-to-layerB2.mgz` holds for each vertex of the native surface, half-way
 between white matter and pia, where it lies in the volume: x, y, z in voxels from 1, 9999 for nowhere (NSD's manual;
 nsdcode's transform_data.py reads it so). layerB1 and layerB3 are a quarter of the way from either side.
+`{lh,rh}.white-to-fsaverage.mgz` holds for each vertex of fsaverage the native vertex that lies there, from 1.
 """
 
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, product
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.damaged_files import readable
-from ...schemas.errors import NotFoundError, SpaceMismatchError
+from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from . import filestore as stores
+from .registration import layers
+from .surface import Surface
 from .surface_import import freesurfer_meshes, write_subject, write_transform
 
 SPACES = {"func1pt8mm": "func1pt8", "func1mm": "func1pt0"}
 """Space of betas, and name of the transform → what the warps' files call it."""
+FSAVERAGE = "fsaverage_vertices.npy"
+"""File of a subject: which of its vertices lies at each one of fsaverage, (2, n) int32, counted as in pycortex."""
 _NOWHERE = 9999
+_LEAST = 0.5
+"""Share of the weight that voxels with a value must have for there to be a value between them."""
 _REFERENCES = ("mean.nii.gz", "brainmask.nii.gz", "R2.nii.gz", "roi/*.nii.gz", "*.nii.gz")
 
 
@@ -45,26 +54,82 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
     """
     own = root / "nsddata" / "ppdata" / f"subj{subject:02}"
     warps = {space: _warps(own / "transforms", name) for space, name in SPACES.items()}
-    there = {space: layers for space, layers in warps.items() if layers}
+    there = {space: warp for space, warp in warps.items() if warp}
     if not there:
         raise NotFoundError(
             f"{own / 'transforms'}: no lh.func1pt8-to-layerB2.mgz and rh.func1pt8-to-layerB2.mgz; get NSD's transforms."
         )
     meshes = freesurfer_meshes(root / "nsddata" / "freesurfer" / f"subj{subject:02}")
-    for layers in there.values():
-        for file, half in chain.from_iterable(layers):
+    for depths in there.values():
+        for file, half in chain.from_iterable(depths):
             side = file.name[:2]
             points, _ = meshes["wm"][stores.SIDES.index(side)]
             if len(half) != len(points):
                 raise SpaceMismatchError(f"{file}: {len(half)} vertices, but {side}.white has {len(points)}.")
+    to_fsaverage = _to_fsaverage(own / "transforms", [len(points) for points, _ in meshes["wm"]])
     references = {space: _reference(own / space) for space in there}
     made = write_subject(f"nsd-subj{subject:02}", meshes, filestore, cache)
     wm, pia = (np.concatenate([points for points, _ in meshes[kind]]) for kind in ("wm", "pia"))
     middle = (wm + pia) / 2
-    for space, layers in there.items():
-        warp = np.stack([np.concatenate([half for _, half in halves]) for halves in layers])
+    for space, depths in there.items():
+        warp = np.stack([np.concatenate([half for _, half in halves]) for halves in depths])
         write_transform(made, space, nearest_matrix(middle, warp[len(warp) // 2]), references[space], warp)
+    if to_fsaverage is not None:
+        np.save(made / FSAVERAGE, to_fsaverage)
     return made
+
+
+def on_fsaverage(values: NDArray[Any], surface: Surface) -> NDArray[Any]:
+    """A map of an NSD subject's volume at fsaverage's vertices, as NSD's warps lead there.
+
+    Numbers are interpolated linearly between the voxels that have a value, as far as these have half of the weight, and
+    averaged over the layers. Whole numbers are codes, and come from the nearest voxel half-way into the cortex.
+
+    Args:
+        values: (n_cells,) floats, NaN for none, or integers, 0 for none.
+        surface: the subject, as `from_nsd` made it, by one of its transforms.
+
+    Returns:
+        (2, n) of the left and the right hemisphere, of the same type.
+
+    Raises:
+        BadInputError: the subject has no way to fsaverage.
+    """
+    file = surface.subject / FSAVERAGE
+    warp = layers(surface.subject / "transforms" / surface.transform) if surface.transform else None
+    if warp is None or not file.exists():
+        raise BadInputError(
+            f"{surface.subject} has no warps to fsaverage; NSD's subjects have them where `voxel-atlas surface nsd` "
+            "finds white-to-fsaverage.mgz of both hemispheres: make such a subject anew."
+        )
+    if np.issubdtype(values.dtype, np.integer):
+        native = np.append(values, values.dtype.type(0))[surface.vertex_cells()]
+    else:
+        depths = np.stack([_linear(values.reshape(surface.shape), at) for at in warp])
+        known = ~np.isnan(depths)
+        total = np.where(known, depths, 0).sum(0)
+        native = np.divide(total, known.sum(0), out=np.full_like(total, np.nan), where=known.any(0))
+    carried: NDArray[Any] = native.astype(values.dtype)[np.load(file, allow_pickle=False)]
+    return carried
+
+
+def _linear(volume: NDArray[np.floating], coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of a volume (z, y, x) between its voxels, at coordinates (n, 3) x, y, z in voxels; NaN where too few."""
+    within = np.flatnonzero(((coordinates >= 0) & (coordinates < volume.shape[::-1])).all(1))
+    low = np.floor(coordinates[within]).astype(np.int64)
+    share = coordinates[within] - low
+    padded = np.pad(volume, (0, 1), constant_values=np.nan)
+    total, weight = np.zeros(len(within)), np.zeros(len(within))
+    for corner in product((0, 1), repeat=3):
+        x, y, z = (low + corner).T
+        found = padded[z, y, x]
+        own = np.where(np.isnan(found), 0, np.where(corner, share, 1 - share).prod(1))
+        total += own * np.nan_to_num(found)
+        weight += own
+    values = np.full(len(coordinates), np.nan)
+    enough = weight >= _LEAST
+    values[within[enough]] = total[enough] / weight[enough]
+    return values
 
 
 def nearest_matrix(points: NDArray[np.float64], coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,6 +157,23 @@ def _coordinates(file: Path) -> NDArray[np.float64]:
     if coordinates.ndim != 2 or coordinates.shape[1] != 3:
         raise SpaceMismatchError(f"{file}: shape {coordinates.shape}; three coordinates of each vertex expected.")
     return np.where(coordinates == _NOWHERE, np.nan, coordinates - 1)
+
+
+def _to_fsaverage(folder: Path, n_vertices: Sequence[int]) -> NDArray[np.int32] | None:
+    files = [folder / f"{side}.white-to-fsaverage.mgz" for side in stores.SIDES]
+    if not all(file.exists() for file in files):
+        return None
+    halves = []
+    for file, n in zip(files, n_vertices, strict=True):
+        with readable(file):
+            vertices = np.asarray(nib.load(file).dataobj, np.float64).ravel()
+        if not ((vertices >= 1) & (vertices <= n) & (vertices == np.rint(vertices))).all():
+            raise SpaceMismatchError(f"{file}: vertices from 1 to {n} expected, which {file.name[:2]}.white has.")
+        halves.append(vertices.astype(np.int32) - 1)
+    left, right = halves
+    if len(left) != len(right):
+        raise SpaceMismatchError(f"{files[1]}: {len(right)} vertices, but {files[0].name} has {len(left)}.")
+    return np.stack([left, right + n_vertices[0]])
 
 
 def _reference(folder: Path) -> Path:

@@ -23,12 +23,12 @@ number of depths between white matter and pia, (n_vertices, 3) or (n_depths, n_v
 MOST_DEPTHS = 128
 
 
-def layers(transform: Path, thick: int) -> list[Points] | None:
+def layers(transform: Path, thick: int | None = None) -> list[Points] | None:
     """Where each vertex lies in the volume by a transform's warp, (n_vertices, 3), at each of so many depths.
 
     Args:
         transform: the transform's folder in a pycortex store.
-        thick: 1 for half-way, or as many depths as the warp has.
+        thick: 1 for half-way, or as many depths as the warp has; None for these.
 
     Returns:
         None where the transform is a matrix, which knows all depths.
@@ -36,16 +36,16 @@ def layers(transform: Path, thick: int) -> list[Points] | None:
     Raises:
         BadInputError: nobody shows so many depths, or the warp has others.
     """
-    if not 1 <= thick <= MOST_DEPTHS:
+    if thick is not None and not 1 <= thick <= MOST_DEPTHS:
         raise BadInputError(f"The mean over {thick} depths was asked for; take 1 to {MOST_DEPTHS}.")
     if not (transform / WARP).exists():
         return None
     coordinates: Points = np.load(transform / WARP, mmap_mode="r", allow_pickle=False)
     depths = coordinates.reshape(-1, *coordinates.shape[-2:])
-    if thick not in (1, len(depths)):
+    if thick not in (None, 1, len(depths)):
         has = "one depth; take 1" if len(depths) == 1 else f"1 or {len(depths)} depths; take one of these"
         raise BadInputError(f"The mean over {thick} depths was asked for, but the warps in {transform} have {has}.")
-    return list(depths) if thick > 1 else [depths[len(depths) // 2]]
+    return [depths[len(depths) // 2]] if thick == 1 else list(depths)
 
 
 def nearest(coordinates: Points, shape: tuple[int, ...]) -> NDArray[np.int64]:

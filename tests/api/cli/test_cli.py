@@ -62,6 +62,8 @@ def test_query_keeps_to_the_roi(run):
         (("flatmap", "--label-colours", "--thick", "3", "-o", "cake.png"), "leave out --thick"),
         (("flatmap", "cake", "--thick", "0", "-o", "cake.png"), "--thick"),
         (("flatmap", "--metric", "z", "-o", "z.png"), "map of z is of a concept"),
+        (("export", "--fsaverage", "-o", "release"), "no surface named 'toy'"),
+        (("export", "--fsaverage", "--tables-only", "-o", "release"), "give one of the two"),
         (("query", "cake", "--json", "--csv"), "--json"),
         (("flatmap", "cake", "-o", "cake.bmp"), ".png"),
         (("sql", "DELETE FROM voxel"), "read"),

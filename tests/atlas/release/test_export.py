@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import nibabel as nib
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from toy_atlas import (
     AFFINE,
     SURFACE,
@@ -86,6 +88,28 @@ def test_without_an_affine_the_header_says_that_the_place_is_unknown(both: Atlas
     assert (
         "not known" in json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())["SpatialReference"]
     )
+
+
+def test_maps_of_a_volume_are_carried_to_fsaverage_as_pairs_of_gifti(both: Atlas, tmp_path: Path) -> None:
+    def carry(values: NDArray[Any]) -> NDArray[Any]:
+        return np.stack([values[:40], values[40:80]])
+
+    release = export(both, tmp_path / "r", concepts=["cake"], fsaverage_of=lambda _: carry)
+    quality = both.model(VOLUME).voxels(range(80))
+    assert np.array_equal(quality["i"] + 6 * quality["j"] + 30 * quality["k"], np.arange(80))  # as cells are
+    for ending in ("stat-r2_statmap.shape", "desc-*toplabel_dseg.label", "desc-cake_stat-similarity_statmap.shape"):
+        halves = [
+            nib.load(func(release, f"sub-simulatedS1_*_hemi-{side}_space-fsaverage_{ending}.gii")) for side in "LR"
+        ]
+        structures = [half.meta["AnatomicalStructurePrimary"] for half in halves]
+        assert structures == ["CortexLeft", "CortexRight"]
+        values = np.concatenate([half.agg_data() for half in halves])
+        name = ending.rpartition(".")[0]
+        volume = np.asarray(nib.load(func(release, f"sub-simulatedS1_*_{name}.nii.gz")).dataobj)
+        assert np.array_equal(values, volume.T.ravel()[:80])
+        sidecar = json.loads(func(release, f"sub-simulatedS1_*_space-fsaverage_{name}.json").read_text())
+        assert "fsaverage" in sidecar["SpatialReference"]
+    assert problems(release) == []
 
 
 def test_the_first_labels_are_named_by_the_table_beside_them(release: Path, both: Atlas) -> None:

@@ -1,5 +1,6 @@
 """NSD's subjects from its own surfaces and warps, against a literal loop over the warps."""
 
+import math
 from pathlib import Path
 
 import nibabel as nib
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from voxel_atlas.viz.surfaces import unfold
-from voxel_atlas.viz.surfaces.nsd_warps import from_nsd
+from voxel_atlas.viz.surfaces.nsd_warps import from_nsd, on_fsaverage
 from voxel_atlas.viz.surfaces.registration import WARP
-from voxel_atlas.viz.surfaces.surface import load_surface
+from voxel_atlas.viz.surfaces.surface import Surface, load_surface
+
+N_FSAVERAGE = 700
+"""Vertices of a hemisphere of what stands for fsaverage here."""
 
 
 def write_nsd(root: Path, *, patches: bool = False) -> NDArray[np.float64]:
@@ -44,6 +48,9 @@ def write_nsd(root: Path, *, patches: bool = False) -> NDArray[np.float64]:
         coordinates[::50] = 9999
         coordinates[1::50] = SHAPE[::-1] + np.array([3, 0, 0])  # beyond the volume
         warps.append(coordinates.astype(np.float32))
+        nearest = np.random.default_rng(len(middle)).integers(1, len(middle) + 1, N_FSAVERAGE)
+        image = nib.MGHImage(nearest.astype(np.float32)[:, None, None], np.eye(4))
+        nib.save(image, own / "transforms" / f"{side}.white-to-fsaverage.mgz")
         for layer in (1, 2, 3):
             shifted = np.where(coordinates == 9999, 9999, coordinates + (layer - 2) * 0.3).astype(np.float32)
             image = nib.MGHImage(shifted[:, None, None, :], np.eye(4))
@@ -137,5 +144,88 @@ def test_a_warp_of_another_mesh_is_refused_before_anything_is_written(tmp_path: 
     short = nib.MGHImage(np.ones((7, 1, 1, 3), np.float32), np.eye(4))
     nib.save(short, tmp_path / "nsd/nsddata/ppdata/subj05/transforms/rh.func1pt8-to-layerB2.mgz")
     with pytest.raises(SpaceMismatchError, match=r"rh.func1pt8-to-layerB2.mgz: 7 vertices"):
+        from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.fixture(scope="module")
+def nsd(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, Surface]:
+    """NSD's folder, and subject 5 as its warps see the volume."""
+    folder = tmp_path_factory.mktemp("nsd")
+    write_nsd(folder)
+    from_nsd(folder, 5, folder / "store", cache)
+    surface = load_surface("nsd-subj05", "func1pt8mm", cache, folder / "store")
+    return folder / "nsddata/ppdata/subj05/transforms", surface
+
+
+def warped(folder: Path, layer: int) -> list[list[list[float]]]:
+    """Coordinates from 0 of a layer at each vertex of fsaverage of either hemisphere, as the files have them."""
+    halves = []
+    for side in ("lh", "rh"):
+        nearest = nib.load(folder / f"{side}.white-to-fsaverage.mgz").get_fdata().ravel()
+        places = nib.load(folder / f"{side}.func1pt8-to-layerB{layer}.mgz").get_fdata().reshape(-1, 3)
+        halves.append([[place - 1 for place in places[int(vertex) - 1].tolist()] for vertex in nearest])
+    return halves
+
+
+def within(place: list[float]) -> bool:
+    return all(0 <= at < n for at, n in zip(place, SHAPE[::-1], strict=True))
+
+
+def test_values_come_to_fsaverage_between_voxels_and_over_layers(nsd: tuple[Path, Surface]) -> None:
+    folder, surface = nsd
+    random = np.random.default_rng(0)
+    volume = random.random(SHAPE).astype(np.float32)
+    volume[random.random(SHAPE) < 0.3] = np.nan
+    expected = np.full((2, N_FSAVERAGE), np.nan)
+    layers = [warped(folder, layer) for layer in (1, 2, 3)]
+    for half, vertex in np.ndindex(2, N_FSAVERAGE):
+        found = []
+        for layer in layers:
+            place = layer[half][vertex]
+            if not within(place):
+                continue
+            total = weight = 0.0
+            for corner in np.ndindex(2, 2, 2):
+                at = [math.floor(a) + up for a, up in zip(place, corner, strict=True)]
+                share = math.prod(1 - abs(a - voxel) for a, voxel in zip(place, at, strict=True))
+                value = float(volume[tuple(at[::-1])]) if within(at) else math.nan
+                if not math.isnan(value):
+                    total, weight = total + share * value, weight + share
+            if weight >= 0.5:
+                found.append(total / weight)
+        if found:
+            expected[half, vertex] = sum(found) / len(found)
+    carried = on_fsaverage(volume.ravel(), surface)
+    assert carried.dtype == np.float32
+    np.testing.assert_allclose(carried, expected, rtol=1e-5)
+    assert 20 < np.isnan(expected).sum() < expected.size / 2
+
+
+def test_labels_come_to_fsaverage_from_the_nearest_voxel(nsd: tuple[Path, Surface]) -> None:
+    folder, surface = nsd
+    labels = np.random.default_rng(1).integers(0, 9, SHAPE).astype(np.int32)
+    expected = np.zeros((2, N_FSAVERAGE), np.int32)
+    for half, places in enumerate(warped(folder, 2)):
+        for vertex, place in enumerate(places):
+            if within(place):
+                x, y, z = (min(round(at), n - 1) for at, n in zip(place, SHAPE[::-1], strict=True))
+                expected[half, vertex] = labels[z, y, x]
+    assert np.array_equal(on_fsaverage(labels.ravel(), surface), expected)
+
+
+def test_a_subject_without_warps_to_fsaverage_says_what_makes_them(spheres: Surface) -> None:
+    with pytest.raises(BadInputError, match=r"no warps to fsaverage.*surface nsd"):
+        on_fsaverage(np.zeros(spheres.n_cells, np.float32), spheres)
+
+
+@pytest.mark.parametrize("vertex", [0, 643, 1.5, np.nan])
+def test_a_vertex_that_the_subject_has_not_is_refused_before_anything_is_written(
+    tmp_path: Path, cache: Path, vertex: float
+) -> None:
+    write_nsd(tmp_path / "nsd")
+    wrong = nib.MGHImage(np.full((N_FSAVERAGE, 1, 1), vertex, np.float32), np.eye(4))
+    nib.save(wrong, tmp_path / "nsd/nsddata/ppdata/subj05/transforms/lh.white-to-fsaverage.mgz")
+    with pytest.raises(SpaceMismatchError, match=r"lh.white-to-fsaverage.mgz: vertices from 1 to 642"):
         from_nsd(tmp_path / "nsd", 5, tmp_path / "store", cache)
     assert not (tmp_path / "store").exists()
