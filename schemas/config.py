@@ -356,6 +356,8 @@ class IngestConfig(LabelConfig, FitConfig, DataConfig):
     def sha256(self) -> str:
         """SHA-256 of the canonical JSON of all settings but those that say where files lie: see `LOCATED_BY`."""
         names = [name for name in LOCATED_BY if getattr(self, _CONTENT_OF.get(name, name))]
+        if self.dataset == "folder":  # of NSD it names the files that are read; here it only says what they lie on
+            names.append("space")
         located = {name: type(self).model_fields[name].default for name in names}
         return hashlib.sha256(self.model_copy(update=located).canonical_json().encode()).hexdigest()
 
