@@ -19,8 +19,13 @@ from numpy.typing import NDArray
 
 from ..search.atlas import Volume
 
-_SPACES = {(32492, 32492): "_space-fsLR_den-32k", (163842, 163842): "_space-fsaverage_den-164k"}
-"""Vertices of both hemispheres → how BIDS calls the surface; others are the subject's own."""
+_SPACES: dict[str | tuple[int, int], str] = {
+    (32492, 32492): "_space-fsLR_den-32k",
+    (163842, 163842): "_space-fsaverage_den-164k",
+    "fsaverage5": "_space-fsaverage_den-10k",
+    "fsaverage6": "_space-fsaverage_den-41k",
+}
+"""Vertices of both hemispheres, or the surface's name where others may have as many → how BIDS calls the surface."""
 
 
 _UNPLACED = "voxel indices; where the volume lies in mm is not known, so the header's sform and qform codes are 0"
@@ -102,7 +107,7 @@ def write_maps(
                 _write_pair(folder, prefix + space, each, halves, "vertices of fsaverage")
         return
     n_left, n_right = volume.shape
-    prefix += _SPACES.get((n_left, n_right), "_space-individual")
+    prefix += _SPACES.get(volume.subject["surface"] or "", _SPACES.get((n_left, n_right), "_space-individual"))
     for each in maps:
         _write_pair(folder, prefix, each, np.split(_spread(volume, each), [n_left]), "vertices")
     for words in (False, True):

@@ -151,7 +151,7 @@ def test_vertices_of_gifti_come_out_in_their_hemispheres_and_at_the_surface_s_mm
     folder, listed = exported(run, study, "--space", "fsaverage5")
     meshes = fetch_surf_fsaverage("fsaverage5")
     for side, letter in (("left", "L"), ("right", "R")):
-        (path,) = folder.glob(f"*_hemi-{letter}_*_stat-r2_statmap.shape.gii")
+        (path,) = folder.glob(f"*_hemi-{letter}_space-fsaverage_den-10k_stat-r2_statmap.shape.gii")
         own = listed.filter(hemisphere=side)
         assert own["vertex"].to_list() == used[side].tolist()
         assert nib.load(path).meta["AnatomicalStructurePrimary"] == f"Cortex{side.capitalize()}"
