@@ -126,7 +126,7 @@ def _write_maps(
     try:
         volume = atlas.volume(model.subject_id)
     except NotFoundError as error:
-        raise NotFoundError(f"{str(error).rstrip('.')}; export its tables only.") from error
+        raise NotFoundError(f"{error} To go without maps, pass --tables-only.") from error
     subject = subject_entity(model.subject_id)
     short = entity("".join(model.model_id.removeprefix(model.subject_id).split("/")).replace("-", ""))
     is_volume = volume.subject["space"] == "volume"

@@ -244,7 +244,10 @@ class Atlas:
         shape = subject["shape"] or ()
         wanted = ["i", "j", "k"] if subject["space"] == "volume" else ["hemisphere", "vertex"]
         if not shape or any(voxels[name].null_count() for name in wanted):
-            raise NotFoundError(f"{subject_id}: where its voxels are is not in the atlas, so it cannot be shown.")
+            raise NotFoundError(
+                f"{subject_id}: where its voxels are is not in the atlas, so it cannot be shown; the same ingest again "
+                "with a table voxels.csv or --space says it, and fits nothing anew."
+            )
         if subject["space"] == "volume":
             _, n_j, n_i = shape
             i, j, k = (voxels[name].to_numpy().astype(np.int64) for name in wanted)

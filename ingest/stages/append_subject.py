@@ -31,6 +31,12 @@ _SETTINGS = (
 )
 """Settings that decide what the atlas says of a subject, and not only of one model of it."""
 
+_PLACES = ("i", "j", "k", "hemisphere", "vertex")
+_SET_PLACES = f"""UPDATE voxel SET {", ".join(f"{name} = given.{name}" for name in _PLACES)}
+    FROM (SELECT unnest(from_json(?, '[{{"voxel": "INTEGER", "i": "INTEGER", "j": "INTEGER", "k": "INTEGER",
+        "hemisphere": "VARCHAR", "vertex": "INTEGER"}}]'), recursive := true)) given
+    WHERE voxel.subject_id = ? AND voxel.voxel = given.voxel"""  # noqa: S608 - names of this module
+
 
 def append_subject(context: DataContext) -> None:
     """Append the subject with its voxels and regions, once for all of its models.
@@ -60,10 +66,11 @@ def append_subject(context: DataContext) -> None:
     except LedgerConflictError as error:
         if not _only_shown_otherwise(context, described):
             raise LedgerConflictError(_other_subject(context, subject_id)) from error
-        names = ("surface", "transform", "shape", "affine", "affine_code", "description")
+        names = ("space", "surface", "transform", "shape", "affine", "affine_code", "description")
         sql = f"UPDATE subject SET {', '.join(f'{name} = ?' for name in names)} WHERE subject_id = ?"  # noqa: S608
         statement = (sql, [*(subject[name] for name in names), subject_id])
-        context.store.amend([statement], batch, run_id=context.run_id, stage=Stage.SUBJECT, key=subject_id)
+        places = (_SET_PLACES, [json.dumps(described["voxel"].select(["voxel", *_PLACES]).to_pylist()), subject_id])
+        context.store.amend([statement, places], batch, run_id=context.run_id, stage=Stage.SUBJECT, key=subject_id)
     if said := dataset.subject.recognised:
         context.progress.note(said)
     if n_more := files_of(dataset).height - dataset.stimuli.height:
@@ -71,11 +78,14 @@ def append_subject(context: DataContext) -> None:
 
 
 def _only_shown_otherwise(context: DataContext, described: Mapping[str, pa.Table]) -> bool:
-    """Whether the atlas has the same voxels and regions, so that only what shows the subject has changed."""
+    """Whether the atlas has the same voxels and regions, so that only what shows or places them has changed."""
     subject_id = context.dataset.subject.subject_id
     for name, rows in described.items():
         known = context.store.frame(f"FROM {name} WHERE subject_id = ?", [subject_id])
         given = pl.DataFrame(conform(name, rows))
+        if name == "voxel" and known.select(_PLACES).null_count().row(0) == (known.height,) * len(_PLACES):
+            # Where they are was not known, which nothing that is fitted depends on.
+            known, given = known.drop(_PLACES), given.drop(_PLACES)
         if not known.sort(known.columns).equals(given.sort(given.columns)):
             return False
     return True

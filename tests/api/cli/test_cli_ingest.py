@@ -353,6 +353,16 @@ def test_what_may_not_be_finished_is_looked_into(what, ingest, study, finished, 
         assert len(loaded) == 1
 
 
+def test_voxels_get_the_places_that_they_lacked_and_nothing_is_fitted_again(ingest, study, tmp_path):
+    model = model_of(ingest)
+    (study / "voxels.csv").write_text("i,j,k\n" + "".join(f"{n},{n % 3},5\n" for n in range(N_VOXELS)))
+    assert model_of(ingest) == model == model_of(ingest)
+    placed = rows(tmp_path, "SELECT i, j, k FROM voxel ORDER BY voxel").rows()
+    assert placed == [(n, n % 3, 5) for n in range(N_VOXELS)]
+    (study / "voxels.csv").write_text("hemisphere,vertex\n" + "".join(f"left,{n}\n" for n in range(N_VOXELS)))
+    assert "is in the atlas with other voxels or regions" in ingest()[2]
+
+
 def test_what_shows_a_subject_can_be_changed_where_its_voxels_stay(ingest, study, tmp_path):
     places = "".join(f"left,{number}\n" for number in range(N_VOXELS))
     (study / "voxels.csv").write_text(f"hemisphere,vertex\n{places}")

@@ -257,6 +257,6 @@ def test_a_subject_without_places_is_exported_as_tables_only(store: Store, tmp_p
         store, subject, model_rows("folder/4/toy/e", "folder/4", random_weights(3)), run_rows("folder/4/toy/e"), key="4"
     )
     atlas = Atlas(store, home=tmp_path)
-    with pytest.raises(NotFoundError, match="export its tables only"):
+    with pytest.raises(NotFoundError, match="pass --tables-only"):
         export(atlas, tmp_path / "r")
     assert problems(export(atlas, tmp_path / "r", tables_only=True)) == []
