@@ -246,7 +246,10 @@ class CortexCache:
         volume = self._atlas.volume(subject_id)
         subject = volume.subject
         if not subject["surface"]:
-            raise NotFoundError(f"Subject {subject_id!r} has no surface, so it cannot be shown on a cortex.")
+            raise NotFoundError(
+                f"Subject {subject_id!r} has no surface, so it cannot be shown on a cortex; the same ingest again with "
+                "--space or --surface gives it one, and fits nothing anew."
+            )
         affine = subject["affine"]
         grid = Grid(tuple(volume.shape), None if affine is None else tuple(affine))
         surface = self._load(subject["surface"], subject["transform"], self._cache, self._filestore, grid)

@@ -51,13 +51,38 @@ def cortex_of(config: IngestConfig, space: str, shape: Sequence[int], affine_cod
             f"--space {named}: it has {MESHES[named]} vertices a hemisphere, but the responses' surface has "
             f"{shape[0]} and {shape[1]}."
         )
+    in_mni = named == MNI152 or (not named and space == "volume" and affine_code == _MNI_CODE)
+    if in_mni and config.surface in ("", MNI152_SURFACE) and not config.transform:
+        return CortexName(MNI152_SURFACE, MNI152)
     if config.surface:
         return CortexName(config.surface, config.transform or None)
-    if named == MNI152 or (not named and space == "volume" and affine_code == _MNI_CODE):
-        return CortexName(MNI152_SURFACE, MNI152)
     if not named and space == "surface" and tuple(shape) == (MESHES["fs_LR"],) * 2:
         named = "fs_LR"
     return CortexName(named or None, None)
+
+
+def said_of(config: IngestConfig, space: str, shape: Sequence[int], cortex: CortexName) -> str:
+    """What the responses were taken to lie on, for people, or what would say it; "" where the settings name a surface.
+
+    Args:
+        config: surface.
+        space: volume or surface.
+        shape: (z, y, x) or (left, right); empty where nothing says where the voxels are.
+        cortex: what they lie on.
+    """
+    if cortex.surface:
+        taken = cortex.transform or cortex.surface
+        return "" if config.surface else f"The responses are taken to lie in {taken}; {cortex.surface} shows them."
+    if not shape:
+        return (
+            "Nothing says where the voxels are, so that no map can be drawn or exported: a table voxels.csv beside the "
+            "responses does, or --space for all vertices of a mesh."
+        )
+    same = [name for name, n in MESHES.items() if tuple(shape) == (n, n)]
+    fit = f" ({same[0]} has as many vertices)" if same else ""
+    known = f"--space{fit}" if space == "surface" else "--space MNI152, where they lie there,"
+    own = "--surface" if space == "surface" else "--surface with --transform"
+    return f"Nothing says which cortex the responses lie on, so that none can be drawn: {known} or {own} does."
 
 
 def areas_of(config: IngestConfig, surface: str | None, voxels: pl.DataFrame) -> list[Region]:

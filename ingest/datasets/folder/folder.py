@@ -27,7 +27,7 @@ from ....schemas.errors import AtlasError, BadInputError, NotFoundError
 from ..csv_tables import read_persons_table, whole_numbers
 from ..interface import Item, Subject
 from ..rois import Region
-from ..standard_spaces import areas_of, cortex_of
+from ..standard_spaces import areas_of, cortex_of, said_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from .hemisphere_files import GIFTI, other_side, side_of, without_side
 from .response_files import SUFFIXES, open_responses, response_files
@@ -73,6 +73,9 @@ class Folder(TrialDataset):
         file = self._files.paths[0]
         trials = _joined(config, listed, responses, file)
         cortex = cortex_of(config, responses.space, responses.shape, responses.affine_code)
+        voxels = responses.frame(_noise_ceiling(root, responses))
+        placed = not voxels["i" if responses.space == "volume" else "vertex"].has_nulls()
+        said = said_of(config, responses.space, responses.shape if placed else (), cortex)
         subject = Subject(
             subject_id=f"folder/{config.subject}",
             dataset="folder",
@@ -85,9 +88,8 @@ class Folder(TrialDataset):
             affine=None if responses.affine is None else tuple(responses.affine.ravel().tolist()),
             affine_code=responses.affine_code or None,
             listed=responses.listed,
-            recognised=responses.recognised,
+            recognised=" ".join(filter(None, (responses.recognised, said))),
         )
-        voxels = responses.frame(_noise_ceiling(root, responses))
         super().__init__(
             subject,
             voxels,
@@ -169,12 +171,16 @@ def _file_in(folder: Path, name: str) -> Path:
 
 def _read_table(path: Path) -> pl.DataFrame:
     """The table with `image` as text and `row`, where it has one, as integers."""
+    if not path.parent.is_dir():
+        raise NotFoundError(f"{path.parent}: there is no such folder; --root names the study's.")
     if not path.exists():
         raise NotFoundError(f"{path}: there is no such table; --stimuli names the CSV file within --root.")
     table = read_persons_table(path, _COLUMNS)
     table = table.with_columns(whole_numbers(table, name, path) for name in ("row", "repeat") if name in table.columns)
-    if "image" not in table.columns or table["image"].null_count():
-        raise BadInputError(f"{path}: every row needs the path of an image in a column named image.")
+    if "image" not in table.columns:
+        raise BadInputError(f"{path}: no column is named image; call the one of the images' paths so in its header.")
+    if table["image"].null_count():
+        raise BadInputError(f"{path}: every row needs the path of an image in the column image.")
     return table
 
 

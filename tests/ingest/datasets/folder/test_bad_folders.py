@@ -32,7 +32,7 @@ TABLES = {
     ),
     "row too large": (table().with_columns(row=pl.col("row") + 1), r"the column row must hold 0 … 11"),
     "other length": (table().drop("row")[:-1], r"11 rows, but responses.npy has 12 trials; add a column row"),
-    "no image column": (table().rename({"image": "picture"}), r"needs the path of an image in a column named image"),
+    "no image column": (table().rename({"image": "picture"}), r"no column is named image; call the one of"),
     "row no number": (
         table().with_columns(row=pl.lit("first")),
         r"stimuli.csv, line 2: row is 'first', and a whole number is expected",
