@@ -16,7 +16,7 @@ from ...atlas.search.model import Model
 from ...atlas.search.similarity import Compared
 from ...schemas.config import FDR
 from ...schemas.errors import BadInputError
-from ...viz.render.colormaps import SUGGESTED, Scale, fit_scale
+from ...viz.render.colormaps import FROM_ZERO, SUGGESTED, Scale, fit_scale
 from ...viz.render.picture import Picture
 from .subject_cortex import SubjectCortex
 
@@ -185,7 +185,10 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         lacking = "passes the limits" if limited else "has a value"
         warnings = [*warnings, f"No voxel of {model.model_id} is shown: none {lacking}{beyond}."]
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None
-    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), request.lo, request.hi)
+    lo = request.lo
+    if lo is None and quantity in FROM_ZERO and (request.hi is None or request.hi > 0):
+        lo = 0.0
+    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), lo, request.hi)
     return ValueMap(
         request,
         model,

@@ -30,6 +30,9 @@ SUGGESTED = {
 }
 """Quantity → the colormap that suits it; others get RdBu_r when they have both signs, else viridis."""
 
+FROM_ZERO = ("r2", "r2_of_ceiling")
+"""Quantities whose first colour is 0: below it nothing is predicted, and with few test images it reaches far below."""
+
 
 @dataclass(frozen=True)
 class Scale:

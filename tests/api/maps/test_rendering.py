@@ -79,6 +79,15 @@ def test_a_map_shows_only_voxels_that_pass_the_limits(atlas: Atlas, server: Serv
     assert coloured[1] < coloured[0]
 
 
+def test_colours_of_explained_variance_begin_at_zero_where_no_range_is_given(atlas: Atlas) -> None:
+    for metric in ("r2", "r2_of_ceiling"):
+        scale = value_map(atlas, MapRequest(metric=metric)).scale
+        assert scale.vmin == 0 < scale.vmax
+        assert value_map(atlas, MapRequest(metric=metric, lo=-1)).scale.vmin == -1
+        below = value_map(atlas, MapRequest(metric=metric, hi=-0.5)).scale
+        assert below.vmin < below.vmax == -0.5
+
+
 @pytest.mark.parametrize("compared", [{"baseline": "none"}, {"by": "labels"}, {"readout": "half"}])
 def test_only_a_concept_is_compared(server: Server, compared: dict[str, str]) -> None:
     for request in ({"metric": "r2"}, {"label": "cake"}):
