@@ -111,13 +111,6 @@ def test_a_port_in_use_is_named_before_any_work(run, command):
     assert "--port" in error
 
 
-def test_no_workers_are_one_sentence(run, tmp_path):
-    status, _, error = run("ingest", "--dataset", "folder", "--subject", "1", "--root", str(tmp_path), "--workers", "x")
-    assert status == 2
-    assert one_sentence(error)
-    assert "'x' are no workers; give dask://HOST:PORT" in error
-
-
 def test_demo_brings_in_as_many_subjects_as_were_asked_for_and_none_again(run, monkeypatch, tmp_path):
     brought = []
 

@@ -373,3 +373,9 @@ def test_what_shows_a_subject_can_be_changed_where_its_voxels_stay(ingest, study
     (study / "voxels.csv").write_text(f"hemisphere,vertex\n{places.replace('left,3', 'right,3', 1)}")
     status, _, said = ingest("--surface", "fsaverage5")
     assert (status, "is in the atlas with other voxels or regions" in said) == (2, True)
+
+
+def test_no_workers_are_one_sentence(ingest):
+    status, _, error = ingest("--workers", "x")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "'x' are no workers; give dask://HOST:PORT" in error
