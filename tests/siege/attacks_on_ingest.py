@@ -17,6 +17,7 @@ from voxel_atlas.atlas.store.address import load_extensions
 from voxel_atlas.atlas.store.content import conform
 from voxel_atlas.atlas.store.serving import attach_statement
 from voxel_atlas.schemas.limits import LIMITS
+from voxel_atlas.schemas.tables import label_id
 
 MODEL = "siege/1/toy/000000"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +83,7 @@ def _begin(client: httpx.Client) -> None:
     assert answer.status_code == 200, answer.text
 
 
-_LABEL = conform("label", pa.table({"label_id": [1], "lemma": ["siege"]}))
+_LABEL = conform("label", pa.table({"label_id": [label_id("siege")], "lemma": ["siege"]}))
 
 
 @attacks(
@@ -146,6 +147,25 @@ def row_that_spoils(target: Target, changes: dict[str, list[object]]) -> None:
         assert answer.status_code == 400, answer.text
 
 
+@attacks(
+    label={"label": {"label_id": label_id("cake"), "lemma": "siege"}},
+    vector={"label_embedding": {"label_id": 1, "backbone": "tower", "vector": [1.0]}},
+    noun={"vocabulary": {"word": "siege", "backbone": "tower", "vector": [1.0, 0.0]}},
+    baseline={"baseline": {"vocabulary_sha256": "0", "n_words": 1, "backbone": "tower", "vector": [1.0]}},
+)
+def words_that_spoil(target: Target, tables: Mapping[str, Mapping[str, object]]) -> None:
+    """Labels under numbers of others, and words of a text tower that models of others are compared with."""
+    with target.client("ingest") as client:
+        _begin(client)
+        noun = {"backbone": "tower", "word": "noun", "vector": [1.0, 0.0]}
+        baseline = {"backbone": "tower", "vocabulary_sha256": "1", "n_words": 1, "vector": [1.0, 0.0]}
+        for key, rows in (("tower", {"vocabulary": noun, "baseline": baseline}), ("spoils", tables)):
+            batch = {name: conform(name, pa.Table.from_pylist([row])) for name, row in rows.items()}
+            answer = _post(client, _body(batch, stage="vocabulary", key=key))
+        assert answer.status_code == 400, answer.text
+        assert codes(answer) == ["BAD_INPUT"], answer.text
+
+
 @attack
 def run_of_another_token(target: Target) -> None:
     """A token adds to the run that another began, or begins one that is in the ledger."""
@@ -166,7 +186,7 @@ def replay(target: Target) -> None:
         assert _post(client, body).status_code == 200
         before = _ledger(client)
         assert _post(client, body).json() == {"added": False}
-        other_label = conform("label", pa.table({"label_id": [2], "lemma": ["besieged"]}))
+        other_label = conform("label", pa.table({"label_id": [label_id("besieged")], "lemma": ["besieged"]}))
         other = _post(client, _body({"label": other_label}, stage="concepts", key="replay"))
         assert codes(other) == ["LEDGER_CONFLICT"], other.text
         half = _body({"label": other_label}, stage="concepts", key="half")

@@ -10,7 +10,7 @@ from ....atlas.store.content import LedgerBatch
 from ....atlas.store.store import Store
 from ....schemas.errors import BadInputError
 from ....schemas.stage import Stage
-from ....schemas.tables import SHARED, table_schemas
+from ....schemas.tables import SHARED, label_id, table_schemas
 
 _SEVERAL = {"label_score", "top_image", "learning_curve", "split"}
 """Tables of models that have several rows by what `_told_by` gives, all of which come in one batch."""
@@ -18,7 +18,7 @@ _SQL_TYPES = {pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.int64(): "BIGINT
 
 
 def require_fitting(store: Store, batch: LedgerBatch, model_id: str) -> None:
-    """Refuse rows of voxels that are not there, vectors of another length than the model's, and rows that are there.
+    """Refuse rows that are there or of voxels that are none, vectors of another length, and words that change others.
 
     A batch that the ledger knows is passed: it changes nothing. Call it where no other batch can come between.
 
@@ -32,6 +32,8 @@ def require_fitting(store: Store, batch: LedgerBatch, model_id: str) -> None:
         _require_new(store, name, batch.rows[name])
     _require_voxels(store, batch, model_id)
     _require_lengths(store, batch, model_id)
+    _require_labels(batch)
+    _require_words(store, batch)
 
 
 def _told_by(table: str) -> Sequence[str]:
@@ -84,3 +86,42 @@ def _require_lengths(store: Store, batch: LedgerBatch, model_id: str) -> None:
         covariance, mean = row["feature_covariance"], row["feature_mean"]
         if not mean or (covariance is not None and len(covariance) != len(mean) ** 2):
             raise BadInputError("A model's covariance has the square of as many numbers as its mean, of at least one.")
+
+
+def _require_labels(batch: LedgerBatch) -> None:
+    for row in batch.rows["label"].to_pylist() if "label" in batch.rows else ():
+        if row["label_id"] != label_id(row["lemma"]):
+            raise BadInputError(f"{row['label_id']} is not the number of the label {row['lemma'][:80]!r}.")
+
+
+def _require_words(store: Store, batch: LedgerBatch) -> None:
+    """All vectors of a text tower are as long, and its list of nouns is as it first came: all models share them."""
+    tables = [batch.rows[name] for name in ("baseline", "vocabulary", "label_embedding") if name in batch.rows]
+    if not tables:
+        return
+    given = {
+        (backbone, length)
+        for rows in tables
+        for backbone, length in zip(
+            rows["backbone"].to_pylist(), pc.list_value_length(rows["vector"]).to_pylist(), strict=True
+        )
+    }
+    towers = sorted({backbone for backbone, _ in given})
+    sql = (
+        "SELECT DISTINCT backbone, len(vector) AS n FROM (SELECT backbone, vector FROM baseline UNION ALL "
+        "SELECT backbone, vector FROM label_embedding) WHERE backbone IN (SELECT unnest(?::VARCHAR[]))"
+    )
+    stored = store.arrow(sql, [towers])
+    given |= set(zip(stored["backbone"].to_pylist(), stored["n"].to_pylist(), strict=True))
+    if len(given) > len(towers):
+        raise BadInputError(f"Vectors of a text tower, of {towers[0][:80]!r} or another one, have not all one length.")
+    known = store.arrow(
+        "SELECT backbone, word FROM vocabulary WHERE backbone IN (SELECT unnest(?::VARCHAR[]))", [towers]
+    )
+    nouns, brought = _words(known), _words(batch.rows["vocabulary"]) if "vocabulary" in batch.rows else set()
+    if nouns and brought - nouns:
+        raise BadInputError("The atlas has another list of nouns of that text tower, which no batch adds to.")
+
+
+def _words(rows: pa.Table) -> set[tuple[str, str]]:
+    return set(zip(rows["backbone"].to_pylist(), rows["word"].to_pylist(), strict=True))
