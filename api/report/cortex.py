@@ -53,11 +53,9 @@ def figure_4(study: Study) -> Section:
     if study.options.every_model:
         about = "Fig. 4: first labels as colours (UMAP of each model by itself, so that colours are not comparable)."
         multiples.maps(section, study, "fig4_colours", flat, about)
-        for number, concept in enumerate([*study.options.concepts, NULL_WORD], 1):
+        for number, concept in enumerate([*study.options.concepts, NULL_WORD] if maps else [], 1):
             own = {model_id: of[concept] for model_id, of in maps.items()}
-            if not own:
-                break
-            scale = _one_scale(list(own.values()))
+            scale = _one_scale([drawn for of in maps.values() for drawn in of.values()])
             drawn = {
                 model.model_id: bare_map(
                     replace(own[model.model_id], scale=scale),
@@ -68,7 +66,8 @@ def figure_4(study: Study) -> Section:
                 for model in study.models
                 if model.model_id in own
             }
-            about = f"Similarity of voxels to {concept}, on one scale. Lines: regions."
+            said = f"{concept} (no word)" if concept == NULL_WORD else concept
+            about = f"Similarity of voxels to {said}, on one scale with the other concepts. Lines: regions."
             shared = scale, _quantity(list(own.values()), concept)
             multiples.maps(section, study, f"fig4_concept_{number}", drawn, about, shared)
     if tables:

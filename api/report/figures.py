@@ -307,11 +307,20 @@ def colour_bar(figure: "Figure", axes: list["Axes"], shared: tuple[Scale, str]) 
     """One colour bar below all panels."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
 
     scale, quantity = shared
     colours = ScalarMappable(Normalize(scale.vmin, scale.vmax), scale.colormap)
     figure.colorbar(
-        colours, ax=axes, label=quantity, location="bottom", shrink=0.45, aspect=28, pad=0.02, extend="both"
+        colours,
+        ax=axes,
+        label=quantity,
+        location="bottom",
+        shrink=0.45,
+        aspect=28,
+        pad=0.02,
+        extend="both",
+        ticks=MaxNLocator(6),
     )
 
 

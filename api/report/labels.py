@@ -10,7 +10,7 @@ from ...atlas.search.model import Model
 from ...schemas.errors import NotFoundError
 from . import figures, multiples
 from .analysis.blocks import estimate, mean_draws
-from .analysis.label_controls import CONTROLS, EVERYWHERE, SHUFFLED, WITHIN, mean_cosines, region_level_shares
+from .analysis.label_controls import CONTROLS, EVERYWHERE, INSIDE, SHUFFLED, WITHIN, mean_cosines, region_level_shares
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
 from .analysis.statistics import FEWEST_SUBJECTS, holm, paired_tests
 from .analysis.verified_labels import tested_labels, verified_by_chance
@@ -61,9 +61,9 @@ def figure_2(study: Study) -> Section:
         "labels share a large mean, as those of CLIP do, paper's cosines are alike for all of them. All labelled "
         "voxels count here, also those that contrast and edges may explain.",
         f"Two controls give each voxel the first label of another one: of any ({SHUFFLED}), or of one of its region "
-        f"({WITHIN}; for {EVERYWHERE}: of its smallest region, and voxels that are in none have no such control). What "
-        "the second reaches above the first is region-level: it says that regions differ. Only what labels reach above "
-        "the second is voxel-level: that they fit the voxel and not just its region.",
+        f"({WITHIN}; for {INSIDE}: of its smallest region; {EVERYWHERE}: with voxels in none, which have no such "
+        "control). What the second reaches above the first is region-level: it says that regions differ. Only what "
+        "labels reach above the second is voxel-level: that they fit the voxel and not just its region.",
         study.about_blocks(),
     ]
     if cosines["method"].n_unique() < 2:
@@ -76,7 +76,15 @@ def figure_2(study: Study) -> Section:
         "model_id", "subject_id", "measure", "method", "voxel", "roi", "shuffled_within"
     )
     by_region = study.in_blocks(
-        pl.concat([inside, everywhere.select(inside.columns).with_columns(pl.lit(EVERYWHERE).alias("roi"))])
+        pl.concat(
+            [
+                inside,
+                everywhere.drop_nulls("roi").select(inside.columns).with_columns(pl.lit(INSIDE).alias("roi")),
+                everywhere.select(inside.columns).with_columns(
+                    pl.lit(EVERYWHERE).alias("roi"), pl.lit(None, pl.Float32).alias("shuffled_within")
+                ),
+            ]
+        )
     )
     means = mean_cosines(by_region)
     section.tables["fig2_means"] = means
@@ -94,8 +102,7 @@ def figure_2(study: Study) -> Section:
             name,
             figures.boxes(groups, quantity=quantity),
             f"Fig. 2, by the readout {how}. Boxes: quartiles over voxels, whiskers: 5th and 95th percentile; below "
-            f"each ROI its labelled voxels, of {_subjects(study)}. The controls are of {part['method'][0]}"
-            + (f"; {WITHIN}: of the {n_inside:,} voxels that are in a region." if (n_inside := _inside(part)) else "."),
+            f"each ROI its labelled voxels, of {_subjects(study)}. The controls are of {part['method'][0]}.",
         )
     levels = region_level_shares(by_region)
     if not levels.is_empty():
@@ -337,12 +344,6 @@ def _series(rows: pl.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     for name, column in CONTROLS.items():
         if len(drawn := rows.filter(pl.col("method") == methods[0])[column].drop_nulls()):
             yield name, drawn.to_numpy()
-
-
-def _inside(part: pl.DataFrame) -> int:
-    """How many of all labelled voxels the first method labels in a region."""
-    own = part.filter(pl.col("roi") == EVERYWHERE, pl.col("method") == part["method"][0])
-    return own.drop_nulls("shuffled_within").height
 
 
 def _pairs(by_region: pl.DataFrame) -> Iterator[pl.DataFrame]:

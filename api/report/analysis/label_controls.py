@@ -7,6 +7,8 @@ from .blocks import estimate, mean_draws
 
 EVERYWHERE = "all"
 """Stands for all labelled voxels, among the names of regions."""
+INSIDE = "any region"
+"""Stands for the labelled voxels that are in a region."""
 SHUFFLED = "shuffled labels"
 WITHIN = "shuffled within region"
 CONTROLS = {SHUFFLED: "shuffled", WITHIN: "shuffled_within"}
@@ -45,7 +47,7 @@ def region_level_shares(by_region: pl.DataFrame) -> pl.DataFrame:
     """How much of what labels reach above shuffled ones those reach that are shuffled within the region.
 
     Args:
-        by_region: as for `mean_cosines`; the rows of `EVERYWHERE` whose voxel is in a region count.
+        by_region: as for `mean_cosines`; the rows of `INSIDE` count.
 
     Returns:
         model_id, measure, method, n, cosine, shuffled_within, shuffled (means), region_level_share, low, high (95 %
@@ -53,8 +55,7 @@ def region_level_shares(by_region: pl.DataFrame) -> pl.DataFrame:
     """
     rows = []
     by, columns = ["model_id", "measure", "method"], ["cosine", "shuffled_within", "shuffled"]
-    inside = by_region.filter(pl.col("roi") == EVERYWHERE).drop_nulls("shuffled_within")
-    for key, part in inside.group_by(by, maintain_order=True):
+    for key, part in by_region.filter(pl.col("roi") == INSIDE).group_by(by, maintain_order=True):
         values = part.select(columns).to_numpy().astype(np.float64)
         means, drawn = values.mean(axis=0), mean_draws(values, part["block"].to_numpy())
         share = float((means[1] - means[2]) / (means[0] - means[2]))
