@@ -253,6 +253,11 @@ class Study:
 
         def make() -> StudyData:
             config = IngestConfig.model_validate_json(model.config)
+            if config.root and not Path(config.root).is_dir():
+                raise NotFoundError(
+                    f"{config.root}: the data of {model.model_id} are not there any more; the same ingest with --root "
+                    "where they are now tells the atlas, and fits nothing anew."
+                )
             return StudyData.of(model.model_id, config, open_dataset(config, self.settings.home))
 
         data: StudyData = self._once("data", model, make)

@@ -23,6 +23,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.progress import Silent
 from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import NotFoundError
 
 SUBJECTS = 5
 """As many as an interval over subjects needs."""
@@ -317,6 +318,15 @@ def test_every_caption_names_subjects_that_are_simulated(own_lab, models):
         figures = [figure for section in islice(sections(study, []), 2) for figure in section.page_figures]
     assert figures
     assert all(figure.caption.endswith(". Simulated: folder/1.") for figure in figures)
+
+
+def test_data_that_were_moved_are_answered_with_what_tells_the_atlas_so(own_lab, models):
+    with Store.open(str(own_lab / "atlas.duckdb")) as store:
+        store.change([("UPDATE model SET config = json_merge_patch(config, ?)", ['{"root": "/moved"}'])])
+        atlas = Atlas(store, home=own_lab)
+        study = Study(atlas, Settings(home=own_lab), models[:1], Options(sample=10), Silent())
+        with pytest.raises(NotFoundError, match=rf"/moved: the data of {models[0]} .* --root where they are now"):
+            study.data(atlas.model(models[0]))
 
 
 def test_one_subject_and_method_without_labels_of_images_leave_out_what_needs_more(tmp_path):
