@@ -72,7 +72,8 @@ def said_of(config: IngestConfig, space: str, shape: Sequence[int], cortex: Cort
     """
     if cortex.surface:
         taken = cortex.transform or cortex.surface
-        return "" if config.surface else f"The responses are taken to lie in {taken}; {cortex.surface} shows them."
+        shown = "" if taken == cortex.surface else f", which {cortex.surface} shows"
+        return "" if config.surface else f"The responses are taken to lie in {taken}{shown}."
     if not shape:
         return (
             "Nothing says where the voxels are, so that no map can be drawn or exported: a table voxels.csv beside the "

