@@ -111,7 +111,7 @@ def ingest(home: Path, model: str, over: threading.Event) -> None:
             ones = np.ones(BATCH_ROWS, np.float32)
             rows = {"model_id": [model] * BATCH_ROWS, "voxel": voxels, "n_blocks": [5] * BATCH_ROWS,
                     "n_train": [10] * BATCH_ROWS, "r2": 0 * ones, "r": 0 * ones}  # fmt: skip
-            store.append({"learning_curve": pa.table(rows)}, run_id="siege", stage="curve", key=f"{model}/siege/{n}")
+            store.append({"learning_curve": pa.table(rows)}, run_id="soak", stage="curve", key=f"{model}/siege/{n}")
 
 
 def besiege(target: Target, seconds: float) -> tuple[int, dict[str, str]]:
