@@ -145,13 +145,19 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 @cache
+def _empty() -> duckdb.DuckDBPyConnection:
+    """A database of no rows, kept because making one takes thirty times as long as it takes to parse a statement."""
+    return duckdb.connect(config={"threads": 1})  # none of its own, which a process that forks would lose
+
+
+@cache
 def _views_of_duckdb() -> frozenset[str]:
-    with duckdb.connect() as empty:
-        return frozenset(name for (name,) in empty.execute("SELECT view_name FROM duckdb_views()").fetchall())
+    with _empty().cursor() as cursor:
+        return frozenset(name for (name,) in cursor.execute("SELECT view_name FROM duckdb_views()").fetchall())
 
 
 def _parsed(sql: str) -> object:
-    with duckdb.connect() as parser:
+    with _empty().cursor() as parser:
         row = parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     parsed = json.loads(row[0]) if row else {}
     if parsed.get("error", True):
