@@ -19,7 +19,6 @@ from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Backbone, Floats
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets import open_dataset
-from voxel_atlas.ingest.datasets.fingerprint import file_sha256
 from voxel_atlas.ingest.datasets.interface import Images
 from voxel_atlas.ingest.dissection.crops import cut
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
@@ -27,6 +26,7 @@ from voxel_atlas.ingest.run import Pipeline, open_parts
 from voxel_atlas.ingest.simulated.subject import Simulated
 from voxel_atlas.ingest.stages.model_split import split_of
 from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.files import file_sha256
 
 N_SEEN, N_ALL, N_VOXELS = 200, 300, 16
 CONCEPTS = ("face", "body", "place", "food", "word")

@@ -1,6 +1,7 @@
 """Files and folders that are there whole or not at all."""
 
 import glob
+import hashlib
 import os
 import secrets
 import shutil
@@ -109,6 +110,12 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def missing_content(path: Path) -> str:

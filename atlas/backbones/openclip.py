@@ -20,6 +20,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
 from ...schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.files import file_sha256
 from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image, centre_crop
@@ -28,7 +29,6 @@ from .weights import (
     State,
     check_hub_sha256,
     check_sha256,
-    file_sha256,
     fingerprint,
     first_line,
     given_file,

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ...schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.files import file_sha256
 
 State = Mapping[str, torch.Tensor]
 
@@ -19,12 +20,6 @@ def given_file(weights: Path | None) -> Path | None:
     if weights is not None and not weights.is_file():
         raise MissingWeightsError(f"{weights}: there is no such file of weights; check the path given as --weights.")
     return weights
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sha256(path: Path, expected: str) -> None:

@@ -1,6 +1,5 @@
 """Whether a release is whole and sound: its checksums, its tables and their columns, and the numbers in them."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.files import file_sha256
 from ...schemas.tables import FORMAT_VERSION, TABLES, table_schemas
 from .parquet_files import parquet_name
 
@@ -41,7 +41,7 @@ class ReleaseContents(TypedDict):
 
 def write_sums(folder: Path) -> None:
     """Write the checksums of all files of a release, in the form that `sha256sum -c` reads."""
-    lines = [f"{_sha256(folder / path)}  {path}\n" for path in _files(folder)]
+    lines = [f"{file_sha256(folder / path)}  {path}\n" for path in _files(folder)]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -78,7 +78,7 @@ def problems(folder: Path) -> list[str]:
     present = set(_files(folder))
     wrong = [f"{path} is missing; copy the release again." for path in sorted(sums.keys() - present)]
     wrong += [f"{path} is not in {SUMS}; it does not belong to the release." for path in sorted(present - sums.keys())]
-    changed = {path for path in sorted(sums.keys() & present) if _sha256(folder / path) != sums[path]}
+    changed = {path for path in sorted(sums.keys() & present) if file_sha256(folder / path) != sums[path]}
     wrong += [f"{path} has changed since it was written; copy the release again." for path in sorted(changed)]
     # What a damaged file says of itself means nothing.
     sound = (present & sums.keys()) - changed
@@ -105,11 +105,6 @@ def _files(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path != folder / SUMS:
             yield path.relative_to(folder).as_posix()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _format_problems(folder: Path) -> Iterator[str]:

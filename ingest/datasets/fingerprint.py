@@ -6,15 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...schemas.files import file_sha256
+
 _WHOLE_FILE = 32 << 20
 _SAMPLE = 64 << 10
 _N_SAMPLES = 64
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_sha256(path: Path) -> str:

@@ -10,8 +10,9 @@ from PIL import Image, UnidentifiedImageError
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.files import file_sha256
 from ...schemas.image_files import read_picture
-from .fingerprint import combined_sha256, file_sha256
+from .fingerprint import combined_sha256
 from .interface import AllImages, Dataset, Images
 
 ALL, SEEN = "all", "seen"

@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
+from ...schemas.files import file_sha256
 from ...schemas.image_files import no_image, read_picture
 from ..encoding.noise_ceiling import ncsnr_of_repeats, noise_ceiling
-from .fingerprint import combined_sha256, file_sha256
+from .fingerprint import combined_sha256
 from .interface import Subject
 from .rois import Region, region_frames
 

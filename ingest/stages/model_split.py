@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from ...schemas.config import IngestConfig
 from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.files import file_sha256
 from ...schemas.stage import Stage
 from ..datasets.csv_tables import LINE
-from ..datasets.fingerprint import file_sha256
 from ..datasets.image_names import ImageNames, files_of, image_table
 from ..datasets.interface import Dataset, MadeRegions, NamedSplits
 from ..encoding.split import Indices, split_by

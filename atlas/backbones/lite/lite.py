@@ -5,7 +5,6 @@ text vector of the classes that the classifier sees there add up to a vector; an
 positions. So a voxel's weights live in the space of sentence vectors, and apply at every position as to the whole.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....schemas.errors import MissingWeightsError
+from ....schemas.files import file_sha256
 from ..device import resolve_device
 from ..interface import Box, Floats, Image, Readout
 from ..products import weighted
@@ -71,7 +71,7 @@ class Lite:
             self._map, self._class_vectors = (file[name].astype(np.float64) for name in ("map", "class_vectors"))
             self._mean, self._text_mean = file["mean"], file["text_mean"]
             made_of = str(file["made_of"]) if "made_of" in file else ""
-        self.fingerprint = made_of or hashlib.sha256(alignment.read_bytes()).hexdigest()
+        self.fingerprint = made_of or file_sha256(alignment)
         self.weights_file = alignment
         self._device = device
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ....schemas.config import FDR
 from ....schemas.errors import NotFoundError
-from ....schemas.files import write_atomically
+from ....schemas.files import file_sha256, write_atomically
 from ...encoding.contrast import category_contrast
-from ..fingerprint import combined_sha256, file_sha256
+from ..fingerprint import combined_sha256
 from ..rois import FOOD, Region
 from ..trials import LEFT_OUT, Block, Floats, Indices, mean_responses
 from .design import TABLE, NsdIds, shared_images

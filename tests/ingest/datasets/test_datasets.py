@@ -13,11 +13,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from voxel_atlas.ingest.datasets.fingerprint import data_sha256, file_sha256
+from voxel_atlas.ingest.datasets.fingerprint import data_sha256
 from voxel_atlas.ingest.datasets.rois import Region, region_frames, union, voxels_in
 from voxel_atlas.ingest.datasets.trials import LEFT_OUT, Block, mean_responses, repeats, zscored
 from voxel_atlas.schemas.config import IngestConfig
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
+from voxel_atlas.schemas.files import file_sha256
 from voxel_atlas.schemas.image_files import read_picture
 
 
