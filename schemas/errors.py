@@ -15,6 +15,12 @@ def redacted(text: str) -> str:
     return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}…", text)
 
 
+def first_line(error: object) -> str:
+    """What a library says went wrong, for a sentence of ours; what follows in DuckDB's errors shows the statement."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 class AtlasError(Exception):
     """Something a user can act on; the command line prints its message and exits with status 2."""
 

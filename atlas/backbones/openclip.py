@@ -19,7 +19,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
-from ...schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import BadInputError, MissingWeightsError, first_line
 from ...schemas.files import file_sha256
 from .batching import Batches
 from .device import resolve_device
@@ -30,7 +30,6 @@ from .weights import (
     check_hub_sha256,
     check_sha256,
     fingerprint,
-    first_line,
     given_file,
     load_into,
     read_state,

@@ -14,13 +14,13 @@ import torch
 import torchvision
 from torch import nn
 
-from ...schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import BadInputError, MissingWeightsError, first_line
 from ...schemas.files import file_sha256
 from .batching import Batches
 from .device import resolve_device
 from .interface import Box, Floats, Image, centre_crop
 from .products import weighted
-from .weights import check_sha256, fingerprint, first_line, given_file, load_into, read_state
+from .weights import check_sha256, fingerprint, given_file, load_into, read_state
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...schemas.errors import BadInputError, MissingWeightsError
+from ...schemas.errors import BadInputError, MissingWeightsError, first_line
 from ...schemas.files import file_sha256
 
 State = Mapping[str, torch.Tensor]
@@ -43,12 +43,6 @@ def check_hub_sha256(path: Path) -> None:
     """
     if re.fullmatch("[0-9a-f]{64}", (blob := path.resolve()).name):
         check_sha256(path, blob.name)
-
-
-def first_line(error: Exception) -> str:
-    """What a library says went wrong, for a sentence of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def require_numbers(tensors: Iterable[tuple[str, torch.Tensor]], file: Path | str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError, first_line
 from ...schemas.files import file_sha256
 from ...schemas.tables import FORMAT_VERSION, TABLES, table_schemas
 from .parquet_files import parquet_name
@@ -129,7 +129,7 @@ def _table_problems(path: Path, name: str) -> Iterator[str]:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        yield f"{place} is not a Parquet file: {str(error).splitlines()[0].rstrip('.')}."
+        yield f"{place} is not a Parquet file: {first_line(error)}."
         return
     expected = table_schemas()[name]
     if schema.names != expected.names:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import duckdb
 
-from ...schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError
+from ...schemas.errors import BadInputError, NotFoundError, StoreError, StoreLockedError, first_line
 from ...schemas.files import explained_os_errors, temporary_beside
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES
 
@@ -277,8 +277,3 @@ def _explain(message: str, name: str) -> StoreError:
     if any(sign in message for sign in ("Corrupt", "checksum", "Could not read", "not a valid DuckDB", "deserialize")):
         return StoreError(f"{name} is damaged ({first_line(message)}); restore a copy of it, or move it away.")
     return StoreError(f"{name}: {first_line(message)}.")
-
-
-def first_line(error: object) -> str:
-    """The first line of an error, without its full stop; what follows in DuckDB's shows the statement."""
-    return str(error).splitlines()[0].rstrip(".")

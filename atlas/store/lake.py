@@ -10,14 +10,13 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock
 
-from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError
+from ...schemas.errors import BadInputError, NotFoundError, StoreLockedError, first_line
 from ...schemas.files import explained_os_errors
 from .address import (
     ALIAS,
     CONFIG,
     Address,
     explained,
-    first_line,
     load_extensions,
     lock,
     make_tables,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from ...schemas.errors import BadInputError, NotFoundError, StoreError
+from ...schemas.errors import BadInputError, NotFoundError, StoreError, first_line
 from ...schemas.files import flush, temporary_beside
 from ...schemas.stage import Stage
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES, model_tables
-from .address import CONFIG, Address, explained, first_line, quoted, read_format
+from .address import CONFIG, Address, explained, quoted, read_format
 from .store import Store
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]

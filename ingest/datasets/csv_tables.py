@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError, first_line
 from ...schemas.files import missing_content
 
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -34,7 +34,7 @@ def read_table(path: Path, what: str, advice: str, **options: Any) -> pl.DataFra
     try:
         return pl.read_csv(path, glob=False, **options)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"{path}: not a readable {what} ({str(error).splitlines()[0]}); {advice}.") from None
+        raise BadInputError(f"{path}: not a readable {what} ({first_line(error)}); {advice}.") from None
 
 
 def read_persons_table(path: Path, columns: Iterable[str]) -> pl.DataFrame:

@@ -12,8 +12,8 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
 
-from ...atlas.backbones.weights import check_hub_sha256, first_line, require_numbers
-from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError
+from ...atlas.backbones.weights import check_hub_sha256, require_numbers
+from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError, first_line
 from ...schemas.files import file_sha256
 
 CONFIGURATIONS = ("*.json", "*.txt", "*.model")
