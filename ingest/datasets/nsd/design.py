@@ -3,19 +3,17 @@
 Everything is 1-based in nsd_expdesign.mat; nsdId in nsd_stim_info_merged.csv, and everywhere here, is 0-based.
 """
 
-import zlib
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import scipy.io
 from numpy.typing import NDArray
-from scipy.io.matlab import MatReadError
 
 from ....schemas.errors import BadInputError, NotFoundError
 from ..csv_tables import read_table
+from ..folder.stored_arrays import read_array
 
 SESSIONS = (40, 40, 32, 30, 40, 32, 40, 30)
 """Sessions of subjects 1 … 8; 40 were planned for everyone, and the design lists all of them."""
@@ -31,8 +29,6 @@ SHARED: dict[str, tuple[int | None, int]] = {"shared515": (None, 3), "shared907"
 DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
 TABLE = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
 
-_UNREADABLE = (OSError, ValueError, IndexError, MatReadError, zlib.error, NotImplementedError, KeyError)
-"""What SciPy raises of files that are cut, damaged or of MATLAB 7.3; KeyError where an array is not in the file."""
 NsdIds = NDArray[np.int32]
 stimulus_table = partial(read_table, what="stimulus table", advice="download it from NSD again")
 
@@ -52,7 +48,7 @@ def trial_images(root: Path, subject: int, sessions: int | None = None) -> NsdId
     Taken from nsd_expdesign.mat, or from nsd_stim_info_merged.csv; where both are there they must agree.
 
     Raises:
-        NotFoundError: neither file is there.
+        NotFoundError: neither file is there, or one lacks an array.
         BadInputError: a file has another layout, or the two disagree.
     """
     readings = [
@@ -84,12 +80,20 @@ def shared_images(root: Path, name: str) -> NsdIds:
 
 
 def images_of_design(path: Path, subject: int, sessions: int | None = None) -> NsdIds:
-    """The same from nsd_expdesign.mat: subjectim[subject, masterordering[trial]], both 1-based."""
-    try:
-        design = scipy.io.loadmat(path, variable_names=["masterordering", "subjectim"])
-        ordering, images = design["masterordering"].ravel(), design["subjectim"][subject - 1]
-    except _UNREADABLE as error:
-        raise BadInputError(f"{path}: no readable nsd_expdesign.mat ({error}); download it from NSD again.") from None
+    """The same from nsd_expdesign.mat: subjectim[subject, masterordering[trial]], both 1-based.
+
+    Raises:
+        NotFoundError: it lacks one of the two arrays.
+        BadInputError: it is damaged, or has another layout.
+    """
+    ordering = read_array(path, "masterordering").values.ravel()
+    every = read_array(path, "subjectim").values
+    if every.ndim != 2 or len(every) < len(SESSIONS):
+        raise BadInputError(
+            f"{path}: subjectim has shape {every.shape}, and images of {len(SESSIONS)} subjects are expected; download "
+            "it from NSD again."
+        )
+    images = every[subject - 1]
     n = TRIALS * (sessions or SESSIONS[subject - 1])
     if len(ordering) < n or ordering.min() < 1 or ordering.max() > len(images):
         shown = f" of images {ordering.min()} … {ordering.max()}" if len(ordering) else ""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import polars as pl
 import pytest
@@ -20,7 +21,7 @@ from voxel_atlas.ingest.datasets.nsd.design import (
     trial_images,
 )
 from voxel_atlas.ingest.datasets.nsd.nsd import Nsd
-from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.errors import AtlasError, BadInputError
 
 
 def test_the_runs_of_a_session_are_63_and_62_trials_long() -> None:
@@ -96,21 +97,40 @@ def spoilt(path: Path, what: str) -> Path:
         "text": b"<html><body>Access denied</body></html>" * 20,
         "cut": encoded[: len(encoded) // 2],
         "cut in its header": encoded[:60],
+        "pointer": b"/annex/objects/MD5E-s1572839--0123456789abcdef0123456789abcdef\n",
         "of MATLAB 7.3": b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + encoded,
     }
     path.write_bytes(of_content.get(what, encoded))
     return path
 
 
-@pytest.mark.parametrize(
-    "what", ["empty", "text", "cut", "damaged", "cut in its header", "of MATLAB 7.3", "no array", "no subject"]
-)
+UNREADABLE = {
+    **dict.fromkeys(("empty", "text", "cut", "damaged", "cut in its header", "of MATLAB 7.3"), "a damaged or cut file"),
+    "no array": "there is no array 'masterordering'; it has subjectim",
+    "no subject": r"subjectim has shape \(3, 10000\), and images of 8 subjects are expected; download it from",
+    "pointer": "git-annex; .* `datalad get",
+}
+
+
+@pytest.mark.parametrize("what", list(UNREADABLE))
 def test_a_design_that_cannot_be_read_is_one_sentence(what: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        BadInputError, match=r"nsd_expdesign.mat: no readable nsd_expdesign.mat \(.*NSD again"
-    ) as raised:
+    with pytest.raises(AtlasError, match=rf"nsd_expdesign.mat: .*{UNREADABLE[what]}") as raised:
         images_of_design(spoilt(tmp_path / "nsd_expdesign.mat", what), 4)
     assert "\n" not in str(raised.value)
+
+
+def test_a_design_of_matlab_7_3_is_read_as_well(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        "masterordering": random.integers(1, 10_001, (1, 30_000)).astype(np.uint16),
+        "subjectim": random.integers(1, 73_001, (8, 10_000)).astype(np.int32),
+    }
+    scipy.io.savemat(tmp_path / "old.mat", arrays)
+    with h5py.File(tmp_path / "new.mat", "w") as file:
+        for name, values in arrays.items():  # MATLAB's axes are reversed in HDF5
+            file.create_dataset(name, data=values.T).attrs["MATLAB_class"] = np.bytes_(str(values.dtype))
+    old, new = (images_of_design(tmp_path / name, 4) for name in ("old.mat", "new.mat"))
+    np.testing.assert_array_equal(old, new)
 
 
 def test_a_design_without_trials_is_one_sentence(tmp_path: Path) -> None:
