@@ -116,6 +116,26 @@ def npy_array(path: Path, advice: str = "get it again") -> NDArray[np.generic]:
     return array
 
 
+def npy_map(path: Path, shape: tuple[int, ...], advice: str = "get it again") -> Floats:
+    """The numbers of a .npy file that has one for each voxel or vertex, `shape`.
+
+    Args:
+        path: the file.
+        shape: what it must have.
+        advice: what to do where it has another.
+
+    Raises:
+        NotFoundError, BadInputError: as `npy_array`.
+        SpaceMismatchError: it has another shape, or no numbers.
+    """
+    values = npy_array(path)
+    if values.shape != shape or values.dtype.kind not in "biuf":
+        raise SpaceMismatchError(
+            f"{path}: {values.dtype} of shape {values.shape}, numbers of shape {shape} expected; {advice}."
+        )
+    return values.astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Grayordinates:
     """A CIFTI-2 file of maps or series over grayordinates, whose cortical vertices are read."""

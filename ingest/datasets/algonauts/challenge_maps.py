@@ -9,7 +9,7 @@ from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ....schemas.spaces import MESHES
 from ..nsd.subject_maps import NAMES
 from ..trials import Floats
-from ..vertices import SurfaceVertices, npy_array
+from ..vertices import SurfaceVertices, npy_map
 
 SIDES = ("lh", "rh")
 N_VERTICES = MESHES["fsaverage"]
@@ -90,9 +90,4 @@ def label_paths(folder: Path, name: str, side: str = "lh") -> tuple[Path, Path]:
 def _of_hemisphere(path: Path, n: int) -> Floats:
     if not path.exists():
         raise NotFoundError(f"{path}: not there, and the other hemisphere's is; get it again.")
-    values = npy_array(path)
-    if values.shape != (n,) or values.dtype.kind not in "biuf":
-        raise SpaceMismatchError(
-            f"{path}: {values.dtype} of shape {values.shape}, numbers of shape ({n},) expected; get it again."
-        )
-    return values.astype(np.float32)
+    return npy_map(path, (n,))

@@ -6,11 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ....schemas.damaged_files import readable
-from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ....schemas.errors import BadInputError, NotFoundError
 from ..rois import FLOC, Region, Source, selective, union, unions
 from ..trials import Floats
-from ..vertices import SurfaceVertices
+from ..vertices import SurfaceVertices, npy_map
 from ..volumes import VolumeVoxels
 
 LOCALISERS = {"floc-faces": "faces", "floc-bodies": "bodies", "floc-places": "places", "floc-words": "word"}
@@ -121,13 +120,8 @@ def food_region(cells: VolumeVoxels | SurfaceVertices, path: Path) -> Region:
     if path.name.endswith((".nii", ".nii.gz")) and isinstance(cells, VolumeVoxels):
         inside = cells.values(path) > 0
     elif path.suffix == ".npy":
-        with readable(path):
-            mask = np.load(path)
         expected = cells.shape[::-1] if isinstance(cells, VolumeVoxels) else (sum(cells.shape),)
-        if mask.shape != expected:
-            raise SpaceMismatchError(
-                f"{path}: a mask of shape {mask.shape}, {expected} expected; use one of this space."
-            )
+        mask = npy_map(path, expected, "use a mask of this space")
         inside = mask.T.ravel()[cells.linear] > 0
     else:
         inside = np.isin(cells.linear, _listed(cells, path))
