@@ -44,6 +44,11 @@ class VolumeVoxels:
     affine: Affine | None = None
     """Of the image; None where it is not known, and maps are taken to lie where it does."""
 
+    @classmethod
+    def whole(cls, shape: tuple[int, int, int], affine: Affine | None = None) -> "VolumeVoxels":
+        """Every voxel of an image."""
+        return cls(shape, np.arange(int(np.prod(shape))), affine=affine)
+
     def __len__(self) -> int:
         return len(self.linear)
 

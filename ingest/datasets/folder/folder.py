@@ -3,8 +3,9 @@
     stimuli.csv       a row a trial: image (path from this table), and where wanted row, session, run, repeat
     responses.*       .npy, .hdf5 or .mat (trials, voxels) or (x, y, z, trials); .nii or .nii.gz (x, y, z, trials);
                       .dscalar.nii or .dtseries.nii (trials, grayordinates); .func.gii for each hemisphere
-    mask.*            the voxels to use, where the responses are NIfTI; without it those whose response varies
-    rois/NAME.*       regions, not 0 inside: .npy (voxels,), NIfTI, .dscalar.nii or .dlabel.nii
+    mask.*            the voxels to use, where these lie in an image; without it those whose response varies
+    rois/NAME.*       regions, not 0 inside: .npy (voxels,), NIfTI, .dscalar.nii, .dlabel.nii, or .label.gii and others
+                      of GIFTI for each hemisphere
     noise_ceiling.*   each voxel's noise ceiling, 0 to 1, in the same formats
     voxels.csv        where the voxels of a .npy file are: i, j, k or hemisphere, vertex
 
@@ -31,7 +32,7 @@ from ..standard_spaces import areas_of, cortex_of, said_of
 from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset
 from .hemisphere_files import GIFTI, other_side, side_of, without_side
 from .response_files import SUFFIXES, open_responses, response_files
-from .user_responses import Responses
+from .user_responses import MASKS, Responses
 
 _COLUMNS = ("image", "row", "session", "run", "repeat", "responses")
 """What is read of the table of trials."""
@@ -54,7 +55,7 @@ class Folder(TrialDataset):
 
     Args:
         config: dataset, subject, root, stimuli, responses, zscore, skip_sessions, allow_missing, space, surface,
-            transform.
+            transform, axes, parcellation.
         home: folder for a copy of compressed responses.
 
     Raises:
@@ -109,15 +110,15 @@ class Folder(TrialDataset):
     def files(config: IngestConfig) -> Iterable[Item]:
         """See `DatasetClass`."""
         root = Path(config.root)
-        yield Item("table of trials", root / config.stimuli)
         table = root / config.stimuli
+        yield Item("table of trials", table)
         try:
             named = _named(_read_table(table), table) if table.exists() else []
             yield Item("responses", response_files(config, named).paths[0])
         except AtlasError:
             yield Item("responses", root / (config.responses or "responses.npy"))
-        for suffix in SUFFIXES[1:3]:
-            yield Item("mask", root / f"mask{suffix}", needed=False)
+        for name in MASKS:
+            yield Item("mask", root / name, needed=False)
         yield Item("regions", root / "rois", needed=False)
 
     def _trial_sha256s(self) -> list[str]:

@@ -70,13 +70,12 @@ def hemisphere_responses(path: Path, *, allow_missing: bool) -> Responses:
     cells = SurfaceVertices(whole.shape, whole.side[used], whole.vertex[used])
     return Responses(
         len(values),
-        len(cells),
         "surface",
         cells.shape,
         lambda voxels: values[:, used[voxels]],
         lambda file: map_on(cells, file),
         cells.frame,
-        lost=lambda: lost_trials(lambda voxels: values[:, used[voxels]], len(used)),
+        lambda: lost_trials(lambda voxels: values[:, used[voxels]], len(used)),
     )
 
 

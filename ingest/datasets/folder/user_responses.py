@@ -13,33 +13,35 @@ from ....schemas.affines import Affine
 from ....schemas.errors import BadInputError
 from ..trials import Floats, Indices, Trials
 
+NIFTI = (".nii.gz", ".nii")
+MASKS = tuple(f"mask{suffix}" for suffix in NIFTI)
+"""Names of the file that says which voxels are used."""
 _LOOKED_AT = 32
 """Voxels that tell whether a trial was lost."""
 
 
 @dataclass(frozen=True)
 class Responses:
-    """Responses of n_voxels voxels in n_rows trials; values stay on disk."""
+    """Responses of voxels in n_rows trials; those of .npy, NIfTI and CIFTI files stay on disk."""
 
     n_rows: int
-    n_voxels: int
     space: Literal["volume", "surface"]
     shape: tuple[int, ...]
-    """(z, y, x) or (left, right) vertices; (1, 1, n_voxels) where nothing is known of the voxels' places."""
+    """(z, y, x) or (left, right) vertices; (1, 1, n) where nothing is known of the voxels' places."""
     read: Callable[[Indices], Trials]
     """Responses of the voxels of these numbers, (n_rows, n)."""
     values: Callable[[Path], Floats]
     """A map's values at the voxels, (n_voxels,)."""
     frame: Callable[[Floats | None], pl.DataFrame]
     """The data set's `voxels`, given their noise ceiling."""
+    lost: Callable[[], Indices]
+    """Trials without a number in any voxel, ascending: lost volumes."""
     copied_bytes: int = 0
     """Disk that the copy of a NIfTI series takes."""
     affine: Affine | None = None
     """(4, 4), from voxel indices (x, y, z) to mm; None where it is not known."""
     affine_code: int = 0
     """NIfTI's code of the space that the affine leads to."""
-    lost: Callable[[], Indices] = lambda: np.empty(0, np.intp)
-    """Trials without a number in any voxel, ascending: lost volumes."""
     listed: bool = False
     """Whether `shape` is only as large as the places that are listed."""
     recognised: str = ""
@@ -66,5 +68,5 @@ def require_some(used: Indices, path: Path) -> None:
 
 def mask_of(path: Path, root: Path) -> Path | None:
     """The mask in the folder of the responses, else in that of the study; None where there is none."""
-    masks = (folder / f"mask{suffix}" for folder in (path.parent, root) for suffix in (".nii.gz", ".nii"))
+    masks = (folder / name for folder in (path.parent, root) for name in MASKS)
     return next((mask for mask in masks if mask.exists()), None)

@@ -15,7 +15,6 @@ from ..trials import Indices, Trials
 from ..volumes import (
     VolumeVoxels,
     placed,
-    read_volume,
     require_place,
     series_shape,
     volumes_in,
@@ -58,20 +57,21 @@ def series_responses(paths: Sequence[Path], root: Path, cache: Path) -> Response
         SpaceMismatchError: a file or the mask lies elsewhere than the first.
     """
     series = _of_files(paths) if len(paths) > 1 else _of_one(paths[0])
-    used, lost = _masked(series, mask_of(series.path, root))
-    cells = VolumeVoxels((series.shape[2], series.shape[1], series.shape[0]), used, affine=series.affine)
+    x, y, z = series.shape
+    whole = VolumeVoxels.whole((z, y, x), series.affine)
+    used, lost = _used(series, whole, mask_of(series.path, root))
+    cells = VolumeVoxels(whole.shape, used, affine=series.affine)
     return Responses(
         series.n_volumes,
-        len(cells),
         "volume",
         cells.shape,
         series.by_voxel(cells.linear, cache),
         cells.values,
         cells.frame,
+        lambda: lost,
         copied_bytes=len(cells) * series.n_volumes * series.dtype.itemsize,
         affine=series.affine,
         affine_code=series.code,
-        lost=lambda: lost,
     )
 
 
@@ -140,20 +140,14 @@ def _placed(path: Path) -> tuple[Affine, int]:
     return affine, code
 
 
-def _masked(series: _Series, file: Path | None) -> tuple[Indices, Indices]:
+def _used(series: _Series, whole: VolumeVoxels, mask: Path | None) -> tuple[Indices, Indices]:
     """Linear indices of the voxels to use, and the trials that have no number in any of them."""
-    if file:
-        mask = read_volume(file)
-        if mask.shape != series.shape[::-1]:
-            raise SpaceMismatchError(
-                f"{file}: the mask has shape {mask.shape[::-1]}, {series.path.name} has {series.shape}."
-            )
-        require_place(file, series.shape, series.affine)
-        used = np.flatnonzero(mask > 0)
+    if mask:
+        used = np.flatnonzero(whole.values(mask) > 0)
         lost = [not (volume[used] == volume[used]).any() for volume in series.volumes()]
     else:
         first: NDArray[np.generic] | None = None
-        varies, lost = np.zeros(int(np.prod(series.shape)), np.bool_), list[bool]()
+        varies, lost = np.zeros(len(whole), np.bool_), list[bool]()
         for volume in series.volumes():
             there = volume == volume  # NaN is the background of some programs
             lost.append(not there.any())
@@ -162,5 +156,5 @@ def _masked(series: _Series, file: Path | None) -> tuple[Indices, Indices]:
             elif first is not None:
                 varies |= (volume != first) & there
         used = np.flatnonzero(varies)
-    require_some(used, file or series.path)
+    require_some(used, mask or series.path)
     return used, np.flatnonzero(lost)

@@ -157,7 +157,7 @@ class SubjectMaps:
 
     def _cortex(self, shape: tuple[int, ...]) -> VolumeVoxels:
         """Voxels that any label volume says are cortex (not −1); lh.* and rh.* volumes tell the hemisphere."""
-        everything = VolumeVoxels((shape[0], shape[1], shape[2]), np.arange(int(np.prod(shape))))
+        everything = VolumeVoxels.whole((shape[0], shape[1], shape[2]))
 
         def cortex(names: list[str]) -> NDArray[np.bool_]:
             inside = np.zeros(len(everything), np.bool_)

@@ -83,7 +83,7 @@ CASES: dict[str, tuple[type[AtlasError], str, dict[str, object]]] = {
     "text": (BadInputError, "responses.npy: <U1 of shape", {}),
     "cut": (BadInputError, "responses.npy: a damaged or cut file", {}),
     "no table": (NotFoundError, "stimuli.csv: there is no such table; --stimuli names", {}),
-    "region of another shape": (SpaceMismatchError, r"V1.npy: .npy of shape \(3,\) expected", {}),
+    "region of another shape": (SpaceMismatchError, r"V1.npy: .*, numbers of shape \(3,\) expected", {}),
     "percent ceiling": (BadInputError, "a noise ceiling is a share, 0 to 1; divide percentages by 100", {}),
     "voxels of another number": (BadInputError, "voxels.csv: i, j, k or hemisphere, vertex of 3 voxels expected", {}),
     "hemisphere": (BadInputError, "voxels.csv: the column hemisphere must hold left or right", {}),

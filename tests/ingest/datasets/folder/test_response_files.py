@@ -102,7 +102,7 @@ def test_a_mask_says_which_voxels_and_regions_are_volumes(root: Path, home: Path
         found.responses_of(np.arange(0, 3)), expected(values[:, 1, 2, 1:].astype(np.float32), SESSIONS), atol=1e-5
     )
     write_nifti(root / "mask.nii.gz", mask[:, :, 1:])
-    with pytest.raises(SpaceMismatchError, match=r"mask.nii.gz: the mask has shape \(3, 3, 2\), responses.nii.gz has"):
+    with pytest.raises(SpaceMismatchError, match=r"mask.nii.gz: the image is 3 × 3 × 2 voxels, the responses are 4"):
         Folder(config(root), home)
 
 
