@@ -8,7 +8,7 @@ import numpy as np
 
 from ....schemas.damaged_files import readable
 from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
-from ..trials import Floats
+from ..trials import Floats, Indices
 from ..vertices import Grayordinates, SurfaceVertices
 from .user_responses import Responses, lost_trials, require_some
 
@@ -49,33 +49,33 @@ def hemisphere_responses(path: Path, *, allow_missing: bool) -> Responses:
         NotFoundError: the other hemisphere's file is not there.
         SpaceMismatchError: the hemispheres have other numbers of trials, or a file says that it is the other one's.
     """
-    if side_of(path) is None:
-        raise BadInputError(
-            f"{path}: the name does not say which hemisphere it is; put lh and rh, or hemi-L and hemi-R, into the two."
-        )
-    if not other_side(path).exists() and not allow_missing:
+    files = _hemispheres(path)
+    if len(files) == 1 and not allow_missing:
         raise NotFoundError(
             f"{other_side(path)}: the other hemisphere is not there; put it there, or pass --allow-missing."
         )
-    files = sorted((file for file in (path, other_side(path)) if file.exists()), key=lambda file: side_of(file) or 0)
-    halves = {side_of(file): _values(file) for file in files}
+    halves = {side: _values(file, side) for side, file in files.items()}
     if len({len(half) for half in halves.values()}) > 1:
-        counts = " and ".join(f"{file.name} has {len(halves[side_of(file)])}" for file in files)
+        counts = " and ".join(f"{file.name} has {len(halves[side])}" for side, file in files.items())
         raise SpaceMismatchError(f"{path}: the hemispheres have other numbers of trials: {counts}.")
     n_left, n_right = (halves[side].shape[1] if side in halves else 0 for side in (0, 1))
     whole = SurfaceVertices.whole((n_left, n_right))
-    values = np.concatenate([halves[side] for side in sorted(halves, key=bool)], axis=1)
+    values = np.concatenate(list(halves.values()), axis=1)
     used = np.flatnonzero(((values != values[:1]) & (values == values)).any(axis=0))
     require_some(used, path)
     cells = SurfaceVertices(whole.shape, whole.side[used], whole.vertex[used])
+
+    def read(voxels: Indices) -> Floats:
+        return values[:, used[voxels]]
+
     return Responses(
         len(values),
         "surface",
         cells.shape,
-        lambda voxels: values[:, used[voxels]],
+        read,
         lambda file: map_on(cells, file),
         cells.frame,
-        lambda: lost_trials(lambda voxels: values[:, used[voxels]], len(used)),
+        lambda: lost_trials(read, len(cells)),
     )
 
 
@@ -90,31 +90,41 @@ def map_on(cells: SurfaceVertices, path: Path) -> Floats:
     """
     if not path.name.endswith(GIFTI):
         return np.asarray(Grayordinates.open(path).reader(cells)(np.arange(len(cells)))[0])
-    if side_of(path) is None:
-        raise BadInputError(f"{path}: the name does not say which hemisphere it is; put lh or rh into it.")
     values = np.full(len(cells), np.nan, np.float32)
-    for file in (path, other_side(path)):
-        if file.exists():
-            side = side_of(file) or 0
-            half = _values(file)[0]
-            if len(half) != cells.shape[side]:
-                raise SpaceMismatchError(
-                    f"{file}: the map has {len(half)} vertices, the responses have {cells.shape[side]}; use a map of "
-                    "the same surface and hemisphere."
-                )
-            inside = cells.side == side
-            values[inside] = half[cells.vertex[inside]]
+    for side, file in _hemispheres(path).items():
+        half = _values(file, side)[0]
+        if len(half) != cells.shape[side]:
+            raise SpaceMismatchError(
+                f"{file}: the map has {len(half)} vertices, the responses have {cells.shape[side]}; use a map of the "
+                "same surface and hemisphere."
+            )
+        inside = cells.side == side
+        values[inside] = half[cells.vertex[inside]]
     return values
 
 
-def _values(path: Path) -> Floats:
+def _hemispheres(path: Path) -> dict[int, Path]:
+    """The file and the other hemisphere's where it is there, by side, the left one first.
+
+    Raises:
+        BadInputError: the file's name does not say its hemisphere.
+    """
+    if (side := side_of(path)) is None:
+        raise BadInputError(
+            f"{path}: the name does not say which hemisphere it is; put lh or rh, or hemi-L or hemi-R, into it."
+        )
+    files = {side: path, 1 - side: other_side(path)}
+    return {side: files[side] for side in (0, 1) if files[side].exists()}
+
+
+def _values(path: Path, side: int) -> Floats:
     """Values of all arrays, (n_arrays, n_vertices)."""
     with readable(path):
         image = nib.load(path)
         arrays = [np.atleast_2d(array.data.T) for array in image.darrays]
     metas = (image.meta, *(array.meta for array in image.darrays))
     said = next((meta["AnatomicalStructurePrimary"] for meta in metas if "AnatomicalStructurePrimary" in meta), "")
-    if said in _STRUCTURES and _STRUCTURES[said] != side_of(path):
+    if said in _STRUCTURES and _STRUCTURES[said] != side:
         raise SpaceMismatchError(f"{path}: the file says that it is of {said}, and its name that it is of the other.")
     meshes = any(array.intent in (_POINTS, _TRIANGLES) for array in image.darrays)
     if not arrays or meshes or any(array.shape[1:] != arrays[0].shape[1:] for array in arrays):
