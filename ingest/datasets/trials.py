@@ -41,12 +41,12 @@ class Block:
     """Disk that a copy which can be read by voxel takes."""
 
 
-def scored_together(zscore: str, runs: Mapping[str, slice]) -> Mapping[str, slice]:
+def scored_together(zscore: str, runs: Mapping[str, slice | Indices]) -> Mapping[str, slice | Indices]:
     """The trials of a session that are z-scored together, by name: of each run, of the session, or none.
 
     Args:
         zscore: run, session or none.
-        runs: the trials of each run of the session.
+        runs: the trials of each run of the session; asked for where zscore is run.
     """
     return {"run": runs, "session": {"all": slice(None)}, "none": {}}[zscore]
 

@@ -133,6 +133,21 @@ def placed(path: Path) -> tuple[Affine | None, int]:
     return (np.asarray(image.affine, np.float64) if code else None), code
 
 
+def require_affine(path: Path, advice: str) -> tuple[Affine, int]:
+    """The affine and code of an image by which voxels are placed; see `placed`.
+
+    Raises:
+        BadInputError: it has none; `advice` ends the message.
+    """
+    affine, code = placed(path)
+    if affine is None:
+        raise BadInputError(
+            f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says where its voxels lie; "
+            f"{advice}."
+        )
+    return affine, code
+
+
 def require_place(path: Path, shape: tuple[int, ...], affine: Affine, others: str = "the responses") -> None:
     """Refuse a map, mask or image that does not lie where the responses do, or those that are called so.
 

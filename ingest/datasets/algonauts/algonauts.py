@@ -29,7 +29,7 @@ class Algonauts(TrialDataset):
     already, so that neither can be chosen, and no noise ceiling can be told from them.
 
     Args:
-        config: dataset, subject, root, allow_missing, surface.
+        config: dataset, subject, root, localizer_t, allow_missing, surface.
 
     Raises:
         NotFoundError: a file is missing.

@@ -14,7 +14,7 @@ from ....schemas.errors import BadInputError, SpaceMismatchError
 from ..trials import Indices, Trials
 from ..volumes import (
     VolumeVoxels,
-    placed,
+    require_affine,
     require_place,
     series_shape,
     volumes_in,
@@ -23,6 +23,8 @@ from ..volumes import (
     voxel_major_of,
 )
 from .user_responses import Responses, mask_of, require_some
+
+_AFFINE_ADVICE = "write it with that of the functional image"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _of_one(path: Path) -> _Series:
             f"{path}: an image of shape {shape}; (x, y, z, trials) expected, or a folder or pattern of files as this "
             "one, one a trial."
         )
-    affine, code = _placed(path)
+    affine, code = require_affine(path, _AFFINE_ADVICE)
     with readable(path):
         dtype = nib.load(path).dataobj.dtype
     return _Series(
@@ -99,7 +101,7 @@ def _of_one(path: Path) -> _Series:
 
 def _of_files(paths: Sequence[Path]) -> _Series:
     first = _shape_of_one(paths[0])
-    affine, code = _placed(paths[0])
+    affine, code = require_affine(paths[0], _AFFINE_ADVICE)
     dtype = np.dtype(np.float32)
     for path in paths:
         if (shape := _shape_of_one(path)) != first:
@@ -128,16 +130,6 @@ def _shape_of_one(path: Path) -> tuple[int, ...]:
     if len(shape) < 3 or any(n > 1 for n in shape[3:]):
         raise BadInputError(f"{path}: an image of shape {shape}; where there are several files, each has one image.")
     return shape[:3]
-
-
-def _placed(path: Path) -> tuple[Affine, int]:
-    affine, code = placed(path)
-    if affine is None:
-        raise BadInputError(
-            f"{path}: the image has no affine (its sform and qform codes are 0), so nothing says where its voxels lie; "
-            "write it with that of the functional image."
-        )
-    return affine, code
 
 
 def _used(series: _Series, whole: VolumeVoxels, mask: Path | None) -> tuple[Indices, Indices]:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ....schemas.affines import Affine
 from ....schemas.config import IngestConfig
 from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...encoding.noise_ceiling import ceiling_at
@@ -15,8 +16,16 @@ from ..csv_tables import read_table
 from ..fingerprint import data_sha256
 from ..images.hdf5_images import Hdf5Images, n_pictures
 from ..interface import Item, Subject
-from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset, repeats
-from ..volumes import VolumeVoxels, copied_bytes, placed, read_volume, require_place, series_shape, voxel_major
+from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset, repeats, scored_together
+from ..volumes import (
+    VolumeVoxels,
+    copied_bytes,
+    read_volume,
+    require_affine,
+    require_place,
+    series_shape,
+    voxel_major,
+)
 from .laion_files import METADATA, STIMULI, SessionFiles, SubjectFiles
 from .laion_rois import regions
 
@@ -57,8 +66,11 @@ class LaionFmri(TrialDataset):
         root = Path(config.root)
         files = SubjectFiles.of(root, config.subject)
         self._sessions = _found(files.sessions(config.skip_sessions), allow_missing=config.allow_missing)
-        cells, code = _cells(files)
-        shown = [_shown(session, cells) for session in self._sessions]
+        if not files.mask.exists():
+            raise NotFoundError(f"{files.mask}: {_MASK_ADVICE}")
+        affine, code = require_affine(files.mask, "get it again")
+        cells = _cells(files.mask, affine)
+        shown = [_shown(session, cells.shape, affine) for session in self._sessions]
         place = _places(root)
         names = sorted({label for session in shown for label in session.labels if label in place})
         lost = sorted({label for session in shown for label in session.labels} - set(names))
@@ -73,15 +85,14 @@ class LaionFmri(TrialDataset):
         self.zscore = "session" if config.zscore == "auto" else config.zscore
         blocks = [
             Block(
-                files_.name,
-                np.array([row_of.get(label, LEFT_OUT) for label in session.labels], np.intp),
-                _groups(session, self.zscore, files_.trials),
-                voxel_major(files_.betas, cells.linear, home / "cache" / "betas", _advice(files_)),
-                copied_bytes(files_.betas, len(cells)),
+                session.name,
+                np.array([row_of.get(label, LEFT_OUT) for label in seen.labels], np.intp),
+                scored_together(self.zscore, _runs(seen, session.trials) if self.zscore == "run" else {}),
+                voxel_major(session.betas, cells.linear, home / "cache" / "betas", _advice(session)),
+                copied_bytes(session.betas, len(cells)),
             )
-            for files_, session in zip(self._sessions, shown, strict=True)
+            for session, seen in zip(self._sessions, shown, strict=True)
         ]
-        affine = () if cells.affine is None else cells.affine.ravel().tolist()
         subject = Subject(
             subject_id=f"laion-fmri/{files.name}",
             dataset="laion-fmri",
@@ -91,7 +102,7 @@ class LaionFmri(TrialDataset):
             transform=config.transform or None,
             shape=cells.shape,
             description=f"LAION-fMRI, {files.name}, space T1w, {len(self._sessions)} sessions.",
-            affine=tuple(affine),
+            affine=tuple(affine.ravel().tolist()),
             affine_code=code,
         )
         super().__init__(
@@ -174,34 +185,28 @@ def _found(sessions: list[SessionFiles], *, allow_missing: bool) -> list[Session
     return there
 
 
-def _cells(files: SubjectFiles) -> tuple[VolumeVoxels, int]:
-    """The voxels that are modelled, and NIfTI's code of the space that their affine leads to."""
-    if not files.mask.exists():
-        raise NotFoundError(f"{files.mask}: {_MASK_ADVICE}")
-    affine, code = placed(files.mask)
-    if affine is None:
-        raise BadInputError(f"{files.mask}: the image has no affine (its sform and qform codes are 0); get it again.")
-    mask = read_volume(files.mask)
+def _cells(path: Path, affine: Affine) -> VolumeVoxels:
+    """The voxels that are modelled, by their mask."""
+    mask = read_volume(path)
     linear = np.flatnonzero(mask > 0)
     if len(linear) == 0:
-        raise BadInputError(f"{files.mask}: no voxel is above 0; get it again.")
-    return VolumeVoxels((mask.shape[0], mask.shape[1], mask.shape[2]), linear, affine=affine), code
+        raise BadInputError(f"{path}: no voxel is above 0; get it again.")
+    return VolumeVoxels((mask.shape[0], mask.shape[1], mask.shape[2]), linear, affine=affine)
 
 
-def _shown(session: SessionFiles, cells: VolumeVoxels) -> _Shown:
-    """What a session showed, once its betas are known to lie on the grid of the voxels."""
+def _shown(session: SessionFiles, grid: tuple[int, int, int], affine: Affine) -> _Shown:
+    """What a session showed, once its betas are known to lie on the grid of the voxels, (z, y, x)."""
     advice = "get it again" + _advice(session)
     table = read_table(session.trials, "table of trials", advice, separator="\t", infer_schema=False)
     if lacking := {"label", "beta_index"} - set(table.columns):
         raise BadInputError(f"{session.trials}: the table of trials has no column {min(lacking)}; {advice}.")
     shape = series_shape(session.betas, _advice(session))
-    if len(shape) != 4 or shape[2::-1] != cells.shape:
+    if len(shape) != 4 or shape[2::-1] != grid:
         raise SpaceMismatchError(
-            f"{session.betas}: an image of shape {shape}, ({', '.join(map(str, cells.shape[::-1]))}, trials) expected; "
+            f"{session.betas}: an image of shape {shape}, ({', '.join(map(str, grid[::-1]))}, trials) expected; "
             f"{advice}."
         )
-    if cells.affine is not None:
-        require_place(session.betas, shape[:3], cells.affine)
+    require_place(session.betas, shape[:3], affine)
     table = table.with_columns(pl.col("beta_index").cast(pl.Int64, strict=False)).sort("beta_index")
     if table["label"].null_count() or table["beta_index"].to_list() != list(range(shape[3])):
         raise BadInputError(
@@ -226,12 +231,8 @@ def _places(root: Path) -> dict[str, int]:
     return {name: place for place, name in enumerate(names["image_name"])}
 
 
-def _groups(shown: _Shown, zscore: str, trials: Path) -> dict[str, slice | Indices]:
-    """Trials of a session that are z-scored together, by name."""
-    if zscore == "none":
-        return {}
-    if zscore == "session":
-        return {"all": slice(None)}
+def _runs(shown: _Shown, trials: Path) -> dict[str, Indices]:
+    """The trials of each run of a session, by its name."""
     if shown.runs is None or shown.runs.null_count():
         raise BadInputError(f"{trials}: no column run that says every trial's; pass --zscore session.")
     return {f"run {run}": np.flatnonzero((shown.runs == run).to_numpy()) for run in shown.runs.unique().sort()}

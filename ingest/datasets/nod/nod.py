@@ -27,7 +27,8 @@ class Nod(TrialDataset):
     """Images and responses of one NOD subject; see `Dataset`.
 
     Args:
-        config: dataset, subject, root, tasks, zscore, localizer_t, skip_sessions, allow_missing.
+        config: dataset, subject, root, tasks, zscore, localizer_t, skip_sessions, allow_missing,
+            space, surface, parcellation.
 
     Raises:
         NotFoundError: a file is missing.
