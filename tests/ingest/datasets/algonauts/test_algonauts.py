@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from algonauts_tree import LEFT, N_IMAGES, N_VERTICES, NSD_IDS, RIGHT, Tree, save, write_tree
 from PIL import Image
+from pointers import POINTERS
 
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
 from voxel_atlas.ingest.datasets.algonauts.algonauts import Algonauts
@@ -98,11 +99,7 @@ def test_missing_files_are_named(tree: Tree, tmp_path: Path) -> None:
         check_dataset(tree.config(subject="9"), tmp_path, 512)
 
 
-ANNEX = "/annex/objects/MD5E-s1572839--0123456789abcdef0123456789abcdef\n"
-LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
-
-
-@pytest.mark.parametrize(("pointer", "advice"), [(ANNEX, "datalad get"), (LFS, "git lfs pull")])
+@pytest.mark.parametrize(("pointer", "advice"), POINTERS)
 @pytest.mark.parametrize("what", ["responses", "places", "labels", "picture"])
 def test_a_pointer_is_told_from_its_content(what: str, pointer: str, advice: str, tree: Tree) -> None:
     paths = {

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from laion_tree import AFFINE, N_IMAGES, N_TRIALS, SHAPE, SUBJECT, Tree, write_tree, write_volume
+from pointers import POINTERS
 
 from voxel_atlas.api.maps.thumbnails import open_stimulus
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
@@ -164,11 +165,7 @@ def test_missing_files_are_named_and_can_be_gone_without(tree: Tree, tmp_path: P
         LaionFmri(tree.config(subject="1"), tmp_path)
 
 
-ANNEX = "/annex/objects/MD5E-s1572839--0123456789abcdef0123456789abcdef\n"
-LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
-
-
-@pytest.mark.parametrize(("pointer", "advice"), [(ANNEX, "datalad get"), (LFS, "git lfs pull")])
+@pytest.mark.parametrize(("pointer", "advice"), POINTERS)
 @pytest.mark.parametrize("what", ["betas", "trials", "mask", "stimuli.h5", "metadata.csv"])
 def test_a_pointer_is_told_from_its_content(what: str, pointer: str, advice: str, tree: Tree, tmp_path: Path) -> None:
     paths = {

@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 import scipy.stats
 from nsd_tree import SUBJECT, Tree, linear
+from pointers import POINTERS
 
 from voxel_atlas.ingest.datasets import open_dataset
 from voxel_atlas.ingest.datasets.nsd.design import (
@@ -97,7 +98,7 @@ def spoilt(path: Path, what: str) -> Path:
         "text": b"<html><body>Access denied</body></html>" * 20,
         "cut": encoded[: len(encoded) // 2],
         "cut in its header": encoded[:60],
-        "pointer": b"/annex/objects/MD5E-s1572839--0123456789abcdef0123456789abcdef\n",
+        "pointer": POINTERS[0][0].encode(),
         "of MATLAB 7.3": b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + encoded,
     }
     path.write_bytes(of_content.get(what, encoded))
