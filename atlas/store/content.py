@@ -52,7 +52,7 @@ class LedgerBatch:
 
     def to_bytes(self) -> bytes:
         """The batch on the way: a line of JSON, then for each table a stream of Arrow."""
-        streams = {name: _stream(table) for name, table in self.rows.items()}
+        streams = {name: to_stream(table) for name, table in self.rows.items()}
         sizes = {name: len(stream) for name, stream in streams.items()}
         head = _Head(run_id=self.run_id, stage=self.stage, key=self.key, tables=sizes)
         return b"".join([head.model_dump_json().encode(), b"\n", *streams.values()])
@@ -154,11 +154,18 @@ def _plain(array: pa.Array) -> memoryview:
     return np.ascontiguousarray(array.to_numpy()).view(np.uint8).data
 
 
-def _stream(table: pa.Table) -> pa.Buffer:
+def to_stream(table: pa.Table) -> pa.Buffer:
+    """Rows as a stream of Arrow."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()
+
+
+def from_stream(stream: bytes) -> pa.Table:
+    """What `to_stream` was given, of a sender that is believed."""
+    with pa.ipc.open_stream(stream) as reader:
+        return reader.read_all()
 
 
 def _table(name: str, stream: memoryview) -> pa.Table:

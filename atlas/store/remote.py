@@ -9,7 +9,7 @@ import httpx
 import pyarrow as pa
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
-from .content import LedgerBatch
+from .content import LedgerBatch, from_stream
 from .links import Changes, Parameters, encoded
 
 PATIENCE_S = 120.0
@@ -32,9 +32,7 @@ class Http:
 
     def table(self, sql: str, parameters: Parameters) -> pa.Table:
         """Rows of one statement."""
-        rows = self._post("/ingest/rows", encoded([sql, parameters]), "application/json").content
-        with pa.ipc.open_stream(rows) as reader:
-            return reader.read_all()
+        return from_stream(self._post("/ingest/rows", encoded([sql, parameters]), "application/json").content)
 
     @contextmanager
     def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:

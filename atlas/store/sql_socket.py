@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
-from .content import LedgerBatch
+from .content import LedgerBatch, from_stream, to_stream
 from .links import Changes, Local, Parameters, decoded, encoded
 
 _POLL_S = 0.1
@@ -144,14 +144,14 @@ class Socket:
 
     def table(self, sql: str, parameters: Parameters) -> pa.Table:
         """Rows of one statement."""
-        parts = [_read(part) for part in self._answer(_ROWS, encoded([sql, parameters]))]
+        parts = [from_stream(part) for part in self._answer(_ROWS, encoded([sql, parameters]))]
         return pa.concat_tables(parts)
 
     @contextmanager
     def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:
         """The same rows, bit by bit."""
         parts = self._answer(_ROWS, encoded([sql, parameters]))
-        yield (batch for part in parts for batch in _read(part).to_batches())
+        yield (batch for part in parts for batch in from_stream(part).to_batches())
 
     def append(self, batch: LedgerBatch) -> bool:
         """Add a batch and its ledger row."""
@@ -213,15 +213,7 @@ def _answer(
 
 
 def _send(client: Wire, rows: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    client.send_bytes(_PART + sink.getvalue().to_pybytes())
-
-
-def _read(part: bytes) -> pa.Table:
-    with pa.ipc.open_stream(part) as reader:
-        return reader.read_all()
+    client.send_bytes(_PART + to_stream(rows).to_pybytes())
 
 
 def _watch(

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ....atlas.store.content import LedgerBatch
+from ....atlas.store.content import LedgerBatch, to_stream
 from ....atlas.store.links import decoded
 from ....atlas.store.store import Store
 from ....schemas.errors import AtlasError, BadInputError, BusyError
@@ -90,10 +89,7 @@ class IngestHandlers:
             raise
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise BadInputError(f"A value of the statement is none that DuckDB takes: {error}.") from None
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
-            writer.write_table(rows)
-        return Response(sink.getvalue().to_pybytes(), 200, {"cache-control": "no-store"}, _MEDIA_TYPE)
+        return Response(to_stream(rows).to_pybytes(), 200, {"cache-control": "no-store"}, _MEDIA_TYPE)
 
     def _add(self, body: bytes, token: str, _: Callable[[], bool]) -> Response:
         batch = LedgerBatch.from_bytes(body)
