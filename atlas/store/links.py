@@ -1,4 +1,7 @@
-"""How statements and batches reach an atlas, and the link to a database of this process; `remote` has the others."""
+"""How statements and batches reach an atlas, and the link to a database of this process.
+
+`sql_socket` has the link to another process's, `remote` that to a server over HTTP.
+"""
 
 import datetime
 import json
@@ -32,7 +35,7 @@ _QUERY_ROWS = (
 """What functions of ours give: queries for the macros of tables.sql, which name the same type."""
 _TIME = "datetime"
 """Stands before a time in JSON."""
-_ROWS_PER_BATCH = 2048
+ROWS_PER_BATCH = 2048
 """Rows that come at a time, DuckDB's own number: 4 MB of 512-d vectors."""
 
 
@@ -107,7 +110,7 @@ class Local:
     def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:
         """The same rows, bit by bit."""
         with self.reading() as cursor:
-            yield cursor.execute(sql, parameters).to_arrow_reader(_ROWS_PER_BATCH)
+            yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
 
     def append(self, batch: LedgerBatch) -> bool:
         """Add a batch and its ledger row."""

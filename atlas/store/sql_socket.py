@@ -22,7 +22,7 @@ import pyarrow as pa
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
 from .content import LedgerBatch, from_stream, to_stream
-from .links import Changes, Local, Parameters, decoded, encoded
+from .links import ROWS_PER_BATCH, Changes, Local, Parameters, decoded, encoded
 
 _POLL_S = 0.1
 """How often it is looked whether who asked is still there."""
@@ -30,7 +30,6 @@ _ANSWER_S = 10.0
 """How long the server may take to say that it is there."""
 _CLOSING_S = 1.0
 """How long the thread that takes connections may take to see that there are no more."""
-_ROWS_PER_BATCH = 2048
 _ARE_YOU_THERE, _ROWS, _BATCH, _CHANGE = b"?", b"R", b"B", b"C"
 """What a message of a client begins with."""
 _PART, _DONE, _ERROR = b"A", b"D", b"E"
@@ -67,7 +66,7 @@ class Readers:
             self._running.add(cursor)
             watcher.start()
             try:
-                yield cursor.execute(sql, parameters).to_arrow_reader(_ROWS_PER_BATCH)
+                yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
             except duckdb.Error as error:
                 if late.is_set():
                     raise BadInputError(f"The statement took longer than {LIMITS.statement_s:.0f} s.") from error
