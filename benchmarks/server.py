@@ -31,8 +31,7 @@ from voxel_atlas.api.graphql.watch import Watch
 from voxel_atlas.api.http.server import PATIENCE_S
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.similarity import VoxelHits
-from voxel_atlas.atlas.store.links import Result
-from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.atlas.store.store import Result, Store
 from voxel_atlas.schemas.config import Settings
 
 VOXELS = """query ($concept: String!, $first: Int! = 20) { similarVoxels(concept: $concept, first: $first) {

@@ -96,6 +96,11 @@ def only_writer(address: Address, connection: duckdb.DuckDBPyConnection) -> Iter
         yield
 
 
+def is_conflict(error: duckdb.TransactionException) -> bool:
+    """Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again."""
+    return "locked" in str(error) or "onflict" in str(error)
+
+
 @contextmanager
 def _advisory_lock(connection: duckdb.DuckDBPyConnection, catalog: str, what: str) -> Iterator[None]:
     """Hold this program's lock of a PostgreSQL database, which `connection` has attached as `catalog`."""

@@ -5,12 +5,10 @@
 
 import datetime
 import json
-import math
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -25,8 +23,6 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 Changes = Sequence[tuple[str, Parameters]]
 """Statements with their values."""
-
-Result = TypeVar("Result")
 
 _QUERY_ROWS = (
     "STRUCT(model_id VARCHAR, readout VARCHAR, vector DOUBLE[], length DOUBLE, alphas DOUBLE[], errors DOUBLE[], "
@@ -171,21 +167,6 @@ class Local:
             # A checkpoint that found the disk full invalidates the whole database, and every batch is in the log.
             self._close()
             self._open()
-
-
-def retried(
-    work: Callable[[], Result], again: Callable[[duckdb.Error], bool], patience_s: float, pause_s: float = 0.0
-) -> Result:
-    """What `work` gives, which is called again while it fails as `again` says, for so long after it first did."""
-    deadline = math.inf
-    while True:
-        try:
-            return work()
-        except duckdb.Error as error:
-            deadline = min(deadline, time.monotonic() + patience_s)
-            if not again(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(pause_s)
 
 
 def encoded(asked: object) -> bytes:

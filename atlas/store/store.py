@@ -1,13 +1,15 @@
 """The atlas as a store: batches go in exactly once, and come out as Arrow, Polars or NumPy."""
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import duckdb
 import numpy as np
@@ -20,15 +22,18 @@ from ...schemas.limits import LIMITS
 from ...schemas.tables import FORMAT_VERSION
 from .address import ALIAS, Address, connect_file, explained
 from .content import LedgerBatch
-from .lake import connect_lake, only_writer
-from .links import Changes, Link, Local, Parameters, Result, retried
+from .lake import connect_lake, is_conflict, only_writer
+from .links import Changes, Link, Local, Parameters
 from .remote import Http
 from .serving import QuackServer, find_server, serve
 from .sql_socket import Readers, Socket, answering
 from .statements import MACROS, one_select, other_functions, refused, require_ours, unique_names, without_polars_type
 
+Result = TypeVar("Result")
+
 _PATIENCE_S = 60.0
 """How long a batch waits for others that commit to the same DuckLake."""
+_PAUSE_S = 0.1
 _MOST_NUMBERS = 100_000
 
 
@@ -121,13 +126,18 @@ class Store:
 
     def add(self, batch: LedgerBatch) -> bool:
         """The same for a batch whose rows are as the tables have them."""
-        try:
-            with self._writing():
-                return retried(lambda: self._link.append(batch), _is_conflict, _PATIENCE_S, 0.1)
-        except duckdb.TransactionException as error:
-            if not _is_conflict(error):
-                raise
-            raise StoreError(f"{self.address} was busy for {_PATIENCE_S:.0f} s; start again later.") from error
+        deadline = math.inf
+        while True:
+            try:
+                with self._writing():
+                    return self._link.append(batch)
+            except duckdb.TransactionException as error:
+                if not is_conflict(error):
+                    raise
+                deadline = min(deadline, time.monotonic() + _PATIENCE_S)
+                if time.monotonic() > deadline:
+                    raise StoreError(f"{self.address} was busy for {_PATIENCE_S:.0f} s; start again later.") from error
+            time.sleep(_PAUSE_S)
 
     def committed(self, stage: str) -> set[str]:
         """Keys of the batches of a stage that are in the atlas."""
@@ -385,8 +395,3 @@ def _same_format(link: Link, name: str) -> Link:
             "version of voxel-atlas on both sides."
         )
     return link
-
-
-def _is_conflict(error: duckdb.Error) -> bool:
-    """Several machines may commit to one DuckLake; who comes second looks in the ledger and tries again."""
-    return isinstance(error, duckdb.TransactionException) and ("locked" in str(error) or "onflict" in str(error))
