@@ -115,10 +115,12 @@ def _require_words(store: Store, batch: LedgerBatch) -> None:
     given |= set(zip(stored["backbone"].to_pylist(), stored["n"].to_pylist(), strict=True))
     if len(given) > len(towers):
         raise BadInputError(f"Vectors of a text tower, of {towers[0][:80]!r} or another one, have not all one length.")
+    if "vocabulary" not in batch.rows:
+        return
     known = store.arrow(
         "SELECT backbone, word FROM vocabulary WHERE backbone IN (SELECT unnest(?::VARCHAR[]))", [towers]
     )
-    nouns, brought = _words(known), _words(batch.rows["vocabulary"]) if "vocabulary" in batch.rows else set()
+    nouns, brought = _words(known), _words(batch.rows["vocabulary"])
     if nouns and brought - nouns:
         raise BadInputError("The atlas has another list of nouns of that text tower, which no batch adds to.")
 
