@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ....atlas.store.appending import SQL_TYPES
 from ....atlas.store.content import LedgerBatch
 from ....atlas.store.store import Store
 from ....schemas.errors import BadInputError
@@ -14,7 +15,6 @@ from ....schemas.tables import SHARED, label_id, table_schemas
 
 _SEVERAL = {"label_score", "top_image", "learning_curve", "split"}
 """Tables of models that have several rows by what `_told_by` gives, all of which come in one batch."""
-_SQL_TYPES = {pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.int64(): "BIGINT"}
 
 
 def require_fitting(store: Store, batch: LedgerBatch, model_id: str) -> None:
@@ -50,7 +50,7 @@ def _require_new(store: Store, name: str, rows: pa.Table) -> None:
     named = rows.select(columns).group_by(columns).aggregate([])
     if named.num_rows < rows.num_rows and columns != ["subject_id"] and name not in _SEVERAL:
         raise BadInputError(f"The batch has a row of {name} twice, by {', '.join(columns)}.")
-    given = ", ".join(f"unnest(?::{_SQL_TYPES[named.schema.field(each).type]}[]) AS {each}" for each in columns)
+    given = ", ".join(f"unnest(?::{SQL_TYPES[named.schema.field(each).type]}[]) AS {each}" for each in columns)
     sql = f"SELECT 1 FROM {name} JOIN (SELECT {given}) USING ({', '.join(columns)}) LIMIT 1"  # noqa: S608 - our columns
     if named.num_rows and store.arrow(sql, [named[each].to_pylist() for each in columns]).num_rows:
         raise BadInputError(f"The atlas has rows of {name} of the same {', '.join(columns)}; none is added twice.")
