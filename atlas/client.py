@@ -51,7 +51,6 @@ MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
 """What it answers of a model, whose id comes with the arguments as `model`."""
 ABOUT = "voxel-atlas"
 """Header with what an answer says besides its frame, as JSON."""
-_TIMEOUT_S = 120.0
 
 
 class RemoteAtlas:
@@ -73,7 +72,7 @@ class RemoteAtlas:
             StoreError: no server of an atlas answers there.
         """
         self.address = url
-        self._client = connected(url, token, _TIMEOUT_S)
+        self._client = connected(url, token)
         try:
             self.subjects()
         except NotFoundError:

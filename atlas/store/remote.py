@@ -12,7 +12,7 @@ from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from .content import LedgerBatch, from_stream
 from .links import Changes, Parameters, encoded
 
-PATIENCE_S = 120.0
+_PATIENCE_S = 120.0
 """How long a server may be busy, or its connection be broken."""
 _TIMEOUT_S = 120.0
 _RATE_LIMITED = 429
@@ -28,7 +28,7 @@ class Http:
             BadInputError: it is no address of a server.
         """
         self._url = url
-        self._client = connected(url, token, _TIMEOUT_S)
+        self._client = connected(url, token)
 
     def table(self, sql: str, parameters: Parameters) -> pa.Table:
         """Rows of one statement."""
@@ -59,7 +59,7 @@ class Http:
         self._client.close()
 
     def _post(self, path: str, body: bytes, media_type: str) -> httpx.Response:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 response = self._client.post(path, content=body, headers={"content-type": media_type})
@@ -85,7 +85,7 @@ class Http:
             time.sleep(pause)
 
 
-def connected(url: str, token: str, timeout_s: float) -> httpx.Client:
+def connected(url: str, token: str) -> httpx.Client:
     """A client of a server that shows a token; empty for none.
 
     Raises:
@@ -93,7 +93,7 @@ def connected(url: str, token: str, timeout_s: float) -> httpx.Client:
     """
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        return httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+        return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S)
     except (httpx.InvalidURL, ValueError) as error:
         raise BadInputError(f"{url!r} is not the address of a server: {error}.") from None
 
