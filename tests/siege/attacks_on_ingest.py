@@ -58,7 +58,7 @@ def _ledger_row() -> pa.Table:
         "n_rows": 1,
         "committed_at": _NOW,
     }
-    return conform("ledger", pa.Table.from_pylist([{**row, "committed_at": _NOW}]))
+    return conform("ledger", pa.Table.from_pylist([row]))
 
 
 def _post(client: httpx.Client, body: bytes) -> httpx.Response:
