@@ -188,6 +188,7 @@ class RootQuery:
             page_info=_page_info(edges, more=len(hits.frame) > first, later=cursor is not None),
             total_count=hits.total,
             hidden_count=hits.hidden,
+            held_to=filters.held_to,
             model_id=owners[0].model_id,
             model_ids=[owner.model_id for owner in owners],
             subject_id=owners[0].subject_id,

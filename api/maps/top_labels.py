@@ -82,6 +82,11 @@ class ColourMap:
         """The commonest first labels in their colours."""
         return self.colours.legend(self.top.labels[:LEGEND])
 
+    @property
+    def held_to(self) -> str:
+        """As `ValueMap.held_to`."""
+        return SHOWN_TOO * (not self.top.semantic)
+
     def picture(self, cortex: SubjectCortex, focus: Sequence[int] | None = None) -> Picture:
         """The colours on the subject's surface; voxels out of focus are pale."""
         return Picture(
@@ -90,7 +95,7 @@ class ColourMap:
             title="First labels, coloured by meaning",
             note=f"trustworthiness {self.colours.trustworthiness:.2f}, {about(self.model)}",
             left_out=left_out(self.top.bare),
-            held_to=SHOWN_TOO * (not self.top.semantic),
+            held_to=self.held_to,
             legend=self.legend,
         )
 

@@ -1,9 +1,9 @@
 // Files of what is shown: pictures, the numbers, and the questions that gave them.
 // @ts-check
-import { figure, find, say } from "./dom.js";
+import { find, say } from "./dom.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, getArrays, patiently } from "./server.js";
-import { asked, heldTo, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
+import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
  * @typedef {object} Sources
@@ -38,7 +38,7 @@ export function connectDownloads(sources, report) {
     find(`download-${suffix}`, HTMLButtonElement).addEventListener("click", async () => {
       menu.open = false;
       try {
-        save(await make(), `${fileName(sources.state)}.${suffix}`);
+        save(await make(), `${fileName(sources)}.${suffix}`);
         say(`${suffix} file made`);
       } catch (error) {
         report(error);
@@ -108,7 +108,7 @@ async function captioned(solid, { shown }) {
   const image = await createImageBitmap(solid);
   const map = shown();
   const simulated = find("simulated", HTMLElement).hidden ? "" : " (simulated)";
-  const lines = [find("figure-title", HTMLElement).textContent, map?.unit, map?.leftOut, map && `${map.model}${simulated}`].filter((line) => line);
+  const lines = [find("figure-title", HTMLElement).textContent, map?.unit, [map?.leftOut, map?.heldTo].filter(Boolean).join("; "), map && `${map.model}${simulated}`].filter((line) => line);
   const size = Math.max(12, Math.round(image.width / 70));
   const canvas = document.createElement("canvas");
   canvas.width = image.width;
@@ -127,10 +127,9 @@ async function captioned(solid, { shown }) {
     top += size * 1.5;
   }
   if (map?.scale) {
-    const ends = [map.scale.lo, map.scale.hi].map((end) => figure(end));
-    write(ends[0], size);
+    write(String(find("lo", HTMLElement).textContent), size);
     context.drawImage(find("ramp", HTMLCanvasElement), size * 6, top, size * 20, size);
-    write(ends[1], size * 27);
+    write(String(find("hi", HTMLElement).textContent), size * 27);
   }
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png"));
 }
@@ -201,9 +200,9 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** @param {import("./state.js").State} state */
-function fileName(state) {
-  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), heldTo(limits(state)), state.significant && "significant", state.all && "all voxels"].filter(Boolean).join(" ");
+/** @param {Sources} sources */
+function fileName({ state, shown }) {
+  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), shown()?.heldTo].filter(Boolean).join(" ");
   return `${state.model} ${what}`.replace(/[^\p{L}\p{N}.]+/gu, "-").replace(/^-|-$/g, "").slice(0, 120) || "voxel-atlas";
 }
 

@@ -8,7 +8,7 @@ import { figure, find, make } from "./dom.js";
  */
 export function showLegend(shown, look) {
   find("legend", HTMLElement).hidden = false;
-  find("quantity", HTMLElement).textContent = [shown.unit, shown.leftOut].filter(Boolean).join("; ") + ` · ${shown.model}`;
+  find("quantity", HTMLElement).textContent = [shown.unit, shown.leftOut, shown.heldTo].filter(Boolean).join("; ") + ` · ${shown.model}`;
   find("scale", HTMLElement).hidden = !shown.scale;
   const names = shown.names.map(({ text, colour }) => {
     const square = make("span", { class: "square", "aria-hidden": "true" });

@@ -2,11 +2,11 @@
 // @ts-check
 import { figure, find, make, rate, say } from "./dom.js";
 import { ask } from "./server.js";
-import { heldTo, readoutOf } from "./shown.js";
+import { readoutOf } from "./shown.js";
 
 export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
   similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
-    totalCount hiddenCount by readout baseline simulated
+    totalCount hiddenCount heldTo by readout baseline simulated
     edges { node { voxel similarity z conceptQ specific percentile semantic rois r2 labels(first: 3) { text probability } } }
   }
 }`;
@@ -49,15 +49,13 @@ export class Ranking {
    * @param {AbortSignal} signal
    */
   async show(state, signal) {
-    const asked = variables(state);
-    const { similarVoxels } = await ask(TOP, asked, signal);
-    const { edges, totalCount, hiddenCount } = similarVoxels;
+    const { similarVoxels } = await ask(TOP, variables(state), signal);
+    const { edges, totalCount, hiddenCount, heldTo } = similarVoxels;
     this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
     this.mark(state.voxel);
     const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
     const beyond = state.all || hiddenCount === null ? "" : " that contrast and edges do not explain";
-    const held = heldTo(asked);
-    const which = `${within}${beyond}${held ? `, ${held}` : ""}`;
+    const which = `${within}${beyond}${heldTo && `, ${heldTo}`}`;
     const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${which}.` : `No significant voxel${which}.`;
     const hidden = hiddenCount === null ? " Which of them contrast and edges may explain is not known." : hiddenCount ? ` ${hiddenCount.toLocaleString("en")} more may be explained by contrast and edges; Options show them.` : "";
     this.note.textContent = first + hidden;

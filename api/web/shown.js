@@ -14,6 +14,7 @@ import { getArrays, patiently } from "./server.js";
  * @property {string} title
  * @property {string} unit
  * @property {string} leftOut what the map does not show; "" for nothing
+ * @property {string} heldTo what voxels must pass to be shown; "" for nothing beyond the defaults
  * @property {string} model
  * @property {string[]} warnings sentences that question what is shown
  *
@@ -97,7 +98,8 @@ export async function values(state, signal) {
       names: [],
       title: header.title,
       unit: `${header.unit}${header.how ? ` (${header.how})` : ""}`,
-      leftOut: [leftOut(header), heldTo(limits(state)), state.significant && "only significant", state.all && ofConcept(state) && "voxels that contrast may explain are shown"].filter(Boolean).join("; "),
+      leftOut: header.left_out,
+      heldTo: header.held_to,
       model: header.model,
       warnings: header.warnings,
     },
@@ -132,25 +134,11 @@ export async function labelColours(model, top, signal, tell) {
     }),
     title: "First labels, coloured by meaning",
     unit: `UMAP colours of ${header.labels.length} labels${trust}`,
-    leftOut: leftOut(header),
+    leftOut: header.left_out,
+    heldTo: header.held_to,
     model: header.model,
     warnings: [],
   };
-}
-
-/**
- * What a concept's voxels must pass, in a few words; "" for nothing beyond the defaults.
- * @param {{minZ?: any, maxQ?: any, specific?: any} | null} limits
- */
-export function heldTo(limits) {
-  const { minZ = null, maxQ = null, specific = false } = limits ?? {};
-  const said = [...(minZ === null ? [] : [`z ≥ ${minZ}`]), ...(maxQ === null ? [] : [`q of the concept ≤ ${maxQ}`]), ...(specific ? ["specific"] : [])];
-  return said.length ? `only ${said.join(", ")}` : "";
-}
-
-/** @param {{bare: number}} header how many voxels the map leaves out */
-function leftOut(header) {
-  return header.bare ? `${header.bare.toLocaleString("en")} voxels that contrast may explain are bare` : "";
 }
 
 /**

@@ -239,6 +239,9 @@ class VoxelConnection(relay.Connection[Voxel]):
     hidden_count: int | None = strawberry.field(
         description="Voxels that would pass, too, and are left out as not semantic; null where that is not known."
     )
+    held_to: str = strawberry.field(
+        description="What limits of z and q, and specific, ask of them, in words; empty where nothing is."
+    )
     model_id: str = strawberry.field(description="The model that was searched; the first by name where several were.")
     model_ids: list[str] = strawberry.field(description="All models that were searched, by name.")
     subject_id: str = strawberry.field(description="Subject of `modelId`.")

@@ -14,7 +14,7 @@ from ...maps.packed_arrays import pack
 from ...maps.slow_builds import SlowBuilds
 from ...maps.subject_cortex import CortexCache
 from ...maps.top_labels import colour_map, top_labels
-from ...maps.value_maps import value_map
+from ...maps.value_maps import left_out, value_map
 from ..responses import Content
 from .query_strings import map_request, switch
 
@@ -39,7 +39,8 @@ class ValueHandlers:
             "baseline": mapped.request.baseline if mapped.readout else None,
             "how": mapped.how,
             "warnings": mapped.warnings,
-            "bare": mapped.bare,
+            "left_out": left_out(mapped.bare),
+            "held_to": mapped.held_to,
             "generation": mapped.generation,
             "colormap": mapped.scale.colormap,
             "lo": mapped.scale.vmin,
@@ -83,7 +84,8 @@ class ValueHandlers:
             "model": coloured.model.model_id,
             "labels": coloured.top.labels,
             "legend": [text for text, _ in coloured.legend],
-            "bare": coloured.top.bare,
+            "left_out": left_out(coloured.top.bare),
+            "held_to": coloured.held_to,
             "trustworthiness": trust if math.isfinite(trust) else None,
         }
         rgb = np.rint(coloured.colours.of(coloured.top.labels) * 255).astype(np.uint8)
