@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import polars as pl
+from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas, SubjectRow
@@ -159,6 +160,25 @@ class SubjectCortex:
         return self.surface.pixel_map(built_width(width)).at(width)
 
     @cached_property
+    def places(self) -> NDArray[np.float64]:
+        """Where each voxel lies, (n_voxels, 3) x, y, z in mm of the surface, by voxel number.
+
+        A voxel's middle lies where the transform says, a vertex half-way between white matter and pia; NaN for vertices
+        of a denser mesh that are not drawn.
+
+        Raises:
+            NotFoundError: the surface has no such middle.
+        """
+        surface = self.surface
+        if surface.transform is None:
+            of_cell = np.full((surface.n_cells, 3), np.nan)
+            of_cell[surface.vertex_cells()] = surface.mesh("fiducial").points
+            return of_cell[self.cells]
+        xyz = np.stack(np.unravel_index(self.cells, surface.shape)[::-1], axis=1)
+        points: NDArray[np.float64] = apply_affine(np.linalg.inv(surface.transform_matrix()), xyz)
+        return points
+
+    @cached_property
     def outlines(self) -> Outlines:
         """Paths of the ROIs on the flat map: those that are drawn on the surface, and lines around the other ones.
 
@@ -224,23 +244,14 @@ class CortexCache:
         sql = "SELECT coalesce(max(voxel), -1) + 1 AS n FROM voxel WHERE subject_id = ?"
         points = np.full((self._atlas.store.frame(sql, [subject["subject_id"]])["n"][0], 3), np.nan)
         try:
+            if subject["space"] != "volume" or not subject["affine"]:
+                return self.of(subject["subject_id"]).places
             volume = self._atlas.volume(subject["subject_id"])
-            if subject["space"] == "volume":
-                affine = np.reshape(subject["affine"] or self._to_surface(subject["subject_id"]), (4, 4))
-                xyz = np.stack(np.unravel_index(volume.cells, volume.shape)[::-1], axis=1)
-                points[volume.voxels] = xyz @ affine[:3, :3].T + affine[:3, 3]
-                return points
-            surface = self.of(subject["subject_id"]).surface
-            drawn, cells = surface.mesh("fiducial").points, surface.vertex_cells()
         except (BadInputError, NotFoundError, SpaceMismatchError):  # no place, or no surface that could say it
             return points
-        of_cell = np.full((volume.n_cells, 3), np.nan)
-        of_cell[cells] = drawn
-        points[volume.voxels] = of_cell[volume.cells]
+        xyz = np.stack(np.unravel_index(volume.cells, volume.shape)[::-1], axis=1)
+        points[volume.voxels] = apply_affine(np.reshape(subject["affine"], (4, 4)), xyz)
         return points
-
-    def _to_surface(self, subject_id: str) -> NDArray[np.float64]:
-        return np.asarray(np.linalg.inv(self.of(subject_id).surface.transform_matrix()), np.float64)
 
     def _find(self, subject_id: str) -> SubjectCortex:
         volume = self._atlas.volume(subject_id)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ....schemas.errors import NotFoundError
 from ...maps.subject_cortex import SubjectCortex
 
 Floats = NDArray[np.floating]
@@ -38,19 +39,12 @@ class Estimate(NamedTuple):
 def cortex_blocks(cortex: SubjectCortex) -> NDArray[np.int64]:
     """The block of each of a subject's voxels, by voxel number, (n_voxels,): a cube of 10 mm.
 
-    A voxel lies where its transform says, a vertex in the middle of the grey matter.
-
     Raises:
-        NotFoundError: the surface has no such middle.
+        NotFoundError: the surface does not say where all of them lie, see `SubjectCortex.places`.
     """
-    surface = cortex.surface
-    if surface.transform is None:
-        points = surface.mesh("fiducial").points[cortex.cells]
-    else:
-        z, y, x = np.unravel_index(cortex.cells, surface.shape)
-        to_mm = np.linalg.inv(surface.transform_matrix())
-        points = np.column_stack([x, y, z]) @ to_mm[:3, :3].T + to_mm[:3, 3]
-    cubes = np.floor(points / BLOCK_MM).astype(np.int64)
+    if np.isnan(cortex.places).any():
+        raise NotFoundError(f"{cortex.surface.name!r} does not say where all vertices of {cortex.subject_id} lie.")
+    cubes = np.floor(cortex.places / BLOCK_MM).astype(np.int64)
     return np.unique(cubes, axis=0, return_inverse=True)[1].ravel()
 
 

@@ -17,6 +17,7 @@ from voxel_atlas.api.report.analysis.blocks import (
     unplaced_blocks,
 )
 from voxel_atlas.api.report.analysis.recovery import auc_draws
+from voxel_atlas.schemas.errors import NotFoundError
 from voxel_atlas.viz.surfaces.surface import load_surface
 
 N, N_BLOCKS = 400, 25
@@ -112,6 +113,17 @@ def test_blocks_of_a_volume_are_cubes_of_a_centimetre(tmp_path: Path):
     for name in np.unique(block)[::20]:
         assert np.ptp(mm[block == name], axis=0).max() <= 10
     assert 500 < len(np.unique(block)) < len(cells) / 3
+
+
+def test_a_mesh_that_is_not_drawn_in_full_says_no_blocks(tmp_path: Path):
+    coarse, dense = (load_surface(name, None, tmp_path, None) for name in ("fsaverage5", "fsaverage6"))
+    places = [SubjectCortex("S1", surface, np.arange(surface.n_cells), {}).places for surface in (coarse, dense)]
+    drawn = np.r_[np.arange(10_242), 40_962 + np.arange(10_242)]
+    assert np.array_equal(places[1][drawn], places[0])
+    assert np.isnan(np.delete(places[1], drawn, axis=0)).all()
+    assert len(cortex_blocks(SubjectCortex("S1", dense, drawn, {}))) == len(drawn)
+    with pytest.raises(NotFoundError, match="where all vertices of S1 lie"):
+        cortex_blocks(SubjectCortex("S1", dense, np.arange(dense.n_cells), {}))
 
 
 def test_voxels_whose_places_are_not_known_are_drawn_by_themselves_or_in_groups_at_random():
