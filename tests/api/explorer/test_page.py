@@ -3,12 +3,11 @@
 import json
 
 import pytest
-from browser_page import Pixel, Search, Visit
+from browser_page import Pixel, Search, Visit, needs_vendor
 
-from voxel_atlas.api.http.assets import WEB, Assets
+from voxel_atlas.api.http.assets import WEB
 
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
-needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
 
 def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Visit, search: Search) -> None:

@@ -2,18 +2,14 @@
 
 from pathlib import Path
 
-import pytest
-from browser_page import Search, Visit
+from browser_page import Search, Visit, needs_vendor
 from proxied import needed, proxied
 
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.http.assets import Assets
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
-
-needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
 
 @needs_vendor

@@ -7,17 +7,14 @@ from typing import Any
 
 import duckdb
 import pytest
-from browser_page import Pixel, Visit
+from browser_page import Pixel, Visit, needs_vendor
 from toy_server import Fill, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.http.assets import Assets
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
-
-needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
 STRANGE = {
     "cake": "🎂 cake 🍰",

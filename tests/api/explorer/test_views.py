@@ -1,6 +1,5 @@
-"""The ways to look at a map: brushed regions, 3-D, labels in colours, files, and links that bring all of it back."""
+"""The ways to look at a map: brushed regions, 3-D, labels in colours, options, and links that bring all of it back."""
 
-import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -10,14 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from browser_page import Visit
+from browser_page import Visit, needs_vendor
 from PIL import Image
 from plugin_package import installed
 from toy_server import Fill, Serve, Server
 
 import voxel_atlas.api.maps.top_labels as colours_module
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.http.assets import Assets
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
@@ -25,8 +23,6 @@ from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.registry import SCORERS
 from voxel_atlas.viz.render.colormaps import colours
 from voxel_atlas.viz.render.label_colours import LabelColours
-
-needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
 
 
 def quick_colours(images: Any, labels: Sequence[str], vectors: Any) -> LabelColours:
@@ -147,32 +143,6 @@ def test_3d_shows_the_colours_of_the_map(visit: Visit, lo: int, hi: int, end: in
 
 
 @needs_vendor
-def test_a_picture_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
-    page = visit().open("/?concept=cake&minz=2&view=3d")
-    page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
-    page.evaluate(
-        """() => {
-          const all = CanvasRenderingContext2D.prototype, old = all.fillText;
-          window.said = [];
-          all.fillText = function (text, ...at) { window.said.push(text); old.call(this, text, ...at); };
-        }"""
-    )
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-png")
-    title, unit, left_out, model, low, high = page.evaluate("window.said")
-    assert title == "Similarity to “cake”"
-    assert unit == "cosine similarity (weights, against the vocabulary)"
-    assert left_out == "only z ≥ 2"
-    assert model.endswith(" (simulated)")
-    assert float(high) == -float(low.replace("−", "-")) > 0
-    width, height = page.evaluate("(({ width, height }) => [width, height])(document.getElementById('solid'))")
-    picture = np.asarray(Image.open(download.value.path()).convert("L"), int)
-    assert picture.shape[1] == width
-    assert (picture[height:] < 80).sum() > 200
-
-
-@needs_vendor
 def test_the_cortex_turns_in_3d_and_answers_the_pointer(visit: Visit) -> None:
     view = visit()
     page = view.open("/?concept=cake")
@@ -271,68 +241,6 @@ def test_labels_by_every_scorer_stand_side_by_side_on_the_card(visit_at: Visit, 
     assert page.locator("#card .near li").count() == 6
     assert "?box=40,30,200,180" in page.locator("#card img").nth(1).get_attribute("src")
     view.shoot("all-scorers")
-
-
-@pytest.mark.parametrize("address", ["/?concept=cake&voxel=20", "/?show=r2_of_ceiling&significant=1"])
-def test_what_is_shown_can_be_had_as_files(visit: Visit, server: Server, atlas: Atlas, address: str) -> None:
-    page = visit().open(address)
-    page.wait_for_load_state("networkidle")
-    files = {}
-    for suffix in ("png", "svg", "csv", "graphql", "sql"):
-        page.click("#download summary")
-        with page.expect_download() as download:
-            page.click(f"#download-{suffix}")
-        assert download.value.suggested_filename.endswith(f".{suffix}")
-        files[suffix] = Path(download.value.path()).read_bytes()
-    assert Image.open(io.BytesIO(files["png"])).width == 2048
-    assert files["svg"].lstrip().startswith(b"<?xml")
-    lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
-    expected = atlas.sql("SELECT count(*) AS n FROM significance WHERE q <= 0.05")["n"][0]
-    assert len(lines) == (300 if "concept" in address else expected)
-    assert {"FFA", "FOOD"} <= {line["regions"] for line in lines}
-    assert float(lines[0]["value"]) < 1
-    (node,) = server.data(f"{{ voxel(index: {lines[0]['voxel']}) {{ xMm yMm zMm }} }}").values()
-    assert [float(lines[0][f"{axis}_mm"]) for axis in "xyz"] == pytest.approx([node[f"{axis}Mm"] for axis in "xyz"])
-    if "concept" in address:
-        mapped = atlas.model().map("cake").frame
-        for column in ("z", "concept_q"):
-            told = [float(line[column]) for line in lines]
-            np.testing.assert_allclose(told, mapped[column], rtol=1e-5, atol=1e-30)
-    query = files["graphql"].decode()
-    picture = query[query.rindex("query Picture") :]
-    assert server.data(picture)["flatmap"]["url"].startswith("/flatmaps/")
-    statement = files["sql"].decode()
-    assert len(atlas.sql(statement)) > 100
-
-
-def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Visit) -> None:
-    pictures = []
-    for more in ("", "&brush=250_450_60&voxel=20"):
-        page = visit().open(f"/?concept=cake{more}")
-        page.wait_for_selector("#card:not([hidden])" if more else "#top tbody tr")
-        page.click("#download summary")
-        with page.expect_download() as download:
-            page.click("#download-png")
-        image = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
-        pictures.append(np.ptp(np.asarray(image.convert("RGB"), int), axis=2))
-    plain, brushed = pictures
-    assert 0.05 < (brushed > 60).sum() / (plain > 60).sum() < 0.7
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-svg")
-    assert 'id="voxel 20-0"' in Path(download.value.path()).read_text()
-
-
-def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Visit, atlas: Atlas) -> None:
-    page = visit().open("/?concept=cake+-+face&compare=weights")
-    page.wait_for_selector("#top tbody tr")
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-sql")
-    found = atlas.sql(Path(download.value.path()).read_text())
-    listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
-    places = {voxel: place for place, voxel in enumerate(found["voxel"].to_list())}
-    assert [places[voxel] for voxel in listed] == sorted(places[voxel] for voxel in listed)
 
 
 def test_options_change_what_is_painted(visit: Visit) -> None:
