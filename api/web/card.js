@@ -91,7 +91,7 @@ export class Card {
   /** @param {any} voxel */
   #head(voxel) {
     const where = voxel.vertex === null ? `i ${voxel.i}, j ${voxel.j}, k ${voxel.k}` : `vertex ${voxel.vertex}`;
-    const mm = voxel.xMm === null ? "" : ` · ${[voxel.xMm, voxel.yMm, voxel.zMm].map((/** @type {number} */ at) => at.toFixed(1)).join(", ")} mm`;
+    const mm = voxel.xMm === null ? "" : ` · ${[voxel.xMm, voxel.yMm, voxel.zMm].map((/** @type {number} */ at) => figure(at, 1)).join(", ")} mm`;
     const side = voxel.hemisphere ? `${voxel.hemisphere} · ` : "";
     const close = make("button", { type: "button", class: "quiet", "aria-label": "Close the card", click: () => { this.hide(); this.closed(); } }, "×");
     return make(
