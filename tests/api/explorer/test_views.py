@@ -216,6 +216,9 @@ def test_labels_are_shown_in_colours(visit_at: Visit, all_scorers: Server, quick
     again = view.open("/?show=labels")
     again.wait_for_selector("#names li")
     assert again.locator("#names li").all_inner_texts() == names
+    whole = view.open("/?show=labels&all=1")
+    whole.wait_for_selector("#names li")
+    assert "; voxels that contrast may explain are shown · " in whole.inner_text("#quantity")
     page.click("#download summary")
     with page.expect_download() as download:
         page.click("#download-svg")
