@@ -26,7 +26,7 @@ MAX_LETTERS = 200
 _FAR, _FAR_WITHOUT_LIST = 0.1, 0.01
 """Share of the vocabulary's nouns that are as far from their nearest one as a word that is not known."""
 _SHORTEST = 3
-"""Letters of a word that a hyphen may take for a term."""
+"""Letters of a word that may be a term of its own beside a hyphen."""
 _SIGNS = "+-\u2212\u2013\u2014"
 """Plus and hyphen, and the minus sign and the dashes that word processors make of a hyphen."""
 _NO_WORD = re.compile(r"^-|--|[+*\u2212\u2013\u2014]")

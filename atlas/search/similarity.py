@@ -22,7 +22,7 @@ from .tables.readout_table import ReadoutTable
 
 By = Literal["weights", "labels"]
 _EQUAL = np.float32(1e-6)
-"""By what similarities differ that rounding alone parts, a noun's with itself for one."""
+"""Similarities that differ by less are equal but for rounding: a concept's and that of the same noun."""
 Candidates = IndexedVoxels | LabelMixture
 """Voxels that can be searched: their numbers, and similarities to a unit vector."""
 

@@ -167,21 +167,20 @@ def _compared(atlas: Atlas, subject: str, a: Side, b: Side, semantic: bool) -> p
 def _values(atlas: Atlas, side: Side, semantic: bool) -> pl.DataFrame:
     """quantity, voxel, a: all that can be compared of one side; of labels, of the voxels that it shows."""
     model = side.model
-    parts = {"R²": model.metric_map("r2"), "r": model.metric_map("r")}
+    scores = {"R²": model.metric_map("r2"), "r": model.metric_map("r")}
+    of_labels = {}
     if side.method is not None and model.has_text:
         cosines = label_cosines(atlas, model).filter(pl.col("method") == side.method)
-        parts[COSINE] = cosines.select("voxel", pl.col("cosine").alias("value"))
+        of_labels[COSINE] = cosines.select("voxel", pl.col("cosine").alias("value"))
     if side.method is not None:
         sql = "SELECT voxel, probability FROM label_score WHERE model_id = ? AND method = ? AND rank IS NOT NULL"
         spread = label_spread(atlas.store.frame(sql, [model.model_id, side.method]))
-        parts["spread of labels"] = spread.select("voxel", pl.col("spread").alias("value"))
-        parts["entropy (bits)"] = spread.select("voxel", pl.col("entropy").alias("value"))
-    for quantity in parts.keys() - {"R²", "r"}:
-        part = parts[quantity]
-        parts[quantity] = part.filter(side.shows(part["voxel"], semantic=semantic))
+        of_labels["spread of labels"] = spread.select("voxel", pl.col("spread").alias("value"))
+        of_labels["entropy (bits)"] = spread.select("voxel", pl.col("entropy").alias("value"))
+    shown = {name: part.filter(side.shows(part["voxel"], semantic=semantic)) for name, part in of_labels.items()}
     return pl.concat(
         part.select(pl.lit(quantity).alias("quantity"), "voxel", pl.col("value").cast(pl.Float64).alias("a"))
-        for quantity, part in parts.items()
+        for quantity, part in (scores | shown).items()
     )
 
 
