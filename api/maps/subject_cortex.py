@@ -205,7 +205,8 @@ class CortexCache:
         self._filestore = settings.cortex_filestore
         self._load = load
         self._known: dict[str, SubjectCortex] = {}
-        self._places: dict[str, NDArray[np.float64]] = {}
+        self._places: dict[str, tuple[int, NDArray[np.float64]]] = {}
+        """By subject, as they were at a generation: an ingest may tell places later."""
         self._lock = threading.Lock()
 
     def of(self, subject_id: str) -> SubjectCortex:
@@ -230,9 +231,12 @@ class CortexCache:
         Raises:
             NotFoundError: there is no such subject.
         """
-        if subject_id not in self._places:
-            self._places[subject_id] = np.round(self._located(self._atlas.subject(subject_id)), 4)
-        return self._places[subject_id]
+        generation = self._atlas.generation()
+        made, points = self._places.get(subject_id, (None, np.empty((0, 3))))
+        if made != generation:
+            points = np.round(self._located(self._atlas.subject(subject_id)), 4)
+            self._places[subject_id] = generation, points
+        return points
 
     def placed(self, voxels: pl.DataFrame, subject_id: str) -> pl.DataFrame:
         """Rows of a subject's voxels with `x_mm`, `y_mm` and `z_mm`, as `millimetres` has them; null for NaN."""

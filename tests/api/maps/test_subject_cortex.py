@@ -8,13 +8,16 @@ import polars as pl
 import pytest
 from nibabel.affines import apply_affine
 from pydantic import SecretStr
+from toy_server import Fill
 
 from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
 from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface, on_its_surface
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets.interface import Subject
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import NotFoundError
+from voxel_atlas.schemas.stage import Stage
 from voxel_atlas.viz.surfaces.surface import Surface
 from voxel_atlas.viz.surfaces.surface_import import write_subject, write_transform
 
@@ -79,3 +82,17 @@ def test_voxels_without_an_affine_lie_where_their_surface_s_transform_says(
 
     nowhere = CortexCache(atlas, settings, none).placed(voxels, subject)
     assert nowhere.select(pl.col("x_mm", "y_mm", "z_mm").null_count()).row(0) == (3, 3, 3)
+
+
+def test_places_that_an_ingest_tells_later_are_taken_up(
+    fill_atlas: Fill, surfaces: LoadSurface, tmp_path: Path
+) -> None:
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        fill_atlas(store, tmp_path / "stimuli")
+        subject = Atlas(store, home=tmp_path).model().subject_id
+        store.change([("UPDATE subject SET surface = NULL", None)])
+        cortices = CortexCache(Atlas(store, home=tmp_path), Settings(home=tmp_path), surfaces)
+        assert np.isnan(cortices.millimetres(subject)).all()
+        told = [("UPDATE subject SET surface = 'toy'", None)]
+        store.amend(told, {}, run_id="again", stage=Stage.SUBJECT, key=subject)
+        assert np.isfinite(cortices.millimetres(subject)).all()
