@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
-from ...schemas.errors import MissingWeightsError
+from ...schemas.errors import AtlasError, MissingWeightsError, first_line
 from .interface import Backbone, Fetchable, Readout
 
 _Network = TypeVar("_Network")
@@ -31,7 +31,12 @@ def load_or_fetch(part: object, name: str, load: Callable[[], _Network], *, down
     except MissingWeightsError:
         if not download or not isinstance(part, Fetchable):
             raise
-    part.fetch(name)
+    try:
+        part.fetch(name)
+    except AtlasError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MissingWeightsError(f"The weights of {name} cannot be fetched: {first_line(error)}.") from error
     return load()
 
 
@@ -54,9 +59,9 @@ class Checkpoint:
         network: Backbone = family.load(name, self.architecture, self.tag, weights=weights, device=device)
         return network
 
-    def fetch(self, name: str) -> None:
+    def fetch(self, name: str) -> None:  # noqa: ARG002 - the interface's
         """See `Fetchable`."""
-        import_module(f".{self.family}", __package__).fetch(name, self.architecture, self.tag)
+        import_module(f".{self.family}", __package__).fetch(self.architecture, self.tag)
 
 
 CLIP_RN50 = Checkpoint("openclip", "RN50-quickgelu", "openai", 1024)

@@ -90,7 +90,7 @@ class Fetchable(Protocol):
         """Bring what `load` needs for a name into the cache of the library that publishes it.
 
         Raises:
-            MissingWeightsError: it cannot be had.
+            OSError, RuntimeError, ValueError: it cannot be had.
         """
         ...
 

@@ -19,7 +19,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
-from ...schemas.errors import BadInputError, MissingWeightsError, first_line
+from ...schemas.errors import BadInputError, MissingWeightsError
 from ...schemas.files import file_sha256
 from .batching import Batches
 from .device import resolve_device
@@ -182,16 +182,9 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
     return network
 
 
-def fetch(name: str, architecture: str, tag: str) -> None:
-    """Bring the weights of a tag into the hub's cache, or into OpenAI's where the hub has none.
-
-    Raises:
-        MissingWeightsError: they cannot be had.
-    """
-    try:
-        open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag))
-    except (OSError, RuntimeError) as error:
-        raise MissingWeightsError(f"The weights of {name} cannot be fetched: {first_line(error)}.") from error
+def fetch(architecture: str, tag: str) -> None:
+    """Bring the weights of a tag into the hub's cache, or into OpenAI's where the hub has none; see `Fetchable`."""
+    open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag))
 
 
 def _trained_as(architecture: str, path: Path, state: State) -> Mapping[str, Any] | None:

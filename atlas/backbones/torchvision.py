@@ -14,7 +14,7 @@ import torch
 import torchvision
 from torch import nn
 
-from ...schemas.errors import BadInputError, MissingWeightsError, first_line
+from ...schemas.errors import BadInputError, MissingWeightsError
 from ...schemas.files import file_sha256
 from .batching import Batches
 from .device import resolve_device
@@ -116,19 +116,12 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
     return network
 
 
-def fetch(name: str, architecture: str, tag: str) -> None:
-    """Bring published weights into torch's hub cache.
-
-    Raises:
-        MissingWeightsError: they cannot be had.
-    """
+def fetch(architecture: str, tag: str) -> None:
+    """Bring published weights into torch's hub cache; see `Fetchable`."""
     url = torchvision.models.get_model_weights(architecture)[tag].url
     path, sha256 = _place(url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256)
-    except (OSError, RuntimeError) as error:
-        raise MissingWeightsError(f"The weights of {name} cannot be fetched: {first_line(error)}.") from error
+    torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256)
 
 
 def _trained_as(path: Path, known: Sequence[Any]) -> Any:

@@ -11,7 +11,7 @@ from ...atlas.backbones.batching import ShrinkingBatches
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Backbone, Floats, Image
 from .interface import settings_name
-from .pretrained import CONFIGURATIONS, WEIGHTS, fetched, found, read_network, version_of, whole
+from .pretrained import CONFIGURATIONS, WEIGHTS, found, read_network, version_of, whole
 
 MODELS = {"blip": "Salesforce/blip-image-captioning-base"}
 """Short names; the paper's captioner is BLIP base."""
@@ -56,8 +56,7 @@ class BlipCaptioner:
     @classmethod
     def fetch(cls, name: str) -> None:
         """See `Fetchable`."""
-        source = MODELS.get(name, name)
-        fetched(source, lambda: snapshot_download(source, allow_patterns=[*CONFIGURATIONS, *WEIGHTS]))
+        snapshot_download(MODELS.get(name, name), allow_patterns=[*CONFIGURATIONS, *WEIGHTS])
 
     def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:  # noqa: ARG002 - looks itself
         """See Captioner."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -28,7 +27,6 @@ from ...schemas.errors import BadInputError
 from .interface import drawable, settings_name
 from .pretrained import (
     CONFIGURATIONS,
-    fetched,
     found,
     noting_missing,
     read_network,
@@ -116,11 +114,9 @@ class DiffusionGenerator:
         """See `Fetchable`; of a single file the configuration."""
         source = name.partition("?")[0]
         if Path(source).is_file():
-            repository = _configured_by(Path(source))
-            fetched(repository, partial(snapshot_download, repository, allow_patterns=[*CONFIGURATIONS]))
+            snapshot_download(_configured_by(Path(source)), allow_patterns=[*CONFIGURATIONS])
         else:
-            repository = _repositories(source)[0]
-            fetched(repository, partial(DiffusionPipeline.download, repository))
+            DiffusionPipeline.download(_repositories(source)[0])
 
     def generate(self, requests: Sequence[tuple[str, Sequence[int]]]) -> list[list[Image] | None]:
         """See Generator; all pictures of all labels go through the network in common batches."""

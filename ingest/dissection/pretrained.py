@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,18 +179,6 @@ def readable_weights(file: str) -> Iterator[None]:
         raise BadInputError(
             f"{file}: not readable weights of this network ({first_line(error)}); get it again."
         ) from error
-
-
-def fetched(name: str, fetch: Callable[[], object]) -> None:
-    """Have something fetched from the hub.
-
-    Raises:
-        MissingWeightsError: it cannot be.
-    """
-    try:
-        fetch()
-    except (OSError, ValueError) as error:
-        raise MissingWeightsError(f"{name} cannot be fetched from the Hugging Face hub: {first_line(error)}") from error
 
 
 def _weights_of(folder: Path) -> tuple[str, list[Path]]:
