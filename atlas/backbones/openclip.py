@@ -166,7 +166,8 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
     named = _published(base, tag)
     path = given_file(weights) or _cached(name, named.get("hf_hub", "").strip("/"), str(named.get("url", "")))
     state = read_state(path)
-    trained = {**named, **(_trained_as(base, path, state) or named)}
+    # What was found by its name is what was published under it.
+    trained = named if weights is None else {**named, **(_trained_as(base, path, state) or named)}
     quick = trained["quick_gelu"]
     if quick != named["quick_gelu"]:
         _log.warning("%s was trained with %s, and is used so.", path, "QuickGELU" if quick else "GELU")

@@ -130,14 +130,13 @@ def _trained_as(path: Path, known: Sequence[Any]) -> Any:
     Raises:
         BadInputError: it has the name of some, and is not what was published.
     """
-    actual = file_sha256(path)
-    for weights in known:
-        cached, sha256 = _place(weights.url)
+    places = [(weights, *_place(weights.url)) for weights in known]
+    for weights, cached, sha256 in places:
         if cached.name == path.name:
             check_sha256(path, sha256)
-        if sha256 and actual.startswith(sha256):
             return weights
-    return known[0]
+    actual = file_sha256(path)
+    return next((weights for weights, _, sha256 in places if sha256 and actual.startswith(sha256)), known[0])
 
 
 def _trunk(model: nn.Module) -> nn.Module:

@@ -190,8 +190,10 @@ def _of_file(file: Path, dtype: torch.dtype) -> tuple[DiffusionPipeline, dict[st
     What the file does not hold, the networks' shapes and the tokenizer, is taken from a pipeline's folder in which the
     file lies, or from the published pipeline that the file is of.
     """
-    beside = (file.parent / INDEX).is_file()
-    folder = file.parent if beside else found(_configured_by(file), "generator", [_configured_by(file)], INDEX)
+    folder = file.parent
+    if not (folder / INDEX).is_file():
+        repository = _configured_by(file)
+        folder = found(repository, "generator", [repository], INDEX)
     pipeline_class = _class("diffusers", json.loads((folder / INDEX).read_bytes())["_class_name"])
     if not hasattr(pipeline_class, "from_single_file"):
         raise BadInputError(f"{file}: {folder / INDEX} is of no pipeline that comes as a single file; give its folder.")
