@@ -39,6 +39,11 @@ def of_data(config: IngestConfig, dataset: Dataset) -> IngestConfig:
     return with_probe(config, dataset, probe_of(config, dataset) if config.probe else None)
 
 
+def of_network(backbone: Backbone) -> dict[str, str]:
+    """The settings that say which network a model has."""
+    return {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
+
+
 def model_id_of(store: Store, dataset: Dataset, config: IngestConfig) -> str:
     """The id of the model that these settings make; they name the fingerprints of data and network.
 
@@ -88,8 +93,9 @@ def finished(context: DataContext, home: Path, weights: Path | None, *, learning
 def remember(home: Path, name: str, weights: Path | None, backbone: Backbone) -> None:
     """Note which network a name stood for, so that `finished` need not load it; of those that tell their file."""
     if (file := getattr(backbone, "weights_file", None)) is not None:
-        network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-        note = json.dumps({"file": str(file.absolute()), "state": _state(file), "network": network}).encode()
+        note = json.dumps(
+            {"file": str(file.absolute()), "state": _state(file), "network": of_network(backbone)}
+        ).encode()
         write_atomically(_note(home, name, weights), lambda opened: opened.write(note))
 
 

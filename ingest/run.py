@@ -25,7 +25,7 @@ from .datasets.readable import without_unreadable
 from .dissection import load_captioner, load_generator
 from .dissection.interface import Captioner, Generator
 from .encoding.memory import bytes_to_fit, require_memory
-from .identity import model_id_of, of_data, remember
+from .identity import model_id_of, of_data, of_network, remember
 from .plan import Plan, plan, probe_job
 from .progress import Progress, Silent
 from .run_record import new_run_id, only_one, recorded
@@ -129,8 +129,7 @@ def prepared(config: IngestConfig, parts: Parts) -> tuple[IngestConfig, NDArray[
         NotFoundError: an ROI that the subject has not, or a file that the settings name.
     """
     dataset, backbone = parts.dataset, parts.backbone
-    network = {"backbone_sha256": backbone.fingerprint, "preprocessing": backbone.preprocessing}
-    config = of_data(config, dataset).model_copy(update=network)
+    config = of_data(config, dataset).model_copy(update=of_network(backbone))
     voxels = voxels_to_fit(dataset, config)
     split_of(config, dataset)
     require_memory(bytes_to_fit(dataset.stimuli.height, backbone.dim, min(len(voxels), config.batch_voxels)))
