@@ -33,8 +33,8 @@ _SETTINGS = (
 
 _PLACES = ("i", "j", "k", "hemisphere", "vertex")
 _SET_PLACES = f"""UPDATE voxel SET {", ".join(f"{name} = given.{name}" for name in _PLACES)}
-    FROM (SELECT unnest(from_json(?, '[{{"voxel": "INTEGER", "i": "INTEGER", "j": "INTEGER", "k": "INTEGER",
-        "hemisphere": "VARCHAR", "vertex": "INTEGER"}}]'), recursive := true)) given
+    FROM (SELECT unnest(?::INTEGER[]) AS voxel, unnest(?::INTEGER[]) AS i, unnest(?::INTEGER[]) AS j,
+        unnest(?::INTEGER[]) AS k, unnest(?::VARCHAR[]) AS hemisphere, unnest(?::INTEGER[]) AS vertex) given
     WHERE voxel.subject_id = ? AND voxel.voxel = given.voxel"""  # noqa: S608 - names of this module
 
 
@@ -69,7 +69,7 @@ def append_subject(context: DataContext) -> None:
         names = ("space", "surface", "transform", "shape", "affine", "affine_code", "description")
         sql = f"UPDATE subject SET {', '.join(f'{name} = ?' for name in names)} WHERE subject_id = ?"  # noqa: S608
         statement = (sql, [*(subject[name] for name in names), subject_id])
-        places = (_SET_PLACES, [json.dumps(described["voxel"].select(["voxel", *_PLACES]).to_pylist()), subject_id])
+        places = (_SET_PLACES, [*(described["voxel"][name].to_pylist() for name in ("voxel", *_PLACES)), subject_id])
         context.store.amend([statement, places], batch, run_id=context.run_id, stage=Stage.SUBJECT, key=subject_id)
     if said := dataset.subject.recognised:
         context.progress.note(said)
