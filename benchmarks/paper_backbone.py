@@ -8,6 +8,7 @@ import numpy as np
 
 from voxel_atlas.atlas.backbones import load
 from voxel_atlas.atlas.backbones.interface import Backbone, Box, Floats, Image, Readout
+from voxel_atlas.atlas.backbones.products import weighted
 
 NAME = "half-lite"
 PACKAGE = f"""{NAME}-1.0.dist-info"""
@@ -26,7 +27,7 @@ def install(folder: Path) -> None:
 
 
 class HalfLite:
-    """See `Backbone`; it has no maps, so that voxels that it predicts are not dissected."""
+    """See `Backbone`."""
 
     name, dim, has_text, preprocessing = NAME, 192, True, "as lite"
     default_readout: Readout = "half"
@@ -50,11 +51,11 @@ class HalfLite:
 
     def local_features(self, images: Sequence[Image]) -> Floats:
         """See `Backbone`."""
-        return self._whole.local_features(images)
+        return self._whole.local_features(images)[:, ::2]
 
     def activation_maps(self, local: Floats, weights: Floats) -> Floats:
-        """See `Backbone`; nothing calls it, since nothing is dissected here."""
-        raise NotImplementedError(f"{NAME} has no maps")
+        """See `Backbone`."""
+        return weighted(local, weights)
 
     def seen(self, width: int, height: int) -> Box:
         """See `Backbone`."""
