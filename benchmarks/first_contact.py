@@ -227,8 +227,7 @@ def fs_lr(folder: Path) -> tuple[Pair, list[object]]:
     """A CIFTI file of all vertices of both hemispheres."""
     pair = _standard("fs_LR")
     models = [
-        nib.cifti2.BrainModelAxis.from_surface(np.arange(32492), 32492, f"CortexCortex{side}".removeprefix("Cortex"))
-        for side in ("Left", "Right")
+        nib.cifti2.BrainModelAxis.from_surface(np.arange(32492), 32492, f"Cortex{side}") for side in ("Left", "Right")
     ]
     values = np.concatenate([_ones(32492, chosen) for chosen in patches(pair)])
     axes = (nib.cifti2.ScalarAxis(["patch"]), models[0] + models[1])
