@@ -139,8 +139,8 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
     from ...atlas.backbones import backbone_class
     from ...ingest.datasets import check_dataset
 
-    config = options.settings(data)
-    contents = check_dataset(config, settings_of(options.atlas).home, backbone_class(config.backbone).dim)
+    config, settings = options.settings(data), settings_of(options.atlas)
+    contents = check_dataset(config, settings.home, backbone_class(config.backbone).dim)
     options.output.show(contents.files)
     if contents.dataset and contents.dataset.subject.recognised:
         say(contents.dataset.subject.recognised)
@@ -149,16 +149,18 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "
             f"batches; about {size.ram_bytes / 2**30:.1f} GiB of memory."
         )
-        say(_disk_cost(size.disk, settings_of(options.atlas).home))
+        say(_disk_cost(size.disk, settings.home))
         if size.n_probe_images:
             say(_probe_cost(config, size.n_probe_images, size.probe_bytes))
-    problems = [*contents.problems, *_problems_of_parts(config, contents.dataset, options)]
+    problems = [*contents.problems, *_problems_of_parts(config, contents.dataset, settings, options)]
     if problems:
         raise BadInputError(" ".join(dict.fromkeys(problems)))
     say("Ready to ingest.")
 
 
-def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options: IngestOptions) -> list[str]:
+def _problems_of_parts(
+    config: IngestConfig, dataset: "Dataset | None", settings: Settings, options: IngestOptions
+) -> list[str]:
     """Why an ingest of a data set that can be opened would not start its work: the preparation is its own."""
     from ...ingest.datasets.inventory import unusable_voxels
     from ...ingest.datasets.readable import require_readable, without_unreadable
@@ -166,7 +168,7 @@ def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options:
 
     if dataset is None:
         return []
-    problems, settings = list[str](), settings_of(options.atlas)
+    problems = list[str]()
     try:
         parts = _parts(config, settings, options, _on_its_surface(dataset, settings))
         with Bars() as bars:
@@ -184,10 +186,10 @@ def _problems_of_parts(config: IngestConfig, dataset: "Dataset | None", options:
 
 def _disk_cost(disk: "Disk", home: Path) -> str:
     """What is said of the disk that a whole job takes, and of what is free."""
-    parts = {"features": disk.features, "atlas": disk.atlas, "pictures of labels": disk.pictures, "copies": disk.copies}
-    said = ", ".join(f"{name} {n_bytes / 2**30:.2f}" for name, n_bytes in parts.items() if n_bytes)
     from ...ingest.datasets.probe import free_bytes
 
+    parts = {"features": disk.features, "atlas": disk.atlas, "pictures of labels": disk.pictures, "copies": disk.copies}
+    said = ", ".join(f"{name} {n_bytes / 2**30:.2f}" for name, n_bytes in parts.items() if n_bytes)
     free = free_bytes(home)
     said = f"About {disk.total / 2**30:.2f} GiB of disk ({said}); {free / 2**30:.2f} GiB are free at {home}"
     return said + (", which may not do." if free < disk.total else ".")
