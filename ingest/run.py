@@ -25,7 +25,7 @@ from .datasets.readable import without_unreadable
 from .dissection import load_captioner, load_generator
 from .dissection.interface import Captioner, Generator
 from .encoding.memory import bytes_to_fit, require_memory
-from .identity import model_id_of, of_data, of_network, remember
+from .identity import model_id_of, of_data, of_network
 from .plan import Plan, plan, probe_job
 from .progress import Progress, Silent
 from .run_record import new_run_id, only_one, recorded
@@ -93,9 +93,7 @@ def open_parts(
     """
     dataset = dataset or open_dataset(config, home)
     how: dict[str, Any] = {"home": home, "device": device, "download": download}
-    if backbone is None:
-        backbone = load(config.backbone, weights=weights, **how)
-        remember(home, config.backbone, weights, backbone)
+    backbone = backbone or load(config.backbone, weights=weights, **how)
     # The settings of a model that is there say themselves what its voxels are described by.
     settled = config if config.data_sha256 else with_probe(config, dataset)
     require_room(probe_bytes(settled, dataset, backbone.dim), home, features_folder(home, backbone))

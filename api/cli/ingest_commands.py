@@ -124,11 +124,13 @@ def _finished(config: IngestConfig, dataset: "Dataset", settings: Settings, opti
 
 def _ingested(config: IngestConfig, dataset: "Dataset", settings: Settings, options: IngestOptions) -> str:
     """Id of the model that is brought into the atlas."""
+    from ...ingest.identity import remember
     from ...ingest.workers import open_workers
 
     skip = options.on_error == "skip"
     with open_workers(options.workers or settings.workers, settings.home) as workers:
         parts = _parts(config, settings, options, dataset)
+        remember(settings.home, config.backbone, options.weights, parts.backbone)
         with open_store(settings, create=True) as store, Bars() as bars:
             pipeline = _pipeline(settings, store=store, progress=bars, workers=workers, skip_bad=skip)
             return pipeline.ingest(config, parts, learning_curve=options.learning_curve)
