@@ -197,11 +197,11 @@ def _of_file(file: Path, dtype: torch.dtype) -> tuple[DiffusionPipeline, dict[st
     pipeline_class = _class("diffusers", json.loads((folder / INDEX).read_bytes())["_class_name"])
     if not hasattr(pipeline_class, "from_single_file"):
         raise BadInputError(f"{file}: {folder / INDEX} is of no pipeline that comes as a single file; give its folder.")
-    with noting_missing(file):
+    with readable_weights(str(file)), noting_missing() as missing:
         pipeline = pipeline_class.from_single_file(str(file), config=str(folder), local_files_only=True, dtype=dtype)
-        for part in pipeline.components.values():
-            if isinstance(part, torch.nn.Module):
-                require_whole(part, (), str(file))
+    networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    for network, lacked in {**{network: [] for network in networks}, **missing}.items():
+        require_whole(network, lacked, str(file))
     return pipeline, {"revision": version_of(file), "single file": "yes"}
 
 

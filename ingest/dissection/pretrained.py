@@ -142,24 +142,19 @@ def require_whole(model: nn.Module, missing: Iterable[str], file: str) -> None:
 
 
 @contextmanager
-def noting_missing(file: Path) -> Iterator[None]:
-    """Refuse networks that are loaded within the block from a file that lacks a tensor, by a loader that is not strict.
-
-    Raises:
-        BadInputError: the file lacks one, or is damaged.
-    """
-    load = nn.Module.load_state_dict
+def noting_missing() -> Iterator[dict[nn.Module, list[str]]]:
+    """Networks that are loaded within the block, by a loader that is not strict, and the tensors that each lacked."""
+    load, missing = nn.Module.load_state_dict, dict[nn.Module, list[str]]()
 
     def noting(module: nn.Module, *given: Any, **named: Any) -> Any:
         answer = load(module, *given, **named)
-        require_whole(module, answer.missing_keys, str(file))
+        missing[module] = answer.missing_keys
         return answer
 
     # What diffusers reads of a single file it can be asked in no other way.
     nn.Module.load_state_dict = noting  # type: ignore[method-assign, assignment]  # and put back below
     try:
-        with readable_weights(str(file)):
-            yield
+        yield missing
     finally:
         nn.Module.load_state_dict = load  # type: ignore[method-assign]  # as above
 
