@@ -202,7 +202,8 @@ class DataConfig(BaseModel):
     )
     localizer_t: float | None = Field(
         None,
-        description="Localiser t that a voxel must exceed to be in a category's ROI (paper: 0 on NSD, 2.3 on NOD).",
+        description="Localiser t (z on LAION-fMRI) that a voxel must exceed to be in a category's ROI (paper: 0 on "
+        "NSD, 2.3 on NOD).",
     )
     food: UserPathText = Field(
         "", description="NSD: NIfTI mask or list of voxels of a food region; it joins the ROI `selective`."

@@ -65,6 +65,15 @@ class Tree:
             )
         return self.root / f"derivatives/atlases/{SUBJECT}/rois/{name}.nii.gz"
 
+    def localiser_path(self, category: str) -> Path:
+        session, task, contrast = {
+            "face": ("ses-4BarScreenfLoc", "floc", "faceVsOthers"),
+            "place": ("ses-4BarScreenfLoc", "floc", "placeVsOthers"),
+            "object": ("ses-31", "oloc", "objectVsScrambled"),
+        }[category]
+        name = f"{SUBJECT}_{session}_task-{task}_space-T1w_res-1pt8_contrast-{contrast}_stat-z_statmap.nii.gz"
+        return self.root / f"derivatives/localizers/{SUBJECT}/{session}/func/{name}"
+
     def voxels(self) -> NDArray[np.intp]:
         """x, y, z of each voxel, in the reader's order: x runs fastest."""
         k, j, i = np.nonzero(self.mask.T)
@@ -138,7 +147,7 @@ def write_tree(root: Path, *, newer: bool) -> Tree:
         ("MPA", "place", inside[5:7]),
         ("V1v", "prf", inside[7:9]),
         ("V1d", "prf", inside[9:10]),
-        ("SPL", "other", inside[10:11]),
+        ("SPL", "place", inside[10:11]),
     ):
         region = np.zeros(SHAPE, np.uint8)
         region[tuple(members.T)] = 1

@@ -84,7 +84,7 @@ def truth_by_category(
     truths: dict[str, Truth] = {}
     try:
         for (category,), rows in localiser_truth(data.dataset, voxels).group_by("category", maintain_order=True):
-            truths[str(category)] = Truth(str(category), "localiser t", rows["truth"].to_numpy())
+            truths[str(category)] = Truth(str(category), "localiser map", rows["truth"].to_numpy())
     except NotFoundError:
         pass  # the data set has none
     # A map without a number says nothing, and must not hide what responses say.

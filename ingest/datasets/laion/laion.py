@@ -20,6 +20,7 @@ from ..trials import LEFT_OUT, Block, Floats, Indices, TrialDataset, repeats, sc
 from ..volumes import (
     VolumeVoxels,
     copied_bytes,
+    not_all_nan,
     read_volume,
     require_affine,
     require_place,
@@ -52,7 +53,7 @@ class LaionFmri(TrialDataset):
     Betas are z-scored within sessions, as the data set's manual asks for, or within runs.
 
     Args:
-        config: dataset, subject, root, zscore, skip_sessions, allow_missing, surface, transform.
+        config: dataset, subject, root, zscore, localizer_t, skip_sessions, allow_missing, surface, transform.
         home: folder for copies of the betas that can be read by voxel, and for the list of the images' hashes.
 
     Raises:
@@ -93,6 +94,11 @@ class LaionFmri(TrialDataset):
             )
             for session, seen in zip(self._sessions, shown, strict=True)
         ]
+        self._localisers = {
+            category: not_all_nan(cells.values(path), path)
+            for category, path in files.localisers().items()
+            if path.exists()
+        }
         subject = Subject(
             subject_id=f"laion-fmri/{files.name}",
             dataset="laion-fmri",
@@ -108,7 +114,7 @@ class LaionFmri(TrialDataset):
         super().__init__(
             subject,
             cells.frame(_ceiling(files, cells, blocks, len(names))),
-            regions(files.regions(), cells),
+            regions(files.regions(), cells, self._localisers, config.localizer_t),
             blocks,
             self._shown.paths,
             self._shown.stimulus_ids,
@@ -134,6 +140,12 @@ class LaionFmri(TrialDataset):
             yield Item("noise ceiling", ceiling[0], needed=False)
         for name, path in files.regions().items():
             yield Item(f"region {name}", path, needed=False)
+        for category, path in files.localisers().items():
+            yield Item(f"localiser of {category}", path, needed=False)
+
+    def localisers(self) -> dict[str, Floats]:
+        """Localiser contrast → z of every voxel, (n_voxels,), for those whose maps are there."""
+        return self._localisers
 
     @property
     def n_images(self) -> int:
@@ -162,10 +174,6 @@ class LaionFmri(TrialDataset):
 def _require_settings(config: IngestConfig) -> None:
     if config.space not in ("", _SPACE):
         raise NotFoundError(f"LAION-fMRI has no space {config.space!r}; its betas are in {_SPACE}.")
-    if config.localizer_t is not None:
-        raise BadInputError(
-            "LAION-fMRI's regions come as masks at t > 0 of the localisers, without maps of t; leave --localizer-t out."
-        )
 
 
 def _found(sessions: list[SessionFiles], *, allow_missing: bool) -> list[SessionFiles]:

@@ -30,6 +30,14 @@ _CEILINGS = {
     "Noiseceiling4rep": 1 / 4,
 }
 """Map over all sessions → mean of 1/repeats over the images that it was told for."""
+LOCALISERS = {
+    "face": ("4BarScreenfLoc", "floc", "faceVsOthers"),
+    "body": ("4BarScreenfLoc", "floc", "bodyVsOthers"),
+    "place": ("4BarScreenfLoc", "floc", "placeVsOthers"),
+    "character": ("4BarScreenfLoc", "floc", "characterVsOthers"),
+    "object": ("31", "oloc", "objectVsScrambled"),
+}
+"""Category → session, task and contrast of the z map that its regions were drawn by (the data set's manual, ROIs)."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,15 @@ class SubjectFiles:
         older = sorted((self.root / "derivatives/atlases" / self.name / "rois").glob("*.nii.gz"))
         found = {path.name.removesuffix(".nii.gz"): path for path in older}
         return found | {path.name.removeprefix(prefix).removesuffix(ending): path for path in newer}
+
+    def localisers(self) -> dict[str, Path]:
+        """Category of a localiser → its z map on the grid of the betas, whether it is there or not."""
+        folder = self.root / "derivatives/localizers" / self.name
+        return {
+            category: folder / f"ses-{session}/func/{self.name}_ses-{session}_task-{task}_space-T1w_res-1pt8"
+            f"_contrast-{contrast}_stat-z_statmap.nii.gz"
+            for category, (session, task, contrast) in LOCALISERS.items()
+        }
 
     def _first(self, folder: Path, names: tuple[str, ...], session: str = "") -> Path:
         """The first of these names that is there, else the one that files have now."""

@@ -50,7 +50,7 @@ def test_categories_without_a_localiser_map_take_the_responses_to_what_shows_the
     colours(data.dataset).rename({"stimulus_id": "image"}).write_csv(tmp_path / "labels.csv")
     truths = truth_by_category(data, tmp_path / "labels.csv", (), VOXELS)
     assert [true.category for true in truths] == ["rose", "lake", "leaf", "lemon"]
-    assert truths[0].kind == "localiser t"
+    assert truths[0].kind == "localiser map"
     assert truths[0].values.tolist() == list(range(10))
     measured = response_truth(data, colours(data.dataset), VOXELS).filter(pl.col("category") == "leaf")
     assert truths[2].values.tolist() == measured["truth"].to_list()

@@ -74,10 +74,43 @@ def test_regions_have_one_name_whichever_the_files_have(either: Tree, tmp_path: 
         "V1d": [9],
         "V1": [7, 8, 9],
         "SPL": [10],
-        "floc": [0, 1, 2, 3, 4, 5, 6],
+        "floc": [0, 1, 2, 3, 4, 5, 6, 10],
         "selective": [0, 1, 2, 3, 4, 5, 6],
     }
     assert dict(dataset.rois.select("roi", "source").iter_rows())["V1v"] == "drawn"
+
+
+def test_localisers_tell_z_and_can_cut_regions(either: Tree, tmp_path: Path) -> None:
+    assert LaionFmri(either.config(), tmp_path).localisers() == {}
+    rng = np.random.default_rng(5)
+    maps = {category: rng.normal(2, 1, SHAPE).astype(np.float32) for category in ("face", "place", "object")}
+    z = {category: volume[tuple(either.voxels().T)] for category, volume in maps.items()}
+    maps["face"][tuple(either.voxels()[1])] = z["face"][1] = np.nan  # outside of what was fitted
+    for category, volume in maps.items():
+        write_volume(either.localiser_path(category), volume)
+    dataset = LaionFmri(either.config(), tmp_path)
+    assert {category: values.tolist() for category, values in dataset.localisers().items()} == {
+        category: pytest.approx(values.tolist(), nan_ok=True) for category, values in z.items()
+    }
+    face = dataset.voxel_rois.filter(roi="FFA").sort("voxel")
+    assert face["voxel"].to_list() == [0, 1, 2, 3, 4]
+    assert face["t"].to_list() == [None if np.isnan(value) else pytest.approx(value) for value in z["face"][:5]]
+    cut = LaionFmri(either.config(localizer_t=2), tmp_path)
+    assert set(cut.voxel_rois.filter(roi="FFA")["voxel"]) == set(np.flatnonzero(z["face"][:5] > 2).tolist())
+    assert set(cut.voxel_rois.filter(roi="MPA")["voxel"]) == {voxel for voxel in (5, 6) if z["place"][voxel] > 2}
+    assert cut.voxel_rois.filter(roi="V1d")["voxel"].to_list() == [9]
+    assert cut.rois["description"].str.ends_with("localiser z > 2").any()
+
+
+def test_a_threshold_needs_the_localiser_on_the_grid_of_the_betas(tree: Tree, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"map of face is not there, .*--localizer-t 2 .*include_localizers=True"):
+        LaionFmri(tree.config(localizer_t=2), tmp_path)
+    write_volume(tree.localiser_path("face"), np.full(SHAPE, np.nan, np.float32))
+    with pytest.raises(BadInputError, match=r"faceVsOthers_stat-z_statmap.nii.gz: the map is NaN everywhere"):
+        LaionFmri(tree.config(), tmp_path)
+    write_volume(tree.localiser_path("face"), np.ones((6, 5, 4), np.float32))
+    with pytest.raises(SpaceMismatchError, match=r"stat-z_statmap.nii.gz: the image is 6 × 5 × 4 voxels"):
+        LaionFmri(tree.config(), tmp_path)
 
 
 def test_pictures_are_those_of_the_archive_over_mid_grey(tree: Tree, tmp_path: Path) -> None:
@@ -141,7 +174,7 @@ def test_without_a_map_ceilings_come_from_the_repeats(tree: Tree, tmp_path: Path
 def test_check_lists_every_file_and_how_big_the_job_is(tree: Tree, tmp_path: Path) -> None:
     found = check_dataset(tree.config(), tmp_path, 512)
     assert found.problems == ()
-    assert found.files["found"].all()
+    assert found.files.filter(~found.files["what"].str.starts_with("localiser"))["found"].all()
     assert found.size is not None
     assert (found.size.n_images, found.size.n_trials) == (N_IMAGES, 2 * N_TRIALS)
     n_voxels = len(tree.voxels())
@@ -223,7 +256,7 @@ def test_files_that_disagree_are_refused(tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(SpaceMismatchError, match=r"an image of shape \(4, 4, 3, 60\), \(5, 4, 3, trials\) expected"):
         LaionFmri(tree.config(), tmp_path)
     write_volume(betas, tree.betas["ses-01"])
-    write_volume(tree.roi_path("SPL", "other"), np.ones((4, 4, 3), np.uint8))
+    write_volume(tree.roi_path("SPL", "place"), np.ones((4, 4, 3), np.uint8))
     with pytest.raises(SpaceMismatchError, match=r"label-SPL_mask.nii.gz: the image is 4 × 4 × 3 voxels"):
         LaionFmri(tree.config(), tmp_path)
     metadata = tree.root / "stimuli/task-images_metadata.csv"
@@ -235,8 +268,6 @@ def test_files_that_disagree_are_refused(tree: Tree, tmp_path: Path) -> None:
 def test_settings_that_the_data_set_has_not_are_refused(tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="LAION-fMRI has no space 'fsaverage'; its betas are in T1w"):
         LaionFmri(tree.config(space="fsaverage"), tmp_path)
-    with pytest.raises(BadInputError, match="leave --localizer-t out"):
-        LaionFmri(tree.config(localizer_t=2.0), tmp_path)
 
 
 def test_what_is_read_depends_on_betas_and_trials(tree: Tree, tmp_path: Path) -> None:
