@@ -33,6 +33,7 @@ MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
     for question in (
         Model.similar,
         Model.map,
+        Model.roi_table,
         Model.neighbours,
         Model.metric_map,
         Model.predict,

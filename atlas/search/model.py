@@ -14,9 +14,17 @@ from ..backbones.interface import Floats, Image, Readout
 from .filters import ALL_VOXELS, Filters
 from .labelled import LabelledModel, baseline_of, limited, numbers
 from .readouts import EXPONENTS
-from .similarity import Compared, ConceptMap, Query, VoxelHits
+from .similarity import Compared, ConceptMap, Query, RoiTable, VoxelHits
 from .tables.voxel_table import top_images
 
+MOST_CONCEPTS = 100
+"""Of a table of regions."""
+_SUMMARY = (
+    pl.len().cast(pl.Int64).alias("n_voxels"),
+    pl.col("similarity").cast(pl.Float64).mean().alias("mean"),
+    pl.col("similarity").cast(pl.Float64).std().alias("sd"),
+    pl.col("specific").cast(pl.Float64).mean(),
+)
 METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling", "food_t", "food_q")
 
 
@@ -136,6 +144,50 @@ class Model(LabelledModel):
         columns = {"voxel": query.candidates.voxels.astype(np.int32), "similarity": query.scores}
         frame = pl.DataFrame({**columns, **query.evidence().columns()}).sort("voxel")
         return ConceptMap(frame, **vars(query.provenance))
+
+    def roi_table(
+        self,
+        concepts: Sequence[str],
+        *,
+        rois: Sequence[str] = (),
+        significant: bool = True,
+        semantic: bool = True,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+    ) -> RoiTable:
+        """How similar the voxels of each region are to some concepts, on average.
+
+        Args:
+            concepts: 1 to 100, each as `similar` takes it; one that comes again counts once.
+            rois: only these regions; none means all that the subject has.
+            significant: only voxels count whose encoding model is significant; this and the others as in `similar`.
+            semantic: voxels do not count whose predicted responses luminance, contrast and edges may explain.
+            by: weights or labels.
+            readout: weights (the paper's), half or pattern; None for the backbone's own.
+            baseline: vocabulary or none.
+
+        Raises:
+            BadInputError: no concept, too many, or one that makes no sense for this model.
+            NotFoundError: no such region.
+        """
+        asked = list(dict.fromkeys([concepts] if isinstance(concepts, str) else concepts))
+        if not 1 <= len(asked) <= MOST_CONCEPTS:
+            raise BadInputError(f"{len(asked)} concepts were named; name 1 to {MOST_CONCEPTS}.")
+        table, parts, queries = self.tables.voxels(), list[pl.DataFrame](), list[Query]()
+        members = {roi: table.roi(roi) for roi in rois or table.rois}
+        for concept in asked:
+            query = self._query(Compared(concept, by=by, readout=readout, baseline=baseline))
+            rows, passes = table.among(query.candidates.voxels, Filters(significant=significant, semantic=semantic))
+            voxels = pl.DataFrame({"similarity": query.scores, **query.evidence().columns()})
+            inside = [voxels.filter(passes & its[rows] if len(its) else passes) for its in members.values()]
+            summary = pl.concat([some.select(*_SUMMARY) for some in inside])
+            parts.append(summary.select(pl.Series("roi", list(members)), pl.lit(concept).alias("concept"), pl.all()))
+            queries.append(query)
+        order = {roi: place for place, roi in enumerate(members)}
+        frame = pl.concat(parts).sort(pl.col("roi").replace_strict(order, return_dtype=pl.Int64), maintain_order=True)
+        warnings = list(dict.fromkeys(said for query in queries for said in query.provenance.warnings))
+        return RoiTable(frame, **{**vars(queries[0].provenance), "warnings": warnings})
 
     def neighbours(self, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
         """The voxels whose vectors point the same way as each of some voxels', which are searched together.

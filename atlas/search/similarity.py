@@ -62,6 +62,19 @@ class ConceptMap(Similarities):
     """Every voxel of a model, by voxel: voxel, similarity, z, concept_q, specific."""
 
 
+class RoiTable(Similarities):
+    """Concepts in regions, by region and then as they were asked: roi, concept, n_voxels, mean, sd, specific.
+
+    `mean` and `sd` (n − 1) are of the similarity over the region's voxels; `specific` is the share of them to which the
+    concept is specific. NULL where there is no voxel, and where evidence is not known.
+    """
+
+    @property
+    def wide(self) -> pl.DataFrame:
+        """The means, a row a region and a column a concept."""
+        return self.frame.pivot("concept", index="roi", values="mean")
+
+
 @dataclass(frozen=True, eq=False)
 class VoxelHits(Similarities):
     """Voxels, best first: similarity, z, concept_q, specific, percentile, and what `Model.voxels` gives."""
