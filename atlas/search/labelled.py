@@ -34,7 +34,8 @@ class LabelledModel(ModelRow):
         """What is known of voxels, in the order of `voxels`.
 
         Columns: model_id, subject_id, simulated, voxel, rois, r2, r, q, semantic_r, semantic_q, semantic,
-        noise_ceiling, i, j, k, hemisphere, vertex. Voxels that the model has not fitted are left out.
+        noise_ceiling, i, j, k, hemisphere, vertex, and x_mm, y_mm and z_mm in the responses' own image, which are null
+        for vertices. Voxels that the model has not fitted are left out.
         """
         table = self.tables.voxels()
         rows = table.rows(numbers(voxels))

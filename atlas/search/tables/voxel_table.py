@@ -44,7 +44,7 @@ class VoxelTable:
         self._model, self._regions = model, regions
         self.batches = batches
         self.frame = frame
-        """`_COLUMNS`."""
+        """`_COLUMNS`, and x_mm, y_mm and z_mm."""
         self.voxels: NDArray[np.int64] = frame["voxel"].to_numpy().astype(np.int64)
         self._significant = frame["significant"].fill_null(value=False).to_numpy()
         self.semantic_known: bool = frame["semantic"].null_count() < len(frame)
@@ -184,7 +184,18 @@ class _Aligned(NamedTuple):
 def _quality(store: Store, model: ModelRow, first: int, last: int) -> pl.DataFrame:
     """The columns of `VoxelTable.frame` of the fitted voxels from `first` to `last`, ascending."""
     sql = f"SELECT {_COLUMNS} FROM voxel_quality WHERE model_id = ? AND voxel BETWEEN ? AND ? ORDER BY voxel"  # noqa: S608 - constant
-    return store.frame(sql, [model.model_id, first, last])
+    frame = store.frame(sql, [model.model_id, first, last])
+    # Not of the view: an atlas of before has neither its places nor the affine until it is upgraded.
+    subject = store.frame("FROM subject WHERE subject_id = ?", [model.subject_id])
+    affine = subject["affine"].item() if "affine" in subject.columns else None
+    rows = np.reshape(affine, (4, 4))[:3].tolist() if affine is not None else [[None] * 4] * 3
+    return frame.with_columns(
+        (pl.col("i") * of_i + pl.col("j") * of_j + pl.col("k") * of_k + origin)
+        .cast(pl.Float64)
+        .round(4)
+        .alias(f"{axis}_mm")
+        for axis, (of_i, of_j, of_k, origin) in zip("xyz", rows, strict=True)
+    )
 
 
 def top_images(store: Store, model: ModelRow, voxels: NDArray[np.int64], first: int) -> pl.DataFrame:

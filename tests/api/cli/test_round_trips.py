@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from toy_server import Run
 
+import voxel_atlas as va
 from voxel_atlas.viz.surfaces import filestore
 
 N_IMAGES, N_VOXELS = 40, 24
@@ -76,7 +77,10 @@ def exported(run: Run, study: Path, *options: object) -> tuple[Path, pl.DataFram
     quality = pl.read_csv(io.StringIO(printed)).select(
         "r2", *places, *(pl.col(f"{a}_mm").alias(f"sql_{a}") for a in "xyz")
     )
-    return study / "release" / "sub-folderme" / "func", pl.concat([listed.drop("r2"), quality], how="horizontal")
+    with va.open(str(study / "a.duckdb")) as opened:
+        frame = opened.model().voxels(listed["voxel"].to_list())
+    told = frame.select(pl.col(f"{a}_mm").alias(f"python_{a}") for a in "xyz")
+    return study / "release" / "sub-folderme" / "func", pl.concat([listed.drop("r2"), quality, told], how="horizontal")
 
 
 def millimetres(listed: pl.DataFrame, names: Sequence[str] = ("x_mm", "y_mm", "z_mm")) -> NDArray[np.float64]:
@@ -114,7 +118,9 @@ def test_a_volume_comes_out_with_its_affine_and_code_in_nibabel_nilearn_and_tabl
         ijk = listed.select("i", "j", "k").to_numpy()
         np.testing.assert_allclose(millimetres(listed), nib.affines.apply_affine(out.affine, ijk), atol=CLOSE)
         np.testing.assert_allclose(np.asarray(out.dataobj)[tuple(ijk.T)], listed["r2"], rtol=1e-6)
-    np.testing.assert_allclose(millimetres(listed, ("sql_x", "sql_y", "sql_z")), millimetres(listed), atol=CLOSE)
+    for door in ("sql", "python"):
+        names = [f"{door}_{axis}" for axis in "xyz"]
+        np.testing.assert_allclose(millimetres(listed, names), millimetres(listed), atol=CLOSE)
 
 
 def test_a_volume_comes_out_in_pycortex_s_space(run: Run, study: Path, cortex: Any) -> None:
@@ -151,7 +157,7 @@ def test_vertices_of_cifti_come_out_in_their_structures_and_at_the_surface_s_mm(
         for side, vertices in (("L", left), ("R", right))
     ]  # fmt: skip
     np.testing.assert_allclose(millimetres(listed), np.concatenate(expected), atol=CLOSE)
-    assert listed["sql_x"].null_count() == N_VOXELS
+    assert listed["sql_x"].null_count() == listed["python_x"].null_count() == N_VOXELS
 
 
 def test_vertices_of_gifti_come_out_in_their_hemispheres_and_at_the_surface_s_mm(run: Run, study: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_hit_says_what_is_known_of_its_voxel(atlas: Atlas) -> None:
         "k": 1,
         "hemisphere": None,
         "vertex": None,
+        **dict.fromkeys(("x_mm", "y_mm", "z_mm")),
     }
 
 
