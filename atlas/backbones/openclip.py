@@ -33,6 +33,7 @@ from .weights import (
     given_file,
     load_into,
     read_state,
+    require_hub,
 )
 
 _log = logging.getLogger(__name__)
@@ -185,7 +186,10 @@ def load(name: str, architecture: str, tag: str, *, weights: Path | None, device
 
 def fetch(architecture: str, tag: str) -> None:
     """Bring the weights of a tag into the hub's cache, or into OpenAI's where the hub has none; see `Fetchable`."""
-    open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag))
+    published = open_clip.get_pretrained_cfg(architecture.removesuffix("-quickgelu"), tag)
+    if published.get("hf_hub"):
+        require_hub()
+    open_clip.download_pretrained(published)
 
 
 def _trained_as(architecture: str, path: Path, state: State) -> Mapping[str, Any] | None:

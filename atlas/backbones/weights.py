@@ -2,17 +2,24 @@
 
 import hashlib
 import re
+import ssl
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import torch
+from huggingface_hub import constants
 
 from ...schemas.errors import BadInputError, MissingWeightsError, first_line
 from ...schemas.files import file_sha256
 
 State = Mapping[str, torch.Tensor]
+_HUB_ANSWERS_WITHIN = 5
+"""Seconds."""
 
 
 def given_file(weights: Path | None) -> Path | None:
@@ -43,6 +50,27 @@ def check_hub_sha256(path: Path) -> None:
     """
     if re.fullmatch("[0-9a-f]{64}", (blob := path.resolve()).name):
         check_sha256(path, blob.name)
+
+
+def require_hub() -> None:
+    """Refuse to fetch from a hub that does not answer: its library would ask again for more than a minute.
+
+    Raises:
+        OSError: it does not.
+    """
+    if constants.HF_HUB_OFFLINE:  # of which the library itself says at once
+        return
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_HUB_ANSWERS_WITHIN).close()  # noqa: S310 - the hub's
+    except (HTTPError, HTTPException):
+        return  # whatever it says, it is there
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # the library has certificates of its own
+            raise OSError(
+                f"{constants.ENDPOINT} does not answer ({reason}); check the network and HTTPS_PROXY, or copy the "
+                "files from a machine that has them"
+            ) from error
 
 
 def require_numbers(tensors: Iterable[tuple[str, torch.Tensor]], file: Path | str) -> None:

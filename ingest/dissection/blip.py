@@ -10,6 +10,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from ...atlas.backbones.batching import ShrinkingBatches
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Backbone, Floats, Image
+from ...atlas.backbones.weights import require_hub
 from .interface import settings_name
 from .pretrained import CONFIGURATIONS, WEIGHTS, found, read_network, version_of, whole
 
@@ -56,6 +57,7 @@ class BlipCaptioner:
     @classmethod
     def fetch(cls, name: str) -> None:
         """See `Fetchable`."""
+        require_hub()
         snapshot_download(MODELS.get(name, name), allow_patterns=[*CONFIGURATIONS, *WEIGHTS])
 
     def caption(self, images: Sequence[Image], features: Floats | None = None) -> list[str]:  # noqa: ARG002 - looks itself

@@ -23,6 +23,7 @@ from huggingface_hub import snapshot_download
 from ...atlas.backbones.batching import ShrinkingBatches
 from ...atlas.backbones.device import resolve_device
 from ...atlas.backbones.interface import Backbone, Image
+from ...atlas.backbones.weights import require_hub
 from ...schemas.errors import BadInputError
 from .interface import drawable, settings_name
 from .pretrained import (
@@ -112,6 +113,7 @@ class DiffusionGenerator:
     @classmethod
     def fetch(cls, name: str) -> None:
         """See `Fetchable`; of a single file the configuration."""
+        require_hub()
         source = name.partition("?")[0]
         if Path(source).is_file():
             snapshot_download(_configured_by(Path(source)), allow_patterns=[*CONFIGURATIONS])
