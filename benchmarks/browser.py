@@ -34,6 +34,29 @@ _PAINT = """(concept) => new Promise((resolve) => {
   };
   look();
 })"""
+_ZOOM = """async () => {
+  const map = document.getElementById("lens");
+  const box = map.getBoundingClientRect();
+  const frame = () => new Promise(requestAnimationFrame);
+  const times = [];
+  await frame();
+  let before = performance.now();
+  for (let step = 0; step < 80; step++) {
+    const place = { clientX: box.left + box.width * 0.42, clientY: box.top + box.height * 0.65 };
+    map.dispatchEvent(new WheelEvent("wheel", { ...place, deltaY: step % 40 < 20 ? -60 : 60, cancelable: true }));
+    await frame();
+    const now = performance.now();
+    times.push(now - before);
+    before = now;
+  }
+  return times;
+}"""
+_OVERLAPPING = """() => {
+  const names = [...document.querySelectorAll("#overlay text:not([visibility])")];
+  const boxes = names.map((one) => one.getBoundingClientRect());
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return boxes.flatMap((one, at) => boxes.slice(at + 1).filter((other) => meet(one, other))).length;
+}"""
 _SIZE = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .reduce((sum, one) => sum + one.encodedBodySize, 0) / 1024"""
 
@@ -73,6 +96,16 @@ def measure(home: Path) -> dict[str, float]:
         page = opened("/?concept=cake")
         # Each word once before: what is measured is the page's and the server's work, not the first words of a network.
         repaints = [[page.evaluate(_PAINT, concept) for concept in CONCEPTS] for _ in range(2)]
+        page = opened("/?concept=cake")
+        page.evaluate(_ZOOM)
+        frames = page.evaluate(_ZOOM)
+        overlapping = 0
+        for width in (375, 1440, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            for button in ("reset", "whole", "in", "in", "in"):
+                page.evaluate(f"document.getElementById('zoom-{button}').click()")
+                page.wait_for_timeout(100)
+                overlapping += page.evaluate(_OVERLAPPING)
         serious = 0
         for path in STATES:
             page = opened(path)
@@ -85,6 +118,8 @@ def measure(home: Path) -> dict[str, float]:
         "first_paint_ms": statistics.median(first),
         "concept_to_paint_ms_p50": statistics.median(repaints[1]),
         "new_concept_to_paint_ms_p50": statistics.median(repaints[0]),
+        "zoom_frame_ms_p95": statistics.quantiles(frames, n=20)[-1],
+        "names_overlapping": overlapping,
         "page_kib": max(sizes),
         "axe_serious": serious,
         "external_requests": len(foreign),

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import warnings
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ from voxel_atlas.api.maps.subject_cortex import SubjectCortex
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.viz.render import png, vector
 from voxel_atlas.viz.render.colormaps import Scale, fit_scale
+from voxel_atlas.viz.render.lettering import font
+from voxel_atlas.viz.render.overlay import region_names
 from voxel_atlas.viz.render.picture import Picture
 from voxel_atlas.viz.surfaces import filestore
+from voxel_atlas.viz.surfaces.pixel_map import Outlines
 from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
 
 WIDTH = 1024
@@ -77,12 +81,15 @@ def main() -> None:
             "ratio_pycortex_whole": pycortex_s / whole_s,
             "cold_cached_ms": 1e3 * _cold(cache),
             "pixel_agreement": agreement,
+            "names_overlapping": float(_overlapping(outlines, pixels.shape)),
         }
         if not arguments.quick:
             results["umap_trustworthiness"] = _umap()
             home = Settings().home
             if (home / "atlas.duckdb").exists():
-                results |= browser.measure(home)
+                of_page = browser.measure(home)
+                of_page["names_overlapping"] += results["names_overlapping"]
+                results |= of_page
         rows = [
             {"picture, 1,024 px": name, "ms": 1e3 * seconds, "× faster than pycortex": pycortex_s / seconds}
             for name, seconds in {
@@ -113,6 +120,16 @@ def _visual_cortex(surface: Surface, cache: Path) -> NDArray[np.bool_]:
     wanted = [rois[name] for name in ("V1", "V2", "V3", "FFA", "OFA", "EBA", "PPA", "OPA", "RSC")]
     seen: NDArray[np.bool_] = np.any(wanted, axis=0).ravel()
     return seen
+
+
+def _overlapping(outlines: Outlines, shape: tuple[int, int]) -> int:
+    """Pairs of names whose letters share a pixel."""
+    size = 12 * shape[1] / 1024
+    letters = [
+        font(size).getbbox(name.text, anchor="mm") + np.array([name.x, name.y] * 2)
+        for name in region_names(outlines, shape, size)
+    ]
+    return sum(bool((a[:2] < b[2:]).all() and (b[:2] < a[2:]).all()) for a, b in combinations(letters, 2))
 
 
 def _against_pycortex(surface: Surface, cache: Path, values: NDArray[np.float32]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...atlas.search.atlas import Atlas
 from ...viz.render import palette
-from ...viz.render.overlay import label_places
+from ...viz.render.overlay import name_anchors
 from .packed_arrays import pack
 from .subject_cortex import PAGE_WIDTH, SubjectCortex
 
@@ -71,8 +71,8 @@ def mesh(cortex: SubjectCortex, kind: str) -> bytes:
 def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:
     """Every ROI of a subject that is drawn on its surface or has voxels, as JSON.
 
-    Paths are x, y, x, y …; they and the places of names are fractions of the flat map's width and height from its top
-    left corner.
+    Paths are x, y, x, y …; they and the places that names belong to are fractions of the flat map's width and height
+    from its top left corner. Third beside such a place is its rank: which name chooses its room first.
     """
     known = atlas.sql(
         "SELECT r.roi, r.source, r.description, list(v.voxel ORDER BY v.voxel) FILTER (v.voxel IS NOT NULL) AS voxels "
@@ -86,8 +86,8 @@ def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:
         (cortex.outlines, cortex.pixels(PAGE_WIDTH).shape) if surface.has_flat else ({}, (PAGE_WIDTH, PAGE_WIDTH))
     )
     places: dict[str, list[list[float]]] = {name: [] for name in outlines}
-    for name, x, y in label_places(outlines, (height, width), 12 * width / 1024):
-        places[name].append([round(x / width, 5), round(y / height, 5)])
+    for rank, (name, x, y) in enumerate(name_anchors(outlines, (height, width))):
+        places[name].append([round(x / width, 5), round(y / height, 5), rank])
     rois = [
         {
             "name": name,

@@ -15,6 +15,8 @@ import { Solid } from "./solid.js";
 import { address, readState } from "./state.js";
 import { loadSubject } from "./subject.js";
 import { Tip } from "./tip.js";
+import { Viewport } from "./viewport.js";
+import { connectZoom } from "./zoom.js";
 
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
 const MODELS = "{ models { modelId subjectId backbone simulated nVoxels nSignificant finished } }";
@@ -41,7 +43,8 @@ const tip = new Tip((voxel) => [
   make("span", {}, ` ${subject?.names(voxel).join(", ") ?? ""} `),
   make("span", { class: "value" }, ` ${shown?.text(voxel) ?? ""}`),
 ]);
-const flatmap = new Flatmap(tip, { open: openVoxel, brushed });
+const viewport = new Viewport();
+const flatmap = new Flatmap(find("stage", HTMLElement), viewport, tip, { open: openVoxel, brushed });
 const solid = new Solid(state, tip, { open: openVoxel, changed: () => remember(), report });
 const card = new Card(openVoxel, () => {
   state.voxel = null;
@@ -150,6 +153,8 @@ function titleOf() {
 async function settle(loaded) {
   subject = loaded;
   flatmap.load(subject);
+  if (subject.pixels) viewport.settle(subject.pixels);
+  viewport.take(state.at);
   if (subject.pixels) flatmap.brush.set(subject.pixels, state.brush);
   solid.setSubject(subject);
   listRegions();
@@ -229,7 +234,6 @@ function setView(view) {
   find("no-flat", HTMLElement).hidden = !subject || Boolean(subject.pixels);
   find("brush", HTMLButtonElement).disabled = is3d;
   find("stage", HTMLElement).classList.toggle("solid", is3d);
-  find("map", HTMLCanvasElement).hidden = is3d;
   solid.show(is3d);
   tip.hide();
   remember();
@@ -247,6 +251,7 @@ async function chooseModel() {
   state.model = find("model", HTMLSelectElement).value;
   state.voxel = null;
   state.brush = [];
+  state.at = null;
   card.hide();
   mark();
   labels = null;
@@ -271,6 +276,10 @@ function connect() {
   find("model", HTMLSelectElement).addEventListener("change", chooseModel);
   find("view-flat", HTMLButtonElement).addEventListener("click", () => setView("flat"));
   find("view-3d", HTMLButtonElement).addEventListener("click", () => setView("3d"));
+  connectZoom(viewport, () => {
+    state.at = viewport.address;
+    remember();
+  });
   const brush = find("brush", HTMLButtonElement);
   brush.addEventListener("click", () => {
     flatmap.setBrushing(!flatmap.brushing);

@@ -50,7 +50,8 @@ export class Solid {
   show(on) {
     find("solid", HTMLCanvasElement).hidden = !on;
     find("solid-tools", HTMLElement).hidden = !on;
-    document.getElementById("overlay")?.toggleAttribute("hidden", on);
+    find("lens", HTMLElement).hidden = on;
+    find("zoom", HTMLElement).hidden = on;
   }
 
   /**

@@ -18,6 +18,7 @@
  * @property {number | null} voxel the voxel whose card is open
  * @property {string[]} rois regions that the list of voxels is limited to
  * @property {number[][]} brush discs (x, y, radius) in thousandths of the flat map's width
+ * @property {number[] | null} at centre in thousandths and enlargement in percent of the flat map; null for the first view
  * @property {"flat" | "3d"} view
  * @property {string} surface the surface that is seen in 3-D
  * @property {string} side a named side that it is seen from
@@ -35,6 +36,7 @@ export function readState() {
   const number = (/** @type {string} */ name) => (given.get(name) ? finite(Number(given.get(name))) : null);
   const voxel = number("voxel");
   const camera = numbers(given.get("camera"), ",");
+  const at = numbers(given.get("at"), "_");
   return {
     concept: (given.get("concept") ?? "").slice(0, 200),
     metric: one("show", METRICS),
@@ -51,6 +53,7 @@ export function readState() {
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
     rois: given.getAll("roi"),
     brush: (given.get("brush") ?? "").split(" ").map((disc) => numbers(disc, "_") ?? []).filter((disc) => disc.length === 3).slice(0, MOST_DISCS),
+    at: at?.length === 3 ? at : null,
     view: given.get("view") === "3d" ? "3d" : "flat",
     surface: given.get("surface") ?? "",
     side: given.get("side") ?? "",
@@ -80,6 +83,7 @@ export function address(state) {
   put("voxel", state.voxel);
   for (const roi of state.rois) parts.append("roi", roi);
   put("brush", state.brush.map((disc) => disc.join("_")).join(" "));
+  put("at", state.at?.join("_") ?? "");
   if (state.view === "3d") {
     put("view", "3d");
     put("surface", state.surface);

@@ -12,16 +12,12 @@ from shapely import Polygon  # type: ignore[import-untyped]
 from shapely.ops import polylabel  # type: ignore[import-untyped]
 
 from ..surfaces.pixel_map import Outlines
-from .lettering import fitted, font
-
-Box = tuple[float, float, float, float]
+from .lettering import fitted, font, place_names
 
 _LINE, _HALO, _TEXT = 1.3, 1.0, 12.0  # pixels in a picture of 1,024
+_LEADER = 0.9  # likewise, of the line from a name to its region
 _WIDEST_NAME = 0.15  # of the picture's width; longer names end in an ellipsis
-_LEAST_ROOM = 0.45  # of a name's width that its ROI must be wide
-_NEAR = 3.0  # widths of a name within which it does not stand twice in a hemisphere
-_BESIDE = tuple((aside, up) for up in (0, -0.8, 0.8, -1.3, 1.3) for aside in (0, -0.7, 0.7))
-"""Where a name may stand, nearest first: half widths to the right and sizes below the middle of its ROI."""
+_NEAR = 0.15  # of the picture's width, within which a name does not stand twice in a hemisphere
 _SMALLEST = 0.75  # of their size in a picture of 1,024: names are no smaller in smaller ones
 _FRACTION_BITS = 4  # of a pixel, in the corners of lines
 _FRACTION = 2**_FRACTION_BITS
@@ -63,51 +59,65 @@ def overlay(outlines: Outlines, shape: tuple[int, int], *, names: bool = True) -
     letters, shadow = Image.fromarray(core), Image.fromarray(halo)
     if names:
         text = _TEXT * oversampling * max(width / 1024, _SMALLEST)
-        for name, x, y in label_places(outlines, (size[1], size[0]), text):
-            name = fitted(name, text, size[0] * _WIDEST_NAME, bold=True)
-            around = round(1.6 * _HALO * unit)
+        named = region_names(outlines, (size[1], size[0]), text)
+        thin = max(1, round(_LEADER * unit))
+        for line in (one.leader for one in named if one.leader):
+            ImageDraw.Draw(shadow).line(line, 255, thin + 2 * round(_HALO * unit))
+            ImageDraw.Draw(letters).line(line, 255, thin)
+        around = round(1.6 * _HALO * unit)
+        for one in named:
             # Lines break off around letters, which are as white as they are.
             for image, white_or_not, stroke in ((shadow, 255, around), (letters, 0, around), (letters, 255, 0)):
-                ImageDraw.Draw(image).text((x, y), name, white_or_not, font(text), "mm", stroke_width=stroke)
+                pen = ImageDraw.Draw(image)
+                pen.text((one.x, one.y), one.text, white_or_not, font(text), "mm", stroke_width=stroke)
     white, dark = (np.asarray(image.reduce(oversampling), np.float32) / np.float32(255) for image in (letters, shadow))
     rows, columns = np.nonzero((white > 0.02) | (dark > 0.02))
     return Overlay(shape, rows, columns, white[rows, columns], np.float32(0.6) * dark[rows, columns])
 
 
-def label_places(outlines: Outlines, shape: tuple[int, int], size: float) -> list[tuple[str, float, float]]:
-    """Where names go: (name, x, y) of their centres in pixels, in or beside their ROIs, largest first, well apart.
+@dataclass(frozen=True)
+class RegionName:
+    """The name of an ROI in a picture, in pixels."""
 
-    Names that are much wider than their ROIs are left out, and so are those of islands near one that bears the name.
+    text: str
+    """No wider than there is room for names."""
+    x: float
+    y: float
+    """Its centre."""
+    leader: tuple[float, float, float, float] | None
+    """The line from the ROI to it, x, y, x, y; None where it stands in the ROI."""
+
+
+def region_names(outlines: Outlines, shape: tuple[int, int], size: float) -> list[RegionName]:
+    """The names of the ROIs in a picture of this shape (h, w) with letters of this size, none over another."""
+    height, width = shape
+    anchors = name_anchors(outlines, shape)
+    texts = [fitted(name, size, width * _WIDEST_NAME, bold=True) for name, _, _ in anchors]
+    places = [(x, y) for _, x, y in anchors]
+    widths = [font(size).getlength(text) for text in texts]
+    return [
+        RegionName(texts[one.at], one.x, one.y, one.leader and (*places[one.at], *one.leader))
+        for one in place_names(places, widths, size, (width, height))
+    ]
+
+
+def name_anchors(outlines: Outlines, shape: tuple[int, int]) -> list[tuple[str, float, float]]:
+    """What names belong to: (name, x, y) in pixels of a point well within each ROI, the largest ROI first.
+
+    An island near one of the same ROI and hemisphere is not named again.
     """
     height, width = shape
-    face, placed, places = font(size), list[Box](), list[tuple[str, float, float]]()
     polygons = []
     for name, paths in outlines.items():
         for path in paths:
             if len(path) >= 4 and (polygon := Polygon(path * np.array([width, height], np.float32)).buffer(0)).area > 0:
                 largest = max(getattr(polygon, "geoms", [polygon]), key=lambda part: part.area)
                 polygons.append((largest.area, name, largest))
-    for _, roi, polygon in sorted(polygons, key=lambda item: -item[0]):
-        name = fitted(roi, size, width * _WIDEST_NAME, bold=True)
-        left, _, right, _ = polygon.bounds
-        if right - left < _LEAST_ROOM * face.getlength(name):
-            continue
+    anchors: list[tuple[str, float, float]] = []
+    for _, name, polygon in sorted(polygons, key=lambda item: -item[0]):
         centre = polylabel(polygon, tolerance=max(1.0, polygon.length / 100))
-        reach, is_left = _NEAR * face.getlength(name), centre.x < width / 2
-        own = [(x, y) for other, x, y in places if other == roi and (x < width / 2) == is_left]
-        if any(np.hypot(centre.x - x, centre.y - y) < reach for x, y in own):
-            continue
-        half_width, half_height = face.getlength(name) / 2 + 0.3 * size, size * 0.5
-        for aside, up in _BESIDE:
-            x = min(max(centre.x + aside * half_width, half_width), width - half_width)
-            y = centre.y + up * size
-            box = (x - half_width, y - half_height, x + half_width, y + half_height)
-            if not any(_overlap(box, other) for other in placed):
-                placed.append(box)
-                places.append((roi, x, y))
-                break
-    return places
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+        is_left = centre.x < width / 2
+        own = [(x, y) for other, x, y in anchors if other == name and (x < width / 2) == is_left]
+        if not any(np.hypot(centre.x - x, centre.y - y) < _NEAR * width for x, y in own):
+            anchors.append((name, centre.x, centre.y))
+    return anchors

@@ -9,7 +9,7 @@ from ..surfaces.pixel_map import Outlines, PixelMap
 from .colormaps import Scale
 from .legend import Names, Strip, colour_bar, named_colours, title_line
 
-RENDERER_VERSION = 4
+RENDERER_VERSION = 5
 """Goes up when the same request gives another picture, so that old addresses are not taken for new ones."""
 
 

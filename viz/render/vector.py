@@ -16,7 +16,7 @@ from ..surfaces.pixel_map import Outlines, PixelMap
 from .colormaps import colours
 from .legend import Strip, Text
 from .lettering import fitted
-from .overlay import label_places
+from .overlay import region_names
 from .paint import true_colours
 from .picture import Picture
 
@@ -88,10 +88,14 @@ def _draw_outlines(axes: "Axes", outlines: Outlines, top: float, height: float, 
                 line.set_gid(f"{name}-{number}" if colour == "white" else None)
                 axes.add_patch(line)
     if names:
-        for name, x, y in label_places(outlines, (round(height), _UNITS), 12):
+        for one in region_names(outlines, (round(height), _UNITS), 12):
+            if one.leader:
+                x0, y0, x1, y1 = one.leader
+                for colour, width in ((_HALO, 2.2), ("white", 0.9)):
+                    axes.plot((x0, x1), (top + y0, top + y1), color=colour, linewidth=width, solid_capstyle="round")
             # A halo makes shapes of letters; the letters above it stay text.
             for halo in (True, False):
-                text = _write(axes, Text(x, top + y, name, 12, "center", 0.15 * _UNITS, bold=True), color="white")
+                text = _write(axes, Text(one.x, top + one.y, one.text, 12, "center", _UNITS, bold=True), color="white")
                 text.set_path_effects([Stroke(linewidth=2, foreground=_HALO)] if halo else [])
 
 

@@ -63,7 +63,8 @@ def test_regions_have_paths_names_and_voxels(atlas: Atlas, settings: Settings, t
     for roi in answer["rois"]:
         outline = outlines[roi["name"]][0]
         assert np.allclose(np.reshape(roi["paths"][0], (-1, 2)), outline, atol=1e-5)
-        ((x, y),) = roi["names"]
+        ((x, y, rank),) = roi["names"]
+        assert 0 <= rank < len(outlines)
         assert outline[:, 0].min() < x < outline[:, 0].max()
         assert outline[:, 1].min() < y < outline[:, 1].max()
         assert len(roi["voxels"]) == 60
