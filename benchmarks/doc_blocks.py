@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RUN = ("sh", "python", "sql", "graphql", "yaml", "csv")
+RUN = ("sh", "python", "sql", "graphql", "yaml", "csv", "json")
 """Languages that are run; `text` shows layouts and is not code."""
 PROXIES = ("nginx", "apache", "caddy")
 """Settings of proxies, which tests/api/proxied.py runs."""

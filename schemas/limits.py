@@ -56,6 +56,12 @@ class ServerLimits(BaseModel):
     statements: int = Field(8, description="SQL statements of other processes that are under way at once.")
     statement_s: float = Field(300.0, description="Seconds of such a statement.")
 
+    tool_rows: int = Field(1000, description="Rows of an answer of an assistant's `run_sql`.")
+    tool_letters: int = Field(200_000, description="Letters of an answer of an assistant's tool.")
+    tool_pixels: int = Field(2048, description="Pixels across a picture of an assistant's `flatmap`.")
+    tool_s: float = Field(30.0, description="Seconds of an assistant's SQL statement.")
+    waiting_tools: int = Field(30, description="Calls of assistants' tools that wait for a thread.")
+
 
 LIMITS = ServerLimits()
 """Those of every server."""

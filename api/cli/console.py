@@ -5,10 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from csv import writer
 from dataclasses import dataclass
-from decimal import Decimal
 from io import StringIO
-from json import dumps
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...schemas.errors import BadInputError, StoreError
+from ...schemas.json_values import json_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,7 +75,7 @@ class Output:
     def show(self, frame: "pl.DataFrame") -> None:
         """Print a frame."""
         if self.json:
-            print(dumps(_json(frame.to_dicts()), default=str, ensure_ascii=False))
+            print(json_text(frame.to_dicts()))
         elif self.csv:
             text = StringIO()
             rows = writer(text)
@@ -129,19 +127,6 @@ class Output:
 
 
 FOR_PEOPLE = Output()
-
-
-def _json(value: object) -> object:
-    """A value as JSON has it: null for what is not finite, and numbers for decimals, as DuckDB's sums are."""
-    if isinstance(value, list):
-        return [_json(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _json(one) for name, one in value.items()}
-    if isinstance(value, float | Decimal) and not isfinite(value):
-        return None
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value
 
 
 class Bars:

@@ -19,7 +19,7 @@ from .console import screen
 from .draw_commands import flatmap, surfaces
 from .query_commands import card, predict, query, sql
 from .report_commands import compare, report
-from .serve_commands import calibrate, demo, serve, settings, url
+from .serve_commands import calibrate, demo, mcp, serve, settings, url
 from .settings_file import fill_in
 from .token_commands import tokens
 
@@ -57,7 +57,7 @@ _OTHERS: dict[str, tuple[Callable[..., None] | App, ...]] = {
     "Ask": (query, predict, card, sql),
     "Draw": (flatmap, surfaces),
     "Evaluate": (report, compare),
-    "Serve": (serve, url, tokens, settings),
+    "Serve": (serve, mcp, url, tokens, settings),
     "Keep atlases": (runs, export, import_, verify, rm, vacuum, upgrade),
 }
 for _title, _commands in _OTHERS.items():

@@ -1,4 +1,4 @@
-"""`voxel-atlas demo | calibrate | serve | url | settings`: a first atlas, the server, and where everything is."""
+"""`voxel-atlas demo | calibrate | serve | mcp | url | settings`: a first atlas, the server, and where everything is."""
 
 import errno
 import os
@@ -83,6 +83,16 @@ def serve(*, port: PortOption = None, atlas: AtlasOption = "", browser: bool = F
     if browser:
         webbrowser.open(_url(settings.host, port))
     _serve(settings, port)
+
+
+def mcp(*, atlas: AtlasOption = "") -> None:
+    """Answer an assistant over standard input and output (Model Context Protocol); assistants start it themselves.
+
+    A server answers them too, at /mcp.
+    """
+    from ..mcp.mcp_server import serve_stdio
+
+    serve_stdio(settings_of(atlas))
 
 
 def url(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:

@@ -20,10 +20,12 @@ from ...atlas.search.atlas import Atlas
 from ...schemas.config import Settings
 from ...schemas.limits import LIMITS
 from ...viz.surfaces.surface import load_surface
+from ..graphql.error_codes import described
 from ..maps.picture_cache import PictureCache
 from ..maps.picture_files import PictureFiles
 from ..maps.slow_builds import SlowBuilds
 from ..maps.subject_cortex import CortexCache, LoadSurface
+from ..mcp.mcp_endpoint import McpEndpoint
 from .access.guard import BATCHES, Cors, Guard, check_binding, check_place_of_tokens
 from .access.login import Login
 from .access.rates import Rates
@@ -45,6 +47,7 @@ QUERY_THREADS = min(4, max(2, n_cores()))
 """Python runs in one thread at a time: more of them than cores only take it from each other."""
 PICTURE_THREADS = 2
 INGEST_THREADS = 2
+TOOL_THREADS = 2
 CLOSING_S = 2.0
 """How long what runs is waited for when the server stops and its connections have ended."""
 
@@ -60,6 +63,7 @@ class Components:
         self.drawing = ThreadPool("pictures", PICTURE_THREADS, LIMITS.waiting_pictures)
         self.ingests = ThreadPool("ingests", INGEST_THREADS, LIMITS.waiting_batches)
         self.questions = ThreadPool("questions", INGEST_THREADS, LIMITS.waiting_batches)
+        self.tools = ThreadPool("tools", TOOL_THREADS, LIMITS.waiting_tools)
         self.metrics, self.assets, cortices = Metrics(), Assets(), CortexCache(atlas, settings, load)
         pictures = PictureCache(cortices, PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6))
         self.builds = SlowBuilds()
@@ -68,6 +72,7 @@ class Components:
         self.frames, self.token_handlers = Frames(atlas), TokenHandlers(self.tokens, atlas.store)
         self.ingest = IngestHandlers(atlas.store, self.ingests, self.questions)
         self.graphql = Endpoint(atlas, cortices, pictures, self.builds, self.queries, self.assets, self.metrics)
+        self.mcp = McpEndpoint(atlas, cortices, self.tools.run, lambda error: f"{described(error)[0]}.")
         self.warm_up = WarmUp(atlas, self.cortex, self.queries, self.drawing)
         self.monitoring = MonitoringHandlers(atlas, self.warm_up, self.metrics, self.queries, self.drawing)
 
@@ -78,6 +83,7 @@ class Components:
             Route("/assets/{name:path}", handler("asset", self.assets.answer, self.queries)),
             Route("/graphql", self.graphql, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", self.graphql),
+            Route("/mcp", self.mcp, methods=["POST"]),
             Route("/flatmaps/{sha256}.{suffix}", handler("picture", self.cortex.flatmap, self.drawing)),
             Route("/pixelmaps/{subject:path}.bin", handler("pixelmap", self.cortex.pixel_map, self.drawing)),
             Route("/meshes/{subject:path}/{kind}.bin", handler("mesh", self.cortex.mesh, self.drawing)),
@@ -108,6 +114,7 @@ class Components:
         self.drawing.close(deadline)
         self.ingests.close(deadline)
         self.questions.close(deadline)
+        self.tools.close(deadline)
 
 
 def create_app(
@@ -132,6 +139,7 @@ def create_app(
         yield
         for task in tasks:
             task.cancel()
+        await parts.mcp.close()
         # In a thread: it waits for what runs, and closes event loops that are not this one.
         await asyncio.to_thread(parts.close)
 

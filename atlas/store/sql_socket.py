@@ -49,9 +49,13 @@ class Readers:
 
     @contextmanager
     def run(
-        self, sql: str, parameters: Parameters, is_gone: Callable[[], bool] = lambda: False
+        self,
+        sql: str,
+        parameters: Parameters,
+        is_gone: Callable[[], bool] = lambda: False,
+        seconds: float = LIMITS.statement_s,
     ) -> Iterator[pa.RecordBatchReader]:
-        """Rows of a statement.
+        """Rows of a statement, which may take so many seconds.
 
         Raises:
             duckdb.Error: DuckDB's.
@@ -62,14 +66,14 @@ class Readers:
             raise BusyError(f"{LIMITS.statements} statements are under way at this server; try again later.")
         over, late = threading.Event(), threading.Event()
         with self._link.reading() as cursor:
-            watcher = threading.Thread(target=_watch, args=(cursor, is_gone, over, late), daemon=True)
+            watcher = threading.Thread(target=_watch, args=(cursor, is_gone, over, late, seconds), daemon=True)
             self._running.add(cursor)
             watcher.start()
             try:
                 yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
             except duckdb.Error as error:
                 if late.is_set():
-                    raise BadInputError(f"The statement took longer than {LIMITS.statement_s:.0f} s.") from error
+                    raise BadInputError(f"The statement took longer than {seconds:g} s.") from error
                 raise
             finally:
                 self._running.discard(cursor)
@@ -216,10 +220,14 @@ def _send(client: Wire, rows: pa.Table) -> None:
 
 
 def _watch(
-    cursor: duckdb.DuckDBPyConnection, is_gone: Callable[[], bool], over: threading.Event, late: threading.Event
+    cursor: duckdb.DuckDBPyConnection,
+    is_gone: Callable[[], bool],
+    over: threading.Event,
+    late: threading.Event,
+    seconds: float,
 ) -> None:
     """Interrupt a statement whose client is gone, or whose time is over."""
-    deadline = time.monotonic() + LIMITS.statement_s
+    deadline = time.monotonic() + seconds
     while not over.wait(_POLL_S):
         if time.monotonic() > deadline:
             late.set()

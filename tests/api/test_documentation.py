@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shlex
 import shutil
@@ -79,6 +80,8 @@ def _run(block: Block, names: dict[str, object], request: pytest.FixtureRequest)
             assert request.getfixturevalue("server").data(block.code), block.name
         case "yaml":
             IngestConfig.model_validate(yaml.safe_load(block.code))
+        case "json":
+            assert json.loads(block.code)
         case "csv":
             assert pl.read_csv(io.StringIO(block.code)).width > 1, block.name
 

@@ -18,7 +18,7 @@ LATE_S = 0.5
 """What the server may work before it answers another; without its limit of parts, a body of lists took it 1.2."""
 
 
-@attacks(**{f"{path[1:].replace('/', '_')}_{name}": (path, body) for path in ("/graphql", "/frames/similar")
+@attacks(**{f"{path[1:].replace('/', '_')}_{name}": (path, body) for path in ("/graphql", "/frames/similar", "/mcp")
             for name, body in BODIES.items()})  # fmt: skip
 def dear_json(target: Target, case: tuple[str, bytes]) -> None:
     """Twelve megabytes of small parts."""

@@ -10,8 +10,8 @@ from plugin_package import installed
 from serving import random_atlas
 from toy_network import DIM
 
-SHORT = {"head_s": 2.5, "body_s": 5.0, "read_s": 5.0}
-"""A quarter of what a server gives its clients: seven attacks wait until that is over."""
+SHORT = {"head_s": 2.5, "body_s": 5.0, "read_s": 5.0, "tool_s": 1.0}
+"""A quarter of what a server gives its clients, or less: eight attacks wait until that is over."""
 
 
 @pytest.fixture(scope="session")

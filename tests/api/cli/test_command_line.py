@@ -16,7 +16,7 @@ import voxel_atlas
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS: dict[str, str] = yaml.safe_load(Path(__file__).with_name("command_line.yaml").read_text())
-SILENT = {"demo", "serve", "surface import", "surface transform"}
+SILENT = {"demo", "serve", "mcp", "surface import", "surface transform"}
 """Commands that have nothing to tell to programs."""
 ANY_NUMBER = {"report"}
 """Commands that take any number of arguments."""
@@ -104,7 +104,7 @@ def test_a_concept_that_begins_with_a_sign_is_not_called_an_option(run: Run) -> 
 def wrong_lines(draw: st.DrawFn) -> list[str]:
     """A command with arguments and options that it has, and one thing that it has not."""
     text = texts.filter(lambda text: "\0" not in text)
-    command = draw(st.sampled_from(sorted(set(COMMANDS) - {"demo", "serve", "calibrate"})))
+    command = draw(st.sampled_from(sorted(set(COMMANDS) - {"demo", "serve", "calibrate", "mcp"})))
     takes, flags = ([o for o in options(command) if o.endswith("=") == valued] for valued in (True, False))
     n_arguments = COMMANDS[command].split().count("ARGUMENT")
     fault = draw(
