@@ -17,6 +17,7 @@ from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, ScalarAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 from numpy.typing import NDArray
 
+from ...schemas.spaces import MESHES
 from ..search.atlas import Volume
 
 _SPACES: dict[str | tuple[int, int], str] = {
@@ -103,7 +104,8 @@ def write_maps(
             _write_sidecars(folder / stem, each, placement.reference if placement else _UNPLACED)
             if to_fsaverage:
                 halves = to_fsaverage(_spread(volume, each))
-                space = _SPACES.get((halves.shape[1],) * 2, "_space-fsaverage")
+                coarse = halves.shape[1] == MESHES["fsaverage5"]
+                space = _SPACES.get("fsaverage5" if coarse else (halves.shape[1],) * 2, "_space-fsaverage")
                 _write_pair(folder, prefix + space, each, halves, "vertices of fsaverage")
         return
     n_left, n_right = volume.shape

@@ -16,16 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.damaged_files import readable
-from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ...schemas.errors import NotFoundError, SpaceMismatchError
 from . import filestore as stores
 from .registration import layers
 from .surface import Surface
-from .surface_import import freesurfer_meshes, write_subject, write_transform
+from .surface_import import FSAVERAGE, freesurfer_meshes, write_subject, write_transform
 
 SPACES = {"func1pt8mm": "func1pt8", "func1mm": "func1pt0"}
 """Space of betas, and name of the transform → what the warps' files call it."""
-FSAVERAGE = "fsaverage_vertices.npy"
-"""File of a subject: which of its vertices lies at each one of fsaverage, (2, n) int32, counted as in pycortex."""
 _NOWHERE = 9999
 _LEAST = 0.5
 """Share of the weight that voxels with a value must have for there to be a value between them."""
@@ -80,30 +78,33 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
 
 
 def on_fsaverage(values: NDArray[Any], surface: Surface) -> NDArray[Any]:
-    """A map of an NSD subject's volume at fsaverage's vertices, as NSD's warps lead there.
+    """A subject's map at fsaverage's vertices, where a file of its own leads there: NSD's warps, or `sphere.reg`.
 
-    Numbers are interpolated linearly between the voxels that have a value, as far as these have half of the weight, and
-    averaged over the layers. Whole numbers are codes, and come from the nearest voxel half-way into the cortex.
+    Where warps say where the vertices lie, numbers are interpolated linearly between the voxels that have a value, as
+    far as these have half of the weight, and averaged over the layers. Whole numbers are codes, and come from the
+    nearest voxel half-way into the cortex, as all do where a matrix says it.
 
     Args:
         values: (n_cells,) floats, NaN for none, or integers, 0 for none.
-        surface: the subject, as `from_nsd` made it, by one of its transforms.
+        surface: the subject, by one of its transforms or its vertices.
 
     Returns:
         (2, n) of the left and the right hemisphere, of the same type.
 
     Raises:
-        BadInputError: the subject has no way to fsaverage.
+        SpaceMismatchError: the subject has no way to fsaverage; the message names the files that would be one.
     """
     file = surface.subject / FSAVERAGE
-    warp = layers(surface.subject / "transforms" / surface.transform) if surface.transform else None
-    if warp is None or not file.exists():
-        raise BadInputError(
-            f"{surface.subject} has no warps to fsaverage; NSD's subjects have them where `voxel-atlas surface nsd` "
-            "finds white-to-fsaverage.mgz of both hemispheres: make such a subject anew."
+    if not file.exists():
+        raise SpaceMismatchError(
+            f"Nothing leads from {surface.name!r} to fsaverage. NSD's subjects have a way where `voxel-atlas surface "
+            "nsd` finds white-to-fsaverage.mgz of both hemispheres, others where `voxel-atlas surface import "
+            "--freesurfer` finds surf/lh.sphere.reg and rh.sphere.reg: make such a subject anew."
         )
-    if np.issubdtype(values.dtype, np.integer):
-        native = np.append(values, values.dtype.type(0))[surface.vertex_cells()]
+    warp = layers(surface.subject / "transforms" / surface.transform) if surface.transform else None
+    whole = np.issubdtype(values.dtype, np.integer)
+    if warp is None or whole:
+        native = np.append(values, values.dtype.type(0) if whole else np.nan)[surface.vertex_cells()]
     else:
         depths = np.stack([_linear(values.reshape(surface.shape), at) for at in warp])
         known = ~np.isnan(depths)

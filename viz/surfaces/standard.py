@@ -34,6 +34,16 @@ def _fsaverage5() -> Meshes:
     return {kind: (hemisphere(source, "left"), hemisphere(source, "right")) for kind, source in sources.items()}
 
 
+def fsaverage5_spheres() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where fsaverage5's vertices lie on the sphere that subjects are registered to, (10242, 3) left and right."""
+    from nilearn.datasets import fetch_surf_fsaverage
+    from nilearn.surface import load_surf_mesh
+
+    files = fetch_surf_fsaverage("fsaverage5")
+    left, right = (np.array(load_surf_mesh(files[f"sphere_{side}"]).coordinates) for side in ("left", "right"))
+    return left, right
+
+
 def _fs_lr() -> Meshes:
     from nilearn.surface import load_surf_mesh
 

@@ -1,7 +1,7 @@
 """New subjects in a pycortex store: FreeSurfer or GIFTI surfaces, a flat patch, and a transform to a volume."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from ...schemas.files import replacing
 from . import filestore as stores
 from .locked_files import locked
 from .registration import WARP
-from .standard import Hemisphere, Meshes
+from .standard import Hemisphere, Meshes, fsaverage5_spheres
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int64]
 
 FREESURFER = {"wm": "{side}.smoothwm", "pia": "{side}.pial", "inflated": "{side}.inflated"}
 """Kind of surface → file in FreeSurfer's surf folder. `white` is taken where there is no smoothwm."""
+FSAVERAGE = "fsaverage_vertices.npy"
+"""File of a subject: which of its vertices lies at each one of fsaverage, (2, n) int32, counted as in pycortex."""
 FLAT_PATCHES = ("{side}.full.flat.patch.3d", "{side}.autoflatten.flat.patch.3d", "{side}.flat.patch.3d")
 """Names that flat patches go by: NSD's and autoflatten's."""
 _SLANT = np.radians(45)
@@ -30,6 +32,8 @@ _SLANT = np.radians(45)
 
 def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Path:
     """Take a FreeSurfer subject's surfaces, and its flat patches where there are any, as subject `name`.
+
+    Where both hemispheres have a sphere.reg, it also knows which of its vertices lies at each one of fsaverage5.
 
     Args:
         name: of the new subject.
@@ -42,10 +46,36 @@ def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Pa
 
     Raises:
         NotFoundError: a surface is missing; the message names the file.
-        SpaceMismatchError: hemispheres are swapped or mirrored, or a flat patch is of another mesh.
-        BadInputError: there is such a subject already.
+        SpaceMismatchError: hemispheres are swapped or mirrored, or a flat patch or a sphere is of another mesh.
+        BadInputError: there is such a subject already, or a file is damaged.
     """
-    return write_subject(name, freesurfer_meshes(folder), filestore, cache)
+    meshes = freesurfer_meshes(folder)
+    to_fsaverage = _by_spheres(folder / "surf", [len(points) for points, _ in meshes["wm"]])
+    made = write_subject(name, meshes, filestore, cache)
+    if to_fsaverage is not None:
+        np.save(made / FSAVERAGE, to_fsaverage)
+    return made
+
+
+def _by_spheres(surf: Path, n_vertices: Sequence[int]) -> NDArray[np.int32] | None:
+    """The vertex nearest to each one of fsaverage5 on the spheres that FreeSurfer registers; None without them."""
+    files = [surf / f"{side}.sphere.reg" for side in stores.SIDES]
+    if not all(file.exists() for file in files):
+        return None
+    from scipy.spatial import KDTree
+
+    nearest = []
+    for file, n, target in zip(files, n_vertices, fsaverage5_spheres(), strict=True):
+        own, _ = _geometry(file)
+        if len(own) != n:
+            raise SpaceMismatchError(f"{file} has {len(own)} vertices, but the white surface has {n}.")
+        nearest.append(KDTree(_unit(own)).query(_unit(target))[1])
+    return np.stack([nearest[0], nearest[1] + n_vertices[0]]).astype(np.int32)
+
+
+def _unit(points: Points) -> Points:
+    directions: Points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return directions
 
 
 def freesurfer_meshes(folder: Path) -> dict[str, tuple[Hemisphere, Hemisphere]]:

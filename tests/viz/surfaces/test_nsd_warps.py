@@ -214,8 +214,8 @@ def test_labels_come_to_fsaverage_from_the_nearest_voxel(nsd: tuple[Path, Surfac
     assert np.array_equal(on_fsaverage(labels.ravel(), surface), expected)
 
 
-def test_a_subject_without_warps_to_fsaverage_says_what_makes_them(spheres: Surface) -> None:
-    with pytest.raises(BadInputError, match=r"no warps to fsaverage.*surface nsd"):
+def test_a_subject_without_a_way_to_fsaverage_says_which_files_are_one(spheres: Surface) -> None:
+    with pytest.raises(SpaceMismatchError, match=r"surface nsd.*white-to-fsaverage.mgz.*lh.sphere.reg"):
         on_fsaverage(np.zeros(spheres.n_cells, np.float32), spheres)
 
 

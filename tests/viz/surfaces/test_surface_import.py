@@ -8,6 +8,8 @@ import pytest
 
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from voxel_atlas.viz.surfaces import surface_import as importing
+from voxel_atlas.viz.surfaces.nsd_warps import on_fsaverage
+from voxel_atlas.viz.surfaces.standard import fsaverage5_spheres
 from voxel_atlas.viz.surfaces.surface import load_surface
 
 MIRROR = np.array([-1.0, 1, 1])
@@ -54,6 +56,37 @@ def test_a_freesurfer_subject_becomes_one_of_pycortex(meshes: Any, cache: Path, 
     places = left[0][used, :2]
     assert np.allclose(flat.points[used, :2] - flat.points[used, :2].mean(0), places - places.mean(0), atol=1e-3)
     assert surface.pixel_map(100).inside.any()
+
+
+def test_a_freesurfer_subject_with_registered_spheres_knows_its_vertices_on_fsaverage(
+    meshes: Any, cache: Path, tmp_path: Path
+) -> None:
+    source = freesurfer(tmp_path / "fs", meshes, patch=False)
+    registered = []
+    for side, (points, faces) in zip(("lh", "rh"), meshes["inflated"], strict=True):
+        sphere = points - points.mean(0)
+        registered.append(sphere / np.linalg.norm(sphere, axis=1, keepdims=True))
+        nib.freesurfer.write_geometry(source / "surf" / f"{side}.sphere.reg", 100 * registered[-1], faces)
+    importing.from_freesurfer("a", source, tmp_path / "store", cache)
+    surface = load_surface("a", None, cache, tmp_path / "store")
+    carried = on_fsaverage(np.arange(642 + 1026, dtype=np.float32), surface)
+    assert carried.shape == (2, 10_242)
+    for half, (own, target) in enumerate(zip(registered, fsaverage5_spheres(), strict=True)):
+        directions = target[::50] / np.linalg.norm(target[::50], axis=1, keepdims=True)
+        distances = np.linalg.norm(own[carried[half, ::50].astype(int) - 642 * half] - directions, axis=1)
+        # Files have single precision, so that of vertices as near either may be taken.
+        assert np.allclose(distances, [np.linalg.norm(own - each, axis=1).min() for each in directions], atol=1e-4)
+
+
+def test_registered_spheres_of_another_mesh_are_refused_before_anything_is_written(
+    meshes: Any, cache: Path, tmp_path: Path
+) -> None:
+    source = freesurfer(tmp_path / "fs", meshes)
+    for side, (points, faces) in zip(("rh", "lh"), meshes["inflated"], strict=True):
+        nib.freesurfer.write_geometry(source / "surf" / f"{side}.sphere.reg", points, faces)
+    with pytest.raises(SpaceMismatchError, match=r"lh.sphere.reg has 1026 vertices, but the white surface has 642"):
+        importing.from_freesurfer("a", source, tmp_path / "store", cache)
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_freesurfer_subject_without_patches_has_no_flat_map(meshes: Any, cache: Path, tmp_path: Path) -> None:
