@@ -1,7 +1,8 @@
 """What the command line draws: `flatmap`, and `surface import | nsd | transform` for subjects of one's own."""
 
+from io import BytesIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -133,6 +134,96 @@ def flatmap(
                 drawn = mapped.picture(cortex)
             file = render(drawn, cortex.surface, drawing, cortex)
     output.write(out, file, width=width)
+
+
+def group(
+    concept: str,
+    /,
+    *models: str,
+    out: FileOption | None = None,
+    vertices: Path | None = None,
+    show: Literal["mean", "t", "agree"] = "mean",
+    group_q: float | None = None,
+    smooth: float = 0.0,
+    options: ConceptOptions = BY_DEFAULT,
+    significant: Switch = False,
+    view: list[str] | None = None,
+    width: Annotated[int, between(64, 8192)] = 1024,
+    colormap: str | None = None,
+    limits: Annotated[tuple[float, float] | None, Parameter(name="--range")] = None,
+    roi: list[str] | None = None,
+    output: Output = FOR_PEOPLE,
+) -> None:
+    """Map a concept over subjects on fsaverage or fs_LR: mean, t and q with subjects as the unit, and who agrees.
+
+    Args:
+        concept: Text, for example "cake" or "cake - kitchen".
+        models: A model of each subject; none: its newest one of the newest model's network.
+        out: Picture to write: .png, .svg or .pdf.
+        vertices: Table of all vertices to write: .csv or .parquet.
+        show: What the picture shows: the mean similarity, its t, or how many subjects agree: those whose similarity is
+            above 0 and passes --min-z, --max-q and --specific.
+        group_q: Draw only vertices with at most this false discovery rate over subjects.
+        smooth: Smooth each subject's map along the cortex over so many mm (full width at half maximum).
+        significant: Take only voxels whose encoding model is significant.
+        view: As for flatmap.
+        width: Width in pixels, 64 to 8192.
+        colormap: matplotlib's name; none: chosen for the quantity.
+        limits: Values of the first and the last colour.
+        roi: Outline only this region; can be given again.
+    """
+    import numpy as np
+
+    from ...schemas.config import FDR
+    from ..maps.group.group_maps import GroupRequest, group_map
+    from ..maps.rendering import RenderOptions, render
+    from ..maps.subject_cortex import CortexCache
+
+    if options.model is not None:
+        raise BadInputError("A group has a model of each subject; give them behind the concept, without --model.")
+    if vertices is not None and vertices.suffix not in (".csv", ".parquet"):
+        raise BadInputError(f"{vertices}: a table of vertices is a .csv or a .parquet file.")
+    views = None if not view else () if view == ["all"] else tuple(view)
+    regions = tuple(roi) if roi else None
+    drawing = RenderOptions(width, out.suffix.lower().lstrip("."), regions, views) if out else None
+    lo, hi = limits or (None, None)
+    request = GroupRequest(
+        concept=concept,
+        models=models,
+        by=options.by,
+        readout=options.readout,
+        baseline=options.baseline,
+        significant=significant,
+        semantic=not options.all_voxels,
+        min_z=options.min_z,
+        max_q=options.max_q,
+        specific=options.specific,
+        smooth=smooth,
+        show=show,
+        group_q=group_q,
+        colormap=colormap,
+        lo=lo,
+        hi=hi,
+    )
+    with open_atlas(options.atlas) as opened:
+        cortices = CortexCache(opened, settings_of(options.atlas))
+        found = group_map(opened, request, cortices)
+        cortex = cortices.of(found.subject_id)
+        file = render(found.picture(cortex), cortex.surface, drawing, cortex) if drawing else b""
+    output.show(found.regions)
+    warn(found.warnings)
+    over, stamp = found.statistics, " (simulated)" if found.simulated else ""
+    told = f"{len(found.models)} subjects{stamp} on {found.mesh}, {found.how}"
+    say(f"{told}: {int((over.q <= FDR).sum()):,} of {int(np.isfinite(over.q).sum()):,} vertices at q ≤ {FDR}")
+    each = ", ".join(f"{model.subject_id} {r:.2f}" for model, r in zip(found.models, found.leave_one_out, strict=True))
+    say(f"the mean of the others tells each subject's map at r = {found.mean_leave_one_out:.2f}: {each}")
+    # Said to people whoever reads the rows, which are the regions.
+    if vertices is not None:
+        table, bytes_of = found.frame(), BytesIO()
+        table.write_csv(bytes_of) if vertices.suffix == ".csv" else table.write_parquet(bytes_of)
+        FOR_PEOPLE.write(vertices, bytes_of.getvalue())
+    if out is not None:
+        FOR_PEOPLE.write(out, file)
 
 
 @surfaces.command

@@ -16,7 +16,7 @@ from ...schemas.errors import AtlasError
 from . import STOPPED
 from .atlas_commands import export, import_, rm, runs, upgrade, vacuum, verify
 from .console import screen
-from .draw_commands import flatmap, surfaces
+from .draw_commands import flatmap, group, surfaces
 from .query_commands import card, predict, query, sql
 from .report_commands import compare, report
 from .serve_commands import calibrate, demo, mcp, serve, settings, url
@@ -55,7 +55,7 @@ _INGESTING = {
 _OTHERS: dict[str, tuple[Callable[..., None] | App, ...]] = {
     "Fill the atlas": (demo, calibrate),
     "Ask": (query, predict, card, sql),
-    "Draw": (flatmap, surfaces),
+    "Draw": (flatmap, group, surfaces),
     "Evaluate": (report, compare),
     "Serve": (serve, mcp, url, tokens, settings),
     "Keep atlases": (runs, export, import_, verify, rm, vacuum, upgrade),

@@ -21,10 +21,11 @@ from .types.comparisons import CompareResult, PredictResult, compare, predict
 from .types.enums import Baseline, BaselineArgument, By, ByArgument, Metric, PictureFormat, Readout, ReadoutArgument
 from .types.fields import field, filled
 from .types.flatmaps import Flatmap, Focus, Format, LabelColoursPicture, Mark, Outlined, Views, Width, render_options
+from .types.groups import GroupQueries
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.scorers import MethodArgument, ScorerArgument, scorer_name
 from .types.subjects import ModelNode, Roi, SubjectNode, all_models, all_rois, all_subjects
-from .types.voxels import First, Semantic, Voxel, VoxelConnection, one_voxel
+from .types.voxels import First, MaxQ, MinZ, Semantic, Specific, Voxel, VoxelConnection, one_voxel
 from .uploaded_images import decode_image
 
 After = Annotated[
@@ -37,18 +38,9 @@ Concept = Annotated[
     ),
 ]
 
-MinZ = Annotated[
-    float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
-]
-MaxQ = Annotated[
-    float | None,
-    strawberry.argument(description="Only voxels with at most this false discovery rate of the association."),
-]
-Specific = Annotated[bool, strawberry.argument(description="Only voxels to which the concept is specific.")]
-
 
 @strawberry.type(name="Query", description="Everything that can be asked.")
-class RootQuery:
+class RootQuery(GroupQueries):
     """The root fields."""
 
     node: relay.Node | None = relay.node(description="Anything that has a global id, by that id.")

@@ -91,6 +91,7 @@ class Components:
             Route("/places/{subject:path}.bin", handler("places", self.cortex.places, self.drawing)),
             Route("/stimuli/{stimulus:path}", handler("stimulus", self.cortex.stimulus, self.drawing)),
             Route("/values", handler("values", self.values.values, self.queries)),
+            Route("/group", handler("group", self.values.group, self.queries)),
             Route("/frames/{question}", handler("frames", self.frames.answer, self.queries), methods=["POST"]),
             Route("/toplabels", handler("toplabels", self.values.top_labels, self.queries)),
             Route("/labelcolours", handler("labelcolours", self.values.label_colours, self.queries)),

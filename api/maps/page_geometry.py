@@ -1,6 +1,7 @@
 """What the explorer page paints with: the pixel map, meshes and regions of a subject, made small."""
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,6 @@ EMPTY, OUTSIDE = -1, -2
 """In place of a voxel: cortex that shows none of the subject's voxels, and no cortex."""
 
 _STEPS = 65535
-_DRAWN = {"source": "drawn", "description": "", "voxels": []}
-"""What is known of a region that is drawn on the surface, and not in the atlas."""
 
 
 def pixel_map(cortex: SubjectCortex, width: int = PAGE_WIDTH) -> bytes:
@@ -97,11 +96,25 @@ def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:
             "paths": [np.round(path.astype(float), 5).ravel().tolist() for path in outlines.get(name, ())],
             "names": places.get(name, []),
         }
-        for name, row in ((name, stored.get(name, _DRAWN)) for name in sorted({*stored, *outlines}))
+        for name, row in (
+            (name, stored.get(name) or _not_stored(cortex, name)) for name in sorted({*stored, *outlines, *cortex.rois})
+        )
     ]
     solid = sorted(surface.kinds - {"flat"}, key=lambda kind: (kind != "inflated", kind))
     answer = {"subject": cortex.subject_id, "flat": surface.has_flat, "surfaces": solid, "rois": rois}
     return json.dumps(answer, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _not_stored(cortex: SubjectCortex, name: str) -> Mapping[str, object]:
+    """What is known of a region that is not in the atlas: it is drawn on the surface, or is a group's."""
+    if name not in cortex.rois:
+        return {"source": "drawn", "description": "", "voxels": []}
+    voxels = np.flatnonzero(cortex.rois[name][cortex.cells]).tolist()
+    return {
+        "source": "group",
+        "description": "At least half of the subjects who have it have it here.",
+        "voxels": voxels,
+    }
 
 
 def _voxels(cortex: SubjectCortex) -> NDArray[np.int32]:

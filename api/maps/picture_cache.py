@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from ...schemas.errors import NotFoundError
 from ...viz.render.picture import RENDERER_VERSION
+from .group.group_maps import GroupMap
 from .picture_files import PictureFiles
 from .rendering import MEDIA_TYPES, RenderOptions, height, render
 from .subject_cortex import CortexCache
@@ -22,11 +23,15 @@ WAITING_BYTES = 64 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+Mapped = ValueMap | ColourMap | GroupMap
+"""What can be drawn."""
+
+
 @dataclass(frozen=True)
 class PictureRequest:
     """What an address stands for until it is rendered."""
 
-    values: ValueMap | ColourMap
+    values: Mapped
     options: RenderOptions
 
     @property
@@ -63,13 +68,13 @@ class PictureCache:
         self._waiting: LRUCache[str, PictureRequest] = LRUCache(WAITING_BYTES, lambda request: request.nbytes)
         self._lock = threading.Lock()
 
-    def address(self, values: ValueMap | ColourMap, options: RenderOptions) -> PictureAddress:
+    def address(self, values: Mapped, options: RenderOptions) -> PictureAddress:
         """Give a map an address.
 
         Raises:
             NotFoundError: the subject has no flat map, no such view, or no voxel of the number that is to be marked.
         """
-        cortex = self._cortices.of(values.model.subject_id)
+        cortex = self._cortices.of(values.subject_id)
         if options.mark is not None:
             cortex.cell(options.mark)
         request = PictureRequest(values, options)
@@ -94,7 +99,7 @@ class PictureCache:
         if body is None:
             if request is None or request.options.suffix != suffix:
                 raise NotFoundError("There is no such picture here any more; ask `flatmap` for it again.")
-            cortex = self._cortices.of(request.values.model.subject_id)
+            cortex = self._cortices.of(request.values.subject_id)
             picture = request.values.picture(cortex, request.options.focus)
             body = render(picture, cortex.surface, request.options, cortex)
             self._files.put(f"{sha256}.{suffix}", body)

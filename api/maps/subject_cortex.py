@@ -17,15 +17,19 @@ from ...atlas.search.atlas import Atlas, SubjectRow
 from ...ingest.datasets.interface import Subject
 from ...schemas.config import Settings
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ...schemas.spaces import MESHES
 from ...viz.render.contours import contours
 from ...viz.surfaces.pixel_map import Outlines, PixelMap
 from ...viz.surfaces.surface import Grid, Surface, load_surface, transform_shapes
+from .shared_space import shared_space
 
 Floats = NDArray[np.float32]
 PAGE_WIDTH = 1024
 """Pixels across the flat map that the page paints."""
 BUILT_WIDTHS = (1024, 2048, 4096)
 """Widths that pixel maps and views are built for."""
+GROUP = "group/"
+"""What stands before the name of a shared mesh where it takes a subject's place."""
 _PALE = np.float32(0.25)
 """Opacity of what is out of focus; the page's."""
 
@@ -210,17 +214,47 @@ class CortexCache:
         self._lock = threading.Lock()
 
     def of(self, subject_id: str) -> SubjectCortex:
-        """The cortex of a subject.
+        """The cortex of a subject; or that of a group, by the name of its mesh behind `GROUP`: its voxels are vertices.
 
         Raises:
             NotFoundError: there is no such subject, or it has no surface.
             SpaceMismatchError: its volume is not the one that the surface's transform was made for.
             BadInputError: its voxels are not numbered 0, 1, 2 …
         """
+        if subject_id.startswith(GROUP):
+            return self._group(subject_id)
         with self._lock:
             if subject_id not in self._known:
                 self._known[subject_id] = self._find(subject_id)
             return self._known[subject_id]
+
+    def _group(self, name: str) -> SubjectCortex:
+        """A shared mesh, with the regions that at least half of the subjects have there who have them at all."""
+        subjects = self._atlas.subjects()["subject_id"].to_list()
+        # Anew where there are others: their regions belong to it, too.
+        key = " ".join((name, *subjects))
+        with self._lock:
+            if known := self._known.get(key):
+                return known
+        mesh = name.removeprefix(GROUP)
+        if mesh not in MESHES:
+            raise NotFoundError(f"Subjects do not meet on {mesh[:40]!r}; they do on {', '.join(MESHES)}.")
+        family = "fsaverage" if mesh.startswith("fsaverage") else mesh
+        surface = self._load(mesh, None, self._cache, self._filestore, None)
+        found: dict[str, list[NDArray[np.bool_]]] = {}
+        for subject_id in subjects:
+            try:
+                cortex = self.of(subject_id)
+                space = shared_space(cortex.surface)
+            except (BadInputError, NotFoundError, SpaceMismatchError):  # it meets no others
+                continue
+            if space.family == family and space.n >= MESHES[mesh]:
+                for roi, members in cortex.rois.items():
+                    found.setdefault(roi, []).append(space.carried(members.astype(np.int32), MESHES[mesh]) > 0)
+        rois = {roi: np.mean(halves, axis=0) >= 0.5 for roi, halves in sorted(found.items())}
+        made = SubjectCortex(name, surface, np.arange(surface.n_cells), rois)
+        with self._lock:
+            return self._known.setdefault(key, made)
 
     def millimetres(self, subject_id: str) -> NDArray[np.float64]:
         """Where each voxel lies, (n_voxels, 3) x, y, z in mm by its number, rounded to 1e-4; NaN where nothing says it.
@@ -231,6 +265,8 @@ class CortexCache:
         Raises:
             NotFoundError: there is no such subject.
         """
+        if subject_id.startswith(GROUP):
+            return np.round(self.of(subject_id).places, 4)
         generation = self._atlas.generation()
         made, points = self._places.get(subject_id, (None, np.empty((0, 3))))
         if made != generation:

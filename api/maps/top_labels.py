@@ -68,6 +68,11 @@ class ColourMap:
         return self.top.model
 
     @property
+    def subject_id(self) -> str:
+        """Whose cortex it is drawn on."""
+        return self.model.subject_id
+
+    @property
     def voxels(self) -> NDArray[np.int32]:
         """(n,) numbers of the voxels that have a label."""
         return self.top.voxels

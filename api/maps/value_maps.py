@@ -85,6 +85,11 @@ class ValueMap:
     """z, concept_q and specific (0 or 1) of every voxel, (n,), NaN where not known; empty where no concept is shown."""
 
     @property
+    def subject_id(self) -> str:
+        """Whose cortex it is drawn on."""
+        return self.model.subject_id
+
+    @property
     def empty(self) -> bool:
         """Whether no voxel is shown."""
         return not np.isfinite(self.values).any()

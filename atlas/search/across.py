@@ -50,12 +50,7 @@ def similar_voxels(
     if compared.voxel is not None:
         raise BadInputError("A voxel is compared with those of its own model; name that one as `model`.")
     by_id = {model.model_id: model for model in models}
-    by_labels = compared.by == "labels"
-    spaces = sorted({model.label_backbone if by_labels else model.backbone for model in models})
-    if len(spaces) > 1:
-        raise BadInputError(
-            f"Similarities in the spaces of {' and '.join(spaces)} are not comparable; ask for models of one."
-        )
+    check_comparable(models, compared.by)
     names = sorted(by_id)
     pages = [by_id[name].search(compared, filters, first=first, after=_after(name, after)) for name in names]
     known = [page.hidden for page in pages if page.hidden is not None]
@@ -70,6 +65,19 @@ def similar_voxels(
         total=sum(page.total for page in pages),
         hidden=sum(known) if len(known) == len(pages) else None,
     )
+
+
+def check_comparable(models: Sequence[Model], by: str) -> None:
+    """See that similarities of several models are in one space.
+
+    Raises:
+        BadInputError: they are cosines in the spaces of different networks.
+    """
+    spaces = sorted({model.label_backbone if by == "labels" else model.backbone for model in models})
+    if len(spaces) > 1:
+        raise BadInputError(
+            f"Similarities in the spaces of {' and '.join(spaces)} are not comparable; ask for models of one."
+        )
 
 
 def _after(model_id: str, last: LastRow | None) -> tuple[float, int] | None:

@@ -54,6 +54,15 @@ class Metric(Enum):
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 
+@strawberry.enum(description="What a group's map shows.")
+class GroupQuantity(Enum):
+    """A number over subjects."""
+
+    MEAN = choice("mean", "Mean similarity.")
+    T = choice("t", "Student's t of the mean against 0.")
+    AGREE = choice("agree", "How many subjects have a similarity above 0 that passes the limits.")
+
+
 @strawberry.enum(name="View", description="A side that both hemispheres are seen from.")
 class ViewSide(Enum):
     """A still picture of the inflated cortex."""

@@ -37,7 +37,8 @@ Mark = Annotated[
 ]
 
 
-def _url(info: Info, address: PictureAddress) -> str:
+def picture_url(info: Info, address: PictureAddress) -> str:
+    """Where a picture is fetched."""
     return info.context.path(f"/flatmaps/{address.sha256}.{address.suffix}")
 
 
@@ -86,7 +87,7 @@ class Flatmap:
             vars(values.model),
             vars(values),
             vars(address),
-            url=_url(info, address),
+            url=picture_url(info, address),
             colormap=values.scale.colormap,
             lo=values.scale.vmin,
             hi=values.scale.vmax,
@@ -139,7 +140,7 @@ class LabelColoursPicture:
             vars(coloured.model),
             vars(coloured.top),
             vars(address),
-            url=_url(info, address),
+            url=picture_url(info, address),
             legend=[
                 LegendEntry(text=text, n_voxels=count, colour="#{:02x}{:02x}{:02x}".format(*rgb))
                 for (text, rgb), count in entries

@@ -24,6 +24,14 @@ Semantic = Annotated[
         "semanticQ above 0.05; where it is not known, none is left out."
     ),
 ]
+MinZ = Annotated[
+    float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
+]
+MaxQ = Annotated[
+    float | None,
+    strawberry.argument(description="Only voxels with at most this false discovery rate of the association."),
+]
+Specific = Annotated[bool, strawberry.argument(description="Only voxels to which the concept is specific.")]
 First = Annotated[int, strawberry.argument(description="Items at most, 1 to 100.")]
 _OUTSIDE_A_SEARCH = dict.fromkeys(("similarity", "z", "concept_q", "specific", "percentile"))
 

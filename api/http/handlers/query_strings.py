@@ -1,8 +1,13 @@
 """What query strings ask for."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from starlette.requests import Request
 
+from ....atlas.search.filters import Limits
 from ....schemas.errors import BadInputError
+from ...maps.group.group_maps import GroupRequest
 from ...maps.value_maps import MapRequest
 
 
@@ -12,21 +17,37 @@ def map_request(request: Request, *others: str) -> MapRequest:
     Raises:
         BadInputError: an unknown parameter, or a number that is none.
     """
-    given = {name: value for name, value in request.query_params.items() if name not in others}
-    unknown = set(given) - set(MapRequest.__dataclass_fields__)
+    return MapRequest(**_arguments(request, MapRequest, others))
+
+
+def group_request(request: Request) -> GroupRequest:
+    """What the query string of a group's map asks for; `models` are ids between commas.
+
+    Raises:
+        BadInputError: no concept, an unknown parameter, or a number that is none.
+    """
+    given = _arguments(request, GroupRequest, ())
+    if not given.get("concept"):
+        raise BadInputError("A group's map is of a concept; name one.")
+    models = tuple(filter(None, str(given.pop("models", "")).split(",")))
+    return GroupRequest(**given, models=models)
+
+
+def _arguments(request: Request, kind: type[Limits], others: Sequence[str]) -> dict[str, Any]:
+    """The fields of a request as its query string gives them."""
+    given: dict[str, Any] = {name: value for name, value in request.query_params.items() if name not in others}
+    fields = kind.__dataclass_fields__
+    unknown = set(given) - set(fields)
     if unknown:
-        known = ", ".join((*MapRequest.__dataclass_fields__, *others))
-        raise BadInputError(f"No parameter {min(unknown)[:40]!r}; known are {known}.")
-    numbers: dict[str, float] = {}
-    for name in ("lo", "hi", "min_z", "max_q"):
+        raise BadInputError(f"No parameter {min(unknown)[:40]!r}; known are {', '.join((*fields, *others))}.")
+    for name in ("lo", "hi", "min_z", "max_q", "group_q", "smooth"):
         if name in given:
             try:
-                numbers[name] = float(given.pop(name))
+                given[name] = float(given[name])
             except ValueError:
                 raise BadInputError(f"{name} must be a number.") from None
     defaults = {"significant": False, "specific": False, "semantic": True}
-    switches = {name: switch(given.pop(name, None), default=default) for name, default in defaults.items()}
-    return MapRequest(**given, **numbers, **switches)  # type: ignore[arg-type]
+    return given | {name: switch(given.get(name), default=default) for name, default in defaults.items()}
 
 
 def switch(text: str | None, *, default: bool) -> bool:

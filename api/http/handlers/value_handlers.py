@@ -10,13 +10,14 @@ from starlette.requests import Request
 from ....atlas.search.atlas import Atlas
 from ....viz.render.colormaps import colours
 from ...maps import packed_arrays
+from ...maps.group.group_maps import group_map
 from ...maps.packed_arrays import pack
 from ...maps.slow_builds import SlowBuilds
 from ...maps.subject_cortex import CortexCache
 from ...maps.top_labels import colour_map, top_labels
 from ...maps.value_maps import left_out, value_map
 from ..responses import Content
-from .query_strings import map_request, switch
+from .query_strings import group_request, map_request, switch
 
 
 class ValueHandlers:
@@ -55,6 +56,33 @@ class ValueHandlers:
         if switch(request.query_params.get("evidence"), default=False):
             arrays |= {name: cortex.by_number(mapped.voxels, values) for name, values in mapped.evidence.items()}
         # Floats hardly compress, and compressing them would cost more than sending them.
+        return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
+
+    def group(self, request: Request) -> Content:
+        """A concept over subjects at the vertices of a shared mesh, and the colours for what is shown."""
+        found = group_map(self._atlas, group_request(request), self._cortices)
+        header = {
+            "subject": found.subject_id,
+            "mesh": found.mesh,
+            "subjects": found.subjects().to_dicts(),
+            "leave_one_out_r": found.mean_leave_one_out if math.isfinite(found.mean_leave_one_out) else None,
+            "regions": found.regions.to_dicts(),
+            "simulated": found.simulated,
+            "title": found.request.concept.strip(),
+            "unit": found.unit,
+            "how": found.how,
+            "warnings": found.warnings,
+            "held_to": found.held_to,
+            "generation": found.generation,
+            "colormap": found.scale.colormap,
+            "lo": found.scale.vmin,
+            "hi": found.scale.vmax,
+        }
+        over = found.statistics
+        numbers: dict[str, NDArray[Any]] = {"value": found.values, "mean": over.mean, "t": over.t, "q": over.q}
+        numbers |= {"n": over.n, "agree": found.agree}
+        arrays: dict[str, NDArray[Any]] = {name: array.astype(np.float32) for name, array in numbers.items()}
+        arrays["colour"] = colours(found.scale.colormap).ravel().astype(np.uint8)
         return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
     def top_labels(self, request: Request) -> Content:

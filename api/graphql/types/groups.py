@@ -1,0 +1,151 @@
+"""A concept over several subjects, as GraphQL gives it out."""
+
+from typing import Annotated
+
+import numpy as np
+import strawberry
+
+from ...maps.group.group_maps import GroupMap, GroupRequest, group_map
+from ...maps.picture_cache import PictureAddress
+from ..request_context import Info
+from .enums import Baseline, BaselineArgument, By, ByArgument, GroupQuantity, PictureFormat, ReadoutArgument
+from .fields import field, filled, finite
+from .flatmaps import Focus, Format, Outlined, Views, Width, picture_url, render_options
+from .voxels import MaxQ, MinZ, Semantic, Specific
+
+
+@strawberry.type(description="A subject of a group.")
+class GroupSubject:
+    """Whose map is one of those that are averaged."""
+
+    subject_id: str = strawberry.field(description="The subject.")
+    model_id: str = strawberry.field(description="Its model.")
+    leave_one_out_r: float | None = strawberry.field(
+        description="Pearson correlation of its map with the mean of the others', -1 to 1; null where one is constant."
+    )
+
+
+@strawberry.type(description="A concept in the regions of one name, over subjects.")
+class GroupRegion:
+    """Regions meet by name."""
+
+    roi: str = strawberry.field(description="The region.")
+    n_subjects: int = strawberry.field(description="Subjects who have it.")
+    mean: float = strawberry.field(description="Mean over subjects of the mean similarity in their own region.")
+    low: float | None = strawberry.field(description="Lower end of its 95 % interval over subjects (Student's t).")
+    high: float | None = strawberry.field(description="Upper end.")
+    t: float | None = strawberry.field(description="Student's t against 0, over subjects.")
+    p: float | None = strawberry.field(description="One-sided p, 0 to 1.")
+    q: float | None = strawberry.field(description="False discovery rate over the regions, 0 to 1.")
+    n_positive: int = strawberry.field(description="Subjects in whose region the mean similarity is above 0.")
+
+
+@strawberry.type(name="GroupMap", description="A concept over subjects, who are the unit of every mean and test.")
+class GroupMapNode:
+    """What a group's map comes to, and where its picture is."""
+
+    url: str = strawberry.field(description="Path of the picture on this server; its content never changes.")
+    width: int = strawberry.field(description="Width in pixels.")
+    height: int = strawberry.field(description="Height in pixels.")
+    unit: str = strawberry.field(description="The quantity that is drawn, as the colour bar names it.")
+    colormap: str = strawberry.field(description="Name of the colormap (matplotlib's names).")
+    lo: float = strawberry.field(description="Value of the first colour, in `unit`.")
+    hi: float = strawberry.field(description="Value of the last colour, in `unit`.")
+    held_to: str = strawberry.field(description="What is drawn, and who agrees, in words; empty for no limits.")
+    mesh: str = strawberry.field(description="Where subjects meet: fsaverage, fsaverage5, fsaverage6 or fs_LR.")
+    subject_id: str = strawberry.field(description="The mesh as the page's addresses name it: group/ and the mesh.")
+    subjects: list[GroupSubject] = strawberry.field(description="The subjects, by name.")
+    leave_one_out_r: float | None = strawberry.field(description="Mean of theirs.")
+    n_vertices: int = strawberry.field(description="Vertices that were tested.")
+    n_significant: int = strawberry.field(description="Those with q at most 0.05 over subjects.")
+    regions: list[GroupRegion] = strawberry.field(description="Regions that enough subjects have, by name.")
+    baseline: Baseline = strawberry.field(description="What the concept is a contrast to.")
+    how: str = strawberry.field(description="Readout and baseline, or the labels' scorer, in a few words.")
+    simulated: bool = strawberry.field(description="True when a subject's responses were computed, not measured.")
+    warnings: list[str] = strawberry.field(description="A sentence for each subject that is left out, and as in maps.")
+    generation: int = strawberry.field(description="Number of the atlas's state.")
+
+    @classmethod
+    def of(cls, info: Info, found: GroupMap, address: PictureAddress) -> "GroupMapNode":
+        """A group's map whose picture was given an address."""
+        q = found.statistics.q
+        return filled(
+            cls,
+            vars(found),
+            vars(address),
+            url=picture_url(info, address),
+            unit=found.unit,
+            colormap=found.scale.colormap,
+            lo=found.scale.vmin,
+            hi=found.scale.vmax,
+            held_to=found.held_to,
+            subject_id=found.subject_id,
+            subjects=[filled(GroupSubject, row) for row in found.subjects().iter_rows(named=True)],
+            leave_one_out_r=finite(found.mean_leave_one_out),
+            n_vertices=int(np.isfinite(q).sum()),
+            n_significant=int((q <= 0.05).sum()),
+            regions=[filled(GroupRegion, row) for row in found.regions.iter_rows(named=True)],
+            baseline=Baseline(found.request.baseline),
+            simulated=found.simulated,
+        )
+
+
+@strawberry.type
+class GroupQueries:
+    """Root fields about groups."""
+
+    @field("A concept over subjects on fsaverage or fs_LR; subjects are the unit of its means and tests.")
+    def group_map(
+        self,
+        info: Info,
+        concept: Annotated[str, strawberry.argument(description="Words in English, as in `similarVoxels`.")],
+        models: Annotated[
+            list[str] | None,
+            strawberry.argument(
+                description="One of each subject; by default its newest one of the newest model's network."
+            ),
+        ] = None,
+        by: ByArgument = By.WEIGHTS,
+        readout: ReadoutArgument = None,
+        baseline: BaselineArgument = Baseline.VOCABULARY,
+        significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = False,
+        semantic: Semantic = True,
+        smooth: Annotated[
+            float, strawberry.argument(description="Smooth each map over so many mm (full width at half maximum).")
+        ] = 0.0,
+        min_z: MinZ = None,
+        max_q: MaxQ = None,
+        specific: Specific = False,
+        show: Annotated[
+            GroupQuantity, strawberry.argument(description="What is drawn; minZ, maxQ and specific say who agrees.")
+        ] = GroupQuantity.MEAN,
+        group_q: Annotated[
+            float | None, strawberry.argument(description="Draw only vertices with at most this q over subjects.")
+        ] = None,
+        colormap: Annotated[str | None, strawberry.argument(description="matplotlib's name.")] = None,
+        rois: Outlined = None,
+        width: Width = 1024,
+        format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
+        views: Views = None,
+        focus: Focus = None,
+    ) -> GroupMapNode:
+        """A group's map."""
+        options = render_options(width, format, rois, views, focus, None)
+        request = GroupRequest(
+            concept=concept,
+            models=tuple(models or ()),
+            by=by.value,
+            readout=readout.value if readout else None,
+            baseline=baseline.value,
+            significant=significant,
+            semantic=semantic,
+            smooth=smooth,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+            show=show.value,
+            group_q=group_q,
+            colormap=colormap,
+        )
+        found = group_map(info.context.atlas, request, info.context.cortices)
+        return GroupMapNode.of(info, found, info.context.pictures.address(found, options))

@@ -1,0 +1,1 @@
+"""Maps of several subjects, where their cortices meet: fsaverage or fs_LR."""

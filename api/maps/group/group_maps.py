@@ -1,0 +1,336 @@
+"""Maps of a concept over subjects on fsaverage or fs_LR: subjects are the unit of every mean and test."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from ....atlas.search.across import check_comparable
+from ....atlas.search.atlas import Atlas
+from ....atlas.search.filters import Limits
+from ....atlas.search.model import Model
+from ....schemas.config import Settings
+from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ....viz.render.colormaps import Scale, fit_scale
+from ....viz.render.picture import Picture
+from ..shared_space import SharedSpace, mesh_name, shared_space
+from ..subject_cortex import GROUP, CortexCache, SubjectCortex
+from ..value_maps import MapRequest, ValueMap, value_map
+from .over_subjects import Doubles, OverSubjects, leave_one_out, over_subjects
+from .smoothing import MOST_MM, smoothed
+
+SHOWS = {"mean": "mean cosine similarity", "t": "t over subjects", "agree": "subjects that agree"}
+"""What a group's picture may show, and its unit."""
+_HELD = 0.5
+"""Weight from which on what is carried between voxels counts as passing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRequest(Limits):
+    """A concept over subjects. Limits of evidence (z, q, specific) say who agrees, and never whose similarity is taken.
+
+    A mean of what was selected for being large would be tested for being large.
+    """
+
+    concept: str
+    models: Sequence[str] = ()
+    """One of each subject; none: of each subject the newest finished one of the newest model's network."""
+    by: str = "weights"
+    readout: str | None = None
+    baseline: str = "vocabulary"
+    significant: bool = False
+    smooth: float = 0.0
+    """Width (at half maximum, in mm) of the Gaussian that each subject's map is smoothed with along the cortex."""
+    show: str = "mean"
+    group_q: float | None = None
+    """Only vertices with at most this false discovery rate over subjects are drawn."""
+    colormap: str | None = None
+    lo: float | None = None
+    hi: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that it is clear what is asked for."""
+        super().__post_init__()
+        if self.show not in SHOWS:
+            raise BadInputError(f"A group's map shows {', '.join(SHOWS)}, not {self.show!r}.")
+        if not 0 <= self.smooth <= MOST_MM:
+            raise BadInputError(f"Maps are smoothed over 0 to {MOST_MM:g} mm, and not over {self.smooth:g}.")
+        if self.group_q is not None and not 0 <= self.group_q <= 1:
+            raise BadInputError(f"group_q is a false discovery rate, from 0 to 1, and not {self.group_q:g}.")
+
+
+class _Member(NamedTuple):
+    model: Model
+    cortex: SubjectCortex
+    space: SharedSpace
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMap:
+    """A concept over subjects, at each vertex of a shared mesh and in each region."""
+
+    request: GroupRequest
+    models: Sequence[Model]
+    mesh: str
+    """fsaverage, fsaverage5, fsaverage6 or fs_LR."""
+    statistics: OverSubjects
+    """Of similarities, at the vertices of both hemispheres, the right ones after the left."""
+    agree: NDArray[np.int64]
+    """(2 · n,) subjects whose similarity is above 0 and passes the limits."""
+    leave_one_out: Doubles
+    """(n_subjects,) how well the mean of the others tells each subject's map: Pearson's r over vertices."""
+    regions: pl.DataFrame
+    """roi, n_subjects, mean, low, high, t, p, q, n_positive: similarity in each subject's own region of that name."""
+    how: str
+    warnings: list[str]
+    generation: int
+
+    @property
+    def subject_id(self) -> str:
+        """By which `CortexCache` knows the mesh."""
+        return f"{GROUP}{self.mesh}"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a subject is."""
+        return any(model.simulated for model in self.models)
+
+    @property
+    def mean_leave_one_out(self) -> float:
+        """Mean of `leave_one_out`; NaN where no r is defined."""
+        known = self.leave_one_out[np.isfinite(self.leave_one_out)]
+        return float(known.mean()) if len(known) else float("nan")
+
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """What is shown, (2 · n,); NaN where nothing is."""
+        found = self.statistics
+        shown = {"mean": found.mean, "t": found.t, "agree": np.where(np.isfinite(found.mean), self.agree, np.nan)}
+        values = shown[self.request.show].astype(np.float32)
+        if self.request.group_q is None:
+            return values
+        with np.errstate(invalid="ignore"):
+            return np.where(found.q <= self.request.group_q, values, np.float32(np.nan))
+
+    @property
+    def voxels(self) -> NDArray[np.int32]:
+        """(2 · n,) numbers of the vertices, as `CortexCache` has the mesh."""
+        return np.arange(len(self.values), dtype=np.int32)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Colours of `values`."""
+        request, count = self.request, self.request.show == "agree"
+        lo, hi = (0.0, float(len(self.models))) if count else (None, None)
+        return fit_scale(
+            self.values,
+            request.colormap or ("viridis" if count else "RdBu_r"),
+            lo if request.lo is None else request.lo,
+            hi if request.hi is None else request.hi,
+        )
+
+    @property
+    def unit(self) -> str:
+        """The quantity, as the colour bar names it."""
+        return f"{SHOWS[self.request.show]} ({self.how})"
+
+    @property
+    def held_to(self) -> str:
+        """What is drawn, and who agrees, in a few words."""
+        request = self.request
+        said = (
+            f"q over subjects ≤ {request.group_q:g}" if request.group_q is not None else "",
+            f"smoothed over {request.smooth:g} mm" if request.smooth else "",
+            "only significant voxels" * request.significant,
+            f"who agrees: {request.held_to}" if request.held_to and request.show == "agree" else "",
+        )
+        return "; ".join(part for part in said if part)
+
+    @property
+    def canonical(self) -> str:
+        """All that the colours of a picture depend on, as text."""
+        parts = {**asdict(self.request), "models": [model.model_id for model in self.models]}
+        return json.dumps({**parts, "mesh": self.mesh, "generation": self.generation}, sort_keys=True)
+
+    def picture(self, cortex: SubjectCortex, focus: Sequence[int] | None = None) -> Picture:
+        """The map on the shared mesh, of which `cortex` is; vertices out of focus are pale."""
+        subjects = f"{len(self.models)} subjects{' (simulated)' if self.simulated else ''}"
+        empty = not np.isfinite(self.values).any()
+        return Picture(
+            cortex.on_surface(self.voxels, self.values),
+            self.scale,
+            cortex.opacity(self.voxels, None, focus),
+            title=f"{self.request.concept.strip()}, {len(self.models)} subjects",
+            unit=self.unit,
+            note=f"{subjects} on {self.mesh}",
+            left_out="no vertex is shown" * empty,
+            held_to=self.held_to,
+        )
+
+    def frame(self) -> pl.DataFrame:
+        """hemisphere, vertex, n_subjects, mean, t, p, q, n_agree of each vertex where a subject has a value."""
+        found, n = self.statistics, len(self.agree) // 2
+        sides = pl.Series(["left", "right"], dtype=pl.String)[np.repeat([0, 1], n).tolist()]
+        numbers = {"mean": found.mean, "t": found.t, "p": found.p, "q": found.q}
+        frame = pl.DataFrame(
+            {
+                "hemisphere": sides,
+                "vertex": np.tile(np.arange(n, dtype=np.int32), 2),
+                "n_subjects": found.n,
+                **{name: pl.Series(values, nan_to_null=True) for name, values in numbers.items()},
+                "n_agree": self.agree,
+            }
+        )
+        return frame.filter(pl.col("n_subjects") > 0)
+
+    def subjects(self) -> pl.DataFrame:
+        """subject_id, model_id, leave_one_out_r of each."""
+        rows = [(model.subject_id, model.model_id) for model in self.models]
+        frame = pl.DataFrame(rows, {"subject_id": pl.String, "model_id": pl.String}, orient="row")
+        return frame.with_columns(leave_one_out_r=pl.Series(self.leave_one_out, nan_to_null=True))
+
+
+def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None = None) -> GroupMap:
+    """Work a group's map out.
+
+    Args:
+        atlas: the open atlas.
+        request: what is asked.
+        cortices: where subjects' surfaces are kept; None for those of the settings.
+
+    Raises:
+        BadInputError: one subject, two models of one, or models that are not comparable.
+        SpaceMismatchError: a model that was named meets no other one; the message names the files that would help.
+        NotFoundError: no such model.
+    """
+    cortices = cortices or CortexCache(atlas, Settings(home=atlas.home))
+    generation = atlas.generation()
+    members, warnings = _members(atlas, cortices, request)
+    family, n = members[0].space.family, min(member.space.n for member in members)
+    if request.smooth:
+        # Along the mesh that is drawn: where a denser one is not at hand, nothing says where its vertices lie.
+        surface = cortices.of(f"{GROUP}{mesh_name(family, n)}").surface
+        n = surface.n_vertices[0]
+    similarities, agreeing, mapped = [], [], []
+    for member in members:
+        plain = value_map(atlas, _of_subject(request, member.model))
+        held = value_map(atlas, _of_subject(request, member.model, limited=True)) if request.of_concept else plain
+        with np.errstate(invalid="ignore"):
+            passes = np.where(np.isfinite(plain.values), np.nan_to_num(held.values) > 0, np.nan)
+        on_surface = [
+            member.cortex.on_surface(plain.voxels, each.astype(np.float32)) for each in (plain.values, passes)
+        ]
+        values, agrees = (member.space.carried(each, n) for each in on_surface)
+        similarities.append(values)
+        agreeing.append(np.nan_to_num(agrees) >= _HELD)
+        mapped.append(plain)
+    stacked = np.stack(similarities)
+    if request.smooth:
+        stacked = smoothed(stacked, surface.mesh("fiducial"), request.smooth)
+    return GroupMap(
+        request,
+        [member.model for member in members],
+        mesh_name(family, n),
+        over_subjects(stacked),
+        np.sum(agreeing, axis=0, dtype=np.int64),
+        leave_one_out(stacked),
+        _regions(mapped),
+        mapped[0].how,
+        list(dict.fromkeys([*warnings, *(said for each in mapped for said in each.warnings)])),
+        generation,
+    )
+
+
+def _of_subject(request: GroupRequest, model: Model, *, limited: bool = False) -> MapRequest:
+    return MapRequest(
+        concept=request.concept,
+        model=model.model_id,
+        by=request.by,
+        readout=request.readout,
+        baseline=request.baseline,
+        significant=request.significant,
+        semantic=request.semantic,
+        specific=request.specific and limited,
+        min_z=request.min_z if limited else None,
+        max_q=request.max_q if limited else None,
+    )
+
+
+def _regions(mapped: Sequence[ValueMap]) -> pl.DataFrame:
+    """Each subject's mean similarity in its own region of a name, over subjects."""
+    names = sorted({name for each in mapped for name in each.model.tables.voxels().rois})
+    means = np.full((len(mapped), len(names)), np.nan)
+    for row, each in enumerate(mapped):
+        table = each.model.tables.voxels()
+        rows = table.rows(each.voxels.astype(np.int64))
+        for column, name in enumerate(names):
+            if name in table.rois:
+                own = each.values[table.rois[name][rows] & np.isfinite(each.values)]
+                means[row, column] = own.mean(dtype=np.float64) if len(own) else np.nan
+    found = over_subjects(means)
+    reach = stats.t.ppf(0.975, np.maximum(found.n - 1, 1)) * found.error
+    numbers = {
+        "mean": found.mean,
+        "low": found.mean - reach,
+        "high": found.mean + reach,
+        "t": found.t,
+        "p": found.p,
+        "q": found.q,
+    }
+    frame = pl.DataFrame(
+        {
+            "roi": pl.Series(names, dtype=pl.String),
+            "n_subjects": found.n,
+            **{name: pl.Series(values, nan_to_null=True) for name, values in numbers.items()},
+            "n_positive": np.count_nonzero(means > 0, axis=0),
+        }
+    )
+    return frame.filter(pl.col("mean").is_not_null())
+
+
+def _members(atlas: Atlas, cortices: CortexCache, request: GroupRequest) -> tuple[list[_Member], list[str]]:
+    """The subjects of a group by name, and a sentence for each that is left out since it meets no others."""
+    named = [atlas.model(name) for name in request.models]
+    models = {model.subject_id: model for model in named or reversed(_newest(atlas, request.by))}
+    if named and len(models) < len(named):
+        raise BadInputError("Subjects are the unit of a group: name one model of each, not two of one.")
+    check_comparable(list(models.values()), request.by)
+    members, left_out = [], list[str]()
+    for subject_id, model in sorted(models.items()):
+        try:
+            cortex = cortices.of(subject_id)
+            members.append(_Member(model, cortex, shared_space(cortex.surface)))
+        except (NotFoundError, SpaceMismatchError) as error:
+            if named:
+                raise SpaceMismatchError(f"{subject_id} meets no other subject: {error}") from None
+            left_out.append(f"{subject_id} is left out: {error}")
+    families = [member.space.family for member in members]
+    chosen = max(sorted(set(families)), key=families.count, default="fsaverage")
+    others = [member for member in members if member.space.family != chosen]
+    if others:
+        apart = f"{others[0].model.subject_id} lies on {others[0].space.family}, and others on {chosen}"
+        if named:
+            raise SpaceMismatchError(f"{apart}, which do not meet; name models of subjects on one of them.")
+        left_out.append(f"{apart}: {len(others)} of {len(members)} subjects are left out.")
+    members = [member for member in members if member.space.family == chosen]
+    if len(members) < 2:
+        found = members[0].model.subject_id if members else "none"
+        raise BadInputError(
+            f"A group takes two subjects or more that meet on fsaverage or fs_LR, and there is {found}. "
+            + " ".join(left_out[:1] or ["Ingest another subject with the same backbone."])
+        )
+    return members, left_out
+
+
+def _newest(atlas: Atlas, by: str) -> list[Model]:
+    """The finished models of the newest one's network, newest first."""
+    newest = atlas.model()
+    finished = [atlas.model(name) for name in atlas.models().filter(pl.col("finished"))["model_id"]] or [newest]
+    space = "label_backbone" if by == "labels" else "backbone"
+    return [model for model in finished if getattr(model, space) == getattr(newest, space)]
