@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import wraps
 from typing import Any, Self
 
 import httpx
@@ -19,13 +19,14 @@ import polars as pl
 from PIL import Image as Pictures
 
 from ..schemas.errors import NotFoundError, StoreError
-from .search.atlas import Atlas
+from .search.atlas import Atlas, SubjectRow, Volume, atlas_html, subject_of
 from .search.model import Model
 from .search.tables.model_row import ModelRow, full_id
 from .store.remote import connected, error_of, stranger
 
 ATLAS_QUESTIONS: Mapping[str, Callable[..., Any]] = {
-    question.__name__: question for question in (Atlas.subjects, Atlas.rois, Atlas.models, Atlas.runs, Atlas.stages)
+    question.__name__: question
+    for question in (Atlas.subjects, Atlas.rois, Atlas.places, Atlas.models, Atlas.runs, Atlas.stages)
 }
 """What a server answers of an atlas."""
 MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
@@ -50,6 +51,7 @@ MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
     )
 }
 """What it answers of a model, whose id comes with the arguments as `model`."""
+_JSON = {"content-type": "application/json"}
 ABOUT = "voxel-atlas"
 """Header with what an answer says besides its frame, as JSON."""
 
@@ -94,10 +96,33 @@ class RemoteAtlas:
         self.close()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return partial(self.ask, _question(ATLAS_QUESTIONS, name))
+        raise _unanswered(ATLAS_QUESTIONS, name)  # what is answered is a method, see below
+
+    def _repr_html_(self) -> str:
+        return atlas_html(self.address, self.subjects(), self.models())
+
+    def subject(self, subject_id: str) -> SubjectRow:
+        """The row of one subject in the table `subject`.
+
+        Raises:
+            NotFoundError: no such subject.
+        """
+        return subject_of(self.subjects(), subject_id)
+
+    def volume(self, subject_id: str) -> Volume:
+        """Where a subject's voxels are in its volume or on its surface.
+
+        Raises:
+            NotFoundError: no such subject, or its voxels' places are not known.
+        """
+        return Volume.of(self.subject(subject_id), self.places(subject_id))
 
     def model(self, model_id: str | None = None) -> "RemoteModel":
-        """As `Atlas.model`."""
+        """One encoding model by its id, or a part of that; None for the newest finished one.
+
+        Raises:
+            NotFoundError: no such model; the message lists those that there are.
+        """
         models = self.models()
         wanted = full_id(models["model_id"].to_list(), model_id, self.address)
         return RemoteModel(**models.row(by_predicate=pl.col("model_id") == wanted, named=True), atlas=self)
@@ -118,20 +143,40 @@ class RemoteAtlas:
         signature = inspect.signature(question, eval_str=True)
         arguments = {**signature.bind(self, *values, **named).arguments, **({} if model is None else {"model": model})}
         del arguments["self"]
+        # With NaN and Infinity as Python writes them: the server says what is wrong with them.
+        body = json.dumps({name: _encoded(value) for name, value in arguments.items()})
+        response = self._sent("POST", f"/frames/{question.__name__}", content=body, headers=_JSON)
+        frame = pl.read_ipc(io.BytesIO(response.content))
+        kind = signature.return_annotation
+        return frame if kind is pl.DataFrame else kind(frame, **json.loads(response.headers[ABOUT]))
+
+    def fetch(self, path: str, **query: str | float) -> bytes:
+        """What the server has at an address: a picture, say.
+
+        Raises:
+            AtlasError: as the server answers.
+            StoreError: it does not answer, or wants a token.
+        """
+        return self._sent("GET", path, params=query).content
+
+    def graphql(self, query: str, variables: Mapping[str, Any]) -> Any:
+        """The data of a GraphQL query; errors as in `fetch`."""
+        response = self._sent("POST", "/graphql", json={"query": query, "variables": variables})
+        answer = response.json()
+        if answer.get("errors"):
+            raise error_of(response, self.address)
+        return answer["data"]
+
+    def _sent(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
-            # With NaN and Infinity as Python writes them: the server says what is wrong with them.
-            body = json.dumps({name: _encoded(value) for name, value in arguments.items()})
-            json_type = {"content-type": "application/json"}
-            response = self._client.post(f"/frames/{question.__name__}", content=body, headers=json_type)
+            response = self._client.request(method, path, **more)
         except httpx.HTTPError as error:
             raise StoreError(
                 f"{self.address}: no server answers there ({error}); start `voxel-atlas serve`."
             ) from error
         if response.status_code != 200:
             raise error_of(response, self.address)
-        frame = pl.read_ipc(io.BytesIO(response.content))
-        kind = signature.return_annotation
-        return frame if kind is pl.DataFrame else kind(frame, **json.loads(response.headers[ABOUT]))
+        return response
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -141,13 +186,37 @@ class RemoteModel(ModelRow):
     atlas: RemoteAtlas = field(repr=False)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return partial(self.atlas.ask, _question(MODEL_QUESTIONS, name), model=self.model_id)
+        raise _unanswered(MODEL_QUESTIONS, name)
 
 
-def _question(questions: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
-    if name not in questions:
-        raise AttributeError(f"{name!r} is not answered over HTTP; {', '.join(sorted(questions))} are.")
-    return questions[name]
+def _unanswered(questions: Mapping[str, Callable[..., Any]], name: str) -> AttributeError:
+    return AttributeError(f"{name!r} is not answered over HTTP; {', '.join(sorted(questions))} are.")
+
+
+def _of_atlas(question: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of `RemoteAtlas` that asks a question, with its name, arguments and documentation."""
+
+    @wraps(question)
+    def asked(self: RemoteAtlas, *values: Any, **named: Any) -> Any:
+        return self.ask(question, *values, **named)
+
+    return asked
+
+
+def _of_model(question: Callable[..., Any]) -> Callable[..., Any]:
+    """The same of `RemoteModel`."""
+
+    @wraps(question)
+    def asked(self: RemoteModel, *values: Any, **named: Any) -> Any:
+        return self.atlas.ask(question, *values, model=self.model_id, **named)
+
+    return asked
+
+
+for _name, _question in ATLAS_QUESTIONS.items():
+    setattr(RemoteAtlas, _name, _of_atlas(_question))
+for _name, _question in MODEL_QUESTIONS.items():
+    setattr(RemoteModel, _name, _of_model(_question))
 
 
 def _encoded(value: Any) -> Any:

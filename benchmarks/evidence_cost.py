@@ -72,6 +72,7 @@ def _questions(n_voxels: int, dim: int) -> dict[str, Callable[[], object]]:
         voxels = IndexedVoxels(index, frozenset(), saved=True)
         told = Provenance(
             model_id="",
+            simulated=True,
             by="weights",
             readout="half",
             baseline="vocabulary",

@@ -37,7 +37,7 @@ ORDER = {
         "run",
     ],
     "viz": ["surfaces", "render"],
-    "api": ["maps", "report", "graphql", "mcp", "http", "cli"],
+    "api": ["maps", "report", "graphql", "mcp", "http", "cli", "notebook"],
 }
 """What a package is made of: each part may import itself and those before it."""
 MOST_LINES = 400

@@ -1,8 +1,8 @@
 """What does every voxel care about? Encoding models, label-free concepts and flatmaps in one queryable atlas.
 
 >>> import voxel_atlas as va
->>> with va.open("atlas.duckdb") as atlas:
-...     atlas.model().similar("cake", first=5).frame
+>>> atlas = va.open()  # the home folder's; or a file, or http://HOST:PORT of a server
+>>> atlas.model().map("face").plot()
 
 The five packages are the folders beside this one, which are linked here, so that only this name is imported.
 """
@@ -18,6 +18,6 @@ for _part in ("schemas", "atlas", "ingest", "viz", "api"):
             "without links. Run `git config core.symlinks true && git checkout -- voxel_atlas`, or install the wheel."
         )
 
-from .atlas import open  # noqa: A004, E402 - va.open(…) reads well, and what it needs is checked above
+from .api.notebook.opening import compare, open  # noqa: A004, E402 - va.open(…) reads well; its parts are checked above
 
-__all__ = ["__version__", "open"]
+__all__ = ["__version__", "compare", "open"]

@@ -4,20 +4,13 @@ import secrets
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from ...schemas.errors import BadInputError, redacted
 from .console import FOR_PEOPLE, Output, say, screen
 from .options import AtlasOption, BaselineOption, FileOption, ReadoutOption, Switch, open_atlas, open_store, settings_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ...atlas.search.atlas import SubjectRow
-    from ...schemas.config import Settings
 
 
 def export(
@@ -43,7 +36,7 @@ def export(
     """
     from ...atlas.release.export import export as write
     from ...viz.surfaces.nsd_warps import on_fsaverage
-    from ..maps.subject_cortex import CortexCache
+    from ..maps.subject_cortex import CortexCache, anatomical_affine
 
     if tables_only and fsaverage:
         raise BadInputError("--fsaverage is of maps, and --tables-only makes none; give one of the two.")
@@ -58,7 +51,7 @@ def export(
             readout=readout,
             baseline=baseline,
             tables_only=tables_only,
-            affine_of=partial(_affine, settings),
+            affine_of=partial(anatomical_affine, settings),
             fsaverage_of=(
                 (lambda subject: partial(on_fsaverage, surface=cortices.of(subject["subject_id"]).surface))
                 if fsaverage
@@ -174,17 +167,3 @@ def _confirmed(question: str) -> bool:
         return Confirm.ask(question, console=screen, default=False)
     except EOFError:  # nobody is there to answer
         return False
-
-
-def _affine(settings: "Settings", subject: "SubjectRow") -> "NDArray[np.float64] | None":
-    """Where a subject's volumes lie in space: what its pycortex transform to the anatomical surfaces says."""
-    import numpy as np
-
-    from ...viz.surfaces.surface import load_surface
-    from ..maps.subject_cortex import surfaces_cache
-
-    name, transform = subject["surface"], subject["transform"]
-    if not name or not transform or subject["affine"]:  # the responses' own image says it
-        return None
-    surface = load_surface(name, transform, surfaces_cache(settings.home), settings.cortex_filestore)
-    return np.linalg.inv(surface.transform_matrix()).astype(np.float64)

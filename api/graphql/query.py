@@ -284,6 +284,8 @@ class RootQuery(GroupQueries):
         by: ByArgument = By.WEIGHTS,
         readout: ReadoutArgument = None,
         baseline: BaselineArgument = Baseline.VOCABULARY,
+        method: MethodArgument = None,
+        scorer: ScorerArgument = None,
         colormap: Annotated[
             str | None, strawberry.argument(description="matplotlib's name; chosen for the quantity by default.")
         ] = None,
@@ -320,6 +322,7 @@ class RootQuery(GroupQueries):
             by=by.value,
             readout=readout.value if readout else None,
             baseline=baseline.value,
+            method=scorer_name(method, scorer),
             colormap=colormap,
             lo=lo,
             hi=hi,

@@ -89,6 +89,7 @@ class Components:
             Route("/meshes/{subject:path}/{kind}.bin", handler("mesh", self.cortex.mesh, self.drawing)),
             Route("/outlines/{subject:path}.json", handler("outlines", self.cortex.outlines, self.drawing)),
             Route("/places/{subject:path}.bin", handler("places", self.cortex.places, self.drawing)),
+            Route("/card.png", handler("card", self.cortex.card, self.drawing)),
             Route("/stimuli/{stimulus:path}", handler("stimulus", self.cortex.stimulus, self.drawing)),
             Route("/values", handler("values", self.values.values, self.queries)),
             Route("/group", handler("group", self.values.group, self.queries)),

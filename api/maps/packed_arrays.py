@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,3 +22,14 @@ def pack(header: Mapping[str, object], arrays: Mapping[str, NDArray[np.generic]]
         data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         parts.append(data + b"\0" * (-len(data) % 4))
     return len(parts[0]).to_bytes(4, "little") + b"".join(parts)
+
+
+def unpack(packed: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Header and arrays of what `pack` made."""
+    start = 4 + int.from_bytes(packed[:4], "little")
+    header, arrays = json.loads(packed[4:start]), {}
+    for part in header.pop("arrays"):
+        dtype = np.dtype(part["dtype"]).newbyteorder("<")
+        arrays[part["name"]] = np.frombuffer(packed, dtype, part["length"], start).astype(part["dtype"])
+        start += -(-arrays[part["name"]].nbytes // 4) * 4
+    return header, arrays

@@ -108,6 +108,17 @@ def built_width(width: int) -> int:
     return next((built for built in BUILT_WIDTHS if built >= width), BUILT_WIDTHS[-1])
 
 
+def anatomical_affine(
+    settings: Settings, subject: SubjectRow, load: LoadSurface = load_surface
+) -> NDArray[np.float64] | None:
+    """Where a subject's volumes lie in space: what its pycortex transform to the anatomical surfaces says."""
+    name, transform = subject["surface"], subject["transform"]
+    if not name or not transform or subject["affine"]:  # the responses' own image says it
+        return None
+    surface = load(name, transform, surfaces_cache(settings.home), settings.cortex_filestore, None)
+    return np.linalg.inv(surface.transform_matrix()).astype(np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class SubjectCortex:
     """One subject's voxels on its surface."""

@@ -35,6 +35,8 @@ class MapRequest(Limits):
     by: str = "weights"
     readout: str | None = None
     baseline: str = "vocabulary"
+    method: str | None = None
+    """Whose labels a concept is compared with, by labels; None for the model's first."""
     colormap: str | None = None
     lo: float | None = None
     hi: float | None = None
@@ -52,8 +54,11 @@ class MapRequest(Limits):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
         if self.of_concept and not self.concept:
             raise BadInputError("Limits of z and q, and specific, are of a concept; name one, or leave them out.")
-        if (self.by, self.readout, self.baseline) != ("weights", None, "vocabulary") and not self.concept:
+        if (self.by, self.readout, self.baseline, self.method) != _BY_DEFAULT and not self.concept:
             raise BadInputError("What is compared, and its baseline, are of a concept; name one, or leave them out.")
+
+
+_BY_DEFAULT = ("weights", None, "vocabulary", None)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class ValueMap:
 
     request: MapRequest
     model: Model
+    frame: pl.DataFrame
+    """What the model answered: as `Model.map` or `Model.metric_map` gives it."""
     voxels: NDArray[np.int32]
     """(n,) voxel numbers."""
     values: NDArray[np.float32]
@@ -88,6 +95,28 @@ class ValueMap:
     def subject_id(self) -> str:
         """Whose cortex it is drawn on."""
         return self.model.subject_id
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What is told of the values beside them, as JSON has it."""
+        return {
+            "model": self.model.model_id,
+            "subject": self.model.subject_id,
+            "simulated": self.model.simulated,
+            "title": self.title,
+            "unit": self.unit,
+            "readout": self.readout,
+            "baseline": self.request.baseline if self.readout else None,
+            "method": self.method,
+            "how": self.how,
+            "warnings": self.warnings,
+            "left_out": left_out(self.bare),
+            "held_to": self.held_to,
+            "generation": self.generation,
+            "colormap": self.scale.colormap,
+            "lo": self.scale.vmin,
+            "hi": self.scale.vmax,
+        }
 
     @property
     def empty(self) -> bool:
@@ -150,7 +179,15 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     warnings: list[str] = []
     known: dict[str, NDArray[np.float32]] = {}
     if request.concept:
-        hits = model.map(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
+        # Not model.map: a notebook's model answers that with maps that are made here.
+        hits = Model.map(
+            model,
+            request.concept,
+            by=request.by,
+            readout=request.readout,
+            baseline=request.baseline,
+            method=request.method,
+        )
         frame, title, warnings = hits.frame, request.concept.strip(), hits.warnings
         readout, method = hits.readout, hits.method
         column, unit, how = "similarity", "cosine similarity", hits.how
@@ -197,6 +234,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     return ValueMap(
         request,
         model,
+        frame,
         voxels,
         values,
         alpha,

@@ -135,12 +135,12 @@ def _write_maps(
         f"{subject}_model-{short}",
         volume,
         [*_metrics(model), *maps, *_first_labels(atlas, model)],
-        _placement(volume.subject, affine_of) if is_volume else None,
+        placement(volume.subject, affine_of) if is_volume else None,
         fsaverage_of(volume.subject) if is_volume and fsaverage_of else None,
     )
 
 
-def _placement(subject: SubjectRow, affine_of: AffineOf) -> Placement | None:
+def placement(subject: SubjectRow, affine_of: AffineOf) -> Placement | None:
     """As the responses' own file has it; else by the surfaces that the subject is shown on."""
     if own := subject["affine"]:
         code = subject["affine_code"] or _ALIGNED

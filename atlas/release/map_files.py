@@ -100,10 +100,10 @@ def write_maps(
     if volume.subject["space"] == "volume":
         for each in maps:
             stem = f"{prefix}_{each.full_name}"
-            _write_nifti(folder / f"{stem}.nii.gz", volume, each, placement)
+            nib.save(nifti_image(volume, each, placement), folder / f"{stem}.nii.gz")
             _write_sidecars(folder / stem, each, placement.reference if placement else _UNPLACED)
             if to_fsaverage:
-                halves = to_fsaverage(_spread(volume, each))
+                halves = to_fsaverage(spread(volume, each))
                 coarse = halves.shape[1] == MESHES["fsaverage5"]
                 space = _SPACES.get("fsaverage5" if coarse else (halves.shape[1],) * 2, "_space-fsaverage")
                 _write_pair(folder, prefix + space, each, halves, "vertices of fsaverage")
@@ -111,13 +111,13 @@ def write_maps(
     n_left, n_right = volume.shape
     prefix += _SPACES.get(volume.subject["surface"] or "", _SPACES.get((n_left, n_right), "_space-individual"))
     for each in maps:
-        _write_pair(folder, prefix, each, np.split(_spread(volume, each), [n_left]), "vertices")
+        _write_pair(folder, prefix, each, np.split(spread(volume, each), [n_left]), "vertices")
     for words in (False, True):
         if of_kind := [each for each in maps if bool(each.words) == words]:
             _write_cifti(folder / prefix, volume, of_kind)
 
 
-def _spread(volume: Volume, each: VoxelMap) -> NDArray[Any]:
+def spread(volume: Volume, each: VoxelMap) -> NDArray[Any]:
     """Values at all cells of the volume or surface; NaN, or 0 for words, where the map has none."""
     cells = np.full(volume.n_cells, 0 if each.words else np.nan, each.values.dtype)
     cells[volume.cells[np.searchsorted(volume.voxels, each.voxels)]] = each.values
@@ -132,15 +132,16 @@ def _write_pair(folder: Path, prefix: str, each: VoxelMap, halves: Iterable[NDAr
     _write_sidecars(folder / f"{prefix}_{each.full_name}", each, reference)
 
 
-def _write_nifti(path: Path, volume: Volume, each: VoxelMap, placement: Placement | None) -> None:
+def nifti_image(volume: Volume, each: VoxelMap, placement: Placement | None) -> nib.Nifti1Image:
+    """A map of a volume as NIfTI, (x, y, z); without a placement its sform and qform codes are 0."""
     # The atlas's volumes are (z, y, x), as pycortex orders them; NIfTI's are (x, y, z).
-    values = _spread(volume, each).reshape(volume.shape).T
+    values = spread(volume, each).reshape(volume.shape).T
     image = nib.Nifti1Image(values, placement.affine if placement else None)
     if placement:
         image.set_sform(placement.affine, code=placement.code)
         image.set_qform(None, code="unknown")
     image.header["descrip"] = each.title.encode("ascii", "replace")[:79]
-    nib.save(image, path)
+    return image
 
 
 def _write_sidecars(stem: Path, each: VoxelMap, reference: str) -> None:
@@ -152,6 +153,17 @@ def _write_sidecars(stem: Path, each: VoxelMap, reference: str) -> None:
 
 
 def _write_gifti(stem: Path, side: str, cells: NDArray[Any], each: VoxelMap) -> None:
+    nib.save(gifti_image(side, cells, each), f"{stem}.{'label' if each.words else 'shape'}.gii")
+
+
+def gifti_image(side: str, cells: NDArray[Any], each: VoxelMap) -> GiftiImage:
+    """A map of one hemisphere as GIFTI.
+
+    Args:
+        side: L or R.
+        cells: a value for each vertex.
+        each: what they are.
+    """
     kind, code = ("label", "INT32") if each.words else ("shape", "FLOAT32")
     array = GiftiDataArray(cells, f"NIFTI_INTENT_{kind.upper()}", f"NIFTI_TYPE_{code}", meta={"Name": each.title})
     table = GiftiLabelTable()
@@ -160,7 +172,7 @@ def _write_gifti(stem: Path, side: str, cells: NDArray[Any], each: VoxelMap) -> 
         label.label = name
         table.labels.append(label)
     meta = GiftiMetaData({"AnatomicalStructurePrimary": {"L": "CortexLeft", "R": "CortexRight"}[side]})
-    nib.save(GiftiImage(darrays=[array], labeltable=table, meta=meta), f"{stem}.{kind}.gii")
+    return GiftiImage(darrays=[array], labeltable=table, meta=meta)
 
 
 def _write_cifti(stem: Path, volume: Volume, maps: Sequence[VoxelMap]) -> None:
@@ -183,7 +195,7 @@ def _write_cifti(stem: Path, volume: Volume, maps: Sequence[VoxelMap]) -> None:
     else:
         axis = ScalarAxis(titles)
         ending, intent = "statmap.dscalar", "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
-    rows = np.stack([_spread(volume, each)[cells] for each in maps])
+    rows = np.stack([spread(volume, each)[cells] for each in maps])
     image = Cifti2Image(rows, header=(axis, places), dtype=rows.dtype)
     image.nifti_header.set_intent(intent)
     nib.save(image, f"{stem}_{ending}.nii")

@@ -60,6 +60,7 @@ def similar_voxels(
         pages[0],
         frame=best.with_columns(pl.col("model_id").cast(pl.String)),
         model_id=", ".join(names),
+        simulated=any(model.simulated for model in models),
         warnings=list(dict.fromkeys(warning for page in pages for warning in page.warnings)),
         generation=min(page.generation for page in pages),
         total=sum(page.total for page in pages),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self, TypedDict
+from typing import NamedTuple, Self, TypedDict, cast
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from ..store.writers import has_died
 from .concepts import TextTowers
 from .model import Model
 from .sql_concept import concept_function
+from .tables.answer_html import answer_html
 from .tables.derived import DerivedValues, Fresh
 from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
@@ -53,6 +54,49 @@ class Volume:
     """(n,) place of each in the flattened (z, y, x) volume; on a surface, the vertex, the right ones after the left."""
     n_cells: int
     """Voxels of the volume, or vertices of both hemispheres."""
+
+    @classmethod
+    def of(cls, subject: SubjectRow, voxels: pl.DataFrame) -> "Volume":
+        """From a row of `subject`, and its voxels as `Atlas.places` has them.
+
+        Raises:
+            NotFoundError: the voxels' places are not known.
+        """
+        shape = subject["shape"] or ()
+        wanted = ["i", "j", "k"] if subject["space"] == "volume" else ["hemisphere", "vertex"]
+        if not shape or any(voxels[name].null_count() for name in wanted):
+            raise NotFoundError(
+                f"{subject['subject_id']}: where its voxels are is not in the atlas, so it cannot be shown; the same "
+                "ingest again with a table voxels.csv or --space says it, and fits nothing anew."
+            )
+        if subject["space"] == "volume":
+            _, n_j, n_i = shape
+            i, j, k = (voxels[name].to_numpy().astype(np.int64) for name in wanted)
+            cells, n_cells = (k * n_j + j) * n_i + i, int(np.prod(shape))
+        else:
+            right = (voxels["hemisphere"] == "right").to_numpy()
+            cells, n_cells = voxels["vertex"].to_numpy().astype(np.int64) + right * shape[0], sum(shape)
+        return cls(subject, shape, voxels["voxel"].to_numpy().astype(np.int32), cells, n_cells)
+
+
+def subject_of(subjects: pl.DataFrame, subject_id: str) -> SubjectRow:
+    """The row of one subject among those of `Atlas.subjects`.
+
+    Raises:
+        NotFoundError: no such subject; the message lists those that there are.
+    """
+    rows = {row["subject_id"]: row for row in subjects.drop("n_voxels", strict=False).to_dicts()}
+    if subject_id not in rows:
+        raise NotFoundError(f"There is no subject {subject_id!r}; there are {', '.join(rows) or 'none'}.")
+    return cast("SubjectRow", rows[subject_id])
+
+
+def atlas_html(address: str, subjects: pl.DataFrame, models: pl.DataFrame) -> str:
+    """An atlas in a notebook: where it is, and its models."""
+    names = ", ".join(subjects["subject_id"].head(5)) + (", …" if len(subjects) > 5 else "")
+    facts = f"models: {len(models):,}", f"subjects: {len(subjects):,}, {names}".rstrip(", ")
+    shown = models.select("model_id", "backbone", "n_voxels", "n_significant", "state", "simulated")
+    return answer_html(f"Atlas {address}", facts, shown, simulated=bool(subjects["simulated"].any()))
 
 
 class _Models(NamedTuple):
@@ -237,25 +281,12 @@ class Atlas:
         Raises:
             NotFoundError: no such subject, or its voxels' places are not known.
         """
-        subject = self.subject(subject_id)
-        voxels = self.store.frame(
-            "SELECT voxel, i, j, k, hemisphere, vertex FROM voxel WHERE subject_id = ? ORDER BY voxel", [subject_id]
-        )
-        shape = subject["shape"] or ()
-        wanted = ["i", "j", "k"] if subject["space"] == "volume" else ["hemisphere", "vertex"]
-        if not shape or any(voxels[name].null_count() for name in wanted):
-            raise NotFoundError(
-                f"{subject_id}: where its voxels are is not in the atlas, so it cannot be shown; the same ingest again "
-                "with a table voxels.csv or --space says it, and fits nothing anew."
-            )
-        if subject["space"] == "volume":
-            _, n_j, n_i = shape
-            i, j, k = (voxels[name].to_numpy().astype(np.int64) for name in wanted)
-            cells, n_cells = (k * n_j + j) * n_i + i, int(np.prod(shape))
-        else:
-            right = (voxels["hemisphere"] == "right").to_numpy()
-            cells, n_cells = voxels["vertex"].to_numpy().astype(np.int64) + right * shape[0], sum(shape)
-        return Volume(subject, shape, voxels["voxel"].to_numpy().astype(np.int32), cells, n_cells)
+        return Volume.of(self.subject(subject_id), self.places(subject_id))
+
+    def places(self, subject_id: str) -> pl.DataFrame:
+        """Where a subject's voxels are, by voxel: voxel, i, j, k in a volume, hemisphere and vertex on a surface."""
+        sql = "SELECT voxel, i, j, k, hemisphere, vertex FROM voxel WHERE subject_id = ? ORDER BY voxel"
+        return self.store.frame(sql, [subject_id])
 
     def _load_models(self, _: "_Models | None") -> "_Models":
         # Two atlases of one home may hold models of one name.
@@ -277,8 +308,7 @@ class Atlas:
         Raises:
             NotFoundError: no such subject.
         """
-        rows = self.store.arrow("SELECT * FROM subject ORDER BY subject_id").to_pylist()
-        subjects: Mapping[str, SubjectRow] = {row["subject_id"]: row for row in rows}
-        if subject_id not in subjects:
-            raise NotFoundError(f"There is no subject {subject_id!r}; there are {', '.join(subjects) or 'none'}.")
-        return subjects[subject_id]
+        return subject_of(self.store.frame("FROM subject ORDER BY subject_id"), subject_id)
+
+    def _repr_html_(self) -> str:
+        return atlas_html(self.store.address, self.subjects(), self.models())

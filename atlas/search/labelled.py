@@ -94,7 +94,7 @@ class LabelledModel(ModelRow):
             n, label_id = after
             behind = (pl.col("n_voxels") < n) | ((pl.col("n_voxels") == n) & (pl.col("label_id") > label_id))
             page = matching.filter(behind)
-        return LabelHits(page.head(limited(first)), self.model_id, method, made, len(matching))
+        return LabelHits(page.head(limited(first)), self.model_id, self.simulated, method, made, len(matching))
 
     def label(self, lemma: str, *, semantic: bool = True) -> LabelHits:
         """One word: its row of `labels`.
@@ -107,7 +107,7 @@ class LabelledModel(ModelRow):
         row = counts.filter(pl.col("label") == lemma)
         if row.is_empty():
             raise self._no_label(lemma[:MAX_LETTERS])
-        return LabelHits(row, self.model_id, method, made, 1)
+        return LabelHits(row, self.model_id, self.simulated, method, made, 1)
 
     def label_voxels(self, lemma: str, *, semantic: bool = True, first: int = 20) -> pl.DataFrame:
         """The voxels that a word describes best: rank and probability of the label, and what `voxels` gives.

@@ -14,6 +14,7 @@ from ..backbones.products import unit_rows
 from .baseline import Vocabulary
 from .concepts import Baseline, TextTowers, parse_concept
 from .evidence import Evidence
+from .tables.answer_html import answer_html, table_html
 from .tables.indexed_voxels import IndexedVoxels
 from .tables.label_table import LabelMixture
 from .tables.model_row import ModelRow
@@ -32,6 +33,8 @@ class Provenance:
     """What an answer says of how voxels were compared."""
 
     model_id: str
+    simulated: bool
+    """Whether the subject's responses were computed, not measured."""
     by: By
     readout: Readout | None
     """Which vector of a voxel was compared; None by labels."""
@@ -57,6 +60,17 @@ class Similarities(Provenance):
 
     frame: pl.DataFrame
 
+    def _repr_html_(self) -> str:
+        return answer_html(self._title, self._facts, self.frame, simulated=self.simulated, warnings=self.warnings)
+
+    @property
+    def _title(self) -> str:
+        return f"Similarities of {len(self.frame):,} voxels"
+
+    @property
+    def _facts(self) -> list[str]:
+        return [self.model_id, self.how]
+
 
 class ConceptMap(Similarities):
     """Every voxel of a model, by voxel: voxel, similarity, z, concept_q, specific."""
@@ -74,6 +88,10 @@ class RoiTable(Similarities):
         """The means, a row a region and a column a concept."""
         return self.frame.pivot("concept", index="roi", values="mean")
 
+    def _repr_html_(self) -> str:
+        title, rows = "Mean similarity of regions' voxels", table_html(self.wide, rows=40)
+        return answer_html(title, self._facts, simulated=self.simulated, warnings=self.warnings, inner=rows)
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelHits(Similarities):
@@ -83,6 +101,14 @@ class VoxelHits(Similarities):
     """Voxels that pass the filters, on all pages."""
     hidden: int | None
     """Voxels that would, too, and are left out as not semantic; None where it is not known which are."""
+
+    @property
+    def _title(self) -> str:
+        return f"The {len(self.frame)} most similar of {self.total:,} voxels"
+
+    def _repr_html_(self) -> str:
+        shown = self.frame.select("voxel", "similarity", "z", "concept_q", "specific", "rois", "r2", "noise_ceiling")
+        return answer_html(self._title, self._facts, shown, simulated=self.simulated, warnings=self.warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +221,7 @@ class Query:
         one_concept = concept is not None and len(parse_concept(concept)) == 1 and baseline == "vocabulary"
         provenance = Provenance(
             model_id=model.model_id,
+            simulated=model.simulated,
             by="labels" if readout is None else "weights",
             readout=readout,
             baseline=baseline if concept is not None else None,

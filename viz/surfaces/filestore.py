@@ -32,6 +32,8 @@ SIDES = ("lh", "rh")
 _CURVATURE_SMOOTHING = 20.0
 _CURVATURE_LIMIT = 0.5  # per mm; pycortex draws curvature between minus and plus this
 _import_lock = threading.Lock()
+_own_stores = set[str]()
+"""Stores that pycortex was imported with here: those of our own caches."""
 
 
 def shipped_store() -> Path:
@@ -103,7 +105,9 @@ def pycortex(cache: Path) -> Any:
         ):
             # Its import warns of its own escapes and prints that there is no Inkscape, which is not used.
             warnings.simplefilter("ignore")
-            return importlib.import_module("cortex")
+            cortex = importlib.import_module("cortex")
+        _own_stores.add(str(cortex.db.filestore))
+        return cortex
 
 
 def database(subject: Path, cache: Path) -> Any:
@@ -119,6 +123,28 @@ def database(subject: Path, cache: Path) -> Any:
                 (mirror / name).symlink_to((subject / name).resolve())
         (mirror / "transforms").mkdir(exist_ok=True)
     return cortex.database.Database(str(store))
+
+
+def make_known(subject: Path, cache: Path) -> Any:
+    """The module `cortex`, whose own store knows a subject of ours, so that its functions can show it.
+
+    Raises:
+        NotFoundError: it was imported with a user's configuration, whose store is not ours to write to.
+    """
+    cortex = pycortex(cache)
+    store = Path(cortex.db.filestore)
+    if subject.name not in cortex.db.subjects:
+        if str(cortex.db.filestore) not in _own_stores:
+            raise NotFoundError(
+                f"pycortex's store {store} has no subject {subject.name!r}; import it after this map was made, or copy "
+                f"{subject} there."
+            )
+        mirror = Path(database(subject, cache).filestore) / subject.name
+        with locked(store / subject.name):
+            if not (store / subject.name).exists():
+                (store / subject.name).symlink_to(mirror, target_is_directory=True)
+        cortex.db.reload_subjects()
+    return cortex
 
 
 def overlay(file: Path, cache: Path) -> Any:

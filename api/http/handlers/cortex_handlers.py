@@ -8,11 +8,14 @@ from cachetools import LRUCache
 from starlette.requests import Request
 
 from ....atlas.search.atlas import Atlas
+from ....schemas.errors import BadInputError
+from ....viz.render.card import card_png
 from ...maps import packed_arrays, page_geometry
 from ...maps.picture_cache import PictureCache
 from ...maps.rendering import MEDIA_TYPES
 from ...maps.subject_cortex import CortexCache
 from ...maps.thumbnails import thumbnail
+from ...maps.voxel_card import voxel_card
 from ..responses import IMMUTABLE, Content
 
 KEPT_BYTES = 128 * 2**20
@@ -71,6 +74,14 @@ class CortexHandlers:
         """An image that subjects saw, made small."""
         picture = thumbnail(self._atlas, request.path_params["stimulus"], request.query_params.get("box", ""))
         return Content(picture, "image/jpeg", IMMUTABLE, compressible=False)
+
+    def card(self, request: Request) -> Content:
+        """All that is known of a voxel, as a picture."""
+        model, voxel = request.query_params.get("model"), request.query_params.get("voxel", "")
+        if not voxel.isdecimal():
+            raise BadInputError(f"card.png?voxel= takes a voxel's number, and not {voxel[:40]!r}.")
+        picture = card_png(voxel_card(self._atlas, model, int(voxel)))
+        return Content(picture, "image/png", compressible=False)
 
     def _prepared(self, name: str, make: Callable[[], Content]) -> Content:
         """What stays as it is once it was made, hashed and compressed."""

@@ -30,23 +30,6 @@ class ValueHandlers:
         """One value per voxel and the colours for them; with `evidence=1` also z, q and specific of a concept."""
         mapped = value_map(self._atlas, map_request(request, "evidence"))
         cortex = self._cortices.of(mapped.model.subject_id)
-        header = {
-            "model": mapped.model.model_id,
-            "subject": mapped.model.subject_id,
-            "simulated": mapped.model.simulated,
-            "title": mapped.title,
-            "unit": mapped.unit,
-            "readout": mapped.readout,
-            "baseline": mapped.request.baseline if mapped.readout else None,
-            "how": mapped.how,
-            "warnings": mapped.warnings,
-            "left_out": left_out(mapped.bare),
-            "held_to": mapped.held_to,
-            "generation": mapped.generation,
-            "colormap": mapped.scale.colormap,
-            "lo": mapped.scale.vmin,
-            "hi": mapped.scale.vmax,
-        }
         arrays: dict[str, NDArray[Any]] = {
             "value": cortex.by_number(mapped.voxels, mapped.values),
             "colour": colours(mapped.scale.colormap).ravel().astype(np.uint8),
@@ -56,7 +39,7 @@ class ValueHandlers:
         if switch(request.query_params.get("evidence"), default=False):
             arrays |= {name: cortex.by_number(mapped.voxels, values) for name, values in mapped.evidence.items()}
         # Floats hardly compress, and compressing them would cost more than sending them.
-        return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
+        return Content(pack(mapped.about, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
     def group(self, request: Request) -> Content:
         """A concept over subjects at the vertices of a shared mesh, and the colours for what is shown."""

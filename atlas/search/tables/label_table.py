@@ -19,6 +19,7 @@ from ...backbones.products import unit_rows
 from ...store.store import Store
 from ..baseline import Vocabulary
 from ..index import VectorIndex
+from .answer_html import answer_html
 from .ledger import Batches, batches_of
 from .model_row import ModelRow
 from .voxel_table import VoxelTable
@@ -47,10 +48,16 @@ class LabelHits:
     frame: pl.DataFrame
     """label, n_voxels, label_id; those of most voxels first, equal ones by label_id."""
     model_id: str
+    simulated: bool
+    """Whether the subject's responses were computed, not measured."""
     method: str
     generation: int
     total: int
     """Labels that contain what was searched for, on all pages."""
+
+    def _repr_html_(self) -> str:
+        title, shown = f"{len(self.frame)} of {self.total:,} labels", self.frame.select("label", "n_voxels")
+        return answer_html(title, [self.model_id, self.method], shown, simulated=self.simulated)
 
 
 class LabelTable:

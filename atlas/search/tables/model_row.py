@@ -8,6 +8,7 @@ from typing import Any
 
 from ....schemas.config import FDR
 from ....schemas.errors import NotFoundError
+from .answer_html import answer_html
 
 MODELS = f"""
     WITH fitted AS (SELECT model_id, count(*) AS n FROM encoding GROUP BY model_id),
@@ -82,6 +83,19 @@ class ModelRow:
         if self.n_train < FEWEST_CONTROLLED:
             return f"{what}: {self.n_train} training images are too few to tell; it takes {FEWEST_CONTROLLED}."
         return f"{what}; `voxel-atlas dissect` of the model tells it."
+
+    def _repr_html_(self) -> str:
+        space = f"{self.space} {' × '.join(map(str, self.shape or ()))}".strip()
+        tested = f"{self.n_significant:,} significant" if self.tested else "not tested"
+        facts = (
+            self.dataset,
+            f"{self.backbone}, {self.dim} features{'' if self.has_text else ', no text tower'}",
+            f"{self.n_voxels:,} voxels, {tested}",
+            f"{self.n_train:,} images to fit, {self.n_test:,} to test",
+            f"{space}, {self.surface or 'no surface'}",
+            self.state,
+        )
+        return answer_html(self.model_id, facts, simulated=self.simulated)
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -33,12 +33,12 @@ def test_a_row_is_the_mean_of_a_region_s_voxels_on_the_map(
 
 
 def test_a_table_names_its_concepts_as_columns_and_its_warnings_once(atlas: Atlas) -> None:
-    table = atlas.model().roi_table(["cake", "cake", "qqxzv"], rois=["PPA", "FFA"])
+    table = atlas.model().roi_table(["cake", "cake", "qqxzv"], rois=["PPA", "FFA"], readout="half")
     assert table.wide.columns == ["roi", "cake", "qqxzv"]
     assert table.wide["roi"].to_list() == ["PPA", "FFA"]
     assert (table.readout, table.baseline) == ("half", "vocabulary")
     assert len(table.warnings) == len(set(table.warnings))
-    alone = atlas.model().roi_table("cake", rois=["PPA"])
+    alone = atlas.model().roi_table("cake", rois=["PPA"], readout="half")
     np.testing.assert_array_equal(alone.wide["cake"], table.wide["cake"][:1])
 
 

@@ -1,0 +1,200 @@
+"""Who answers a notebook's questions: an atlas that is open in this process, or a server over HTTP."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...atlas.client import RemoteAtlas, RemoteModel
+from ...atlas.search.atlas import Atlas, SubjectRow, Volume
+from ...atlas.search.model import Model
+from ...schemas.config import Settings
+from ...schemas.errors import NotFoundError
+from ...viz.render.card import card_png
+from ...viz.surfaces.surface import Grid, Surface, load_surface
+from ..maps.packed_arrays import unpack
+from ..maps.rendering import RenderOptions, render
+from ..maps.subject_cortex import CortexCache, LoadSurface, anatomical_affine, surfaces_cache
+from ..maps.thumbnails import thumbnail
+from ..maps.value_maps import MapRequest, value_map
+from ..maps.voxel_card import voxel_card
+
+Values = tuple[Mapping[str, Any], pl.DataFrame, NDArray[np.float32]]
+"""What is told of a map (`ValueMap.about`), what the model answered, and a value for each of its rows, NaN for none."""
+
+
+class Desk(ABC):
+    """What a notebook's objects ask for, wherever their atlas is; surfaces are this machine's."""
+
+    def __init__(self, settings: Settings, load: LoadSurface = load_surface) -> None:
+        self.settings, self._load = settings, load
+
+    @abstractmethod
+    def model(self, model_id: str) -> Model | RemoteModel:
+        """A model by its id, whose maps are plain frames."""
+
+    @abstractmethod
+    def values(self, request: MapRequest) -> Values:
+        """A map's values."""
+
+    @abstractmethod
+    def picture(self, request: MapRequest, options: RenderOptions) -> bytes:
+        """A map as a file."""
+
+    @abstractmethod
+    def card(self, model_id: str, voxel: int) -> bytes:
+        """A voxel's card as a PNG."""
+
+    @abstractmethod
+    def thumbnail(self, stimulus_id: str, box: str) -> bytes:
+        """A stimulus as a small JPEG; empty where its file is not at hand."""
+
+    @abstractmethod
+    def volume(self, subject_id: str) -> Volume:
+        """Where a subject's voxels are."""
+
+    def surface(self, subject: SubjectRow) -> Surface:
+        """The surface that a subject is shown on.
+
+        Raises:
+            NotFoundError: it has none, or it is not on this machine.
+        """
+        if not subject["surface"]:
+            raise NotFoundError(f"Subject {subject['subject_id']!r} has no surface; a volume has to_nifti().")
+        grid = Grid(tuple(subject["shape"] or ()), tuple(subject["affine"]) if subject["affine"] else None)
+        cache = surfaces_cache(self.settings.home)
+        return self._load(subject["surface"], subject["transform"], cache, self.settings.cortex_filestore, grid)
+
+    def affine(self, subject: SubjectRow) -> NDArray[np.float64] | None:
+        """Where a volume lies, as an export has it; None where this machine does not know the surface."""
+        with suppress(NotFoundError):
+            return anatomical_affine(self.settings, subject, self._load)
+        return None
+
+
+class LocalDesk(Desk):
+    """Answers from an atlas that is open in this process; see Desk."""
+
+    def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
+        super().__init__(settings, load)
+        self._atlas, self._cortices = atlas, CortexCache(atlas, settings, load)
+
+    def model(self, model_id: str) -> Model:
+        """See Desk."""
+        return Atlas.model(self._atlas, model_id)
+
+    def values(self, request: MapRequest) -> Values:
+        """See Desk."""
+        mapped = value_map(self._atlas, request)
+        return mapped.about, mapped.frame, mapped.values
+
+    def picture(self, request: MapRequest, options: RenderOptions) -> bytes:
+        """See Desk."""
+        mapped = value_map(self._atlas, request)
+        cortex = self._cortices.of(mapped.model.subject_id)
+        return render(mapped.picture(cortex, options.focus), cortex.surface, options, cortex)
+
+    def card(self, model_id: str, voxel: int) -> bytes:
+        """See Desk."""
+        return card_png(voxel_card(self._atlas, model_id, voxel))
+
+    def thumbnail(self, stimulus_id: str, box: str) -> bytes:
+        """See Desk."""
+        try:
+            return thumbnail(self._atlas, stimulus_id, box)
+        except NotFoundError:  # an atlas travels without its images
+            return b""
+
+    def volume(self, subject_id: str) -> Volume:
+        """See Desk."""
+        return self._atlas.volume(subject_id)
+
+
+_PICTURE = """query($concept: String, $metric: Metric, $label: String, $model: String, $by: By!, $readout: Readout,
+  $baseline: Baseline!, $scorer: String, $colormap: String, $range: [Float!], $rois: [String!], $width: Int!,
+  $format: PictureFormat!, $significant: Boolean!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!,
+  $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int) {
+  flatmap(concept: $concept, metric: $metric, label: $label, model: $model, by: $by, readout: $readout,
+    baseline: $baseline, scorer: $scorer, colormap: $colormap, range: $range, rois: $rois, width: $width,
+    format: $format, significant: $significant, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic,
+    opacity: $opacity, views: $views, focus: $focus, mark: $mark) { sha256 } }"""
+
+
+class ServedDesk(Desk):
+    """Answers from a server over HTTP, which draws by itself; see Desk."""
+
+    def __init__(self, atlas: RemoteAtlas, settings: Settings, load: LoadSurface = load_surface) -> None:
+        super().__init__(settings, load)
+        self._atlas = atlas
+
+    def model(self, model_id: str) -> RemoteModel:
+        """See Desk."""
+        return RemoteAtlas.model(self._atlas, model_id)
+
+    def values(self, request: MapRequest) -> Values:
+        """See Desk."""
+        asked = RemoteAtlas.model(self._atlas, request.model)
+        how = {"by": request.by, "readout": request.readout, "baseline": request.baseline, "method": request.method}
+        if request.concept:
+            frame = asked.map(request.concept, **how).frame
+        else:
+            frame = asked.metric_map(request.metric or f"label_probability:{request.label}")
+        told = {name: value for name, value in asdict(request).items() if value is not None}
+        switches = {name: int(value) for name, value in told.items() if isinstance(value, bool)}
+        header, arrays = unpack(self._atlas.fetch("/values", **{**told, **switches}))
+        return header, frame, arrays["value"][frame["voxel"].to_numpy()]
+
+    def picture(self, request: MapRequest, options: RenderOptions) -> bytes:
+        """See Desk."""
+
+        def name(value: str | None) -> str | None:
+            return value and value.upper()
+
+        bounds = None if request.lo is None or request.hi is None else [request.lo, request.hi]
+        variables = {
+            "concept": request.concept,
+            "metric": name(request.metric),
+            "label": request.label,
+            "model": request.model,
+            "by": name(request.by),
+            "readout": name(request.readout),
+            "baseline": name(request.baseline),
+            "scorer": request.method,
+            "colormap": request.colormap,
+            "range": bounds,
+            "rois": options.rois,
+            "width": options.width,
+            "format": name(options.suffix),
+            "significant": request.significant,
+            "minZ": request.min_z,
+            "maxQ": request.max_q,
+            "specific": request.specific,
+            "semantic": request.semantic,
+            "opacity": name(request.alpha),
+            "views": None if options.views is None else [view.upper() for view in options.views],
+            "focus": options.focus,
+            "mark": options.mark,
+        }
+        drawn = self._atlas.graphql(_PICTURE, variables)["flatmap"]
+        return self._atlas.fetch(f"/flatmaps/{drawn['sha256']}.{options.suffix}")
+
+    def card(self, model_id: str, voxel: int) -> bytes:
+        """See Desk."""
+        return self._atlas.fetch("/card.png", model=model_id, voxel=voxel)
+
+    def thumbnail(self, stimulus_id: str, box: str) -> bytes:
+        """See Desk."""
+        try:
+            return self._atlas.fetch(f"/stimuli/{quote(stimulus_id)}", box=box)
+        except NotFoundError:
+            return b""
+
+    def volume(self, subject_id: str) -> Volume:
+        """See Desk."""
+        return self._atlas.volume(subject_id)

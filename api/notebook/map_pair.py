@@ -1,0 +1,78 @@
+"""Two maps of one subject against each other, voxel by voxel and region by region."""
+
+import math
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from ...atlas.search.tables.answer_html import answer_html, image_html, table_html
+from ...schemas.errors import BadInputError
+from .brain_map import BrainMap
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapPair:
+    """Two maps over the voxels that both show."""
+
+    a: BrainMap = field(repr=False)
+    b: BrainMap = field(repr=False)
+    frame: pl.DataFrame
+    """voxel, a, b, difference (a − b); by voxel."""
+    regions: pl.DataFrame
+    """roi, n_voxels, a, b, difference, a_share: means over a region's voxels, and the share with a above b."""
+
+    @classmethod
+    def of(cls, a: BrainMap, b: BrainMap) -> "MapPair":
+        """See `voxel_atlas.compare`."""
+        if a.subject_id != b.subject_id:
+            raise BadInputError(
+                f"{a.model_id} and {b.model_id} are of two subjects, whose voxels are not the same; compare their "
+                "regions by model.roi_table([…])."
+            )
+        if a.quantity != b.quantity:
+            raise BadInputError(
+                f"{a.title} is {a.quantity} and {b.title} is {b.quantity}; compare maps of one quantity."
+            )
+        frame = _drawn(a, "a").join(_drawn(b, "b"), on="voxel").sort("voxel")
+        frame = frame.with_columns(difference=pl.col("a") - pl.col("b"))
+        inside = frame.join(a.rois_of(frame["voxel"].to_list()), on="voxel").explode("rois").drop_nulls("rois")
+        means = pl.col("a", "b", "difference").mean()
+        above = (pl.col("difference") > 0).mean().alias("a_share")
+        regions = inside.group_by(roi="rois").agg(pl.len().alias("n_voxels"), means, above)
+        return cls(a=a, b=b, frame=frame, regions=regions.sort("difference", "roi", descending=[True, False]))
+
+    @property
+    def correlation(self) -> float:
+        """Pearson's r of the two maps over the voxels that both show; NaN for fewer than two."""
+        return float(self.frame.select(pl.corr("a", "b")).item() if len(self.frame) > 1 else math.nan)
+
+    @property
+    def a_share(self) -> float:
+        """Share of the voxels whose value in a is above that in b."""
+        return self.frame.filter(pl.col("difference") > 0).height / max(len(self.frame), 1)
+
+    def _repr_html_(self) -> str:
+        limits = max(abs(bound) for each in (self.a, self.b) for bound in each.limits)
+        both = [each.at_limits(-limits if each.limits[0] < 0 else 0.0, limits) for each in (self.a, self.b)]
+        drawn = "".join(
+            f'<div style="flex:1 1 20em">{image_html(picture, "png", each.title, "100%")}</div>'
+            for each in both
+            if (picture := each.picture(width=640))
+        )
+        shown = self.regions.rename({"a": f"a: {self.a.title}", "b": f"b: {self.b.title}"})
+        inner = f'<div style="display:flex;flex-wrap:wrap;gap:.5em">{drawn}</div>{table_html(shown, 30)}'
+        facts = [
+            " and ".join(dict.fromkeys(each.model_id for each in both)),
+            f"Pearson's r {self.correlation:.3f} over {len(self.frame):,} voxels",
+            f"{self.a.title} is above {self.b.title} in {self.a_share:.0%} of them",
+        ]
+        simulated = self.a.simulated or self.b.simulated
+        warnings = list(dict.fromkeys(self.a.warnings + self.b.warnings))
+        title = f"{self.a.title} against {self.b.title}"
+        return answer_html(title, facts, simulated=simulated, warnings=warnings, inner=inner)
+
+
+def _drawn(each: BrainMap, name: str) -> pl.DataFrame:
+    """The voxels that a map shows."""
+    values = pl.Series(name, each.values, nan_to_null=True)
+    return pl.DataFrame({"voxel": each.frame["voxel"].cast(pl.Int32), name: values}).drop_nulls()

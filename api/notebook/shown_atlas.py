@@ -1,0 +1,177 @@
+"""An atlas and its models in a notebook: as `Atlas` and `Model`, with maps and voxels that show themselves."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from ...atlas.client import RemoteAtlas, RemoteModel
+from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
+from ...atlas.search.tables.model_row import ModelRow
+from ...schemas.config import Settings
+from ...schemas.errors import NotFoundError
+from ..maps.value_maps import MapRequest
+from .brain_map import BrainMap
+from .desk import Desk, LocalDesk, ServedDesk
+from .voxel_page import VoxelPage
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShownModel(ModelRow):
+    """What a notebook asks of a model further, wherever its atlas is."""
+
+    desk: Desk = field(repr=False)
+
+    def map(
+        self,
+        concept: str | None = None,
+        *,
+        metric: str | None = None,
+        label: str | None = None,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+        method: str | None = None,
+        significant: bool = False,
+        semantic: bool = True,
+        min_z: float | None = None,
+        max_q: float | None = None,
+        specific: bool = False,
+        opacity: str | None = None,
+        colormap: str | None = None,
+        limits: tuple[float, float] | None = None,
+    ) -> BrainMap:
+        """A value for every voxel, which a notebook shows on the flat cortex.
+
+        >>> model.map("face").plot()
+        >>> model.map("cake - kitchen", min_z=2)
+        >>> model.map(metric="r2")
+
+        Args:
+            concept: words, which "+" and "-" between spaces add and take away.
+            metric: instead, r2, r, q, noise_ceiling, r2_of_ceiling, food_t or food_q; with a concept, z.
+            label: instead, the probability of this label.
+            by: weights (cosine with the voxel's readout vector) or labels.
+            readout: weights (the paper's), half or pattern; None for the backbone's own.
+            baseline: vocabulary makes a concept a contrast to the mean of many nouns; none is the paper's way.
+            method: whose labels are compared, by labels; None for the model's first.
+            significant: show only voxels whose encoding model is significant.
+            semantic: leave out voxels that contrast and edges may explain; False shows them on maps of concepts, too.
+            min_z: show only voxels at least so many standard errors from no association.
+            max_q: show only voxels with at most this false discovery rate of the association.
+            specific: show only voxels to which the concept is specific.
+            opacity: a metric by which voxels are opaque, r2 say.
+            colormap: matplotlib's name; None for the one that suits the quantity.
+            limits: values of the first and the last colour; None for the 1st and 99th percentile.
+
+        Raises:
+            BadInputError: not exactly one of concept, metric and label, or what makes no sense for this model.
+            NotFoundError: no such label or colormap.
+        """
+        lo, hi = limits or (None, None)
+        request = MapRequest(
+            concept=concept,
+            metric=metric,
+            label=label,
+            model=self.model_id,
+            by=by,
+            readout=readout,
+            baseline=baseline,
+            method=method,
+            significant=significant,
+            semantic=semantic,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+            alpha=opacity,
+            colormap=colormap,
+            lo=lo,
+            hi=hi,
+        )
+        return BrainMap.of(request, self.desk)
+
+    def voxel(self, voxel: int) -> VoxelPage:
+        """What is known of a voxel: quality, labels and how they hold, images that drive it. A notebook shows its card.
+
+        Args:
+            voxel: its number.
+
+        Raises:
+            NotFoundError: the model has not fitted that voxel.
+        """
+        asked = self.desk.model(self.model_id)
+        about = asked.voxels([voxel])
+        if about.is_empty():
+            raise NotFoundError(
+                f"{self.model_id} has not fitted voxel {voxel}; map(metric='r2').frame lists those it has."
+            )
+        return VoxelPage(
+            model_id=self.model_id,
+            simulated=self.simulated,
+            voxel=voxel,
+            about=about,
+            labels=asked.voxel_labels([voxel], first=15),
+            images=asked.top_images([voxel]),
+            desk=self.desk,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NotebookModel(ShownModel, Model):
+    """A model of an atlas that is open in this process."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ServedModel(ShownModel, RemoteModel):
+    """A model of a server's atlas."""
+
+
+class NotebookAtlas(Atlas):
+    """An atlas that is open in this process, as `voxel_atlas.open` gives it.
+
+    >>> import voxel_atlas as va
+    >>> atlas = va.open()
+    >>> atlas.model().map("face").plot()
+    """
+
+    desk: Desk
+
+    @classmethod
+    def at(cls, address: str, settings: Settings, *, home: Path | None = None, token: str = "") -> Self:
+        """Open one; see `voxel_atlas.open`."""
+        atlas = cls.open(address, home=home, token=token)
+        atlas.desk = LocalDesk(atlas, settings if home is None else settings.model_copy(update={"home": home}))
+        return atlas
+
+    def model(self, model_id: str | None = None) -> NotebookModel:
+        """One encoding model, to be asked; it stays valid while the atlas grows.
+
+        Args:
+            model_id: its id, or the beginning or end of it where only one model has it; None for the newest finished
+                model.
+
+        Raises:
+            NotFoundError: no such model; the message lists those that there are.
+        """
+        return NotebookModel(**vars(super().model(model_id)), desk=self.desk)
+
+
+class ServedAtlas(RemoteAtlas):
+    """An atlas that a server answers for over HTTP, as `voxel_atlas.open` gives it."""
+
+    def __init__(self, url: str, settings: Settings, *, token: str = "") -> None:
+        """Connect; see `RemoteAtlas`."""
+        super().__init__(url, token=token)
+        self.desk: Desk = ServedDesk(self, settings)
+
+    def model(self, model_id: str | None = None) -> ServedModel:
+        """One encoding model, to be asked; it stays valid while the atlas grows.
+
+        Args:
+            model_id: its id, or the beginning or end of it where only one model has it; None for the newest finished
+                model.
+
+        Raises:
+            NotFoundError: no such model; the message lists those that there are.
+        """
+        return ServedModel(**vars(super().model(model_id)), desk=self.desk)
