@@ -16,7 +16,7 @@ from ...atlas.search.model import Model
 from ...atlas.search.similarity import Compared
 from ...schemas.config import FDR
 from ...schemas.errors import BadInputError
-from ...viz.render.colormaps import FROM_ZERO, SUGGESTED, Scale, fit_scale
+from ...viz.render.colormaps import FROM_ZERO, LOGARITHMIC, SUGGESTED, Scale, fit_scale, logarithmic_scale
 from ...viz.render.picture import Picture
 from .subject_cortex import SubjectCortex
 
@@ -90,6 +90,8 @@ class ValueMap:
     """Voxels that are left out as contrast and edges may explain them."""
     evidence: Mapping[str, NDArray[np.float32]]
     """z, concept_q and specific (0 or 1) of every voxel, (n,), NaN where not known; empty where no concept is shown."""
+    fixed: bool
+    """Whether the colours mean the same in the maps of all concepts of the model."""
 
     @property
     def subject_id(self) -> str:
@@ -116,6 +118,8 @@ class ValueMap:
             "colormap": self.scale.colormap,
             "lo": self.scale.vmin,
             "hi": self.scale.vmax,
+            "logarithmic": self.scale.logarithmic,
+            "fixed": self.fixed,
         }
 
     @property
@@ -230,7 +234,17 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
     lo = request.lo
     if lo is None and quantity in FROM_ZERO and (request.hi is None or request.hi > 0):
         lo = 0.0
-    scale = fit_scale(values, request.colormap or SUGGESTED.get(quantity, "auto"), lo, request.hi)
+    colormap = request.colormap or SUGGESTED.get(quantity, "auto")
+    fixed = bool(request.concept) and request.by == "weights" and (lo, request.hi) == (None, None)
+    if fixed:
+        # One scale for all concepts of a model: a word that means nothing must not glow like one that does.
+        reach = model.reach(readout=readout, baseline=request.baseline, z=request.metric == "z")
+        lo, hi = (-reach, reach) if reach > 0 else (None, None)
+        scale = fit_scale(values, colormap, lo, hi)
+    elif quantity in LOGARITHMIC:
+        scale = logarithmic_scale(colormap, lo, request.hi)
+    else:
+        scale = fit_scale(values, colormap, lo, request.hi)
     return ValueMap(
         request,
         model,
@@ -248,6 +262,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         how=how,
         bare=bare,
         evidence=known,
+        fixed=fixed,
     )
 
 

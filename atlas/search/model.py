@@ -25,6 +25,8 @@ _SUMMARY = (
     pl.col("similarity").cast(pl.Float64).std().alias("sd"),
     pl.col("specific").cast(pl.Float64).mean(),
 )
+_SAMPLED = 16
+"""Every so many nouns of the vocabulary say how far similarities reach."""
 METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling", "food_t", "food_q")
 
 
@@ -144,6 +146,21 @@ class Model(LabelledModel):
         columns = {"voxel": query.candidates.voxels.astype(np.int32), "similarity": query.scores}
         frame = pl.DataFrame({**columns, **query.evidence().columns()}).sort("voxel")
         return ConceptMap(frame, **vars(query.provenance))
+
+    def reach(self, *, readout: str | None = None, baseline: str = "vocabulary", z: bool = False) -> float:
+        """How far similarities, or their z, of ordinary nouns reach: what one scale for all concepts spans.
+
+        The 99th percentile of their size over all voxels and a sample of the vocabulary's nouns; 0 where there is none.
+
+        Args:
+            readout: weights, half or pattern; None for the backbone's own.
+            baseline: vocabulary or none.
+            z: whether it is that of z.
+        """
+        chosen = self.readout(readout)
+        vocabulary = self.text_towers.vocabulary(self.backbone)
+        nouns = (vocabulary.contrasts if baseline_of(baseline) == "vocabulary" else vocabulary.vectors)[::_SAMPLED]
+        return self.tables.reach(chosen, baseline, nouns, z=z)
 
     def roi_table(
         self,

@@ -33,6 +33,11 @@ SUGGESTED = {
 FROM_ZERO = ("r2", "r2_of_ceiling")
 """Quantities whose first colour is 0: below it nothing is predicted, and with few test images it reaches far below."""
 
+LOGARITHMIC = ("q", "food_q")
+"""Quantities whose colours go by powers of ten: .01 and .001 differ as .1 and .01 do."""
+_LEAST = 1e-6
+"""First colour of a logarithmic range that begins nowhere else: smaller rates say no more."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -41,17 +46,42 @@ class Scale:
     colormap: str
     vmin: float
     vmax: float
+    logarithmic: bool = False
+    """Whether equal steps of colour are equal ratios."""
+
+    @property
+    def middle(self) -> float:
+        """Value of the middle colour."""
+        return float(np.sqrt(self.vmin * self.vmax)) if self.logarithmic else (self.vmin + self.vmax) / 2
 
     def positions(self, values: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
         """Place of each value among `n` ≤ 256 colours; values beyond the range, also infinite ones, at its ends.
 
         NaN has no place and gets 0.
         """
-        with np.errstate(invalid="ignore", over="ignore"):
-            scaled = (values - np.float32(self.vmin)) * np.float32(n / (self.vmax - self.vmin))
+        low, high = self.vmin, self.vmax
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            if self.logarithmic:
+                values, low, high = np.log10(values), float(np.log10(low)), float(np.log10(high))
+            scaled = (values - np.float32(low)) * np.float32(n / (high - low))
             places = np.nan_to_num(np.clip(scaled, 0, n - 1), copy=False)
         codes: NDArray[np.uint8] = places.astype(np.uint8)
         return codes
+
+
+def logarithmic_scale(colormap: str, vmin: float | None = None, vmax: float | None = None) -> Scale:
+    """Colours of rates by powers of ten, up to 1 where nothing else is given.
+
+    Raises:
+        BadInputError: the range does not run upwards from above 0.
+        NotFoundError: no such colormap.
+    """
+    high = 1.0 if vmax is None else vmax
+    low = min(_LEAST, high / 10) if vmin is None else vmin
+    if not (np.isfinite((low, high)).all() and 0 < low < high):
+        raise BadInputError(f"The range of colours runs from {low:g} to {high:g}; on a log scale it begins above 0.")
+    colours(colormap)
+    return Scale(colormap, float(low), float(high), logarithmic=True)
 
 
 def fit_scale(

@@ -101,10 +101,9 @@ def colour_bar(scale: Scale, quantity: str, notes: tuple[str, str, str], width: 
     left, right, top, bottom = (round(edge * unit) for edge in (24, 324, 24, 38))
     right, half = min(right, width - left), width / 2 - left
     beside = max(width - left - right - 24 * unit, 0)
-    middle, span = (scale.vmin + scale.vmax) / 2, scale.vmax - scale.vmin
     ends: tuple[tuple[float, float, Align], ...] = (
         (scale.vmin, left, "left"),
-        (middle, (left + right) / 2, "center"),
+        (scale.middle, (left + right) / 2, "center"),
         (scale.vmax, right, "right"),
     )
     texts = (
@@ -113,9 +112,25 @@ def colour_bar(scale: Scale, quantity: str, notes: tuple[str, str, str], width: 
             Text(width - left, y * unit, note, 12 * unit, "right", room)
             for note, y, room in zip(notes, (11, 31, 48), (half, beside, beside), strict=True)
         ),
-        *(Text(x, 48 * unit, number(value, span), 12 * unit, align) for value, x, align in ends),
+        *(
+            Text(
+                x,
+                48 * unit,
+                _tick(value, scale),
+                12 * unit,
+                align,
+            )
+            for value, x, align in ends
+        ),
     )
     return Strip(width, round(62 * unit), texts, (Box(left, top, right, bottom, scale.colormap),))
+
+
+def _tick(value: float, scale: Scale) -> str:
+    """A value of the colour bar as it is written there."""
+    if scale.logarithmic and value < 0.01:
+        return f"{value:.0e}".replace("e-0", "e-")
+    return number(value, scale.vmax - scale.vmin)
 
 
 def named_colours(names: Names, note: str, width: int) -> Strip:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.evidence import Evidence, FeatureSpectrum, ReadoutGains, concept_q, residual_variance
 
 N, DIM, N_VOXELS = 400, 24, 600
@@ -109,3 +110,15 @@ def test_false_discovery_rates_are_benjamini_and_hochberg_s(given_z: list[float 
         )
         specific = [None if np.isnan(q) else bool(q <= 0.05) for q in expected[rows]]
         assert told["specific"].to_list() == specific
+
+
+@pytest.mark.parametrize("column", ["similarity", "z"])
+@pytest.mark.parametrize(("readout", "baseline"), [("half", "vocabulary"), ("weights", "none")])
+def test_one_scale_reaches_as_far_as_most_of_what_ordinary_nouns_give(
+    atlas: Atlas, column: str, readout: str, baseline: str
+) -> None:
+    model = atlas.model()
+    nouns = model.text_towers.vocabulary(model.backbone).words[::16]
+    maps = [model.map(noun, readout=readout, baseline=baseline).frame[column].to_numpy() for noun in nouns]
+    wanted = np.nanquantile(np.abs(np.concatenate(maps)), 0.99)
+    assert model.reach(readout=readout, baseline=baseline, z=column == "z") == pytest.approx(wanted, rel=1e-4)

@@ -7,7 +7,15 @@ from hypothesis.extra import numpy as hnp
 
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 from voxel_atlas.viz.render import palette
-from voxel_atlas.viz.render.colormaps import COLOUR_BLIND_SAFE, DIVERGING, SUGGESTED, Scale, colours, fit_scale
+from voxel_atlas.viz.render.colormaps import (
+    COLOUR_BLIND_SAFE,
+    DIVERGING,
+    SUGGESTED,
+    Scale,
+    colours,
+    fit_scale,
+    logarithmic_scale,
+)
 
 floats = hnp.arrays(np.float32, st.integers(0, 20), elements=st.floats(-1e6, 1e6, width=32) | st.just(np.nan))
 bounds = st.none() | st.floats(-1e5, 1e5)
@@ -93,3 +101,16 @@ def test_palettes_of_gradients_are_exact_to_one_step(name: str) -> None:
     assert np.abs(shown - colours(name)).max() <= 1
     assert slots.min() >= palette.FIRST_COLOUR
     assert slots.max() < palette.FIRST_COLOUR + palette.COLOURS
+
+
+def test_rates_are_coloured_by_powers_of_ten() -> None:
+    scale = logarithmic_scale("magma")
+    assert (scale.vmin, scale.middle, scale.vmax) == (1e-6, pytest.approx(1e-3), 1)
+    values = np.array([0, 1e-9, 1e-6, 1e-3, 0.999, 1, np.nan], np.float32)
+    places = scale.positions(values, 256)
+    assert places.tolist()[:3] == [0, 0, 0]
+    assert abs(int(places[3]) - 128) <= 1
+    assert places.tolist()[4:] == [255, 255, 0]
+    for lo, hi in ((0.0, 1.0), (-1.0, None), (0.1, 0.01)):
+        with pytest.raises(BadInputError, match="log scale"):
+            logarithmic_scale("magma", lo, hi)
