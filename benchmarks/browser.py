@@ -19,7 +19,10 @@ CONCEPTS = (
     "cake", "face", "kitchen", "a smiling man", "dog", "house", "text on a sign", "pizza", "tennis player", "street",
     "cake - kitchen", "food", "woman", "a red car", "letters", "beach", "cat", "bowl of fruit", "tower", "arm",
 )  # fmt: skip
-STATES = ("/", "/?concept=cake&voxel=100&roi=FFA", "/?concept=cake&view=3d", "/?show=r2&brush=350_440_30")
+STATES = (
+    "/", "/?concept=cake&voxel=100&roi=FFA", "/?concept=cake&view=3d", "/?show=r2&brush=350_440_30",
+    "/?concept=cake&with=concept:house&prefers=a",
+)  # fmt: skip
 
 _AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 _PAINT = """(concept) => new Promise((resolve) => {
@@ -33,6 +36,22 @@ _PAINT = """(concept) => new Promise((resolve) => {
     else requestAnimationFrame(look);
   };
   look();
+})"""
+_COMPARE = """(concept) => new Promise((resolve) => {
+  document.getElementById("versus-none").click();
+  const until = (then) => document.body.classList.contains("busy") ? requestAnimationFrame(() => until(then)) : then();
+  until(() => {
+    const before = performance.getEntriesByName("painted").length;
+    document.getElementById("versus-concept").value = concept;
+    const start = performance.now();
+    document.getElementById("versus-form").requestSubmit();
+    const look = () => {
+      const marks = performance.getEntriesByName("painted");
+      if (marks.length > before) resolve(marks.at(-1).startTime - start);
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
 })"""
 _ZOOM = """async () => {
   const map = document.getElementById("lens");
@@ -96,6 +115,7 @@ def measure(home: Path) -> dict[str, float]:
         page = opened("/?concept=cake")
         # Each word once before: what is measured is the page's and the server's work, not the first words of a network.
         repaints = [[page.evaluate(_PAINT, concept) for concept in CONCEPTS] for _ in range(2)]
+        compared = [[page.evaluate(_COMPARE, concept) for concept in CONCEPTS[1:]] for _ in range(2)]
         page = opened("/?concept=cake")
         page.evaluate(_ZOOM)
         frames = page.evaluate(_ZOOM)
@@ -118,6 +138,7 @@ def measure(home: Path) -> dict[str, float]:
         "first_paint_ms": statistics.median(first),
         "concept_to_paint_ms_p50": statistics.median(repaints[1]),
         "new_concept_to_paint_ms_p50": statistics.median(repaints[0]),
+        "compare_to_paint_ms_p50": statistics.median(compared[1]),
         "zoom_frame_ms_p95": statistics.quantiles(frames, n=20)[-1],
         "names_overlapping": overlapping,
         "page_kib": max(sizes),

@@ -2,6 +2,7 @@
 // @ts-check
 import { figure, find, make, rate, say } from "./dom.js";
 import { ask } from "./server.js";
+import { metricOf, ofConcept } from "./shown.js";
 
 const NAMES = /** @type {Record<string, string>} */ ({
   "brainlmm-eq2": "BrainLMM, equation 2",
@@ -60,6 +61,28 @@ export class Card {
     this.closed = closed;
     /** @type {number | null} */
     this.wanted = null;
+    this.concept = make("div", { id: "card-concept" });
+    /** @type {(voxel: number) => string} */
+    this.ofConcept = () => "";
+    this.title = "";
+  }
+
+  /**
+   * What is said of the concept that the map shows.
+   * @param {import("./state.js").State} state
+   * @param {import("./shown.js").Shown | null} shown
+   * @param {import("./evidence.js").Evidence} evidence
+   */
+  setConcept(state, shown, evidence) {
+    this.title = ofConcept(state) ? state.concept : "";
+    const similarity = metricOf(state) === "z" ? () => "" : (/** @type {number} */ voxel) => `similarity ${shown?.text(voxel) ?? "–"}`;
+    this.ofConcept = (voxel) => [similarity(voxel), evidence.text(voxel)].filter(Boolean).join(" · ");
+    if (this.wanted !== null) this.#tellConcept(this.wanted);
+  }
+
+  /** @param {number} voxel */
+  #tellConcept(voxel) {
+    this.concept.replaceChildren(...(this.title ? [make("h3", {}, `“${this.title}” here`), make("p", { class: "note" }, this.ofConcept(voxel) || "not shown on the map")] : []));
   }
 
   hide() {
@@ -79,11 +102,13 @@ export class Card {
     if (this.wanted !== index) return;
     this.place.replaceChildren(
       this.#head(voxel),
+      this.concept,
       this.#labels(voxel),
       this.#quality(voxel),
       ...this.#images(voxel),
       ...this.#neighbours(voxel),
     );
+    this.#tellConcept(index);
     this.place.hidden = false;
     say(`Voxel ${voxel.voxel}: ${(voxel.rankings[0]?.labels ?? []).slice(0, 3).map((/** @type {any} */ label) => label.text).join(", ") || "no labels"}`);
   }

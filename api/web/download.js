@@ -1,6 +1,7 @@
 // Files of what is shown: pictures, the numbers, and the questions that gave them.
 // @ts-check
 import { find, say } from "./dom.js";
+import { Evidence } from "./evidence.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, getArrays, patiently } from "./server.js";
 import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
@@ -142,7 +143,7 @@ async function csv({ state, shown, subject, labels, focus }) {
   const map = shown();
   if (!map) return "";
   const chosen = focus();
-  const sure = limits(state) ? (await getArrays(`values?${new URLSearchParams({ ...asked(state), evidence: "1" })}`)).arrays : null;
+  const sure = await new Evidence().of(state);
   const path = subject()?.placesPath;
   const mm = path ? (await getArrays(path)).arrays.mm : [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);

@@ -1,6 +1,5 @@
 // The flat map: painted here from a pixel → voxel map that is fetched once and one colour per voxel.
 // @ts-check
-import { Brush } from "./brush.js";
 import { say } from "./dom.js";
 import { listen } from "./gestures.js";
 import { Outlines } from "./outlines.js";
@@ -13,6 +12,7 @@ const KEY_ZOOM = 1.4;
  * @typedef {object} Listeners
  * @property {(voxel: number) => void} open a voxel was chosen
  * @property {(ended: boolean) => void} brushed the brush touched voxels; `ended` when the stroke is over
+ * @property {(place: Place | null) => void} pointed
  *
  * @typedef {{x: number, y: number}} Place in pixels of the map, whole or not
  */
@@ -21,17 +21,18 @@ export class Flatmap {
   /**
    * @param {HTMLElement} stage with a canvas and an SVG over it
    * @param {import("./viewport.js").Viewport} viewport
+   * @param {import("./brush.js").Brush} brush which maps of one subject share
    * @param {import("./tip.js").Tip} tip
    * @param {Listeners} listeners
    */
-  constructor(stage, viewport, tip, listeners) {
+  constructor(stage, viewport, brush, tip, listeners) {
     this.stage = stage;
     this.canvas = /** @type {HTMLCanvasElement} */ (stage.querySelector("canvas"));
     this.viewport = viewport;
     this.tip = tip;
     this.listeners = listeners;
     this.outlines = new Outlines(/** @type {SVGSVGElement} */ (stage.querySelector("svg")), viewport);
-    this.brush = new Brush();
+    this.brush = brush;
     this.brushing = false;
     /** @type {import("./subject.js").FlatPixels} */
     this.pixels = { width: 0, height: 0, voxelAt: new Int32Array(0), curvature: new Uint8Array(0) };
@@ -86,6 +87,17 @@ export class Flatmap {
     this.outlines.mark(voxel === null || !this.pixels.width ? [] : patches(this.pixels, voxel));
   }
 
+  /**
+   * Where a voxel is shown; null for nowhere.
+   * @param {number} voxel
+   * @returns {Place | null}
+   */
+  placeOf(voxel) {
+    const { width, voxelAt } = this.pixels;
+    const at = voxelAt.indexOf(voxel);
+    return at < 0 ? null : { x: (at % width) + 0.5, y: Math.floor(at / width) + 0.5 };
+  }
+
   /** @param {boolean} on whether dragging brushes */
   setBrushing(on) {
     this.brushing = on;
@@ -116,7 +128,10 @@ export class Flatmap {
     };
     listen(/** @type {HTMLElement} */ (canvas.parentElement), {
       look: (share) => this.#point(place(share)),
-      leave: () => this.tip.hide(),
+      leave: () => {
+        this.tip.hide();
+        this.listeners.pointed(null);
+      },
       tap: (share) => this.#open(place(share)),
       brushes: (event) => this.brushing || event.shiftKey,
       brush: (share, first) => this.#touch(place(share), first),
@@ -188,6 +203,7 @@ export class Flatmap {
     const voxel = this.#voxel(place);
     const { k, x, y } = this.viewport.part;
     this.canvas.style.cursor = this.brushing ? "crosshair" : voxel >= 0 ? "pointer" : k > 1 ? "grab" : "default";
+    this.listeners.pointed(place);
     if (voxel < 0) this.tip.hide();
     else this.tip.show(voxel, (place.x / this.pixels.width - x) * k, (place.y / this.pixels.height - y) * k);
   }

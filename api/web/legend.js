@@ -24,14 +24,23 @@ export function showLegend(shown, look) {
  * @param {import("./shown.js").Scale} scale
  * @param {string} unit
  */
-function scale({ table, lo, hi }, unit) {
+function scale({ table, lo, hi, logarithmic, fixed }, unit) {
   const ramp = find("ramp", HTMLCanvasElement);
-  const context = /** @type {CanvasRenderingContext2D} */ (ramp.getContext("2d"));
+  paintRamp(ramp, table);
+  const write = (/** @type {number} */ value) => (logarithmic && value < 0.01 ? value.toExponential(0).replace("-", "−") : figure(value, hi - lo < 0.1 ? 3 : 2));
+  const ticks = { lo, middle: logarithmic ? Math.sqrt(lo * hi) : (lo + hi) / 2, hi };
+  for (const [id, value] of Object.entries(ticks)) find(id, HTMLElement).textContent = write(value);
+  ramp.setAttribute("aria-label", `Colour bar: ${unit} from ${write(lo)} to ${write(hi)}`);
+  ramp.title = fixed ? "The colours mean the same for every concept of this model: they reach as far as 99 % of what ordinary nouns give." : "";
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas 256 pixels wide
+ * @param {Uint8Array} table 256 × RGB
+ */
+export function paintRamp(canvas, table) {
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const image = context.createImageData(256, 1);
   for (let step = 0; step < 256; step++) image.data.set([table[step * 3], table[step * 3 + 1], table[step * 3 + 2], 255], step * 4);
   context.putImageData(image, 0, 0);
-  const decimals = hi - lo < 0.1 ? 3 : 2;
-  const ticks = { lo, middle: (lo + hi) / 2, hi };
-  for (const [id, value] of Object.entries(ticks)) find(id, HTMLElement).textContent = figure(value, decimals);
-  ramp.setAttribute("aria-label", `Colour bar: ${unit} from ${figure(lo, decimals)} to ${figure(hi, decimals)}`);
 }

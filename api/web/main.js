@@ -1,10 +1,14 @@
 // The explorer: a concept is typed, the cortex is painted, voxels are listed and opened.
 // @ts-check
+import { Brush } from "./brush.js";
 import { Card } from "./card.js";
+import { Compare } from "./compare.js";
 import { find, make, say } from "./dom.js";
+import { Evidence } from "./evidence.js";
 import { connectDownloads } from "./download.js";
 import { Flatmap } from "./flatmap.js";
 import { showLegend } from "./legend.js";
+import { MODELS, modelName, modelsOf } from "./models.js";
 import { connectOptions } from "./options.js";
 import { Ranking } from "./ranking.js";
 import { RegionPanel } from "./region.js";
@@ -15,18 +19,16 @@ import { Solid } from "./solid.js";
 import { address, readState } from "./state.js";
 import { loadSubject } from "./subject.js";
 import { Tip } from "./tip.js";
+import { connectVersus } from "./versus.js";
 import { Viewport } from "./viewport.js";
 import { connectZoom } from "./zoom.js";
 
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
-const MODELS = "{ models { modelId subjectId backbone simulated nVoxels nSignificant finished } }";
 const PROGRESS = "subscription { ingestProgress { generation running stages { stage batches rows } } }";
 const REFRESH_MS = 3000;
 
-/** @typedef {{modelId: string, subjectId: string, simulated: boolean, finished: boolean}} Model */
-
 const state = readState();
-/** @type {Model[]} */
+/** @type {import("./models.js").Model[]} */
 let models = [];
 /** @type {import("./subject.js").Subject | null} */
 let subject = null;
@@ -38,13 +40,32 @@ let labels = null;
 let focus = null;
 let pending = new AbortController();
 
-const tip = new Tip((voxel) => [
-  make("strong", {}, `voxel ${voxel}`),
-  make("span", {}, ` ${subject?.names(voxel).join(", ") ?? ""} `),
-  make("span", { class: "value" }, ` ${shown?.text(voxel) ?? ""}`),
-]);
+/**
+ * @param {number} voxel
+ * @returns {import("./dom.js").Child[]}
+ */
+function describe(voxel) {
+  const said = compare.active ? compare.text(voxel) : [shown?.text(voxel), evidence.text(voxel)].filter(Boolean).join(" · ");
+  return [make("strong", {}, `voxel ${voxel}`), make("span", {}, ` ${subject?.names(voxel).join(", ") ?? ""} `), make("span", { class: "value" }, ` ${said}`)];
+}
+
+const tip = new Tip(describe);
+const evidence = new Evidence();
 const viewport = new Viewport();
-const flatmap = new Flatmap(find("stage", HTMLElement), viewport, tip, { open: openVoxel, brushed });
+const flatmap = new Flatmap(find("stage", HTMLElement), viewport, new Brush(), tip, { open: openVoxel, brushed, pointed: (place) => compare.point(place) });
+/** @type {Compare} */
+const compare = new Compare(state, flatmap, () => models, {
+  open: openVoxel,
+  brushed,
+  describe,
+  changed: () => look(state.concept),
+  selected: () => {
+    refocus();
+    region.announce();
+    remember();
+  },
+});
+const showVersus = connectVersus(state, () => models, () => look(state.concept));
 const solid = new Solid(state, tip, { open: openVoxel, changed: () => remember(), report });
 const card = new Card(openVoxel, () => {
   state.voxel = null;
@@ -54,6 +75,8 @@ const card = new Card(openVoxel, () => {
 const region = new RegionPanel(() => {
   state.rois = [];
   state.brush = [];
+  state.lasso = [];
+  state.prefers = "";
   listRegions();
   refocus();
   look(state.concept);
@@ -93,6 +116,7 @@ async function look(concept) {
   state.concept = concept;
   remember();
   showOptions();
+  showVersus();
   pending.abort();
   pending = new AbortController();
   const { signal } = pending;
@@ -116,22 +140,29 @@ async function paint(signal) {
   const model = models.find((one) => one.modelId === state.model);
   if (!model) return;
   const loading = subject?.id === model.subjectId ? null : loadSubject(model.subjectId);
+  const others = compare.active ? compare.fetch(signal) : null;
+  others?.catch(() => {});
   const next = metricOf(state) === "labels" ? await coloured(signal) : (await values(state, signal)).shown;
   if (loading) await settle(await loading);
+  const fetched = await others;
   if (signal.aborted) return;
-  shown = next;
+  if (!fetched) compare.clear();
+  const map = fetched && subject ? compare.settle(next, subject, fetched) : next;
+  shown = map;
   find("figure-title", HTMLElement).textContent = titleOf();
   find("simulated", HTMLElement).hidden = !model.simulated;
   const doubt = find("doubt", HTMLElement);
-  doubt.textContent = shown.warnings.join(" ");
-  doubt.hidden = !shown.warnings.length;
-  showLegend(shown, (text) => {
+  doubt.textContent = map.warnings.join(" ");
+  doubt.hidden = !map.warnings.length;
+  showLegend(map, (text) => {
     search.show(text);
     state.metric = "";
     look(text);
   });
   refocus();
   performance.mark("painted");
+  // After the colours: nobody waits for it.
+  evidence.of(state).then(() => card.setConcept(state, shown, evidence), report);
 }
 
 /** @param {AbortSignal} signal */
@@ -165,14 +196,16 @@ function repaint() {
   if (!shown) return;
   if (state.view === "3d") solid.paint(shown, focus, state.voxel);
   else flatmap.paint(shown, focus);
+  compare.paint(focus, state.voxel);
 }
 
 /** The voxels that are not dimmed: those of the chosen regions and under the brush. */
 function refocus() {
   const chosen = subject?.regions.filter(({ name }) => state.rois.includes(name)) ?? [];
   const brushedVoxels = state.brush.length ? flatmap.brush.voxels : [];
-  focus = chosen.length || state.brush.length ? new Set([...chosen.flatMap(({ voxels }) => voxels), ...brushedVoxels]) : null;
-  const title = [...state.rois, ...(state.brush.length ? ["Brushed region"] : [])].join(", ");
+  const selected = compare.selected();
+  focus = chosen.length || state.brush.length || selected ? new Set([...chosen.flatMap(({ voxels }) => voxels), ...brushedVoxels, ...(selected ?? [])]) : null;
+  const title = [...state.rois, ...(state.brush.length ? ["Brushed region"] : []), ...(selected ? [state.prefers ? `Voxels that prefer ${state.prefers.toUpperCase()}` : "Lassoed voxels"] : [])].join(", ");
   region.show(title, focus, labels, shown);
   repaint();
 }
@@ -189,7 +222,7 @@ function brushed(ended) {
 function mark() {
   flatmap.choose(state.voxel);
   ranking.mark(state.voxel);
-  if (state.view === "3d") repaint();
+  if (state.view === "3d" || compare.active) repaint();
 }
 
 /** @param {number} voxel */
@@ -242,7 +275,7 @@ function setView(view) {
 
 function listModels() {
   const chooser = find("model", HTMLSelectElement);
-  chooser.replaceChildren(...models.map(({ modelId }) => make("option", { value: modelId }, modelId)));
+  chooser.replaceChildren(...models.map((model) => make("option", { value: model.modelId, title: model.modelId }, modelName(model))));
   if (!models.some(({ modelId }) => modelId === state.model)) state.model = models[0]?.modelId ?? "";
   chooser.value = state.model;
 }
@@ -334,7 +367,7 @@ function follow() {
 /** The atlas has grown. */
 async function refresh() {
   const before = models.length;
-  ({ models } = await ask(MODELS));
+  models = modelsOf(await ask(MODELS));
   listModels();
   if (!before) find("trouble", HTMLElement).hidden = true;
   if (!models.length) return;
@@ -347,7 +380,7 @@ async function start() {
   search.show(state.concept);
   showOptions();
   try {
-    ({ models } = await ask(MODELS));
+    models = modelsOf(await ask(MODELS));
     if (models.length) {
       listModels();
       await look(state.concept);

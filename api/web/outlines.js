@@ -25,7 +25,8 @@ export class Outlines {
     this.leaderHalo = draw("path", { class: "leader halo" });
     this.names = draw("g", { class: "names" });
     this.marks = draw("g", { class: "marks" });
-    svg.replaceChildren(this.lines, this.leaderHalo, this.leaders, this.names, this.marks);
+    this.pointer = draw("circle", { class: "pointer", visibility: "hidden" });
+    svg.replaceChildren(this.lines, this.leaderHalo, this.leaders, this.names, this.marks, this.pointer);
   }
 
   /** @param {import("./subject.js").Subject} subject one that has a flat map */
@@ -78,7 +79,15 @@ export class Outlines {
       if (name.leader) d += `M${fromX} ${fromY}L${left + name.leader[0] * unit} ${top + name.leader[1] * unit}`;
     }
     for (const leader of [this.leaders, this.leaderHalo]) leader.setAttribute("d", d);
-    for (const ring of this.marks.children) ring.setAttribute("r", String(RING_PX * unit));
+    for (const ring of [...this.marks.children, this.pointer]) ring.setAttribute("r", String(RING_PX * unit));
+  }
+
+  /** @param {{x: number, y: number} | null} place that is pointed at in a map beside this one, or here */
+  point(place) {
+    this.pointer.setAttribute("visibility", place ? "visible" : "hidden");
+    if (!place) return;
+    this.pointer.setAttribute("cx", String(place.x));
+    this.pointer.setAttribute("cy", String(place.y));
   }
 
   /** @param {{x: number, y: number}[]} places middles of patches that are ringed */

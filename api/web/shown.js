@@ -1,6 +1,6 @@
 // What is painted: a colour for each voxel, with its value in words.
 // @ts-check
-import { figure } from "./dom.js";
+import { figure, rate } from "./dom.js";
 import { getArrays, patiently } from "./server.js";
 
 /**
@@ -22,6 +22,8 @@ import { getArrays, patiently } from "./server.js";
  * @property {Uint8Array} table 256 × RGB
  * @property {number} lo
  * @property {number} hi
+ * @property {boolean} logarithmic whether equal steps of colour are equal ratios
+ * @property {boolean} fixed whether it is the same for all concepts of the model
  */
 
 /** First labels of a model's voxels. */
@@ -77,24 +79,18 @@ export async function topLabels({ model, all }) {
  */
 export async function values(state, signal) {
   const { header, arrays } = await getArrays(`values?${new URLSearchParams(asked(state))}`, signal);
-  const { lo, hi } = header;
+  const { lo, hi, logarithmic, fixed } = header;
   /** @type {{value: Float32Array, colour: Uint8Array, alpha?: Float32Array}} */
   const { value, colour, alpha } = /** @type {any} */ (arrays);
-  const packed = Uint32Array.from({ length: 256 }, (_, step) => pack(colour[step * 3], colour[step * 3 + 1], colour[step * 3 + 2]));
-  const colours = new Uint32Array(value.length);
-  const scale = 256 / (hi - lo);
-  for (let voxel = 0; voxel < value.length; voxel++) {
-    if (Number.isNaN(value[voxel])) continue;
-    colours[voxel] = packed[Math.max(0, Math.min(255, Math.floor((value[voxel] - lo) * scale)))];
-  }
+  const colours = coloured(value, { table: colour, lo, hi, logarithmic, fixed });
   return {
     header,
     shown: {
       colours,
       opacity: alpha ? Uint8Array.from(alpha, (share) => Math.round(255 * share)) : null,
       values: value,
-      text: (voxel) => figure(value[voxel], 3),
-      scale: { table: colour, lo, hi },
+      text: (voxel) => (logarithmic ? rate(value[voxel]) : figure(value[voxel], 3)),
+      scale: { table: colour, lo, hi, logarithmic, fixed },
       names: [],
       title: header.title,
       unit: `${header.unit}${header.how ? ` (${header.how})` : ""}`,
@@ -104,6 +100,18 @@ export async function values(state, signal) {
       warnings: header.warnings,
     },
   };
+}
+
+/**
+ * The colour of each value on a scale; 0 for NaN.
+ * @param {Float32Array} values
+ * @param {Scale} scale
+ */
+export function coloured(values, { table, lo, hi, logarithmic }) {
+  const packed = Uint32Array.from({ length: 256 }, (_, step) => pack(table[step * 3], table[step * 3 + 1], table[step * 3 + 2]));
+  const place = logarithmic ? Math.log10 : (/** @type {number} */ value) => value;
+  const [start, steps] = [place(lo), 256 / (place(hi) - place(lo))];
+  return Uint32Array.from(values, (value) => (Number.isNaN(value) ? 0 : packed[Math.max(0, Math.min(255, Math.floor((place(value) - start) * steps)))]));
 }
 
 /**

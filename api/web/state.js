@@ -2,6 +2,8 @@
 // @ts-check
 
 /**
+ * @typedef {{kind: "concept" | "model" | "readout", value: string}} Other
+ *
  * @typedef {object} State
  * @property {string} concept
  * @property {string} metric a quantity, or "labels", shown instead of the concept's similarity
@@ -19,6 +21,9 @@
  * @property {string[]} rois regions that the list of voxels is limited to
  * @property {number[][]} brush discs (x, y, radius) in thousandths of the flat map's width
  * @property {number[] | null} at centre in thousandths and enlargement in percent of the flat map; null for the first view
+ * @property {Other[]} with what other maps stand beside the first, and differ from it in
+ * @property {number[][]} lasso around dots of A (x) and B (y), in thousandths of their unit
+ * @property {string} prefers "a" or "b" while the voxels that prefer it are selected
  * @property {"flat" | "3d"} view
  * @property {string} surface the surface that is seen in 3-D
  * @property {string} side a named side that it is seen from
@@ -28,6 +33,8 @@
 const METRICS = ["z", "r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "food_t", "food_q", "labels"];
 const COMPARED = ["half", "pattern", "weights", "paper", "labels"];
 const MOST_DISCS = 300;
+/** Maps side by side: more could not be told apart. */
+export const MOST_PANELS = 6;
 
 /** @returns {State} */
 export function readState() {
@@ -53,6 +60,9 @@ export function readState() {
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
     rois: given.getAll("roi"),
     brush: (given.get("brush") ?? "").split(" ").map((disc) => numbers(disc, "_") ?? []).filter((disc) => disc.length === 3).slice(0, MOST_DISCS),
+    with: given.getAll("with").flatMap(other),
+    lasso: pairs(given.get("lasso")),
+    prefers: one("prefers", ["a", "b"]),
     at: at?.length === 3 ? at : null,
     view: given.get("view") === "3d" ? "3d" : "flat",
     surface: given.get("surface") ?? "",
@@ -83,6 +93,11 @@ export function address(state) {
   put("voxel", state.voxel);
   for (const roi of state.rois) parts.append("roi", roi);
   put("brush", state.brush.map((disc) => disc.join("_")).join(" "));
+  for (const { kind, value } of state.with) parts.append("with", `${kind}:${value}`);
+  if (state.with.length) {
+    put("lasso", state.lasso.map((place) => place.join("_")).join(" "));
+    put("prefers", state.prefers);
+  }
   put("at", state.at?.join("_") ?? "");
   if (state.view === "3d") {
     put("view", "3d");
@@ -92,6 +107,21 @@ export function address(state) {
   }
   const text = parts.toString();
   return location.pathname + (text ? `?${text}` : "");
+}
+
+/**
+ * @param {string} text
+ * @returns {Other[]} none where it cannot be understood
+ */
+function other(text) {
+  const [, kind, value] = text.match(/^(concept|model|readout):(.{1,300})$/s) ?? [];
+  if (!kind || (kind === "readout" && !COMPARED.includes(value))) return [];
+  return [{ kind: /** @type {Other["kind"]} */ (kind), value }];
+}
+
+/** @param {string | null} text */
+function pairs(text) {
+  return (text ?? "").split(" ").map((place) => numbers(place, "_") ?? []).filter((place) => place.length === 2).slice(0, 100);
 }
 
 /** @param {number} value */

@@ -3,9 +3,12 @@
 import { find } from "./dom.js";
 
 export class Tip {
-  /** @param {(voxel: number) => import("./dom.js").Child[]} describe */
-  constructor(describe) {
-    this.place = find("tip", HTMLElement);
+  /**
+   * @param {(voxel: number) => import("./dom.js").Child[]} describe
+   * @param {HTMLElement} place of the note
+   */
+  constructor(describe, place = find("tip", HTMLElement)) {
+    this.place = place;
     this.describe = describe;
   }
 

@@ -199,7 +199,10 @@ def test_a_person_can_switch_to_dark(visit: Visit) -> None:
 
 @needs_vendor
 @pytest.mark.skipif(not AXE.exists(), reason="needs api/web/node_modules: see api/web/README.md")
-@pytest.mark.parametrize("path", ["/", "/?concept=cake&voxel=200&roi=FFA", "/?concept=cake&view=3d"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/?concept=cake&voxel=200&roi=FFA", "/?concept=cake&view=3d", "/?concept=cake&with=concept:house&prefers=a"],
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_screen_readers(visit: Visit, path: str, scheme: str) -> None:
     page = visit(scheme=scheme).open(path)

@@ -1,0 +1,402 @@
+// Maps side by side: the first one and up to five others that differ from it in one thing, on one scale, with the
+// difference of the first two, a dot for each voxel, and the share that prefers the first.
+// @ts-check
+import { figure, find, make, rate } from "./dom.js";
+import { paintRamp } from "./legend.js";
+import { modelName } from "./models.js";
+import { Panel } from "./panel.js";
+import { correlation, inside, preference } from "./preference.js";
+import { Scatter } from "./scatter.js";
+import { Trouble, getArrays } from "./server.js";
+import { asked, coloured, metricOf, ofConcept, values } from "./shown.js";
+import { MOST_PANELS } from "./state.js";
+import { loadSubject } from "./subject.js";
+
+const FDR = 0.05;
+// As pale as voxels out of focus.
+const PALE = 64;
+const LETTERS = "ABCDEF";
+const READOUTS = /** @type {Record<string, string>} */ ({ half: "half", pattern: "pattern", weights: "ridge weights", paper: "ridge weights, not centred", labels: "the voxels' labels" });
+
+/**
+ * @typedef {import("./state.js").Other} Other
+ * @typedef {import("./shown.js").Shown} Shown
+ * @typedef {import("./subject.js").Subject} Subject
+ * @typedef {{shown: Shown, subject: Subject} | {trouble: string}} Loaded
+ * @typedef {{value: Float32Array, q: Float32Array | null, shown: Shown}} Difference
+ *
+ * @typedef {object} Listeners
+ * @property {(voxel: number) => void} open
+ * @property {(ended: boolean) => void} brushed
+ * @property {() => void} changed which panels there are
+ * @property {() => void} selected another selection was made in the scatter
+ * @property {(voxel: number) => import("./dom.js").Child[]} describe
+ */
+
+export class Compare {
+  /**
+   * @param {import("./state.js").State} state
+   * @param {import("./flatmap.js").Flatmap} first
+   * @param {() => import("./models.js").Model[]} models
+   * @param {Listeners} listeners
+   */
+  constructor(state, first, models, listeners) {
+    this.state = state;
+    this.first = first;
+    this.models = models;
+    this.listeners = listeners;
+    this.grid = find("panels", HTMLElement);
+    /** @type {Panel[]} */
+    this.panels = [];
+    this.difference = this.#panel("A − B", null);
+    this.said = make("div", { class: "said" });
+    this.difference.place.append(this.said);
+    this.scatter = new Scatter({
+      open: listeners.open,
+      lassoed: (polygon) => this.#select(polygon, ""),
+      point: (voxel) => this.#pointAt(voxel),
+    });
+    this.regions = make("figure", { class: "panel" });
+    /** @type {Loaded[]} */
+    this.loaded = [];
+    /** @type {{shown: Shown, subject: Subject} | null} */
+    this.one = null;
+    /** @type {Difference | null} */
+    this.between = null;
+    this.mm = new Float32Array(0);
+  }
+
+  get active() {
+    return this.state.with.length > 0 && metricOf(this.state) !== "labels";
+  }
+
+  /**
+   * Begins to fetch what is not the first map's.
+   * @param {AbortSignal} signal
+   * @returns {Promise<{loaded: Loaded[], between: any[] | null}>}
+   */
+  async fetch(signal) {
+    const states = this.state.with.slice(0, MOST_PANELS - 1).map((other) => ({ ...this.state, lo: null, hi: null, ...changed(other) }));
+    const between = this.#contrast();
+    const [loaded, answers] = await Promise.all([
+      Promise.all(states.map(async (state) => {
+        const model = this.models().find(({ modelId }) => modelId === state.model);
+        if (!model) return { trouble: `The model ${state.model} is not in this atlas any more; take this map away, or choose another.` };
+        try {
+          const [{ shown }, subject] = await Promise.all([values(state, signal), loadSubject(model.subjectId)]);
+          return { shown, subject };
+        } catch (error) {
+          if (error instanceof Trouble) return { trouble: error.message };
+          throw error;
+        }
+      })),
+      between && Promise.all(between.map((concept) => getArrays(`values?${new URLSearchParams({ ...asked({ ...this.state, concept, metric: "z", lo: null, hi: null, minz: null, maxq: null, specific: false }), evidence: "1" })}`, signal))).catch((error) => {
+        // Without z, for one, there is a difference all the same.
+        if (error instanceof Trouble) return null;
+        throw error;
+      }),
+    ]);
+    return { loaded, between: answers };
+  }
+
+  /**
+   * Takes up what was fetched.
+   * @param {Shown} shown the first map
+   * @param {Subject} subject its subject
+   * @param {{loaded: Loaded[], between: any[] | null}} fetched
+   * @returns {Shown} the first map on the scale of all
+   */
+  settle(shown, subject, { loaded, between }) {
+    const found = loaded.flatMap((one) => ("shown" in one ? [one.shown] : []));
+    const scales = [shown, ...found].flatMap(({ scale }) => (scale ? [scale] : []));
+    const { lo: low, hi: high } = this.state;
+    const lo = low ?? Math.min(...scales.map((scale) => scale.lo));
+    const hi = high ?? Math.max(...scales.map((scale) => scale.hi));
+    const rescaled = (/** @type {Shown} */ one) => {
+      if (!one.scale || !one.values) return one;
+      const scale = { ...one.scale, lo, hi };
+      return { ...one, scale, colours: coloured(one.values, scale) };
+    };
+    this.loaded = loaded.map((one) => ("shown" in one ? { ...one, shown: rescaled(one.shown) } : one));
+    this.one = { shown: rescaled(shown), subject };
+    this.between = this.#differ(between);
+    this.#arrange();
+    return this.one.shown;
+  }
+
+  /** Takes everything away that stands beside the first map. */
+  clear() {
+    this.one = this.between = null;
+    this.panels = [];
+    this.grid.classList.remove("several");
+    for (const panel of this.grid.querySelectorAll("figure.panel")) panel.remove();
+    find("panel-a", HTMLElement).hidden = true;
+  }
+
+  /**
+   * @param {Set<number> | null} focus
+   * @param {number | null} chosen
+   */
+  paint(focus, chosen) {
+    const { one } = this;
+    if (!one) return;
+    this.loaded.forEach((other, at) => {
+      const panel = this.panels[at];
+      if (!("shown" in other)) return;
+      const same = other.subject.id === one.subject.id;
+      panel.flatmap.paint(other.shown, same ? focus : this.#regionsOf(other.subject));
+      panel.flatmap.choose(same ? chosen : null);
+    });
+    if (!this.between) return;
+    this.difference.flatmap.paint(this.between.shown, focus);
+    this.difference.flatmap.choose(chosen);
+    this.#tell(focus);
+  }
+
+  /** @returns {Set<number> | null} voxels that were selected in the scatter; null for no selection */
+  selected() {
+    const { lasso, prefers } = this.state;
+    const pair = this.#pair();
+    if (!pair) return null;
+    if (lasso.length > 2) return new Set([...pair.a.keys()].filter((voxel) => inside(lasso, 1000 * pair.a[voxel], 1000 * pair.b[voxel])));
+    return prefers ? new Set(this.#preferring(prefers)) : null;
+  }
+
+  /**
+   * What every map says of a voxel of the first one's subject.
+   * @param {number} voxel
+   */
+  text(voxel) {
+    if (!this.one) return "";
+    const said = [["A", this.one.shown], ...this.loaded.map((one, at) => ["shown" in one && one.subject.id === this.one?.subject.id ? LETTERS[at + 1] : "", "shown" in one ? one.shown : null])];
+    const parts = said.flatMap(([letter, shown]) => (letter && shown ? [`${letter} ${/** @type {Shown} */ (shown).text(voxel)}`] : []));
+    if (this.between) parts.push(`A − B ${this.between.shown.text(voxel)}`);
+    return parts.join(" · ");
+  }
+
+  /** @param {{x: number, y: number} | null} place that is pointed at, in pixels of the first subject's map */
+  point(place) {
+    for (const flatmap of this.#ofSubject()) flatmap.outlines.point(place);
+  }
+
+  /** @param {number | null} voxel */
+  #pointAt(voxel) {
+    for (const flatmap of this.#ofSubject()) flatmap.outlines.point(voxel === null ? null : flatmap.placeOf(voxel));
+  }
+
+  /** Flat maps of the first one's subject. */
+  #ofSubject() {
+    const others = this.panels.filter((_, at) => {
+      const one = this.loaded[at];
+      return "shown" in one && one.subject.id === this.one?.subject.id;
+    });
+    return [this.first, ...others.map(({ flatmap }) => flatmap), ...(this.between ? [this.difference.flatmap] : [])];
+  }
+
+  /** A − B and B − A as concepts, where both are concepts of one model that z is known of. */
+  #contrast() {
+    const { state } = this;
+    const [other] = state.with;
+    if (other?.kind !== "concept" || !ofConcept(state) || !state.concept || ["labels", "paper"].includes(state.compare)) return null;
+    return [`${state.concept} - ${turned(other.value)}`, `${other.value} - ${turned(state.concept)}`];
+  }
+
+  #pair() {
+    const [other] = this.loaded;
+    if (!this.one || !other || !("shown" in other) || other.subject.id !== this.one.subject.id) return null;
+    const [a, b] = [this.one.shown.values, other.shown.values];
+    return a && b ? { a, b, other } : null;
+  }
+
+  /**
+   * @param {any[] | null} answers arrays of A − B and B − A
+   * @returns {Difference | null}
+   */
+  #differ(answers) {
+    const pair = this.#pair();
+    if (!pair || !this.one) return null;
+    const { a, b } = pair;
+    const known = (/** @type {number} */ voxel) => !Number.isNaN(a[voxel] + b[voxel]);
+    const table = this.one.shown.scale?.table ?? new Uint8Array(768);
+    const unit = answers ? "z of A − B" : `difference of ${this.one.shown.unit}`;
+    const all = answers ? /** @type {Float32Array} */ (answers[0].arrays.value) : a.map((value, voxel) => value - b[voxel]);
+    const value = all.map((one, voxel) => (known(voxel) ? one : NaN));
+    const sizes = [...value].filter(Number.isFinite).map(Math.abs).sort((one, other) => one - other);
+    const reach = (answers ? answers[0].header.hi : sizes[Math.floor(0.99 * (sizes.length - 1))]) || 1;
+    const scale = { table: answers ? answers[0].arrays.colour : table, lo: -reach, hi: reach, logarithmic: false, fixed: Boolean(answers) };
+    const q = answers ? value.map((one, voxel) => (Number.isNaN(one) ? NaN : answers[one > 0 ? 0 : 1].arrays.concept_q[voxel])) : null;
+    return {
+      value,
+      q,
+      shown: {
+        ...this.one.shown,
+        values: value,
+        scale,
+        unit,
+        colours: coloured(value, scale),
+        opacity: q ? Uint8Array.from(q, (one) => (one <= FDR ? 255 : PALE)) : null,
+        text: (voxel) => (q ? `z ${figure(value[voxel], 1)}, ${rate(q[voxel])}` : figure(value[voxel], 3)),
+      },
+    };
+  }
+
+  #arrange() {
+    const { one } = this;
+    if (!one) return;
+    const { state } = this;
+    const others = state.with.slice(0, MOST_PANELS - 1);
+    if (this.panels.length !== others.length || this.panels.some((panel) => !panel.place.isConnected)) {
+      for (const panel of this.panels) panel.place.remove();
+      this.panels = others.map((_, at) => this.#panel(LETTERS[at + 1], () => {
+        state.with.splice(at, 1);
+        this.#reset();
+        this.listeners.changed();
+      }));
+    }
+    this.grid.classList.add("several");
+    const title = find("panel-a", HTMLElement);
+    title.hidden = false;
+    title.textContent = `A · ${this.#name(null)}`;
+    this.panels.forEach((panel, at) => {
+      const other = this.loaded[at];
+      panel.title.textContent = `${LETTERS[at + 1]} · ${this.#name(others[at])}`;
+      panel.tell("shown" in other ? (other.subject.pixels ? "" : "This subject has no flat map.") : other.trouble);
+      if ("shown" in other) panel.load(other.subject);
+    });
+    const rest = this.between ? [this.difference.place, this.scatter.place] : [this.#table()];
+    for (const place of [this.difference.place, this.scatter.place, this.regions]) if (!rest.includes(place)) place.remove();
+    this.grid.append(...this.panels.map(({ place }) => place), ...rest);
+    if (!this.between) return;
+    this.difference.load(one.subject);
+    this.difference.title.textContent = this.between.q ? "A − B · z of the preference" : "A − B";
+    if (!this.mm.length) getArrays(one.subject.placesPath).then(({ arrays }) => {
+      this.mm = arrays.mm;
+      this.listeners.selected();
+    }, () => {});
+  }
+
+  /** @param {Set<number> | null} focus */
+  #tell(focus) {
+    const { between } = this;
+    const pair = this.#pair();
+    if (!between || !pair) return;
+    const [a, b] = [this.#name(null), this.#name(this.state.with[0])];
+    // Among voxels that were selected by their preference it is no question.
+    const among = this.state.prefers ? null : focus;
+    const { share, lo, hi, n, blocks } = preference(between.value, among, this.mm);
+    const prefer = (/** @type {string} */ side) => (between.q ? `prefer ${side.toUpperCase()}` : `are higher in ${side.toUpperCase()}`);
+    const percent = (/** @type {number} */ part) => Math.round(100 * part);
+    const over = blocks ? "blocks of 1 cm of cortex" : "voxels, whose places are not known";
+    const where = among ? "selected " : "";
+    const sentence = n ? `${percent(share)} % of ${n.toLocaleString("en")} ${where}voxels ${prefer("a")}, ${a} (95 % interval ${percent(lo)}–${percent(hi)} %, over ${over}).` : `No ${where}voxel has both values.`;
+    const scale = /** @type {import("./shown.js").Scale} */ (between.shown.scale);
+    const ramp = make("canvas", { width: 256, height: 1, class: "ramp", role: "img", "aria-label": `Colour bar: ${between.shown.unit} from ${figure(scale.lo)} to ${figure(scale.hi)}` });
+    paintRamp(ramp, scale.table);
+    const chips = (["a", "b"]).map((side) => {
+      const voxels = this.#preferring(side);
+      const attributes = { type: "button", class: "chip", "aria-pressed": String(this.state.prefers === side), click: () => this.#select([], this.state.prefers === side ? "" : side) };
+      return make("button", attributes, `Select the ${voxels.length.toLocaleString("en")} that ${prefer(side)}, ${side === "a" ? a : b}`);
+    });
+    this.said.replaceChildren(
+      ramp,
+      make("div", { class: "ticks" }, ...[scale.lo, 0, scale.hi].map((value) => make("span", {}, figure(value)))),
+      make("p", { class: "note" }, `${between.shown.unit}${between.q ? `; voxels with q > ${FDR} are pale (over all voxels of the model, each way).` : ". Both maps come from the same responses, so that this difference has no test."}`),
+      make("p", {}, sentence),
+      make("p", { class: "chips" }, ...chips),
+    );
+    const { a: first, b: second } = pair;
+    const unit = /** @type {{shown: Shown}} */ (this.one).shown.unit;
+    const said = `r ${figure(correlation(first, second))} over voxels. Draw around dots to select their voxels; click one for its card.`;
+    this.scatter.show({ a: first, b: second, regions: (voxel) => pair.other.subject.names(voxel), names: [a, b], unit }, focus, this.state.lasso.map(([x, y]) => [x / 1000, y / 1000]), said);
+  }
+
+  /** @param {string} side a or b */
+  #preferring(side) {
+    const { between } = this;
+    if (!between) return [];
+    return [...between.value.keys()].filter((voxel) => (side === "a" ? between.value[voxel] > 0 : between.value[voxel] < 0) && (!between.q || between.q[voxel] <= FDR));
+  }
+
+  /** Means of regions of the same name, where two subjects have no voxel in common. */
+  #table() {
+    const [other] = this.loaded;
+    const { one } = this;
+    this.regions.replaceChildren();
+    if (!one || !other || !("shown" in other)) return this.regions;
+    const mean = (/** @type {number[]} */ voxels, /** @type {Float32Array | null} */ all) => {
+      const known = voxels.map((voxel) => all?.[voxel] ?? NaN).filter(Number.isFinite);
+      return known.reduce((sum, value) => sum + value, 0) / known.length;
+    };
+    const rows = one.subject.regions.flatMap(({ name, voxels }) => {
+      const its = other.subject.regions.find((region) => region.name === name)?.voxels ?? [];
+      return voxels.length && its.length ? [[name, mean(voxels, one.shown.values), mean(its, other.shown.values)]] : [];
+    });
+    this.regions.append(
+      make("figcaption", {}, make("h3", {}, "Regions that both have")),
+      make("p", { class: "note" }, `Two subjects have no voxel in common, so their regions are held against each other by name: mean ${one.shown.unit}.`),
+      make("table", {}, make("thead", {}, make("tr", {}, ...["Region", "A", "B"].map((text, at) => make("th", { scope: "col", class: at ? "number" : "" }, text)))), make("tbody", {}, ...rows.map(([name, a, b]) => make("tr", {}, make("th", { scope: "row" }, String(name)), make("td", { class: "number" }, figure(Number(a), 3)), make("td", { class: "number" }, figure(Number(b), 3)))))),
+    );
+    return this.regions;
+  }
+
+  /**
+   * What a map is of, where it differs from the others.
+   * @param {Other | null} other null for the first
+   */
+  #name(other) {
+    const { state } = this;
+    const kind = other?.kind ?? state.with[0]?.kind;
+    const { concept, model, compare } = { ...state, ...(other ? changed(other) : {}) };
+    if (kind === "concept") return `“${concept}”`;
+    if (kind === "readout") return READOUTS[compare] ?? "the model's own readout";
+    const known = this.models().find(({ modelId }) => modelId === model);
+    return known ? modelName(known) : model;
+  }
+
+  /** @param {Subject} subject another one than the first's */
+  #regionsOf(subject) {
+    const chosen = subject.regions.filter(({ name }) => this.state.rois.includes(name));
+    return chosen.length ? new Set(chosen.flatMap(({ voxels }) => voxels)) : null;
+  }
+
+  /**
+   * @param {number[][]} lasso in values of A and B
+   * @param {string} prefers
+   */
+  #select(lasso, prefers) {
+    const every = Math.ceil(lasso.length / 60);
+    this.state.lasso = lasso.filter((_, at) => at % every === 0).map((place) => place.map((value) => Math.round(1000 * value)));
+    this.state.prefers = prefers;
+    this.listeners.selected();
+  }
+
+  /** Nothing is selected any more: a lasso is of two values that are gone. */
+  #reset() {
+    this.state.lasso = [];
+    this.state.prefers = "";
+  }
+
+  /**
+   * @param {string} letter
+   * @param {(() => void) | null} removed
+   */
+  #panel(letter, removed) {
+    const { viewport, brush } = this.first;
+    const { open, brushed, describe } = this.listeners;
+    return new Panel(letter, viewport, brush, { open, brushed, describe, removed, pointed: (place) => this.point(place) });
+  }
+}
+
+/** @param {Other} other what it changes of the state */
+function changed({ kind, value }) {
+  if (kind === "concept") return { concept: value };
+  return kind === "model" ? { model: value } : { compare: value };
+}
+
+/**
+ * Another concept less this one: in "a - (b - c)" the signs turn.
+ * @param {string} concept
+ */
+function turned(concept) {
+  return concept.replace(/(\s)([+−-])(\s)/g, (_, before, sign, after) => before + (sign === "+" ? "-" : "+") + after);
+}
