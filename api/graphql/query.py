@@ -20,7 +20,18 @@ from .types.atlas_types import AtlasInfo, Run
 from .types.comparisons import CompareResult, PredictResult, compare, predict
 from .types.enums import Baseline, BaselineArgument, By, ByArgument, Metric, PictureFormat, Readout, ReadoutArgument
 from .types.fields import field, filled
-from .types.flatmaps import Flatmap, Focus, Format, LabelColoursPicture, Mark, Outlined, Views, Width, render_options
+from .types.flatmaps import (
+    Flatmap,
+    Focus,
+    Format,
+    LabelColoursPicture,
+    Mark,
+    Outlined,
+    Thick,
+    Views,
+    Width,
+    render_options,
+)
 from .types.groups import GroupQueries
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.scorers import MethodArgument, ScorerArgument, scorer_name
@@ -309,6 +320,7 @@ class RootQuery(GroupQueries):
         views: Views = None,
         focus: Focus = None,
         mark: Mark = None,
+        thick: Thick = 1,
     ) -> Flatmap:
         """A map's address and how to read it."""
         if range is not None and len(range) != 2:
@@ -334,7 +346,7 @@ class RootQuery(GroupQueries):
             alpha=opacity.value if opacity else None,
         )
         values = value_map(info.context.atlas, request)
-        options = render_options(width, format, rois, views, focus, mark)
+        options = render_options(width, format, rois, views, focus, mark, thick)
         return Flatmap.of(info, values, info.context.pictures.address(values, options))
 
     @field("Every voxel in the colour of its first label: near in meaning, near in colour (figure 4 of the paper).")

@@ -73,10 +73,13 @@ class PictureCache:
 
         Raises:
             NotFoundError: the subject has no flat map, no such view, or no voxel of the number that is to be marked.
+            BadInputError: the subject has not so many depths.
         """
         cortex = self._cortices.of(values.subject_id)
         if options.mark is not None:
             cortex.cell(options.mark)
+        if options.thick != 1:
+            cortex.surface.in_volume(options.thick)  # which refuses what it has not
         request = PictureRequest(values, options)
         address = PictureAddress(
             request.sha256, options.suffix, options.width, height(values.picture(cortex), cortex, options)

@@ -102,6 +102,7 @@ class BrainMap(ConceptMap):
         rois: Sequence[str] | None = None,
         focus: Sequence[int] | None = None,
         mark: int | None = None,
+        thick: int = 1,
         width: int = 1024,
         format: str = "png",  # noqa: A002 - as matplotlib's savefig calls it
         ax: "Axes | None" = None,
@@ -115,6 +116,8 @@ class BrainMap(ConceptMap):
             rois: regions to outline; None for all, [] for none.
             focus: voxels that stand out, by number; the others are pale.
             mark: a voxel that gets a ring on the flat map.
+            thick: depths between white matter and pia over which a volume's flat map shows the mean, as pycortex's;
+                1 for half-way. A server takes up to 32.
             width: pixels across.
             format: png, or for a flat map svg or pdf.
             ax: matplotlib's axes to draw into, too, where it is to be part of a figure.
@@ -123,7 +126,7 @@ class BrainMap(ConceptMap):
             The picture, which a notebook shows as a cell's last value, and which has `save`.
 
         Raises:
-            BadInputError: there is no such picture in this format.
+            BadInputError: there is no such picture in this format, or the subject has not so many depths.
             NotFoundError: the subject has no flat map, no such view, region or voxel.
         """
         options = RenderOptions(
@@ -134,6 +137,7 @@ class BrainMap(ConceptMap):
             kind,
             None if focus is None else tuple(int(voxel) for voxel in focus),
             mark,
+            thick,
         )
         drawing = CortexPicture(self.desk.picture(self.request, options), format)
         if ax is not None:

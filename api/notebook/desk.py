@@ -119,11 +119,12 @@ class LocalDesk(Desk):
 _PICTURE = """query($concept: String, $metric: Metric, $label: String, $model: String, $by: By!, $readout: Readout,
   $baseline: Baseline!, $scorer: String, $colormap: String, $range: [Float!], $rois: [String!], $width: Int!,
   $format: PictureFormat!, $significant: Boolean!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!,
-  $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int) {
+  $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int, $thick: Int!) {
   flatmap(concept: $concept, metric: $metric, label: $label, model: $model, by: $by, readout: $readout,
     baseline: $baseline, scorer: $scorer, colormap: $colormap, range: $range, rois: $rois, width: $width,
     format: $format, significant: $significant, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic,
-    opacity: $opacity, views: $views, focus: $focus, mark: $mark) { sha256 } }"""
+    opacity: $opacity, views: $views, focus: $focus, mark: $mark,
+    thick: $thick) { sha256 } }"""
 
 
 class ServedDesk(Desk):
@@ -180,6 +181,7 @@ class ServedDesk(Desk):
             "views": None if options.views is None else [view.upper() for view in options.views],
             "focus": options.focus,
             "mark": options.mark,
+            "thick": options.thick,
         }
         drawn = self._atlas.graphql(_PICTURE, variables)["flatmap"]
         return self._atlas.fetch(f"/flatmaps/{drawn['sha256']}.{options.suffix}")

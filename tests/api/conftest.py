@@ -74,9 +74,9 @@ class ToySurface(Surface):
         if kind not in self.kinds:
             return super().mesh(kind)  # which refuses
         turn, rise = np.meshgrid(np.linspace(0, 2 * np.pi, 30, endpoint=False), np.linspace(-1.5, 1.5, 20))
-        ball = 28 * np.stack([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)], -1).reshape(
-            -1, 3
-        )
+        ball = {"wm": 26, "pia": 30}.get(kind, 28) * np.stack(
+            [np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)], -1
+        ).reshape(-1, 3)
         row, column = (part.ravel() for part in np.mgrid[0:19, 0:30])
         corners = [(row + up) * 30 + (column + along) % 30 for up, along in ((0, 0), (0, 1), (1, 1), (1, 0))]
         faces = np.concatenate(
@@ -110,9 +110,10 @@ def toy_surface(
     filestore: Path | None,
     grid: Grid | None = None,
 ) -> Surface:
+    kinds = {"inflated", "fiducial", "wm", "pia"} | ({"flat"} if surface == "toy" else set())
     return ToySurface(
         name=surface, transform=transform, shape=SHAPE, n_vertices=(600, 600), subject=cache, cache=cache,
-        kinds=frozenset({"inflated", "fiducial"} | ({"flat"} if surface == "toy" else set())), folder=cache,
+        kinds=frozenset(kinds), folder=cache,
     )  # fmt: skip
 
 

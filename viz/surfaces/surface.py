@@ -116,7 +116,7 @@ class Surface:
         """
         pixel_map = self.pixel_map(width)
         corners = unfold.under_pixels(self.flat_layout(), pixel_map.inside)
-        depths = [self._voxels_between(coordinates) for coordinates in self._in_volume(thick)]
+        depths = [self._voxels_between(coordinates) for coordinates in self.in_volume(thick)]
         means = unfold.blend(values, pixel_map.inside.size, corners, depths)
         own = np.arange(pixel_map.inside.size, dtype=np.int32).reshape(pixel_map.shape)
         return means, replace(pixel_map, index=np.where(pixel_map.inside, own, np.int32(-1)), n_cells=own.size)
@@ -183,12 +183,12 @@ class Surface:
             return np.concatenate([np.arange(left), self.shape[0] + np.arange(right)]).astype(np.int32)
 
         def build() -> dict[str, NDArray[Any]]:
-            (middle,) = self._in_volume()
+            (middle,) = self.in_volume()
             return {"cells": registration.nearest(middle, self.shape).astype(np.int32)}
 
         return self._cached(f"vertices-{self.key}", build)["cells"]
 
-    def _in_volume(self, thick: int = 1) -> Sequence[NDArray[np.float64]]:
+    def in_volume(self, thick: int = 1) -> Sequence[NDArray[np.float64]]:
         """Where each vertex lies in the volume, (n_vertices, 3) x, y, z in voxels, at each of so many depths."""
         if self.transform is None:
             raise BadInputError(f"{self.name!r} shows vertices, which have one depth; leave the number of depths out.")
@@ -212,7 +212,7 @@ class Surface:
         """Finds the voxels half-way between white matter and pia; None where this is a surface of vertices."""
         if self.transform is None:
             return None
-        (middle,) = self._in_volume()
+        (middle,) = self.in_volume()
         return self._voxels_between(middle)
 
     def _voxels_between(self, coordinates: NDArray[np.float64]) -> unfold.VoxelsBetween:

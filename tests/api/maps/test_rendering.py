@@ -44,7 +44,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def picture(server: Server, described: dict[str, Any]) -> Any:
     response = server.client.get(described["url"])
-    assert response.status_code == 200
+    assert response.status_code == 200, response.text
     image = Image.open(io.BytesIO(response.content))
     assert image.size == (described["width"], described["height"])
     return np.asarray(image.convert("RGB"), int)
@@ -230,7 +230,7 @@ def test_the_page_gets_first_labels_and_meshes(server: Server) -> None:
     header = json.loads(mesh[4 : 4 + int.from_bytes(mesh[:4], "little")])
     lengths = {array["name"]: array["length"] for array in header["arrays"]}
     assert (header["n_left"], lengths["curvature"], lengths["corner"]) == (600, 1200, 3 * 2280)
-    assert server.client.get("/meshes/simulated/T1/pia.bin").status_code == 404
+    assert server.client.get("/meshes/simulated/T1/thin.bin").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -356,6 +356,27 @@ def test_a_picture_says_what_its_voxels_are_held_to(server: Server, limits: str,
     assert (found["baseline"], found["heldTo"]) == ("VOCABULARY", "".join(said).removesuffix("<"))
     assert (found["nValues"] < 300) == ("only" in found["heldTo"])
     assert ("only " in svg or "are shown" in svg) == bool(said)
+
+
+def test_a_server_draws_the_mean_over_depths(server: Server) -> None:
+    thin, thick = (
+        server.data(f"{{ flatmap(metric: R2, width: 300, rois: [], range: [0, 1]{depths}) {{ {SIZE} }} }}")["flatmap"]
+        for depths in ("", ", thick: 3")
+    )
+    assert thin["url"] != thick["url"]
+    assert (picture(server, thin) != picture(server, thick)).any()
+    svg = server.data("{ flatmap(metric: R2, thick: 3, format: SVG) { url } }")["flatmap"]["url"]
+    assert "mean over 3 depths" in server.client.get(svg).text
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("thick: 33", "take 1 to 32 depths"), ("thick: 0", "take 1 to 32"), ("thick: 2, views: []", "show one depth")],
+)
+def test_a_mean_over_depths_that_there_are_not_is_refused(server: Server, asked: str, said: str) -> None:
+    error = server.error(f"{{ flatmap(metric: R2, {asked}) {{ url }} }}")
+    assert error["extensions"]["code"] == "BAD_INPUT"
+    assert said in error["message"]
 
 
 def test_a_flat_map_shows_the_mean_over_depths_where_asked(

@@ -53,6 +53,8 @@ def test_a_map_is_the_same_from_a_file_as_over_http(opened: dict[str, Opened], w
         assert getattr(mapped, told) == getattr(here, told), told
     assert mapped.plot(width=300).content == here.plot(width=300).content
     assert mapped.plot(width=300, views=["ventral"], rois=["FFA"]).content != here.plot(width=300).content
+    assert mapped.plot(width=300, thick=3).content == here.plot(width=300, thick=3).content
+    assert mapped.plot(width=300, thick=3).content != here.plot(width=300).content
 
 
 def test_values_are_the_model_s_where_a_voxel_passes(opened: dict[str, Opened], atlas: Atlas) -> None:
