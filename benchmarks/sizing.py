@@ -47,7 +47,7 @@ def size(n_voxels: int, n_features: int, prepare_s: float, voxels_per_s: float, 
         batch_voxels: voxels at once.
     """
     memory = bytes_to_fit(N_TRAIN + N_TEST, n_features, batch_voxels)
-    disk = n_voxels * (4 * n_features + 4 * n_features + 15 * 40)
+    disk = n_voxels * (4 * n_features + 5 * n_features + 15 * 40)
     return Size(memory / 2**30, disk / 2**30, (prepare_s + n_voxels / voxels_per_s) / 3600)
 
 

@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from toy_atlas import model_rows, put, random_weights, run_rows, subject_rows, w
 
 from voxel_atlas.atlas.backbones.products import unit_rows
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.index import VectorIndex
+from voxel_atlas.atlas.search.index import VectorIndex, _Part
 from voxel_atlas.atlas.search.similarity import VoxelHits
 from voxel_atlas.atlas.store.store import Store
 
@@ -22,7 +23,7 @@ def index() -> VectorIndex:
     """One of two parts, as an ingest's second batch leaves it."""
     vectors = unit_rows(np.random.default_rng(0).standard_normal((20_000, 32), dtype=np.float32))
     keys = np.arange(20_000) * 3
-    return VectorIndex.build(vectors[:12_000], keys[:12_000]).extended(vectors[12_000:], keys[12_000:])
+    return VectorIndex.build(vectors[:17_000], keys[:17_000]).extended(vectors[17_000:], keys[17_000:])
 
 
 def index_folder(atlas: Atlas, hits: VoxelHits) -> Path:
@@ -44,6 +45,26 @@ def test_a_saved_index_answers_as_before(index: VectorIndex, tmp_path: Path) -> 
     np.testing.assert_array_equal(loaded.keys, index.keys)
     grown = loaded.extended(index.vectors[:10], np.arange(10) + 100_000)
     assert len(grown) == 20_010
+
+
+def test_the_codes_of_a_saved_index_are_mapped_and_not_made_again(
+    index: VectorIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.save(tmp_path, FINGERPRINT)
+    monkeypatch.setattr(_Part, "of", lambda *_: pytest.fail("rows were coded"))
+    loaded = VectorIndex.load(tmp_path, FINGERPRINT)
+    assert loaded is not None
+    assert [(part.start, part.stop) for part in loaded.parts] == [(0, 17_000), (17_000, 20_000)]
+    assert sum(map(sys.getsizeof, loaded.parts)) < 1000 < sys.getsizeof(index.parts[0])
+    assert answers(loaded) == answers(index)
+
+
+def test_a_saved_index_of_another_version_of_faiss_loads_nothing(
+    index: VectorIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.save(tmp_path, FINGERPRINT)
+    monkeypatch.setattr("faiss.__version__", "0.0.1")
+    assert VectorIndex.load(tmp_path, FINGERPRINT) is None
 
 
 def test_a_saved_index_is_in_the_order_of_its_keys(index: VectorIndex, tmp_path: Path) -> None:
