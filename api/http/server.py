@@ -1,11 +1,13 @@
 """`voxel-atlas serve`: the application on uvicorn, until it is told to stop."""
 
+import ctypes
 import gc
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,7 @@ Each change of threads costs: with 0.5 ms, a tenth fewer queries are answered in
 """
 GRACE_S = 5
 """How long requests that run are waited for when the server is told to stop; all in all it takes 10 s at most."""
+_GIVE_BACK_EVERY_S = 30.0
 
 
 def is_writable(address: str) -> bool:
@@ -46,6 +49,18 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def _give_back() -> None:
+    """Return memory that was let go to the system, for as long as the process runs.
+
+    glibc keeps what threads free in places between what they hold: after a siege's peaks, a server held a tenth more
+    for good. Elsewhere there is no such call and nothing is done.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while trim is not None:
+        time.sleep(_GIVE_BACK_EVERY_S)
+        trim(0)
 
 
 @contextmanager
@@ -78,6 +93,7 @@ def serve(settings: Settings, port: int) -> None:
     """
     logs.configure(settings.log_level)
     sys.setswitchinterval(SWITCH_S)
+    threading.Thread(target=_give_back, daemon=True).start()
     store = Store.open(
         settings.address,
         read_only=not is_writable(settings.address),
