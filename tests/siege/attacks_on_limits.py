@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import time
 from contextlib import suppress
 
 import pytest
@@ -211,13 +212,17 @@ def revoked_socket(target: Target) -> None:
 
 @attack
 def guesses(target: Target) -> None:
-    """Guesses go on after the twentieth, under names that only a proxy may give."""
-    statuses = []
-    for n in range(25):
+    """Guesses go on after the twentieth of a minute, under names that only a proxy may give."""
+    began = time.monotonic()
+    for n in range(1000):
         with target.client("", address="127.0.0.99") as client:
             headers = {"authorization": f"Bearer guess-{n}", "x-forwarded-for": f"10.0.0.{n}"}
-            statuses.append(client.get(PATH, headers=headers).status_code)
-    assert statuses == [401] * 20 + [429] * 5
+            status = client.get(PATH, headers=headers).status_code
+        if status == 429:
+            break
+        assert status == 401
+        # The window slides: on a busy machine, more are due by the time of the twenty-first.
+        assert n < 20 * (1 + (time.monotonic() - began) / 60)
 
 
 @attacks(
