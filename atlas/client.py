@@ -11,18 +11,23 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx
 import numpy as np
 import polars as pl
 from PIL import Image as Pictures
 
-from ..schemas.errors import NotFoundError, StoreError
+from ..schemas.errors import AtlasError, NotFoundError, StoreError
 from .search.atlas import Atlas, SubjectRow, Volume, atlas_html, subject_of
 from .search.model import Model
 from .search.tables.model_row import ModelRow, full_id
+from .store.address import Address
 from .store.remote import connected, error_of, stranger
+from .store.serving import find_server
+
+if TYPE_CHECKING:
+    import httpx
 
 ATLAS_QUESTIONS: Mapping[str, Callable[..., Any]] = {
     question.__name__: question
@@ -167,7 +172,9 @@ class RemoteAtlas:
             raise error_of(response, self.address)
         return answer["data"]
 
-    def _sent(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def _sent(self, method: str, path: str, **more: Any) -> "httpx.Response":
+        import httpx  # only who asks a server need wait for it
+
         try:
             response = self._client.request(method, path, **more)
         except httpx.HTTPError as error:
@@ -217,6 +224,21 @@ for _name, _question in ATLAS_QUESTIONS.items():
     setattr(RemoteAtlas, _name, _of_atlas(_question))
 for _name, _question in MODEL_QUESTIONS.items():
     setattr(RemoteModel, _name, _of_model(_question))
+
+
+def running(address: str) -> RemoteAtlas | None:
+    """The server that has an atlas file open on this machine, for who only asks; None where none answers.
+
+    Its networks and indexes are loaded.
+    """
+    parsed = Address.parse(address)
+    server = find_server(Path(parsed.target)) if parsed.kind == "file" else None
+    if server is None or not server.url:
+        return None
+    try:
+        return RemoteAtlas(server.url, token=server.visitor)
+    except AtlasError:
+        return None  # it starts or ends just now
 
 
 def _encoded(value: Any) -> Any:

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 from ...schemas.errors import AtlasError
 
 if TYPE_CHECKING:
+    from ...atlas.client import RemoteAtlas
     from ...atlas.search.atlas import Atlas
     from ...atlas.store.store import Store
     from ...schemas.config import Settings
@@ -35,6 +36,13 @@ def open_atlas(atlas: str, files: Sequence[Path] = ()) -> "Atlas":
         memory_limit=settings.memory_limit,
         files=[str(path) for file in files for path in {file, file.resolve()}],
     )
+
+
+def ask_atlas(atlas: str) -> "Atlas | RemoteAtlas":
+    """The same for questions alone: a server that has it on this machine is asked, whose networks are loaded."""
+    from ...atlas.client import running
+
+    return running(settings_of(atlas).address) or open_atlas(atlas)
 
 
 def open_store(

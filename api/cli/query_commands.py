@@ -15,6 +15,7 @@ from .options import (
     ModelOption,
     RoiOption,
     WeightsOption,
+    ask_atlas,
     between,
     open_atlas,
     open_store,
@@ -51,7 +52,7 @@ def query(
     """
     import polars as pl
 
-    with open_atlas(options.atlas) as opened:
+    with ask_atlas(options.atlas) as opened:
         owner = opened.model(options.model)
         hits = owner.similar(
             concept,
@@ -68,7 +69,10 @@ def query(
             specific=options.specific,
         )
         labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
-        found = hits.frame if output.for_people else _placed(opened, hits.frame, owner.subject_id, options.atlas)
+    found = hits.frame
+    if not output.for_people:
+        with open_atlas(options.atlas) as opened:
+            found = _placed(opened, found, owner.subject_id, options.atlas)
     named = labels.group_by("voxel", maintain_order=True).agg(pl.col("label").alias("labels"))
     frame = found.join(named, on="voxel", how="left", maintain_order="left")
     columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]

@@ -55,8 +55,9 @@ CLOSING_S = 2.0
 class Components:
     """What the application is made of, and which of it answers at which address."""
 
-    def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface) -> None:
-        self.tokens, self.rates = Tokens(settings.home, settings.token.get_secret_value()), Rates(settings.rate_limit)
+    def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface, visitor: str = "") -> None:
+        self.tokens = Tokens(settings.home, settings.token.get_secret_value(), visitor)
+        self.rates = Rates(settings.rate_limit)
         check_binding(settings, self.tokens)
         check_place_of_tokens(settings)
         self.queries = ThreadPool("queries", QUERY_THREADS, LIMITS.waiting_queries)
@@ -120,7 +121,12 @@ class Components:
 
 
 def create_app(
-    atlas: Atlas, settings: Settings, *, load: LoadSurface = load_surface, loaded: Callable[[], object] = lambda: None
+    atlas: Atlas,
+    settings: Settings,
+    *,
+    load: LoadSurface = load_surface,
+    loaded: Callable[[], object] = lambda: None,
+    visitor: str = "",
 ) -> Starlette:
     """The application that `voxel-atlas serve` runs.
 
@@ -129,11 +135,12 @@ def create_app(
         settings: where things are and who may ask.
         load: how a subject's surface is found.
         loaded: called in a thread when what visitors wait for is loaded, and again when the text towers are.
+        visitor: a token of scope read for other processes of the user who serves; empty for none.
 
     Raises:
         BadInputError: the address is open to other machines and no token is set.
     """
-    parts = Components(atlas, settings, load)
+    parts = Components(atlas, settings, load, visitor)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -40,6 +41,12 @@ def is_writable(address: str) -> bool:
     parsed = Address.parse(address)
     path = Path(parsed.target)
     return parsed.kind != "file" or not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def url_here(host: str, port: int) -> str:
+    """Where a server of this machine is asked: one that listens at every address, by this machine's own one."""
+    own = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://{f'[{own}]' if ':' in own else own}:{port}"
 
 
 def settle() -> None:
@@ -104,9 +111,14 @@ def serve(settings: Settings, port: int) -> None:
     )
     # uvicorn stops at a signal and then raises it again, which would end the process before the atlas is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _no_thread_kept(), Atlas(store, home=settings.home, patience=PATIENCE_S) as atlas, store.served():
+    visitor = secrets.token_urlsafe(32)
+    with (
+        _no_thread_kept(),
+        Atlas(store, home=settings.home, patience=PATIENCE_S) as atlas,
+        store.served(url_here(settings.host, port), visitor),
+    ):
         uvicorn.run(
-            create_app(atlas, settings, loaded=settle),
+            create_app(atlas, settings, loaded=settle, visitor=visitor),
             host=settings.host,
             port=port,
             log_config=None,

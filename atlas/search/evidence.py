@@ -11,13 +11,15 @@ association and not specificity: most words are associated with most voxels. A c
 among the twentieth of a vocabulary's nouns that are most similar to it, too (METHOD §6.2, 6.3).
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from threadpoolctl import threadpool_limits
 
 from ...schemas.config import FDR
 from ..backbones.interface import Floats
@@ -40,7 +42,9 @@ class FeatureSpectrum:
     @classmethod
     def of(cls, covariance: NDArray[np.floating], n_train: int) -> "FeatureSpectrum":
         """Decompose a covariance (dim, dim), taken with n − 1."""
-        values, axes = np.linalg.eigh(np.asarray(covariance, np.float64))
+        # Threads of BLAS that wait for each other take ten times as long where other programs run beside them.
+        with threadpool_limits(1, "blas"):
+            values, axes = np.linalg.eigh(np.asarray(covariance, np.float64))
         return cls(values.clip(0), axes, n_train)
 
     def power(self, exponent: float) -> Doubles:
@@ -146,7 +150,7 @@ def concept_q(z: Doubles, least: float = -np.inf) -> Doubles:
     """
     rows = np.flatnonzero(z >= least)
     rows = rows[np.argsort(-z[rows])]
-    rates = ndtr(-z[rows]) * np.count_nonzero(~np.isnan(z)) / np.arange(1, len(rows) + 1)
+    rates = _above(z[rows]) * np.count_nonzero(~np.isnan(z)) / np.arange(1, len(rows) + 1)
     q = np.full(len(z), np.nan)
     q[rows] = np.minimum.accumulate(rates[::-1])[::-1].clip(max=1)
     return q
@@ -193,7 +197,8 @@ class Evidence:
         z = self.z[rows]
         smallest = float(np.nanmin(z, initial=np.inf))
         # The rate of the worst of these n voxels is at most m·p/n, as at least n of all m have its p or less.
-        bound = np.count_nonzero(~np.isnan(self.z)) * ndtr(-smallest) / max(np.count_nonzero(~np.isnan(z)), 1)
+        share = np.count_nonzero(~np.isnan(self.z)) / max(int(np.count_nonzero(~np.isnan(z))), 1)
+        bound = share * float(_above(np.array([smallest]))[0])
         q = concept_q(self.z, min(_z_of(bound), smallest))[rows]
         above = np.zeros(len(z), bool) if self.above is None else self.above[rows]
         known = pl.lit(pl.Series(~np.isnan(z) & (self.above is not None)))
@@ -206,4 +211,9 @@ class Evidence:
 
 def _z_of(p: float) -> float:
     """Where the one-sided p is this, and a hair less, as quantiles are rounded; -inf for 1 and above."""
-    return -float(ndtri(min(p, 1.0))) - 1e-6
+    return -NormalDist().inv_cdf(p) - 1e-6 if 0 < p < 1 else math.inf if p == 0 else -math.inf
+
+
+def _above(z: Doubles) -> Doubles:
+    """One-sided p of each z, (n,). Not by scipy, which takes longer to import than a search takes."""
+    return np.array([math.erfc(one) for one in (z / math.sqrt(2)).tolist()]) / 2

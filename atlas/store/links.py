@@ -5,6 +5,7 @@
 
 import datetime
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...schemas.errors import BadInputError
+from .address import quoted
 from .appending import add_once
 from .content import LedgerBatch
 
@@ -31,6 +33,8 @@ _QUERY_ROWS = (
 """What functions of ours give: queries for the macros of tables.sql, which name the same type."""
 _TIME = "datetime"
 """Stands before a time in JSON."""
+_MOST_LITERALS = 1000
+"""Values of a list that are written out."""
 ROWS_PER_BATCH = 2048
 """Rows that come at a time, DuckDB's own number: 4 MB of 512-d vectors."""
 
@@ -100,13 +104,13 @@ class Local:
     def table(self, sql: str, parameters: Parameters) -> pa.Table:
         """Rows of one statement."""
         with self.reading() as cursor:
-            return cursor.execute(sql, parameters).to_arrow_table()
+            return executed(cursor, sql, parameters).to_arrow_table()
 
     @contextmanager
     def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:
         """The same rows, bit by bit."""
         with self.reading() as cursor:
-            yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
+            yield executed(cursor, sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
 
     def append(self, batch: LedgerBatch) -> bool:
         """Add a batch and its ledger row."""
@@ -167,6 +171,42 @@ class Local:
             # A checkpoint that found the disk full invalidates the whole database, and every batch is in the log.
             self._close()
             self._open()
+
+
+def executed(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> duckdb.DuckDBPyConnection:
+    """Run a statement with its values.
+
+    Where pandas is not loaded, few and plain values go to DuckDB as literals of EXECUTE: its Python layer would import
+    pandas, to see that a value is none of its own, and that takes as long as a whole query.
+    """
+    literals = None if not parameters or "pandas" in sys.modules else _literals(parameters)
+    if literals is None:
+        return cursor.execute(sql, parameters)
+    cursor.execute(f"PREPARE with_values AS {sql}")
+    return cursor.execute(f"EXECUTE with_values({literals})")
+
+
+def _literals(parameters: Parameters) -> str | None:
+    """Values as EXECUTE takes them; None where one is not plain, or they are many."""
+    try:
+        if isinstance(parameters, Mapping):
+            return ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
+        return ", ".join(map(_literal, parameters or ()))
+    except TypeError:
+        return None
+
+
+def _literal(value: object) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool() | int():
+            return str(value).lower()
+        case str() if "\0" not in value:
+            return quoted(str(value))
+        case list() if len(value) <= _MOST_LITERALS:
+            return f"[{', '.join(map(_literal, value))}]"
+    raise TypeError
 
 
 def encoded(asked: object) -> bytes:

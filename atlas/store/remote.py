@@ -4,13 +4,16 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import httpx
 import pyarrow as pa
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from .content import LedgerBatch, from_stream
 from .links import Changes, Parameters, encoded
+
+if TYPE_CHECKING:
+    import httpx
 
 _PATIENCE_S = 120.0
 """How long a server may be busy, or its connection be broken."""
@@ -58,7 +61,9 @@ class Http:
         """Close the connection."""
         self._client.close()
 
-    def _post(self, path: str, body: bytes, media_type: str) -> httpx.Response:
+    def _post(self, path: str, body: bytes, media_type: str) -> "httpx.Response":
+        import httpx  # only who asks a server need wait for it
+
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
@@ -85,12 +90,14 @@ class Http:
             time.sleep(pause)
 
 
-def connected(url: str, token: str) -> httpx.Client:
+def connected(url: str, token: str) -> "httpx.Client":
     """A client of a server that shows a token; empty for none.
 
     Raises:
         BadInputError: it is no address of a server.
     """
+    import httpx
+
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
         return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S)
@@ -98,7 +105,7 @@ def connected(url: str, token: str) -> httpx.Client:
         raise BadInputError(f"{url!r} is not the address of a server: {error}.") from None
 
 
-def error_of(response: httpx.Response, name: str) -> AtlasError:
+def error_of(response: "httpx.Response", name: str) -> AtlasError:
     """The error that a server at the address `name` answers with."""
     try:
         error = response.json()["errors"][0]

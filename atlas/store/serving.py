@@ -39,6 +39,10 @@ class QuackServer:
     """Of who only reads."""
     sql: str = ""
     """Socket of `sql_socket`."""
+    url: str = ""
+    """Where it answers over HTTP, if it does."""
+    visitor: str = ""
+    """Token to ask there, of scope read, for processes of this user."""
 
     @property
     def target(self) -> str:
@@ -91,20 +95,24 @@ def attach_statement(address: str) -> str:
 
 
 @contextmanager
-def serve(connection: duckdb.DuckDBPyConnection, path: Path, sql: str) -> Iterator[QuackServer]:
+def serve(
+    connection: duckdb.DuckDBPyConnection, path: Path, sql: str, url: str = "", visitor: str = ""
+) -> Iterator[QuackServer]:
     """Serve an open atlas file to the processes of this user until the block ends.
 
     Args:
         connection: to the file, open for reading and writing.
         path: the file.
         sql: the socket of `sql_socket` where it answers.
+        url: where this process answers over HTTP; empty where it does not.
+        visitor: a token to ask there.
 
     Raises:
         StoreError: DuckDB's extensions are not installed.
     """
     cursor = connection.cursor()
     tokens = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
-    server = QuackServer(os.getpid(), _free_port(), *tokens, sql)
+    server = QuackServer(os.getpid(), _free_port(), *tokens, sql, url, visitor)
     hooks = _Access(server, {name for (name,) in cursor.execute(MACROS).fetchall()}).hooks
     for name, (function, n_texts) in hooks.items():
         cursor.create_function(name, function, ["VARCHAR"] * n_texts, "BOOLEAN")

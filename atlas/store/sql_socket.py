@@ -53,9 +53,9 @@ class Readers:
         sql: str,
         parameters: Parameters,
         is_gone: Callable[[], bool] = lambda: False,
-        seconds: float = LIMITS.statement_s,
+        seconds: float | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
-        """Rows of a statement, which may take so many seconds.
+        """Rows of a statement, which may take so many seconds; None for as many as any.
 
         Raises:
             duckdb.Error: DuckDB's.
@@ -65,6 +65,7 @@ class Readers:
         if len(self._running) >= LIMITS.statements:
             raise BusyError(f"{LIMITS.statements} statements are under way at this server; try again later.")
         over, late = threading.Event(), threading.Event()
+        seconds = LIMITS.statement_s if seconds is None else seconds
         with self._link.reading() as cursor:
             watcher = threading.Thread(target=_watch, args=(cursor, is_gone, over, late, seconds), daemon=True)
             self._running.add(cursor)

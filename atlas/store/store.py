@@ -158,7 +158,7 @@ class Store:
         return self._explained(lambda: self._link.table(statement, parameters))
 
     def answer(
-        self, sql: str, parameters: Parameters, is_gone: Callable[[], bool], seconds: float = LIMITS.statement_s
+        self, sql: str, parameters: Parameters, is_gone: Callable[[], bool], seconds: float | None = None
     ) -> pa.Table:
         """Rows of a statement that came over a network: it names our tables, views and macros only, and has its limits.
 
@@ -166,11 +166,11 @@ class Store:
             sql: the statement.
             parameters: its values.
             is_gone: whether who asked has gone, which ends it.
-            seconds: how long it may take; where another process has the atlas, its server's limits hold.
+            seconds: how long it may take; None for as long as any. A server has its own limits.
 
         Raises:
             BadInputError: it does not, its rows have more bytes than they may, or as `arrow`.
-            BusyError: as many statements of others as there may be are under way.
+            BusyError: as many of others as there may be are under way.
             StoreError: the atlas could not be read.
         """
         readers, statement = self._readers, one_select(sql)
@@ -248,8 +248,8 @@ class Store:
                         raise StoreError(f"{self.address} holds a NULL in the place of a vector: {sql!r}.")
                     if stop > n_rows:
                         return None
-                    keys[start:stop] = rows["key"].to_numpy()
-                    vectors[start:stop] = rows["vector"].flatten().to_numpy().reshape(-1, dim)
+                    keys[start:stop] = np.from_dlpack(rows["key"])  # to_numpy imports pandas: as long as a query
+                    vectors[start:stop] = np.from_dlpack(rows["vector"].flatten()).reshape(-1, dim)
                     start = stop
             return (keys, vectors) if start == n_rows else None
 
@@ -330,11 +330,11 @@ class Store:
         )
 
     @contextmanager
-    def served(self) -> Iterator[QuackServer | None]:
+    def served(self, url: str = "", visitor: str = "") -> Iterator[QuackServer | None]:
         """Let other processes of this user reach the atlas through this one until the block ends.
 
         Gives None for an atlas that they can reach themselves: one that is open for reading only, a DuckLake, or one
-        that another process serves.
+        that another process serves. `url` is where this one answers over HTTP, `visitor` a token to ask there.
         """
         if self.read_only or self._address.kind != "file" or not isinstance(self._link, Local) or not self._readers:
             yield None
@@ -342,7 +342,7 @@ class Store:
         with (
             explained(self.address),
             answering(self._readers, self.add, self.change) as sql,
-            serve(self._link.connection, Path(self._address.target), sql) as server,
+            serve(self._link.connection, Path(self._address.target), sql, url, visitor) as server,
         ):
             yield server
 

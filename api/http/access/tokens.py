@@ -75,15 +75,17 @@ _TOKENS = TypeAdapter(list[Token])
 class Tokens:
     """The tokens of a home folder. What another process changes counts from the next request on."""
 
-    def __init__(self, home: Path, setting: str = "") -> None:
+    def __init__(self, home: Path, setting: str = "", visitor: str = "") -> None:
         """Look at a home folder.
 
         Args:
             home: the folder.
             setting: the token that the settings give; empty for none.
+            visitor: one of scope read for other processes of the user who serves, of 256 random bits; empty for none.
         """
         self._path = home / FILE
         self._fixed = [Token(FROM_SETTING, "owner", _hashed(setting), "")] if setting else []
+        self._visitor = Token("this user", "read", _hashed(visitor or secrets.token_urlsafe(32)), "now")
         self._seen: tuple[int, int, int] | None = None
         self._tokens: Mapping[str, Token] = {}
         self._wanted = bool(setting)
@@ -115,6 +117,8 @@ class Tokens:
                 are made here, it may be guessed by who is let guess for long.
         """
         self._refresh()
+        if hmac.compare_digest(self._visitor.sha256, _hashed(given)):
+            return self._visitor
         found = self._tokens.get(_hashed(given))
         if found is None or not (chosen or found.created):
             return None

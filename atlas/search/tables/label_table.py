@@ -5,13 +5,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 from cachetools import cachedmethod
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from ....schemas.config import FDR
 from ...backbones.interface import Floats
@@ -23,6 +22,9 @@ from .answer_html import answer_html
 from .ledger import Batches, batches_of
 from .model_row import ModelRow
 from .voxel_table import VoxelTable
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 class ScoredLabel(NamedTuple):
@@ -232,7 +234,7 @@ class LabelTable:
 class LabelMixture:
     """Voxels as mixtures of their labels' text vectors, to compare concepts with. Never changed once made."""
 
-    def __init__(self, voxels: NDArray[np.int64], shares: csr_array, vectors: Floats, fingerprint: object) -> None:
+    def __init__(self, voxels: NDArray[np.int64], shares: "csr_array", vectors: Floats, fingerprint: object) -> None:
         self.voxels = voxels
         """(n_voxels,) ascending; each has a label with a vector."""
         self._shares, self._vectors = shares, vectors
@@ -263,6 +265,8 @@ class LabelMixture:
         voxels, rows = np.unique(scores["voxel"].to_numpy()[known].astype(np.int64), return_inverse=True)
         probabilities = scores["probability"].to_numpy()[known].astype(np.float64)
         totals = np.bincount(rows, probabilities, len(voxels))
+        from scipy.sparse import csr_array  # takes longer than a search, and only labels need it
+
         shares = csr_array((probabilities / totals[rows], (rows, columns)), shape=(len(voxels), len(ids)))
         return cls(voxels, shares, vectors, fingerprint)
 

@@ -32,6 +32,6 @@ def batches_of(store: Store, model_id: str, subject_id: str, *stages: Stage) -> 
 
 def fitted_since(store: Store, model_id: str, known: NDArray[np.int64]) -> NDArray[np.int64]:
     """The fitted voxels of a model that are not among the known ones (n,), ascending."""
-    fitted = store.arrow("SELECT voxel FROM encoding WHERE model_id = ?", [model_id])["voxel"].to_numpy()
+    fitted = store.frame("SELECT voxel FROM encoding WHERE model_id = ?", [model_id])["voxel"].to_numpy()
     new: NDArray[np.int64] = np.sort(fitted[~np.isin(fitted, known)]).astype(np.int64)
     return new

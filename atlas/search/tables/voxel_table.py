@@ -61,7 +61,7 @@ class VoxelTable:
         }
         names = sorted(members)
         self._inside = np.array([members[name] for name in names], bool).reshape(len(names), len(self.voxels))
-        self._names = pa.array(names, pa.large_string())
+        self._names = pl.Series(names, dtype=pl.String)  # pyarrow would import pandas, which takes as long as a query
         self.rois: dict[str, NDArray[np.bool_]] = dict(zip(names, self._inside, strict=True))
         """Region → (n_voxels,) whether each voxel lies in it."""
         # Made once: every answer takes some rows of it.
@@ -168,7 +168,8 @@ class VoxelTable:
         """What answers tell of voxels: model_id, subject_id, simulated, voxel, rois, r2, … in the order of `rows`."""
         inside = self._inside[:, rows].T
         ends = np.cumsum(np.count_nonzero(inside, axis=1))
-        regions = pa.LargeListArray.from_arrays(np.append(0, ends), self._names.take(pa.array(np.nonzero(inside)[1])))
+        named = self._names.gather(np.nonzero(inside)[1]).to_arrow()
+        regions = pa.LargeListArray.from_arrays(pl.Series(np.append(0, ends)).to_arrow(), named)
         return self._described[rows].insert_column(4, pl.Series("rois", regions, pl.List(pl.String)))
 
 

@@ -1,5 +1,6 @@
 """The store on every kind of address: a file, a served file, a DuckLake."""
 
+import sys
 import threading
 from contextlib import nullcontext
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxel_atlas.atlas.store import appending
+from voxel_atlas.atlas.store.links import executed
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, LedgerConflictError, StoreError
 from voxel_atlas.schemas.tables import table_schemas
@@ -239,3 +241,21 @@ def test_two_programs_that_append_at_once_add_each_batch_and_each_shared_row_onc
         ("ledger", "batch_key", 3 * n),
     ):
         assert store.frame(f"SELECT count(*), count(DISTINCT {name}) FROM {table}").row(0) == (expected, expected)
+
+
+@given(
+    text=st.text(max_size=20) | st.sampled_from(["'", "''; DROP TABLE voxel; --", "\\'", "$1", "?", "\0", "é\n\t"]),
+    number=st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.none(),
+    texts=st.lists(st.text(max_size=5), max_size=4),
+)
+def test_values_come_back_as_they_went_in_whether_pandas_is_loaded_or_not(
+    text: str, number: int | None, texts: list[str]
+) -> None:
+    sql, values = "SELECT ? AS a, ?::BIGINT AS b, ?::VARCHAR[] AS c", [text, number, texts]
+    named = "SELECT $a AS a, $b::BIGINT AS b, $c::VARCHAR[] AS c"
+    with duckdb.connect() as connection, pytest.MonkeyPatch.context() as patch:
+        expected = [(text, None if number is None else int(number), texts)]
+        assert executed(connection, sql, values).fetchall() == expected
+        patch.delitem(sys.modules, "pandas", raising=False)
+        assert executed(connection, sql, values).fetchall() == expected
+        assert executed(connection, named, dict(zip("abc", values, strict=True))).fetchall() == expected
