@@ -40,6 +40,7 @@ MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
         Model.similar,
         Model.map,
         Model.roi_table,
+        Model.null_band,
         Model.neighbours,
         Model.metric_map,
         Model.predict,

@@ -28,6 +28,7 @@ from scipy.ndimage import gaussian_filter
 import figures
 from voxel_atlas.api.maps import page_geometry
 from voxel_atlas.api.maps.subject_cortex import SubjectCortex
+from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.viz.render import png, vector
 from voxel_atlas.viz.render.colormaps import Scale, fit_scale
@@ -108,6 +109,26 @@ def main() -> None:
             f"{page_bytes / 1024:.0f} KiB for the page; PNG {len(drawn) / 1024:.0f} KiB, SVG {len(svg) / 1024:.0f} KiB"
         )
         figures.emit(title, results, rows, arguments.json)
+
+
+def null_words(home: Path) -> dict[str, float]:
+    """Whether maps of nonsense stay in the null band of the demo's model, and the map of "cake" leaves it in FOOD."""
+    letters = np.random.default_rng(0)
+    words = ["".join(letters.choice(list(part)) for part in ("bdfgklmnprstvz", "aeiou") * 3) for _ in range(20)]
+    with Atlas.open(str(home / "atlas.duckdb"), home=home) as atlas:
+        model = atlas.model()
+        band = model.null_band()
+        maps = [model.map(word).frame for word in ("cake", *words)]
+        similarities = [each["similarity"].to_numpy() for each in maps]
+        outside = [~band.contains(each["voxel"].to_numpy(), each["similarity"].to_numpy()) for each in maps]
+        food = model.tables.voxels().roi("FOOD")
+    nonsense = float(np.median([each.mean() for each in outside[1:]]))
+    above = float((outside[0] & (similarities[0] > 0))[food].mean())
+    return {
+        "null_word_outside": nonsense,
+        "cake_above_in_food": above,
+        "null_word_looks_null": float(nonsense <= 0.03 and above >= 0.5),
+    }
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -42,6 +42,7 @@ def flatmap(
     roi: list[str] | None = None,
     opacity: str | None = None,
     significant: Switch = False,
+    null_band: Switch = False,
     output: Output = FOR_PEOPLE,
 ) -> None:
     """Draw the cortex: similarity to a concept, a metric, a label, labels in colours, or a map of your own.
@@ -65,6 +66,7 @@ def flatmap(
         roi: Outline only this ROI; can be given again.
         opacity: A metric, r2 for one: voxels are clear where it is 0.
         significant: Show only voxels whose encoding model is significant.
+        null_band: Leave voxels bare in which the concept is as similar as nine in ten of many nouns are.
     """
     from ...schemas.spaces import MNI152
     from ...viz.surfaces.surface import load_surface
@@ -77,10 +79,10 @@ def flatmap(
     of_concept = concept and metric == "z"
     if sum(map(bool, (concept, None if of_concept else metric, label, label_colours, own))) != 1:
         raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
-    if (label_colours or own) and (significant or opacity or options.of_concept):
+    if (label_colours or own) and (significant or opacity or null_band or options.of_concept):
         raise BadInputError(
             "--label-colours and --map show what they are given: leave out --significant, --opacity, and what is of a "
-            "concept: --by, --readout, --baseline, --min-z, --max-q and --specific."
+            "concept: --by, --readout, --baseline, --min-z, --max-q, --specific and --null-band."
         )
     if label_colours and thick != 1:
         raise BadInputError("Labels have no mean over depths; leave out --thick, or draw the probability of a --label.")
@@ -104,6 +106,7 @@ def flatmap(
             colormap=colormap,
             lo=lo,
             hi=hi,
+            null_band=null_band,
             significant=significant,
             min_z=options.min_z,
             max_q=options.max_q,

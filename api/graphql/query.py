@@ -18,7 +18,18 @@ from .cursors import Cursor, page_size, question
 from .request_context import Info
 from .types.atlas_types import AtlasInfo, Run
 from .types.comparisons import CompareResult, PredictResult, compare, predict
-from .types.enums import Baseline, BaselineArgument, By, ByArgument, Metric, PictureFormat, Readout, ReadoutArgument
+from .types.contrasts import ContrastQueries
+from .types.enums import (
+    Baseline,
+    BaselineArgument,
+    By,
+    ByArgument,
+    Metric,
+    OutsideBand,
+    PictureFormat,
+    Readout,
+    ReadoutArgument,
+)
 from .types.fields import field, filled
 from .types.flatmaps import (
     Flatmap,
@@ -36,22 +47,16 @@ from .types.groups import GroupQueries
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.scorers import MethodArgument, ScorerArgument, scorer_name
 from .types.subjects import ModelNode, Roi, SubjectNode, all_models, all_rois, all_subjects
-from .types.voxels import First, MaxQ, MinZ, Semantic, Specific, Voxel, VoxelConnection, one_voxel
+from .types.voxels import Concept, First, MaxQ, MinZ, Semantic, Specific, Voxel, VoxelConnection, one_voxel
 from .uploaded_images import decode_image
 
 After = Annotated[
     str | None, strawberry.argument(description="pageInfo.endCursor of the page before; null for the first page.")
 ]
-Concept = Annotated[
-    str | None,
-    strawberry.argument(
-        description="Words in English, at most 200 letters; `cake - kitchen` and `dog + ball` subtract and add."
-    ),
-]
 
 
 @strawberry.type(name="Query", description="Everything that can be asked.")
-class RootQuery(GroupQueries):
+class RootQuery(GroupQueries, ContrastQueries):
     """The root fields."""
 
     node: relay.Node | None = relay.node(description="Anything that has a global id, by that id.")
@@ -303,6 +308,7 @@ class RootQuery(GroupQueries):
         range: Annotated[  # noqa: A002  the argument's public name
             list[float] | None, strawberry.argument(description="Values of the first and the last colour.")
         ] = None,
+        null_band: OutsideBand = False,
         rois: Outlined = None,
         width: Width = 1024,
         format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
@@ -338,6 +344,7 @@ class RootQuery(GroupQueries):
             colormap=colormap,
             lo=lo,
             hi=hi,
+            null_band=null_band,
             significant=significant,
             min_z=min_z,
             max_q=max_q,

@@ -40,6 +40,8 @@ class MapRequest(Limits):
     colormap: str | None = None
     lo: float | None = None
     hi: float | None = None
+    null_band: bool = False
+    """Leave voxels bare in which the concept is as similar as nine in ten of the vocabulary's nouns are."""
     significant: bool = False
     alpha: str | None = None
     """A metric by which voxels are opaque: clear at 0, opaque at its 99th percentile."""
@@ -54,8 +56,19 @@ class MapRequest(Limits):
             raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
         if self.of_concept and not self.concept:
             raise BadInputError("Limits of z and q, and specific, are of a concept; name one, or leave them out.")
+        if self.null_band and not self.has_band:
+            raise BadInputError(
+                "The null band is of the similarities of voxels' weights to one word against the vocabulary: sums and "
+                "differences, labels and metrics have none; leave it out."
+            )
         if (self.by, self.readout, self.baseline, self.method) != _BY_DEFAULT and not self.concept:
             raise BadInputError("What is compared, and its baseline, are of a concept; name one, or leave them out.")
+
+    @property
+    def has_band(self) -> bool:
+        """Whether it is what the vocabulary's nouns can be held beside in each voxel: a word, by weights."""
+        by_weights = self.concept is not None and (self.by, self.baseline) == ("weights", "vocabulary")
+        return by_weights and len(parse_concept(str(self.concept))) == 1
 
 
 _BY_DEFAULT = ("weights", None, "vocabulary", None)
@@ -151,7 +164,8 @@ class ValueMap:
         """What voxels had to pass, in a few words; "" where all are shown that have a value and are semantic."""
         request = self.request
         all_voxels = not request.semantic and bool(request.concept or request.label)
-        said = (request.held_to, "only significant" * request.significant, SHOWN_TOO * all_voxels)
+        outside = "only outside the null band" * request.null_band
+        said = (request.held_to, outside, "only significant" * request.significant, SHOWN_TOO * all_voxels)
         return "; ".join(part for part in said if part)
 
 
@@ -205,6 +219,9 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         if request.metric or request.of_concept:
             compared.check_evidence(evidence, model.model_id, specific=request.specific)
         passes = evidence.passes(request)
+        if request.null_band:
+            band = model.null_band(readout=readout)
+            passes &= ~band.contains(frame["voxel"].to_numpy(), frame["similarity"].to_numpy())
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title = "value", "label_probability", request.label.strip()
@@ -227,7 +244,7 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         values = np.where(shown, values, np.float32(np.nan))
     if not np.isfinite(values).any():
         beyond = f"; {bare:,} that contrast and edges may explain are left out" if bare else ""
-        limited = request.of_concept or request.significant or bare
+        limited = request.of_concept or request.significant or request.null_band or bare
         lacking = "passes the limits" if limited else "has a value"
         warnings = [*warnings, f"No voxel of {model.model_id} is shown: none {lacking}{beyond}."]
     alpha = _opacity(_of(model, request.alpha, voxels)) if request.alpha else None

@@ -119,12 +119,13 @@ class LocalDesk(Desk):
 _PICTURE = """query($concept: String, $metric: Metric, $label: String, $model: String, $by: By!, $readout: Readout,
   $baseline: Baseline!, $scorer: String, $colormap: String, $range: [Float!], $rois: [String!], $width: Int!,
   $format: PictureFormat!, $significant: Boolean!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!,
-  $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int, $thick: Int!) {
+  $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int, $thick: Int!,
+  $nullBand: Boolean!) {
   flatmap(concept: $concept, metric: $metric, label: $label, model: $model, by: $by, readout: $readout,
     baseline: $baseline, scorer: $scorer, colormap: $colormap, range: $range, rois: $rois, width: $width,
     format: $format, significant: $significant, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic,
     opacity: $opacity, views: $views, focus: $focus, mark: $mark,
-    thick: $thick) { sha256 } }"""
+    thick: $thick, nullBand: $nullBand) { sha256 } }"""
 
 
 class ServedDesk(Desk):
@@ -182,6 +183,7 @@ class ServedDesk(Desk):
             "focus": options.focus,
             "mark": options.mark,
             "thick": options.thick,
+            "nullBand": request.null_band,
         }
         drawn = self._atlas.graphql(_PICTURE, variables)["flatmap"]
         return self._atlas.fetch(f"/flatmaps/{drawn['sha256']}.{options.suffix}")

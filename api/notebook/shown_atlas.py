@@ -40,6 +40,7 @@ class ShownModel(ModelRow):
         opacity: str | None = None,
         colormap: str | None = None,
         limits: tuple[float, float] | None = None,
+        null_band: bool = False,
     ) -> BrainMap:
         """A value for every voxel, which a notebook shows on the flat cortex.
 
@@ -63,6 +64,7 @@ class ShownModel(ModelRow):
             opacity: a metric by which voxels are opaque, r2 say.
             colormap: matplotlib's name; None for the one that suits the quantity.
             limits: values of the first and the last colour; None for the 1st and 99th percentile.
+            null_band: leave out voxels in which the concept is as similar as nine in ten of the vocabulary's nouns.
 
         Raises:
             BadInputError: not exactly one of concept, metric and label, or what makes no sense for this model.
@@ -87,6 +89,7 @@ class ShownModel(ModelRow):
             colormap=colormap,
             lo=lo,
             hi=hi,
+            null_band=null_band,
         )
         return BrainMap.of(request, self.desk)
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from ...schemas.errors import BadInputError
 from ..backbones import default_readout
 from ..backbones.interface import Floats, Image, Readout
+from .concepts import Baseline
 from .filters import ALL_VOXELS, Filters
 from .labelled import LabelledModel, baseline_of, limited, numbers
 from .readouts import EXPONENTS
-from .similarity import Compared, ConceptMap, Query, RoiTable, VoxelHits
+from .similarity import Compared, ConceptMap, NullBand, Query, RoiTable, VoxelHits
+from .tables.band_table import BandTable
 from .tables.voxel_table import top_images
 
 MOST_CONCEPTS = 100
@@ -25,8 +27,6 @@ _SUMMARY = (
     pl.col("similarity").cast(pl.Float64).std().alias("sd"),
     pl.col("specific").cast(pl.Float64).mean(),
 )
-_SAMPLED = 16
-"""Every so many nouns of the vocabulary say how far similarities reach."""
 METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling", "food_t", "food_q")
 
 
@@ -150,17 +150,15 @@ class Model(LabelledModel):
     def reach(self, *, readout: str | None = None, baseline: str = "vocabulary", z: bool = False) -> float:
         """How far similarities, or their z, of ordinary nouns reach: what one scale for all concepts spans.
 
-        The 99th percentile of their size over all voxels and a sample of the vocabulary's nouns; 0 where there is none.
+        The 99th percentile of their size over all voxels and the vocabulary's nouns; 0 where there is none.
 
         Args:
             readout: weights, half or pattern; None for the backbone's own.
             baseline: vocabulary or none.
             z: whether it is that of z.
         """
-        chosen = self.readout(readout)
-        vocabulary = self.text_towers.vocabulary(self.backbone)
-        nouns = (vocabulary.contrasts if baseline_of(baseline) == "vocabulary" else vocabulary.vectors)[::_SAMPLED]
-        return self.tables.reach(chosen, baseline, nouns, z=z)
+        band, _ = self._band(self.readout(readout), baseline_of(baseline))
+        return band.reach_z if z else band.reach
 
     def roi_table(
         self,
@@ -205,6 +203,30 @@ class Model(LabelledModel):
         frame = pl.concat(parts).sort(pl.col("roi").replace_strict(order, return_dtype=pl.Int64), maintain_order=True)
         warnings = list(dict.fromkeys(said for query in queries for said in query.provenance.warnings))
         return RoiTable(frame, **{**vars(queries[0].provenance), "warnings": warnings})
+
+    def null_band(self, *, readout: str | None = None) -> NullBand:
+        """Between which similarities nine in ten nouns of the vocabulary lie, in each voxel.
+
+        A word that the voxels say nothing of stays within. The band is for single concepts against the vocabulary.
+
+        Raises:
+            BadInputError: there is no such readout, or the model has no text tower.
+        """
+        chosen = self.readout(readout)
+        band, generation = self._band(chosen, "vocabulary")
+        frame = pl.DataFrame({"voxel": band.voxels.astype(np.int32), "low": band.low, "high": band.high}).sort("voxel")
+        return NullBand(
+            frame,
+            band.n_words,
+            model_id=self.model_id,
+            simulated=self.simulated,
+            by="weights",
+            readout=chosen,
+            baseline="vocabulary",
+            method=None,
+            warnings=[],
+            generation=generation,
+        )
 
     def neighbours(self, voxels: Sequence[int], *, first: int = 10) -> pl.DataFrame:
         """The voxels whose vectors point the same way as each of some voxels', which are searched together.
@@ -305,6 +327,13 @@ class Model(LabelledModel):
         if chosen != "weights" and not self.has_text:
             raise BadInputError(f"{self.model_id} has no feature covariance, so it has only weights; use those.")
         return cast("Readout", chosen)
+
+    def _band(self, readout: Readout, baseline: Baseline) -> tuple[BandTable, int]:
+        if not self.has_text:
+            raise BadInputError(f"{self.model_id} uses {self.backbone}, which has no text tower, so no word has a map.")
+        vocabulary = self.text_towers.vocabulary(self.backbone)
+        nouns = vocabulary.contrasts if baseline == "vocabulary" else vocabulary.vectors
+        return self.tables.band(readout, baseline, nouns)
 
     def _query(self, compared: Compared, method: str | None = None) -> Query:
         if compared.by not in ("weights", "labels"):

@@ -94,6 +94,24 @@ class RoiTable(Similarities):
 
 
 @dataclass(frozen=True, eq=False)
+class NullBand(Similarities):
+    """Every voxel of a model, by voxel: voxel, low, high, between which nine in ten nouns of the vocabulary are."""
+
+    n_words: int
+    """Nouns of the vocabulary."""
+
+    def contains(self, voxels: NDArray[np.integer], similarity: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Whether similarities of some of its voxels lie within the band, (n,); NaN does not."""
+        rows = np.searchsorted(self.frame["voxel"].to_numpy(), voxels)
+        low, high = (self.frame[name].to_numpy()[rows] for name in ("low", "high"))
+        return np.asarray((similarity >= low) & (similarity <= high))
+
+    @property
+    def _title(self) -> str:
+        return f"Where nine in ten of {self.n_words:,} nouns lie in {len(self.frame):,} voxels"
+
+
+@dataclass(frozen=True, eq=False)
 class VoxelHits(Similarities):
     """Voxels, best first: similarity, z, concept_q, specific, percentile, and what `Model.voxels` gives."""
 

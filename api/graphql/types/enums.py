@@ -54,6 +54,12 @@ class Metric(Enum):
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 
+OutsideBand = Annotated[
+    bool,
+    strawberry.argument(description="Leave voxels bare in which a concept is as similar as nine in ten nouns."),
+]
+
+
 @strawberry.enum(description="What a group's map shows.")
 class GroupQuantity(Enum):
     """A number over subjects."""

@@ -24,6 +24,12 @@ Semantic = Annotated[
         "semanticQ above 0.05; where it is not known, none is left out."
     ),
 ]
+Concept = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Words in English, at most 200 letters; `cake - kitchen` and `dog + ball` subtract and add."
+    ),
+]
 MinZ = Annotated[
     float | None, strawberry.argument(description="Only voxels at least so many standard errors from zero.")
 ]

@@ -46,8 +46,9 @@ def _arguments(request: Request, kind: type[Limits], others: Sequence[str]) -> d
                 given[name] = float(given[name])
             except ValueError:
                 raise BadInputError(f"{name} must be a number.") from None
-    defaults = {"significant": False, "specific": False, "semantic": True}
-    return given | {name: switch(given.get(name), default=default) for name, default in defaults.items()}
+    defaults = {"significant": False, "specific": False, "semantic": True, "null_band": False}
+    switches = {name: default for name, default in defaults.items() if name in fields}
+    return given | {name: switch(given.get(name), default=default) for name, default in switches.items()}
 
 
 def switch(text: str | None, *, default: bool) -> bool:

@@ -27,9 +27,13 @@ class ValueHandlers:
         self._atlas, self._cortices, self._builds = atlas, cortices, builds
 
     def values(self, request: Request) -> Content:
-        """One value per voxel and the colours for them; with `evidence=1` also z, q and specific of a concept."""
-        mapped = value_map(self._atlas, map_request(request, "evidence"))
-        cortex = self._cortices.of(mapped.model.subject_id)
+        """One value per voxel and the colours for them; with `evidence=1` also z, q and specific of a concept.
+
+        With `band=1` there is an array `inside` for a word by weights: 1 where it is as similar to the voxel as nine in
+        ten nouns of the vocabulary are, else 0. The header has their number, or null where there is no band.
+        """
+        mapped = value_map(self._atlas, map_request(request, "evidence", "band"))
+        cortex, about = self._cortices.of(mapped.model.subject_id), mapped.about
         arrays: dict[str, NDArray[Any]] = {
             "value": cortex.by_number(mapped.voxels, mapped.values),
             "colour": colours(mapped.scale.colormap).ravel().astype(np.uint8),
@@ -38,8 +42,15 @@ class ValueHandlers:
             arrays["alpha"] = cortex.by_number(mapped.voxels, mapped.alpha)
         if switch(request.query_params.get("evidence"), default=False):
             arrays |= {name: cortex.by_number(mapped.voxels, values) for name, values in mapped.evidence.items()}
+        if switch(request.query_params.get("band"), default=False):
+            about["n_words"] = None
+            if mapped.request.has_band:
+                band = mapped.model.null_band(readout=mapped.readout)
+                inside = band.contains(mapped.voxels, mapped.frame["similarity"].to_numpy())
+                arrays["inside"] = cortex.by_number(mapped.voxels, inside.astype(np.float32))
+                about["n_words"] = band.n_words
         # Floats hardly compress, and compressing them would cost more than sending them.
-        return Content(pack(mapped.about, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
+        return Content(pack(about, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
     def group(self, request: Request) -> Content:
         """A concept over subjects at the vertices of a shared mesh, and the colours for what is shown."""

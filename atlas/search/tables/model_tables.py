@@ -5,18 +5,17 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 import polars as pl
 
 from ....schemas.errors import BadInputError
 from ...backbones.interface import Floats, Readout
 from ...store.store import Store
-from ..evidence import Doubles, FeatureSpectrum
+from ..evidence import FeatureSpectrum
 from ..readouts import model_spectrum
+from .band_table import BandTable
 from .derived import DerivedValues
 from .indexed_voxels import IndexedVoxels
 from .label_table import LabelIndex, LabelMixture, LabelTable
-from .ledger import Batches
 from .model_row import ModelRow
 from .readout_table import ReadoutTable
 from .voxel_table import VoxelTable
@@ -100,24 +99,13 @@ class ModelTables:
 
         return self.derived.get(("readout", self.model.model_id, readout), make)[0]
 
-    def reach(self, readout: Readout, baseline: str, nouns: Floats, *, z: bool) -> float:
-        """The 99th percentile of |similarity|, or of |z|, over all voxels and nouns (n_nouns, dim); 0 for none."""
-        table = self.readout(readout)
+    def band(self, readout: Readout, baseline: str, nouns: Floats) -> tuple[BandTable, int]:
+        """What the vocabulary's nouns (n_nouns, dim) look like by a baseline, and the generation that it belongs to."""
 
-        def make(old: tuple[Batches, float] | None) -> tuple[Batches, float]:
-            if old is not None and old[0] == table.batches:
-                return old
-            candidates = self.indexed(readout)[0]
-            found: list[Doubles | Floats] = []
-            for noun in nouns:
-                scores = candidates.scores(noun)
-                held = table.evidence(noun, candidates.voxels, scores, against_vocabulary=False)
-                found.append(held.z if z else scores)
-            sizes = np.abs(np.concatenate(found))
-            finite = sizes[np.isfinite(sizes)]
-            return table.batches, float(np.quantile(finite, 0.99)) if len(finite) else 0.0
+        def make(old: BandTable | None) -> BandTable:
+            return BandTable.load(self.indexed(readout)[0], self.readout(readout), nouns, old)
 
-        return self.derived.get(("reach", self.model.model_id, readout, baseline, str(z)), make)[0][1]
+        return self.derived.get(("band", self.model.model_id, readout, baseline), make)
 
     def mixture(self, method: str, generation: int) -> tuple[LabelMixture, int]:
         """The voxels as mixtures of their labels by a method."""

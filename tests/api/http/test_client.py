@@ -36,6 +36,7 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
     "neighbours": lambda it: it.model().neighbours([5, 2], first=3),
     "map": lambda it: it.model().map("cake", readout="pattern"),
     "roi_table": lambda it: it.model().roi_table(["cake", "face - cake"], rois=["FFA", "FOOD"]),
+    "null_band": lambda it: it.model().null_band(readout="weights"),
     "metric_map": lambda it: it.model().metric_map("label_probability:cake"),
     "predict": lambda it: it.model().predict(PICTURE, rois=["FFA"]),
     "voxels": lambda it: it.model().voxels(range(1, 8, 2)),

@@ -41,6 +41,7 @@ def test_open_says_what_to_do_where_a_home_folder_has_no_atlas(own_home: Path) -
         {"concept": "cake - face", "min_z": 1.0, "readout": "weights", "significant": True},
         {"concept": "cake", "by": "labels", "method": "brainlmm-eq2"},
         {"concept": "cake", "metric": "z", "limits": (-2.0, 2.0)},
+        {"concept": "cake", "null_band": True},
         {"metric": "r2", "opacity": "r"},
         {"label": "cake"},
     ],

@@ -25,6 +25,7 @@ ANSWERS: dict[str, Callable[[Opened], Any]] = {
     "plain map": lambda it: it.desk.model(it.model().model_id).map("cake"),
     "metric": lambda it: it.model().map(metric="r2"),
     "table": lambda it: it.model().roi_table(["cake", "face"]),
+    "band": lambda it: it.model().null_band(),
     "pair": lambda it: va.compare(it.model().map("cake"), it.model().map("face")),
     "labels": lambda it: it.model().labels(first=50),
     "voxel": lambda it: it.model().voxel(7),

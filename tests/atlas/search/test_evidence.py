@@ -118,7 +118,7 @@ def test_one_scale_reaches_as_far_as_most_of_what_ordinary_nouns_give(
     atlas: Atlas, column: str, readout: str, baseline: str
 ) -> None:
     model = atlas.model()
-    nouns = model.text_towers.vocabulary(model.backbone).words[::16]
+    nouns = model.text_towers.vocabulary(model.backbone).words
     maps = [model.map(noun, readout=readout, baseline=baseline).frame[column].to_numpy() for noun in nouns]
     wanted = np.nanquantile(np.abs(np.concatenate(maps)), 0.99)
-    assert model.reach(readout=readout, baseline=baseline, z=column == "z") == pytest.approx(wanted, rel=1e-4)
+    assert model.reach(readout=readout, baseline=baseline, z=column == "z") == pytest.approx(wanted, rel=2e-3)
