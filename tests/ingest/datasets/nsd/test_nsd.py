@@ -4,10 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
+import nibabel as nib
 import numpy as np
 import polars as pl
 import pytest
-from nsd_tree import N_SESSIONS, N_SHOWN, Tree, X, Y, Z, linear
+from nsd_tree import N_SESSIONS, N_SHOWN, SUBJECT, Tree, X, Y, Z, linear, write_nifti
 
 from voxel_atlas.ingest.datasets import check_dataset, open_dataset
 from voxel_atlas.ingest.datasets.nsd.design import run_slices
@@ -25,6 +26,32 @@ def test_responses_are_run_scores_averaged_over_repeats(written: Tree, home: Pat
     constant = (found == 0).all(axis=0)
     assert constant.sum() == 1
     np.testing.assert_allclose(found[:, ~constant], expected[:, ~constant], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # the package's own
+def test_nsd_access_reads_the_same(tree: Tree, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip(
+        "nsd_access", reason="nsd_access is on GitHub only (tknapen/nsd_access), not on PyPI; it imports pycocotools"
+    )
+    # nibabel had it when the package was written.
+    monkeypatch.setattr(nib.Nifti1Image, "get_data", lambda image: np.asanyarray(image.dataobj), raising=False)
+    for number, betas in enumerate(tree.betas, start=1):
+        write_nifti(tree.sessions / f"betas_session{number:02d}.nii.gz", betas)
+    shown = pl.DataFrame({"SESSION": np.repeat(np.arange(1, N_SESSIONS + 1), 750), "73KID": tree.images.ravel() + 1})
+    behaviour = tree.root / f"nsddata/ppdata/subj{SUBJECT:02d}/behav/responses.tsv"
+    behaviour.parent.mkdir(parents=True)
+    shown.write_csv(behaviour, separator="\t")
+    dataset = Nsd(tree.config(zscore="none"), home)
+    theirs, voxels, subject = package.NSDAccess(str(tree.root)), linear(dataset), f"subj{SUBJECT:02d}"
+    trials: dict[int, list[np.ndarray]] = {}
+    for session in range(1, N_SESSIONS + 1):
+        betas = theirs.read_betas(subject, session, data_format="func1pt8mm")
+        rows = betas.reshape(-1, 750, order="F")[voxels].T / 300
+        for image, row in zip(theirs.read_behavior(subject, session)["73KID"], rows, strict=True):
+            trials.setdefault(int(image) - 1, []).append(row)
+    expected = np.array([np.mean(trials[image], axis=0) for image in sorted(trials)])
+    assert dataset.stimuli["stimulus_id"].to_list() == [f"nsd/{image}" for image in sorted(trials)]
+    np.testing.assert_allclose(dataset.responses_of(np.arange(len(voxels))), expected, atol=1e-5)
 
 
 def test_voxels_are_cortex_in_the_order_of_pycortex(written: Tree, home: Path) -> None:
