@@ -58,6 +58,14 @@ export class Flatmap {
     this.outlines.load(subject);
   }
 
+  /** Shows nothing, until another subject is loaded. */
+  clear() {
+    this.pixels = { width: 0, height: 0, voxelAt: new Int32Array(0), curvature: new Uint8Array(0) };
+    this.canvas.getContext("2d")?.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.outlines.clear();
+    this.tip.hide();
+  }
+
   /**
    * @param {import("./shown.js").Shown} shown
    * @param {Set<number> | null} focus voxels that are not dimmed; null for all

@@ -21,6 +21,7 @@ import { loadSubject } from "./subject.js";
 import { Tip } from "./tip.js";
 import { connectVersus } from "./versus.js";
 import { Viewport } from "./viewport.js";
+import { Waiting } from "./waiting.js";
 import { connectZoom } from "./zoom.js";
 
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
@@ -66,7 +67,15 @@ const compare = new Compare(state, flatmap, () => models, {
   },
 });
 const showVersus = connectVersus(state, () => models, () => look(state.concept));
-const solid = new Solid(state, tip, { open: openVoxel, changed: () => remember(), report });
+const solid = new Solid(state, tip, {
+  open: openVoxel,
+  changed: () => remember(),
+  report: (error) => {
+    if (subject?.pixels) setView("flat");
+    report(error);
+  },
+});
+const waiting = new Waiting();
 const card = new Card(openVoxel, () => {
   state.voxel = null;
   mark();
@@ -120,32 +129,63 @@ async function look(concept) {
   pending.abort();
   pending = new AbortController();
   const { signal } = pending;
+  const model = models.find((one) => one.modelId === state.model);
+  if (!model) return lack();
   document.body.classList.add("busy");
+  waiting.begin(subject?.id === model.subjectId ? `Working out the map of ${concept ? `“${concept}”` : modelName(model)} …` : `Loading the cortex of ${model.subjectId} …`);
   try {
     if (!concept) ranking.clear();
-    const painted = paint(signal);
+    const painted = paint(model, signal);
     // Regions in a link may not be this subject's: which are, is known when it is loaded.
-    if (state.rois.length && !subject) await painted;
+    if (state.rois.length && subject?.id !== model.subjectId) await painted;
     await Promise.all([painted, concept && ranking.show(state, signal)]);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
   } finally {
-    if (!signal.aborted) document.body.classList.remove("busy");
+    if (!signal.aborted) {
+      document.body.classList.remove("busy");
+      waiting.end();
+    }
   }
 }
 
-/** @param {AbortSignal} signal */
-async function paint(signal) {
-  const model = models.find((one) => one.modelId === state.model);
-  if (!model) return;
+/** The model that is asked for is not there: nothing is shown in its place. */
+function lack() {
+  document.body.classList.remove("busy");
+  waiting.end();
+  empty();
+  if (!models.length) return report(new Trouble("This atlas has no model yet; run `voxel-atlas ingest`, and this page will fill.", "NOT_FOUND"));
+  find("figure-title", HTMLElement).textContent = "No such model";
+  report(new Trouble(`The model ${state.model} is not in this atlas: it was removed, or the link is of another atlas. Choose one of the models above.`, "NOT_FOUND"));
+}
+
+/** Takes away what belongs to another subject, or to a model that is gone. */
+function empty() {
+  subject = shown = labels = focus = null;
+  flatmap.clear();
+  compare.clear();
+  card.hide();
+  region.show("", null, null, null);
+  ranking.clear("");
+  find("legend", HTMLElement).hidden = true;
+  find("doubt", HTMLElement).hidden = true;
+  find("rois", HTMLElement).replaceChildren();
+}
+
+/**
+ * @param {import("./models.js").Model} model
+ * @param {AbortSignal} signal
+ */
+async function paint(model, signal) {
   const loading = subject?.id === model.subjectId ? null : loadSubject(model.subjectId);
   const others = compare.active ? compare.fetch(signal) : null;
   others?.catch(() => {});
   const next = metricOf(state) === "labels" ? await coloured(signal) : (await values(state, signal)).shown;
-  if (loading) await settle(await loading);
+  const loaded = await loading;
   const fetched = await others;
   if (signal.aborted) return;
+  if (loaded) settle(loaded);
   if (!fetched) compare.clear();
   const map = fetched && subject ? compare.settle(next, subject, fetched) : next;
   shown = map;
@@ -167,10 +207,10 @@ async function paint(signal) {
 
 /** @param {AbortSignal} signal */
 async function coloured(signal) {
-  say("The colours of the labels are being worked out; the first time takes about a minute.");
-  find("figure-title", HTMLElement).textContent = "Working out the colours of the labels, once for each model …";
+  find("figure-title", HTMLElement).textContent = "First labels, coloured by meaning";
+  waiting.begin("Working out the colours of the labels, once for each model; the first time takes about a minute …");
   labels ??= await topLabels(state);
-  return labelColours(state.model, labels, signal, say);
+  return labelColours(state.model, labels, signal, (sentence) => waiting.tell(sentence));
 }
 
 function titleOf() {
@@ -181,7 +221,7 @@ function titleOf() {
 }
 
 /** @param {import("./subject.js").Subject} loaded a subject that was not seen before */
-async function settle(loaded) {
+function settle(loaded) {
   subject = loaded;
   flatmap.load(subject);
   if (subject.pixels) viewport.settle(subject.pixels);
@@ -276,24 +316,33 @@ function setView(view) {
 function listModels() {
   const chooser = find("model", HTMLSelectElement);
   chooser.replaceChildren(...models.map((model) => make("option", { value: model.modelId, title: model.modelId }, modelName(model))));
-  if (!models.some(({ modelId }) => modelId === state.model)) state.model = models[0]?.modelId ?? "";
+  // A link without a model gets the newest one; one that names a model that is not here is told so.
+  if (!state.model) state.model = models[0]?.modelId ?? "";
+  else if (!models.some(({ modelId }) => modelId === state.model)) chooser.prepend(make("option", { value: state.model, disabled: true }, `${state.model} · not in this atlas`));
   chooser.value = state.model;
 }
 
 async function chooseModel() {
+  const subjectOf = () => models.find(({ modelId }) => modelId === state.model)?.subjectId;
+  const before = subjectOf();
   state.model = find("model", HTMLSelectElement).value;
-  state.voxel = null;
-  state.brush = [];
-  state.at = null;
-  card.hide();
-  mark();
   labels = null;
+  state.with = state.with.filter(({ kind, value }) => kind !== "model" || value !== state.model);
+  if (subjectOf() !== before) {
+    state.voxel = state.at = null;
+    state.brush = state.lasso = [];
+    state.prefers = "";
+    empty();
+  }
+  listModels();
   await look(state.concept);
+  if (state.voxel !== null) await openVoxel(state.voxel);
   await loadLabels();
 }
 
 /** First labels are fetched after the first paint: only the region's panel and the label colours need them. */
 async function loadLabels() {
+  if (!subject) return;
   try {
     labels = await topLabels(state);
     refocus();
@@ -366,11 +415,8 @@ function follow() {
 
 /** The atlas has grown. */
 async function refresh() {
-  const before = models.length;
   models = modelsOf(await ask(MODELS));
   listModels();
-  if (!before) find("trouble", HTMLElement).hidden = true;
-  if (!models.length) return;
   await look(state.concept);
   await loadLabels();
 }
@@ -381,16 +427,11 @@ async function start() {
   showOptions();
   try {
     models = modelsOf(await ask(MODELS));
-    if (models.length) {
-      listModels();
-      await look(state.concept);
-      setView(state.view);
-      if (state.voxel !== null) await openVoxel(state.voxel);
-      await loadLabels();
-    } else {
-      find("trouble", HTMLElement).textContent = "This atlas has no model yet; run `voxel-atlas ingest`, and this page will fill.";
-      find("trouble", HTMLElement).hidden = false;
-    }
+    listModels();
+    await look(state.concept);
+    setView(state.view);
+    if (subject && state.voxel !== null) await openVoxel(state.voxel);
+    await loadLabels();
   } catch (error) {
     report(error);
   }

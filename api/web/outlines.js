@@ -54,6 +54,12 @@ export class Outlines {
     this.arrange();
   }
 
+  clear() {
+    this.anchors = [];
+    for (const group of [this.lines, this.names, this.marks]) group.replaceChildren();
+    this.arrange();
+  }
+
   /** Shows the part that is seen; names keep their size on the screen. */
   arrange() {
     const shown = this.svg.clientWidth;

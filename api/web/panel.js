@@ -39,6 +39,6 @@ export class Panel {
    */
   tell(sentence) {
     this.note.textContent = sentence;
-    this.stage.classList.toggle("waiting", Boolean(sentence));
+    this.stage.classList.toggle("without", Boolean(sentence));
   }
 }

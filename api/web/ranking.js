@@ -39,9 +39,10 @@ export class Ranking {
     this.open = open;
   }
 
-  clear() {
+  /** @param {string} note in place of the list */
+  clear(note = "Type a concept to rank the voxels by their similarity to it.") {
     this.table.tBodies[0].replaceChildren();
-    this.note.textContent = "Type a concept to rank the voxels by their similarity to it.";
+    this.note.textContent = note;
   }
 
   /**

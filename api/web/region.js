@@ -21,6 +21,7 @@ export class RegionPanel {
   show(title, voxels, labels, shown) {
     this.place.hidden = !voxels;
     if (!voxels) return;
+    if (!voxels.size) return this.#nothing(title);
     const { labelled, most } = labels?.count(voxels) ?? { labelled: 0, most: [] };
     const bars = most.slice(0, MOST).map(({ text, n }) => bar(text, n / most[0].n, `${n}`));
     const close = make("button", { type: "button", class: "quiet", "aria-label": "Clear the region", click: () => this.cleared() }, "×");
@@ -30,6 +31,12 @@ export class RegionPanel {
       bars.length ? make("ol", { class: "bars" }, ...bars) : make("p", { class: "note" }, `No voxel of this region has labels${labels?.all === false ? " that contrast and edges do not explain; Options show all" : ""}.`),
       ...(bars.length ? [make("p", { class: "note" }, `${labelled.toLocaleString("en")} labelled voxels, by ${labels?.method}`)] : []),
     );
+  }
+
+  /** @param {string} title */
+  #nothing(title) {
+    const close = make("button", { type: "button", class: "quiet", "aria-label": "Clear the region", click: () => this.cleared() }, "×");
+    this.place.replaceChildren(make("header", {}, make("div", {}, make("h2", {}, title), make("p", { class: "note" }, "No voxel is selected: brush over cortex that is coloured, or choose a region that holds voxels.")), close));
   }
 
   /** Says what the panel shows, when a stroke has ended. */
