@@ -87,8 +87,7 @@ def render(picture: Picture, surface: Surface, options: RenderOptions, cortex: S
         pixels = cortex.pixels(options.width) if cortex else surface.pixel_map(options.width)
         lines = _chosen(options, cortex.outlines if cortex else surface.roi_outlines(), cortex)
         if cortex and options.mark is not None:
-            # A ring bears no name.
-            lines[""] = rings(pixels.index, cortex.cell(options.mark))
+            lines[f"voxel {options.mark}"] = rings(pixels.index, cortex.cell(options.mark))
         if options.thick != 1:
             picture, pixels = _blended(picture, surface, options)
     outlined = replace(picture, outlines=lines)

@@ -104,12 +104,12 @@ def region_names(outlines: Outlines, shape: tuple[int, int], size: float) -> lis
 def name_anchors(outlines: Outlines, shape: tuple[int, int]) -> list[tuple[str, float, float]]:
     """What names belong to: (name, x, y) in pixels of a point well within each ROI, the largest ROI first.
 
-    What has no name is none, and an island near one of the same ROI and hemisphere is not named again.
+    An island near one of the same ROI and hemisphere is not named again.
     """
     height, width = shape
     polygons = []
     for name, paths in outlines.items():
-        for path in paths if name else ():
+        for path in paths:
             if len(path) >= 4 and (polygon := Polygon(path * np.array([width, height], np.float32)).buffer(0)).area > 0:
                 largest = max(getattr(polygon, "geoms", [polygon]), key=lambda part: part.area)
                 polygons.append((largest.area, name, largest))

@@ -154,8 +154,8 @@ def test_voxels_out_of_focus_are_pale_and_a_marked_one_has_a_ring(server: Server
     assert (np.ptp(half, axis=2) > 60).sum() > 100
     rows, columns = np.nonzero(np.abs(drawn("mark: 20") - plain).max(2) > 30)
     assert 20 < len(rows) < 1000
-    # One cell of this cortex is wider than a ring: the ring lies within what grey or coloured cortex there is.
-    assert max(np.ptp(rows), np.ptp(columns)) < 40
+    # One cell of this cortex is wider than a ring, which lies within it, its name beside it.
+    assert max(np.ptp(rows), np.ptp(columns)) < 110
 
 
 def test_a_marked_voxel_must_exist(server: Server) -> None:
