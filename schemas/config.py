@@ -77,6 +77,7 @@ def _names(registry: Registry) -> str:
     return ", ".join(registry.names)
 
 
+_AMOUNT = r"[1-9]\d*(\.\d+)? ?([KMGTkmgt]i?)[Bb]"
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 Network = Annotated[IPv4Network | IPv6Network, PlainSerializer(str)]
 
@@ -130,8 +131,14 @@ class Settings(BaseSettings):
     )
     memory_limit: str = Field(
         "2GB",
-        pattern=r"^[1-9]\d*(\.\d+)? ?([KMGTkmgt]i?)[Bb]$",
+        pattern=rf"^{_AMOUNT}$",
         description="Memory that DuckDB may use: 500MB, 2GB, 1.5GiB.",
+    )
+    model_memory: str = Field(
+        "",
+        pattern=rf"^({_AMOUNT})?$",
+        description="Memory that models may take which are kept to be asked: 8GB, 1.5GiB; those not asked for longest "
+        "are let go. Empty means a third of the machine's.",
     )
     workers: str = Field(
         "",

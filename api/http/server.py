@@ -112,11 +112,8 @@ def serve(settings: Settings, port: int) -> None:
     # uvicorn stops at a signal and then raises it again, which would end the process before the atlas is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     visitor = secrets.token_urlsafe(32)
-    with (
-        _no_thread_kept(),
-        Atlas(store, home=settings.home, patience=PATIENCE_S) as atlas,
-        store.served(url_here(settings.host, port), visitor),
-    ):
+    atlas = Atlas(store, home=settings.home, patience=PATIENCE_S, model_memory=settings.model_memory)
+    with _no_thread_kept(), atlas, store.served(url_here(settings.host, port), visitor):
         uvicorn.run(
             create_app(atlas, settings, loaded=settle, visitor=visitor),
             host=settings.host,

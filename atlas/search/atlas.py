@@ -22,6 +22,7 @@ from .model import Model
 from .sql_concept import concept_function
 from .tables.answer_html import answer_html
 from .tables.derived import DerivedValues, Fresh
+from .tables.held_memory import budget
 from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
 
@@ -119,6 +120,7 @@ class Atlas:
         *,
         home: Path | None = None,
         patience: float = 0.0,
+        model_memory: str | None = None,
         load_backbone: Callable[..., Backbone] = load,
     ) -> None:
         """Look at a store.
@@ -128,12 +130,17 @@ class Atlas:
             home: folder of weights and indexes; None for the one of the settings.
             patience: seconds for which an answer may lag behind the newest batch, so that no question waits for what
                 is derived from it; 0 always answers from the newest.
+            model_memory: how much models may take which are kept to be asked; None for that of the settings.
             load_backbone: gives the network of a name, with `home`, as `backbones.load` does.
+
+        Raises:
+            BadInputError: models may take more memory than there is.
         """
         self.store = store
         self.home = home if home is not None else Settings().home
         self.text_towers = TextTowers(store, self.home, load_backbone)
-        self._derived = DerivedValues(store, patience)
+        may_take = budget(Settings().model_memory if model_memory is None else model_memory)
+        self._derived = DerivedValues(store, patience, may_take)
         self._models = Fresh(self._load_models)
         self._concept = concept_function(lambda: list(self._models.get(self.generation())[0].by_id.values()))
         # Also for who reaches a served atlas by Quack: statements run where the text towers are.
@@ -199,6 +206,11 @@ class Atlas:
             generation: the newest one.
         """
         return self._derived.caught_up(generation)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more model, as large as the largest that is kept, can be kept to be asked."""
+        return self._derived.has_room
 
     def subjects(self) -> pl.DataFrame:
         """The `subject` table and n_voxels."""

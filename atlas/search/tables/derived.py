@@ -1,19 +1,37 @@
 """What is derived from the database and kept in memory, made anew when a batch was committed."""
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from cachetools import LRUCache
 
 from ...store.store import Store
+from .held_memory import Held, held_by
 
 _T = TypeVar("_T")
 
 _LOOKUPS = 20
 """How often the generation is looked up within the time that answers may lag behind."""
 _KEPT_BY_GENERATION = 64
+_COLD: ContextVar[list[str]] = ContextVar("_COLD")
+
+
+@contextmanager
+def noting_cold() -> Iterator[list[str]]:
+    """Notes of which models something had to be made before what is asked within could be answered."""
+    noted = list[str]()
+    token = _COLD.set(noted)
+    try:
+        yield noted
+    finally:
+        _COLD.reset(token)
 
 
 class _Made(NamedTuple, Generic[_T]):
@@ -25,7 +43,12 @@ class _Made(NamedTuple, Generic[_T]):
 class Fresh(Generic[_T]):
     """A value of the atlas's newest generation. While one thread makes the next, the others go on with the last one."""
 
-    def __init__(self, make: Callable[[_T | None], _T], patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        make: Callable[[_T | None], _T],
+        patience: float = 0.0,
+        made: Callable[[], object] = lambda: None,
+    ) -> None:
         """Keep what `make` gives.
 
         Args:
@@ -33,8 +56,9 @@ class Fresh(Generic[_T]):
             patience: seconds for which a value is handed out although there is a newer one. When half of them are
                 over, the newer one is made in the background, so that batches which follow each other fast are taken
                 in together; 0 makes the newer one first.
+            made: called when another value has been made.
         """
-        self._make, self._patience = make, patience
+        self._make, self._patience, self._tell = make, patience, made
         self._lock = threading.Lock()
         self._made: _Made[_T] | None = None
 
@@ -42,6 +66,11 @@ class Fresh(Generic[_T]):
     def made(self) -> bool:
         """Whether there is a value yet."""
         return self._made is not None
+
+    @property
+    def value(self) -> _T | None:
+        """What is kept at the moment, without making any."""
+        return self._made.value if self._made else None
 
     def get(self, generation: int, *, soon: bool = False) -> tuple[_T, int]:
         """The value, and the generation that it belongs to.
@@ -78,26 +107,45 @@ class Fresh(Generic[_T]):
 
     def _remake(self, generation: int) -> _Made[_T]:
         at = time.monotonic()
-        value = self._make(self._made.value if self._made else None)
-        self._made = _Made(value, generation, at)
-        return self._made
+        value = self._make(self.value)
+        self._made = made = _Made(value, generation, at)
+        self._tell()
+        return made
+
+
+@dataclass
+class _Kept:
+    """The values of a model, or of a label backbone."""
+
+    by_key: dict[tuple[str, ...], Fresh[Any]] = field(default_factory=dict)
+    given_back: bool = False
+    """Whether the memory of its files has been given back since it was asked last."""
+
+    def held(self) -> Held:
+        return held_by([fresh.value for fresh in list(self.by_key.values())])
 
 
 class DerivedValues:
-    """All that is derived from one store: a value for each key. Threads may share it."""
+    """All that is derived from one store: a value for each key. Threads may share it.
 
-    def __init__(self, store: Store, patience: float = 0.0) -> None:
+    What is asked for longest ago is let go where all of it takes more memory than it may: first the memory of the files
+    that a model has mapped, then its values. Who works with them keeps them; who asks again has them made again.
+    """
+
+    def __init__(self, store: Store, patience: float = 0.0, budget: float = math.inf) -> None:
         """Derive nothing yet.
 
         Args:
             store: the atlas.
             patience: as `Fresh` takes it.
+            budget: bytes that values and their files may take. The model that was asked last may take more alone.
         """
-        self.store, self.patience = store, patience
-        self._values: dict[tuple[str, ...], Fresh[Any]] = {}
+        self.store, self.patience, self.budget = store, patience, budget
+        self._models: OrderedDict[str, _Kept] = OrderedDict()
+        """Those asked longest ago first."""
         self._by_generation: LRUCache[tuple[str | int, ...], Any] = LRUCache(_KEPT_BY_GENERATION)
         self._looked_up: tuple[float, int] | None = None
-        self._lock = threading.Lock()
+        self._lock, self._models_lock = threading.Lock(), threading.Lock()
 
     def generation(self) -> int:
         """Number of the atlas's state, which grows with every batch; with `patience`, of a moment ago.
@@ -115,12 +163,47 @@ class DerivedValues:
         """The value of a key, and the generation that it belongs to.
 
         Args:
-            key: what it is, and of which model.
+            key: what it is, of which model or label backbone, and what else it depends on.
             make: as `Fresh` takes it; that of the first call is kept.
             generation: the newest one; None looks it up.
         """
-        fresh = self._values.setdefault(key, Fresh(make, self.patience))
-        return fresh.get(self.generation() if generation is None else generation)
+        with self._models_lock:
+            kept = self._models.setdefault(key[1], _Kept())
+            self._models.move_to_end(key[1])
+            fresh = kept.by_key.setdefault(key, Fresh(make, self.patience, self._bound))
+            again, kept.given_back = kept.given_back, False
+        if not fresh.made and key[1] not in (cold := _COLD.get([])):
+            cold.append(key[1])
+        got = fresh.get(self.generation() if generation is None else generation)
+        if again:
+            self._bound()
+        return got
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more model could be held that takes as much as the largest one."""
+        with self._models_lock:
+            sizes = [(held := kept.held()).own + held.mapped for kept in self._models.values()]
+        return sum(sizes) + max(sizes, default=0) <= self.budget
+
+    def _bound(self) -> None:
+        """Keep to the budget."""
+        if self.budget == math.inf:
+            return
+        with self._models_lock:
+            held = {name: kept.held() for name, kept in self._models.items()}
+            own = sum(some.own for some in held.values())
+            mapped = sum(held[name].mapped for name, kept in self._models.items() if not kept.given_back)
+            others = list(self._models)[:-1]
+            for name in others:
+                if own + mapped > self.budget and not self._models[name].given_back:
+                    held[name].give_back()
+                    self._models[name].given_back = True
+                    mapped -= held[name].mapped
+            for name in others:
+                if own > self.budget:
+                    del self._models[name]
+                    own -= held[name].own
 
     def remember(self, key: tuple[str, ...], generation: int, value: object) -> None:
         """Keep a value for `remembered`; the least recently used ones are forgotten."""
@@ -138,5 +221,7 @@ class DerivedValues:
         Args:
             generation: the newest one.
         """
-        made = [fresh for fresh in list(self._values.values()) if fresh.made]
+        with self._models_lock:
+            every = [fresh for kept in self._models.values() for fresh in kept.by_key.values()]
+        made = [fresh for fresh in every if fresh.made]
         return min((fresh.get(generation, soon=True)[1] for fresh in made), default=generation)
