@@ -89,6 +89,7 @@ BACKBONES = Registry(
     "voxel_atlas.backbones",
     {
         "lite": "atlas.backbones.lite.lite:Lite",
+        "word-cards": "atlas.backbones.lite.word_cards:WordCards",
         "clip-rn50": "atlas.backbones.checkpoints:CLIP_RN50",
         "clip-vit-b32": "atlas.backbones.checkpoints:CLIP_VIT_B32",
         "clip-vit-b32-laion": "atlas.backbones.checkpoints:CLIP_VIT_B32_LAION",

@@ -18,6 +18,6 @@ for _part in ("schemas", "atlas", "ingest", "viz", "api"):
             "without links. Run `git config core.symlinks true && git checkout -- voxel_atlas`, or install the wheel."
         )
 
-from .api.notebook.opening import compare, open  # noqa: A004, E402 - va.open(…) reads well; its parts are checked above
+from .api.notebook.opening import compare, demo, open  # noqa: A004, E402 - va.open(…) reads well; its parts are checked above
 
-__all__ = ["__version__", "compare", "open"]
+__all__ = ["__version__", "compare", "demo", "open"]

@@ -57,13 +57,18 @@ def subject(
 
 def is_complete(store: Store, home: Path, config: IngestConfig = CONFIG) -> bool:
     """Whether the atlas holds the whole demo of a subject, made by these settings, and `home` what its reader needs."""
+    return (home / WORLD).exists() and has_model(store, config)
+
+
+def has_model(store: Store, config: IngestConfig) -> bool:
+    """Whether the atlas holds a simulated subject's model that was made by these settings."""
     finished = store.frame(
         "SELECT DISTINCT m.config FROM model m JOIN run r USING (model_id) "
         "WHERE r.state = 'finished' AND m.subject_id = ?",
         [f"simulated/{config.subject}"],
     )
-    unbound = {"data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
-    return (home / WORLD).exists() and any(
+    unbound = {"probe": config.probe, "data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
+    return any(
         IngestConfig.model_validate_json(known).model_copy(update=unbound) == config for known in finished["config"]
     )
 

@@ -109,12 +109,13 @@ def built_width(width: int) -> int:
 
 
 def anatomical_affine(
-    settings: Settings, subject: SubjectRow, load: LoadSurface = load_surface
+    settings: Settings, subject: SubjectRow, load: LoadSurface | None = None
 ) -> NDArray[np.float64] | None:
     """Where a subject's volumes lie in space: what its pycortex transform to the anatomical surfaces says."""
     name, transform = subject["surface"], subject["transform"]
     if not name or not transform or subject["affine"]:  # the responses' own image says it
         return None
+    load = load or load_surface
     surface = load(name, transform, surfaces_cache(settings.home), settings.cortex_filestore, None)
     return np.linalg.inv(surface.transform_matrix()).astype(np.float64)
 

@@ -38,6 +38,27 @@ def open(address: str = "", *, home: Path | None = None, token: str = "") -> "No
     return NotebookAtlas.at(address, settings, token=token)
 
 
+def demo(home: Path | None = None) -> "NotebookAtlas":
+    """A small atlas of a simulated subject, made in half a minute the first time and opened at once after that.
+
+    It is made of what is installed, without a download: pictures of cards that bear words, a network that reads them, a
+    thousand voxels on pycortex's cortex S1 whose responses are computed, and every stage of a real ingest. It shows how
+    things work, and nothing about a brain.
+
+    >>> import voxel_atlas as va
+    >>> va.demo().model().map("face").plot()
+
+    Args:
+        home: its folder; None for cards-demo in the home folder of the settings.
+
+    Raises:
+        StoreError: the folder cannot be written, or another process makes it now.
+    """
+    from .demo_atlas import demo as made
+
+    return made(home)
+
+
 def compare(a: "BrainMap", b: "BrainMap") -> "MapPair":
     """Two maps of one subject against each other, voxel by voxel and region by region.
 

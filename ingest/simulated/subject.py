@@ -23,7 +23,7 @@ from ..datasets.volumes import VolumeVoxels
 from ..progress import Progress
 from .planting import CONCEPTS, EARLY, PATCHES, PREFERRED, Cortex, choose_voxels, patch_contrast, plant, shown
 from .scenes.categories import CATEGORY_OF
-from .scenes.scene_set import is_made, read_image, scene_set
+from .scenes.scene_set import SavedScene, is_made, read_image, scene_set
 
 N_SCENES = 2000
 """Pictures that a simulated subject sees: 1,500 to fit and 500 to test."""
@@ -46,6 +46,7 @@ class Simulated:
         seed: int = 0,
         n_scenes: int = N_SCENES,
         n_voxels: int = N_VOXELS,
+        scenes: list[SavedScene] | None = None,
         progress: Progress | None = None,
     ) -> None:
         """A subject on the given cortex.
@@ -57,9 +58,10 @@ class Simulated:
             seed: another seed is another subject on the same cortex and scenes.
             n_scenes: pictures that the subject sees.
             n_voxels: at least so many voxels, where the mask has them.
+            scenes: the pictures, where they are not to be the demo's.
             progress: told how the scenes are coming along.
         """
-        self._scenes = scene_set(home, "B", n_scenes, 0, progress)
+        self._scenes = scenes or scene_set(home, "B", n_scenes, 0, progress)
         self._chosen = choose_voxels(cortex, n_voxels)
         self._seed = int.from_bytes(hashlib.sha256(f"{subject}/{seed}".encode()).digest()[:8], "big")
         self._planting = plant(self._chosen, np.random.default_rng([self._seed, 0]))

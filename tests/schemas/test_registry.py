@@ -67,9 +67,9 @@ def test_what_is_known_of_a_backbone_before_it_is_loaded_takes_no_network() -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == (
-        "{'lite': (384, 'half'), 'clip-rn50': (1024, 'half'), 'clip-vit-b32': (512, 'half'), "
-        "'clip-vit-b32-laion': (512, 'half'), 'clip-vit-b16': (512, 'half'), 'resnet50': (2048, 'half'), "
-        "'resnet50-v2': (2048, 'half'), 'alexnet': (9216, 'half')} []"
+        "{'lite': (384, 'half'), 'word-cards': (384, 'half'), 'clip-rn50': (1024, 'half'), "
+        "'clip-vit-b32': (512, 'half'), 'clip-vit-b32-laion': (512, 'half'), 'clip-vit-b16': (512, 'half'), "
+        "'resnet50': (2048, 'half'), 'resnet50-v2': (2048, 'half'), 'alexnet': (9216, 'half')} []"
     )
 
 

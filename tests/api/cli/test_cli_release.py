@@ -34,7 +34,7 @@ def test_a_release_goes_out_and_comes_in(run, own, tmp_path):
 
 def test_the_maps_lie_where_the_surfaces_transform_says(run, own, tmp_path, monkeypatch):
     surface = type("Surface", (), {"transform_matrix": lambda self: np.diag([0.5, 0.5, 0.25, 1])})
-    monkeypatch.setattr("voxel_atlas.viz.surfaces.surface.load_surface", lambda *_: surface())
+    monkeypatch.setattr("voxel_atlas.api.maps.subject_cortex.load_surface", lambda *_: surface())
     assert run("export", "-o", tmp_path / "maps", "--concept", "cake", "--atlas", own)[0] == 0
     (path,) = (tmp_path / "maps").glob("sub-*/func/*_desc-cake_stat-similarity_statmap.nii.gz")
     assert nib.load(path).shape == (10, 10, 6)
