@@ -180,7 +180,7 @@ class DataConfig(BaseModel):
 
     dataset: str = Field(description=f"Which reader to use: {_names(DATASETS)}.")
     subject: str = Field(description="The subject, as the data set counts: 5, 01, S1 …")
-    root: PlaceText = Field("", description="Folder of the data set.")
+    root: PlaceText = Field("", description="Folder of the data set; none: for data sets that lie in no folder.")
     rois: tuple[str, ...] = Field((), description="Only voxels of these ROIs; none means all that the reader offers.")
     space: str = Field(
         "",
@@ -200,7 +200,7 @@ class DataConfig(BaseModel):
     axes: str = Field(
         "",
         description="folder: axes of an array of responses, where its sizes do not tell: tv for trials and voxels, vt, "
-        "or t, x, y and z in their order, as xyzt.",
+        "or t, x, y and z in their order, as xyzt; none: they tell.",
     )
     zscore: Literal["auto", "session", "run", "none"] = Field(
         "auto",
@@ -210,18 +210,19 @@ class DataConfig(BaseModel):
     localizer_t: float | None = Field(
         None,
         description="Localiser t (z on LAION-fMRI) that a voxel must exceed to be in a category's ROI (paper: 0 on "
-        "NSD, 2.3 on NOD).",
+        "NSD, 2.3 on NOD); none: the paper's.",
     )
     food: UserPathText = Field(
-        "", description="NSD: NIfTI mask or list of voxels of a food region; it joins the ROI `selective`."
+        "",
+        description="NSD: NIfTI mask or list of voxels of a food region; it joins the ROI `selective`; none: no mask.",
     )
     food_labels: tuple[str, ...] = Field(
         (),
         description="NSD: what images show, from which FOOD is made where no `food` is given: COCO's instances_*.json "
-        "(train and val), or one CSV of image, category.",
+        "(train and val), or one CSV of image, category; none: no FOOD.",
     )
     skip_sessions: tuple[str, ...] = Field(
-        (), description="Sessions to leave out, as the data set names them: 7, coco …"
+        (), description="Sessions to leave out, as the data set names them: 7, coco …; none: all are taken."
     )
     allow_missing: bool = Field(False, description="Go on without the sessions, runs or images that are not there.")
     parcellation: Literal["", "mmp"] = Field(
@@ -230,7 +231,9 @@ class DataConfig(BaseModel):
         "regions: mmp, HCP-MMP1.0's as MMP-V1, MMP-FFC …",
     )
     surface: str = Field("", description="pycortex subject whose surfaces show this subject; empty when there is none.")
-    transform: str = Field("", description="pycortex transform from the volume to those surfaces.")
+    transform: str = Field(
+        "", description="pycortex transform from the volume to those surfaces; empty when there is none."
+    )
 
     @field_validator("dataset")
     @classmethod
@@ -292,7 +295,7 @@ class LabelConfig(BaseModel):
     probe: str = Field(
         "",
         description="Images that voxels are described by: all of the data set's (NSD's default, as in the paper), seen "
-        "by the subject (the others'), or a folder of one's own.",
+        "by the subject (the others'), or a folder of one's own; none: the data set's default.",
     )
     top_images: Count = Field(10, description="Most driving images per voxel that are cropped (paper: 10).")
     candidate_images: Literal["strongest", "diverse"] = Field(
@@ -342,7 +345,9 @@ class LabelConfig(BaseModel):
         "its text vector answers to most, or the noun in its caption.",
     )
     concepts: tuple[str, ...] = Field(
-        (), description="clip-msm: the fixed list of concepts that it chooses from; as an option, a file of one a line."
+        (),
+        description="clip-msm: the fixed list of concepts that it chooses from; as an option, a file of one a line; "
+        "none: for other methods.",
     )
 
     @field_validator("methods")

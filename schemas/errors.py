@@ -5,7 +5,11 @@ and the HTTP status under which a server answers with it.
 """
 
 import re
-from typing import ClassVar
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PASSWORD = re.compile(r"""(://[^\s:/@"']*:)[^\s"']+(?=@)|(\bpassword=)[^\s&"']+""", re.IGNORECASE)
 
@@ -19,6 +23,13 @@ def first_line(error: object) -> str:
     """What a library says went wrong, for a sentence of ours; what follows in DuckDB's errors shows the statement."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def meant(name: str, known: "Iterable[str]") -> str:
+    """« Did you mean "FFA"?», for the end of a sentence about a name that is not known; "" where none is like it."""
+    folded = {one.casefold(): one for one in known}
+    close = get_close_matches(name.casefold(), folded, 1)
+    return f' Did you mean "{folded[close[0]]}"?' if close else ""
 
 
 class AtlasError(Exception):

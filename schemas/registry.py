@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Any
 
-from .errors import BadInputError, NotFoundError
+from .errors import BadInputError, NotFoundError, meant
 
 
 class Registry:
@@ -44,7 +44,9 @@ class Registry:
             NotFoundError: nobody has.
         """
         if name not in self:
-            raise NotFoundError(f"There is no {self.kind} {name!r}; there are {', '.join(self.names)}.")
+            raise NotFoundError(
+                f"There is no {self.kind} {name!r}; there are {', '.join(self.names)}.{meant(name, self.names)}"
+            )
         return name
 
     def __getitem__(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ...schemas.errors import BadInputError, redacted
-from .console import FOR_PEOPLE, Output, say, screen
+from .console import FOR_PEOPLE, Output, say, screen, waiting
 from .options import AtlasOption, BaselineOption, FileOption, ReadoutOption, Switch, open_atlas, open_store, settings_of
 
 
@@ -30,7 +30,7 @@ def export(
     Args:
         out: Folder to make.
         model: Model id; can be given again; none: all that are finished.
-        concept: Text to make a map of; can be given again.
+        concept: Text to make a map of; can be given again; none: no map of a concept.
         tables_only: Make no maps.
         fsaverage: Write maps of NSD's volumes on fsaverage, too, by the warps that `surface nsd` found.
     """
@@ -41,7 +41,7 @@ def export(
     if tables_only and fsaverage:
         raise BadInputError("--fsaverage is of maps, and --tables-only makes none; give one of the two.")
     settings = settings_of(atlas)
-    with open_atlas(atlas) as opened:
+    with waiting("Writing the release"), open_atlas(atlas) as opened:
         cortices = CortexCache(opened, settings)
         write(
             opened,
@@ -69,7 +69,7 @@ def import_(folder: Path, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption 
     """
     from ...atlas.release.importing import import_release
 
-    with open_store(settings_of(atlas), create=True) as store:
+    with waiting("Checking the release and taking it in"), open_store(settings_of(atlas), create=True) as store:
         models = import_release(store, folder, run_id=_run_id())
     said = [f"imported {name}" for name in models] or ["nothing to do: every model of this release was imported before"]
     output.report_each(said, [{"model_id": name} for name in models])
@@ -83,7 +83,8 @@ def verify(folder: Path, /, *, output: Output = FOR_PEOPLE) -> None:
     """
     from ...atlas.release.verify import problems
 
-    wrong = problems(folder)
+    with waiting("Checking the release"):
+        wrong = problems(folder)
     output.report_each(wrong or [f"{folder} is whole"], [{"problem": problem} for problem in wrong])
     if wrong:
         raise SystemExit(2)

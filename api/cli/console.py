@@ -1,5 +1,6 @@
 """What the command line shows: a bar for each stage, notes, sentences, and tables for people or for programs."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,9 +8,11 @@ from csv import writer
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
 from cyclopts import Parameter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,7 +23,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.status import Status
 from rich.text import Text
 
 from ...schemas.errors import BadInputError, StoreError
@@ -40,6 +43,11 @@ stdout = Console(highlight=False)
 def say(sentence: str) -> None:
     """A line for the person at the screen, as it is."""
     screen.print(sentence, markup=False, soft_wrap=True)
+
+
+def waiting(what: str) -> Status:
+    """Shows what is waited for, where a person looks on."""
+    return screen.status(f"{what} …")
 
 
 def warn(sentences: Sequence[str]) -> None:
@@ -83,10 +91,9 @@ class Output:
             rows.writerows([[_joined(value) for value in row] for row in frame.iter_rows()])
             print(text.getvalue(), end="")
         else:
-            table = Table(*frame.columns, header_style="bold", box=None, pad_edge=False)
-            for row in frame.iter_rows():
-                table.add_row(*(Text(_plain(value)) for value in row))  # Text: a label is never markup
-            stdout.print(table)
+            cells = [[_plain(value) for value in row] for row in frame.iter_rows()]
+            for line in table_lines(frame.columns, cells, _width()):
+                stdout.print(line, soft_wrap=True)
 
     def show_lines(self, row: "pl.DataFrame") -> None:
         """Print the one row of a frame as a line for each column, so that a narrow terminal cuts none."""
@@ -175,6 +182,54 @@ class Bars:
         screen.print(Text.assemble(("note", "yellow"), f" {message}"))
 
 
+_GAP = "  "
+_LEAST_LAST = 16
+"""Columns of the terminal that the last column of a table has at least, where its words go on in more lines."""
+
+
+def _width() -> int | None:
+    """Columns that a table may have; None where nobody's terminal ends: what goes on to a program is one line a row."""
+    return stdout.width if stdout.is_terminal or os.environ.get("COLUMNS", "").isdigit() else None
+
+
+def table_lines(names: Sequence[str], cells: Sequence[Sequence[str]], width: int | None) -> list[Text]:
+    """A table as lines, in which no value is cut: what is shown can be copied.
+
+    Where its columns do not fit, words of the last one go on in further lines, or each row becomes lines of its own,
+    `name  value`.
+    """
+    widths = [max(cell_len(cell) for cell in column) for column in zip(names, *cells, strict=True)]
+    last = len(names) - 1
+    if width is not None and sum(widths) + len(_GAP) * last > width and cells:
+        widths[last] = width - sum(widths[:last]) - len(_GAP) * last
+        longest = max((cell_len(word) for row in cells for word in row[last].split()), default=0)
+        if widths[last] < max(_LEAST_LAST, longest):
+            room = max(map(cell_len, names))
+            lines = [
+                [
+                    Text.assemble((_padded(name, room), "bold"), _GAP, cell)
+                    for name, cell in zip(names, row, strict=True)
+                    if cell
+                ]
+                for row in cells
+            ]
+            return [line for block in lines for line in (*block, Text())][:-1]
+    head = Text(_GAP.join(map(_padded, names, widths)).rstrip(), "bold")
+    return [head, *(Text(line) for row in cells for line in _row_lines(row, widths))]
+
+
+def _row_lines(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    *others, end = row
+    before = "".join(_padded(cell, width) + _GAP for cell, width in zip(others, widths, strict=False))
+    for part in wrap(end, max(widths[-1], 1), break_long_words=False, break_on_hyphens=False) or [""]:
+        yield (before + part).rstrip()
+        before = " " * cell_len(before)
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - cell_len(cell))
+
+
 def _joined(value: object) -> object:
     return ";".join(str(item) for item in value) if isinstance(value, list) else value
 
@@ -186,4 +241,5 @@ def _plain(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value)
-    return str(value)
+    # A label of somebody's moves no cursor and begins no line.
+    return "".join(one if one.isprintable() else " " for one in str(value))

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from ...schemas.errors import BadInputError
-from .console import FOR_PEOPLE, Output, say, warn
+from .console import FOR_PEOPLE, Output, say, waiting, warn
 from .options import (
     BY_DEFAULT,
+    PICTURE,
+    VOXELS,
     ConceptOptions,
     FileOption,
     Switch,
@@ -18,6 +20,7 @@ from .options import (
     settings_of,
 )
 
+_LOOK = Parameter(group=PICTURE)
 surfaces = App(name="surface", help="Bring cortical surfaces of your own into the pycortex store.")
 
 
@@ -33,38 +36,39 @@ def flatmap(
     surface: str | None = None,
     transform: str | None = None,
     options: ConceptOptions = BY_DEFAULT,
-    view: list[str] | None = None,
-    kind: str = "inflated",
-    width: Annotated[int, between(64, 8192)] = 1024,
-    thick: Annotated[int, between(1, 128)] = 1,
-    colormap: str | None = None,
-    limits: Annotated[tuple[float, float] | None, Parameter(name="--range")] = None,
-    roi: list[str] | None = None,
-    opacity: str | None = None,
-    significant: Switch = False,
-    null_band: Switch = False,
+    view: Annotated[list[str] | None, _LOOK] = None,
+    kind: Annotated[str, _LOOK] = "inflated",
+    width: Annotated[int, between(64, 8192), _LOOK] = 1024,
+    thick: Annotated[int, between(1, 128), _LOOK] = 1,
+    colormap: Annotated[str | None, _LOOK] = None,
+    limits: Annotated[tuple[float, float] | None, Parameter(name="--range", group=PICTURE)] = None,
+    roi: Annotated[list[str] | None, _LOOK] = None,
+    opacity: Annotated[str | None, _LOOK] = None,
+    significant: Annotated[Switch, Parameter(group=VOXELS)] = False,
+    null_band: Annotated[Switch, Parameter(group=VOXELS)] = False,
     output: Output = FOR_PEOPLE,
 ) -> None:
     """Draw the cortex: similarity to a concept, a metric, a label, labels in colours, or a map of your own.
 
     Args:
-        concept: Text, for example "cake" or "cake - kitchen".
+        concept: Text, for example "cake" or "cake - kitchen"; none: what one of the next options names.
         out: File to write: .png, .svg or .pdf.
-        metric: Instead of a concept: r2, r, q, noise_ceiling, r2_of_ceiling, food_t or food_q. With a concept: z.
-        label: Instead of a concept: the probability of this label.
+        metric: Instead of a concept: r2, r, q, noise_ceiling, r2_of_ceiling, food_t or food_q. With a concept: z;
+            none: its similarity.
+        label: Instead of a concept: the probability of this label; none: of no label.
         label_colours: Instead of a concept: first labels, coloured by meaning.
-        own: Instead of a concept: your NIfTI or CIFTI file, or left and right GIFTI or MGH.
+        own: Instead of a concept: your NIfTI or CIFTI file, or left and right GIFTI or MGH; none: no file.
         surface: Subject that --map is drawn on; none: the one of the atlas's model.
-        transform: Its transform, where --map is a volume.
+        transform: Its transform, where --map is a volume; none: the map is of a surface.
         view: Not flat but inflated, seen from here: lateral, medial, ventral, posterior, dorsal or anterior; can be
-            given again; all: the first four.
+            given again; all: the first four; none: the flat map.
         kind: Surface that --view shows: inflated, pia, wm or fiducial.
         width: Width in pixels, 64 to 8192.
         thick: Show the mean over so many depths between white matter and pia, as pycortex's thick does; 1: half-way.
         colormap: matplotlib's name; none: chosen for the quantity.
-        limits: Values of the first and the last colour.
-        roi: Outline only this ROI; can be given again.
-        opacity: A metric, r2 for one: voxels are clear where it is 0.
+        limits: Values of the first and the last colour; none: chosen for the quantity.
+        roi: Outline only this ROI; can be given again; none: all.
+        opacity: A metric, r2 for one: voxels are clear where it is 0; none: all are opaque.
         significant: Show only voxels whose encoding model is significant.
         null_band: Leave voxels bare in which the concept is as similar as nine in ten of many nouns are.
     """
@@ -121,7 +125,7 @@ def flatmap(
         drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
         file = render(drawn, drawn_on, drawing)
     else:
-        with open_atlas(options.atlas) as opened:
+        with waiting("Drawing the cortex"), open_atlas(options.atlas) as opened:
             cortex = CortexCache(opened, settings).of(opened.model(options.model).subject_id)
             if own:
                 drawn = user_picture(own, cortex.surface, colormap or "auto", lo, hi)
@@ -149,12 +153,12 @@ def group(
     group_q: float | None = None,
     smooth: float = 0.0,
     options: ConceptOptions = BY_DEFAULT,
-    significant: Switch = False,
-    view: list[str] | None = None,
-    width: Annotated[int, between(64, 8192)] = 1024,
-    colormap: str | None = None,
-    limits: Annotated[tuple[float, float] | None, Parameter(name="--range")] = None,
-    roi: list[str] | None = None,
+    significant: Annotated[Switch, Parameter(group=VOXELS)] = False,
+    view: Annotated[list[str] | None, _LOOK] = None,
+    width: Annotated[int, between(64, 8192), _LOOK] = 1024,
+    colormap: Annotated[str | None, _LOOK] = None,
+    limits: Annotated[tuple[float, float] | None, Parameter(name="--range", group=PICTURE)] = None,
+    roi: Annotated[list[str] | None, _LOOK] = None,
     output: Output = FOR_PEOPLE,
 ) -> None:
     """Map a concept over subjects on fsaverage or fs_LR: mean, t and q with subjects as the unit, and who agrees.
@@ -162,18 +166,18 @@ def group(
     Args:
         concept: Text, for example "cake" or "cake - kitchen".
         models: A model of each subject; none: its newest one of the newest model's network.
-        out: Picture to write: .png, .svg or .pdf.
-        vertices: Table of all vertices to write: .csv or .parquet.
+        out: Picture to write: .png, .svg or .pdf; none: no picture.
+        vertices: Table of all vertices to write: .csv or .parquet; none: no table.
         show: What the picture shows: the mean similarity, its t, or how many subjects agree: those whose similarity is
             above 0 and passes --min-z, --max-q and --specific.
-        group_q: Draw only vertices with at most this false discovery rate over subjects.
+        group_q: Draw only vertices with at most this false discovery rate over subjects; none: any.
         smooth: Smooth each subject's map along the cortex over so many mm (full width at half maximum).
         significant: Take only voxels whose encoding model is significant.
-        view: As for flatmap.
+        view: As for flatmap; none: the flat map.
         width: Width in pixels, 64 to 8192.
         colormap: matplotlib's name; none: chosen for the quantity.
-        limits: Values of the first and the last colour.
-        roi: Outline only this region; can be given again.
+        limits: Values of the first and the last colour; none: chosen for the quantity.
+        roi: Outline only this region; can be given again; none: all.
     """
     import numpy as np
 
@@ -235,8 +239,10 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
 
     Args:
         name: Name of the new subject.
-        freesurfer: FreeSurfer subject: its surf folder has white, pial, inflated and flat patches.
-        gifti: KIND=LEFT.surf.gii,RIGHT.surf.gii for each of wm, pia, inflated and flat; fs_LR for one.
+        freesurfer: FreeSurfer subject: its surf folder has white, pial, inflated and flat patches; none: --gifti
+            is given.
+        gifti: KIND=LEFT.surf.gii,RIGHT.surf.gii for each of wm, pia, inflated and flat; fs_LR for one; none:
+            --freesurfer is given.
     """
     from ...viz.surfaces import surface_import
     from ..maps.subject_cortex import surfaces_cache
@@ -286,9 +292,9 @@ def transform(
         subject: Subject in your store.
         name: Name of the new transform.
         reference: A functional image (NIfTI) of the space that voxels are in.
-        register: register.dat of FreeSurfer's bbregister, functional to anatomical.
-        anatomy: FreeSurfer's mri/orig.mgz, where the affines of both images agree already.
-        matrix: Text file of 4 × 4 numbers: from mm on the surface to voxel indices x, y, z.
+        register: register.dat of FreeSurfer's bbregister, functional to anatomical; none: one of the next two is given.
+        anatomy: FreeSurfer's mri/orig.mgz, where the affines of both images agree already; none: as above.
+        matrix: Text file of 4 × 4 numbers: from mm on the surface to voxel indices x, y, z; none: as above.
     """
     import numpy as np
 

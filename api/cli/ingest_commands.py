@@ -35,6 +35,16 @@ _CURVE = (
 )
 """The learning curve of the significant voxels."""
 
+_COUNTS = (
+    "SELECT (SELECT count(*) FROM encoding WHERE model_id = $model) AS n_fitted, "  # noqa: S608 - constant
+    f"(SELECT count(*) FROM significance WHERE model_id = $model AND q <= {FDR}) AS n_significant, "
+    f"(SELECT count(*) FROM semantic WHERE model_id = $model AND q <= {FDR}) AS n_semantic, "
+    "(SELECT count(DISTINCT voxel) FROM label_score WHERE model_id = $model AND rank IS NOT NULL) AS n_labelled, "
+    "(SELECT count(*) FROM dropped WHERE model_id = $model) AS n_dropped"
+)
+_DROPPED = "SELECT reason, count(*) AS n FROM dropped WHERE model_id = ? GROUP BY reason ORDER BY n DESC, reason"
+"""What has become of a model's voxels."""
+
 _REPEATED = {"rois": "roi", "skip_sessions": "skip-session", "methods": "method", "tasks": "task"}
 """Fields that hold several values, and the option that gives one of them and can be given again."""
 
@@ -56,7 +66,9 @@ DataOptions = Annotated[DataConfig, _fields("Data", _option)]
 FitOptions = Annotated[FitConfig, _fields("Fit", _option)]
 LabelOptions = Annotated[LabelConfig, _fields("Labels", _option)]
 LabelChanges = Annotated[
-    LabelConfig, _fields("Labels, where not by the model's settings", _dissect_option), Parameter(show_default=False)
+    LabelConfig,
+    _fields("Labels, where not by the model's settings", _dissect_option),
+    Parameter(show_default=lambda _: "the model's own"),
 ]
 DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()
 
@@ -66,7 +78,9 @@ DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()
 class IngestOptions:
     """What `ingest` and `check` are asked to do with data, so that one command line serves both."""
 
-    config: Annotated[Path | None, Parameter(help="YAML file with settings; options go before it.")] = None
+    config: Annotated[
+        Path | None, Parameter(help="YAML file with settings, before which options go; none: options alone.")
+    ] = None
     fit: FitOptions = DEFAULT_FIT
     labels: LabelOptions = DEFAULT_LABELS
     weights: WeightsOption = None
@@ -102,7 +116,24 @@ def ingest(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> Non
         with open_store(settings, read_only=True) as store:
             output.show(store.frame(_CURVE, [model_id]))
         output = FOR_PEOPLE
-    output.report(said, {"model_id": model_id, "atlas": redacted(settings.address)})
+    _tell(said, model_id, settings, output)
+
+
+def _tell(said: str, model_id: str, settings: Settings, output: Output) -> None:
+    """Say what a model has come to, and which commands make sense next."""
+    with open_store(settings, read_only=True) as store:
+        counts = store.frame(_COUNTS, {"model": model_id}).row(0, named=True)
+        dropped = store.frame(_DROPPED, [model_id])
+    output.report(said, {"model_id": model_id, "atlas": redacted(settings.address), **counts})
+    if not output.for_people:
+        return
+    say("voxels: " + ", ".join(f"{n:,} {name.removeprefix('n_')}" for name, n in counts.items()))
+    for reason, n in dropped.iter_rows():
+        say(f"  dropped, as {reason}: {n:,}")
+    asked = f'query "cake" --model {model_id}' if counts["n_labelled"] else f"dissect {model_id}"
+    say("Next:")
+    for command in (asked, f"flatmap --metric r2 --model {model_id} -o r2.png", f"report {model_id} -o report"):
+        say(f"  voxel-atlas {command}")
 
 
 def _finished(config: IngestConfig, dataset: "Dataset", settings: Settings, options: IngestOptions) -> str | None:
@@ -225,7 +256,7 @@ class DissectionOptions:
 
     labels: LabelChanges = DEFAULT_LABELS
     scorers: Annotated[list[str] | None, Parameter(name="--scorer")] = None
-    """How labels are scored: eq2 (paper), fused, joint or released (the paper's code); can be given again."""
+    """How labels are scored: eq2 (paper), fused, joint or released (its code); can be given again; none: as before."""
     weights: WeightsOption = None
     download: DownloadOption = False
     output: Output = FOR_PEOPLE
@@ -274,9 +305,7 @@ def dissect(
     ):
         pipeline = _pipeline(settings, store=store, progress=bars, workers=pool, skip_bad=on_error == "skip")
         model_id = pipeline.dissect(*options.model(model, store, settings))
-    options.output.report(
-        f"{model_id} is in {redacted(settings.address)}", {"model_id": model_id, "atlas": redacted(settings.address)}
-    )
+    _tell(f"{model_id} is in {redacted(settings.address)}", model_id, settings, options.output)
 
 
 def plan(

@@ -16,19 +16,19 @@ from ...schemas.errors import AtlasError
 from . import STOPPED
 from .atlas_commands import export, import_, rm, runs, upgrade, vacuum, verify
 from .console import screen
+from .doctor import doctor
 from .draw_commands import flatmap, group, surfaces
-from .query_commands import card, predict, query, sql
+from .query_commands import card, models, predict, query, rois, sql, subjects
 from .report_commands import compare, report
-from .serve_commands import calibrate, demo, mcp, serve, settings, url
+from .serve_commands import calibrate, demo, mcp, serve, settings, tokens, url
 from .settings_file import fill_in
-from .token_commands import tokens
 
 
-def _default(value: object) -> str | None:
+def default_text(value: object) -> str | None:
     """How help tells a default; nothing where it is nothing."""
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or None
-    return None if value in (None, "", False) else str(value)
+    return None if value is None or value is False or value == "" else str(value)
 
 
 app = App(
@@ -37,7 +37,7 @@ app = App(
     version=f"voxel-atlas {__version__}",
     config=fill_in,
     # What is given again replaces what was given before, and no list has an option that empties it.
-    default_parameter=Parameter(allow_repeating=True, negative_iterable=(), show_default=_default),
+    default_parameter=Parameter(allow_repeating=True, negative_iterable=(), show_default=default_text),
     help_format="plaintext",
     print_error=False,
     exit_on_error=False,
@@ -54,11 +54,11 @@ _INGESTING = {
 """Commands that are imported when they are called: their options, fields of IngestConfig, take as long as all else."""
 _OTHERS: dict[str, tuple[Callable[..., None] | App, ...]] = {
     "Fill the atlas": (demo, calibrate),
-    "Ask": (query, predict, card, sql),
+    "Ask": (query, card, predict, models, subjects, rois, sql),
     "Draw": (flatmap, group, surfaces),
     "Evaluate": (report, compare),
     "Serve": (serve, mcp, url, tokens, settings),
-    "Keep atlases": (runs, export, import_, verify, rm, vacuum, upgrade),
+    "Keep atlases": (doctor, runs, export, import_, verify, rm, vacuum, upgrade),
 }
 for _title, _commands in _OTHERS.items():
     _group = Group.create_ordered(_title)

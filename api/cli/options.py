@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from ...schemas.errors import AtlasError
@@ -78,8 +78,14 @@ def between(least: int, most: int | None = None) -> Parameter:
     return Parameter(validator=Number(gte=least, lte=most))
 
 
+COMPARISON = Group.create_ordered("Comparison")
+VOXELS = Group.create_ordered("Which voxels")
+PICTURE = Group.create_ordered("Picture")
+PLACE = Group.create_ordered("Where, and by what")
+"""Sections of a command's help."""
+
 AtlasOption = Annotated[
-    str, Parameter(help="Address of the atlas; none: the one of VOXEL_ATLAS_ATLAS, or the default one.")
+    str, Parameter(group=PLACE, help="Address of the atlas; none: the one of VOXEL_ATLAS_ATLAS, or the default one.")
 ]
 ModelArgument = Annotated[
     str,
@@ -88,34 +94,59 @@ ModelArgument = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str | None, Parameter(help="Model id; none: the newest finished one.", completer=_listed("models", "model_id"))
+    str | None,
+    Parameter(
+        group=COMPARISON, help="Model id; none: the newest finished one.", completer=_listed("models", "model_id")
+    ),
 ]
 RoiOption = Annotated[
-    list[str] | None, Parameter(help="Only voxels of this ROI; can be given again.", completer=_listed("rois", "roi"))
+    list[str] | None,
+    Parameter(
+        group=VOXELS,
+        help="Only voxels of this ROI; can be given again; none: of all.",
+        completer=_listed("rois", "roi"),
+    ),
 ]
 ReadoutOption = Annotated[
     Literal["weights", "half", "pattern"] | None,
-    Parameter(help="Which vector of a voxel: ridge weights (paper), half or pattern; none: the backbone's own."),
+    Parameter(
+        group=COMPARISON,
+        help="Which vector of a voxel: ridge weights (paper), half or pattern; none: the backbone's own.",
+    ),
 ]
 BaselineOption = Annotated[
     Literal["vocabulary", "none"],
-    Parameter(help="What a concept is a contrast to: the mean of many nouns, or nothing (paper)."),
+    Parameter(group=COMPARISON, help="What a concept is a contrast to: the mean of many nouns, or nothing (paper)."),
 ]
 AllVoxels = Annotated[
     bool,
-    Parameter(negative=(), help="Show voxels, too, that contrast and edges may explain (not semantic), and mark them."),
+    Parameter(
+        group=VOXELS,
+        negative=(),
+        help="Show voxels, too, that contrast and edges may explain (not semantic), and mark them.",
+    ),
 ]
-WeightsOption = Annotated[Path | None, Parameter(help="File of the backbone's weights; none: the library's own cache.")]
+WeightsOption = Annotated[
+    Path | None, Parameter(group=PLACE, help="File of the backbone's weights; none: the library's own cache.")
+]
 WorkersOption = Annotated[
     str,
-    Parameter(help="Where costly batches are worked on: dask://HOST:PORT, dask:PROCESSES or slurm:JOBS; none: here."),
+    Parameter(
+        group=PLACE,
+        help="Where costly batches are worked on: dask://HOST:PORT, dask:PROCESSES or slurm:JOBS; none: here.",
+    ),
 ]
 OnErrorOption = Annotated[
     Literal["stop", "skip"],
-    Parameter(help="When an image cannot be read or a picture cannot be made: stop, or skip it and say so."),
+    Parameter(
+        group=PLACE, help="When an image cannot be read or a picture cannot be made: stop, or skip it and say so."
+    ),
 ]
 DownloadOption = Annotated[
-    bool, Parameter(negative=(), help="Fetch weights that are not on this machine; nothing is downloaded otherwise.")
+    bool,
+    Parameter(
+        group=PLACE, negative=(), help="Fetch weights that are not on this machine; nothing is downloaded otherwise."
+    ),
 ]
 FileOption = Annotated[Path, Parameter(name=("--output", "-o"))]
 Switch = Annotated[bool, Parameter(negative=())]
@@ -128,15 +159,15 @@ class ConceptOptions:
     """How a concept is compared with voxels, and what they are held to."""
 
     model: ModelOption = None
-    by: Literal["weights", "labels"] = "weights"
+    by: Annotated[Literal["weights", "labels"], Parameter(group=COMPARISON)] = "weights"
     """Compare with the voxels' weights or with their labels."""
     readout: ReadoutOption = None
     baseline: BaselineOption = "vocabulary"
-    min_z: float | None = None
-    """Only voxels whose similarity is at least so many standard errors from no association."""
-    max_q: float | None = None
-    """Only voxels with at most this false discovery rate of the association, 0 to 1."""
-    specific: Switch = False
+    min_z: Annotated[float | None, Parameter(group=VOXELS)] = None
+    """Only voxels whose similarity is at least so many standard errors from no association; none: any."""
+    max_q: Annotated[float | None, Parameter(group=VOXELS)] = None
+    """Only voxels with at most this false discovery rate of the association, 0 to 1; none: any."""
+    specific: Annotated[Switch, Parameter(group=VOXELS)] = False
     """Only voxels to which the concept is specific: max-q 0.05, and more similar than 95 % of many nouns."""
     all_voxels: AllVoxels = False
     atlas: AtlasOption = ""

@@ -1,13 +1,16 @@
-"""`voxel-atlas query | predict | card | sql`: questions to the atlas."""
+"""`voxel-atlas query | predict | card | models | subjects | rois | sql`: questions to the atlas."""
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
 from ...schemas.errors import BadInputError
-from .console import FOR_PEOPLE, Output, screen, warn
+from .console import FOR_PEOPLE, Output, screen, waiting, warn
 from .options import (
     BY_DEFAULT,
+    VOXELS,
     AtlasOption,
     ConceptOptions,
     FileOption,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from ...atlas.search.atlas import Atlas
 
+_IN_VOXELS = Parameter(group=VOXELS)
 _PLACE = ("x_mm", "y_mm", "z_mm")
 _SIMULATED = " · [yellow]simulated subject[/yellow]"
 
@@ -37,9 +41,9 @@ def query(
     *,
     options: ConceptOptions = BY_DEFAULT,
     roi: RoiOption = None,
-    first: Annotated[int, between(1, 100_000)] = 20,
-    significant: bool = True,
-    min_r2: float | None = None,
+    first: Annotated[int, between(1, 100_000), _IN_VOXELS] = 20,
+    significant: Annotated[bool, _IN_VOXELS] = True,
+    min_r2: Annotated[float | None, _IN_VOXELS] = None,
     output: Output = FOR_PEOPLE,
 ) -> None:
     """Find the voxels most similar to a concept.
@@ -48,11 +52,11 @@ def query(
         concept: Text, for example "cake" or "cake - kitchen".
         first: How many voxels, 1 to 100,000.
         significant: Only voxels whose encoding model is significant.
-        min_r2: Only voxels that are predicted at least so well.
+        min_r2: Only voxels that are predicted at least so well: share of variance, 1 at most; none: any.
     """
     import polars as pl
 
-    with ask_atlas(options.atlas) as opened:
+    with waiting("Comparing the concept with each voxel"), ask_atlas(options.atlas) as opened:
         owner = opened.model(options.model)
         hits = owner.similar(
             concept,
@@ -78,8 +82,8 @@ def query(
     columns = ["subject_id", "voxel", "rois", "similarity", "z", "concept_q", "specific", "r2", "labels"]
     if options.all_voxels:
         columns.insert(3, "semantic")
-    if not output.for_people:
-        columns += ["percentile", "q", *_PLACE]
+    # One model's voxels: the line below names it to people.
+    columns = columns[1:] if output.for_people else [*columns, "percentile", "q", *_PLACE]
     output.show(frame.select(columns))
     warn(hits.warnings)
     how = f"by weights, readout {hits.how}" if hits.by == "weights" else hits.how
@@ -94,7 +98,7 @@ def predict(
     *,
     model: ModelOption = None,
     roi: RoiOption = None,
-    first: Annotated[int, between(1)] | None = None,
+    first: Annotated[Annotated[int, between(1)] | None, _IN_VOXELS] = None,
     weights: WeightsOption = None,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
@@ -112,7 +116,11 @@ def predict(
     settings = settings_of(atlas)
     pixels = read_picture(image)
     loader = partial(load, weights=weights, device=settings.device)
-    with Atlas(open_store(settings, read_only=True), home=settings.home, load_backbone=loader) as opened:
+    store = open_store(settings, read_only=True)
+    with (
+        waiting("Showing the image to the network"),
+        Atlas(store, home=settings.home, load_backbone=loader) as opened,
+    ):
         owner = opened.model(model)
         frame = owner.predict(pixels, rois=tuple(roi or ()))
         strongest = frame.sort("response", "voxel", descending=[True, False])
@@ -121,8 +129,8 @@ def predict(
         if not output.for_people:
             described = _placed(opened, described, owner.subject_id, atlas)
     answers = chosen.join(described, on="voxel", maintain_order="left")
-    place = () if output.for_people else _PLACE
-    output.show(answers.select("subject_id", "voxel", "rois", "response", "r2", "q", *place))
+    subject, place = ((), ()) if output.for_people else (("subject_id",), _PLACE)
+    output.show(answers.select(*subject, "voxel", "rois", "response", "r2", "q", *place))
     screen.print(f"{owner.model_id} · {frame.height:,} voxels{_SIMULATED if owner.simulated else ''}")
 
 
@@ -174,6 +182,33 @@ def _placed(opened: "Atlas", voxels: "pl.DataFrame", subject_id: str, address: s
     return CortexCache(opened, settings_of(address)).placed(voxels, subject_id)
 
 
+def models(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """List the models, the newest finished one first: it is asked where no other is named."""
+    with ask_atlas(atlas) as opened:
+        frame = opened.models()
+    output.show(frame.select("model_id", "simulated", "state", "backbone", "n_train", "n_voxels", "n_significant"))
+
+
+def subjects(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
+    """List the subjects: their data, their space and what shows them."""
+    with ask_atlas(atlas) as opened:
+        frame = opened.subjects()
+    output.show(frame.select("subject_id", "simulated", "n_voxels", "space", "surface", "description"))
+
+
+def rois(
+    subject: Annotated[str | None, Parameter(help="Subject id; none: all subjects.")] = None,
+    /,
+    *,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """List the regions of subjects, and how many voxels each has."""
+    with ask_atlas(atlas) as opened:
+        frame = opened.rois(subject)
+    output.show(frame.select("subject_id", "roi", "n_voxels"))
+
+
 def sql(
     statement: str, /, *, files: list[Path] | None = None, output: Output = FOR_PEOPLE, atlas: AtlasOption = ""
 ) -> None:
@@ -181,7 +216,8 @@ def sql(
 
     Args:
         statement: One SQL statement that reads, for example "FROM roi_labels('FFA')".
-        files: Folder or file that the statement may read besides the atlas; can be given again.
+        files: Folder or file that the statement may read besides the atlas; can be given again; none: no other.
     """
-    with open_atlas(atlas, files or ()) as opened:
-        output.show(opened.sql(statement))
+    with waiting("Running the statement"), open_atlas(atlas, files or ()) as opened:
+        frame = opened.sql(statement)
+    output.show(frame)

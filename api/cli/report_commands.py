@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .console import FOR_PEOPLE, Bars, Output, say
+from .console import FOR_PEOPLE, Bars, Output, say, waiting
 from .options import AllVoxels, AtlasOption, FileOption, between, open_atlas, open_store, settings_of
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ def report(
     Args:
         models: Model ids; none: each subject's newest finished one.
         out: Folder to make.
-        labels: What the images show: a CSV with columns image and category, or COCO annotations (.json).
+        labels: What the images show: a CSV with columns image and category, or COCO annotations (.json); none: the
+            localiser maps.
         category: Category of Fig. 5; can be given again; none: all.
-        concept: Concept map of Fig. 4; can be given again.
+        concept: Concept map of Fig. 4; can be given again; none: those of the paper.
         sample: Voxels that the learning curve and the shuffled control are fitted on, 10 at least.
         every_model: Figs. 2 to 5 of every subject and backbone of the atlas, the newest model of each, as small
             multiples, with tests over subjects: the paper's appendix.
@@ -69,7 +70,7 @@ def compare(
     Args:
         a: A model, backbone, captioner, generator or method; MODEL:METHOD names both.
         b: What it is compared with, named likewise.
-        out: Folder for a page with figures and tables.
+        out: Folder for a page with figures and tables; none: no page.
     """
     import polars as pl
 
@@ -77,7 +78,7 @@ def compare(
     from ..report.page import cell
     from ..report.side_by_side import about_shown, brief, write_comparison
 
-    with open_atlas(atlas) as opened:
+    with waiting("Comparing"), open_atlas(atlas) as opened:
         comparison = compare_sides(opened, a, b, semantic=not all_voxels)
         named = (("a", comparison.a), ("b", comparison.b))
         sides = [f"{name}: {side.name}" for name, of_subject in named for side in of_subject.values()]

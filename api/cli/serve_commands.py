@@ -1,4 +1,4 @@
-"""`voxel-atlas demo | calibrate | serve | mcp | url | settings`: a first atlas, the server, and where everything is."""
+"""`voxel-atlas demo | calibrate | serve | mcp | url | token | settings`: a first atlas, the server, who may ask it."""
 
 import errno
 import os
@@ -7,10 +7,10 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from ...schemas.errors import BadInputError, StoreError, redacted
-from .console import FOR_PEOPLE, Bars, Output, say, screen
+from .console import FOR_PEOPLE, Bars, Output, say, screen, stdout
 from .options import AtlasOption, between, open_store, settings_of
 
 if TYPE_CHECKING:
@@ -130,6 +130,53 @@ def settings(*, output: Output = FOR_PEOPLE) -> None:
     output.show(pl.DataFrame(rows))
 
 
+tokens = App(
+    name="token",
+    help="Make, list and revoke the tokens of this home folder's server. As soon as there is one, everyone needs one.",
+)
+
+NameArgument = Annotated[str, Parameter(help="Whose token it is: one word.")]
+
+
+@tokens.command
+def make(name: NameArgument, /, *, scope: str = "read", output: Output = FOR_PEOPLE) -> None:
+    """Make a token and print it: only its hash is kept, so it cannot be shown again.
+
+    Args:
+        scope: read or ingest: ask and look; admin: also make and revoke tokens; owner: also run any SQL.
+    """
+    import polars as pl
+
+    from ..http.access.tokens import Scope, Tokens
+
+    clear = Tokens(settings_of().home).make(name, Scope.parse(scope))
+    if output.for_people:
+        print(clear)
+        say(f"{name} may {scope}; a running server knows it at once.")
+    else:
+        output.show(pl.DataFrame([{"name": name, "scope": scope, "token": clear}]))
+
+
+@tokens.command
+def list_(*, output: Output = FOR_PEOPLE) -> None:
+    """List the tokens: name, scope and when they were made."""
+    import polars as pl
+
+    from ..http.access.tokens import Tokens
+
+    rows = [(token.name, token.scope, token.created) for token in Tokens(settings_of().home).listed()]
+    output.show(pl.DataFrame(rows, {"name": pl.String, "scope": pl.String, "created": pl.String}, orient="row"))
+
+
+@tokens.command
+def revoke(name: NameArgument, /, *, output: Output = FOR_PEOPLE) -> None:
+    """Revoke a token; a running server refuses it from the next request on."""
+    from ..http.access.tokens import Tokens
+
+    Tokens(settings_of().home).revoke(name)
+    output.report(f"revoked {name}", {"revoked": name})
+
+
 def _default(field: "FieldInfo") -> str:
     if field.default_factory is not None:
         return "the system's folder for a user's data"
@@ -183,4 +230,11 @@ def _serve(settings: "Settings", port: int) -> None:
 
     if not is_writable(settings.address):
         say(f"{redacted(settings.address)} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")
-    run(settings, port)
+    url = settings.public_url.rstrip("/") or _url(settings.host, port)
+
+    lines = (
+        f"{redacted(settings.address)} is served at {url}",
+        f"GraphQL: {url}/graphql; assistants: {url}/mcp; Ctrl-C stops it.",
+    )
+    # Not where the log goes, whose lines are JSON.
+    run(settings, port, lambda: stdout.print(*lines, sep="\n", soft_wrap=True, markup=False))

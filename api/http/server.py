@@ -6,11 +6,12 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -93,8 +94,24 @@ def _no_thread_kept() -> Iterator[None]:
             os._exit(status)
 
 
-def serve(settings: Settings, port: int) -> None:
+class Announced(uvicorn.Server):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def serve(settings: Settings, port: int, announce: Callable[[], object] = lambda: None) -> None:
     """Serve the atlas at `settings.address` until Ctrl-C or SIGTERM; requests that run are finished first.
+
+    `announce` is called when it answers.
 
     Meanwhile other processes of this user read and write the same atlas through this one.
     """
@@ -114,7 +131,7 @@ def serve(settings: Settings, port: int) -> None:
     visitor = secrets.token_urlsafe(32)
     atlas = Atlas(store, home=settings.home, patience=PATIENCE_S, model_memory=settings.model_memory)
     with _no_thread_kept(), atlas, store.served(url_here(settings.host, port), visitor):
-        uvicorn.run(
+        config = uvicorn.Config(
             create_app(atlas, settings, loaded=settle, visitor=visitor),
             host=settings.host,
             port=port,
@@ -127,3 +144,8 @@ def serve(settings: Settings, port: int) -> None:
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=False,  # the application believes those of proxies that the settings name
         )
+        server = Announced(config, announce)
+        with suppress(KeyboardInterrupt):  # it has ended what it did
+            server.run()
+        if not server.started:
+            sys.exit(1)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError, meant
 from ...viz.render import png, vector
 from ...viz.render.colormaps import fit_scale
 from ...viz.render.contours import contours, rings
@@ -121,5 +121,6 @@ def _chosen(options: RenderOptions, known: Mapping[str, Region], cortex: Subject
     if unknown:
         raise NotFoundError(
             f"There is no ROI {', '.join(unknown)[:80]} to outline; there are {', '.join(sorted(names))}."
+            f"{meant(unknown[0], names)}"
         )
     return {name: region for name, region in known.items() if options.rois is None or name in options.rois}

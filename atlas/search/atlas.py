@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...schemas.config import Settings
-from ...schemas.errors import NotFoundError
+from ...schemas.errors import NotFoundError, meant
 from ..backbones import load
 from ..backbones.interface import Backbone
 from ..store.links import Parameters
@@ -88,7 +88,9 @@ def subject_of(subjects: pl.DataFrame, subject_id: str) -> SubjectRow:
     """
     rows = {row["subject_id"]: row for row in subjects.drop("n_voxels", strict=False).to_dicts()}
     if subject_id not in rows:
-        raise NotFoundError(f"There is no subject {subject_id!r}; there are {', '.join(rows) or 'none'}.")
+        raise NotFoundError(
+            f"There is no subject {subject_id!r}; there are {', '.join(rows) or 'none'}.{meant(subject_id, rows)}"
+        )
     return cast("SubjectRow", rows[subject_id])
 
 

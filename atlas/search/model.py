@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...schemas.errors import BadInputError
+from ...schemas.errors import BadInputError, meant
 from ..backbones import default_readout
 from ..backbones.interface import Floats, Image, Readout
 from .concepts import Baseline
@@ -277,6 +277,7 @@ class Model(LabelledModel):
         if name != "label_probability" or not lemma:
             raise BadInputError(
                 f"There is no metric {metric!r}; there are {', '.join(METRICS)}, label_probability:WORD."
+                f"{meant(metric, METRICS)}"
             )
         labelled = self.label_table(semantic=False).voxels(lemma).select("voxel", pl.col("probability").alias("value"))
         if labelled.is_empty():

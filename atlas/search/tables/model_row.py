@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ....schemas.config import FDR
-from ....schemas.errors import NotFoundError
+from ....schemas.errors import NotFoundError, meant
 from .answer_html import answer_html
 
 MODELS = f"""
@@ -122,7 +122,8 @@ def full_id(ids: Sequence[str], model_id: str | None, address: str) -> str:
     matching = [known for known in ids if model_id and (_begins(known, model_id) or known.endswith(model_id))]
     if len(matching) != 1:
         problem = "no model" if not matching else "more than one model"
-        raise NotFoundError(f"There is {problem} {model_id!r}; there are {', '.join(matching or ids)}.")
+        like = "" if matching else meant(model_id, ids)
+        raise NotFoundError(f"There is {problem} {model_id!r}; there are {', '.join(matching or ids)}.{like}")
     return matching[0]
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from ....schemas.errors import NotFoundError
+from ....schemas.errors import NotFoundError, meant
 from ....schemas.stage import Stage
 from ...store.store import Store
 from ..filters import ALL_VOXELS, Filters
@@ -128,6 +128,7 @@ class VoxelTable:
         if name not in self.rois:
             raise NotFoundError(
                 f"{self._model.subject_id} has no ROI {name!r}; it has {', '.join(self.rois) or 'none'}."
+                f"{meant(name, self.rois)}"
             )
         return self.rois[name]
 

@@ -35,7 +35,7 @@ def test_query_as_csv_and_as_table_show_the_same_voxels(run):
     voxels = [row["voxel"] for row in csv.DictReader(io.StringIO(text))]
     _, table, _ = run("query", "cake", "--first", "3")
     assert len(voxels) == 3
-    assert [line.split()[1] for line in table.splitlines()[1:4]] == voxels
+    assert [line.split()[0] for line in table.splitlines()[1:4]] == voxels
 
 
 def test_query_keeps_to_the_roi(run):

@@ -37,7 +37,7 @@ def test_a_table_shows_the_strongest_and_csv_as_many_as_are_asked_for(run, pictu
     _, text, _ = run("predict", picture[0], "--csv", "--first", "5")
     assert len(table.splitlines()) == 21
     assert [row["voxel"] for row in csv.DictReader(io.StringIO(text))] == [
-        line.split()[1] for line in table.splitlines()[1:6]
+        line.split()[0] for line in table.splitlines()[1:6]
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_table import table
 from hostile import texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -60,6 +61,17 @@ def test_help_tells_defaults_and_choices(run: Run) -> None:
     assert "[default: 0.15]" in printed
 
 
+def test_help_tells_of_every_option_what_it_takes_or_what_holds_without_it() -> None:
+    untold = [f"{' '.join(option.command)} {option.name}" for option in table() if not option.is_told]
+    assert untold == []
+
+
+def test_help_puts_a_commands_options_into_sections(run: Run) -> None:
+    _, printed, _ = run("query", "--help")
+    sections = [line.strip("╭─╮ ") for line in printed.splitlines() if line.startswith("╭")]
+    assert sections == ["Arguments", "Comparison", "Which voxels", "Where, and by what", "Output"]
+
+
 def test_the_version_is_the_packages(run: Run) -> None:
     assert run("--version") == (0, f"voxel-atlas {voxel_atlas.__version__}\n", "")
 
@@ -76,10 +88,14 @@ def test_the_version_is_the_packages(run: Run) -> None:
         ("query cake --first", "--first requires an argument"),
         ("query cake kitchen", "kitchen"),
         ("query", "CONCEPT"),
+        ("query cake --roi ffa", 'Did you mean "FFA"?'),
+        ("query cake --model simulatd/T1", 'Did you mean "simulated/T1/toy/'),
+        ("rois simulated/T7", 'Did you mean "simulated/T1"?'),
         ("token male me", 'Did you mean "make"?'),
         ("ingest", "--dataset"),
         ("ingest --dataset nsd", "--subject"),
         ("ingest --dataset nds --subject 5", "there are nsd, nod, laion-fmri"),
+        ("ingest --dataset nds --subject 5", 'Did you mean "nsd"?'),
         ("ingest --dataset nsd --subject 5 --zscore trial", "setting zscore: Input should be 'auto'"),
         ("ingest --dataset nsd --subject 5 --data-sha256 0", "--data-sha256"),
     ],

@@ -71,5 +71,5 @@ def test_a_query_asks_the_server_that_has_the_atlas_also_where_it_wants_tokens(
                 )  # fmt: skip
                 status, printed, _ = run("query", "face", "--no-significant", "--first", 3, "--atlas", file)
                 assert (status, "similar" in asked) == (0, True)
-                assert printed.count("simulated/G") == 3
+                assert len(printed.splitlines()) == 4
                 assert running.client.get("/frames/models").status_code == 401
