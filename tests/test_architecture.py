@@ -36,7 +36,7 @@ ORDER = {
         "identity",
         "run",
     ],
-    "viz": ["surfaces", "render"],
+    "viz": ["flattening", "surfaces", "render"],
     "api": ["maps", "report", "graphql", "mcp", "http", "cli", "notebook"],
 }
 """What a package is made of: each part may import itself and those before it."""

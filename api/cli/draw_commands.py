@@ -251,10 +251,11 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
         raise BadInputError("Give either --freesurfer FOLDER or --gifti KIND=LEFT,RIGHT to say what is imported.")
     store, cache = _store(), surfaces_cache(settings_of().home)
     if freesurfer:
+        flat = _flat_map(freesurfer)
         made = surface_import.from_freesurfer(name, freesurfer, store, cache)
     else:
         made = surface_import.from_gifti(name, dict(_pair(text) for text in gifti or ()), store, cache)
-    flat = "with a flat map" if (made / "surfaces" / "flat_lh.gii").exists() else "without a flat map"
+        flat = "with a flat map" if (made / "surfaces" / "flat_lh.gii").exists() else "without a flat map"
     say(f"wrote {made}, {flat}")
 
 
@@ -266,13 +267,26 @@ def nsd(*, root: Path, subject: Annotated[int, between(1, 8)]) -> None:
         root: Folder of NSD.
         subject: Number of the subject, 1 to 8.
     """
-    from ...viz.surfaces.nsd_warps import from_nsd
+    from ...viz.surfaces.nsd_warps import freesurfer_folder, from_nsd
     from ..maps.subject_cortex import surfaces_cache
 
+    flat = _flat_map(freesurfer_folder(root, subject))
     made = from_nsd(root, subject, _store(), surfaces_cache(settings_of().home))
-    flat = "with a flat map" if (made / "surfaces" / "flat_lh.gii").exists() else "without a flat map"
-    names = ", ".join(sorted(path.name for path in (made / "transforms").iterdir()))
+    names = ", ".join(sorted(path.name for path in (made / "transforms").iterdir() if path.is_dir()))
     say(f"wrote {made}, {flat}, with transforms {names}")
+
+
+def _flat_map(freesurfer: Path) -> str:
+    """What can be said of a FreeSurfer subject's flat map; that one is to be made is told at once, as it takes long."""
+    from ...viz.flattening.autoflattened import reason_against
+    from ...viz.surfaces.surface_import import flat_patches
+
+    if flat_patches(freesurfer):
+        return "with a flat map"
+    if reason := reason_against(freesurfer):
+        return f"without a flat map ({reason})"
+    say("no flat patches are there: autoflatten cuts and flattens the hemispheres, which takes about an hour")
+    return "with a flat map by autoflatten"
 
 
 @surfaces.command

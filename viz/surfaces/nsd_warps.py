@@ -20,7 +20,7 @@ from ...schemas.errors import NotFoundError, SpaceMismatchError
 from . import filestore as stores
 from .registration import layers
 from .surface import Surface
-from .surface_import import FSAVERAGE, freesurfer_meshes, write_subject, write_transform
+from .surface_import import FSAVERAGE, flattened, freesurfer_meshes, require_new, write_subject, write_transform
 
 SPACES = {"func1pt8mm": "func1pt8", "func1mm": "func1pt0"}
 """Space of betas, and name of the transform → what the warps' files call it."""
@@ -50,14 +50,15 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
         SpaceMismatchError: a warp is of another mesh.
         BadInputError: there is such a subject already, or a file is damaged.
     """
-    own = root / "nsddata" / "ppdata" / f"subj{subject:02}"
+    own, folder = root / "nsddata" / "ppdata" / f"subj{subject:02}", freesurfer_folder(root, subject)
+    require_new(name := f"nsd-subj{subject:02}", filestore)
     warps = {space: _warps(own / "transforms", name) for space, name in SPACES.items()}
     there = {space: warp for space, warp in warps.items() if warp}
     if not there:
         raise NotFoundError(
             f"{own / 'transforms'}: no lh.func1pt8-to-layerB2.mgz and rh.func1pt8-to-layerB2.mgz; get NSD's transforms."
         )
-    meshes = freesurfer_meshes(root / "nsddata" / "freesurfer" / f"subj{subject:02}")
+    meshes = freesurfer_meshes(folder)
     for depths in there.values():
         for file, half in chain.from_iterable(depths):
             side = file.name[:2]
@@ -66,7 +67,8 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
                 raise SpaceMismatchError(f"{file}: {len(half)} vertices, but {side}.white has {len(points)}.")
     to_fsaverage = _to_fsaverage(own / "transforms", [len(points) for points, _ in meshes["wm"]])
     references = {space: _reference(own / space) for space in there}
-    made = write_subject(f"nsd-subj{subject:02}", meshes, filestore, cache)
+    meshes = flattened(folder, meshes)
+    made = write_subject(name, meshes, filestore, cache)
     wm, pia = (np.concatenate([points for points, _ in meshes[kind]]) for kind in ("wm", "pia"))
     middle = (wm + pia) / 2
     for space, depths in there.items():
@@ -75,6 +77,11 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
     if to_fsaverage is not None:
         np.save(made / FSAVERAGE, to_fsaverage)
     return made
+
+
+def freesurfer_folder(root: Path, subject: int) -> Path:
+    """FreeSurfer's folder of an NSD subject; beside it lies fsaverage."""
+    return root / "nsddata" / "freesurfer" / f"subj{subject:02}"
 
 
 def on_fsaverage(values: NDArray[Any], surface: Surface) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nibabel as nib
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ...schemas.damaged_files import readable
 from ...schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from ...schemas.files import replacing
+from ..flattening import autoflattened
 from . import filestore as stores
 from .locked_files import locked
 from .registration import WARP
@@ -31,7 +33,7 @@ _SLANT = np.radians(45)
 
 
 def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Path:
-    """Take a FreeSurfer subject's surfaces, and its flat patches where there are any, as subject `name`.
+    """Take a FreeSurfer subject's surfaces, and its flat patches or those that autoflatten makes, as subject `name`.
 
     Where both hemispheres have a sphere.reg, it also knows which of its vertices lies at each one of fsaverage5.
 
@@ -49,7 +51,8 @@ def from_freesurfer(name: str, folder: Path, filestore: Path, cache: Path) -> Pa
         SpaceMismatchError: hemispheres are swapped or mirrored, or a flat patch or a sphere is of another mesh.
         BadInputError: there is such a subject already, or a file is damaged.
     """
-    meshes = freesurfer_meshes(folder)
+    require_new(name, filestore)
+    meshes = flattened(folder, freesurfer_meshes(folder))
     to_fsaverage = _by_spheres(folder / "surf", [len(points) for points, _ in meshes["wm"]])
     made = write_subject(name, meshes, filestore, cache)
     if to_fsaverage is not None:
@@ -99,13 +102,35 @@ def freesurfer_meshes(folder: Path) -> dict[str, tuple[Hemisphere, Hemisphere]]:
                 )
         left, right = (_geometry(file) for file in files)
         meshes[kind] = (left, right)
-    for pattern in FLAT_PATCHES:
-        files = [surf / pattern.format(side=side) for side in stores.SIDES]
-        if all(file.exists() for file in files):
-            left, right = (_patch(file, mesh) for file, mesh in zip(files, meshes["wm"], strict=True))
-            meshes["flat"] = (left, right)
-            break
+    if files := flat_patches(folder):
+        left, right = (_patch(file, mesh) for file, mesh in zip(files, meshes["wm"], strict=True))
+        meshes["flat"] = (left, right)
     return meshes
+
+
+def flat_patches(folder: Path) -> list[Path]:
+    """Files of a FreeSurfer subject's left and right flat patch; none where it has not both."""
+    pairs = ([folder / "surf" / pattern.format(side=side) for side in stores.SIDES] for pattern in FLAT_PATCHES)
+    return next((files for files in pairs if all(file.exists() for file in files)), [])
+
+
+def flattened(
+    folder: Path, meshes: dict[str, tuple[Hemisphere, Hemisphere]]
+) -> dict[str, tuple[Hemisphere, Hemisphere]]:
+    """The meshes of a FreeSurfer subject with flat maps by autoflatten, where they have none and it can make some.
+
+    Raises:
+        SpaceMismatchError: hemispheres are swapped or mirrored, or a sphere is of another mesh.
+    """
+    if "flat" in meshes or autoflattened.reason_against(folder):
+        return meshes
+    check_meshes(meshes)
+    kinds = zip(meshes["wm"], meshes["pia"], meshes["inflated"], strict=True)
+    folded = [autoflattened.Folded((wm + pia) / 2, inflated, faces) for (wm, faces), (pia, _), (inflated, _) in kinds]
+    with TemporaryDirectory() as target:
+        files = autoflattened.flat_patches(folder, folded, Path(target))
+        left, right = (_patch(file, mesh) for file, mesh in zip(files, meshes["wm"], strict=True))
+    return {**meshes, "flat": (left, right)}
 
 
 def from_gifti(name: str, files: Mapping[str, tuple[Path, Path]], filestore: Path, cache: Path) -> Path:
@@ -142,8 +167,7 @@ def write_subject(name: str, meshes: Meshes, filestore: Path, cache: Path) -> Pa
         BadInputError: there is such a subject already, its name is no file name, wm or pia is missing, or vertices have
             no places.
     """
-    if not name or name != Path(name).name or name.startswith("."):
-        raise BadInputError(f"{name!r} cannot name a subject; take letters, digits, - and _.")
+    require_new(name, filestore)
     missing = [kind for kind in ("wm", "pia") if kind not in meshes]
     if missing:
         raise BadInputError(
@@ -156,10 +180,21 @@ def write_subject(name: str, meshes: Meshes, filestore: Path, cache: Path) -> Pa
     check_meshes(meshes)
     target = filestore / name
     with locked(target):
-        if target.exists():
-            raise BadInputError(f"There is a subject {name!r} in {filestore} already; take another name or remove it.")
+        require_new(name, filestore)
         stores.write_surfaces(target, meshes, cache)
     return target
+
+
+def require_new(name: str, filestore: Path) -> None:
+    """Refuse a name that a new subject cannot have.
+
+    Raises:
+        BadInputError: it is no file name, or there is such a subject already.
+    """
+    if not name or name != Path(name).name or name.startswith("."):
+        raise BadInputError(f"{name!r} cannot name a subject; take letters, digits, - and _.")
+    if (filestore / name).exists():
+        raise BadInputError(f"There is a subject {name!r} in {filestore} already; take another name or remove it.")
 
 
 def _require_numbers(meshes: Meshes) -> None:
