@@ -135,6 +135,9 @@ class RootQuery(GroupQueries, ContrastQueries):
         rois: Annotated[
             list[str] | None, strawberry.argument(description="Only voxels in at least one of these regions.")
         ] = None,
+        among: Annotated[
+            list[int] | None, strawberry.argument(description="Only these voxels of the model, by their numbers.")
+        ] = None,
         significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = True,
         semantic: Semantic = True,
         min_r2: Annotated[float | None, strawberry.argument(description="Only voxels with at least this r2.")] = None,
@@ -158,6 +161,7 @@ class RootQuery(GroupQueries, ContrastQueries):
         )
         filters = Filters(
             rois=rois or (),
+            among=among,
             significant=significant,
             semantic=semantic,
             min_r2=min_r2,

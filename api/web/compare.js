@@ -63,7 +63,8 @@ export class Compare {
     this.one = null;
     /** @type {Difference | null} */
     this.between = null;
-    this.mm = new Float32Array(0);
+    /** @type {Set<number> | null} */
+    this.focus = null;
   }
 
   get active() {
@@ -139,6 +140,7 @@ export class Compare {
    */
   paint(focus, chosen) {
     const { one } = this;
+    this.focus = focus;
     if (!one) return;
     this.loaded.forEach((other, at) => {
       const panel = this.panels[at];
@@ -153,9 +155,11 @@ export class Compare {
     this.#tell(focus);
   }
 
-  /** @returns {Set<number> | null} voxels that were selected in the scatter; null for no selection */
-  selected() {
-    const { lasso, prefers } = this.state;
+  /**
+   * @param {import("./state.js").Selected} selection
+   * @returns {Set<number> | null} voxels that were selected in the scatter; null for no selection
+   */
+  selected({ lasso, prefers } = this.state) {
     const pair = this.#pair();
     if (!pair) return null;
     if (lasso.length > 2) return new Set([...pair.a.keys()].filter((voxel) => inside(lasso, 1000 * pair.a[voxel], 1000 * pair.b[voxel])));
@@ -269,21 +273,19 @@ export class Compare {
     if (!this.between) return;
     this.difference.load(one.subject);
     this.difference.title.textContent = this.between.q ? "A − B · z of the preference" : "A − B";
-    if (!this.mm.length) getArrays(one.subject.placesPath).then(({ arrays }) => {
-      this.mm = arrays.mm;
-      this.listeners.selected();
-    }, () => {});
+    // The interval is worked out again when it is known where voxels lie.
+    if (!one.subject.mm.length) one.subject.locate().then(() => this.#tell(this.focus), () => {});
   }
 
   /** @param {Set<number> | null} focus */
   #tell(focus) {
     const { between } = this;
     const pair = this.#pair();
-    if (!between || !pair) return;
+    if (!between || !pair || !this.one) return;
     const [a, b] = [this.#name(null), this.#name(this.state.with[0])];
     // Among voxels that were selected by their preference it is no question.
     const among = this.state.prefers ? null : focus;
-    const { share, lo, hi, n, blocks } = preference(between.value, among, this.mm);
+    const { share, lo, hi, n, blocks } = preference(between.value, among, this.one.subject.mm);
     const prefer = (/** @type {string} */ side) => (between.q ? `prefer ${side.toUpperCase()}` : `are higher in ${side.toUpperCase()}`);
     const percent = (/** @type {number} */ part) => Math.round(100 * part);
     const over = blocks ? "blocks of 1 cm of cortex" : "voxels, whose places are not known";
@@ -305,7 +307,7 @@ export class Compare {
       make("p", { class: "chips" }, ...chips),
     );
     const { a: first, b: second } = pair;
-    const unit = /** @type {{shown: Shown}} */ (this.one).shown.unit;
+    const { unit } = this.one.shown;
     const said = `r ${figure(correlation(first, second))} over voxels. Draw around dots to select their voxels; click one for its card.`;
     this.scatter.show({ a: first, b: second, regions: (voxel) => pair.other.subject.names(voxel), names: [a, b], unit }, focus, this.state.lasso.map(([x, y]) => [x / 1000, y / 1000]), said);
   }

@@ -2,8 +2,9 @@
 // @ts-check
 import { find, say } from "./dom.js";
 import { Evidence } from "./evidence.js";
+import { cell, save } from "./files.js";
 import { TOP, variables } from "./ranking.js";
-import { Trouble, ask, getArrays, patiently } from "./server.js";
+import { Trouble, ask, patiently } from "./server.js";
 import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
@@ -39,7 +40,7 @@ export function connectDownloads(sources, report) {
     find(`download-${suffix}`, HTMLButtonElement).addEventListener("click", async () => {
       menu.open = false;
       try {
-        save(await make(), `${fileName(sources)}.${suffix}`);
+        save(await make(), fileName(sources), suffix);
         say(`${suffix} file made`);
       } catch (error) {
         report(error);
@@ -144,8 +145,7 @@ async function csv({ state, shown, subject, labels, focus }) {
   if (!map) return "";
   const chosen = focus();
   const sure = await new Evidence().of(state);
-  const path = subject()?.placesPath;
-  const mm = path ? (await getArrays(path)).arrays.mm : [];
+  const mm = (await subject()?.locate()) ?? [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);
   const lines = [`voxel,value,${sure ? "z,concept_q,specific," : ""}x_mm,y_mm,z_mm,regions,first_label,selected`];
   map.colours.forEach((colour, voxel) => {
@@ -158,19 +158,11 @@ async function csv({ state, shown, subject, labels, focus }) {
   return `${lines.join("\r\n")}\r\n`;
 }
 
-/** @param {unknown} value */
-function cell(value) {
-  const text = String(value);
-  // A spreadsheet would take a label that begins so for a formula.
-  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
 /** @param {Sources} sources */
 function graphql(sources) {
   const { state } = sources;
   const noted = (/** @type {object} */ given) => (Object.keys(given).length ? `\n\n# Variables: ${JSON.stringify(given)}` : "");
-  const ranked = state.concept ? `${TOP}${noted(variables(state))}\n\n` : "";
+  const ranked = state.concept ? `${TOP}${noted(variables(state, sources.focus()))}\n\n` : "";
   const { text, given } = pictureQuery(sources, "PNG");
   return `${ranked}# The picture; fetch its url from the same server.\n${text}${noted(given)}\n`;
 }
@@ -189,22 +181,10 @@ function sql({ state, labels }) {
   return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
 }
 
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
 /** @param {Sources} sources */
 function fileName({ state, shown }) {
   const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), shown()?.heldTo].filter(Boolean).join(" ");
-  return `${state.model} ${what}`.replace(/[^\p{L}\p{N}.]+/gu, "-").replace(/^-|-$/g, "").slice(0, 120) || "voxel-atlas";
+  return `${state.model} ${what}`;
 }
 
 /** @param {string} text a GraphQL string */

@@ -13,6 +13,7 @@ import { connectOptions } from "./options.js";
 import { Ranking } from "./ranking.js";
 import { RegionPanel } from "./region.js";
 import { Search } from "./search.js";
+import { Selections } from "./selections.js";
 import { Trouble, ask, subscribe } from "./server.js";
 import { labelColours, metricOf, ofConcept, topLabels, values } from "./shown.js";
 import { Solid } from "./solid.js";
@@ -24,6 +25,8 @@ import { Viewport } from "./viewport.js";
 import { Waiting } from "./waiting.js";
 import { connectZoom } from "./zoom.js";
 
+/** @type {import("./state.js").Selected} */
+const NOTHING = { rois: [], brush: [], lasso: [], prefers: "" };
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
 const PROGRESS = "subscription { ingestProgress { generation running stages { stage batches rows } } }";
 const REFRESH_MS = 3000;
@@ -64,6 +67,7 @@ const compare = new Compare(state, flatmap, () => models, {
     refocus();
     region.announce();
     remember();
+    rank().catch(report);
   },
 });
 const showVersus = connectVersus(state, () => models, () => look(state.concept));
@@ -81,14 +85,13 @@ const card = new Card(openVoxel, () => {
   mark();
   remember();
 });
-const region = new RegionPanel(() => {
-  state.rois = [];
-  state.brush = [];
-  state.lasso = [];
-  state.prefers = "";
-  listRegions();
-  refocus();
-  look(state.concept);
+const region = new RegionPanel(() => select({ ...NOTHING }), () => {
+  state.kept = { rois: state.rois, brush: state.brush, lasso: state.lasso, prefers: state.prefers };
+  select({ ...NOTHING });
+});
+const selections = new Selections(() => {
+  state.kept = null;
+  select({});
 });
 const ranking = new Ranking(openVoxel);
 const search = new Search((concept) => {
@@ -136,9 +139,9 @@ async function look(concept) {
   try {
     if (!concept) ranking.clear();
     const painted = paint(model, signal);
-    // Regions in a link may not be this subject's: which are, is known when it is loaded.
-    if (state.rois.length && subject?.id !== model.subjectId) await painted;
-    await Promise.all([painted, concept && ranking.show(state, signal)]);
+    // Regions in a link may not be this subject's, and which voxels are selected is known when it is painted.
+    if (isSelected() && (subject?.id !== model.subjectId || compare.active)) await painted;
+    await Promise.all([painted, rank(signal)]);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
@@ -148,6 +151,56 @@ async function look(concept) {
       waiting.end();
     }
   }
+}
+
+let listed = new AbortController();
+
+/** Lists the most similar voxels of those that are selected. @param {AbortSignal} [signal] */
+async function rank(signal) {
+  listed.abort();
+  listed = new AbortController();
+  if (!state.concept) return;
+  const said = await ranking.show(state, focus, signal ? AbortSignal.any([signal, listed.signal]) : listed.signal);
+  // A selection says itself what it is.
+  if (signal) say(said);
+}
+
+function isSelected() {
+  return state.rois.length || state.brush.length || state.lasso.length || state.prefers || state.kept;
+}
+
+/** @param {Partial<import("./state.js").Selected>} selection what changes of it */
+function select(selection) {
+  Object.assign(state, selection);
+  listRegions();
+  refocus();
+  remember();
+  rank().catch(report);
+}
+
+/**
+ * @param {import("./state.js").Selected} selection
+ * @returns {import("./selections.js").Selection | null} null where nothing is selected
+ */
+function chosen(selection) {
+  const { rois, brush, prefers } = selection;
+  const dots = compare.selected(selection);
+  const regions = subject?.regions.filter(({ name }) => rois.includes(name)) ?? [];
+  if (!regions.length && !brush.length && !dots) return null;
+  const strokes = new Brush();
+  if (subject?.pixels) strokes.set(subject.pixels, brush);
+  const title = [...regions.map(({ name }) => name), ...(brush.length ? ["Brushed region"] : []), ...(dots ? [prefers ? `Voxels that prefer ${prefers.toUpperCase()}` : "Lassoed voxels"] : [])].join(", ");
+  return { title, voxels: new Set([...regions.flatMap(({ voxels }) => voxels), ...strokes.voxels, ...(dots ?? [])]) };
+}
+
+/** Holds selection A against the present one. */
+async function hold() {
+  const a = state.kept && chosen(state.kept);
+  const show = () => selections.show(a, a && chosen(state), { labels, shown, mm: subject?.mm ?? new Float32Array(0) });
+  show();
+  if (!a || !subject) return;
+  await Promise.all([subject.locate(), selections.measure(state.model)]);
+  show();
 }
 
 /** The model that is asked for is not there: nothing is shown in its place. */
@@ -167,6 +220,7 @@ function empty() {
   compare.clear();
   card.hide();
   region.show("", null, null, null);
+  selections.show(null, null, { labels: null, shown: null, mm: new Float32Array(0) });
   ranking.clear("");
   find("legend", HTMLElement).hidden = true;
   find("doubt", HTMLElement).hidden = true;
@@ -239,14 +293,13 @@ function repaint() {
   compare.paint(focus, state.voxel);
 }
 
-/** The voxels that are not dimmed: those of the chosen regions and under the brush. */
+/** The voxels that are not dimmed: those of the chosen regions, under the brush and in the lasso, and of selection A. */
 function refocus() {
-  const chosen = subject?.regions.filter(({ name }) => state.rois.includes(name)) ?? [];
-  const brushedVoxels = state.brush.length ? flatmap.brush.voxels : [];
-  const selected = compare.selected();
-  focus = chosen.length || state.brush.length || selected ? new Set([...chosen.flatMap(({ voxels }) => voxels), ...brushedVoxels, ...(selected ?? [])]) : null;
-  const title = [...state.rois, ...(state.brush.length ? ["Brushed region"] : []), ...(selected ? [state.prefers ? `Voxels that prefer ${state.prefers.toUpperCase()}` : "Lassoed voxels"] : [])].join(", ");
-  region.show(title, focus, labels, shown);
+  const now = chosen(state);
+  const kept = state.kept && chosen(state.kept);
+  focus = now || kept ? new Set([...(now?.voxels ?? []), ...(kept?.voxels ?? [])]) : null;
+  region.show(now?.title ?? "", now?.voxels ?? null, labels, shown);
+  hold().catch(report);
   repaint();
 }
 
@@ -257,6 +310,7 @@ function brushed(ended) {
   if (!ended) return;
   region.announce();
   remember();
+  rank().catch(report);
 }
 
 function mark() {
@@ -290,7 +344,8 @@ function listRegions() {
       input.addEventListener("change", () => {
         state.rois = [...place.querySelectorAll("input:checked")].map((one) => /** @type {HTMLInputElement} */ (one).value);
         refocus();
-        look(state.concept);
+        remember();
+        rank().catch(report);
       });
       return make("label", { title: description }, input, make("span", {}, name));
     }),
@@ -330,8 +385,8 @@ async function chooseModel() {
   state.with = state.with.filter(({ kind, value }) => kind !== "model" || value !== state.model);
   if (subjectOf() !== before) {
     state.voxel = state.at = null;
-    state.brush = state.lasso = [];
-    state.prefers = "";
+    Object.assign(state, NOTHING, { rois: state.rois });
+    state.kept = null;
     empty();
   }
   listModels();

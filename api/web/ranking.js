@@ -1,11 +1,11 @@
 // The list of the voxels that are most similar to the concept.
 // @ts-check
-import { figure, find, make, rate, say } from "./dom.js";
+import { figure, find, make, rate } from "./dom.js";
 import { ask } from "./server.js";
 import { readoutOf } from "./shown.js";
 
-export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
+export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $among: [Int!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
+  similarVoxels(concept: $concept, model: $model, rois: $rois, among: $among, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
     totalCount hiddenCount heldTo by readout baseline simulated
     edges { node { voxel similarity z conceptQ specific percentile semantic rois r2 labels(first: 3) { text probability } } }
   }
@@ -13,13 +13,17 @@ export const TOP = `query Top($concept: String!, $model: String, $rois: [String!
 
 /**
  * @param {import("./state.js").State} state
+ * @param {Set<number> | null} focus voxels that are selected; null for all
  * @returns {Record<string, unknown>} the variables of TOP
  */
-export function variables(state) {
+export function variables(state, focus) {
+  const byRegion = !state.brush.length && !state.lasso.length && !state.prefers && !state.kept;
   return {
     concept: state.concept,
     model: state.model || null,
-    rois: state.rois.length ? state.rois : null,
+    // Regions have names; other selections are numbers of voxels.
+    rois: byRegion && state.rois.length ? state.rois : null,
+    among: byRegion || !focus ? null : [...focus].sort((a, b) => a - b),
     by: state.compare === "labels" ? "LABELS" : "WEIGHTS",
     readout: readoutOf(state).toUpperCase() || null,
     baseline: state.compare === "paper" ? "NONE" : "VOCABULARY",
@@ -47,20 +51,23 @@ export class Ranking {
 
   /**
    * @param {import("./state.js").State} state
+   * @param {Set<number> | null} focus
    * @param {AbortSignal} signal
+   * @returns {Promise<string>} what it shows, for people who listen
    */
-  async show(state, signal) {
-    const { similarVoxels } = await ask(TOP, variables(state), signal);
+  async show(state, focus, signal) {
+    const asked = variables(state, focus);
+    const { similarVoxels } = await ask(TOP, asked, signal);
     const { edges, totalCount, hiddenCount, heldTo } = similarVoxels;
     this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
     this.mark(state.voxel);
-    const within = state.rois.length ? ` in ${state.rois.join(", ")}` : "";
+    const within = asked.rois ? ` in ${state.rois.join(", ")}` : asked.among ? " that are selected" : "";
     const beyond = state.all || hiddenCount === null ? "" : " that contrast and edges do not explain";
     const which = `${within}${beyond}${heldTo && `, ${heldTo}`}`;
     const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${which}.` : `No significant voxel${which}.`;
     const hidden = hiddenCount === null ? " Which of them contrast and edges may explain is not known." : hiddenCount ? ` ${hiddenCount.toLocaleString("en")} more may be explained by contrast and edges; Options show them.` : "";
     this.note.textContent = first + hidden;
-    say(edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`);
+    return edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`;
   }
 
   /** @param {number | null} voxel the one whose card is open */

@@ -6,10 +6,14 @@ import { figure, find, make, say } from "./dom.js";
 const MOST = 10;
 
 export class RegionPanel {
-  /** @param {() => void} cleared called when the person wants no region any more */
-  constructor(cleared) {
+  /**
+   * @param {() => void} cleared called when the person wants no region any more
+   * @param {() => void} kept called when it is to be held against another
+   */
+  constructor(cleared, kept) {
     this.place = find("region", HTMLElement);
     this.cleared = cleared;
+    this.kept = kept;
   }
 
   /**
@@ -29,6 +33,7 @@ export class RegionPanel {
       make("header", {}, make("div", {}, make("h2", {}, title), make("p", { class: "note" }, this.#numbers(voxels, shown))), close),
       make("h3", {}, "Most frequent first labels"),
       bars.length ? make("ol", { class: "bars" }, ...bars) : make("p", { class: "note" }, `No voxel of this region has labels${labels?.all === false ? " that contrast and edges do not explain; Options show all" : ""}.`),
+      make("button", { type: "button", class: "chip", title: "Then make another selection: both are held against each other", click: () => this.kept() }, "Keep as A, to compare"),
       ...(bars.length ? [make("p", { class: "note" }, `${labelled.toLocaleString("en")} labelled voxels, by ${labels?.method}`)] : []),
     );
   }

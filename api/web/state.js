@@ -2,6 +2,7 @@
 // @ts-check
 
 /**
+ * @typedef {{rois: string[], brush: number[][], lasso: number[][], prefers: string}} Selected
  * @typedef {{kind: "concept" | "model" | "readout", value: string}} Other
  *
  * @typedef {object} State
@@ -24,6 +25,7 @@
  * @property {Other[]} with what other maps stand beside the first, and differ from it in
  * @property {number[][]} lasso around dots of A (x) and B (y), in thousandths of their unit
  * @property {string} prefers "a" or "b" while the voxels that prefer it are selected
+ * @property {Selected | null} kept selection A, while another one is made
  * @property {"flat" | "3d"} view
  * @property {string} surface the surface that is seen in 3-D
  * @property {string} side a named side that it is seen from
@@ -58,11 +60,9 @@ export function readState() {
     all: given.get("all") === "1",
     opacity: given.get("opacity") === "1",
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
-    rois: given.getAll("roi"),
-    brush: (given.get("brush") ?? "").split(" ").map((disc) => numbers(disc, "_") ?? []).filter((disc) => disc.length === 3).slice(0, MOST_DISCS),
+    ...selected(given, ""),
+    kept: given.get("kept") === "1" ? selected(given, "a-") : null,
     with: given.getAll("with").flatMap(other),
-    lasso: pairs(given.get("lasso")),
-    prefers: one("prefers", ["a", "b"]),
     at: at?.length === 3 ? at : null,
     view: given.get("view") === "3d" ? "3d" : "flat",
     surface: given.get("surface") ?? "",
@@ -91,13 +91,17 @@ export function address(state) {
   put("all", state.all ? 1 : "");
   put("opacity", state.opacity ? 1 : "");
   put("voxel", state.voxel);
-  for (const roi of state.rois) parts.append("roi", roi);
-  put("brush", state.brush.map((disc) => disc.join("_")).join(" "));
+  const putSelected = (/** @type {Selected} */ { rois, brush, lasso, prefers }, /** @type {string} */ of) => {
+    for (const roi of rois) parts.append(`${of}roi`, roi);
+    put(`${of}brush`, places(brush));
+    if (!state.with.length) return;
+    put(`${of}lasso`, places(lasso));
+    put(`${of}prefers`, prefers);
+  };
+  putSelected(state, "");
+  put("kept", state.kept ? 1 : "");
+  if (state.kept) putSelected(state.kept, "a-");
   for (const { kind, value } of state.with) parts.append("with", `${kind}:${value}`);
-  if (state.with.length) {
-    put("lasso", state.lasso.map((place) => place.join("_")).join(" "));
-    put("prefers", state.prefers);
-  }
   put("at", state.at?.join("_") ?? "");
   if (state.view === "3d") {
     put("view", "3d");
@@ -119,9 +123,20 @@ function other(text) {
   return [{ kind: /** @type {Other["kind"]} */ (kind), value }];
 }
 
-/** @param {string | null} text */
-function pairs(text) {
-  return (text ?? "").split(" ").map((place) => numbers(place, "_") ?? []).filter((place) => place.length === 2).slice(0, 100);
+/**
+ * @param {URLSearchParams} given
+ * @param {string} of before the names of its parts
+ * @returns {Selected}
+ */
+function selected(given, of) {
+  const parts = (/** @type {string} */ name, /** @type {number} */ length) =>
+    (given.get(of + name) ?? "").split(" ").map((place) => numbers(place, "_") ?? []).filter((place) => place.length === length).slice(0, MOST_DISCS);
+  return { rois: given.getAll(`${of}roi`), brush: parts("brush", 3), lasso: parts("lasso", 2), prefers: ["a", "b"].find((side) => side === given.get(`${of}prefers`)) ?? "" };
+}
+
+/** @param {number[][]} all */
+function places(all) {
+  return all.map((place) => place.join("_")).join(" ");
 }
 
 /** @param {number} value */

@@ -1,6 +1,6 @@
 // A subject as the page sees it: its flat map, its regions, and the surfaces that it has in 3-D.
 // @ts-check
-import { getJson, getPixelMap } from "./server.js";
+import { getArrays, getJson, getPixelMap } from "./server.js";
 
 /**
  * @typedef {object} Region
@@ -29,6 +29,8 @@ export class Subject {
     this.pixels = pixels;
     this.regions = described.rois;
     this.surfaces = described.surfaces;
+    /** x, y and z of each voxel in mm; empty until `locate` has fetched them. */
+    this.mm = new Float32Array(0);
     /** @type {string[][]} */
     this.regionsOf = [];
     for (const region of this.regions) for (const voxel of region.voxels) (this.regionsOf[voxel] ??= []).push(region.name);
@@ -39,9 +41,10 @@ export class Subject {
     return this.regionsOf[voxel] ?? [];
   }
 
-  /** Where its voxels lie in mm. */
-  get placesPath() {
-    return `places/${inPath(this.id)}.bin`;
+  /** Fetches where its voxels lie, once. */
+  async locate() {
+    if (!this.mm.length) ({ mm: this.mm } = (await getArrays(`places/${inPath(this.id)}.bin`)).arrays);
+    return this.mm;
   }
 
   /** @param {string} kind a surface */

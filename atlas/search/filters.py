@@ -52,6 +52,7 @@ class Filters(Limits):
     """The same, and what a search has further."""
 
     rois: Sequence[str] = ()
+    among: Sequence[int] | None = None
     min_r2: float | None = None
 
 

@@ -45,6 +45,7 @@ class Model(LabelledModel):
         image: Image | None = None,
         voxel: int | None = None,
         rois: Sequence[str] = (),
+        among: Sequence[int] | None = None,
         significant: bool = True,
         semantic: bool = True,
         min_r2: float | None = None,
@@ -64,6 +65,7 @@ class Model(LabelledModel):
             image: RGB, (height, width, 3).
             voxel: a voxel of the same model.
             rois: only voxels in at least one of these regions.
+            among: only these voxels; None for all.
             significant: only voxels whose encoding model is significant, with q at most 0.05.
             semantic: leave out voxels whose predicted responses luminance, contrast and edges may explain, with
                 semantic_q above 0.05; where it is not known, none is left out.
@@ -88,6 +90,7 @@ class Model(LabelledModel):
         """
         filters = Filters(
             rois=rois,
+            among=among,
             significant=significant,
             semantic=semantic,
             min_r2=min_r2,

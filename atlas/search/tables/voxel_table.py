@@ -107,6 +107,8 @@ class VoxelTable:
         mask = np.full(len(self.voxels), not filters.rois)
         for roi in filters.rois:
             mask |= self.roi(roi)
+        if filters.among is not None:
+            mask &= np.isin(self.voxels, np.asarray(filters.among, np.int64))
         if filters.significant:
             mask &= self._significant
         if filters.semantic:
@@ -156,7 +158,8 @@ class VoxelTable:
             if aligned is None:
                 # What is kept holds the array, so that no other one can have its id.
                 aligned = self._aligned[id(voxels)] = _Aligned(voxels, self.rows(voxels), {})
-        plain, limits = not filters.rois and filters.min_r2 is None, (filters.significant, filters.semantic)
+        plain = not filters.rois and filters.among is None and filters.min_r2 is None
+        limits = filters.significant, filters.semantic
         if plain and limits in aligned.masks:
             return aligned.rows, aligned.masks[limits]
         allowed = self.mask(filters)

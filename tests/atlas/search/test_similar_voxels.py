@@ -339,3 +339,14 @@ def test_where_no_voxel_is_significant_an_empty_answer_says_so(atlas: Atlas) -> 
     (sentence,) = atlas.model(model).similar("cake").warnings
     assert sentence == f"No voxel of {model} is significant; --no-significant (significant=False) shows all."
     assert atlas.model(model).similar("cake", significant=False).warnings == []
+
+
+@pytest.mark.parametrize("among", [[], [3], list(range(0, 120, 7)), [3, 3, 5, 100_000]])
+def test_only_voxels_that_are_named_are_ranked(atlas: Atlas, among: list[int]) -> None:
+    every = atlas.model().similar("cake", first=100)
+    wanted = every.frame.filter(pl.col("voxel").is_in(among))
+    found = atlas.model().similar("cake", among=among, first=100)
+    whole = atlas.model().similar("cake", among=range(100_000), first=100)
+    assert whole.frame["voxel"].to_list() == every.frame["voxel"].to_list()
+    assert found.total == len(found.frame) <= len(set(among))
+    assert found.frame["voxel"].to_list()[: len(wanted)] == wanted["voxel"].to_list()
