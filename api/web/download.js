@@ -77,6 +77,7 @@ function pictureQuery({ state, shown, focus }, format) {
     ...(limit?.minZ != null ? [`minZ: ${limit.minZ}`] : []),
     ...(limit?.maxQ != null ? [`maxQ: ${limit.maxQ}`] : []),
     ...(limit?.specific ? ["specific: true"] : []),
+    ...(shown()?.band ? ["nullBand: true"] : []),
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
     ...(baseline ? [`baseline: ${baseline.toUpperCase()}`] : []),

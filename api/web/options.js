@@ -18,10 +18,11 @@ export function connectOptions(state, changed) {
   const specific = find("specific", HTMLInputElement);
   const significant = find("significant", HTMLInputElement);
   const all = find("all-voxels", HTMLInputElement);
+  const band = find("band", HTMLInputElement);
   const opacity = find("opacity", HTMLInputElement);
   const range = [find("range-lo", HTMLInputElement), find("range-hi", HTMLInputElement)];
   const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  for (const input of [show, compare, minZ, maxQ, specific, significant, all, opacity, ...range])
+  for (const input of [show, compare, minZ, maxQ, specific, significant, all, band, opacity, ...range])
     input.addEventListener("change", () => {
       if (input === show) {
         // The range of one quantity says nothing about another.
@@ -34,6 +35,7 @@ export function connectOptions(state, changed) {
       state.specific = specific.checked;
       state.significant = significant.checked;
       state.all = all.checked;
+      state.band = band.checked;
       state.opacity = opacity.checked;
       changed();
     });
@@ -49,6 +51,8 @@ export function connectOptions(state, changed) {
     minZ.disabled = maxQ.disabled = specific.disabled = !limits(state);
     significant.checked = state.significant;
     all.checked = state.all;
+    band.checked = state.band;
+    band.disabled = !ofConcept(state);
     opacity.checked = state.opacity;
     significant.disabled = opacity.disabled = metric === "labels";
     [state.lo, state.hi].forEach((bound, at) => {

@@ -3,6 +3,9 @@
 import { figure, rate } from "./dom.js";
 import { getArrays, patiently } from "./server.js";
 
+// Opacity of voxels to which a concept is no more than a noun is.
+const FAINT = 0.15;
+
 /**
  * @typedef {object} Shown
  * @property {Uint32Array} colours one per voxel, 0xffbbggrr; 0 where nothing is painted
@@ -11,6 +14,7 @@ import { getArrays, patiently } from "./server.js";
  * @property {(voxel: number) => string} text what the voxel shows
  * @property {Scale | null} scale what the colours mean
  * @property {{text: string, colour: string}[]} names labels and their colours
+ * @property {number} band how many nouns say which voxels are greyed, as the concept is no more to them than a noun is; 0 where none are
  * @property {string} title
  * @property {string} unit
  * @property {string} leftOut what the map does not show; "" for nothing
@@ -78,23 +82,25 @@ export async function topLabels({ model, all }) {
  * @returns {Promise<{header: any, shown: Shown}>}
  */
 export async function values(state, signal) {
-  const { header, arrays } = await getArrays(`values?${new URLSearchParams(asked(state))}`, signal);
+  const band = { ...(ofConcept(state) && state.band && { band: "1" }) };
+  const { header, arrays } = await getArrays(`values?${new URLSearchParams({ ...asked(state), ...band })}`, signal);
   const { lo, hi, logarithmic, fixed } = header;
-  /** @type {{value: Float32Array, colour: Uint8Array, alpha?: Float32Array}} */
-  const { value, colour, alpha } = /** @type {any} */ (arrays);
+  /** @type {{value: Float32Array, colour: Uint8Array, alpha?: Float32Array, inside?: Float32Array}} */
+  const { value, colour, alpha, inside } = /** @type {any} */ (arrays);
   const colours = coloured(value, { table: colour, lo, hi, logarithmic, fixed });
   return {
     header,
     shown: {
       colours,
-      opacity: alpha ? Uint8Array.from(alpha, (share) => Math.round(255 * share)) : null,
+      opacity: alpha || inside ? Uint8Array.from(value, (_, voxel) => Math.round(255 * (alpha?.[voxel] ?? 1) * (inside?.[voxel] ? FAINT : 1))) : null,
+      band: inside ? header.n_words : 0,
       values: value,
       text: (voxel) => (logarithmic ? rate(value[voxel]) : figure(value[voxel], 3)),
       scale: { table: colour, lo, hi, logarithmic, fixed },
       names: [],
       title: header.title,
       unit: `${header.unit}${header.how ? ` (${header.how})` : ""}`,
-      leftOut: header.left_out,
+      leftOut: [header.left_out, inside ? `grey voxels are as similar to it as nine in ten of ${header.n_words} nouns` : ""].filter(Boolean).join("; "),
       heldTo: header.held_to,
       model: header.model,
       warnings: header.warnings,
@@ -140,6 +146,7 @@ export async function labelColours(model, top, signal, tell) {
       const at = /** @type {number} */ (place.get(text)) * 3;
       return { text, colour: `rgb(${rgb[at]} ${rgb[at + 1]} ${rgb[at + 2]})` };
     }),
+    band: 0,
     title: "First labels, coloured by meaning",
     unit: `UMAP colours of ${header.labels.length} labels${trust}`,
     leftOut: header.left_out,

@@ -17,6 +17,7 @@
  * @property {boolean} specific whether only voxels are shown to which the concept is specific
  * @property {boolean} significant whether only significant voxels are painted
  * @property {boolean} all whether voxels are shown, too, that contrast and edges may explain
+ * @property {boolean} band whether voxels are greyed to which a concept is no more than a noun is
  * @property {boolean} opacity whether voxels are as opaque as they are predicted well
  * @property {number | null} voxel the voxel whose card is open
  * @property {string[]} rois regions that the list of voxels is limited to
@@ -58,6 +59,7 @@ export function readState() {
     specific: given.get("specific") === "1",
     significant: given.get("significant") === "1",
     all: given.get("all") === "1",
+    band: given.get("band") !== "0",
     opacity: given.get("opacity") === "1",
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
     ...selected(given, ""),
@@ -89,6 +91,7 @@ export function address(state) {
   put("specific", state.specific ? 1 : "");
   put("significant", state.significant ? 1 : "");
   put("all", state.all ? 1 : "");
+  put("band", state.band ? "" : 0);
   put("opacity", state.opacity ? 1 : "");
   put("voxel", state.voxel);
   const putSelected = (/** @type {Selected} */ { rois, brush, lasso, prefers }, /** @type {string} */ of) => {

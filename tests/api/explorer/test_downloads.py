@@ -65,7 +65,7 @@ def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Visit) -> No
 
 @needs_vendor
 def test_a_picture_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
-    page = visit().open("/?concept=cake&minz=2&view=3d")
+    page = visit().open("/?concept=cake&minz=2&band=0&view=3d")
     page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
     page.evaluate(
         """() => {

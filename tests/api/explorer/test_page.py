@@ -49,7 +49,7 @@ def test_the_map_is_painted_again_when_typing_pauses(visit: Visit) -> None:
 
 
 def test_the_painted_colour_is_that_of_the_value(visit: Visit) -> None:
-    page = visit().open("/?concept=cake")
+    page = visit().open("/?concept=cake&band=0")
     page.wait_for_selector("#top tbody tr")
     same = page.evaluate(
         """async () => {

@@ -132,7 +132,7 @@ def test_chosen_regions_show_their_labels_and_dim_the_rest(visit: Visit) -> None
 @needs_vendor
 @pytest.mark.parametrize(("lo", "hi", "end"), [(5, 6, 0), (-6, -5, 255)])
 def test_3d_shows_the_colours_of_the_map(visit: Visit, lo: int, hi: int, end: int) -> None:
-    page = visit().open(f"/?concept=cake&lo={lo}&hi={hi}&view=3d&side=left")
+    page = visit().open(f"/?concept=cake&lo={lo}&hi={hi}&band=0&view=3d&side=left")
     page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
     page.mouse.move(2, 2)
     picture = np.asarray(Image.open(io.BytesIO(page.locator("#solid").screenshot())).convert("RGB"), int)
@@ -263,7 +263,7 @@ def test_options_change_what_is_painted(visit: Visit) -> None:
 
 def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: Atlas) -> None:
     view = visit()
-    page = view.open("/?concept=cake&minz=2&specific=1&show=z")
+    page = view.open("/?concept=cake&minz=2&specific=1&show=z&band=0")
     page.wait_for_selector("#top tbody tr")
     assert page.inner_text("#figure-title") == "z of the similarity to “cake”"
     assert page.inner_text("#quantity").startswith("z of the similarity")
