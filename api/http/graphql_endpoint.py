@@ -18,6 +18,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.tables.derived import noting_cold
 from ...schemas.errors import AtlasError
 from ...schemas.limits import LIMITS
 from ..graphql.error_codes import coded
@@ -125,8 +126,16 @@ class Endpoint(GraphQL[RequestContext, None]):
         return data
 
     async def execute_operation(self, *args: Any, **kwargs: Any) -> Executed:
-        """Runs the query in a thread that has an event loop of its own."""
-        run = functools.partial(super().execute_operation, *args, **kwargs)
+        """Runs the query in a thread that has an event loop of its own; the answer says what was loaded for it."""
+        execute = functools.partial(super().execute_operation, *args, **kwargs)
+
+        async def run() -> Executed:
+            with noting_cold() as cold:
+                result = await execute()
+            if cold and isinstance(result, ExecutionResult):
+                result.extensions = {**(result.extensions or {}), "loaded": cold}
+            return result
+
         return await self._threads.run_coroutine(run)
 
     def decode_json(self, data: str | bytes) -> object:

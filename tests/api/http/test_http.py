@@ -6,13 +6,15 @@ import math
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from toy_server import Grow, Serve, Server
+from toy_server import Fill, Grow, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.http.thread_pools import ThreadPool
@@ -320,20 +322,80 @@ def test_a_server_that_starts_before_its_database_is_ready_with_it(
     atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[int] = []
-    subjects = atlas.subjects
+    models = atlas.models
 
     def late() -> Any:
         tries.append(1)
         if len(tries) == 1:
             raise StoreError("The disk is not there yet; mount it.")
-        return subjects()
+        return models()
 
-    monkeypatch.setattr(atlas, "subjects", late)
+    monkeypatch.setattr(atlas, "models", late)
     monkeypatch.setattr("voxel_atlas.api.http.warm_up.AGAIN_S", 0.01)
     with serve(create_app(atlas, settings, load=surfaces)) as own:
         while own.client.get("/readyz").status_code == 503:
             time.sleep(0.02)
-    assert len(tries) == 2
+    assert len(tries) >= 2
+
+
+@pytest.fixture
+def two_models(tmp_path: Path, fill_atlas: Fill) -> Iterator[tuple[Store, list[str]]]:
+    """An atlas, and its models, newest first."""
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store:
+        older = [fill_atlas(store, tmp_path / f"{n}", subject=f"simulated/T{n}", seed=n) for n in range(2)]
+        yield store, older[::-1]
+
+
+def test_a_server_is_ready_while_models_are_still_loaded_and_says_which_an_answer_waited_for(
+    two_models: tuple[Store, list[str]],
+    tmp_path: Path,
+    serve: Serve,
+    surfaces: LoadSurface,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, asked, load, (store, models) = threading.Event(), threading.Event(), IndexedVoxels.load, two_models
+
+    def slow(store: Store, model: Any, *rest: Any) -> Any:
+        if model.model_id == models[1]:
+            asked.set()
+        assert gate.wait(120)
+        return load(store, model, *rest)
+
+    monkeypatch.setattr("voxel_atlas.api.http.warm_up.READY_S", 0.01)
+    monkeypatch.setattr(IndexedVoxels, "load", slow)
+    query = f'{{ similarVoxels(concept: "cake", model: "{models[1]}") {{ totalCount }} }}'
+    with Atlas(store, home=tmp_path) as atlas, serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as own:
+        while own.client.get("/readyz").status_code == 503:
+            time.sleep(0.02)
+        assert not gate.is_set()
+        with ThreadPoolExecutor(1) as visitor:
+            waiting = visitor.submit(own.client.post, "/graphql", json={"query": query})
+            assert asked.wait(120)
+            gate.set()
+            answer = waiting.result().json()
+        assert models[1] in answer["extensions"]["loaded"]
+        again = own.client.post("/graphql", json={"query": query}).json()
+        assert again == {"data": answer["data"]}
+
+
+def test_a_server_loads_no_more_models_than_there_is_room_for(
+    two_models: tuple[Store, list[str]],
+    tmp_path: Path,
+    serve: Serve,
+    surfaces: LoadSurface,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded, load, (store, models) = list[str](), IndexedVoxels.load, two_models
+    monkeypatch.setattr(
+        IndexedVoxels, "load", lambda store, model, *rest: loaded.append(model.model_id) or load(store, model, *rest)
+    )
+    asked = f'{{ similarVoxels(concept: "cake", model: "{models[1]}") {{ totalCount }} }}'
+    atlas = Atlas(store, home=tmp_path, model_memory="1KB")
+    with atlas, serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as own:
+        while own.client.get("/readyz").status_code == 503 or not own.client.get("/readyz").json()["textTowers"]:
+            time.sleep(0.02)
+        assert set(loaded) == {models[0]}
+        assert own.data(asked)["similarVoxels"]["totalCount"] > 0
 
 
 def test_metrics_tell_of_the_index_the_rows_and_the_ingest(server: Server) -> None:
