@@ -406,3 +406,35 @@ CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all
     WHERE h.specific IS NOT NULL AND l.readout = readout GROUP BY ALL)
   SELECT h.* EXCLUDE (rois), b.percentile, h.rois FROM hit h LEFT JOIN below b USING (model_id, voxel)
   ORDER BY h.similarity DESC, h.model_id, h.voxel;
+
+-- What papers sum up over voxels, with the digits of Python's model.roi_table, .concept_matrix and .contrast_regions; their
+-- intervals are over blocks of cortex, which SQL does not know.
+CREATE OR REPLACE MACRO roi_means(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
+  SELECT c.model_id, c.subject_id, r.roi, count(*) AS n_voxels, avg(c.similarity) AS mean, stddev_samp(c.similarity) AS sd,
+         avg(c.specific::INT) AS specific
+  FROM concept_map(concept, model := model, readout := readout) c JOIN voxel_quality q USING (model_id, voxel)
+       JOIN voxel_roi r ON r.subject_id = c.subject_id AND r.voxel = c.voxel
+  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) GROUP BY ALL ORDER BY c.model_id, r.roi;
+
+CREATE OR REPLACE MACRO map_correlation(concept, other, model := '', readout := 'half', all_voxels := false) AS TABLE
+  SELECT c.model_id, c.subject_id, count(*) AS n_voxels, corr(c.similarity, o.similarity) AS r
+  FROM concept_map(concept, model := model, readout := readout) c
+       JOIN concept_map(other, model := model, readout := readout) o USING (model_id, voxel)
+       JOIN voxel_quality q USING (model_id, voxel)
+  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) GROUP BY ALL ORDER BY c.model_id;
+
+CREATE OR REPLACE MACRO prefers(less_b, less_a, model := '', readout := 'half', all_voxels := false) AS TABLE
+  SELECT c.model_id, c.subject_id, c.voxel, c.similarity, c.z, c.concept_q AS q_a, o.concept_q AS q_b
+  FROM concept_map(less_b, model := model, readout := readout) c
+       JOIN concept_map(less_a, model := model, readout := readout) o USING (model_id, voxel)
+       JOIN voxel_quality q USING (model_id, voxel)
+  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) ORDER BY c.similarity DESC, c.model_id, c.voxel;
+
+CREATE OR REPLACE MACRO roi_preference(less_b, less_a, model := '', readout := 'half', all_voxels := false) AS TABLE
+  WITH hit AS (FROM prefers(less_b, less_a, model := model, readout := readout, all_voxels := all_voxels))
+  SELECT h.model_id, h.subject_id, r.roi, count(*) AS n_voxels, avg((h.similarity > 0)::INT) AS share,
+         CASE WHEN count(h.z) > 0 THEN count(*) FILTER (h.q_a <= 0.05) END AS n_a,
+         CASE WHEN count(h.z) > 0 THEN count(*) FILTER (h.q_b <= 0.05) END AS n_b
+  FROM hit h JOIN (SELECT subject_id, voxel, roi FROM voxel_roi UNION ALL SELECT subject_id, voxel, NULL FROM voxel) r
+       ON r.subject_id = h.subject_id AND r.voxel = h.voxel
+  GROUP BY ALL ORDER BY h.model_id, r.roi NULLS FIRST;

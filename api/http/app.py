@@ -66,6 +66,7 @@ class Components:
         self.questions = ThreadPool("questions", INGEST_THREADS, LIMITS.waiting_batches)
         self.tools = ThreadPool("tools", TOOL_THREADS, LIMITS.waiting_tools)
         self.metrics, self.assets, cortices = Metrics(), Assets(), CortexCache(atlas, settings, load)
+        atlas.located.told_by(cortices.millimetres)
         pictures = PictureCache(cortices, PictureFiles(settings.home / "flatmaps", settings.pictures_mb * 10**6))
         self.builds = SlowBuilds()
         self.cortex = CortexHandlers(atlas, cortices, pictures)

@@ -84,6 +84,7 @@ class LocalDesk(Desk):
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
         super().__init__(settings, load)
         self._atlas, self._cortices = atlas, CortexCache(atlas, settings, load)
+        self.millimetres = self._cortices.millimetres
 
     def model(self, model_id: str) -> Model:
         """See Desk."""

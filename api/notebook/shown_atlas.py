@@ -143,7 +143,8 @@ class NotebookAtlas(Atlas):
     def at(cls, address: str, settings: Settings, *, home: Path | None = None, token: str = "") -> Self:
         """Open one; see `voxel_atlas.open`."""
         atlas = cls.open(address, home=home, token=token)
-        atlas.desk = LocalDesk(atlas, settings if home is None else settings.model_copy(update={"home": home}))
+        atlas.desk = desk = LocalDesk(atlas, settings if home is None else settings.model_copy(update={"home": home}))
+        atlas.located.told_by(desk.millimetres)
         return atlas
 
     def model(self, model_id: str | None = None) -> NotebookModel:

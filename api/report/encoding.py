@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...atlas.search.contrasts.blocks import estimate, mean_draws
 from ...atlas.search.model import Model
 from ...schemas.config import FDR
 from ...schemas.errors import NotFoundError
 from ..maps.value_maps import MapRequest, value_map
 from . import figures
-from .analysis.blocks import estimate, mean_draws
 from .analysis.refit import learning_curve, sampled, shuffled_control
 from .cortex import bare_map
 from .section import Section, grouped

@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from ...atlas.search.contrasts.blocks import estimate, mean_draws
 from ...atlas.search.model import Model
 from ...schemas.errors import NotFoundError
 from . import figures, multiples
-from .analysis.blocks import estimate, mean_draws
 from .analysis.label_controls import CONTROLS, EVERYWHERE, INSIDE, SHUFFLED, WITHIN, mean_cosines, region_level_shares
 from .analysis.label_statistics import SHARE, label_cosines, label_spread, region_labels, region_overlap
 from .analysis.statistics import FEWEST_SUBJECTS, holm, paired_tests

@@ -12,9 +12,9 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ...atlas.search.contrasts.blocks import LEAST_P
 from ...schemas.errors import BadInputError
 from ...schemas.files import replacing
-from .analysis.blocks import LEAST_P
 from .section import PageTable, Section
 
 PAGE = "index.html"

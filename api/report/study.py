@@ -11,6 +11,7 @@ import polars as pl
 
 from ...atlas.backbones.interface import Floats
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.contrasts.blocks import BLOCK_MM, N_RESAMPLES, cortex_blocks, unplaced_blocks
 from ...atlas.search.model import Model
 from ...ingest.datasets import open_dataset
 from ...ingest.datasets.rois import SELECTIVE
@@ -18,7 +19,6 @@ from ...ingest.progress import Advance, Progress
 from ...schemas.config import IngestConfig, Settings
 from ...schemas.errors import AtlasError, NotFoundError
 from ..maps.subject_cortex import CortexCache
-from .analysis.blocks import BLOCK_MM, N_RESAMPLES, cortex_blocks, unplaced_blocks
 from .analysis.label_statistics import first_labels
 from .analysis.measured_truth import require_labels, shown_by
 from .analysis.study_data import StudyData
@@ -148,7 +148,7 @@ class Study:
         frames = []
         for subject_id in self.subjects:
             try:
-                block = cortex_blocks(self.cortices.of(subject_id))
+                block = cortex_blocks(self.cortices.of(subject_id).places)
                 voxels = np.arange(len(block))
             except AtlasError:
                 voxels = np.unique(

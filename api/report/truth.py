@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...atlas.search.contrasts.blocks import correlation_draws, estimate
 from ...atlas.search.model import Model
 from ...schemas.errors import BadInputError, NotFoundError
 from . import figures, multiples
-from .analysis.blocks import correlation_draws, estimate
 from .analysis.declared import ABOUT_DECLARED, CATEGORIES, category_t, n_declared
 from .analysis.measured_truth import FEWEST_SHOWING, truth_by_category
 from .analysis.recovery import concept_recovery, planted

@@ -23,6 +23,7 @@ from .sql_concept import concept_function
 from .tables.answer_html import answer_html
 from .tables.derived import DerivedValues, Fresh
 from .tables.held_memory import budget
+from .tables.located import Located
 from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
 
@@ -143,6 +144,7 @@ class Atlas:
         self.text_towers = TextTowers(store, self.home, load_backbone)
         may_take = budget(Settings().model_memory if model_memory is None else model_memory)
         self._derived = DerivedValues(store, patience, may_take)
+        self.located = Located()
         self._models = Fresh(self._load_models)
         self._concept = concept_function(lambda: list(self._models.get(self.generation())[0].by_id.values()))
         # Also for who reaches a served atlas by Quack: statements run where the text towers are.
@@ -309,7 +311,7 @@ class Atlas:
         by_id = {
             row["model_id"]: Model(
                 **row,
-                tables=ModelTables(ModelRow(**row), self._derived, indexes),
+                tables=ModelTables(ModelRow(**row), self._derived, indexes, self.located),
                 text_towers=self.text_towers,
             )
             for row in frame.iter_rows(named=True)

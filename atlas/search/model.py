@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -12,6 +13,8 @@ from ...schemas.errors import BadInputError, meant
 from ..backbones import default_readout
 from ..backbones.interface import Floats, Image, Readout
 from .concepts import Baseline
+from .contrasts.preference import Contrast, RegionContrasts, contrast, in_regions
+from .contrasts.region_means import Ask, ConceptMatrix, Passing, concept_matrix, named_once, region_means
 from .filters import ALL_VOXELS, Filters
 from .labelled import LabelledModel, baseline_of, limited, numbers
 from .readouts import EXPONENTS
@@ -19,14 +22,6 @@ from .similarity import Compared, ConceptMap, NullBand, Query, RoiTable, VoxelHi
 from .tables.band_table import BandTable
 from .tables.voxel_table import top_images
 
-MOST_CONCEPTS = 100
-"""Of a table of regions."""
-_SUMMARY = (
-    pl.len().cast(pl.Int64).alias("n_voxels"),
-    pl.col("similarity").cast(pl.Float64).mean().alias("mean"),
-    pl.col("similarity").cast(pl.Float64).std().alias("sd"),
-    pl.col("specific").cast(pl.Float64).mean(),
-)
 METRICS = ("r2", "r", "q", "noise_ceiling", "r2_of_ceiling", "food_t", "food_q")
 
 
@@ -189,23 +184,61 @@ class Model(LabelledModel):
             BadInputError: no concept, too many, or one that makes no sense for this model.
             NotFoundError: no such region.
         """
-        asked = list(dict.fromkeys([concepts] if isinstance(concepts, str) else concepts))
-        if not 1 <= len(asked) <= MOST_CONCEPTS:
-            raise BadInputError(f"{len(asked)} concepts were named; name 1 to {MOST_CONCEPTS}.")
-        table, parts, queries = self.tables.voxels(), list[pl.DataFrame](), list[Query]()
-        members = {roi: table.roi(roi) for roi in rois or table.rois}
-        for concept in asked:
-            query = self._query(Compared(concept, by=by, readout=readout, baseline=baseline))
-            rows, passes = table.among(query.candidates.voxels, Filters(significant=significant, semantic=semantic))
-            voxels = pl.DataFrame({"similarity": query.scores, **query.evidence().columns()})
-            inside = [voxels.filter(passes & its[rows] if len(its) else passes) for its in members.values()]
-            summary = pl.concat([some.select(*_SUMMARY) for some in inside])
-            parts.append(summary.select(pl.Series("roi", list(members)), pl.lit(concept).alias("concept"), pl.all()))
-            queries.append(query)
-        order = {roi: place for place, roi in enumerate(members)}
-        frame = pl.concat(parts).sort(pl.col("roi").replace_strict(order, return_dtype=pl.Int64), maintain_order=True)
-        warnings = list(dict.fromkeys(said for query in queries for said in query.provenance.warnings))
-        return RoiTable(frame, **{**vars(queries[0].provenance), "warnings": warnings})
+        ask, passing = self._compared(by, readout, baseline, significant=significant, semantic=semantic)
+        return region_means(ask, named_once(concepts), passing, list(rois) or list(passing.table.rois))
+
+    def concept_matrix(
+        self,
+        concepts: Sequence[str],
+        *,
+        rois: Sequence[str] = (),
+        significant: bool = True,
+        semantic: bool = True,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+    ) -> ConceptMatrix:
+        """How alike the maps of some concepts are: Pearson's r of every two over the voxels of all or some regions.
+
+        Arguments and errors as for `roi_table`; without `rois` over all voxels.
+        """
+        ask, passing = self._compared(by, readout, baseline, significant=significant, semantic=semantic, rois=rois)
+        return concept_matrix(ask, named_once(concepts), passing)
+
+    def contrast(
+        self,
+        a: str,
+        b: str,
+        *,
+        rois: Sequence[str] = (),
+        significant: bool = True,
+        semantic: bool = True,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+    ) -> Contrast:
+        """Which of two concepts each voxel prefers, with z and q each way; arguments and errors as for `roi_table`."""
+        ask, passing = self._compared(by, readout, baseline, significant=significant, semantic=semantic, rois=rois)
+        return contrast(ask, a, b, passing)
+
+    def contrast_regions(
+        self,
+        a: str,
+        b: str,
+        *,
+        rois: Sequence[str] = (),
+        significant: bool = True,
+        semantic: bool = True,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+    ) -> RegionContrasts:
+        """What share of the voxels prefers one of two concepts, in all and in each region, with 95 % intervals.
+
+        Arguments and errors as for `roi_table`.
+        """
+        ask, passing = self._compared(by, readout, baseline, significant=significant, semantic=semantic)
+        return in_regions(contrast(ask, a, b, passing), passing, list(rois) or list(passing.table.rois))
 
     def null_band(self, *, readout: str | None = None) -> NullBand:
         """Between which similarities nine in ten nouns of the vocabulary lie, in each voxel.
@@ -331,6 +364,21 @@ class Model(LabelledModel):
         if chosen != "weights" and not self.has_text:
             raise BadInputError(f"{self.model_id} has no feature covariance, so it has only weights; use those.")
         return cast("Readout", chosen)
+
+    def _compared(
+        self,
+        by: str,
+        readout: str | None,
+        baseline: str,
+        *,
+        significant: bool,
+        semantic: bool,
+        rois: Sequence[str] = (),
+    ) -> tuple[Ask, Passing]:
+        table = self.tables.voxels()
+        passes = table.mask(Filters(significant=significant, semantic=semantic, rois=rois))
+        ask = partial(Model.map, self, by=by, readout=readout, baseline=baseline)
+        return ask, Passing(table, passes, self.tables.located.of(self.subject_id, table))
 
     def _band(self, readout: Readout, baseline: Baseline) -> tuple[BandTable, int]:
         if not self.has_text:

@@ -77,10 +77,11 @@ class ConceptMap(Similarities):
 
 
 class RoiTable(Similarities):
-    """Concepts in regions, by region and then as they were asked: roi, concept, n_voxels, mean, sd, specific.
+    """Concepts in regions: roi, concept, n_voxels, n_blocks, mean, sd, low, high, specific; by region, then as asked.
 
-    `mean` and `sd` (n − 1) are of the similarity over the region's voxels; `specific` is the share of them to which the
-    concept is specific. NULL where there is no voxel, and where evidence is not known.
+    `mean` and `sd` (n − 1) are of the similarity over the region's voxels; `low` and `high` are the mean's 95 %
+    interval over so many blocks of 1 cm of cortex, NULL below 3 of them and where it is not known where voxels lie;
+    `specific` is the share of voxels to which the concept is specific. NULL where there is no voxel or no evidence.
     """
 
     @property

@@ -54,6 +54,14 @@ class Metric(Enum):
     R2_OF_CEILING = choice("r2_of_ceiling", "r2 divided by the noise ceiling.")
 
 
+@strawberry.enum(description="One of two concepts.")
+class Preferred(Enum):
+    """Which way."""
+
+    A = choice("a", "The first one.")
+    B = choice("b", "The second one.")
+
+
 OutsideBand = Annotated[
     bool,
     strawberry.argument(description="Leave voxels bare in which a concept is as similar as nine in ten nouns."),

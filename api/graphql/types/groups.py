@@ -6,12 +6,15 @@ import numpy as np
 import strawberry
 
 from ...maps.group.group_maps import GroupMap, GroupRequest, group_map
+from ...maps.group.label_differences import label_differences
 from ...maps.picture_cache import PictureAddress
+from ..cursors import page_size
 from ..request_context import Info
 from .enums import Baseline, BaselineArgument, By, ByArgument, GroupQuantity, PictureFormat, ReadoutArgument
 from .fields import field, filled, finite
 from .flatmaps import Focus, Format, Outlined, Views, Width, picture_url, render_options
-from .voxels import MaxQ, MinZ, Semantic, Specific
+from .scorers import MethodArgument, ScorerArgument, scorer_name
+from .voxels import First, MaxQ, MinZ, Semantic, Specific
 
 
 @strawberry.type(description="A subject of a group.")
@@ -90,6 +93,41 @@ class GroupMapNode:
         )
 
 
+@strawberry.type(description="Two labels that come first in two subjects at the same vertices.")
+class LabelPair:
+    """Where subjects differ."""
+
+    label_a: str = strawberry.field(description="First label in subject A.")
+    label_b: str = strawberry.field(description="First label in subject B.")
+    n_vertices: int = strawberry.field(description="Vertices of the shared surface where it is so.")
+    similarity: float | None = strawberry.field(
+        description="Cosine of the two less the baseline, -1 to 1; null where one has no vector."
+    )
+
+
+@strawberry.type(description="How far two subjects' first labels agree in a region.")
+class RegionAgreement:
+    """Means over vertices."""
+
+    roi: str | None = strawberry.field(description="The region; null for all vertices.")
+    n_vertices: int = strawberry.field(description="Vertices that are labelled in both subjects.")
+    same_share: float | None = strawberry.field(description="Share of them with the same first label, 0 to 1.")
+    mean_similarity: float | None = strawberry.field(description="Mean cosine of the two labels, -1 to 1.")
+
+
+@strawberry.type(name="LabelDifferences", description="First labels of two subjects on a surface that they share.")
+class LabelDifferencesNode:
+    """Aggregates over vertices."""
+
+    model_a: str = strawberry.field(description="Model of subject A.")
+    model_b: str = strawberry.field(description="Model of subject B.")
+    mesh: str = strawberry.field(description="Where subjects meet: fsaverage, fsaverage5, fsaverage6 or fs_LR.")
+    simulated: bool = strawberry.field(description="True when a subject's responses were computed, not measured.")
+    n_pairs: int = strawberry.field(description="Pairs of labels that differ.")
+    pairs: list[LabelPair] = strawberry.field(description="The first of them, those of most vertices first.")
+    regions: list[RegionAgreement] = strawberry.field(description="All vertices, and then each region.")
+
+
 @strawberry.type
 class GroupQueries:
     """Root fields about groups."""
@@ -149,3 +187,29 @@ class GroupQueries:
         )
         found = group_map(info.context.atlas, request, info.context.cortices)
         return GroupMapNode.of(info, found, info.context.pictures.address(found, options))
+
+    @field("Where the first labels of two subjects differ on a surface that they share.")
+    def label_differences(
+        self,
+        info: Info,
+        model_a: Annotated[str, strawberry.argument(description="Model of one subject.")],
+        model_b: Annotated[str, strawberry.argument(description="Model of the other one.")],
+        method: MethodArgument = None,
+        scorer: ScorerArgument = None,
+        semantic: Semantic = True,
+        first: First = 20,
+    ) -> LabelDifferencesNode:
+        """Two subjects' labels."""
+        first, chosen = page_size(first), scorer_name(method, scorer)
+        found = label_differences(
+            info.context.atlas, model_a, model_b, method=chosen, semantic=semantic, cortices=info.context.cortices
+        )
+        return LabelDifferencesNode(
+            model_a=found.a.model_id,
+            model_b=found.b.model_id,
+            mesh=found.mesh,
+            simulated=found.a.simulated or found.b.simulated,
+            n_pairs=len(found.pairs),
+            pairs=[filled(LabelPair, row) for row in found.pairs.head(first).iter_rows(named=True)],
+            regions=[filled(RegionAgreement, row) for row in found.regions.iter_rows(named=True)],
+        )

@@ -4,24 +4,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from ....atlas.search.across import check_comparable
 from ....atlas.search.atlas import Atlas
 from ....atlas.search.filters import Limits
 from ....atlas.search.model import Model
 from ....schemas.config import Settings
-from ....schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
+from ....schemas.errors import BadInputError
 from ....viz.render.colormaps import Scale, fit_scale
 from ....viz.render.picture import Picture
-from ..shared_space import SharedSpace, mesh_name, shared_space
+from ..shared_space import mesh_name
 from ..subject_cortex import GROUP, CortexCache, SubjectCortex
 from ..value_maps import MapRequest, ValueMap, value_map
+from .members import find_members
 from .over_subjects import Doubles, OverSubjects, leave_one_out, over_subjects
 from .smoothing import MOST_MM, smoothed
 
@@ -63,12 +62,6 @@ class GroupRequest(Limits):
             raise BadInputError(f"Maps are smoothed over 0 to {MOST_MM:g} mm, and not over {self.smooth:g}.")
         if self.group_q is not None and not 0 <= self.group_q <= 1:
             raise BadInputError(f"group_q is a false discovery rate, from 0 to 1, and not {self.group_q:g}.")
-
-
-class _Member(NamedTuple):
-    model: Model
-    cortex: SubjectCortex
-    space: SharedSpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +204,7 @@ def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None 
     """
     cortices = cortices or CortexCache(atlas, Settings(home=atlas.home))
     generation = atlas.generation()
-    members, warnings = _members(atlas, cortices, request)
+    members, warnings = find_members(atlas, cortices, request.models, request.by)
     family, n = members[0].space.family, min(member.space.n for member in members)
     if request.smooth:
         # Along the mesh that is drawn: where a denser one is not at hand, nothing says where its vertices lie.
@@ -292,45 +285,3 @@ def _regions(mapped: Sequence[ValueMap]) -> pl.DataFrame:
         }
     )
     return frame.filter(pl.col("mean").is_not_null())
-
-
-def _members(atlas: Atlas, cortices: CortexCache, request: GroupRequest) -> tuple[list[_Member], list[str]]:
-    """The subjects of a group by name, and a sentence for each that is left out since it meets no others."""
-    named = [atlas.model(name) for name in request.models]
-    models = {model.subject_id: model for model in named or reversed(_newest(atlas, request.by))}
-    if named and len(models) < len(named):
-        raise BadInputError("Subjects are the unit of a group: name one model of each, not two of one.")
-    check_comparable(list(models.values()), request.by)
-    members, left_out = [], list[str]()
-    for subject_id, model in sorted(models.items()):
-        try:
-            cortex = cortices.of(subject_id)
-            members.append(_Member(model, cortex, shared_space(cortex.surface)))
-        except (NotFoundError, SpaceMismatchError) as error:
-            if named:
-                raise SpaceMismatchError(f"{subject_id} meets no other subject: {error}") from None
-            left_out.append(f"{subject_id} is left out: {error}")
-    families = [member.space.family for member in members]
-    chosen = max(sorted(set(families)), key=families.count, default="fsaverage")
-    others = [member for member in members if member.space.family != chosen]
-    if others:
-        apart = f"{others[0].model.subject_id} lies on {others[0].space.family}, and others on {chosen}"
-        if named:
-            raise SpaceMismatchError(f"{apart}, which do not meet; name models of subjects on one of them.")
-        left_out.append(f"{apart}: {len(others)} of {len(members)} subjects are left out.")
-    members = [member for member in members if member.space.family == chosen]
-    if len(members) < 2:
-        found = members[0].model.subject_id if members else "none"
-        raise BadInputError(
-            f"A group takes two subjects or more that meet on fsaverage or fs_LR, and there is {found}. "
-            + " ".join(left_out[:1] or ["Ingest another subject with the same backbone."])
-        )
-    return members, left_out
-
-
-def _newest(atlas: Atlas, by: str) -> list[Model]:
-    """The finished models of the newest one's network, newest first."""
-    newest = atlas.model()
-    finished = [atlas.model(name) for name in atlas.models().filter(pl.col("finished"))["model_id"]] or [newest]
-    space = "label_backbone" if by == "labels" else "backbone"
-    return [model for model in finished if getattr(model, space) == getattr(newest, space)]

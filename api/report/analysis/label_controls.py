@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from .blocks import estimate, mean_draws
+from ....atlas.search.contrasts.blocks import estimate, mean_draws
 
 EVERYWHERE = "all"
 """Stands for all labelled voxels, among the names of regions."""

@@ -5,8 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....atlas.search.atlas import Atlas
+from ....atlas.search.contrasts.blocks import Estimate, Floats, Indices, block_sums, estimate, resampled
 from ....schemas.errors import NotFoundError
-from .blocks import Estimate, Floats, Indices, block_sums, estimate, resampled
 from .statistics import auc
 
 

@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
+from ....atlas.search.contrasts.blocks import Indices, estimate, mean_draws
 from ....schemas.errors import BadInputError
-from .blocks import Indices, estimate, mean_draws
 
 Floats = NDArray[np.floating]
 

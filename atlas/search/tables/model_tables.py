@@ -16,6 +16,7 @@ from .band_table import BandTable
 from .derived import DerivedValues
 from .indexed_voxels import IndexedVoxels
 from .label_table import LabelIndex, LabelMixture, LabelTable
+from .located import Located
 from .model_row import ModelRow
 from .readout_table import ReadoutTable
 from .voxel_table import VoxelTable
@@ -29,6 +30,8 @@ class ModelTables:
     derived: DerivedValues
     indexes: Path
     """Folder where the atlas's indexes are kept between runs."""
+    located: Located
+    """Where voxels lie."""
 
     @property
     def store(self) -> Store:

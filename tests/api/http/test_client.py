@@ -13,7 +13,7 @@ from toy_server import Serve, Server
 import voxel_atlas as package
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface
 from voxel_atlas.atlas.client import ATLAS_QUESTIONS, MODEL_QUESTIONS, RemoteAtlas
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
@@ -37,6 +37,9 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
     "map": lambda it: it.model().map("cake", readout="pattern"),
     "roi_table": lambda it: it.model().roi_table(["cake", "face - cake"], rois=["FFA", "FOOD"]),
     "null_band": lambda it: it.model().null_band(readout="weights"),
+    "concept_matrix": lambda it: it.model().concept_matrix(["cake", "face", "house"], rois=["FFA"]),
+    "contrast": lambda it: it.model().contrast("cake", "face - house", significant=False),
+    "contrast_regions": lambda it: it.model().contrast_regions("cake", "face", rois=["FFA", "FOOD"]),
     "metric_map": lambda it: it.model().metric_map("label_probability:cake"),
     "predict": lambda it: it.model().predict(PICTURE, rois=["FFA"]),
     "voxels": lambda it: it.model().voxels(range(1, 8, 2)),
@@ -54,12 +57,13 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
 
 @pytest.fixture(scope="module")
 def opened(
-    home: Path, atlas: Atlas, server: Server, tmp_path_factory: pytest.TempPathFactory
+    home: Path, atlas: Atlas, server: Server, surfaces: LoadSurface, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Opened]]:
     """The small atlas as a file, as one that another process serves, and over HTTP."""
     copy = tmp_path_factory.mktemp("served") / "atlas.duckdb"
     copy.write_bytes((home / "atlas.duckdb").read_bytes())
     with process_that_serves(str(copy)), package.open(str(copy), home=home) as served, package.open(server.url) as http:
+        served.located.told_by(CortexCache(served, Settings(home=home), surfaces).millimetres)
         yield {"file": atlas, "served": served, "http": http}
 
 

@@ -22,6 +22,10 @@ VIEWS = {
         "roi_labels('FFA')",
         "concept_map('cake')",
         "voxels_like('cake')",
+        "roi_means('cake')",
+        "map_correlation('cake', 'dog')",
+        "prefers('cake', 'dog')",
+        "roi_preference('cake', 'dog')",
     )
 }
 

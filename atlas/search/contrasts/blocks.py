@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....schemas.errors import NotFoundError
-from ...maps.subject_cortex import SubjectCortex
 
 Floats = NDArray[np.floating]
 Indices = NDArray[np.integer]
@@ -36,15 +35,16 @@ class Estimate(NamedTuple):
     p: float = math.nan
 
 
-def cortex_blocks(cortex: SubjectCortex) -> NDArray[np.int64]:
-    """The block of each of a subject's voxels, by voxel number, (n_voxels,): a cube of 10 mm.
+def cortex_blocks(places: Floats) -> NDArray[np.int64]:
+    """The block of each voxel from places in mm, (n, 3), as numbers from 0, (n,): a cube of 10 mm.
 
     Raises:
-        NotFoundError: the surface does not say where all of them lie, see `SubjectCortex.places`.
+        NotFoundError: it is not known where all of them lie.
     """
-    if np.isnan(cortex.places).any():
-        raise NotFoundError(f"{cortex.surface.name!r} does not say where all vertices of {cortex.subject_id} lie.")
-    cubes = np.floor(cortex.places / BLOCK_MM).astype(np.int64)
+    unknown = np.count_nonzero(np.isnan(places).any(axis=1))
+    if unknown:
+        raise NotFoundError(f"Where {unknown:,} of {len(places):,} voxels lie is not known.")
+    cubes = np.floor(places / BLOCK_MM).astype(np.int64)
     return np.unique(cubes, axis=0, return_inverse=True)[1].ravel()
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from voxel_atlas.api.maps.subject_cortex import SubjectCortex
-from voxel_atlas.api.report.analysis.blocks import (
+from voxel_atlas.api.report.analysis.recovery import auc_draws
+from voxel_atlas.atlas.search.contrasts.blocks import (
     LEAST_P,
     block_sums,
     correlation_draws,
@@ -16,7 +17,6 @@ from voxel_atlas.api.report.analysis.blocks import (
     mean_draws,
     unplaced_blocks,
 )
-from voxel_atlas.api.report.analysis.recovery import auc_draws
 from voxel_atlas.schemas.errors import NotFoundError
 from voxel_atlas.viz.surfaces.surface import load_surface
 
@@ -107,7 +107,7 @@ def test_blocks_of_a_volume_are_cubes_of_a_centimetre(tmp_path: Path):
     surface = load_surface("S1", "fullhead", tmp_path, None)
     cells = surface.vertex_cells()
     cells = np.unique(cells[cells >= 0]).astype(np.int64)[::7]
-    block = cortex_blocks(SubjectCortex("S1", surface, cells, {}))
+    block = cortex_blocks(SubjectCortex("S1", surface, cells, {}).places)
     z, y, x = np.unravel_index(cells, surface.shape)
     mm = (np.column_stack([x, y, z, np.ones_like(x)]) @ np.linalg.inv(surface.transform_matrix()).T)[:, :3]
     for name in np.unique(block)[::20]:
@@ -121,9 +121,9 @@ def test_a_mesh_that_is_not_drawn_in_full_says_no_blocks(tmp_path: Path):
     drawn = np.r_[np.arange(10_242), 40_962 + np.arange(10_242)]
     assert np.array_equal(places[1][drawn], places[0])
     assert np.isnan(np.delete(places[1], drawn, axis=0)).all()
-    assert len(cortex_blocks(SubjectCortex("S1", dense, drawn, {}))) == len(drawn)
-    with pytest.raises(NotFoundError, match="where all vertices of S1 lie"):
-        cortex_blocks(SubjectCortex("S1", dense, np.arange(dense.n_cells), {}))
+    assert len(cortex_blocks(SubjectCortex("S1", dense, drawn, {}).places)) == len(drawn)
+    with pytest.raises(NotFoundError, match="Where 61,440 of 81,924 voxels lie is not known"):
+        cortex_blocks(SubjectCortex("S1", dense, np.arange(dense.n_cells), {}).places)
 
 
 def test_voxels_whose_places_are_not_known_are_drawn_by_themselves_or_in_groups_at_random():

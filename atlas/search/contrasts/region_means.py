@@ -1,0 +1,138 @@
+"""Concepts in regions, with intervals over blocks of cortex; and how alike the maps of concepts are."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ....schemas.errors import BadInputError
+from ..similarity import ConceptMap, RoiTable, Similarities
+from ..tables.voxel_table import VoxelTable
+from .blocks import FEWEST_BLOCKS, cortex_blocks, mean_draws
+
+MOST_CONCEPTS = 100
+Ask = Callable[[str], ConceptMap]
+"""A model's map of a concept."""
+
+
+class Passing(NamedTuple):
+    """The voxels that count."""
+
+    table: VoxelTable
+    """All fitted ones."""
+    passes: NDArray[np.bool_]
+    """(n,) which of them count."""
+    places: NDArray[np.float64]
+    """(n, 3) where they lie in mm; NaN for unknown."""
+
+
+def region_means(ask: Ask, concepts: Sequence[str], passing: Passing, rois: Sequence[str]) -> RoiTable:
+    """How similar the voxels of regions are to some concepts; see `Model.roi_table`."""
+    maps, table = list(map(ask, concepts)), passing.table
+    similarity, specific = np.full((2, len(table.voxels), len(maps)), np.nan)
+    for column, each in enumerate(maps):
+        rows = table.rows(each.frame["voxel"].to_numpy().astype(np.int64))
+        there = rows >= 0
+        similarity[rows[there], column] = each.frame["similarity"].to_numpy()[there]
+        specific[rows[there], column] = each.frame["specific"].cast(float).fill_null(np.nan).to_numpy()[there]
+    told = []
+    for roi in rois:
+        inside = table.roi(roi) & passing.passes & np.isfinite(similarity).all(axis=1)
+        values, n = similarity[inside], int(np.count_nonzero(inside))
+        low, high, n_blocks = intervals(values, passing.places[inside])
+        for column, concept in enumerate(concepts):
+            own, known = values[:, column], specific[inside, column]
+            row = {"roi": roi, "concept": concept, "n_voxels": n, "n_blocks": n_blocks}
+            row |= {"mean": own.mean() if n else None, "sd": own.std(ddof=1) if n > 1 else None}
+            row |= {"low": low[column], "high": high[column]}
+            told.append(row | {"specific": known.mean() if n and np.isfinite(known).all() else None})
+    warnings = list(dict.fromkeys(said for each in maps for said in each.warnings))
+    return RoiTable(pl.DataFrame(told, _COLUMNS), **{**provenance(maps[0]), "warnings": warnings})
+
+
+_COLUMNS = {
+    "roi": pl.String,
+    "concept": pl.String,
+    "n_voxels": pl.Int64,
+    "mean": pl.Float64,
+    "sd": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "n_blocks": pl.Int64,
+    "specific": pl.Float64,
+}
+
+
+class ConceptMatrix(Similarities):
+    """How alike maps of concepts are: a, b and Pearson's r of every two over the voxels that count."""
+
+    @property
+    def wide(self) -> pl.DataFrame:
+        """A row and a column a concept."""
+        return self.frame.pivot("b", index="a", values="r")
+
+    @property
+    def _title(self) -> str:
+        return "Correlations of concepts' maps"
+
+
+def concept_matrix(ask: Ask, concepts: Sequence[str], passing: Passing) -> ConceptMatrix:
+    """How alike the maps of some concepts are over the voxels that count; r is NULL where one does not vary."""
+    maps = list(map(ask, concepts))
+    rows = [passing.table.rows(each.frame["voxel"].to_numpy().astype(np.int64)) for each in maps]
+    values = np.full((len(maps), len(passing.passes)), np.nan)
+    for at, (each, own) in enumerate(zip(maps, rows, strict=True)):
+        values[at, own[own >= 0]] = each.frame["similarity"].to_numpy()[own >= 0]
+    values = values[:, passing.passes & np.isfinite(values).all(axis=0)]
+    spread = values - values.mean(axis=1, keepdims=True) if values.size else values
+    length = np.linalg.norm(spread, axis=1)
+    lengths = np.outer(length, length)
+    r = np.divide(spread @ spread.T, lengths, out=np.full(lengths.shape, np.nan), where=lengths > 0).clip(-1, 1)
+    named = {"a": np.repeat(concepts, len(maps)).tolist(), "b": list(concepts) * len(maps)}
+    frame = pl.DataFrame(named, {"a": pl.String, "b": pl.String}).with_columns(r=pl.Series(r.ravel(), nan_to_null=True))
+    warnings = list(dict.fromkeys(said for each in maps for said in each.warnings))
+    return ConceptMatrix(frame, **{**provenance(maps[0]), "warnings": warnings})
+
+
+def named_once(concepts: Sequence[str]) -> list[str]:
+    """The concepts that are asked for, each once.
+
+    Raises:
+        BadInputError: none, or more than 100.
+    """
+    asked = list(dict.fromkeys([concepts] if isinstance(concepts, str) else concepts))
+    if not 1 <= len(asked) <= MOST_CONCEPTS:
+        raise BadInputError(f"{len(asked)} concepts were named; name 1 to {MOST_CONCEPTS}.")
+    return asked
+
+
+def intervals(
+    values: NDArray[np.floating], places: NDArray[np.float64]
+) -> tuple[list[float | None], list[float | None], int | None]:
+    """95 % intervals of the means of values (n, k) of voxels, by resampled blocks of cortex.
+
+    Args:
+        values: (n, k).
+        places: of the voxels in mm, (n, 3); NaN where not known.
+
+    Returns:
+        Lower and upper ends, k each, None where there are fewer than three blocks; and the number of blocks, None
+        where it is not known where all voxels lie.
+    """
+    none: list[float | None] = [None] * values.shape[1]
+    if np.isnan(places).any():
+        return none, none, None
+    blocks = cortex_blocks(places) if len(places) else np.zeros(0, np.int64)
+    n_blocks = len(np.unique(blocks))
+    if n_blocks < FEWEST_BLOCKS:
+        return none, none, n_blocks
+    low, high = np.quantile(mean_draws(values, blocks), [0.025, 0.975], axis=0)
+    return low.tolist(), high.tolist(), n_blocks
+
+
+def provenance(of: Similarities) -> dict[str, Any]:
+    """What an answer made of others says of how voxels were compared."""
+    fields = ("model_id", "simulated", "by", "readout", "baseline", "method", "warnings", "generation")
+    return {name: getattr(of, name) for name in fields}
