@@ -123,9 +123,14 @@ def _sentence(error: Exception) -> str | None:
     from cyclopts.completion.detect import ShellDetectionError
     from pydantic import ValidationError
 
+    from ...schemas.config import IngestConfig, Settings
+
     cause = error.__cause__ if isinstance(error, InvalidOptionError) else error
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
+        if first["type"] == "string_pattern_mismatch":  # whose pattern nobody can read
+            field = {**Settings.model_fields, **IngestConfig.model_fields}[str(first["loc"][0])]
+            return f"setting {first['loc'][0]} cannot be {first['input']!r}: {field.description}"
         return f"setting {'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}."
     if isinstance(error, UnknownOptionError) and " " in str(error.token.keyword or error.token.value):
         said = error.token.keyword or error.token.value

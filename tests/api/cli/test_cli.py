@@ -160,12 +160,20 @@ def test_settings_never_prints_the_token(run, monkeypatch):
     assert "very-secret" not in printed
 
 
-def test_a_setting_that_makes_no_sense_is_one_sentence(run, monkeypatch):
-    monkeypatch.setenv("VOXEL_ATLAS_PORT", "ninety")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "ninety", "setting port: "),
+        ("MEMORY_LIMIT", "50%", "setting memory_limit cannot be '50%': Memory that DuckDB may use: 500MB"),
+        ("MODEL_MEMORY", "lots", "setting model_memory cannot be 'lots': Memory that models may take"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_one_sentence(run, monkeypatch, name, value, said):
+    monkeypatch.setenv(f"VOXEL_ATLAS_{name}", value)
     status, _, error = run("query", "cake")
     assert status == 2
     assert one_sentence(error)
-    assert "port" in error
+    assert said in error
 
 
 @pytest.mark.parametrize(
