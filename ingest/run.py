@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ..atlas.backbones import load
 from ..atlas.backbones.feature_cache import features_folder
 from ..atlas.backbones.interface import Backbone
+from ..atlas.search.atlas import Atlas
+from ..atlas.store.address import Address
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
 from ..schemas.errors import BadInputError
@@ -180,6 +182,7 @@ class Pipeline:
             append_images(context, context.dataset)
             features = encode(context)
             fit(context, features, voxels)
+            self._index(context)
             if learning_curve:
                 append_learning_curve(context, features)
             label_voxels(context, features)
@@ -213,6 +216,7 @@ class Pipeline:
         with only_one(self.home, model_id), recorded(context):
             if model_id != source:
                 inherit_fit(context, source, voxels)
+                self._index(context)
                 inherit_top_images(context, source, old, voxels_to_label(context))
             features = encode(context)
             append_semantic(context, features)
@@ -245,6 +249,13 @@ class Pipeline:
         features = encode(looked_at, images=looked_at.probe)
         planned = plan(looked_at, features, context.captioner, context.generator, n_sample)
         return replace(planned, jobs=(*jobs, *planned.jobs))
+
+    def _index(self, context: Context) -> None:
+        """Keep the index of a fitted model's voxels, so that no reader has to wait for it; a server keeps its own."""
+        if Address.parse(self.store.address).kind != "http":
+            with self.progress.stage("index voxels", 1) as advance:
+                Atlas(self.store, home=self.home).model(context.model_id).unit_vectors()
+                advance(1)
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:
         return Context(

@@ -16,6 +16,7 @@ from tiny import CONTENT_TABLES, TinyDataset, digest, tiny_config, tiny_parts
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.parquet_files import parquet_name
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.progress import Silent
 from voxel_atlas.ingest.run import Pipeline
@@ -55,6 +56,16 @@ def test_second_ingest_changes_nothing(tmp_path, labelled):
     before = digest(tmp_path)
     run(tmp_path)
     assert digest(tmp_path) == before
+
+
+def test_an_ingest_keeps_the_index_that_the_first_question_takes(tmp_path, labelled, monkeypatch):
+    labelled(tmp_path)
+    model_id = run(tmp_path)
+    monkeypatch.setattr(VectorIndex, "build", lambda *_: pytest.fail("voxels were indexed by a question"))
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        voxels, vectors = atlas.model(model_id).unit_vectors()
+    assert vectors.shape == (len(voxels), 4)
+    assert voxels.tolist() == sorted(voxels.tolist())
 
 
 def test_a_release_has_every_batch_of_its_model_subject_and_run(tmp_path):

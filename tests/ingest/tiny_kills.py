@@ -22,8 +22,6 @@ import pandas as pd  # noqa: F401
 import pyarrow.dataset as pyarrow_dataset  # noqa: F401
 from tiny import digest, tiny_config, tiny_parts
 
-from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
 from voxel_atlas.atlas.store.links import Local
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.dissection.nouns import NounExtractor
@@ -72,7 +70,7 @@ class Steps:
 
 
 def run(home: Path, last: int | None) -> list[str]:
-    """Ingest, ask once so that an index is kept, and close; the names of the steps."""
+    """Ingest and close; the names of the steps."""
     steps = Steps(last)
     steps.around(Store, "append")
     steps.around(Local, "commit")
@@ -82,8 +80,6 @@ def run(home: Path, last: int | None) -> list[str]:
     config = tiny_config()
     with Store.open(str(home / "atlas.duckdb")) as store:
         Pipeline(store=store, home=home).ingest(config, tiny_parts(config, home))
-        atlas = Atlas(store, home=home)
-        IndexedVoxels.load(store, atlas.model(None), "weights", home / "index", None)
     return steps.names
 
 
