@@ -166,5 +166,5 @@ def _confirmed(question: str) -> bool:
 
     try:
         return Confirm.ask(question, console=screen, default=False)
-    except EOFError:  # nobody is there to answer
+    except (EOFError, RuntimeError):  # nobody is there to answer, or no terminal at all
         return False

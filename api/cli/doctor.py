@@ -139,6 +139,6 @@ def _speed() -> Iterator[Finding]:
         matrix @ matrix
     rate = 5 * 2 * 1024**3 / (time.perf_counter() - start) / 1e9
     yield Finding("processor", "ok", f"{n_cores()} cores, {rate:,.0f} GFLOP/s in a product of matrices")
-    encoding = sys.stdout.encoding or "none"
+    encoding = getattr(sys.stdout, "encoding", None) or "none"
     plain = encoding.lower().replace("-", "") != "utf8"
     yield Finding("terminal", "note" if plain else "ok", encoding, "LC_ALL=C.UTF-8 shows all letters" if plain else "")
