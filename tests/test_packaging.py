@@ -142,3 +142,33 @@ def test_an_editable_install_replaces_an_older_one_of_five_names(checkout: Path,
 def test_the_citation_names_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == voxel_atlas.__version__
+
+
+def test_the_citation_is_valid() -> None:
+    """By what CFF 1.2.0 requires; `release.py` has cffconvert say so, which wants other versions than the project."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["date-released"].isoformat() >= "2026-11-30"
+    assert citation["license"] == "MIT"
+
+
+def test_a_release_says_what_is_missing(tmp_path: Path) -> None:
+    ready = {
+        "CHANGELOG.md": "## [Unreleased]\n\n## [1.0] - 2026-01-01\n\n- A line.\n",
+        "CITATION.cff": "version: 1.0\n",
+        "voxel_atlas/__init__.py": '__version__ = "1.0"\n',
+        "schemas/schema.graphql": "type Query\n",
+        "tests/api/graphql/released.graphql": "# That of 1.0.\ntype Query\n",
+    }
+    ask = "import release, pathlib, sys; print(*release.problems(pathlib.Path(sys.argv[1])), sep='\\n')"
+
+    def said(**changed: str) -> list[str]:
+        for name, text in {**ready, **changed}.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        return run(sys.executable, "-c", ask, tmp_path, cwd=ROOT).stdout.split("\n")[:-1]
+
+    assert said() == [""]
+    assert ["Versions differ" in line for line in said(**{"CITATION.cff": "version: 0.9\n"})] == [True]
+    unfinished = said(**{"CHANGELOG.md": "## [Unreleased]\n\n- New.\n\n## [1.0]\n", "schemas/schema.graphql": "type A"})
+    assert [word in line for word, line in zip(("Unreleased", "date", "schema"), unfinished, strict=True)] == [True] * 3

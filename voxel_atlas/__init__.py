@@ -9,7 +9,7 @@ The five packages are the folders beside this one, which are linked here, so tha
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 for _part in ("schemas", "atlas", "ingest", "viz", "api"):
     if not (Path(__file__).parent / _part).is_dir():
