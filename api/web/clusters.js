@@ -52,14 +52,16 @@ export function difference(a, b) {
   const freedom = a.length + b.length - 2;
   // Abramowitz and Stegun 26.7.8: the normal deviate of a t.
   const z = (Math.abs(t) * (1 - 1 / (4 * freedom))) / Math.sqrt(1 + t ** 2 / (2 * freedom));
-  return 2 * tail(z);
+  return 2 * upperTail(z);
 }
 
 /**
  * The normal distribution's upper tail (Abramowitz and Stegun 26.2.17; wrong by at most 7.5e-8).
- * @param {number} z at least 0
+ * @param {number} z
+ * @returns {number}
  */
-function tail(z) {
+export function upperTail(z) {
+  if (z < 0) return 1 - upperTail(-z);
   const t = 1 / (1 + 0.2316419 * z);
   const polynomial = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
   return (Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI)) * polynomial;

@@ -1,6 +1,8 @@
 // Maps side by side: the first one and up to five others that differ from it in one thing, on one scale, with the
 // difference of the first two, a dot for each voxel, and the share that prefers the first.
 // @ts-check
+import { falseDiscovery, upperTail } from "./clusters.js";
+import { snippets } from "./code.js";
 import { figure, find, make, rate } from "./dom.js";
 import { paintRamp } from "./legend.js";
 import { modelName } from "./models.js";
@@ -74,12 +76,12 @@ export class Compare {
   /**
    * Begins to fetch what is not the first map's.
    * @param {AbortSignal} signal
-   * @returns {Promise<{loaded: Loaded[], between: any[] | null}>}
+   * @returns {Promise<{loaded: Loaded[], between: any}>} `between` holds A − B, or is null
    */
   async fetch(signal) {
     const states = this.state.with.slice(0, MOST_PANELS - 1).map((other) => ({ ...this.state, lo: null, hi: null, ...changed(other) }));
-    const between = this.#contrast();
-    const [loaded, answers] = await Promise.all([
+    const contrast = this.#contrast();
+    const [loaded, between] = await Promise.all([
       Promise.all(states.map(async (state) => {
         const model = this.models().find(({ modelId }) => modelId === state.model);
         if (!model) return { trouble: `The model ${state.model} is not in this atlas any more; take this map away, or choose another.` };
@@ -91,20 +93,20 @@ export class Compare {
           throw error;
         }
       })),
-      between && Promise.all(between.map((concept) => getArrays(`values?${new URLSearchParams({ ...asked({ ...this.state, concept, metric: "z", lo: null, hi: null, minz: null, maxq: null, specific: false }), evidence: "1" })}`, signal))).catch((error) => {
+      contrast && getArrays(`values?${new URLSearchParams({ ...asked({ ...this.state, concept: contrast, metric: "z", lo: null, hi: null, minz: null, maxq: null, specific: false }), evidence: "1" })}`, signal).catch((error) => {
         // Without z, for one, there is a difference all the same.
         if (error instanceof Trouble) return null;
         throw error;
       }),
     ]);
-    return { loaded, between: answers };
+    return { loaded, between };
   }
 
   /**
    * Takes up what was fetched.
    * @param {Shown} shown the first map
    * @param {Subject} subject its subject
-   * @param {{loaded: Loaded[], between: any[] | null}} fetched
+   * @param {{loaded: Loaded[], between: any}} fetched
    * @returns {Shown} the first map on the scale of all
    */
   settle(shown, subject, { loaded, between }) {
@@ -178,6 +180,34 @@ export class Compare {
     return parts.join(" · ");
   }
 
+  /**
+   * What a picture of all maps shows.
+   * @returns {{maps: {title: string, state: import("./state.js").State, shown: Shown, same: boolean}[], dots: HTMLCanvasElement | null, said: string[]} | null} null for one map
+   */
+  figure() {
+    const { state, one, between } = this;
+    if (!this.active || !one) return null;
+    const maps = [{ title: find("panel-a", HTMLElement).textContent ?? "A", state, shown: one.shown, same: true }];
+    this.loaded.forEach((other, at) => {
+      if ("shown" in other) maps.push({ title: this.panels[at].title.textContent ?? "", state: { ...state, ...changed(state.with[at]) }, shown: other.shown, same: other.subject.id === one.subject.id });
+    });
+    const contrast = this.#contrast();
+    if (contrast && between?.q) maps.push({ title: this.difference.title.textContent ?? "", state: { ...state, concept: contrast, metric: "z", minz: null, maxq: null, specific: false }, shown: { ...between.shown, band: 0 }, same: true });
+    const said = between ? [this.said.querySelector("p:not(.note)")?.textContent ?? ""] : [];
+    return { maps, dots: between ? this.scatter.picture() : null, said };
+  }
+
+  /** @returns {import("./code.js").Snippet[]} the code of the maps beside the first, and of the difference where it is a contrast */
+  snippets() {
+    if (!this.active) return [];
+    const { state, one, between } = this;
+    const beside = this.loaded.flatMap((other, at) => ("shown" in other ? snippets({ ...state, ...changed(state.with[at]) }, other.shown).map(({ title, text }) => ({ title: `${LETTERS[at + 1]} · ${title}`, text })) : []));
+    const contrast = this.#contrast();
+    if (!contrast || !between?.q || !one) return beside;
+    const of = snippets({ ...state, concept: contrast, metric: "z", minz: null, maxq: null, specific: false }, { ...between.shown, band: 0, readout: one.shown.readout });
+    return [...beside, ...of.map(({ title, text }) => ({ title: `A − B · ${title}`, text }))];
+  }
+
   /** @param {{x: number, y: number} | null} place that is pointed at, in pixels of the first subject's map */
   point(place) {
     for (const flatmap of this.#ofSubject()) flatmap.outlines.point(place);
@@ -197,12 +227,12 @@ export class Compare {
     return [this.first, ...others.map(({ flatmap }) => flatmap), ...(this.between ? [this.difference.flatmap] : [])];
   }
 
-  /** A − B and B − A as concepts, where both are concepts of one model that z is known of. */
+  /** A − B as a concept, where both are concepts of one model that z is known of; else "". */
   #contrast() {
     const { state } = this;
     const [other] = state.with;
-    if (other?.kind !== "concept" || !ofConcept(state) || !state.concept || ["labels", "paper"].includes(state.compare)) return null;
-    return [`${state.concept} - ${turned(other.value)}`, `${other.value} - ${turned(state.concept)}`];
+    if (other?.kind !== "concept" || !ofConcept(state) || !state.concept || ["labels", "paper"].includes(state.compare)) return "";
+    return `${state.concept} - ${turned(other.value)}`;
   }
 
   #pair() {
@@ -213,22 +243,21 @@ export class Compare {
   }
 
   /**
-   * @param {any[] | null} answers arrays of A − B and B − A
+   * @param {any} answer arrays of A − B; null without
    * @returns {Difference | null}
    */
-  #differ(answers) {
+  #differ(answer) {
     const pair = this.#pair();
     if (!pair || !this.one) return null;
     const { a, b } = pair;
     const known = (/** @type {number} */ voxel) => !Number.isNaN(a[voxel] + b[voxel]);
     const table = this.one.shown.scale?.table ?? new Uint8Array(768);
-    const unit = answers ? "z of A − B" : `difference of ${this.one.shown.unit}`;
-    const all = answers ? /** @type {Float32Array} */ (answers[0].arrays.value) : a.map((value, voxel) => value - b[voxel]);
+    const unit = answer ? "z of A − B" : `difference of ${this.one.shown.unit}`;
+    const all = answer ? /** @type {Float32Array} */ (answer.arrays.value) : a.map((value, voxel) => value - b[voxel]);
     const value = all.map((one, voxel) => (known(voxel) ? one : NaN));
-    const sizes = [...value].filter(Number.isFinite).map(Math.abs).sort((one, other) => one - other);
-    const reach = (answers ? answers[0].header.hi : sizes[Math.floor(0.99 * (sizes.length - 1))]) || 1;
-    const scale = { table: answers ? answers[0].arrays.colour : table, lo: -reach, hi: reach, logarithmic: false, fixed: Boolean(answers) };
-    const q = answers ? value.map((one, voxel) => (Number.isNaN(one) ? NaN : answers[one > 0 ? 0 : 1].arrays.concept_q[voxel])) : null;
+    const reach = answer ? answer.header.hi : largest(value) || 1;
+    const scale = { table: answer ? answer.arrays.colour : table, lo: -reach, hi: reach, logarithmic: false, fixed: Boolean(answer) };
+    const q = answer ? eachWay(value, answer.arrays.z, answer.arrays.concept_q) : null;
     return {
       value,
       q,
@@ -393,6 +422,26 @@ export class Compare {
 function changed({ kind, value }) {
   if (kind === "concept") return { concept: value };
   return kind === "model" ? { model: value } : { compare: value };
+}
+
+/**
+ * How far values reach, but for one in a hundred.
+ * @param {Float32Array} values
+ */
+function largest(values) {
+  const sizes = values.filter((value) => !Number.isNaN(value)).map(Math.abs).sort();
+  return sizes[Math.floor(0.99 * (sizes.length - 1))];
+}
+
+/**
+ * The false discovery rate of A where A is preferred, and of B where B is: z of B − A is that of A − B with its sign turned.
+ * @param {Float32Array} value z of the voxels that are shown
+ * @param {Float32Array} z of all voxels, over which the rates are
+ * @param {Float32Array} rates of A
+ */
+function eachWay(value, z, rates) {
+  const others = falseDiscovery(Array.from(z, (one) => upperTail(-one)));
+  return value.map((one, voxel) => (Number.isNaN(one) ? NaN : one > 0 ? rates[voxel] : others[voxel]));
 }
 
 /**

@@ -5,6 +5,7 @@ import { Evidence } from "./evidence.js";
 import { cell, save } from "./files.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, patiently } from "./server.js";
+import { sheet } from "./sheet.js";
 import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
 
 /**
@@ -15,6 +16,7 @@ import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
  * @property {() => import("./shown.js").TopLabels | null} labels
  * @property {() => Set<number> | null} focus
  * @property {() => Promise<Blob> | null} solid a picture of the 3-D view, while it is seen
+ * @property {() => ReturnType<import("./compare.js").Compare["figure"]>} several the maps that stand side by side; null for one
  */
 
 const WIDTH = 2048;
@@ -28,10 +30,13 @@ export function connectDownloads(sources, report) {
   /** @type {Record<string, () => Promise<Blob> | Blob>} */
   const makers = {
     png: async () => {
+      const several = sources.several();
+      if (several) return sideBySide(sources, several);
       const solid = await sources.solid();
       return solid ? captioned(solid, sources) : picture(sources, "PNG");
     },
     svg: () => picture(sources, "SVG"),
+    pdf: () => picture(sources, "PDF"),
     csv: async () => new Blob([await csv(sources)], { type: "text/csv" }),
     graphql: () => new Blob([graphql(sources)], { type: "application/graphql" }),
     sql: () => new Blob([sql(sources)], { type: "application/sql" }),
@@ -99,6 +104,21 @@ async function picture(sources, format) {
   const response = await fetch((data.flatmap ?? data.labelColours).url);
   if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
   return response.blob();
+}
+
+/**
+ * All maps side by side, each as the server draws it in the range that the page shows.
+ * @param {Sources} sources
+ * @param {NonNullable<ReturnType<Sources["several"]>>} several
+ */
+async function sideBySide(sources, { maps, dots, said }) {
+  const drawn = await Promise.all(
+    maps.map(async ({ title, state, shown, same }) => ({
+      title,
+      image: await createImageBitmap(await picture({ ...sources, state: same ? state : { ...state, voxel: null }, shown: () => shown, focus: same ? sources.focus : () => null }, "PNG")),
+    })),
+  );
+  return sheet([...drawn, ...(dots ? [{ title: "One against the other, a dot for each voxel", image: dots }] : [])], said);
 }
 
 /**
@@ -184,7 +204,8 @@ function sql({ state, labels }) {
 
 /** @param {Sources} sources */
 function fileName({ state, shown }) {
-  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), shown()?.heldTo].filter(Boolean).join(" ");
+  const beside = state.with.map(({ value }) => `against ${value}`);
+  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), ...beside, shown()?.heldTo].filter(Boolean).join(" ");
   return `${state.model} ${what}`;
 }
 

@@ -2,6 +2,7 @@
 // @ts-check
 import { Brush } from "./brush.js";
 import { Card } from "./card.js";
+import { CodePanel, snippets } from "./code.js";
 import { Compare } from "./compare.js";
 import { find, make, say } from "./dom.js";
 import { Evidence } from "./evidence.js";
@@ -62,7 +63,7 @@ const compare = new Compare(state, flatmap, () => models, {
   open: openVoxel,
   brushed,
   describe,
-  changed: () => look(state.concept),
+  changed: () => look(state.concept, false),
   selected: () => {
     refocus();
     region.announce();
@@ -70,7 +71,7 @@ const compare = new Compare(state, flatmap, () => models, {
     rank().catch(report);
   },
 });
-const showVersus = connectVersus(state, () => models, () => look(state.concept));
+const showVersus = connectVersus(state, () => models, () => look(state.concept, false));
 const solid = new Solid(state, tip, {
   open: openVoxel,
   changed: () => remember(),
@@ -80,6 +81,7 @@ const solid = new Solid(state, tip, {
   },
 });
 const waiting = new Waiting();
+const code = new CodePanel();
 const card = new Card(openVoxel, () => {
   state.voxel = null;
   mark();
@@ -123,8 +125,9 @@ function report(error) {
 /**
  * Shows a concept, or the chosen quantity, on the cortex and in the list.
  * @param {string} concept
+ * @param {boolean} [list] whether the list may have changed, too
  */
-async function look(concept) {
+async function look(concept, list = true) {
   state.concept = concept;
   remember();
   showOptions();
@@ -141,7 +144,7 @@ async function look(concept) {
     const painted = paint(model, signal);
     // Regions in a link may not be this subject's, and which voxels are selected is known when it is painted.
     if (isSelected() && (subject?.id !== model.subjectId || compare.active)) await painted;
-    await Promise.all([painted, rank(signal)]);
+    await Promise.all([painted, list && rank(signal)]);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
@@ -255,6 +258,7 @@ async function paint(model, signal) {
   });
   refocus();
   performance.mark("painted");
+  code.set(() => (map.values ? [...snippets(state, map), ...compare.snippets()] : []));
   // After the colours: nobody waits for it.
   evidence.of(state).then(() => card.setConcept(state, shown, evidence), report);
 }
@@ -441,7 +445,7 @@ function connect() {
     });
   }
   connectDownloads(
-    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, solid: () => (state.view === "3d" ? solid.picture() : null) },
+    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, solid: () => (state.view === "3d" ? solid.picture() : null), several: () => compare.figure() },
     report,
   );
   addEventListener("popstate", () => location.reload());

@@ -61,7 +61,19 @@ export class Scatter {
     this.draw();
   }
 
-  draw() {
+  /** @returns {HTMLCanvasElement} what is seen, in dark ink for white paper */
+  picture() {
+    this.draw("#262626");
+    const copy = document.createElement("canvas");
+    copy.width = this.canvas.width;
+    copy.height = this.canvas.height;
+    copy.getContext("2d")?.drawImage(this.canvas, 0, 0);
+    this.draw();
+    return copy;
+  }
+
+  /** @param {string} ink of axes and letters */
+  draw(ink = getComputedStyle(this.canvas).color) {
     const { canvas, dots } = this;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!dots || !width) return;
@@ -70,9 +82,7 @@ export class Scatter {
     canvas.height = height * ratio;
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     pen.scale(ratio, ratio);
-    const style = getComputedStyle(canvas);
-    const ink = style.color;
-    pen.font = `11px ${style.fontFamily}`;
+    pen.font = `11px ${getComputedStyle(canvas).fontFamily}`;
     this.#axes(pen, width, height, ink);
     const counts = new Map();
     dots.a.forEach((_, voxel) => { if (this.#has(voxel)) for (const name of dots.regions(voxel).slice(0, 1)) counts.set(name, (counts.get(name) ?? 0) + 1); });

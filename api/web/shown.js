@@ -15,6 +15,7 @@ const FAINT = 0.15;
  * @property {Scale | null} scale what the colours mean
  * @property {{text: string, colour: string}[]} names labels and their colours
  * @property {number} band how many nouns say which voxels are greyed, as the concept is no more to them than a noun is; 0 where none are
+ * @property {string} readout which vector of a voxel is compared; empty where none is
  * @property {string} title
  * @property {string} unit
  * @property {string} leftOut what the map does not show; "" for nothing
@@ -98,6 +99,7 @@ export async function values(state, signal) {
       text: (voxel) => (logarithmic ? rate(value[voxel]) : figure(value[voxel], 3)),
       scale: { table: colour, lo, hi, logarithmic, fixed },
       names: [],
+      readout: header.readout ?? "",
       title: header.title,
       unit: `${header.unit}${header.how ? ` (${header.how})` : ""}`,
       leftOut: [header.left_out, inside ? `grey voxels are as similar to it as nine in ten of ${header.n_words} nouns` : ""].filter(Boolean).join("; "),
@@ -147,6 +149,7 @@ export async function labelColours(model, top, signal, tell) {
       return { text, colour: `rgb(${rgb[at]} ${rgb[at + 1]} ${rgb[at + 2]})` };
     }),
     band: 0,
+    readout: "",
     title: "First labels, coloured by meaning",
     unit: `UMAP colours of ${header.labels.length} labels${trust}`,
     leftOut: header.left_out,

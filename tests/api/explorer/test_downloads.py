@@ -18,13 +18,14 @@ def test_what_is_shown_can_be_had_as_files(visit: Visit, server: Server, atlas: 
     page = visit().open(address)
     page.wait_for_load_state("networkidle")
     files = {}
-    for suffix in ("png", "svg", "csv", "graphql", "sql"):
+    for suffix in ("png", "svg", "pdf", "csv", "graphql", "sql"):
         page.click("#download summary")
         with page.expect_download() as download:
             page.click(f"#download-{suffix}")
         assert download.value.suggested_filename.endswith(f".{suffix}")
         files[suffix] = Path(download.value.path()).read_bytes()
     assert Image.open(io.BytesIO(files["png"])).width == 2048
+    assert files["pdf"].startswith(b"%PDF")
     assert files["svg"].lstrip().startswith(b"<?xml")
     lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
     expected = atlas.sql("SELECT count(*) AS n FROM significance WHERE q <= 0.05")["n"][0]
@@ -99,3 +100,30 @@ def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Visit, atlas
     listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
     places = {voxel: place for place, voxel in enumerate(found["voxel"].to_list())}
     assert [places[voxel] for voxel in listed] == sorted(places[voxel] for voxel in listed)
+
+
+def test_maps_side_by_side_are_one_picture(visit: Visit) -> None:
+    page = visit().open("/?concept=cake&with=concept:house&roi=FFA")
+    page.wait_for_function("() => document.querySelector('.scatter')")
+    page.evaluate(
+        """() => {
+          const all = CanvasRenderingContext2D.prototype, old = all.fillText;
+          window.said = [];
+          all.fillText = function (text, ...at) { window.said.push(text); old.call(this, text, ...at); };
+        }"""
+    )
+    page.click("#download summary")
+    with page.expect_download() as download:
+        page.click("#download-png")
+    assert "-cake-against-house" in download.value.suggested_filename
+    said = page.evaluate("window.said")
+    said = said[said.index("A · “cake”") :]
+    assert said[:4] == [
+        "A · “cake”",
+        "B · “house”",
+        "A − B · z of the preference",
+        "One against the other, a dot for each voxel",
+    ]
+    assert "voxels prefer A, “cake” (95 % interval" in said[-1]
+    picture = Path(download.value.path()).read_bytes()
+    assert Image.open(io.BytesIO(picture)).width == 2 * 1024 + 3 * 24
