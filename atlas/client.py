@@ -166,7 +166,7 @@ class RemoteAtlas:
             AtlasError: as the server answers.
             StoreError: it does not answer, or wants a token.
         """
-        return self._sent("GET", path, params=query).content
+        return self._sent("GET", path, params=query or None).content
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> Any:
         """The data of a GraphQL query; errors as in `fetch`."""

@@ -1,19 +1,26 @@
 """Who answers a notebook's questions: an atlas that is open in this process, or a server over HTTP."""
 
+import asyncio
+import secrets
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from ...atlas.client import RemoteAtlas, RemoteModel
 from ...atlas.search.atlas import Atlas, SubjectRow, Volume
 from ...atlas.search.model import Model
+from ...atlas.store.remote import error_of
 from ...schemas.config import Settings
 from ...schemas.errors import NotFoundError
 from ...viz.render.card import card_png
@@ -54,6 +61,14 @@ class Desk(ABC):
     @abstractmethod
     def thumbnail(self, stimulus_id: str, box: str) -> bytes:
         """A stimulus as a small JPEG; empty where its file is not at hand."""
+
+    @abstractmethod
+    def fetch(self, path: str) -> bytes:
+        """What a server of the atlas has at an address.
+
+        Raises:
+            AtlasError: as the server answers.
+        """
 
     @abstractmethod
     def volume(self, subject_id: str) -> Volume:
@@ -111,6 +126,32 @@ class LocalDesk(Desk):
             return thumbnail(self._atlas, stimulus_id, box)
         except NotFoundError:  # an atlas travels without its images
             return b""
+
+    def fetch(self, path: str) -> bytes:
+        """See Desk: asks the server's own app in this process, without a socket."""
+        response = asyncio.run_coroutine_threadsafe(self._app.get(path), self._loop).result()
+        if response.status_code != httpx.codes.OK:
+            raise error_of(response, path)
+        return response.content
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """A loop in a thread of its own: a notebook's runs all the time."""
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="explorer in a cell", daemon=True).start()
+        return loop
+
+    @cached_property
+    def _app(self) -> httpx.AsyncClient:
+        from ..http.app import create_app
+
+        token = secrets.token_urlsafe(24)
+        alone = {"token": SecretStr(token), "host": "127.0.0.1", "public_url": "", "trusted_proxies": ()}
+        app = create_app(self._atlas, self.settings.model_copy(update=alone), load=self._load)
+        shown = {"authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, client=("127.0.0.1", 0)), base_url="http://127.0.0.1", headers=shown
+        )
 
     def volume(self, subject_id: str) -> Volume:
         """See Desk."""
@@ -199,6 +240,10 @@ class ServedDesk(Desk):
             return self._atlas.fetch(f"/stimuli/{quote(stimulus_id)}", box=box)
         except NotFoundError:
             return b""
+
+    def fetch(self, path: str) -> bytes:
+        """See Desk."""
+        return self._atlas.fetch(path)
 
     def volume(self, subject_id: str) -> Volume:
         """See Desk."""

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ...atlas.client import RemoteAtlas, RemoteModel
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...atlas.search.tables.model_row import ModelRow
 from ...schemas.config import Settings
-from ...schemas.errors import NotFoundError
+from ...schemas.errors import BadInputError
 from ..maps.value_maps import MapRequest
 from .brain_map import BrainMap
 from .desk import Desk, LocalDesk, ServedDesk
 from .voxel_page import VoxelPage
+
+if TYPE_CHECKING:
+    from .explorer import CellExplorer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -102,21 +105,29 @@ class ShownModel(ModelRow):
         Raises:
             NotFoundError: the model has not fitted that voxel.
         """
-        asked = self.desk.model(self.model_id)
-        about = asked.voxels([voxel])
-        if about.is_empty():
-            raise NotFoundError(
-                f"{self.model_id} has not fitted voxel {voxel}; map(metric='r2').frame lists those it has."
-            )
-        return VoxelPage(
-            model_id=self.model_id,
-            simulated=self.simulated,
-            voxel=voxel,
-            about=about,
-            labels=asked.voxel_labels([voxel], first=15),
-            images=asked.top_images([voxel]),
-            desk=self.desk,
-        )
+        return VoxelPage.of(self.desk, self.model_id, voxel)
+
+    def explore(self, concept: str = "") -> "CellExplorer":
+        """The explorer in this cell: hover, zoom, brush; what is brushed comes back as `selected` and `voxels`.
+
+        >>> explorer = model.explore("face")
+        >>> explorer
+        >>> explorer.voxels
+
+        Args:
+            concept: what is shown first; "" for how well voxels are predicted. The cell has a field for others.
+
+        Raises:
+            BadInputError: anywidget is not installed.
+        """
+        try:
+            from .explorer import CellExplorer
+        except ImportError as error:
+            raise BadInputError(
+                f"The explorer in a cell needs {error.name}: pip install 'voxel-atlas[notebook]', and load the "
+                "notebook again. Meanwhile map(…).plot() draws, and `voxel-atlas serve` shows the whole page."
+            ) from None
+        return CellExplorer(self.desk, self.model_id, self.subject_id, concept)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,6 +6,7 @@ from html import escape
 import polars as pl
 
 from ...atlas.search.tables.answer_html import answer_html, image_html, table_html
+from ...schemas.errors import NotFoundError
 from .desk import Desk
 
 _TILES = 6
@@ -25,6 +26,27 @@ class VoxelPage:
     images: pl.DataFrame
     """What `Model.top_images` gives: the images and crops that drive it most."""
     desk: Desk = field(repr=False)
+
+    @classmethod
+    def of(cls, desk: Desk, model_id: str, voxel: int) -> "VoxelPage":
+        """Ask for a voxel.
+
+        Raises:
+            NotFoundError: the model has not fitted it.
+        """
+        asked = desk.model(model_id)
+        about = asked.voxels([voxel])
+        if about.is_empty():
+            raise NotFoundError(f"{model_id} has not fitted voxel {voxel}; map(metric='r2').frame lists those it has.")
+        return cls(
+            model_id=model_id,
+            simulated=asked.simulated,
+            voxel=voxel,
+            about=about,
+            labels=asked.voxel_labels([voxel], first=15),
+            images=asked.top_images([voxel]),
+            desk=desk,
+        )
 
     def _repr_png_(self) -> bytes:
         return self.desk.card(self.model_id, self.voxel)
