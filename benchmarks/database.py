@@ -172,7 +172,7 @@ def searching(vectors: Floats) -> dict[str, float]:
     queries = unit_rows(np.random.default_rng(1).standard_normal((32, DIM), dtype=np.float32))
     index.search(queries[:1], 100)
     one, _ = figures.timed(lambda: index.search(queries[:1], 100), 7)
-    floor = _memory_floor(vectors.nbytes // 2)
+    floor = figures.memory_floor(vectors.nbytes // 2)
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors)
     flat_one, _ = figures.timed(lambda: flat.search(queries[:1], 100), 3)
@@ -197,21 +197,6 @@ def searching(vectors: Floats) -> dict[str, float]:
         "flat_batch32_s": flat_many,
         "batch32_over_flat": flat_many / many,
     }
-
-
-def _memory_floor(n_bytes: int) -> float:
-    """Seconds that all cores need to read so many bytes once."""
-    words = np.ones(n_bytes // 8, np.int64)
-    parts = np.array_split(words, len(os.sched_getaffinity(0)))
-
-    def read() -> None:
-        threads = [threading.Thread(target=part.max) for part in parts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    return figures.timed(read, 5)[0]
 
 
 def serving(folder: Path, n: int, seconds: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -50,6 +52,21 @@ def timed(run: Callable[[], Result], repeats: int = 1) -> tuple[float, Result]:
         result = run()
         best = min(best, time.perf_counter() - start)
     return best, result
+
+
+def memory_floor(n_bytes: int) -> float:
+    """Seconds that all cores need to read so many bytes once."""
+    words = np.ones(n_bytes // 8, np.int64)
+    parts = np.array_split(words, len(os.sched_getaffinity(0)))
+
+    def read() -> None:
+        threads = [threading.Thread(target=part.max) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return timed(read, 5)[0]
 
 
 def peak_gib(process: int | str = "self") -> float:

@@ -36,12 +36,16 @@ _LABELS_EACH = 5
 _PATIENCE_S = 300.0
 
 
-def random_atlas(home: Path, n: int, *, dim: int = DIM, backbone: str = "lite") -> str:
-    """Make an atlas of n voxels with random weights, labels and scores in `home`; the model's id."""
-    random = np.random.default_rng(0)
-    config = IngestConfig(dataset="simulated", subject="R", backbone=backbone)
-    subject, model = "simulated/R", f"simulated/R/{backbone}/{config.sha256[:6]}"
-    run = {"run_id": "r", "model_id": model, "config": "{}", "code_version": "0", "message": ""}
+def random_atlas(home: Path, n: int, *, dim: int = DIM, backbone: str = "lite", number: int = 0) -> str:
+    """Make an atlas of n voxels with random weights, labels and scores in `home`; the model's id.
+
+    One more model, of a subject of its own, comes into the atlas with each `number`, from 0.
+    """
+    random = np.random.default_rng(number)
+    name = f"R{number or ''}"
+    config = IngestConfig(dataset="simulated", subject=name, backbone=backbone)
+    subject, model = f"simulated/{name}", f"simulated/{name}/{backbone}/{config.sha256[:6]}"
+    run = {"run_id": name, "model_id": model, "config": "{}", "code_version": "0", "message": ""}
     now = datetime.now(UTC)
     vectors = random.normal(size=(len(WORDS), dim))
     ids = [label_id(word) for word in WORDS]
@@ -60,13 +64,15 @@ def random_atlas(home: Path, n: int, *, dim: int = DIM, backbone: str = "lite") 
         ],
         "run": [{**run, "state": state, "recorded_at": now} for state in ("started", "finished")],
     }  # fmt: skip
+    if number:
+        del once["label"], once["label_embedding"]
     with Store.open(str(home / "atlas.duckdb")) as store:
         tables = {name: pa.Table.from_pylist(rows) for name, rows in once.items()}
-        store.append(tables, run_id="r", stage="model", key=model)
+        store.append(tables, run_id=name, stage="model", key=model)
         for first in range(0, n, _BATCH):
             voxels = np.arange(first, min(first + _BATCH, n), dtype=np.int32)
             batch = _voxels(random, voxels, subject, model, np.array(ids), dim)
-            store.append(batch, run_id="r", stage="fit", key=f"{model}/{first}")
+            store.append(batch, run_id=name, stage="fit", key=f"{model}/{first}")
     return model
 
 

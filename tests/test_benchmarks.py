@@ -8,6 +8,7 @@ import kinds
 import pytest
 import results
 import run
+import scale
 from wordnet import WordNet
 
 MACHINE = {"processor": "abacus", "cores": 2, "memory_gib": 1, "python": "3", "date": "2026-01-01"}
@@ -139,3 +140,12 @@ def test_a_word_has_senses_and_a_sense_what_it_is_a_kind_of(tmp_path):
     assert wordnet.senses_of == {"hound": ("00000002",)}
     assert wordnet.ancestors("00000002") == {"00000001", "00000002"}
     assert wordnet.senses["00000003"].is_name
+
+
+@pytest.mark.slow
+def test_scale_measures_what_it_has_goals_for(folder, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scale.py", "--models", "2", "--voxels", "2000", "--json", str(folder / "scale")])
+    scale.main()
+    measured = json.loads((folder / "scale").read_text())["figures"]
+    assert set(measured) == set(results.goals()["scale"]["figures"])
+    assert measured["recall_at_100"] == 1

@@ -1,0 +1,141 @@
+"""Many models on one machine: how soon a server is ready, what it holds, and what questions to one and to all take.
+
+    python benchmarks/scale.py --json FILE                                # 5 models of 30,000 voxels
+    python benchmarks/scale.py --models 40 --voxels 300000 --json FILE    # 43 GB of disk
+
+Weights are random; what is searched for is a voxel's own vector with noise, so that it has near neighbours. Indexes are
+made as an ingest makes them. `serve_ready_first_s` is the first start after that, from the command to the first 200 of
+/readyz, `cold_model_s` the first question to the oldest model, asked at once then, and `resident_gib` all resident
+memory of the server after a question to each model, mapped files counted; `own_gib` is without those. Searches are of
+the codes, in a process that holds as much as the setting allows, beside reading as many bytes from memory: of one model
+as float16, of all their codes. `aggregate_s` is the mean similarity of one concept in every region of every model. The
+text tower is not asked.
+"""
+
+import argparse
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+import psutil
+from serving import DIM, WORDS, Served, random_atlas, serving
+
+import figures
+from voxel_atlas.api.http.server import PATIENCE_S
+from voxel_atlas.atlas.backbones.products import unit_rows
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.index import VectorIndex
+
+NEAREST = 100
+COMPARED = 3
+"""Models whose answers are held against float64."""
+_QUESTION = """query ($model: String, $concept: String!) {
+  similarVoxels(model: $model, concept: $concept, baseline: NONE, first: 10) { totalCount }
+}"""
+
+
+def measure(home: Path, n_models: int, n_voxels: int) -> dict[str, float]:
+    """Make the atlas, serve it twice, and search it.
+
+    Args:
+        home: an empty folder, for 3.6 KB of disk a voxel.
+        n_models: of a subject each.
+        n_voxels: of each.
+    """
+    models = [random_atlas(home, n_voxels, number=number) for number in range(n_models)]
+    with Atlas.open(str(home / "atlas.duckdb"), home=home) as atlas:
+        for model in models:
+            atlas.model(model).unit_vectors()
+    found = {"vectors": float(n_models * n_voxels)}
+    start = time.perf_counter()
+    with serving(home, towers=False) as server:
+        found["serve_ready_first_s"] = time.perf_counter() - start
+        found["serve_ready_first_cpu_s"] = _cpu_s(server)
+        found["cold_model_s"], loaded = _asked(server, models[0])
+        assert loaded == [models[0]], loaded
+        for model in models:
+            _asked(server, model)
+        found["resident_gib"], found["own_gib"] = (_gib(server, line) for line in ("VmRSS", "RssAnon"))
+    start = time.perf_counter()
+    with serving(home, towers=False) as server:
+        found |= {"serve_ready_s": time.perf_counter() - start, "serve_ready_cpu_s": _cpu_s(server)}
+    with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as atlas:
+        return found | _searched(atlas, models) | {"aggregate_s": _aggregated(atlas, models)}
+
+
+def _asked(server: Served, model: str) -> tuple[float, list[str]]:
+    """Seconds of one question to a model, and what was loaded for it."""
+    body = orjson.dumps({"query": _QUESTION, "variables": {"model": model, "concept": WORDS[0]}})
+    request = urllib.request.Request(f"{server.url}/graphql", body, {"content-type": "application/json"})
+    start = time.perf_counter()
+    with urllib.request.urlopen(request) as response:
+        answer = orjson.loads(response.read())
+    assert answer["data"]["similarVoxels"]["totalCount"], answer
+    return time.perf_counter() - start, answer.get("extensions", {}).get("loaded", [])
+
+
+def _cpu_s(server: Served) -> float:
+    """Processor time of the server so far: what else runs on the machine adds less to it than to seconds."""
+    used = psutil.Process(server.process.pid).cpu_times()
+    return float(used.user + used.system)
+
+
+def _gib(server: Served, line: str) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
+    return int(status.split(f"{line}:")[1].split()[0]) / 2**20
+
+
+def _searched(atlas: Atlas, models: Sequence[str]) -> dict[str, float]:
+    def index_of(model: str) -> VectorIndex:
+        own = atlas.model(model)
+        return own.tables.indexed(own.readout())[0].index
+
+    random, index = np.random.default_rng(1), index_of(models[-1])
+    n, dim = index.vectors.shape
+    noise = random.standard_normal((len(models), dim), np.float32) / dim**0.5
+    queries = unit_rows(index.vectors[random.integers(n, size=len(models))] + noise)
+    index.search(queries[:1], NEAREST)
+    one_s, _ = figures.timed(lambda: index.search(queries[:1], NEAREST), 7)
+    all_s, _ = figures.timed(lambda: [index_of(model).search(queries[:1], NEAREST) for model in models], 3)
+    hits, compared = 0, models[-COMPARED:]
+    for model, query in zip(compared, queries[:, None], strict=False):
+        searched = index_of(model)
+        _, (rows,) = searched.search(query, NEAREST)
+        blocks = np.array_split(searched.vectors, 30)
+        exact = np.concatenate([block.astype(np.float64) @ query[0].astype(np.float64) for block in blocks])
+        hits += len(np.intersect1d(rows, np.argsort(-exact)[:NEAREST]))
+    codes = figures.memory_floor(n * dim * len(models))
+    return {
+        "search_one_ms": 1e3 * one_s,
+        "search_one_over_floor": one_s / figures.memory_floor(2 * n * dim),
+        "search_all_s": all_s,
+        "search_all_over_codes": all_s / codes,
+        "recall_at_100": hits / (NEAREST * len(compared)),
+    }
+
+
+def _aggregated(atlas: Atlas, models: Sequence[str]) -> float:
+    return figures.timed(lambda: [atlas.model(model).roi_table([WORDS[0]], baseline="none") for model in models], 2)[0]
+
+
+def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", type=int, default=5)
+    parser.add_argument("--voxels", type=int, default=30_000, help="of each model")
+    parser.add_argument("--folder", type=Path, help="where there is room for the atlas; a temporary one there is used")
+
+
+def main() -> None:
+    """Measure all and report."""
+    arguments = figures.arguments(__doc__, _extend)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        found = measure(Path(folder), arguments.models, arguments.voxels)
+    title = f"{arguments.models} models of {arguments.voxels:,} voxels × {DIM}"
+    figures.emit(title, found, json_path=arguments.json)
+
+
+if __name__ == "__main__":
+    main()
