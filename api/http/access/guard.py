@@ -163,7 +163,11 @@ class Guard:
             message = "Ask for this server as localhost or 127.0.0.1, or make a token to use its name."
             return _Refusal(403, "FORBIDDEN", message)
         if not _same_site(scope, headers, self._origins):
-            return _Refusal(403, "FORBIDDEN", "Pages of other sites may not use this server.")
+            message = "Pages of other sites may not use this server."
+            if origin := headers.get("origin"):  # which whoever sets up a proxy has to know
+                asked = headers.get("host", "")
+                message += f" Origin is {origin[:100]!r} and Host {asked[:100]!r}; see VOXEL_ATLAS_PUBLIC_URL."
+            return _Refusal(403, "FORBIDDEN", message)
         scope_wanted = next((least for path, least in SCOPES.items() if _below(_route(scope), path)), Allowed.READ)
         if not wanted:
             # Everyone on this machine is let in to read; whoever writes must have been given a token.

@@ -61,7 +61,10 @@ def test_a_name_that_only_resolves_to_us_is_refused(server: Server, host: str) -
 def test_a_page_of_another_site_may_not_ask(server: Server, headers: dict[str, str]) -> None:
     response = server.client.post("/graphql", json={"query": "{ atlas { format } }"}, headers=headers)
     assert response.status_code == 403
-    assert response.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    error = response.json()["errors"][0]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    if origin := headers.get("origin"):  # what a proxy has made of the two is how one finds out that it is wrong
+        assert f"Origin is '{origin}' and Host '{server.url.removeprefix('http://')}'" in error["message"]
 
 
 def test_a_link_from_another_site_may_be_followed(server: Server) -> None:
