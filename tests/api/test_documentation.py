@@ -199,3 +199,13 @@ def test_the_manual_lists_every_stage_that_a_reader_sees():
     shown = re.findall(named, code)
     expected = {"encode images", "low-level properties", "fit voxels", "nouns", "score", "embed labels"}
     assert expected <= stages & set(shown)
+
+
+def test_the_manual_says_simulated_tuning_and_explains_its_words():
+    texts = {page.name: page.read_text(encoding="utf-8") for page in pages()}
+    assert [name for name, text in texts.items() if re.search(r"\bplanted\b", text)] == []
+    glossary = texts["glossary.md"]
+    terms = [line.split("|")[1].strip() for line in glossary.splitlines() if line.startswith("| ")][1:]
+    assert terms == sorted(terms, key=str.casefold)
+    for word in ("readout", "noise ceiling", "simulated tuning", "semantic", "verified", "ROI", "beta"):
+        assert word in terms
