@@ -124,7 +124,7 @@ def measure(home: Path) -> dict[str, float]:
             page.set_viewport_size({"width": width, "height": 900})
             for button in ("reset", "whole", "in", "in", "in"):
                 page.evaluate(f"document.getElementById('zoom-{button}').click()")
-                page.wait_for_timeout(100)
+                page.wait_for_timeout(400)
                 overlapping += page.evaluate(_OVERLAPPING)
         serious = 0
         for path in STATES:

@@ -3,10 +3,11 @@
 import { say } from "./dom.js";
 import { listen } from "./gestures.js";
 import { Outlines } from "./outlines.js";
-import { focused, grey, mixed } from "./paint.js";
+import { focused, mixed } from "./paint.js";
+import { OUTSIDE } from "./subject.js";
 
-const OUTSIDE = -2;
 const KEY_ZOOM = 1.4;
+const RESTING_MS = 120;
 
 /**
  * @typedef {object} Listeners
@@ -40,22 +41,25 @@ export class Flatmap {
     this.cursor = { x: 0, y: 0 };
     /** @type {number | undefined} */
     this.waiting = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.resting = undefined;
     this.#listen();
     viewport.follow(() => this.#wish());
-    new ResizeObserver(() => this.#show()).observe(this.stage);
+    new ResizeObserver(() => this.outlines.arrange()).observe(this.stage);
   }
 
   /** @param {import("./subject.js").Subject} subject one that has a flat map */
   load(subject) {
     if (!subject.pixels) return;
     this.pixels = subject.pixels;
-    const { width, height, voxelAt, curvature } = this.pixels;
+    const { width, height } = this.pixels;
     this.canvas.width = width;
     this.canvas.height = height;
-    this.base = Uint32Array.from(curvature, (one, place) => (voxelAt[place] === OUTSIDE ? 0 : grey(one)));
+    this.base = subject.base;
     this.cursor = { x: width >> 1, y: height >> 1 };
     this.stage.style.setProperty("--aspect", `${width} / ${height}`);
     this.outlines.load(subject);
+    this.#frame();
   }
 
   /** Shows nothing, until another subject is loaded. */
@@ -116,16 +120,28 @@ export class Flatmap {
   #wish() {
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = undefined;
-      this.#show();
+      this.#move();
     });
   }
 
-  #show() {
+  /** What moves is moved as it is; it is drawn anew when it rests. */
+  #move() {
+    this.outlines.follow();
+    this.#frame();
+    this.stage.classList.add("moving");
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      this.stage.classList.remove("moving");
+      this.outlines.arrange();
+    }, RESTING_MS);
+  }
+
+  /** Puts the part of the canvas in view that is seen. */
+  #frame() {
     const { k, x, y } = this.viewport.part;
     this.canvas.style.transform = k === 1 ? "" : `scale(${k}) translate(${-100 * x}%, ${-100 * y}%)`;
     this.canvas.style.imageRendering = k > 2 ? "pixelated" : "";
     this.stage.classList.toggle("zoomed", !this.viewport.isHome && k > 1);
-    this.outlines.arrange();
   }
 
   #listen() {

@@ -18,6 +18,8 @@ export class Outlines {
     this.viewport = viewport;
     this.width = 1;
     this.height = 1;
+    this.radius = 1;
+    this.arranged = viewport.part;
     /** @type {{x: number, y: number, empty: boolean, text: Element, em: number}[]} */
     this.anchors = [];
     this.lines = draw("g", { class: "outlines" });
@@ -60,11 +62,19 @@ export class Outlines {
     this.arrange();
   }
 
+  /** Moves what is drawn to where the part that is seen now has it, until it is arranged anew. */
+  follow() {
+    const { k, x, y } = this.viewport.part;
+    const { k: before, x: left, y: top } = this.arranged;
+    this.svg.style.transform = `translate(${100 * (left - x) * k}%, ${100 * (top - y) * k}%) scale(${k / before})`;
+  }
+
   /** Shows the part that is seen; names keep their size on the screen. */
   arrange() {
     const shown = this.svg.clientWidth;
-    const { k, x, y } = this.viewport.part;
+    const { k, x, y } = this.arranged = this.viewport.part;
     const { width, height } = this;
+    this.svg.style.transform = "";
     this.svg.setAttribute("viewBox", `${x * width} ${y * height} ${width / k} ${height / k}`);
     if (!shown) return;
     /** How many units of the map a pixel of the screen is. */
@@ -85,7 +95,8 @@ export class Outlines {
       if (name.leader) d += `M${fromX} ${fromY}L${left + name.leader[0] * unit} ${top + name.leader[1] * unit}`;
     }
     for (const leader of [this.leaders, this.leaderHalo]) leader.setAttribute("d", d);
-    for (const ring of [...this.marks.children, this.pointer]) ring.setAttribute("r", String(RING_PX * unit));
+    this.radius = RING_PX * unit;
+    for (const ring of [...this.marks.children, this.pointer]) ring.setAttribute("r", String(this.radius));
   }
 
   /** @param {{x: number, y: number} | null} place that is pointed at in a map beside this one, or here */
@@ -98,7 +109,6 @@ export class Outlines {
 
   /** @param {{x: number, y: number}[]} places middles of patches that are ringed */
   mark(places) {
-    this.marks.replaceChildren(...places.flatMap(({ x, y }) => ["halo", ""].map((kind) => draw("circle", { cx: x, cy: y, class: kind }))));
-    this.arrange();
+    this.marks.replaceChildren(...places.flatMap(({ x, y }) => ["halo", ""].map((kind) => draw("circle", { cx: x, cy: y, r: this.radius, class: kind }))));
   }
 }

@@ -34,6 +34,7 @@ export class Scatter {
     /** @type {number[][]} */
     this.lasso = [];
     this.range = [0, 1];
+    this.size = [1, 1];
     this.#listen();
     new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
@@ -77,6 +78,7 @@ export class Scatter {
     const { canvas, dots } = this;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!dots || !width) return;
+    this.size = [width - LEFT - RIGHT, height - TOP - BOTTOM];
     const ratio = Math.min(devicePixelRatio, 2);
     canvas.width = width * ratio;
     canvas.height = height * ratio;
@@ -161,7 +163,7 @@ export class Scatter {
    */
   #place(a, b) {
     const [low, high] = this.range;
-    const [width, height] = [this.canvas.clientWidth - LEFT - RIGHT, this.canvas.clientHeight - TOP - BOTTOM];
+    const [width, height] = this.size;
     return [LEFT + ((a - low) / (high - low)) * width, TOP + height - ((b - low) / (high - low)) * height];
   }
 

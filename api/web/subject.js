@@ -1,6 +1,10 @@
 // A subject as the page sees it: its flat map, its regions, and the surfaces that it has in 3-D.
 // @ts-check
+import { grey } from "./paint.js";
 import { getArrays, getJson, getPixelMap } from "./server.js";
+
+/** In place of a voxel, where a pixel shows no cortex. */
+export const OUTSIDE = -2;
 
 /**
  * @typedef {object} Region
@@ -29,11 +33,20 @@ export class Subject {
     this.pixels = pixels;
     this.regions = described.rois;
     this.surfaces = described.surfaces;
+    /** @type {Uint32Array<ArrayBuffer> | null} */
+    this.greys = null;
     /** x, y and z of each voxel in mm; empty until `locate` has fetched them. */
     this.mm = new Float32Array(0);
     /** @type {string[][]} */
     this.regionsOf = [];
     for (const region of this.regions) for (const voxel of region.voxels) (this.regionsOf[voxel] ??= []).push(region.name);
+  }
+
+  /** The bare cortex, a colour for each pixel of the flat map; 0 where there is none. */
+  get base() {
+    const { voxelAt, curvature } = this.pixels ?? { voxelAt: new Int32Array(0), curvature: new Uint8Array(0) };
+    this.greys ??= Uint32Array.from(curvature, (one, place) => (voxelAt[place] === OUTSIDE ? 0 : grey(one)));
+    return this.greys;
   }
 
   /** @param {number} voxel */
@@ -53,8 +66,22 @@ export class Subject {
   }
 }
 
+/** @type {Map<string, Promise<Subject>>} */
+const known = new Map();
+
+/**
+ * A subject, fetched once: maps side by side are mostly of one.
+ * @param {string} id
+ */
+export function loadSubject(id) {
+  const found = known.get(id) ?? fetchSubject(id);
+  known.set(id, found);
+  found.catch(() => known.delete(id));
+  return found;
+}
+
 /** @param {string} id */
-export async function loadSubject(id) {
+async function fetchSubject(id) {
   const described = getJson(`outlines/${inPath(id)}.json`);
   // Asked for at once: nearly every subject has a flat map.
   const pixels = getPixelMap(`pixelmaps/${inPath(id)}.bin`).catch(async (error) => {

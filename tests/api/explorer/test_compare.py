@@ -102,6 +102,18 @@ def test_pointer_and_zoom_are_the_same_in_all_maps(visit: Visit) -> None:
     assert np.ptp(page.evaluate(widths)) < 1
 
 
+def test_maps_beside_an_enlarged_one_show_the_same_part(visit: Visit) -> None:
+    page = opened(visit, PAIR + "&at=300_500_300")
+    seen = page.evaluate(
+        """[...document.querySelectorAll("#panels .lens")].map((lens) => [
+          lens.querySelector("canvas").style.transform, lens.querySelector("svg").getAttribute("viewBox")])"""
+    )
+    assert len(seen) == 3
+    assert "scale(3)" in seen[0][0]
+    assert seen[1] == seen[0]
+    assert seen[2] == seen[0]
+
+
 def test_a_lasso_around_dots_selects_their_voxels_and_comes_back_with_the_link(visit: Visit) -> None:
     view = visit()
     page = view.open(PAIR)

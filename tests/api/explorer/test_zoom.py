@@ -140,8 +140,13 @@ def test_names_never_cover_each_other(visit: Visit, width: int) -> None:
     for _ in range(3):
         named, overlapping = page.evaluate(OVERLAPPING)
         assert (named > 0, overlapping) == (True, 0)
+        seen = page.get_attribute("#overlay", "viewBox")
         page.click("#zoom-in")
-        page.evaluate("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
+        # Names are placed anew when the map rests.
+        page.wait_for_function(
+            "(seen) => document.getElementById('overlay').getAttribute('viewBox') !== seen", arg=seen
+        )
+        assert page.evaluate("document.getElementById('overlay').style.transform") == ""
 
 
 def test_the_page_places_names_as_pictures_do(visit: Visit) -> None:
