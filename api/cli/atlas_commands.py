@@ -1,6 +1,7 @@
 """What the command line does with whole atlases: `export | import | verify`, and `runs | rm | vacuum | upgrade`."""
 
 import secrets
+import shutil
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -123,6 +124,7 @@ def rm(
         model: The whole model id.
         yes: Do not ask.
     """
+    from ...atlas.search.tables.indexed_voxels import index_folder
     from ...atlas.store.maintenance import remove_model
 
     settings = settings_of(atlas)
@@ -130,6 +132,8 @@ def rm(
         say("Nothing was removed.")
         raise SystemExit(1)
     n_rows = remove_model(settings.address, model)
+    # Who has it mapped keeps what it reads.
+    shutil.rmtree(index_folder(settings.home, settings.address, model), ignore_errors=True)
     output.report(f"removed {model}: {n_rows:,} rows", {"model_id": model, "rows": n_rows})
 
 

@@ -1,6 +1,5 @@
 """An open atlas: its subjects, regions, models, runs and stages."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from .sql_concept import concept_function
 from .tables.answer_html import answer_html
 from .tables.derived import DerivedValues, Fresh
 from .tables.held_memory import budget
+from .tables.indexed_voxels import index_folder
 from .tables.located import Located
 from .tables.model_row import MODELS, ModelRow, full_id
 from .tables.model_tables import ModelTables
@@ -305,13 +305,16 @@ class Atlas:
         return self.store.frame(sql, [subject_id])
 
     def _load_models(self, _: "_Models | None") -> "_Models":
-        # Two atlases of one home may hold models of one name.
-        indexes = self.home / "indexes" / hashlib.sha256(self.store.address.encode()).hexdigest()[:12]
         frame = self.store.frame(MODELS)
         by_id = {
             row["model_id"]: Model(
                 **row,
-                tables=ModelTables(ModelRow(**row), self._derived, indexes, self.located),
+                tables=ModelTables(
+                    ModelRow(**row),
+                    self._derived,
+                    index_folder(self.home, self.store.address, row["model_id"]),
+                    self.located,
+                ),
                 text_towers=self.text_towers,
             )
             for row in frame.iter_rows(named=True)

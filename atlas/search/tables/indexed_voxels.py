@@ -4,6 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from ....schemas.errors import StoreError
 from ....schemas.stage import Stage
 from ...backbones.interface import Readout
 from ...backbones.products import unit_rows
+from ...store.address import Address
 from ...store.store import Store
 from ..index import Floats, VectorIndex
 from ..readouts import EXPONENTS, model_spectrum
@@ -90,6 +92,18 @@ class IndexedVoxels:
         """Unit vector of a voxel, (dim,); None where it was not fitted."""
         rows = np.flatnonzero(self.index.keys == voxel)
         return self.index.vectors[rows[0]] if len(rows) else None
+
+
+def index_folder(home: Path, address: str, model_id: str) -> Path:
+    """Where a model's indexes are kept between runs, in a folder for each readout.
+
+    Args:
+        home: the home folder.
+        address: the atlas's, however its path is written: two of one home may hold models of one name.
+        model_id: the whole id.
+    """
+    place = Address.parse(address).target
+    return home / "indexes" / hashlib.sha256(place.encode()).hexdigest()[:12] / quote(model_id, safe="")
 
 
 def _unit_vectors(store: Store, model: ModelRow, readout: Readout, voxels: NDArray[np.int64]) -> Floats:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import polars as pl
 
@@ -29,7 +28,7 @@ class ModelTables:
     model: ModelRow
     derived: DerivedValues
     indexes: Path
-    """Folder where the atlas's indexes are kept between runs."""
+    """Folder where the model's indexes are kept between runs."""
     located: Located
     """Where voxels lie."""
 
@@ -82,8 +81,7 @@ class ModelTables:
 
     def indexed(self, readout: Readout, generation: int | None = None) -> tuple[IndexedVoxels, int]:
         """The voxels' vectors; of the newest generation where that is known."""
-        folder = self.indexes / quote(self.model.model_id, safe="") / readout
-        load = partial(IndexedVoxels.load, self.store, self.model, readout, folder)
+        load = partial(IndexedVoxels.load, self.store, self.model, readout, self.indexes / readout)
         return self.derived.get(("index", self.model.model_id, readout), load, generation)
 
     def spectrum(self) -> FeatureSpectrum:

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from voxel_atlas.atlas.search.tables.indexed_voxels import index_folder
 from voxel_atlas.atlas.store.store import Store
 
 
@@ -59,11 +60,16 @@ def test_runs_are_listed_with_their_state(run):
     assert json.loads(printed)[0]["model_id"].startswith("simulated/")
 
 
-def test_a_model_is_removed_after_a_question_only(run, own, monkeypatch):
+def test_a_model_is_removed_with_its_index_after_a_question_only(run, own, home, monkeypatch):
     model = json.loads(run("sql", "SELECT model_id FROM model LIMIT 1", "--json", "--atlas", own)[1])[0]["model_id"]
+    monkeypatch.chdir(Path(own).parent)
+    run("query", "cake", "--model", model, "--atlas", Path(own).name)
+    kept = index_folder(home, str(own), model)
+    assert list(kept.rglob("*.index"))
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
     assert run("rm", model, "--atlas", own)[0] == 1
     assert f"removed {model}" in run("rm", model, "--yes", "--atlas", own)[2]
+    assert not kept.exists()
     status, _, said = run("rm", model, "--yes", "--atlas", own)
     assert (status, said.startswith("voxel-atlas: There is no model")) == (2, True)
     status, _, said = run("vacuum", "--atlas", own)
