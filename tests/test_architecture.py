@@ -37,7 +37,7 @@ ORDER = {
         "run",
     ],
     "viz": ["flattening", "surfaces", "render"],
-    "api": ["maps", "report", "graphql", "mcp", "http", "cli", "notebook"],
+    "api": ["maps", "report", "graphql", "mcp", "http", "site", "cli", "notebook"],
 }
 """What a package is made of: each part may import itself and those before it."""
 MOST_LINES = 400

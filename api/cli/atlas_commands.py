@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import SecretStr
 
 from ...schemas.errors import BadInputError, redacted
-from .console import FOR_PEOPLE, Output, say, screen, waiting
+from .console import FOR_PEOPLE, Bars, Output, say, screen, waiting
 from .options import AtlasOption, BaselineOption, FileOption, ReadoutOption, Switch, open_atlas, open_store, settings_of
 
 
@@ -60,6 +61,37 @@ def export(
             ),
         )
     output.report(f"wrote {out}", {"folder": str(out)})
+
+
+def publish(
+    *models: str,
+    out: FileOption,
+    concept: list[str] | None = None,
+    vocabulary: bool = True,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Write the explorer as static files for a paper's supplement: it needs no server, and opens from a folder.
+
+    Args:
+        models: Models to publish; none: each subject's newest finished one.
+        out: Folder to make.
+        concept: A further concept, beside the labels of voxels; can be given again; none: no further one.
+        vocabulary: Publish the maps of the vocabulary's nouns, too.
+    """
+    from ..http.app import create_app
+    from ..site.publish import publish as write_site
+
+    # A server that is asked within this process only.
+    token = secrets.token_hex(16)
+    within = {"rate_limit": "", "host": "127.0.0.1", "token": SecretStr(token)}
+    with open_atlas(atlas) as opened, Bars() as bars:
+        app = create_app(opened, settings_of(atlas).model_copy(update=within))
+        made = write_site(
+            opened, app, out, token=token, models=models, concepts=concept or (), vocabulary=vocabulary, progress=bars
+        )
+    size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file()) / 1e6
+    output.report(f"wrote {made}, {size:.1f} MB; open {made / 'index.html'}", {"folder": str(made), "mb": size})
 
 
 def import_(folder: Path, /, *, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:

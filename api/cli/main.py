@@ -14,7 +14,7 @@ from rich.text import Text
 from ... import __version__
 from ...schemas.errors import AtlasError
 from . import STOPPED
-from .atlas_commands import export, import_, rm, runs, upgrade, vacuum, verify
+from .atlas_commands import export, import_, publish, rm, runs, upgrade, vacuum, verify
 from .console import screen
 from .doctor import doctor
 from .draw_commands import flatmap, group, surfaces
@@ -58,7 +58,7 @@ _OTHERS: dict[str, tuple[Callable[..., None] | App, ...]] = {
     "Draw": (flatmap, group, surfaces),
     "Evaluate": (report, compare),
     "Serve": (serve, mcp, url, tokens, settings),
-    "Keep atlases": (doctor, runs, export, import_, verify, rm, vacuum, upgrade),
+    "Keep atlases": (doctor, runs, export, publish, import_, verify, rm, vacuum, upgrade),
 }
 for _title, _commands in _OTHERS.items():
     _group = Group.create_ordered(_title)

@@ -19,7 +19,7 @@ Run = Callable[..., tuple[int, str, str]]
 COMMANDS: dict[str, str] = yaml.safe_load(Path(__file__).with_name("command_line.yaml").read_text())
 SILENT = {"demo", "serve", "mcp", "surface import", "surface transform"}
 """Commands that have nothing to tell to programs."""
-ANY_NUMBER = {"report", "group"}
+ANY_NUMBER = {"report", "group", "publish"}
 """Commands that take any number of arguments."""
 
 
