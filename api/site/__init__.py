@@ -1,0 +1,1 @@
+"""The explorer as static files, for a paper's supplement."""

@@ -1,0 +1,287 @@
+"""`voxel-atlas publish`: the explorer, its answers and the tables as files, whole or not at all."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from starlette.applications import Starlette
+
+from ...atlas.release.export import export
+from ...atlas.search.atlas import Atlas
+from ...atlas.search.model import Model
+from ...ingest.progress import Progress, Silent
+from ...schemas.errors import AtlasError, BadInputError, NotFoundError
+from ...schemas.files import replacing
+from ..http.assets import WEB
+from ..maps.packed_arrays import pack, unpack
+from .bundle import MAIN, classic_bundle
+
+WITH_PICTURES = ("simulated", "folder")
+"""Data sets whose images are published: one's own. Others have terms, and NSD's forbid it."""
+CARDS = 64
+"""Voxels of a script."""
+METRICS = ("r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "food_t", "food_q")
+_TOP = {"rois": None, "among": None, "by": "WEIGHTS", "readout": None, "baseline": "VOCABULARY", "minZ": None,
+        "maxQ": None, "specific": False, "semantic": True}  # fmt: skip
+"""Variables of the list of voxels, as the page asks it at first."""
+_SURFACES = 1
+"""In 3-D: the inflated one; S1's take 5 MB each."""
+_AGAIN_S = 1.0
+_PATIENCE_S = 600.0
+_BITS = {"z": 8, "concept_q": 6}
+"""Of floats' 23 bits after the first, those that are kept, so that they compress; 10 of others."""
+
+
+@dataclass
+class _Site:
+    """A site that is being written."""
+
+    folder: Path
+    client: httpx.AsyncClient
+    queries: Mapping[str, str]
+    """The page's own, by name."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Address → the script that has it."""
+
+    async def get(self, path: str, **asked: str) -> bytes:
+        """An answer of the server."""
+        response = await self.client.get(f"/{path}", params=asked)
+        while response.status_code == 503:  # colours of labels are worked out in a thread of their own
+            await asyncio.sleep(_AGAIN_S)
+            response = await self.client.get(f"/{path}", params=asked)
+        if response.status_code != 200:
+            raise NotFoundError(f"{path}: {response.json()['errors'][0]['message']}")
+        return response.content
+
+    async def ask(self, query: str, **variables: Any) -> Any:
+        """The data of a GraphQL query."""
+        response = await self.client.post("/graphql", json={"query": self.queries[query], "variables": variables})
+        answer = response.json()
+        if answer.get("errors"):
+            raise BadInputError(answer["errors"][0]["message"])
+        return answer["data"]
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write a script that holds some bytes; its name."""
+        text = base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+        (self.folder / "data" / f"{name}.js").write_text(f'SITE.put("{name}","{text}")', encoding="ascii")
+        return name
+
+    async def keep(self, path: str) -> None:
+        """Put what an address answers into a script, under the address as the page writes it."""
+        name = f"f{len(self.files)}"
+        self.files[path] = self.put(name, await self.get(path))
+
+
+def publish(
+    atlas: Atlas,
+    app: Starlette,
+    out: Path,
+    *,
+    token: str = "",
+    models: Sequence[str] = (),
+    concepts: Sequence[str] = (),
+    vocabulary: bool = True,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the explorer as static files, for any web space or a folder that is opened from a disk.
+
+    It knows the labels of each model, the nouns of its vocabulary and the page's examples, with the options as they are
+    at first. Pictures are those of simulated subjects and of folders of one's own, whole: crops are not cut out.
+
+    Args:
+        atlas: the open atlas.
+        app: its server, which is asked within this process.
+        out: the folder to make.
+        token: what the server wants; empty for nothing.
+        models: ids; none means each subject's newest finished one.
+        concepts: further concepts.
+        vocabulary: whether the vocabulary's nouns are among them.
+        progress: told of models' concepts and voxels.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BadInputError: the folder is there already, or there is no finished model.
+        NotFoundError: no such model, or the page's third-party code is not built.
+    """
+    if out.exists():
+        raise BadInputError(f"{out} is there already; name a folder that is not.")
+    finished = [atlas.model(name) for name in atlas.models()["model_id"]]
+    newest = {model.subject_id: model for model in reversed(finished) if model.finished}
+    chosen = [atlas.model(name) for name in models] or list(newest.values())
+    if not chosen:
+        raise BadInputError("There is no finished model to publish; `voxel-atlas ingest` makes one.")
+    bundle = classic_bundle(WEB)
+    with replacing(out) as temporary:
+        (temporary / "assets").mkdir(parents=True)
+        (temporary / "data").mkdir()
+        _write_page(temporary, bundle)
+        words = {model.model_id: [*concepts, *_words(atlas, model, bundle, vocabulary)] for model in chosen}
+        answers = _write_answers(app, token, temporary, chosen, words, bundle, progress or Silent())
+        # In a thread of its own: a notebook's event loop runs in this one.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, answers).result()
+        export(atlas, temporary / "tables", models=[model.model_id for model in chosen], tables_only=True)
+    return out
+
+
+def _write_page(folder: Path, bundle: str) -> None:
+    page = (WEB / "index.html").read_text(encoding="utf-8")
+    page = re.sub(r'\s*<link rel="modulepreload"[^>]*>', "", page)
+    scripts = ("assets/offline.js", "data/index.js", "assets/explorer.js")
+    tags = "\n  ".join(f'<script src="{name}" defer></script>' for name in scripts)
+    page, n = re.subn(rf'<script type="module" src="assets/{MAIN}"></script>', lambda _: tags, page)
+    if n != 1:
+        raise NotFoundError(f"{WEB / 'index.html'} does not begin {MAIN} as `publish` expects it.")
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "assets" / "explorer.js").write_text(bundle, encoding="utf-8")
+    (folder / "assets" / "offline.js").write_bytes((Path(__file__).parent / "offline.js").read_bytes())
+    for name in ("explorer.css", "icon.svg", "theme.js"):
+        (folder / "assets" / name).write_bytes((WEB / name).read_bytes())
+
+
+def _words(atlas: Atlas, model: Model, bundle: str, vocabulary: bool) -> Sequence[str]:
+    """The page's examples, and the vocabulary's nouns."""
+    examples = json.loads((re.search(r"const EXAMPLES = (\[[^\]]*\])", bundle) or ["", "[]"])[1])
+    return [*examples, *(atlas.text_towers.vocabulary(model.backbone).words if vocabulary and model.has_text else ())]
+
+
+async def _write_answers(
+    app: Starlette,
+    token: str,
+    folder: Path,
+    models: Sequence[Model],
+    words: Mapping[str, Sequence[str]],
+    bundle: str,
+    progress: Progress,
+) -> None:
+    texts = re.findall(r"= `((?:query (\w+)|\{\s*models)[^`]*)`", bundle)
+    queries = {name or "Models": text for text, name in texts}
+    asked: dict[str, Any] = {"transport": httpx.ASGITransport(app=app), "base_url": "http://127.0.0.1"}
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(**asked, headers=headers, timeout=_PATIENCE_S) as client,
+    ):
+        site = _Site(folder, client, queries)
+        told = await site.ask("Models")
+        ids = [model.model_id for model in models]
+        told["models"] = sorted(
+            (model for model in told["models"] if model["modelId"] in ids), key=lambda row: ids.index(row["modelId"])
+        )
+        of = {}
+        for number, model in enumerate(models):
+            await _keep_subject(site, model.subject_id)
+            of[model.model_id] = await _keep_model(site, model, f"m{number}", words[model.model_id], progress)
+        index = {"models": ids, "of": of, "answer": told, "files": site.files, "cards": CARDS, "variables": _TOP}
+        text = json.dumps(index, separators=(",", ":"), ensure_ascii=False)
+        (folder / "data" / "index.js").write_text(f"SITE.start({text})", encoding="utf-8")
+
+
+async def _keep_subject(site: _Site, subject_id: str) -> None:
+    if f"outlines/{subject_id}.json" in site.files:
+        return
+    described = json.loads(await site.get(f"outlines/{subject_id}.json"))
+    described["surfaces"] = described["surfaces"][:_SURFACES]
+    site.files[f"outlines/{subject_id}.json"] = site.put(f"f{len(site.files)}", json.dumps(described).encode())
+    kinds = [f"meshes/{subject_id}/{kind}.bin" for kind in described["surfaces"]]
+    flat = [f"pixelmaps/{subject_id}.bin"] if described["flat"] else []
+    for path in [*flat, *kinds, f"places/{subject_id}.bin"]:
+        await site.keep(path)
+
+
+async def _keep_model(
+    site: _Site, model: Model, prefix: str, words: Sequence[str], progress: Progress
+) -> dict[str, object]:
+    """What the site knows of a model: names of scripts."""
+    name = model.model_id
+    labels = model.labels(first=100_000).frame if model.methods() else None
+    rows = [] if labels is None else [{"text": t, "nVoxels": n} for t, n in labels.select("label", "n_voxels").rows()]
+    known: dict[str, object] = {"labels": rows, "cards": f"{prefix}c"}
+    metrics, of_words = dict[str, str](), dict[str, str]()
+    for metric in METRICS:
+        content = await site.get("values", model=name, metric=metric)
+        metrics[metric] = site.put(f"{prefix}{metric}", _short(content))
+    for path in ("toplabels", "labelcolours") if rows else ():
+        try:
+            known[path] = site.put(f"{prefix}{path}", await site.get(path, model=name))
+        except AtlasError:  # the colours of labels are still worked out, or their images are not here
+            continue
+    wanted = list(dict.fromkeys(word.strip().lower() for word in [*(row["text"] for row in rows), *words]))
+    with progress.stage(f"concepts of {name}", len(wanted)) as advance:
+        for number, word in enumerate(wanted if model.has_text else []):
+            try:
+                of_words[word] = await _keep_concept(site, name, word, f"{prefix}w{number}")
+            except AtlasError:  # a label that is no concept, as "t-shirt - shirt"
+                continue
+            finally:
+                advance(1)
+    with progress.stage(f"voxels of {name}", model.n_voxels) as advance:
+        await _keep_cards(site, model, f"{prefix}c", advance)
+    return {**known, "metrics": metrics, "concepts": of_words}
+
+
+async def _keep_concept(site: _Site, model: str, word: str, name: str) -> str:
+    """A map with its evidence and band, and the list of voxels; the name of both scripts but for their last letter."""
+    header, arrays = unpack(await site.get("values", model=model, concept=word, evidence="1", band="1"))
+    of_z, _ = unpack(await site.get("values", model=model, concept=word, metric="z"))
+    top = await site.ask("Top", model=model, concept=word, **_TOP)
+    told = {key: value for key, value in of_z.items() if header.get(key) != value}
+    content = pack({**header, "of_z": told}, arrays)
+    site.put(f"{name}v", _short(content))
+    site.put(f"{name}t", json.dumps(top, separators=(",", ":")).encode())
+    return name
+
+
+async def _keep_cards(site: _Site, model: Model, name: str, advance: Any) -> None:
+    pictures = model.dataset in WITH_PICTURES
+    chunks: dict[int, dict[int, Any]] = {}
+    for voxel in model.tables.voxels().voxels.tolist():
+        card = await site.ask("Card", index=voxel, model=model.model_id)
+        for image in card["voxel"]["topImages"]:
+            image["url"] = await _keep_picture(site, image["stimulusId"]) if pictures else "pictures/none"
+        chunks.setdefault(voxel // CARDS, {})[voxel] = card
+        advance(1)
+    for number, cards in chunks.items():
+        site.put(f"{name}-{number}", json.dumps(cards, separators=(",", ":")).encode())
+
+
+async def _keep_picture(site: _Site, stimulus_id: str) -> str:
+    """The path of an image of one's own in the site, small; of none where it is not on this machine."""
+    path = f"pictures/{hashlib.sha256(stimulus_id.encode()).hexdigest()[:16]}.jpg"
+    if path not in site.files:
+        site.files[path] = ""
+        try:
+            content = await site.get(f"stimuli/{stimulus_id}")
+        except NotFoundError:
+            return path
+        (site.folder / "pictures").mkdir(exist_ok=True)
+        (site.folder / path).write_bytes(content)
+    return path
+
+
+def _short(content: bytes) -> bytes:
+    """Packed arrays with fewer digits, which compress."""
+    header, arrays = unpack(content)
+    return pack(header, {name: _rounded(name, values) for name, values in arrays.items()})
+
+
+def _rounded(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype != np.float32:
+        return values
+    dropped = 23 - _BITS.get(name, 10)
+    bits = values.view(np.uint32) + np.uint32(1 << (dropped - 1))
+    return np.where(np.isfinite(values), (bits & np.uint32(2**32 - (1 << dropped))).view(np.float32), values)
