@@ -59,6 +59,7 @@ def test_a_copy_shows_concepts_lists_cards_and_3_d_without_a_server(
 ) -> None:
     page = visit_at(address).open("index.html")
     assert page.locator("#simulated").is_visible()
+    assert page.locator("a[href=graphql]").count() == 0
     search(page, "cake")
     best = atlas.model().similar("cake").frame
     assert page.locator("#top tbody tr").count() == 20
