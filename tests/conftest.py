@@ -26,7 +26,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
-NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "dist", "site", "docs", "screenshots", "*.egg-info")
+NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "dist", "docs", "screenshots", "*.egg-info")
 
 
 @pytest.fixture(autouse=True)
