@@ -83,5 +83,5 @@ def _require_text(file: str, name: str, value: object) -> None:
             raise BadInputError(f'{file}: {name} is empty; leave the line out, or write {name}: "".')
         if not isinstance(each, str):
             raise BadInputError(
-                f'{file}: {name} takes text, and YAML reads {each!r} where no quotes are; write it as "5" or "05".'
+                f"{file}: {name} takes text, and YAML reads {each!r} without quotes; put quotes around what is meant."
             )

@@ -218,7 +218,7 @@ def test_wrong_settings_are_one_sentence(ingest, options, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("dataset: folder\nsubject: 05", "job.yaml: subject takes text, and YAML reads 5 where no quotes are"),
+        ("dataset: folder\nsubject: 05", "job.yaml: subject takes text, and YAML reads 5 without quotes"),
         ("subjct: me", 'Unknown option: "subjct" from job.yaml. Did you mean --subject?'),
         ("1: 2", 'Unknown option: "1" from job.yaml'),
         ("rois: FFA", "job.yaml: rois takes a list; write rois: [FFA] for one"),
@@ -227,7 +227,7 @@ def test_wrong_settings_are_one_sentence(ingest, options, said):
         ("dataset: folder\nsubject: me\nseed: null", "setting seed: Input should be a valid integer"),
         ("dataset: folder\nsubject: me\nroot: {a: 1}", "job.yaml: root takes text"),
         ("dataset: folder\nsubject: me\nlearning_curve: perhaps", "learning_curve from job.yaml"),
-        ("dataset: folder\nsubject: 012", 'YAML reads 10 where no quotes are; write it as "5" or "05"'),
+        ("dataset: folder\nsubject: 012", "YAML reads 10 without quotes; put quotes around what is meant"),
         ("dataset: folder\nsubject: me\nskip_sessions: [7]", "job.yaml: skip_sessions takes text, and YAML reads 7"),
         ("dataset: folder\nsubject: me\nsurface:", 'surface is empty; leave the line out, or write surface: ""'),
         ("dataset: folder", "parameter --subject requires an argument"),
