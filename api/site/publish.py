@@ -141,6 +141,7 @@ def publish(
 def _write_page(folder: Path, bundle: str) -> None:
     page = (WEB / "index.html").read_text(encoding="utf-8")
     page = re.sub(r'\s*<link rel="modulepreload"[^>]*>', "", page)
+    page = page.replace('<a href="graphql">GraphQL</a>', "", 1)  # it leads to a server
     scripts = ("assets/offline.js", "data/index.js", "assets/explorer.js")
     tags = "\n  ".join(f'<script src="{name}" defer></script>' for name in scripts)
     page, n = re.subn(rf'<script type="module" src="assets/{MAIN}"></script>', lambda _: tags, page)
