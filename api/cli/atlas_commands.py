@@ -68,6 +68,7 @@ def publish(
     out: FileOption,
     concept: list[str] | None = None,
     vocabulary: bool = True,
+    own_pictures: Annotated[bool, Parameter(negative=())] = False,
     output: Output = FOR_PEOPLE,
     atlas: AtlasOption = "",
 ) -> None:
@@ -78,6 +79,7 @@ def publish(
         out: Folder to make.
         concept: A further concept, beside the labels of voxels; can be given again; none: no further one.
         vocabulary: Publish the maps of the vocabulary's nouns, too.
+        own_pictures: Publish images of studies in folders of your own, too, where all of them may be: not NSD's.
     """
     from ..http.app import create_app
     from ..site.publish import publish as write_site
@@ -88,7 +90,15 @@ def publish(
     with open_atlas(atlas) as opened, Bars() as bars:
         app = create_app(opened, settings_of(atlas).model_copy(update=within))
         made = write_site(
-            opened, app, out, token=token, models=models, concepts=concept or (), vocabulary=vocabulary, progress=bars
+            opened,
+            app,
+            out,
+            token=token,
+            models=models,
+            concepts=concept or (),
+            vocabulary=vocabulary,
+            own_pictures=own_pictures,
+            progress=bars,
         )
     size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file()) / 1e6
     output.report(f"wrote {made}, {size:.1f} MB; open {made / 'index.html'}", {"folder": str(made), "mb": size})

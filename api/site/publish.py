@@ -27,8 +27,8 @@ from ..http.assets import WEB
 from ..maps.packed_arrays import pack, unpack
 from .bundle import MAIN, classic_bundle
 
-WITH_PICTURES = ("simulated", "folder")
-"""Data sets whose images are published: one's own. Others have terms, and NSD's forbid it."""
+OWN = "folder"
+"""A study of one's own; whose its images are is not known here."""
 CARDS = 64
 """Voxels of a script."""
 METRICS = ("r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "food_t", "food_q")
@@ -51,6 +51,8 @@ class _Site:
     client: httpx.AsyncClient
     queries: Mapping[str, str]
     """The page's own, by name."""
+    pictures: frozenset[str]
+    """Data sets whose images are published."""
     files: dict[str, str] = field(default_factory=dict)
     """Address → the script that has it."""
 
@@ -93,12 +95,13 @@ def publish(
     models: Sequence[str] = (),
     concepts: Sequence[str] = (),
     vocabulary: bool = True,
+    own_pictures: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write the explorer as static files, for any web space or a folder that is opened from a disk.
 
     It knows the labels of each model, the nouns of its vocabulary and the page's examples, with the options as they are
-    at first. Pictures are those of simulated subjects and of folders of one's own, whole: crops are not cut out.
+    at first. Pictures are those of simulated subjects, whole and uncut. Others have terms; NSD's forbid it.
 
     Args:
         atlas: the open atlas.
@@ -108,6 +111,7 @@ def publish(
         models: ids; none means each subject's newest finished one.
         concepts: further concepts.
         vocabulary: whether the vocabulary's nouns are among them.
+        own_pictures: whether images of folders of one's own are published, too.
         progress: told of models' concepts and voxels.
 
     Returns:
@@ -130,7 +134,8 @@ def publish(
         (temporary / "data").mkdir()
         _write_page(temporary, bundle)
         words = {model.model_id: [*concepts, *_words(atlas, model, bundle, vocabulary)] for model in chosen}
-        answers = _write_answers(app, token, temporary, chosen, words, bundle, progress or Silent())
+        pictures = frozenset({"simulated", OWN} if own_pictures else {"simulated"})
+        answers = _write_answers(app, token, temporary, chosen, words, bundle, pictures, progress or Silent())
         # In a thread of its own: a notebook's event loop runs in this one.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, answers).result()
@@ -167,6 +172,7 @@ async def _write_answers(
     models: Sequence[Model],
     words: Mapping[str, Sequence[str]],
     bundle: str,
+    pictures: frozenset[str],
     progress: Progress,
 ) -> None:
     texts = re.findall(r"= `((?:query (\w+)|\{\s*models)[^`]*)`", bundle)
@@ -177,7 +183,7 @@ async def _write_answers(
         app.router.lifespan_context(app),
         httpx.AsyncClient(**asked, headers=headers, timeout=_PATIENCE_S) as client,
     ):
-        site = _Site(folder, client, queries)
+        site = _Site(folder, client, queries, pictures)
         told = await site.ask("Models")
         ids = [model.model_id for model in models]
         told["models"] = sorted(
@@ -248,7 +254,7 @@ async def _keep_concept(site: _Site, model: str, word: str, name: str) -> str:
 
 
 async def _keep_cards(site: _Site, model: Model, name: str, advance: Any) -> None:
-    pictures = model.dataset in WITH_PICTURES
+    pictures = model.dataset in site.pictures
     chunks: dict[int, dict[int, Any]] = {}
     for voxel in model.tables.voxels().voxels.tolist():
         card = await site.ask("Card", index=voxel, model=model.model_id)

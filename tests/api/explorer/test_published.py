@@ -125,18 +125,19 @@ def test_numbers_are_those_of_the_atlas_but_for_their_last_digits(site: Path, at
         np.testing.assert_allclose(shown, expected, rtol=2.0**-bits, atol=1e-30)
 
 
-def test_pictures_of_restricted_data_are_left_out(
-    tmp_path: Path, fill_atlas: Fill, surfaces: LoadSurface, site: Path
+@pytest.mark.parametrize(
+    ("dataset", "own_pictures", "kept"), [("nsd", True, False), ("folder", False, False), ("folder", True, True)]
+)
+def test_only_pictures_that_may_be_are_published(
+    tmp_path: Path, fill_atlas: Fill, surfaces: LoadSurface, dataset: str, own_pictures: bool, kept: bool
 ) -> None:
-    assert list((site / "pictures").iterdir())
     with Store.open(str(tmp_path / "atlas.duckdb")) as store:
         fill_atlas(store, tmp_path / "stimuli")
     with duckdb.connect(str(tmp_path / "atlas.duckdb")) as changing:
-        changing.execute("UPDATE subject SET dataset = 'nsd'")
+        changing.execute("UPDATE subject SET dataset = ?", [dataset])
     with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
         app = create_app(atlas, Settings(home=tmp_path), load=surfaces)
-        made = publish(atlas, app, tmp_path / "site", vocabulary=False)
-        assert not (made / "pictures").exists()
-        assert not [path for path in made.rglob("*") if path.suffix in {".png", ".jpg", ".jpeg"}]
+        made = publish(atlas, app, tmp_path / "site", vocabulary=False, own_pictures=own_pictures)
+        assert any(path.suffix in {".png", ".jpg", ".jpeg"} for path in made.rglob("*")) == kept
         with pytest.raises(BadInputError, match="is there already"):
             publish(atlas, app, made)
