@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import SecretStr
 
 from ...schemas.errors import BadInputError, redacted
 from .console import FOR_PEOPLE, Bars, Output, say, screen, waiting
@@ -81,6 +80,8 @@ def publish(
         vocabulary: Publish the maps of the vocabulary's nouns, too.
         own_pictures: Publish images of studies in folders of your own, too, where all of them may be: not NSD's.
     """
+    from pydantic import SecretStr
+
     from ..http.app import create_app
     from ..site.publish import publish as write_site
 
