@@ -1,7 +1,7 @@
 """Responses that go in come out where they were: in NIfTI, CIFTI, GIFTI and in tables of voxels with their mm."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,15 @@ def study(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cortex(tmp_path: Path) -> Any:
+def cortex(tmp_path: Path) -> Iterator[Any]:
     """The real pycortex, looking at the subject that it ships."""
     store = filestore.database(filestore.shipped_store() / "S1", tmp_path / "cache").filestore
     module = filestore.pycortex(tmp_path / "cache")
-    module.db.filestore = store
+    before, module.db.filestore = module.db.filestore, store
     module.db.reload_subjects()
-    return module
+    yield module
+    module.db.filestore = before
+    module.db.reload_subjects()
 
 
 def colours() -> NDArray[np.uint8]:
