@@ -2,13 +2,14 @@
 
 import getpass
 import os
+import random
 import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,7 @@ def proxied(kind: str, path: str, folder: Path, app: Callable[[str], Starlette])
         folder: for what the proxy writes.
         app: the application for a public address.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     url, certificate = f"https://127.0.0.1:{port}{path}", folder / CERTIFICATE
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
@@ -78,6 +77,15 @@ def proxied(kind: str, path: str, folder: Path, app: Callable[[str], Starlette])
         finally:
             process.terminate()
             process.wait()
+
+
+def _free_port() -> int:
+    """One that no connection of this machine's gets meanwhile: the system gives those from above."""
+    for port in random.sample(range(10_000, 30_000), 100):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def _at(path: str, settings: str) -> str:
