@@ -48,7 +48,7 @@ def test_the_manuals_package_labels_voxels_by_parts_of_its_own(environment: dict
     ("options", "said"),
     [
         (("--dataset", "square"), "There is no data set 'square'; there are nsd, nod, .*folder, simulated, squares."),
-        (("--backbone", "hue"), "There is no backbone 'hue'; there are lite, clip-rn50, .*, alexnet, hues."),
+        (("--backbone", "hue"), "There is no backbone 'hue'; there are lite, .*, alexnet, hues."),
         (("--method", "named"), "There is no method 'named'; there are brainlmm-eq2, .*, clip-msm, most-named."),
     ],
 )

@@ -213,5 +213,5 @@ def test_another_network_needs_its_names_only(name: str) -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="lite, clip-rn50, clip-vit-b32"):
+    with pytest.raises(NotFoundError, match="lite, word-cards, clip-rn50, clip-vit-b32"):
         backbones.load("resnet51", home=tmp_path)
