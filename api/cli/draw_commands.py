@@ -285,7 +285,7 @@ def _flat_map(freesurfer: Path) -> str:
         return "with a flat map"
     if reason := reason_against(freesurfer):
         return f"without a flat map ({reason})"
-    say("no flat patches are there: autoflatten cuts and flattens the hemispheres, which takes about an hour")
+    say("no flat patches are there: autoflatten cuts and flattens the hemispheres, which takes long")
     return "with a flat map by autoflatten"
 
 

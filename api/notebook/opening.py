@@ -39,7 +39,7 @@ def open(address: str = "", *, home: Path | None = None, token: str = "") -> "No
 
 
 def demo(home: Path | None = None) -> "NotebookAtlas":
-    """A small atlas of a simulated subject, made in half a minute the first time and opened at once after that.
+    """A small atlas of a simulated subject, made in about a minute the first time and opened at once after that.
 
     It is made of what is installed, without a download: pictures of cards that bear words, a network that reads them, a
     thousand voxels on pycortex's cortex S1 whose responses are computed, and every stage of a real ingest. It shows how
