@@ -185,7 +185,8 @@ class Model(LabelledModel):
             NotFoundError: no such region.
         """
         ask, passing = self._compared(by, readout, baseline, significant=significant, semantic=semantic)
-        return region_means(ask, named_once(concepts), passing, list(rois) or list(passing.table.rois))
+        places = self.tables.located.of(self.subject_id, passing.table)
+        return region_means(ask, named_once(concepts), passing, places, list(rois) or list(passing.table.rois))
 
     def concept_matrix(
         self,
@@ -237,8 +238,10 @@ class Model(LabelledModel):
 
         Arguments and errors as for `roi_table`.
         """
-        ask, passing = self._compared(by, readout, baseline, significant=significant, semantic=semantic)
-        return in_regions(contrast(ask, a, b, passing), passing, list(rois) or list(passing.table.rois))
+        found = self.contrast(
+            a, b, significant=significant, semantic=semantic, by=by, readout=readout, baseline=baseline
+        )
+        return in_regions(found, self.tables, rois)
 
     def null_band(self, *, readout: str | None = None) -> NullBand:
         """Between which similarities nine in ten nouns of the vocabulary lie, in each voxel.
@@ -378,7 +381,7 @@ class Model(LabelledModel):
         table = self.tables.voxels()
         passes = table.mask(Filters(significant=significant, semantic=semantic, rois=rois))
         ask = partial(Model.map, self, by=by, readout=readout, baseline=baseline)
-        return ask, Passing(table, passes, self.tables.located.of(self.subject_id, table))
+        return ask, Passing(table, passes)
 
     def _band(self, readout: Readout, baseline: Baseline) -> tuple[BandTable, int]:
         if not self.has_text:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import polars as pl
 import strawberry
 
+from ....atlas.search.contrasts.preference import Contrast, in_regions
 from ....atlas.search.similarity import Similarities
 from ..cursors import page_size
 from ..request_context import Info
@@ -125,8 +126,12 @@ class ContrastNode(OfConcepts):
 
     a: str = strawberry.field(description="One concept.")
     b: str = strawberry.field(description="The other one.")
-    regions: list[RegionContrast] = strawberry.field(description="All voxels that count, and then each region.")
-    found: strawberry.Private[pl.DataFrame]
+    found: strawberry.Private[Contrast]
+
+    @field("All voxels that count, and then each region.")
+    def regions(self, info: Info) -> list[RegionContrast]:
+        """`Model.contrast_regions`, of the voxels that were compared already."""
+        return _rows(RegionContrast, in_regions(self.found, info.context.atlas.model(self.model_id).tables).frame)
 
     @field("Voxels that prefer one of the two, those that prefer it most first.")
     def voxels(
@@ -140,7 +145,7 @@ class ContrastNode(OfConcepts):
         """The strongest preferences."""
         first = page_size(first)
         is_a = prefer is Preferred.A
-        chosen = self.found.filter(pl.col("similarity") > 0 if is_a else pl.col("similarity") < 0)
+        chosen = self.found.frame.filter(pl.col("similarity") > 0 if is_a else pl.col("similarity") < 0)
         if max_q is not None:
             chosen = chosen.filter(pl.col("q_a" if is_a else "q_b") <= max_q)
         best = chosen.sort("similarity", "voxel", descending=[is_a, False]).head(first)
@@ -216,12 +221,10 @@ class ContrastQueries:
         readout: ReadoutArgument = None,
         baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> ContrastNode:
-        """`Model.contrast` and `Model.contrast_regions`."""
+        """`Model.contrast`."""
         asked = _how(by, readout, baseline) | {"significant": significant, "semantic": semantic}
-        owner = info.context.atlas.model(model)
-        found, regions = owner.contrast(a, b, **asked), owner.contrast_regions(a, b, **asked)
-        summed = _rows(RegionContrast, regions.frame)
-        return _answer(info, ContrastNode, found, a=found.a, b=found.b, regions=summed, found=found.frame)
+        found = info.context.atlas.model(model).contrast(a, b, **asked)
+        return _answer(info, ContrastNode, found, found=found)
 
 
 def _how(by: By, readout: Readout | None, baseline: Baseline) -> dict[str, Any]:

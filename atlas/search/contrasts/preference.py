@@ -11,6 +11,7 @@ from ....schemas.config import FDR
 from ..concepts import parse_concept
 from ..evidence import concept_q
 from ..similarity import Similarities
+from ..tables.model_tables import ModelTables
 from .region_means import Ask, Passing, intervals, provenance
 
 
@@ -54,7 +55,7 @@ def difference(a: str, b: str) -> str:
 
 def contrast(ask: Ask, a: str, b: str, passing: Passing) -> Contrast:
     """Two concepts against each other in the voxels that pass."""
-    table, passes, _ = passing
+    table, passes = passing
     maps = {name: ask(text) for name, text in (("a", a), ("b", b), ("similarity", difference(a, b)))}
     between = maps["similarity"]
     z = between.frame["z"].cast(float).fill_null(np.nan).to_numpy()
@@ -73,12 +74,22 @@ def contrast(ask: Ask, a: str, b: str, passing: Passing) -> Contrast:
     return Contrast(frame.filter(passes[rows] & (rows >= 0)), a.strip(), b.strip(), **about)
 
 
-def in_regions(found: Contrast, passing: Passing, rois: Sequence[str]) -> RegionContrasts:
-    """What a contrast comes to in all voxels that pass, and in regions."""
-    table, _, places = passing
+def in_regions(found: Contrast, tables: ModelTables, rois: Sequence[str] = ()) -> RegionContrasts:
+    """What a contrast comes to in all its voxels, and in some or all regions.
+
+    Args:
+        found: the contrast.
+        tables: those of its model.
+        rois: regions; none means all that the subject has.
+
+    Raises:
+        NotFoundError: no such region.
+    """
+    table = tables.voxels()
+    places = tables.located.of(tables.model.subject_id, table)
     rows = table.rows(found.frame["voxel"].to_numpy().astype(np.int64))
     every = np.ones(len(rows), bool)
-    inside = {None: every} | {roi: table.roi(roi)[rows] for roi in rois}
+    inside = {None: every} | {roi: table.roi(roi)[rows] for roi in rois or table.rois}
     told = [{"roi": roi, **_summary(found.frame.filter(its), places[rows[its]])} for roi, its in inside.items()]
     return RegionContrasts(pl.DataFrame(told, _COLUMNS), found.a, found.b, **provenance(found))
 

@@ -24,12 +24,20 @@ class Passing(NamedTuple):
     """All fitted ones."""
     passes: NDArray[np.bool_]
     """(n,) which of them count."""
-    places: NDArray[np.float64]
-    """(n, 3) where they lie in mm; NaN for unknown."""
 
 
-def region_means(ask: Ask, concepts: Sequence[str], passing: Passing, rois: Sequence[str]) -> RoiTable:
-    """How similar the voxels of regions are to some concepts; see `Model.roi_table`."""
+def region_means(
+    ask: Ask, concepts: Sequence[str], passing: Passing, places: NDArray[np.float64], rois: Sequence[str]
+) -> RoiTable:
+    """How similar the voxels of regions are to some concepts; see `Model.roi_table`.
+
+    Args:
+        ask: the model's maps.
+        concepts: which.
+        passing: voxels that count.
+        places: where the table's voxels lie in mm, (n, 3); NaN for unknown.
+        rois: regions.
+    """
     maps, table = list(map(ask, concepts)), passing.table
     similarity, specific = np.full((2, len(table.voxels), len(maps)), np.nan)
     for column, each in enumerate(maps):
@@ -41,7 +49,7 @@ def region_means(ask: Ask, concepts: Sequence[str], passing: Passing, rois: Sequ
     for roi in rois:
         inside = table.roi(roi) & passing.passes & np.isfinite(similarity).all(axis=1)
         values, n = similarity[inside], int(np.count_nonzero(inside))
-        low, high, n_blocks = intervals(values, passing.places[inside])
+        low, high, n_blocks = intervals(values, places[inside])
         for column, concept in enumerate(concepts):
             own, known = values[:, column], specific[inside, column]
             row = {"roi": roi, "concept": concept, "n_voxels": n, "n_blocks": n_blocks}
