@@ -14,11 +14,11 @@ from ..backbones import default_readout
 from ..backbones.interface import Floats, Image, Readout
 from .concepts import Baseline
 from .contrasts.preference import Contrast, RegionContrasts, contrast, in_regions
-from .contrasts.region_means import Ask, ConceptMatrix, Passing, concept_matrix, named_once, region_means
+from .contrasts.region_means import Ask, ConceptMatrix, Passing, RoiTable, concept_matrix, named_once, region_means
 from .filters import ALL_VOXELS, Filters
 from .labelled import LabelledModel, baseline_of, limited, numbers
 from .readouts import EXPONENTS
-from .similarity import Compared, ConceptMap, NullBand, Query, RoiTable, VoxelHits
+from .similarity import Compared, ConceptMap, NullBand, Query, VoxelHits
 from .tables.band_table import BandTable
 from .tables.voxel_table import top_images
 

@@ -14,7 +14,7 @@ from ..backbones.products import unit_rows
 from .baseline import Vocabulary
 from .concepts import Baseline, TextTowers, parse_concept
 from .evidence import Evidence
-from .tables.answer_html import answer_html, table_html
+from .tables.answer_html import answer_html
 from .tables.indexed_voxels import IndexedVoxels
 from .tables.label_table import LabelMixture
 from .tables.model_row import ModelRow
@@ -74,24 +74,6 @@ class Similarities(Provenance):
 
 class ConceptMap(Similarities):
     """Every voxel of a model, by voxel: voxel, similarity, z, concept_q, specific."""
-
-
-class RoiTable(Similarities):
-    """Concepts in regions: roi, concept, n_voxels, n_blocks, mean, sd, low, high, specific; by region, then as asked.
-
-    `mean` and `sd` (n − 1) are of the similarity over the region's voxels; `low` and `high` are the mean's 95 %
-    interval over so many blocks of 1 cm of cortex, NULL below 3 of them and where it is not known where voxels lie;
-    `specific` is the share of voxels to which the concept is specific. NULL where there is no voxel or no evidence.
-    """
-
-    @property
-    def wide(self) -> pl.DataFrame:
-        """The means, a row a region and a column a concept."""
-        return self.frame.pivot("concept", index="roi", values="mean")
-
-    def _repr_html_(self) -> str:
-        title, rows = "Mean similarity of regions' voxels", table_html(self.wide, rows=40)
-        return answer_html(title, self._facts, simulated=self.simulated, warnings=self.warnings, inner=rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,8 +69,7 @@ def contrast(ask: Ask, a: str, b: str, passing: Passing) -> Contrast:
         }
     )
     rows = table.rows(frame["voxel"].to_numpy().astype(np.int64))
-    warnings = list(dict.fromkeys(said for each in maps.values() for said in each.warnings))
-    about = {**provenance(between), "warnings": warnings}
+    about = provenance([*maps.values()])
     return Contrast(frame.filter(passes[rows] & (rows >= 0)), a.strip(), b.strip(), **about)
 
 
@@ -91,7 +90,7 @@ def in_regions(found: Contrast, tables: ModelTables, rois: Sequence[str] = ()) -
     every = np.ones(len(rows), bool)
     inside = {None: every} | {roi: table.roi(roi)[rows] for roi in rois or table.rois}
     told = [{"roi": roi, **_summary(found.frame.filter(its), places[rows[its]])} for roi, its in inside.items()]
-    return RegionContrasts(pl.DataFrame(told, _COLUMNS), found.a, found.b, **provenance(found))
+    return RegionContrasts(pl.DataFrame(told, _COLUMNS), found.a, found.b, **provenance([found]))
 
 
 _COLUMNS = {

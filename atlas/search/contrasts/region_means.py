@@ -1,6 +1,7 @@
 """Concepts in regions, with intervals over blocks of cortex; and how alike the maps of concepts are."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,13 +9,32 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....schemas.errors import BadInputError
-from ..similarity import ConceptMap, RoiTable, Similarities
+from ..similarity import ConceptMap, Provenance, Similarities
+from ..tables.answer_html import answer_html, table_html
 from ..tables.voxel_table import VoxelTable
 from .blocks import FEWEST_BLOCKS, cortex_blocks, mean_draws
 
 MOST_CONCEPTS = 100
 Ask = Callable[[str], ConceptMap]
 """A model's map of a concept."""
+
+
+class RoiTable(Similarities):
+    """Concepts in regions: roi, concept, n_voxels, n_blocks, mean, sd, low, high, specific; by region, then as asked.
+
+    `mean` and `sd` (n − 1) are of the similarity over the region's voxels; `low` and `high` are the mean's 95 %
+    interval over so many blocks of 1 cm of cortex, NULL below 3 of them and where it is not known where voxels lie;
+    `specific` is the share of voxels to which the concept is specific. NULL where there is no voxel or no evidence.
+    """
+
+    @property
+    def wide(self) -> pl.DataFrame:
+        """The means, a row a region and a column a concept."""
+        return self.frame.pivot("concept", index="roi", values="mean")
+
+    def _repr_html_(self) -> str:
+        title, rows = "Mean similarity of regions' voxels", table_html(self.wide, rows=40)
+        return answer_html(title, self._facts, simulated=self.simulated, warnings=self.warnings, inner=rows)
 
 
 class Passing(NamedTuple):
@@ -39,12 +59,7 @@ def region_means(
         rois: regions.
     """
     maps, table = list(map(ask, concepts)), passing.table
-    similarity, specific = np.full((2, len(table.voxels), len(maps)), np.nan)
-    for column, each in enumerate(maps):
-        rows = table.rows(each.frame["voxel"].to_numpy().astype(np.int64))
-        there = rows >= 0
-        similarity[rows[there], column] = each.frame["similarity"].to_numpy()[there]
-        specific[rows[there], column] = each.frame["specific"].cast(float).fill_null(np.nan).to_numpy()[there]
+    similarity, specific = (_columns(maps, table, name) for name in ("similarity", "specific"))
     told = []
     for roi in rois:
         inside = table.roi(roi) & passing.passes & np.isfinite(similarity).all(axis=1)
@@ -56,8 +71,7 @@ def region_means(
             row |= {"mean": own.mean() if n else None, "sd": own.std(ddof=1) if n > 1 else None}
             row |= {"low": low[column], "high": high[column]}
             told.append(row | {"specific": known.mean() if n and np.isfinite(known).all() else None})
-    warnings = list(dict.fromkeys(said for each in maps for said in each.warnings))
-    return RoiTable(pl.DataFrame(told, _COLUMNS), **{**provenance(maps[0]), "warnings": warnings})
+    return RoiTable(pl.DataFrame(told, _COLUMNS), **provenance(maps))
 
 
 _COLUMNS = {
@@ -89,10 +103,7 @@ class ConceptMatrix(Similarities):
 def concept_matrix(ask: Ask, concepts: Sequence[str], passing: Passing) -> ConceptMatrix:
     """How alike the maps of some concepts are over the voxels that count; r is NULL where one does not vary."""
     maps = list(map(ask, concepts))
-    rows = [passing.table.rows(each.frame["voxel"].to_numpy().astype(np.int64)) for each in maps]
-    values = np.full((len(maps), len(passing.passes)), np.nan)
-    for at, (each, own) in enumerate(zip(maps, rows, strict=True)):
-        values[at, own[own >= 0]] = each.frame["similarity"].to_numpy()[own >= 0]
+    values = _columns(maps, passing.table, "similarity").T
     values = values[:, passing.passes & np.isfinite(values).all(axis=0)]
     spread = values - values.mean(axis=1, keepdims=True) if values.size else values
     length = np.linalg.norm(spread, axis=1)
@@ -100,8 +111,16 @@ def concept_matrix(ask: Ask, concepts: Sequence[str], passing: Passing) -> Conce
     r = np.divide(spread @ spread.T, lengths, out=np.full(lengths.shape, np.nan), where=lengths > 0).clip(-1, 1)
     named = {"a": np.repeat(concepts, len(maps)).tolist(), "b": list(concepts) * len(maps)}
     frame = pl.DataFrame(named, {"a": pl.String, "b": pl.String}).with_columns(r=pl.Series(r.ravel(), nan_to_null=True))
-    warnings = list(dict.fromkeys(said for each in maps for said in each.warnings))
-    return ConceptMatrix(frame, **{**provenance(maps[0]), "warnings": warnings})
+    return ConceptMatrix(frame, **provenance(maps))
+
+
+def _columns(maps: Sequence[ConceptMap], table: VoxelTable, name: str) -> NDArray[np.float64]:
+    """A column of each map, (n_voxels, n_maps), by the order of a table's voxels; NaN where there is none."""
+    values = np.full((len(table.voxels), len(maps)), np.nan)
+    for column, each in enumerate(maps):
+        rows = table.rows(each.frame["voxel"].to_numpy().astype(np.int64))
+        values[rows[rows >= 0], column] = each.frame[name].cast(float).fill_null(np.nan).to_numpy()[rows >= 0]
+    return values
 
 
 def named_once(concepts: Sequence[str]) -> list[str]:
@@ -140,7 +159,7 @@ def intervals(
     return low.tolist(), high.tolist(), n_blocks
 
 
-def provenance(of: Similarities) -> dict[str, Any]:
-    """What an answer made of others says of how voxels were compared."""
-    fields = ("model_id", "simulated", "by", "readout", "baseline", "method", "warnings", "generation")
-    return {name: getattr(of, name) for name in fields}
+def provenance(of: Sequence[Similarities]) -> dict[str, Any]:
+    """What an answer made of others, which were compared alike, says of that, with the warnings of all, each once."""
+    told = {each.name: getattr(of[0], each.name) for each in fields(Provenance)}
+    return told | {"warnings": list(dict.fromkeys(said for each in of for said in each.warnings))}
