@@ -56,21 +56,17 @@ def difference(a: str, b: str) -> str:
 def contrast(ask: Ask, a: str, b: str, passing: Passing) -> Contrast:
     """Two concepts against each other in the voxels that pass."""
     table, passes = passing
-    maps = {name: ask(text) for name, text in (("a", a), ("b", b), ("similarity", difference(a, b)))}
-    between = maps["similarity"]
+    between, *of_each = maps = [ask(text) for text in (difference(a, b), a, b)]
     z = between.frame["z"].cast(float).fill_null(np.nan).to_numpy()
     q = {"q_a": concept_q(z), "q_b": concept_q(-z)}
-    frame = pl.DataFrame(
-        {
-            "voxel": between.frame["voxel"],
-            **{name: each.frame["similarity"] for name, each in maps.items()},
-            "z": between.frame["z"],
-            **{name: pl.Series(rates, nan_to_null=True) for name, rates in q.items()},
-        }
-    )
+    frame = between.frame.with_columns(pl.Series(name, rates, nan_to_null=True) for name, rates in q.items())
+    for name, each in zip("ab", of_each, strict=True):
+        # By number: voxels may be fitted between one map and the next.
+        own = each.frame.select("voxel", pl.col("similarity").alias(name))
+        frame = frame.join(own, on="voxel", maintain_order="left")
     rows = table.rows(frame["voxel"].to_numpy().astype(np.int64))
-    about = provenance([*maps.values()])
-    return Contrast(frame.filter(passes[rows] & (rows >= 0)), a.strip(), b.strip(), **about)
+    counted = frame.filter(passes[rows] & (rows >= 0)).select("voxel", "a", "b", "similarity", "z", "q_a", "q_b")
+    return Contrast(counted, a.strip(), b.strip(), **provenance(maps))
 
 
 def in_regions(found: Contrast, tables: ModelTables, rois: Sequence[str] = ()) -> RegionContrasts:

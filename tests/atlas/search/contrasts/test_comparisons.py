@@ -1,5 +1,8 @@
 """Concepts beside each other: Python, SQL and a loop over voxels give the same digits."""
 
+from dataclasses import replace
+from itertools import count
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +10,9 @@ from scipy import stats
 from toy_atlas import VOLUME, concept_vector, word_vector
 
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.search.contrasts.preference import difference
+from voxel_atlas.atlas.search.contrasts.preference import contrast, difference
+from voxel_atlas.atlas.search.contrasts.region_means import Passing
+from voxel_atlas.atlas.search.similarity import ConceptMap
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 A, B = "cake", "dog"
@@ -44,6 +49,19 @@ def test_a_contrast_is_the_map_of_the_difference_with_q_each_way(atlas: Atlas) -
 )
 def test_a_difference_of_concepts_is_a_concept(a: str, b: str, text: str) -> None:
     assert difference(a, b) == text
+
+
+def test_voxels_that_are_fitted_between_one_map_and_the_next_wait(atlas: Atlas) -> None:
+    model, grown = atlas.model(VOLUME), count(50)
+
+    def ask(text: str) -> ConceptMap:
+        whole = model.map(text)
+        return replace(whole, frame=whole.frame.head(next(grown)))
+
+    table = model.tables.voxels()
+    found = contrast(ask, A, B, Passing(table, np.ones(len(table.voxels), bool)))
+    whole = model.contrast(A, B, significant=False).frame
+    assert found.frame.drop("q_a", "q_b").equals(whole.head(50).drop("q_a", "q_b"))
 
 
 def test_sums_and_differences_are_held_against_each_other_as_vectors(atlas: Atlas) -> None:
