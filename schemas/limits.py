@@ -29,6 +29,9 @@ class ServerLimits(BaseModel):
     batch_bytes: int = Field(64 * 2**20, description="Bytes of a batch of an ingest.")
     batches: int = Field(4, description="Batches and questions of an ingest token that are under way at once.")
     rows_bytes: int = Field(128 * 2**20, description="Bytes of an answer to such a question.")
+    memory_share: float = Field(
+        0.5, description="Share of `VOXEL_ATLAS_MEMORY_LIMIT` that it, or an assistant's statement, may gather."
+    )
     guesses: str = Field(
         "20/minute", description="Wrong tokens of an address; then `VOXEL_ATLAS_TOKEN` is not looked at."
     )

@@ -25,7 +25,7 @@ from .content import LedgerBatch, from_stream, to_stream
 from .links import ROWS_PER_BATCH, Changes, Local, Parameters, decoded, encoded
 
 _POLL_S = 0.1
-"""How often it is looked whether who asked is still there."""
+"""How often it is looked whether a statement may go on."""
 _ANSWER_S = 10.0
 """How long the server may take to say that it is there."""
 _CLOSING_S = 1.0
@@ -36,6 +36,12 @@ _PART, _DONE, _ERROR = b"A", b"D", b"E"
 """What an answer begins with."""
 _OF_DUCKDB = "DUCKDB"
 """Code of an error of DuckDB's."""
+
+_GATHERED = (
+    "SELECT memory_usage_bytes / parse_formatted_bytes(current_setting('memory_limit')) FROM duckdb_memory() "
+    "WHERE tag = 'ALLOCATOR'"
+)
+"""Share of DuckDB's memory that is taken by what statements gather, which cannot make room by going to a disk."""
 
 Wire: TypeAlias = "Connection[bytes, bytes]"
 
@@ -54,27 +60,48 @@ class Readers:
         parameters: Parameters,
         is_gone: Callable[[], bool] = lambda: False,
         seconds: float | None = None,
+        share: float | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
-        """Rows of a statement, which may take so many seconds; None for as many as any.
+        """Rows of a statement.
+
+        Args:
+            sql: the statement.
+            parameters: its values.
+            is_gone: whether who asked has gone, which ends it.
+            seconds: how long it may take; None for as long as any.
+            share: of DuckDB's memory, beyond which it ends; None for no such limit. What all statements gather is
+                counted, as DuckDB does not tell whose it is.
 
         Raises:
             duckdb.Error: DuckDB's.
-            BadInputError: its time is over.
+            BadInputError: its time is over, or too much memory is taken.
             BusyError: as many as there may be are under way.
         """
         if len(self._running) >= LIMITS.statements:
             raise BusyError(f"{LIMITS.statements} statements are under way at this server; try again later.")
-        over, late = threading.Event(), threading.Event()
+        over, wrong = threading.Event(), list[str]()
         seconds = LIMITS.statement_s if seconds is None else seconds
+        deadline = time.monotonic() + seconds
+
+        def watch() -> None:
+            while not over.wait(_POLL_S):
+                if time.monotonic() > deadline:
+                    wrong.append(f"The statement took longer than {seconds:g} s.")
+                elif share is not None and self._gathered() > share:
+                    wrong.append(f"The statement gathers more than {share:.0%} of DuckDB's memory; ask for less.")
+                elif not is_gone():
+                    continue
+                cursor.interrupt()
+
         with self._link.reading() as cursor:
-            watcher = threading.Thread(target=_watch, args=(cursor, is_gone, over, late, seconds), daemon=True)
+            watcher = threading.Thread(target=watch, daemon=True)
             self._running.add(cursor)
             watcher.start()
             try:
                 yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
             except duckdb.Error as error:
-                if late.is_set():
-                    raise BadInputError(f"The statement took longer than {seconds:g} s.") from error
+                if wrong:
+                    raise BadInputError(wrong[0]) from error
                 raise
             finally:
                 self._running.discard(cursor)
@@ -85,6 +112,14 @@ class Readers:
         """End those that are under way."""
         for cursor in list(self._running):
             cursor.interrupt()
+
+    def _gathered(self) -> float:
+        try:
+            with self._link.connection.cursor() as cursor:
+                ((share,),) = cursor.execute(_GATHERED).fetchall()
+        except duckdb.Error:  # no memory is left for this either, or the atlas is being closed
+            return 1.0
+        return float(share)
 
 
 @contextmanager
@@ -218,23 +253,6 @@ def _answer(
 
 def _send(client: Wire, rows: pa.Table) -> None:
     client.send_bytes(_PART + to_stream(rows).to_pybytes())
-
-
-def _watch(
-    cursor: duckdb.DuckDBPyConnection,
-    is_gone: Callable[[], bool],
-    over: threading.Event,
-    late: threading.Event,
-    seconds: float,
-) -> None:
-    """Interrupt a statement whose client is gone, or whose time is over."""
-    deadline = time.monotonic() + seconds
-    while not over.wait(_POLL_S):
-        if time.monotonic() > deadline:
-            late.set()
-        elif not is_gone():
-            continue
-        cursor.interrupt()
 
 
 def _is_gone(client: Wire) -> bool:

@@ -169,7 +169,7 @@ class Store:
             seconds: how long it may take; None for as long as any. A server has its own limits.
 
         Raises:
-            BadInputError: it does not, its rows have more bytes than they may, or as `arrow`.
+            BadInputError: it does not, its rows or what it gathers have more bytes than they may, or as `arrow`.
             BusyError: as many of others as there may be are under way.
             StoreError: the atlas could not be read.
         """
@@ -179,7 +179,7 @@ class Store:
         def rows() -> pa.Table:
             if readers is None:
                 return self._link.table(statement, parameters)
-            with readers.run(statement, parameters, is_gone, seconds) as batches:
+            with readers.run(statement, parameters, is_gone, seconds, LIMITS.memory_share) as batches:
                 taken, size = [], 0
                 for batch in batches:
                     size += batch.nbytes

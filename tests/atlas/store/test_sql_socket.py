@@ -79,6 +79,18 @@ def test_a_statement_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             sql_socket.Socket(running.sql, "it").table(ENDLESS, None)
 
 
+@pytest.mark.parametrize("rows", ["range(2000000000)", "many a, many b"])
+def test_a_stranger_s_statement_ends_before_it_has_taken_the_memory_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: str
+) -> None:
+    monkeypatch.setattr(sql_socket, "_POLL_S", 0.01)
+    with Store.open(str(tmp_path / "atlas.duckdb"), memory_limit="400MB") as store:
+        gathering = f"WITH many AS (SELECT unnest(range(100000)) AS n) SELECT list(random()) FROM {rows}"
+        with pytest.raises(BadInputError, match="gathers more than 50% of DuckDB's memory"):
+            store.answer(gathering, None, lambda: False)
+        assert store.answer("SELECT 1 AS one", None, lambda: False)["one"].to_pylist() == [1]
+
+
 def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
