@@ -90,10 +90,7 @@ def flatmap(
         )
     if label_colours and thick != 1:
         raise BadInputError("Labels have no mean over depths; leave out --thick, or draw the probability of a --label.")
-    views = None if not view else () if view == ["all"] else tuple(view)
-    drawing = RenderOptions(
-        width, out.suffix.lower().lstrip("."), tuple(roi) if roi else None, views, kind, thick=thick
-    )
+    drawing = RenderOptions(width, _suffix(out), tuple(roi) if roi else None, _views(view), kind, thick=thick)
     settings = settings_of(options.atlas)
     lo, hi = limits or (None, None)
     request = (
@@ -104,19 +101,13 @@ def flatmap(
             metric=metric,
             label=label,
             model=options.model,
-            by=options.by,
-            readout=options.readout,
-            baseline=options.baseline,
             colormap=colormap,
             lo=lo,
             hi=hi,
             null_band=null_band,
             significant=significant,
-            min_z=options.min_z,
-            max_q=options.max_q,
-            specific=options.specific,
-            semantic=not options.all_voxels,
             alpha=opacity,
+            **options.asked,
         )
     )
     if own and surface:
@@ -190,27 +181,19 @@ def group(
         raise BadInputError("A group has a model of each subject; give them behind the concept, without --model.")
     if vertices is not None and vertices.suffix not in (".csv", ".parquet"):
         raise BadInputError(f"{vertices}: a table of vertices is a .csv or a .parquet file.")
-    views = None if not view else () if view == ["all"] else tuple(view)
-    regions = tuple(roi) if roi else None
-    drawing = RenderOptions(width, out.suffix.lower().lstrip("."), regions, views) if out else None
+    drawing = RenderOptions(width, _suffix(out), tuple(roi) if roi else None, _views(view)) if out else None
     lo, hi = limits or (None, None)
     request = GroupRequest(
         concept=concept,
         models=models,
-        by=options.by,
-        readout=options.readout,
-        baseline=options.baseline,
         significant=significant,
-        semantic=not options.all_voxels,
-        min_z=options.min_z,
-        max_q=options.max_q,
-        specific=options.specific,
         smooth=smooth,
         show=show,
         group_q=group_q,
         colormap=colormap,
         lo=lo,
         hi=hi,
+        **options.asked,
     )
     with open_atlas(options.atlas) as opened:
         cortices = CortexCache(opened, settings_of(options.atlas))
@@ -231,6 +214,15 @@ def group(
         FOR_PEOPLE.write(vertices, bytes_of.getvalue())
     if out is not None:
         FOR_PEOPLE.write(out, file)
+
+
+def _suffix(picture: Path) -> str:
+    return picture.suffix.lower().lstrip(".")
+
+
+def _views(given: list[str] | None) -> tuple[str, ...] | None:
+    """Sides that --view names: none for the flat map, () for the first four."""
+    return None if not given else () if given == ["all"] else tuple(given)
 
 
 @surfaces.command

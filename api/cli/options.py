@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
@@ -153,6 +153,18 @@ Switch = Annotated[bool, Parameter(negative=())]
 """An option that is on when it is given."""
 
 
+class ConceptQuestion(TypedDict):
+    """How a concept is compared, as `Model.similar` and requests of maps take it."""
+
+    by: Literal["weights", "labels"]
+    readout: Literal["weights", "half", "pattern"] | None
+    baseline: Literal["vocabulary", "none"]
+    min_z: float | None
+    max_q: float | None
+    specific: bool
+    semantic: bool
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ConceptOptions:
@@ -171,6 +183,19 @@ class ConceptOptions:
     """Only voxels to which the concept is specific: max-q 0.05, and more similar than 95 % of many nouns."""
     all_voxels: AllVoxels = False
     atlas: AtlasOption = ""
+
+    @property
+    def asked(self) -> ConceptQuestion:
+        """These for a question; the model and the atlas are chosen apart."""
+        return {
+            "by": self.by,
+            "readout": self.readout,
+            "baseline": self.baseline,
+            "min_z": self.min_z,
+            "max_q": self.max_q,
+            "specific": self.specific,
+            "semantic": not self.all_voxels,
+        }
 
     @property
     def of_concept(self) -> bool:

@@ -61,16 +61,10 @@ def query(
         hits = owner.similar(
             concept,
             rois=tuple(roi or ()),
-            by=options.by,
-            readout=options.readout,
-            baseline=options.baseline,
             first=first,
             significant=significant,
-            semantic=not options.all_voxels,
             min_r2=min_r2,
-            min_z=options.min_z,
-            max_q=options.max_q,
-            specific=options.specific,
+            **options.asked,
         )
         labels = owner.voxel_labels(hits.frame["voxel"].to_list(), first=5)
     found = hits.frame
