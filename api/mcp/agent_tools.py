@@ -1,12 +1,16 @@
 """What an assistant may ask of an atlas: five tools, their arguments and limits. It knows nothing of the protocol."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ...atlas.backbones.interface import Readout
 from ...atlas.search.atlas import Atlas
+from ...atlas.search.concepts import Baseline
+from ...atlas.search.similarity import By
 from ...atlas.store.statements import one_select, unique_names
 from ...schemas.errors import BadInputError
 from ...schemas.json_values import json_text
@@ -34,19 +38,19 @@ class ToolAnswer(NamedTuple):
     png: bytes = b""
 
 
-class AgentTool(BaseModel):
+class AgentTool(BaseModel, ABC):
     """A tool: its fields are its arguments, and its docstring is what the assistant is told of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ClassVar[str]
 
+    @abstractmethod
     def answer(self, asked: Asked) -> ToolAnswer:
         """What the tool finds.
 
         Raises:
             AtlasError: what the assistant can do otherwise, in a sentence.
         """
-        raise NotImplementedError
 
 
 class _OfModel(AgentTool):
@@ -56,13 +60,11 @@ class _OfModel(AgentTool):
 
 
 class _OfConcept(_OfModel):
-    baseline: Literal["vocabulary", "none"] = Field(
+    baseline: Baseline = Field(
         "vocabulary", description="What a concept is a contrast to: the mean of many nouns, or nothing (paper)."
     )
-    by: Literal["weights", "labels"] = Field("weights", description="Compare with the voxels' weights or their labels.")
-    readout: Literal["weights", "half", "pattern"] | None = Field(
-        None, description="Which vector of a voxel; none: the network's own."
-    )
+    by: By = Field("weights", description="Compare with the voxels' weights or their labels.")
+    readout: Readout | None = Field(None, description="Which vector of a voxel; none: the network's own.")
     min_z: float | None = Field(None, description="Only voxels at least so many standard errors from no association.")
     max_q: float | None = Field(None, description="Only voxels with at most this false discovery rate, 0 to 1.")
     specific: bool = Field(False, description="Only voxels to which the concept is specific.")
