@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _DISK_GB = 9
 """What a first atlas takes, its environment included."""
 _EXTRAS = {
+    "anywidget": "pip install 'voxel-atlas[notebook]' shows the explorer in a notebook's cell",
+    "autoflatten": "pip install 'voxel-atlas[flatten]' makes flat maps of FreeSurfer subjects that have none",
     "dask": "pip install 'voxel-atlas[cluster]' spreads an ingest over many machines",
     "mkdocs": "pip install 'voxel-atlas[docs]' builds the manual",
 }
