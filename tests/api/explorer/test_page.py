@@ -1,6 +1,7 @@
 """The explorer in a real browser: what a person does with it, and what it must never do."""
 
 import json
+import re
 
 import pytest
 from browser_page import Pixel, Search, Visit, needs_vendor
@@ -8,6 +9,14 @@ from browser_page import Pixel, Search, Visit, needs_vendor
 from voxel_atlas.api.http.assets import WEB
 
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+TYPE = """(text) => {
+  const box = document.getElementById("concept");
+  for (let n = 1; n <= text.length; n++) {
+    box.value = text.slice(0, n);
+    box.dispatchEvent(new Event("input"));
+  }
+}"""
+"""A letter after the other, with no pause between them however busy this machine is."""
 
 
 def test_typing_a_concept_paints_the_cortex_and_ranks_voxels(visit: Visit, search: Search) -> None:
@@ -39,13 +48,12 @@ def test_an_unknown_word_is_questioned_below_the_search(visit: Visit, search: Se
 
 def test_the_map_is_painted_again_when_typing_pauses(visit: Visit) -> None:
     page = visit().open("/?concept=cake")
-    page.fill("#concept", "")
-    page.type("#concept", "house", delay=15)
+    page.evaluate(TYPE, "house")
     page.wait_for_function("() => document.getElementById('figure-title').textContent.includes('house')")
     asked = page.evaluate(
         "performance.getEntriesByType('resource').map((one) => one.name).filter((name) => name.includes('/values'))"
     )
-    assert not [address for address in asked if "concept=hou&" in address]
+    assert not [address for address in asked if re.search("concept=h(o|ou|ous)?&", address)]
 
 
 def test_the_painted_colour_is_that_of_the_value(visit: Visit) -> None:
@@ -132,7 +140,7 @@ def test_labels_are_suggested_and_taken_with_the_keyboard(visit: Visit) -> None:
     view = visit()
     page = view.open()
     page.keyboard.press("/")
-    page.keyboard.type("cake - kit", delay=10)
+    page.evaluate(TYPE, "cake - kit")
     page.wait_for_selector("#suggestions li")
     view.shoot("suggestions")
     page.keyboard.press("ArrowDown")
