@@ -54,6 +54,14 @@ class Page:
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
+def downloaded(page: "Tab", suffix: str) -> tuple[str, bytes]:
+    """A file of the page's download menu: its name and what it holds."""
+    page.click("#download summary")
+    with page.expect_download() as download:
+        page.click(f"#download-{suffix}")
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
 Visit = Callable[..., Page]
 """Opens a page: of the usual server, or of the one whose address is given first."""
 Search = Callable[["Tab", str], None]

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser_page import Page, Pixel, Search, Visit
-from toy_server import Server
+from toy_server import Fill, Serve, Server
+
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.config import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -65,6 +71,19 @@ def _visiting(browser: "Browser", usual: str | None) -> Iterator[Visit]:
         page.context.close()
         assert page.errors == []
         assert page.foreign == []
+
+
+@pytest.fixture(scope="session")
+def two_subjects(
+    tmp_path_factory: pytest.TempPathFactory, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
+) -> Iterator[Server]:
+    """A server with a model of simulated/T1 and one of simulated/T2."""
+    home = tmp_path_factory.mktemp("two")
+    with Store.open(str(home / "atlas.duckdb")) as store:
+        fill_atlas(store, home / "stimuli")
+        fill_atlas(store, home / "stimuli", subject="simulated/T2", seed=1)
+        with Atlas(store, home=home) as atlas, serve(create_app(atlas, Settings(home=home), load=surfaces)) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")

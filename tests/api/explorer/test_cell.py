@@ -105,10 +105,6 @@ class Cell:
         self.page.goto(host)
         self.page.wait_for_selector("body[data-ready]", timeout=30_000)
 
-    def _note(self, url: str, host: str) -> None:
-        if not url.startswith((host, "blob:", "data:")):
-            self.errors.append(url)
-
     def _told(self, what: str, content: str = "") -> str | None:
         if what == "state":
             names = ("sources", "subject", "model", "concept", "selected", "voxel")

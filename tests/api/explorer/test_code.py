@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from browser_page import Visit
+from browser_page import Visit, downloaded
 from toy_server import Run, Server
 
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -32,9 +32,7 @@ def snippets(page: Any) -> dict[str, str]:
 
 
 def drawn(page: Any) -> dict[int, float]:
-    with page.expect_download() as download:
-        page.evaluate("document.getElementById('download-csv').click()")
-    lines = csv.DictReader(io.StringIO(Path(download.value.path()).read_text()))
+    lines = csv.DictReader(io.StringIO(downloaded(page, "csv")[1].decode()))
     return {int(line["voxel"]): float(line["value"]) for line in lines}
 
 

@@ -1,19 +1,14 @@
 """Maps side by side: concepts, models, subjects, readouts; their difference, the dots, and what is selected there."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from browser_page import Visit
-from toy_server import Fill, Serve, Server
+from toy_server import Server
 
-from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.config import Settings
 
 PAIR = "/?concept=cake&with=concept:house"
 PAINTED = "() => document.querySelector('.scatter') && performance.getEntriesByName('painted').length"
@@ -22,19 +17,6 @@ COLOURS = """(at) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return [...new Uint32Array(data.buffer)];
 }"""
-
-
-@pytest.fixture(scope="module")
-def several(
-    tmp_path_factory: pytest.TempPathFactory, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
-) -> Iterator[Server]:
-    """A server with two models of one subject and one of another."""
-    home = tmp_path_factory.mktemp("several")
-    with Store.open(str(home / "atlas.duckdb")) as store:
-        fill_atlas(store, home / "stimuli")
-        fill_atlas(store, home / "stimuli", subject="simulated/T2", seed=1)
-        with Atlas(store, home=home) as atlas, serve(create_app(atlas, Settings(home=home), load=surfaces)) as server:
-            yield server
 
 
 def opened(visit: Visit, path: str = PAIR, **kwargs: Any) -> Any:
@@ -141,9 +123,11 @@ def test_a_lasso_around_dots_selects_their_voxels_and_comes_back_with_the_link(v
     assert "lasso=" not in page.url
 
 
-def test_two_subjects_are_held_against_each_other_by_region(visit_at: Visit, several: Server) -> None:
-    view = visit_at(several.url)
-    models = {one["subjectId"]: one["modelId"] for one in several.data("{ models { modelId subjectId } }")["models"]}
+def test_two_subjects_are_held_against_each_other_by_region(visit_at: Visit, two_subjects: Server) -> None:
+    view = visit_at(two_subjects.url)
+    models = {
+        one["subjectId"]: one["modelId"] for one in two_subjects.data("{ models { modelId subjectId } }")["models"]
+    }
     page = view.open(f"/?concept=cake&model={models['simulated/T1']}")
     page.click("#versus summary")
     page.select_option("#versus-model", models["simulated/T2"])

@@ -2,15 +2,21 @@
 
 import csv
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_page import Visit, needs_vendor
+from browser_page import Visit, downloaded, needs_vendor
 from PIL import Image
 from toy_server import Server
 
 from voxel_atlas.atlas.search.atlas import Atlas
+
+LISTEN = """() => {
+  const all = CanvasRenderingContext2D.prototype, old = all.fillText;
+  window.said = [];
+  all.fillText = function (text, ...at) { window.said.push(text); old.call(this, text, ...at); };
+}"""
+"""Notes what is written into pictures from now on."""
 
 
 @pytest.mark.parametrize("address", ["/?concept=cake&voxel=20", "/?show=r2_of_ceiling&significant=1"])
@@ -19,11 +25,8 @@ def test_what_is_shown_can_be_had_as_files(visit: Visit, server: Server, atlas: 
     page.wait_for_load_state("networkidle")
     files = {}
     for suffix in ("png", "svg", "pdf", "csv", "graphql", "sql"):
-        page.click("#download summary")
-        with page.expect_download() as download:
-            page.click(f"#download-{suffix}")
-        assert download.value.suggested_filename.endswith(f".{suffix}")
-        files[suffix] = Path(download.value.path()).read_bytes()
+        name, files[suffix] = downloaded(page, suffix)
+        assert name.endswith(f".{suffix}")
     assert Image.open(io.BytesIO(files["png"])).width == 2048
     assert files["pdf"].startswith(b"%PDF")
     assert files["svg"].lstrip().startswith(b"<?xml")
@@ -51,33 +54,19 @@ def test_pictures_show_the_brushed_region_and_the_open_voxel(visit: Visit) -> No
     for more in ("", "&brush=250_450_60&voxel=20"):
         page = visit().open(f"/?concept=cake{more}")
         page.wait_for_selector("#card:not([hidden])" if more else "#top tbody tr")
-        page.click("#download summary")
-        with page.expect_download() as download:
-            page.click("#download-png")
-        image = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
+        image = Image.open(io.BytesIO(downloaded(page, "png")[1]))
         pictures.append(np.ptp(np.asarray(image.convert("RGB"), int), axis=2))
     plain, brushed = pictures
     assert 0.05 < (brushed > 60).sum() / (plain > 60).sum() < 0.7
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-svg")
-    assert 'id="voxel 20-0"' in Path(download.value.path()).read_text()
+    assert b'id="voxel 20-0"' in downloaded(page, "svg")[1]
 
 
 @needs_vendor
 def test_a_picture_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
     page = visit().open("/?concept=cake&minz=2&band=0&view=3d")
     page.wait_for_function("() => performance.getEntriesByName('painted-3d').length > 1")
-    page.evaluate(
-        """() => {
-          const all = CanvasRenderingContext2D.prototype, old = all.fillText;
-          window.said = [];
-          all.fillText = function (text, ...at) { window.said.push(text); old.call(this, text, ...at); };
-        }"""
-    )
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-png")
+    page.evaluate(LISTEN)
+    _, content = downloaded(page, "png")
     title, unit, left_out, model, low, high = page.evaluate("window.said")
     assert title == "Similarity to “cake”"
     assert unit == "cosine similarity (weights, against the vocabulary)"
@@ -85,7 +74,7 @@ def test_a_picture_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
     assert model.endswith(" (simulated)")
     assert float(high) == -float(low.replace("−", "-")) > 0
     width, height = page.evaluate("(({ width, height }) => [width, height])(document.getElementById('solid'))")
-    picture = np.asarray(Image.open(download.value.path()).convert("L"), int)
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("L"), int)
     assert picture.shape[1] == width
     assert (picture[height:] < 80).sum() > 200
 
@@ -93,10 +82,7 @@ def test_a_picture_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
 def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Visit, atlas: Atlas) -> None:
     page = visit().open("/?concept=cake+-+face&compare=weights")
     page.wait_for_selector("#top tbody tr")
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-sql")
-    found = atlas.sql(Path(download.value.path()).read_text())
+    found = atlas.sql(downloaded(page, "sql")[1].decode())
     listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
     places = {voxel: place for place, voxel in enumerate(found["voxel"].to_list())}
     assert [places[voxel] for voxel in listed] == sorted(places[voxel] for voxel in listed)
@@ -105,17 +91,9 @@ def test_the_sql_of_a_contrast_ranks_voxels_as_the_page_does(visit: Visit, atlas
 def test_maps_side_by_side_are_one_picture(visit: Visit) -> None:
     page = visit().open("/?concept=cake&with=concept:house&roi=FFA")
     page.wait_for_function("() => document.querySelector('.scatter')")
-    page.evaluate(
-        """() => {
-          const all = CanvasRenderingContext2D.prototype, old = all.fillText;
-          window.said = [];
-          all.fillText = function (text, ...at) { window.said.push(text); old.call(this, text, ...at); };
-        }"""
-    )
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-png")
-    assert "-cake-against-house" in download.value.suggested_filename
+    page.evaluate(LISTEN)
+    name, picture = downloaded(page, "png")
+    assert "-cake-against-house" in name
     said = page.evaluate("window.said")
     said = said[said.index("A · “cake”") :]
     assert said[:4] == [
@@ -125,5 +103,4 @@ def test_maps_side_by_side_are_one_picture(visit: Visit) -> None:
         "One against the other, a dot for each voxel",
     ]
     assert "voxels prefer A, “cake” (95 % interval" in said[-1]
-    picture = Path(download.value.path()).read_bytes()
     assert Image.open(io.BytesIO(picture)).width == 2 * 1024 + 3 * 24

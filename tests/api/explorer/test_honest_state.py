@@ -2,32 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from browser_page import Visit, needs_vendor
-from toy_server import Fill, Serve, Server
-
-from voxel_atlas.api.http.app import create_app
-from voxel_atlas.api.maps.subject_cortex import LoadSurface
-from voxel_atlas.atlas.search.atlas import Atlas
-from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.config import Settings
+from toy_server import Server
 
 GONE = "simulated/T1/gone/000000"
-
-
-@pytest.fixture(scope="module")
-def two_subjects(
-    tmp_path_factory: pytest.TempPathFactory, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
-) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("two")
-    with Store.open(str(home / "atlas.duckdb")) as store:
-        fill_atlas(store, home / "stimuli")
-        fill_atlas(store, home / "stimuli", subject="simulated/T2", seed=1)
-        with Atlas(store, home=home) as atlas, serve(create_app(atlas, Settings(home=home), load=surfaces)) as server:
-            yield server
 
 
 def test_models_are_named_for_people(visit_at: Visit, two_subjects: Server) -> None:

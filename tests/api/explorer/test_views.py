@@ -3,13 +3,12 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from browser_page import Visit, needs_vendor
+from browser_page import Visit, downloaded, needs_vendor
 from PIL import Image
 from plugin_package import installed
 from toy_server import Fill, Serve, Server
@@ -42,7 +41,7 @@ def all_scorers(
     tmp_path_factory: pytest.TempPathFactory, serve: Serve, surfaces: LoadSurface, fill_atlas: Fill
 ) -> Iterator[Server]:
     """A server whose model was labelled by every scorer and by one of a package that is not installed here."""
-    home: Path = tmp_path_factory.mktemp("methods")
+    home = tmp_path_factory.mktemp("methods")
     with Store.open(str(home / "atlas.duckdb")) as store:
         with installed(tmp_path_factory.mktemp("elsewhere"), "elsewhere", {SCORERS.group: {"Dreamt by 2": "a:B"}}):
             fill_atlas(store, home / "stimuli", methods=SCORERS.names)
@@ -219,10 +218,7 @@ def test_labels_are_shown_in_colours(visit_at: Visit, all_scorers: Server, quick
     whole = view.open("/?show=labels&all=1")
     whole.wait_for_selector("#names li")
     assert "; voxels that contrast may explain are shown · " in whole.inner_text("#quantity")
-    page.click("#download summary")
-    with page.expect_download() as download:
-        page.click("#download-svg")
-    assert names[0].strip() in Path(download.value.path()).read_text()
+    assert names[0].strip() in downloaded(page, "svg")[1].decode()
     page.click("#names li button >> nth=0")
     page.wait_for_selector("#top tbody tr")
     assert page.input_value("#concept") == names[0].strip()
@@ -281,31 +277,29 @@ def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: A
     assert re.fullmatch(r"0\.\d{3}\nspecific", similarity.inner_text())
     assert re.fullmatch(r"More .* (9[5-9]|100) % of many nouns are\.", str(similarity.get_attribute("title")))
     listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
-    with page.expect_download() as download:
-        page.evaluate("document.getElementById('download-sql').click()")
-    assert download.value.suggested_filename.endswith("-z-cake-only-z-2-specific.sql")
-    found = atlas.sql(Path(download.value.path()).read_text().replace("'half'", "'weights'"))
+    name, question = downloaded(page, "sql")
+    assert name.endswith("-z-cake-only-z-2-specific.sql")
+    found = atlas.sql(question.decode().replace("'half'", "'weights'"))
     assert found["voxel"].to_list()[:20] == listed
     assert (found["z"] >= 2).all()
     assert found["specific"].all()
     passing = atlas.model().map("cake").frame.filter((pl.col("z") >= 2) & pl.col("specific"))
-    with page.expect_download() as download:
-        page.evaluate("document.getElementById('download-csv').click()")
-    values = pl.read_csv(download.value.path()).sort("voxel")
+    values = pl.read_csv(downloaded(page, "csv")[1]).sort("voxel")
     assert values["voxel"].to_list() == passing["voxel"].to_list()
     np.testing.assert_allclose(values["value"], passing["z"], rtol=1e-6)
     listed = {int(text) for text in page.locator("#top tbody th").all_inner_texts()}
     assert listed <= set(passing["voxel"])
     assert page.input_value("#max-q") == ""
+    page.click("#options summary")
     page.fill("#max-q", "1e-60")
     page.dispatch_event("#max-q", "change")
     page.wait_for_function("() => location.search.includes('maxq=1e-60')")
     page.wait_for_function("() => !document.body.classList.contains('busy')")
-    with page.expect_download() as download:
-        page.evaluate("document.getElementById('download-csv').click()")
     least = passing.filter(pl.col("concept_q") <= 1e-60)
     assert 0 < least.height < passing.height
-    assert pl.read_csv(download.value.path()).sort("voxel")["voxel"].to_list() == least["voxel"].to_list()
+    values = pl.read_csv(downloaded(page, "csv")[1]).sort("voxel")
+    assert values["voxel"].to_list() == least["voxel"].to_list()
+    page.click("#options summary")
     page.fill("#min-z", "1000000")
     page.dispatch_event("#min-z", "change")
     page.wait_for_selector("#doubt:not([hidden])")
