@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ....atlas.search.atlas import Atlas
+from ....atlas.search.evidence import Evidence
 from ....atlas.search.filters import Limits
 from ....atlas.search.model import Model
+from ....atlas.search.similarity import Compared
 from ....schemas.config import Settings
 from ....schemas.errors import BadInputError
 from ....viz.render.colormaps import Scale, fit_scale
@@ -212,17 +214,13 @@ def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None 
         n = surface.n_vertices[0]
     similarities, agreeing, mapped = [], [], []
     for member in members:
-        plain = value_map(atlas, _of_subject(request, member.model))
-        held = value_map(atlas, _of_subject(request, member.model, limited=True)) if request.of_concept else plain
-        with np.errstate(invalid="ignore"):
-            passes = np.where(np.isfinite(plain.values), np.nan_to_num(held.values) > 0, np.nan)
-        on_surface = [
-            member.cortex.on_surface(plain.voxels, each.astype(np.float32)) for each in (plain.values, passes)
-        ]
+        own = value_map(atlas, _of_subject(request, member.model))
+        passes = np.where(np.isfinite(own.values), _passes(own, request) & (own.values > 0), np.nan)
+        on_surface = [member.cortex.on_surface(own.voxels, each.astype(np.float32)) for each in (own.values, passes)]
         values, agrees = (member.space.carried(each, n) for each in on_surface)
         similarities.append(values)
         agreeing.append(np.nan_to_num(agrees) >= _HELD)
-        mapped.append(plain)
+        mapped.append(own)
     stacked = np.stack(similarities)
     if request.smooth:
         stacked = smoothed(stacked, surface.mesh("fiducial"), request.smooth)
@@ -240,7 +238,7 @@ def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None 
     )
 
 
-def _of_subject(request: GroupRequest, model: Model, *, limited: bool = False) -> MapRequest:
+def _of_subject(request: GroupRequest, model: Model) -> MapRequest:
     return MapRequest(
         concept=request.concept,
         model=model.model_id,
@@ -249,10 +247,16 @@ def _of_subject(request: GroupRequest, model: Model, *, limited: bool = False) -
         baseline=request.baseline,
         significant=request.significant,
         semantic=request.semantic,
-        specific=request.specific and limited,
-        min_z=request.min_z if limited else None,
-        max_q=request.max_q if limited else None,
     )
+
+
+def _passes(own: ValueMap, request: GroupRequest) -> NDArray[np.bool_]:
+    """Which voxels of a subject's map pass the limits of evidence."""
+    evidence = Evidence.of_map(own.frame)
+    if request.of_concept:
+        compared = Compared(request.concept, by=request.by, readout=request.readout, baseline=request.baseline)
+        compared.check_evidence(evidence, own.model.model_id, specific=request.specific)
+    return evidence.passes(request)
 
 
 def _regions(mapped: Sequence[ValueMap]) -> pl.DataFrame:
