@@ -170,8 +170,6 @@ def group(
         limits: Values of the first and the last colour; none: chosen for the quantity.
         roi: Outline only this region; can be given again; none: all.
     """
-    import numpy as np
-
     from ...schemas.config import FDR
     from ..maps.group.group_maps import GroupRequest, group_map
     from ..maps.rendering import RenderOptions, render
@@ -204,7 +202,7 @@ def group(
     warn(found.warnings)
     over, stamp = found.statistics, " (simulated)" if found.simulated else ""
     told = f"{len(found.models)} subjects{stamp} on {found.mesh}, {found.how}"
-    say(f"{told}: {int((over.q <= FDR).sum()):,} of {int(np.isfinite(over.q).sum()):,} vertices at q ≤ {FDR}")
+    say(f"{told}: {over.n_significant:,} of {over.n_tested:,} vertices at q ≤ {FDR}")
     each = ", ".join(f"{model.subject_id} {r:.2f}" for model, r in zip(found.models, found.leave_one_out, strict=True))
     say(f"the mean of the others tells each subject's map at r = {found.mean_leave_one_out:.2f}: {each}")
     # Said to people whoever reads the rows, which are the regions.

@@ -29,6 +29,7 @@ from .types.enums import (
     PictureFormat,
     Readout,
     ReadoutArgument,
+    how_compared,
 )
 from .types.fields import field, filled
 from .types.flatmaps import (
@@ -47,7 +48,7 @@ from .types.groups import GroupQueries
 from .types.label_types import Label, LabelConnection, ModelArgument, label_of, one_label
 from .types.scorers import MethodArgument, ScorerArgument, scorer_name
 from .types.subjects import ModelNode, Roi, SubjectNode, all_models, all_rois, all_subjects
-from .types.voxels import Concept, First, MaxQ, MinZ, Semantic, Specific, Voxel, VoxelConnection, one_voxel
+from .types.voxels import Concept, First, MaxQ, MinZ, Semantic, Significant, Specific, Voxel, VoxelConnection, one_voxel
 from .uploaded_images import decode_image
 
 After = Annotated[
@@ -138,7 +139,7 @@ class RootQuery(GroupQueries, ContrastQueries):
         among: Annotated[
             list[int] | None, strawberry.argument(description="Only these voxels of the model, by their numbers.")
         ] = None,
-        significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = True,
+        significant: Significant = True,
         semantic: Semantic = True,
         min_r2: Annotated[float | None, strawberry.argument(description="Only voxels with at least this r2.")] = None,
         by: ByArgument = By.WEIGHTS,
@@ -155,9 +156,7 @@ class RootQuery(GroupQueries, ContrastQueries):
             concept,
             decode_image(image) if image else None,
             voxel,
-            by.value,
-            readout.value if readout else None,
-            baseline.value,
+            **how_compared(by, readout, baseline),
         )
         filters = Filters(
             rois=rois or (),
@@ -341,9 +340,7 @@ class RootQuery(GroupQueries, ContrastQueries):
             metric=metric.value if metric else None,
             label=label,
             model=model,
-            by=by.value,
-            readout=readout.value if readout else None,
-            baseline=baseline.value,
+            **how_compared(by, readout, baseline),
             method=scorer_name(method, scorer),
             colormap=colormap,
             lo=lo,

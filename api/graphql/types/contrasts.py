@@ -9,10 +9,19 @@ from ....atlas.search.contrasts.preference import Contrast, in_regions
 from ....atlas.search.similarity import Similarities
 from ..cursors import page_size
 from ..request_context import Info
-from .enums import Baseline, BaselineArgument, By, ByArgument, Preferred, Readout, ReadoutArgument
+from .enums import (
+    Baseline,
+    BaselineArgument,
+    By,
+    ByArgument,
+    Preferred,
+    Readout,
+    ReadoutArgument,
+    how_compared,
+)
 from .fields import Thing, field, filled
 from .label_types import ModelArgument
-from .voxels import First, Semantic
+from .voxels import First, Semantic, Significant
 
 
 @strawberry.type(name="NullBand", description="What the vocabulary's nouns look like in a model's voxels.")
@@ -155,7 +164,6 @@ class ContrastNode(OfConcepts):
 Concepts = Annotated[list[str], strawberry.argument(description="1 to 100, each as in `similarVoxels`.")]
 Regions = Annotated[list[str] | None, strawberry.argument(description="Only these regions; all by default.")]
 Within = Annotated[list[str] | None, strawberry.argument(description="Only voxels in at least one of these regions.")]
-Significant = Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")]
 
 
 @strawberry.type
@@ -186,8 +194,8 @@ class ContrastQueries:
         baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> RoiSimilarities:
         """`Model.roi_table`."""
-        asked = _how(by, readout, baseline) | {"significant": significant, "semantic": semantic, "rois": rois or ()}
-        found = info.context.atlas.model(model).roi_table(concepts, **asked)
+        how, owner = how_compared(by, readout, baseline), info.context.atlas.model(model)
+        found = owner.roi_table(concepts, rois=rois or (), significant=significant, semantic=semantic, **how)
         return _answer(info, RoiSimilarities, found, rows=_rows(RoiSimilarity, found.frame))
 
     @field("How alike the maps of up to 100 concepts are.")
@@ -204,8 +212,8 @@ class ContrastQueries:
         baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> ConceptCorrelations:
         """`Model.concept_matrix`."""
-        asked = _how(by, readout, baseline) | {"significant": significant, "semantic": semantic, "rois": rois or ()}
-        found = info.context.atlas.model(model).concept_matrix(concepts, **asked)
+        how, owner = how_compared(by, readout, baseline), info.context.atlas.model(model)
+        found = owner.concept_matrix(concepts, rois=rois or (), significant=significant, semantic=semantic, **how)
         return _answer(info, ConceptCorrelations, found, rows=_rows(ConceptCorrelation, found.frame))
 
     @field("Which of two concepts voxels prefer: the share in all and in each region, and voxels with z and q.")
@@ -222,13 +230,9 @@ class ContrastQueries:
         baseline: BaselineArgument = Baseline.VOCABULARY,
     ) -> ContrastNode:
         """`Model.contrast`."""
-        asked = _how(by, readout, baseline) | {"significant": significant, "semantic": semantic}
-        found = info.context.atlas.model(model).contrast(a, b, **asked)
+        how, owner = how_compared(by, readout, baseline), info.context.atlas.model(model)
+        found = owner.contrast(a, b, significant=significant, semantic=semantic, **how)
         return _answer(info, ContrastNode, found, found=found)
-
-
-def _how(by: By, readout: Readout | None, baseline: Baseline) -> dict[str, Any]:
-    return {"by": by.value, "readout": readout.value if readout else None, "baseline": baseline.value}
 
 
 def _rows(kind: type[Thing], frame: pl.DataFrame) -> list[Thing]:

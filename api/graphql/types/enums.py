@@ -1,7 +1,7 @@
 """The choices that queries offer."""
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -38,6 +38,11 @@ ReadoutArgument = Annotated[
     Readout | None, strawberry.argument(description="Which vector of a voxel; the backbone's own by default.")
 ]
 BaselineArgument = Annotated[Baseline, strawberry.argument(description="What the concept is a contrast to.")]
+
+
+def how_compared(by: By, readout: Readout | None, baseline: Baseline) -> dict[str, Any]:
+    """The three as a model takes them by name."""
+    return {"by": by.value, "readout": readout.value if readout else None, "baseline": baseline.value}
 
 
 @strawberry.enum(description="A quantity that every voxel of a model has.")

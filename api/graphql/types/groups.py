@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import numpy as np
 import strawberry
 
 from ...maps.group.group_maps import GroupMap, GroupRequest, group_map
@@ -10,11 +9,20 @@ from ...maps.group.label_differences import label_differences
 from ...maps.picture_cache import PictureAddress
 from ..cursors import page_size
 from ..request_context import Info
-from .enums import Baseline, BaselineArgument, By, ByArgument, GroupQuantity, PictureFormat, ReadoutArgument
+from .enums import (
+    Baseline,
+    BaselineArgument,
+    By,
+    ByArgument,
+    GroupQuantity,
+    PictureFormat,
+    ReadoutArgument,
+    how_compared,
+)
 from .fields import field, filled, finite
 from .flatmaps import Focus, Format, Outlined, Views, Width, picture_url, render_options
 from .scorers import MethodArgument, ScorerArgument, scorer_name
-from .voxels import First, MaxQ, MinZ, Semantic, Specific
+from .voxels import First, MaxQ, MinZ, Semantic, Significant, Specific
 
 
 @strawberry.type(description="A subject of a group.")
@@ -71,7 +79,6 @@ class GroupMapNode:
     @classmethod
     def of(cls, info: Info, found: GroupMap, address: PictureAddress) -> "GroupMapNode":
         """A group's map whose picture was given an address."""
-        q = found.statistics.q
         return filled(
             cls,
             vars(found),
@@ -85,8 +92,8 @@ class GroupMapNode:
             subject_id=found.subject_id,
             subjects=[filled(GroupSubject, row) for row in found.subjects().iter_rows(named=True)],
             leave_one_out_r=finite(found.mean_leave_one_out),
-            n_vertices=int(np.isfinite(q).sum()),
-            n_significant=int((q <= 0.05).sum()),
+            n_vertices=found.statistics.n_tested,
+            n_significant=found.statistics.n_significant,
             regions=[filled(GroupRegion, row) for row in found.regions.iter_rows(named=True)],
             baseline=Baseline(found.request.baseline),
             simulated=found.simulated,
@@ -146,7 +153,7 @@ class GroupQueries:
         by: ByArgument = By.WEIGHTS,
         readout: ReadoutArgument = None,
         baseline: BaselineArgument = Baseline.VOCABULARY,
-        significant: Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")] = False,
+        significant: Significant = False,
         semantic: Semantic = True,
         smooth: Annotated[
             float, strawberry.argument(description="Smooth each map over so many mm (full width at half maximum).")
@@ -172,9 +179,7 @@ class GroupQueries:
         request = GroupRequest(
             concept=concept,
             models=tuple(models or ()),
-            by=by.value,
-            readout=readout.value if readout else None,
-            baseline=baseline.value,
+            **how_compared(by, readout, baseline),
             significant=significant,
             semantic=semantic,
             smooth=smooth,

@@ -17,6 +17,7 @@ from .enums import Baseline, By, Readout
 from .fields import field, filled, finite
 from .scorers import MethodArgument, ScorerArgument, scorer_name
 
+Significant = Annotated[bool, strawberry.argument(description="Only voxels with q at most 0.05.")]
 Semantic = Annotated[
     bool,
     strawberry.argument(

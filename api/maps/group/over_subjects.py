@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ....schemas.config import FDR
+
 Doubles = NDArray[np.float64]
 
 
@@ -25,6 +27,16 @@ class OverSubjects:
     """One-sided: that the mean is above 0."""
     q: Doubles
     """False discovery rate over the places that have a t (Benjamini-Hochberg)."""
+
+    @property
+    def n_tested(self) -> int:
+        """Places that have a t."""
+        return int(np.count_nonzero(np.isfinite(self.q)))
+
+    @property
+    def n_significant(self) -> int:
+        """Those with q at most 0.05."""
+        return int(np.count_nonzero(self.q <= FDR))
 
 
 def over_subjects(values: NDArray[np.floating]) -> OverSubjects:
