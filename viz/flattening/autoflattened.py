@@ -70,11 +70,9 @@ def flat_patches(folder: Path, hemispheres: Sequence[Folded], target: Path) -> l
     surf.mkdir(parents=True)
     patches = []
     for side, hemisphere, (own, average) in zip(SIDES, hemispheres, _spheres(folder), strict=True):
-        sphere, faces = _unit(own), hemisphere.faces
-        if len(sphere) != len(hemisphere.middle):
-            raise SpaceMismatchError(f"{own}: {len(sphere)} vertices, but the surfaces have {len(hemisphere.middle)}.")
+        sphere, faces = registered(own, len(hemisphere.middle)), hemisphere.faces
         of_side = {name.removeprefix(f"{side}_"): np.array(cut) for name, cut in template.items() if side in name}
-        cuts = carried(of_side, _unit(average), sphere)
+        cuts = carried(of_side, registered(average), sphere)
         # Its functions read FreeSurfer's files, and print.
         folded, flat = surf / f"{side}.fiducial", surf / f"{side}.flat.patch.3d"
         nib.freesurfer.write_geometry(folded, hemisphere.middle, faces)
@@ -111,19 +109,31 @@ def carried(cuts: dict[str, NDArray[np.int64]], source: Points, target: Points) 
     return {name: np.union1d(forth[cut], np.flatnonzero(np.isin(back, cut))) for name, cut in cuts.items()}
 
 
+def registered(file: Path, n_vertices: int | None = None) -> Points:
+    """Where a mesh's vertices lie on the unit sphere, (n, 3), by FreeSurfer's sphere.reg.
+
+    Args:
+        file: the sphere of one hemisphere.
+        n_vertices: of the hemisphere's other surfaces.
+
+    Raises:
+        SpaceMismatchError: it has another number of vertices.
+        BadInputError: the file is damaged.
+    """
+    with readable(file):
+        points = np.asarray(nib.freesurfer.read_geometry(file)[0], np.float64)
+    if n_vertices not in (None, len(points)):
+        raise SpaceMismatchError(f"{file} has {len(points)} vertices, but the white surface has {n_vertices}.")
+    directions: Points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return directions
+
+
 def _spheres(folder: Path) -> list[tuple[Path, Path]]:
     """The subject's and fsaverage's sphere of each hemisphere."""
     return [
         (folder / "surf" / f"{side}.sphere.reg", folder.parent / "fsaverage" / "surf" / f"{side}.sphere.reg")
         for side in SIDES
     ]
-
-
-def _unit(file: Path) -> Points:
-    with readable(file):
-        points = np.asarray(nib.freesurfer.read_geometry(file)[0], np.float64)
-    directions: Points = points / np.linalg.norm(points, axis=1, keepdims=True)
-    return directions
 
 
 @contextmanager

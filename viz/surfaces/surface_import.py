@@ -69,16 +69,9 @@ def _by_spheres(surf: Path, n_vertices: Sequence[int]) -> NDArray[np.int32] | No
 
     nearest = []
     for file, n, target in zip(files, n_vertices, fsaverage5_spheres(), strict=True):
-        own, _ = _geometry(file)
-        if len(own) != n:
-            raise SpaceMismatchError(f"{file} has {len(own)} vertices, but the white surface has {n}.")
-        nearest.append(KDTree(_unit(own)).query(_unit(target))[1])
+        # Of directions, the nearest to a point is the one that it lies in, however far out the point is.
+        nearest.append(KDTree(autoflattened.registered(file, n)).query(target)[1])
     return np.stack([nearest[0], nearest[1] + n_vertices[0]]).astype(np.int32)
-
-
-def _unit(points: Points) -> Points:
-    directions: Points = points / np.linalg.norm(points, axis=1, keepdims=True)
-    return directions
 
 
 def freesurfer_meshes(folder: Path) -> dict[str, tuple[Hemisphere, Hemisphere]]:
