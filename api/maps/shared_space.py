@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...schemas.spaces import MESHES, MNI152
-from ...viz.surfaces.nsd_warps import on_fsaverage
+from ...viz.surfaces.nsd_warps import fsaverage_vertices, on_fsaverage
 from ...viz.surfaces.surface import Surface
-from ...viz.surfaces.surface_import import FSAVERAGE
 
 Carry = Callable[[NDArray[Any]], NDArray[Any]]
 """From values of a surface's cells, (n_cells,), to those of the vertices of both hemispheres, (2, n); NaN for none, or
@@ -47,10 +46,7 @@ def shared_space(surface: Surface) -> SharedSpace:
         return SharedSpace(family, surface.shape[0], lambda values: values.reshape(2, -1))
     if surface.transform == MNI152:
         return SharedSpace(family, surface.n_vertices[0], partial(_sampled, surface))
-    carry = partial(on_fsaverage, surface=surface)
-    if not (surface.subject / FSAVERAGE).exists():
-        carry(np.zeros(surface.n_cells, np.float32))  # which says what is missing
-    return SharedSpace("fsaverage", int(np.load(surface.subject / FSAVERAGE, mmap_mode="r").shape[1]), carry)
+    return SharedSpace("fsaverage", fsaverage_vertices(surface).shape[1], partial(on_fsaverage, surface=surface))
 
 
 def _sampled(surface: Surface, values: NDArray[Any]) -> NDArray[Any]:

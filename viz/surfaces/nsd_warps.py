@@ -51,8 +51,9 @@ def from_nsd(root: Path, subject: int, filestore: Path, cache: Path) -> Path:
         BadInputError: there is such a subject already, or a file is damaged.
     """
     own, folder = root / "nsddata" / "ppdata" / f"subj{subject:02}", freesurfer_folder(root, subject)
-    require_new(name := f"nsd-subj{subject:02}", filestore)
-    warps = {space: _warps(own / "transforms", name) for space, name in SPACES.items()}
+    name = f"nsd-subj{subject:02}"
+    require_new(name, filestore)
+    warps = {space: _warps(own / "transforms", called) for space, called in SPACES.items()}
     there = {space: warp for space, warp in warps.items() if warp}
     if not there:
         raise NotFoundError(
@@ -101,13 +102,7 @@ def on_fsaverage(values: NDArray[Any], surface: Surface) -> NDArray[Any]:
     Raises:
         SpaceMismatchError: the subject has no way to fsaverage; the message names the files that would be one.
     """
-    file = surface.subject / FSAVERAGE
-    if not file.exists():
-        raise SpaceMismatchError(
-            f"Nothing leads from {surface.name!r} to fsaverage. NSD's subjects have a way where `voxel-atlas surface "
-            "nsd` finds white-to-fsaverage.mgz of both hemispheres, others where `voxel-atlas surface import "
-            "--freesurfer` finds surf/lh.sphere.reg and rh.sphere.reg: make such a subject anew."
-        )
+    vertices = fsaverage_vertices(surface)
     warp = layers(surface.subject / "transforms" / surface.transform) if surface.transform else None
     whole = np.issubdtype(values.dtype, np.integer)
     if warp is None or whole:
@@ -117,8 +112,25 @@ def on_fsaverage(values: NDArray[Any], surface: Surface) -> NDArray[Any]:
         known = ~np.isnan(depths)
         total = np.where(known, depths, 0).sum(0)
         native = np.divide(total, known.sum(0), out=np.full_like(total, np.nan), where=known.any(0))
-    carried: NDArray[Any] = native.astype(values.dtype)[np.load(file, allow_pickle=False)]
+    carried: NDArray[Any] = native.astype(values.dtype)[vertices]
     return carried
+
+
+def fsaverage_vertices(surface: Surface) -> NDArray[np.int32]:
+    """Which of a subject's vertices lies at each one of fsaverage, (2, n), counted as in pycortex.
+
+    Raises:
+        SpaceMismatchError: nothing says it; the message names the files that would.
+    """
+    file = surface.subject / FSAVERAGE
+    if not file.exists():
+        raise SpaceMismatchError(
+            f"Nothing leads from {surface.name!r} to fsaverage. NSD's subjects have a way where `voxel-atlas surface "
+            "nsd` finds white-to-fsaverage.mgz of both hemispheres, others where `voxel-atlas surface import "
+            "--freesurfer` finds surf/lh.sphere.reg and rh.sphere.reg: make such a subject anew."
+        )
+    vertices: NDArray[np.int32] = np.load(file, allow_pickle=False)
+    return vertices
 
 
 def _linear(volume: NDArray[np.floating], coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
