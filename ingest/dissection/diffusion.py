@@ -202,8 +202,8 @@ def _of_file(file: Path, dtype: torch.dtype) -> tuple[DiffusionPipeline, dict[st
     with readable_weights(str(file)), noting_missing() as missing:
         pipeline = pipeline_class.from_single_file(str(file), config=str(folder), local_files_only=True, dtype=dtype)
     networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
-    for network, lacked in {**{network: [] for network in networks}, **missing}.items():
-        require_whole(network, lacked, str(file))
+    for network in dict.fromkeys([*networks, *missing]):
+        require_whole(network, missing.get(network, ()), str(file))
     return pipeline, {"revision": version_of(file), "single file": "yes"}
 
 

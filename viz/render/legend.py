@@ -112,16 +112,7 @@ def colour_bar(scale: Scale, quantity: str, notes: tuple[str, str, str], width: 
             Text(width - left, y * unit, note, 12 * unit, "right", room)
             for note, y, room in zip(notes, (11, 31, 48), (half, beside, beside), strict=True)
         ),
-        *(
-            Text(
-                x,
-                48 * unit,
-                _tick(value, scale),
-                12 * unit,
-                align,
-            )
-            for value, x, align in ends
-        ),
+        *(Text(x, 48 * unit, _tick(value, scale), 12 * unit, align) for value, x, align in ends),
     )
     return Strip(width, round(62 * unit), texts, (Box(left, top, right, bottom, scale.colormap),))
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from PIL import ImageFont
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom; of a line its two ends."""
+
 _AROUND, _TALL = 0.3, 1.3
 """Room left and right of a name, and its height, in sizes."""
 _RINGS = (1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 10.0, 13.0, 16.0)
@@ -46,7 +49,7 @@ def place_names(
     """
     placed: list[Name] = []
     boxes: list[Box] = []
-    lines: list[tuple[float, float, float, float]] = []
+    lines: list[Box] = []
     for at, ((x, y), width) in enumerate(zip(places, widths, strict=True)):
         half, up = width / 2 + _AROUND * size, _TALL / 2 * size
         if not (0 <= x <= extent[0] and 0 <= y <= extent[1]):
@@ -72,10 +75,6 @@ def place_names(
             placed.append(Name(at, x + dx, y + dy, end if dx or dy else None))
             break
     return placed
-
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
 
 
 @lru_cache(maxsize=256)
