@@ -71,8 +71,13 @@ def memory_floor(n_bytes: int) -> float:
 
 def peak_gib(process: int | str = "self") -> float:
     """The most memory this process or another has held so far, in GiB (Linux; getrusage would count the parent's)."""
+    return memory_gib(process, "VmHWM")
+
+
+def memory_gib(process: int | str, line: str) -> float:
+    """Memory of a process in GiB, by a line of Linux's /proc/PID/status: VmHWM, VmRSS or RssAnon."""
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+    return int(status.split(f"{line}:")[1].split()[0]) / 2**20
 
 
 def watched(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:

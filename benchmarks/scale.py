@@ -59,7 +59,8 @@ def measure(home: Path, n_models: int, n_voxels: int) -> dict[str, float]:
         assert loaded == [models[0]], loaded
         for model in models:
             _asked(server, model)
-        found["resident_gib"], found["own_gib"] = (_gib(server, line) for line in ("VmRSS", "RssAnon"))
+        for name, line in (("resident_gib", "VmRSS"), ("own_gib", "RssAnon")):
+            found[name] = figures.memory_gib(server.process.pid, line)
     start = time.perf_counter()
     with serving(home, towers=False) as server:
         found |= {"serve_ready_s": time.perf_counter() - start, "serve_ready_cpu_s": _cpu_s(server)}
@@ -82,11 +83,6 @@ def _cpu_s(server: Served) -> float:
     """Processor time of the server so far: what else runs on the machine adds less to it than to seconds."""
     used = psutil.Process(server.process.pid).cpu_times()
     return float(used.user + used.system)
-
-
-def _gib(server: Served, line: str) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
-    return int(status.split(f"{line}:")[1].split()[0]) / 2**20
 
 
 def _searched(atlas: Atlas, models: Sequence[str]) -> dict[str, float]:
