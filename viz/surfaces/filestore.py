@@ -133,17 +133,20 @@ def make_known(subject: Path, cache: Path) -> Any:
     """
     cortex = pycortex(cache)
     store = Path(cortex.db.filestore)
-    if subject.name not in cortex.db.subjects:
-        if str(cortex.db.filestore) not in _own_stores:
-            raise NotFoundError(
-                f"pycortex's store {store} has no subject {subject.name!r}; import it after this map was made, or copy "
-                f"{subject} there."
-            )
-        mirror = Path(database(subject, cache).filestore) / subject.name
-        with locked(store / subject.name):
-            if not (store / subject.name).exists():
-                (store / subject.name).symlink_to(mirror, target_is_directory=True)
+    if str(cortex.db.filestore) in _own_stores:
+        link, mirror = store / subject.name, Path(database(subject, cache).filestore) / subject.name
+        with locked(link):
+            # Another store of the user's may have a subject of that name.
+            if not link.is_symlink() or link.readlink() != mirror:
+                with replacing(link) as temporary:
+                    temporary.symlink_to(mirror, target_is_directory=True)
+                vars(cortex.db).pop("_memocache", None)  # in which pycortex keeps meshes by the subject's name
         cortex.db.reload_subjects()
+    elif subject.name not in cortex.db.subjects:
+        raise NotFoundError(
+            f"pycortex's store {store} has no subject {subject.name!r}; import it after this map was made, or copy "
+            f"{subject} there."
+        )
     return cortex
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.viz.conftest import spheres_meshes
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError, SpaceMismatchError
 from voxel_atlas.viz.render.paint import shown_values
 from voxel_atlas.viz.surfaces import filestore as stores
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.surface import Surface, load_surface, regions
-from voxel_atlas.viz.surfaces.surface_import import write_transform
+from voxel_atlas.viz.surfaces.surface_import import write_subject, write_transform
 
 LookAt = Callable[[Surface], None]
 Quietly = Callable[..., Any]
@@ -274,3 +275,22 @@ def test_the_shipped_store_is_found_wherever_pip_put_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(stores.sysconfig, "get_path", lambda _: "/nowhere")
     assert stores.shipped_store() == usual
     assert (usual / "S1" / "surfaces" / "flat_lh.gii").exists()
+
+
+def test_of_two_subjects_of_one_name_pycortex_is_shown_the_one_that_is_meant(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cortex = stores.pycortex(cache)
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(cortex, "db", cortex.database.Database(str(tmp_path / "own")))
+    monkeypatch.setattr(stores, "_own_stores", {str(tmp_path / "own")})
+    sizes = {
+        scale: {
+            kind: tuple((points * scale, faces) for points, faces in pair) for kind, pair in spheres_meshes().items()
+        }
+        for scale in (1, 2)
+    }
+    made = {scale: write_subject("me", meshes, tmp_path / f"store{scale}", cache) for scale, meshes in sizes.items()}
+    for scale in (1, 2, 1):
+        points, _ = stores.make_known(made[scale], cache).db.get_surf("me", "wm", merge=True)
+        np.testing.assert_allclose(points, np.concatenate([half for half, _ in sizes[scale]["wm"]]), atol=1e-4)
