@@ -229,8 +229,8 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
 
     Args:
         name: Name of the new subject.
-        freesurfer: FreeSurfer subject: its surf folder has white, pial, inflated and flat patches; none: --gifti
-            is given.
+        freesurfer: FreeSurfer subject: its surf folder has white, pial, inflated and, unless autoflatten is to make
+            them, flat patches; none: --gifti is given.
         gifti: KIND=LEFT.surf.gii,RIGHT.surf.gii for each of wm, pia, inflated and flat; fs_LR for one; none:
             --freesurfer is given.
     """
