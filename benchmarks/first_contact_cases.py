@@ -1,7 +1,10 @@
 """Which tests hold the right behaviour of each input of shared/cases, that `check` is honest, and what readers read."""
 
 CLI, FOLDER, SURFACES = "tests/api/cli/", "tests/ingest/datasets/folder/", "tests/viz/surfaces/"
-CHECK = (f"{CLI}test_honest_check.py::test_check_says_ready_exactly_where_ingest_reaches_its_first_batch",)
+CHECK = (
+    f"{CLI}test_honest_check.py::test_check_says_ready_exactly_where_ingest_reaches_its_first_batch",
+    f"{CLI}test_honest_check.py::test_check_is_honest_of_defects_that_come_together",
+)
 _MOVED = f"{CLI}test_cli_ingest.py::test_a_model_is_the_same_wherever_its_data_lie_and_however_that_is_written"
 _PLACES = f"{FOLDER}test_response_files.py::test_places_that_are_none_are_refused"
 _WHOLE = f"{FOLDER}test_response_files.py::test_whole_numbers_with_a_point_are_places"

@@ -1,12 +1,14 @@
 """Where `check` says that a study is ready, `ingest` reaches its first batch; where it does not, it says why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from toy_server import Run
 
 from voxel_atlas.atlas.store.store import Store
 
@@ -126,8 +128,9 @@ DEFECTS: dict[str, tuple[Spoil, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("defect", list(DEFECTS))
-def test_check_says_ready_exactly_where_ingest_reaches_its_first_batch(defect: str, run, tmp_path: Path) -> None:
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Forty pictures of a colour each, and five voxels that answer to colours."""
     root = tmp_path / "study"
     root.mkdir()
     rng = np.random.default_rng(0)
@@ -136,22 +139,43 @@ def test_check_says_ready_exactly_where_ingest_reaches_its_first_batch(defect: s
         Image.fromarray(np.broadcast_to(colour, (9, 12, 3)).copy()).save(root / f"{number:02}.png")
     (root / "stimuli.csv").write_text("image\n" + "".join(f"{number:02}.png\n" for number in range(N)))
     save(root, (colours / 255 @ rng.standard_normal((3, 5)) + 0.1 * rng.standard_normal((N, 5))).astype(np.float32))
-    spoil, options = DEFECTS[defect]
-    spoil(root)
-    study = ("--dataset", "folder", "--root", root, "--subject", "me", "--atlas", tmp_path / "a.duckdb")
-    checked, _, said = run("check", *study, *SETTINGS, *options)
+    return root
+
+
+def told(run: Run, root: Path, options: Sequence[str]) -> tuple[bool, str, str]:
+    """Whether `check` says ready, which is so exactly where `ingest` begins, and what the two say."""
+    atlas = root.parent / "a.duckdb"
+    given = ("--dataset", "folder", "--root", root, "--subject", "me", "--atlas", atlas, *SETTINGS, *options)
+    checked, _, said = run("check", *given)
     ready = checked == 0 and said.splitlines()[-1] == "Ready to ingest."
-    ingested, _, message = run("ingest", *study, *SETTINGS, *options)
-    begun = (tmp_path / "a.duckdb").exists() and began(tmp_path)
-    assert ready == begun, (said, message)
+    ingested, _, message = run("ingest", *given)
+    assert ready == (atlas.exists() and began(atlas)), (said, message)
     if not ready:
         assert (checked, ingested) == (2, 2)
-        reason = said.splitlines()[-1]
-        assert reason.startswith("voxel-atlas: ")
-        assert reason.removeprefix("voxel-atlas: ")[:40] in message
+        assert said.splitlines()[-1].startswith("voxel-atlas: ")
+    return ready, said, message
 
 
-def began(folder: Path) -> bool:
+def began(atlas: Path) -> bool:
     """Whether an ingest has encoded images and brought a model."""
-    with Store.open(str(folder / "a.duckdb"), create=False) as store:
+    with Store.open(str(atlas), create=False) as store:
         return bool(store.frame("FROM model").height)
+
+
+@pytest.mark.parametrize("defect", list(DEFECTS))
+def test_check_says_ready_exactly_where_ingest_reaches_its_first_batch(defect: str, run: Run, study: Path) -> None:
+    spoil, options = DEFECTS[defect]
+    spoil(study)
+    ready, said, message = told(run, study, options)
+    if not ready:
+        assert said.splitlines()[-1].removeprefix("voxel-atlas: ")[:40] in message
+
+
+@pytest.mark.slow  # thirty studies
+@pytest.mark.parametrize("seed", range(30))
+def test_check_is_honest_of_defects_that_come_together(seed: int, run: Run, study: Path) -> None:
+    names = np.random.default_rng(seed).choice(list(DEFECTS), 2, replace=False)
+    for name in names:
+        with suppress(OSError, ValueError):  # the other one left nothing that it could spoil
+            DEFECTS[name][0](study)
+    told(run, study, [option for name in names for option in DEFECTS[name][1]])
