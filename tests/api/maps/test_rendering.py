@@ -1,29 +1,22 @@
-"""Pictures as the API and the command line make them: flat or seen from several sides, values or colours."""
+"""Pictures as a server makes them: flat or seen from several sides, values or colours."""
 
 import io
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from toy_server import Fill, Run, Server
+from toy_server import Fill, Server
 
 import voxel_atlas.api.maps.top_labels as colours_module
-from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
-from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface
 from voxel_atlas.api.maps.top_labels import colour_map, top_labels
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.viz.render.label_colours import LabelColours
-from voxel_atlas.viz.render.legend import title_line
-from voxel_atlas.viz.surfaces.surface import load_surface
-from voxel_atlas.viz.surfaces.surface_import import write_subject, write_transform
 
 SIZE = "url width height"
 
@@ -233,101 +226,6 @@ def test_the_page_gets_first_labels_and_meshes(server: Server) -> None:
     assert server.client.get("/meshes/simulated/T1/thin.bin").status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("arguments", "size"),
-    [
-        (("cake",), None),
-        (("--metric", "r2", "--colormap", "magma", "--range", "0", "0.5", "--width", "500"), 500),
-        (("--label", "cake", "--roi", "FOOD"), None),
-        (("cake - face", "--by", "labels", "--significant", "--opacity", "r2"), None),
-        (("cake", "--view", "all"), None),
-        (("cake", "--view", "lateral", "--kind", "fiducial"), None),
-    ],
-)
-def test_the_command_line_draws_every_kind_of_map(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: LoadSurface, arguments: Any, size: int | None
-) -> None:
-    monkeypatch.setattr("voxel_atlas.api.maps.subject_cortex.CortexCache", partial(CortexCache, load=surfaces))
-    status, _, said = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
-    assert status == 0, said
-    assert Image.open(io.BytesIO((tmp_path / "map.png").read_bytes())).width == (size or 1024)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((), "exactly one"),
-        (("cake", "--metric", "r2"), "exactly one"),
-        (("--map", "none.nii.gz", "--surface", "S1", "--transform", "fullhead"), "none.nii.gz"),
-        (("--map", "none.nii.gz", "--surface", "S9"), "S9"),
-    ],
-)
-def test_what_cannot_be_drawn_is_said(run: Run, tmp_path: Path, arguments: Any, said: str) -> None:
-    status, _, error = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
-    assert status == 2
-    assert said in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "map.png").exists()
-
-
-def gifti(path: Path, points: Any, faces: Any) -> Path:
-    arrays = [
-        nib.gifti.GiftiDataArray(np.asarray(points, np.float32), intent="NIFTI_INTENT_POINTSET"),
-        nib.gifti.GiftiDataArray(np.asarray(faces, np.int32), intent="NIFTI_INTENT_TRIANGLE"),
-    ]
-    nib.save(nib.GiftiImage(darrays=arrays), path)
-    return path
-
-
-def test_surfaces_are_imported_given_a_transform_and_drawn_on(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    corners = np.array([[x, y, z] for x in (-9, 9) for y in (-9, 9) for z in (-9, 9)], float)
-    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7], [0, 5, 1], [0, 4, 5],
-                      [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
-    pairs = []
-    for kind, size in (("wm", 0.8), ("pia", 1.0), ("inflated", 1.2)):
-        files = [
-            gifti(tmp_path / f"{kind}.{side}.gii", corners * size + (x, 0, 0), faces)
-            for side, x in (("L", -20), ("R", 20))
-        ]
-        pairs.append(f"{kind}={files[0]},{files[1]}")
-    volume = np.zeros((20, 12, 12), np.float32)
-    volume[:10] = 1
-    affine = np.diag([4.0, 4, 4, 1])
-    affine[:3, 3] = -38, -22, -22
-    nib.save(nib.Nifti1Image(volume, affine), tmp_path / "own.nii.gz")
-    np.savetxt(tmp_path / "matrix.txt", np.linalg.inv(affine))
-    options = [part for pair in pairs for part in ("--gifti", pair)]
-    assert "CORTEX_FILESTORE" in run("surface", "import", "cubes", *options)[2]
-    monkeypatch.setenv("VOXEL_ATLAS_CORTEX_FILESTORE", str(tmp_path / "store"))
-    status, _, said = run("surface", "import", "cubes", *options)
-    assert status == 0, said
-    assert "without a flat map" in said
-    reference = ("--reference", str(tmp_path / "own.nii.gz"))
-    status, _, said = run("surface", "transform", "cubes", "run1", *reference, "--matrix", str(tmp_path / "matrix.txt"))
-    assert status == 0, said
-    assert "voxel 0, 0, 0 is at -38.0, -22.0, -22.0 mm" in said
-    draw = ("flatmap", "--map", str(tmp_path / "own.nii.gz"), "--surface", "cubes", "--transform", "run1")
-    status, _, said = run(*draw, "-o", str(tmp_path / "flat.png"))
-    assert status == 2
-    assert "no flat map" in said
-    status, _, said = run(
-        *draw, "--view", "posterior", "--colormap", "RdBu_r", "--range", "-1", "1", "-o", str(tmp_path / "seen.png")
-    )
-    assert status == 0, said
-    pixels = np.asarray(Image.open(io.BytesIO((tmp_path / "seen.png").read_bytes())).convert("RGB"), int)
-    body = pixels[60 : pixels.shape[0] - 80]
-    reddish = (body[..., 0] - body[..., 2]) > 60
-    # The left half of the volume is lit: seen from behind, left is left.
-    assert reddish[:, : body.shape[1] // 2].sum() > 1000
-    assert reddish[:, body.shape[1] // 2 :].sum() == 0
-    assert "Give exactly one" in run("surface", "transform", "cubes", "run2", *reference)[2]
-    assert "no subject" in run("surface", "transform", "nobody", "run2", *reference, "--matrix", "m.txt")[2]
-    assert "write KIND" in run("surface", "import", "b", "--gifti", "wm")[2]
-    assert "either --freesurfer" in run("surface", "import", "b")[2]
-
-
 def test_a_picture_says_how_voxels_were_compared(server: Server) -> None:
     def drawn(how: str) -> str:
         found = server.data(f'{{ flatmap(concept: "cake", format: SVG{how}) {{ {SIZE} }} }}')["flatmap"]
@@ -377,28 +275,3 @@ def test_a_mean_over_depths_that_there_are_not_is_refused(server: Server, asked:
     error = server.error(f"{{ flatmap(metric: R2, {asked}) {{ url }} }}")
     assert error["extensions"]["code"] == "BAD_INPUT"
     assert said in error["message"]
-
-
-def test_a_flat_map_shows_the_mean_over_depths_where_asked(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = write_subject("spheres", spheres_meshes(), tmp_path / "store", tmp_path / "cache")
-    values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
-    nib.save(nib.Nifti1Image(values.T, np.linalg.inv(MATRIX)), tmp_path / "own.nii.gz")
-    write_transform(made, "grid", MATRIX, tmp_path / "own.nii.gz")
-    monkeypatch.setenv("VOXEL_ATLAS_CORTEX_FILESTORE", str(tmp_path / "store"))
-    draw = ("flatmap", "--map", str(tmp_path / "own.nii.gz"), "--surface", "spheres", "--transform", "grid")
-    draw = (*draw, "--colormap", "gray", "--range", "0", "1", "-o", str(tmp_path / "flat.png"))
-    status, _, said = run(*draw, "--thick", "3")
-    assert status == 0, said
-    means, pixels = load_surface("spheres", "grid", tmp_path / "cache", tmp_path / "store").blend(
-        values.reshape(-1, 1), 1024, 3
-    )
-    drawn = np.asarray(Image.open(tmp_path / "flat.png").convert("L"), int)
-    top = title_line("own.nii.gz", 1024).height
-    shown = drawn[top : top + pixels.height].ravel()
-    there = np.isfinite(means[:, 0])
-    assert np.abs(shown[there] - 255 * means[there, 0]).max() <= 3  # the palette has fewer steps than 256
-    status, _, said = run(*draw, "--thick", "3", "--view", "lateral")
-    assert status == 2
-    assert "show one depth" in said
