@@ -407,8 +407,8 @@ CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all
   SELECT h.* EXCLUDE (rois), b.percentile, h.rois FROM hit h LEFT JOIN below b USING (model_id, voxel)
   ORDER BY h.similarity DESC, h.model_id, h.voxel;
 
--- What papers sum up over voxels, with the digits of Python's model.roi_table, .concept_matrix and .contrast_regions; their
--- intervals are over blocks of cortex, which SQL does not know.
+-- What papers sum up over voxels, the numbers of Python's model.roi_table, .concept_matrix and .contrast_regions but for
+-- rounding; their intervals are over blocks of cortex, which SQL does not know.
 CREATE OR REPLACE MACRO roi_means(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
   SELECT c.model_id, c.subject_id, r.roi, count(*) AS n_voxels, avg(c.similarity) AS mean, stddev_samp(c.similarity) AS sd,
          avg(c.specific::INT) AS specific

@@ -66,7 +66,8 @@ class ShownModel(ModelRow):
             specific: show only voxels to which the concept is specific.
             opacity: a metric by which voxels are opaque, r2 say.
             colormap: matplotlib's name; None for the one that suits the quantity.
-            limits: values of the first and the last colour; None for the 1st and 99th percentile.
+            limits: values of the first and the last colour; None for those that suit the quantity: by weights, one
+                scale for all concepts of the model.
             null_band: leave out voxels in which the concept is as similar as nine in ten of the vocabulary's nouns.
 
         Raises:

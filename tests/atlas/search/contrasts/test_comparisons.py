@@ -1,4 +1,4 @@
-"""Concepts beside each other: Python, SQL and a loop over voxels give the same digits."""
+"""Concepts beside each other: Python, SQL and a loop over voxels give the same numbers but for rounding."""
 
 from dataclasses import replace
 from itertools import count
@@ -123,7 +123,7 @@ def test_maps_are_as_alike_as_pearson_says(atlas: Atlas) -> None:
         assert found.wide["a"].to_list() == found.wide.columns[1:] == concepts
 
 
-def test_sql_gives_the_same_digits(atlas: Atlas) -> None:
+def test_sql_gives_the_same_numbers_but_for_rounding(atlas: Atlas) -> None:
     model = atlas.model(VOLUME)
     given = {"significant": True, "readout": "half"}
     contrast = model.contrast(A, B, **given).frame.sort("similarity", "voxel", descending=[True, False])
