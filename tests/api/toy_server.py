@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class Server:
         answer = self.ask(query, **variables)
         assert answer.get("errors"), answer
         return answer["errors"][0]  # type: ignore[no-any-return]
+
+    def ready(self, *, towers: bool = False) -> dict[str, Any]:
+        """What it says of its state once it is ready, and its text towers are, too, where they are waited for."""
+        while (answer := self.client.get("/readyz")).status_code == 503 or (towers and not answer.json()["textTowers"]):
+            time.sleep(0.02)
+        return answer.json()  # type: ignore[no-any-return]
 
 
 @contextmanager
