@@ -1,7 +1,7 @@
 """When a server says that it is ready, what it loads until then and after, and whom it answers meanwhile."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from toy_server import Fill, Grow, Serve
 
-from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.http.app import Components, create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
@@ -147,17 +147,17 @@ def test_a_server_is_ready_while_models_are_still_loaded_and_says_which_an_answe
 def test_a_server_loads_no_more_models_than_there_is_room_for(
     two_models: tuple[Store, list[str]],
     tmp_path: Path,
-    serve: Serve,
     surfaces: LoadSurface,
     monkeypatch: pytest.MonkeyPatch,
+    awaited: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
     loaded, load, (store, models) = list[str](), IndexedVoxels.load, two_models
     monkeypatch.setattr(
         IndexedVoxels, "load", lambda store, model, *rest: loaded.append(model.model_id) or load(store, model, *rest)
     )
-    asked = f'{{ similarVoxels(concept: "cake", model: "{models[1]}") {{ totalCount }} }}'
-    atlas = Atlas(store, home=tmp_path, model_memory="1KB")
-    with atlas, serve(create_app(atlas, Settings(home=tmp_path), load=surfaces)) as own:
-        own.ready(towers=True)
+    with Atlas(store, home=tmp_path, model_memory="1KB") as atlas:
+        parts = Components(atlas, Settings(home=tmp_path), surfaces)
+        awaited(parts.warm_up.run(lambda: None))
+        parts.close()
         assert set(loaded) == {models[0]}
-        assert own.data(asked)["similarVoxels"]["totalCount"] > 0
+        assert len(atlas.model(models[1]).similar("cake").frame) > 0
