@@ -268,7 +268,9 @@ def _sentence(name: str, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(map(str, first["loc"])) or "the arguments"
     if first["type"] == "less_than_equal":
-        return f"{name}: {field} is {first['ctx']['le']:,} at most, and {first['input']:,} was asked; ask for less."
+        return (
+            f"{name}: {field} is {first['ctx']['le']:,} at most, and {int(first['input']):,} was asked; ask for less."
+        )
     if first["type"] == "extra_forbidden":
         return f"{name}: there is no argument {field[:40]!r}; there are {', '.join(TOOLS[name].model_fields)}."
     return f"{name}: {field[:60]}: {first['msg']}."
