@@ -14,7 +14,6 @@ from ...viz.surfaces.surface import load_surface, regions
 from ..cli.demo import SURFACE, TRANSFORM, append_planting, has_model
 from ..maps.subject_cortex import PAGE_WIDTH, surfaces_cache
 from .bars import bars
-from .desk import LocalDesk
 from .shown_atlas import NotebookAtlas
 
 N_SCENES = 240
@@ -47,10 +46,8 @@ def demo(home: Path | None = None) -> NotebookAtlas:
     if not _is_made(address):
         with Store.open(address) as store, bars() as progress:
             _make(store, folder, settings, progress)
-    atlas = NotebookAtlas.open(address, home=folder)
     # With the surfaces of the user's home folder: a flat map is cut once for all atlases.
-    atlas.desk = LocalDesk(atlas, settings)
-    return atlas
+    return NotebookAtlas.at(address, settings, home=folder)
 
 
 def _is_made(address: str) -> bool:

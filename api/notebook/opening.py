@@ -35,7 +35,7 @@ def open(address: str = "", *, home: Path | None = None, token: str = "") -> "No
 
     if address.startswith(("http://", "https://")):
         return ServedAtlas(address, settings, token=token)
-    return NotebookAtlas.at(address, settings, home=home, token=token)
+    return NotebookAtlas.at(address, settings, token=token)
 
 
 def demo(home: Path | None = None) -> "NotebookAtlas":

@@ -153,9 +153,16 @@ class NotebookAtlas(Atlas):
 
     @classmethod
     def at(cls, address: str, settings: Settings, *, home: Path | None = None, token: str = "") -> Self:
-        """Open one; see `voxel_atlas.open`."""
-        atlas = cls.open(address, home=home, token=token)
-        atlas.desk = desk = LocalDesk(atlas, settings if home is None else settings.model_copy(update={"home": home}))
+        """Open one; see `voxel_atlas.open`.
+
+        Args:
+            address: as there.
+            settings: where surfaces are kept, and how much memory DuckDB may use.
+            home: folder of weights and indexes; None for that of `settings`.
+            token: as there.
+        """
+        atlas = cls.open(address, home=home or settings.home, token=token, memory_limit=settings.memory_limit)
+        atlas.desk = desk = LocalDesk(atlas, settings)
         atlas.located.told_by(desk.millimetres)
         return atlas
 

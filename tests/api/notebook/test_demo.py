@@ -50,6 +50,7 @@ def test_voxels_have_labels_of_cards_and_pictures(made: NotebookAtlas) -> None:
     assert set(made.model().voxel(best).labels["label"].head(2)) & {"face", "smile", "man", "woman", "child"}
     assert made.model().voxel(best).images["caption"].str.contains("picture of").all()
     assert "data:image/jpeg" in made.model().voxel(best)._repr_html_()
+    assert made.model().voxel(best).about.select("x_mm", "y_mm", "z_mm").null_count().row(0) == (0, 0, 0)
 
 
 def test_a_second_call_opens_what_is_there(made: NotebookAtlas, capsys: pytest.CaptureFixture[str]) -> None:

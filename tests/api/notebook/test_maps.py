@@ -1,5 +1,6 @@
 """Maps in a notebook: their values are the model's, their files an export's, their pictures the server's."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def test_open_takes_the_atlas_of_the_home_folder(home: Path, monkeypatch: pytest
     monkeypatch.setenv("VOXEL_ATLAS_HOME", str(home))
     with va.open() as atlas:
         assert atlas.model().model_id == "simulated/T1/toy/" + atlas.model().config_sha256[:6]
+
+
+def test_open_keeps_to_the_memory_of_the_settings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXEL_ATLAS_MEMORY_LIMIT", "200MiB")
+    copy = shutil.copy(home / "atlas.duckdb", tmp_path)  # the other one is open, and settings are a database's
+    with va.open(copy) as atlas:
+        assert atlas.sql("SELECT current_setting('memory_limit') AS most")["most"].to_list() == ["200.0 MiB"]
 
 
 def test_open_says_what_to_do_where_a_home_folder_has_no_atlas(own_home: Path) -> None:
