@@ -95,5 +95,5 @@ def _readout(model: Model) -> object:
     return model.tables.readout(model.readout()) if model.has_text else None
 
 
-_PARTS = Model.unit_vectors, lambda model: model.voxels([]), Model.label_table, _readout
+_PARTS = Model.unit_vectors, lambda model: model.voxels([]), Model.label_table, _readout, Model.reach
 """What questions take of a model."""

@@ -1,13 +1,19 @@
 """The null band and a model's own scale at the doors, against `Model.null_band`."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
-from toy_server import Server
+from toy_server import Serve, Server
 
 from tests.api.maps.test_page_geometry import unpacked
+from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.api.maps.value_maps import MapRequest, value_map
 from voxel_atlas.atlas.client import RemoteAtlas
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BadInputError
 
 
@@ -48,6 +54,20 @@ def test_a_band_is_the_same_from_afar(atlas: Atlas, server: Server) -> None:
     told = server.data("{ nullBand(readout: WEIGHTS) { modelId nWords reach reachZ simulated } }")["nullBand"]
     reach = [atlas.model().reach(readout="weights", z=z) for z in (False, True)]
     assert list(told.values()) == [own.model_id, own.n_words, *reach, True]
+
+
+def test_a_server_that_is_ready_has_the_scale_of_its_newest_model(
+    home: Path, settings: Settings, serve: Serve, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voxel_atlas.api.http.warm_up.READY_S", 120)
+    opened = Atlas.open(str(home / "atlas.duckdb"), home=home)
+    with opened, serve(create_app(opened, settings, load=surfaces)) as own:
+        while own.client.get("/readyz").status_code == 503:
+            time.sleep(0.02)
+        query = '{ flatmap(concept: "cake", width: 200) { lo hi } }'
+        answer = own.client.post("/graphql", json={"query": query}).json()
+    assert "loaded" not in answer.get("extensions", {})
+    assert answer["data"]["flatmap"]["hi"] > 0
 
 
 @pytest.mark.parametrize(
