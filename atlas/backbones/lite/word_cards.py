@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..interface import Box, Floats, Image, Readout
 from ..products import weighted
-from .lite import DIM, PROMPTS, sentence_weights
+from .lite import DIM, PROMPTS, prompted, sentence_weights
 
 if TYPE_CHECKING:
     from .minilm import SentenceTower
@@ -77,7 +77,7 @@ class WordCards:
 
     @cached_property
     def _raw(self) -> NDArray[np.float64]:
-        return self._encoded(CARD_WORDS)
+        return prompted(self._sentences, CARD_WORDS)
 
     @cached_property
     def _vectors(self) -> NDArray[np.float64]:
@@ -109,16 +109,12 @@ class WordCards:
 
     def text(self, texts: Sequence[str]) -> Floats:
         """See Backbone: mean of the prompts' vectors, less the mean of the cards' words."""
-        centred = self._encoded(texts) - self._raw.mean(axis=0)
+        centred = prompted(self._sentences, texts) - self._raw.mean(axis=0)
         return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True), np.float32)
 
     def knows_word(self, word: str) -> bool:
         """See WordList."""
         return self._sentences.knows_word(word)
-
-    def _encoded(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        vectors = [self._sentences.encode([prompt.format(text) for text in texts]) for prompt in PROMPTS]
-        return np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
 
 
 def _read(image: Image) -> NDArray[np.int64]:
