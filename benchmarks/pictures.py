@@ -90,7 +90,7 @@ def main() -> None:
             if (home / "atlas.duckdb").exists():
                 of_page = browser.measure(home)
                 of_page["names_overlapping"] += results["names_overlapping"]
-                results |= of_page
+                results |= of_page | null_words(home)
         rows = [
             {"picture, 1,024 px": name, "ms": 1e3 * seconds, "× faster than pycortex": pycortex_s / seconds}
             for name, seconds in {
