@@ -69,20 +69,21 @@
   async function graphql(query, given) {
     const model = given.model || site.index.models[0];
     const known = site.index.of[model];
-    if (/\bmodels\s*\{/.test(query)) return data(site.index.answer);
+    const [, name] = query.match(/^query (\w+)/) ?? [];
+    if (name === "Models") return data(site.index.answer);
     if (!known) return refuse();
-    if (/^query Suggest\b/.test(query)) {
+    if (name === "Suggest") {
       const found = known.labels.filter((/** @type {any} */ label) => label.text.includes(given.search.toLowerCase())).slice(0, 8);
       return data({ labels: { edges: found.map((/** @type {any} */ node) => ({ node })) } });
     }
-    if (/^query Card\b/.test(query)) {
+    if (name === "Card") {
       const cards = await json(`${known.cards}-${Math.floor(given.index / site.index.cards)}`);
       return cards[given.index] ? data(cards[given.index]) : refuse(`Model ${model} has no fitted voxel ${given.index}.`);
     }
-    if (/^query Top\b/.test(query)) {
-      const name = known.concepts[given.concept.trim().toLowerCase()];
+    if (name === "Top") {
+      const script = known.concepts[given.concept.trim().toLowerCase()];
       const { concept: _, model: __, ...others } = given;
-      return name && Object.entries(others).every(([key, value]) => site.index.variables[key] === value) ? data(await json(`${name}t`)) : refuse();
+      return script && Object.entries(others).every(([key, value]) => site.index.variables[key] === value) ? data(await json(`${script}t`)) : refuse();
     }
     return refuse();
   }

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from ...atlas.release.export import export
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
-from ...ingest.progress import Progress, Silent
+from ...ingest.progress import Advance, Progress, Silent
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError
 from ...schemas.files import replacing
 from ..http.assets import WEB
@@ -55,6 +55,8 @@ class _Site:
     """Data sets whose images are published."""
     files: dict[str, str] = field(default_factory=dict)
     """Address → the script that has it."""
+    looked_for: set[str] = field(default_factory=set)
+    """Paths of images, whether they are on this machine or not."""
 
     async def get(self, path: str, **asked: str) -> bytes:
         """An answer of the server."""
@@ -161,8 +163,11 @@ def _write_page(folder: Path, bundle: str) -> None:
 
 def _words(atlas: Atlas, model: Model, bundle: str, vocabulary: bool) -> Sequence[str]:
     """The page's examples, and the vocabulary's nouns."""
-    examples = json.loads((re.search(r"const EXAMPLES = (\[[^\]]*\])", bundle) or ["", "[]"])[1])
-    return [*examples, *(atlas.text_towers.vocabulary(model.backbone).words if vocabulary and model.has_text else ())]
+    examples = re.search(r"const EXAMPLES = (\[[^\]]*\])", bundle)
+    if examples is None:
+        raise NotFoundError(f"{WEB / MAIN} does not list its EXAMPLES as `publish` expects it.")
+    nouns = atlas.text_towers.vocabulary(model.backbone).words if vocabulary and model.has_text else ()
+    return [*json.loads(examples[1]), *nouns]
 
 
 async def _write_answers(
@@ -175,8 +180,7 @@ async def _write_answers(
     pictures: frozenset[str],
     progress: Progress,
 ) -> None:
-    texts = re.findall(r"= `((?:query (\w+)|\{\s*models)[^`]*)`", bundle)
-    queries = {name or "Models": text for text, name in texts}
+    queries = {name: text for text, name in re.findall(r"= `(query (\w+)[^`]*)`", bundle)}
     asked: dict[str, Any] = {"transport": httpx.ASGITransport(app=app), "base_url": "http://127.0.0.1"}
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with (
@@ -225,7 +229,7 @@ async def _keep_model(
     for path in ("toplabels", "labelcolours") if rows else ():
         try:
             known[path] = site.put(f"{prefix}{path}", await site.get(path, model=name))
-        except AtlasError:  # the colours of labels are still worked out, or their images are not here
+        except AtlasError:  # the images that colours of labels are made from are not here
             continue
     wanted = list(dict.fromkeys(word.strip().lower() for word in [*(row["text"] for row in rows), *words]))
     with progress.stage(f"concepts of {name}", len(wanted)) as advance:
@@ -253,7 +257,7 @@ async def _keep_concept(site: _Site, model: str, word: str, name: str) -> str:
     return name
 
 
-async def _keep_cards(site: _Site, model: Model, name: str, advance: Any) -> None:
+async def _keep_cards(site: _Site, model: Model, name: str, advance: Advance) -> None:
     pictures = model.dataset in site.pictures
     chunks: dict[int, dict[int, Any]] = {}
     for voxel in model.tables.voxels().voxels.tolist():
@@ -269,8 +273,8 @@ async def _keep_cards(site: _Site, model: Model, name: str, advance: Any) -> Non
 async def _keep_picture(site: _Site, stimulus_id: str) -> str:
     """The path of an image of one's own in the site, small; of none where it is not on this machine."""
     path = f"pictures/{hashlib.sha256(stimulus_id.encode()).hexdigest()[:16]}.jpg"
-    if path not in site.files:
-        site.files[path] = ""
+    if path not in site.looked_for:
+        site.looked_for.add(path)
         try:
             content = await site.get(f"stimuli/{stimulus_id}")
         except NotFoundError:

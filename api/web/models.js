@@ -1,7 +1,7 @@
 // Models as people call them.
 // @ts-check
 
-export const MODELS = `{
+export const MODELS = `query Models {
   models { modelId subjectId backbone simulated nVoxels nSignificant finished }
   runs(first: 100) { modelId recordedAt }
 }`;
