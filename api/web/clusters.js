@@ -19,14 +19,22 @@ export function inBlocks(voxels, valueOf, mm) {
   for (const voxel of voxels) {
     const value = valueOf(voxel);
     if (Number.isNaN(value)) continue;
-    const place = [0, 1, 2].map((axis) => Math.floor(mm[3 * voxel + axis] / BLOCK_MM));
-    const key = place.every(Number.isFinite) ? place.join(" ") : `voxel ${voxel}`;
+    const key = placed(voxel, mm) ? [0, 1, 2].map((axis) => Math.floor(mm[3 * voxel + axis] / BLOCK_MM)).join(" ") : `voxel ${voxel}`;
     const block = blocks.get(key) ?? { n: 0, sum: 0 };
     block.n++;
     block.sum += value;
     blocks.set(key, block);
   }
   return [...blocks.values()];
+}
+
+/**
+ * Whether it is known where a voxel lies.
+ * @param {number} voxel
+ * @param {Float32Array} mm
+ */
+export function placed(voxel, mm) {
+  return [0, 1, 2].every((axis) => Number.isFinite(mm[3 * voxel + axis]));
 }
 
 /** @param {Block[]} blocks */

@@ -1,7 +1,7 @@
 // Which of two things voxels prefer: the share with an interval that respects that neighbouring voxels are alike.
 // @ts-check
+import { inBlocks, mean, placed } from "./clusters.js";
 
-const BLOCK_MM = 10;
 const RESAMPLES = 1000;
 
 /**
@@ -20,37 +20,23 @@ const RESAMPLES = 1000;
  * @returns {Preference}
  */
 export function preference(difference, among, mm) {
-  /** @type {Map<string, {n: number, above: number}>} */
-  const blocks = new Map();
-  let placed = true;
-  difference.forEach((value, voxel) => {
-    if (Number.isNaN(value) || (among && !among.has(voxel))) return;
-    const block = [0, 1, 2].map((axis) => Math.floor(mm[3 * voxel + axis] / BLOCK_MM));
-    const known = block.every(Number.isFinite);
-    placed &&= known;
-    const key = known ? block.join(" ") : `voxel ${voxel}`;
-    const found = blocks.get(key) ?? { n: 0, above: 0 };
-    found.n++;
-    if (value > 0) found.above++;
-    blocks.set(key, found);
-  });
-  const counts = [...blocks.values()];
-  const n = counts.reduce((sum, one) => sum + one.n, 0);
-  if (!n) return { share: NaN, lo: NaN, hi: NaN, n: 0, blocks: 0 };
-  const share = counts.reduce((sum, one) => sum + one.above, 0) / n;
+  const counted = [...difference.keys()].filter((voxel) => !Number.isNaN(difference[voxel]) && (!among || among.has(voxel)));
+  const blocks = inBlocks(counted, (voxel) => Number(difference[voxel] > 0), mm);
+  const { n, mean: share } = mean(blocks);
+  if (!n) return { share, lo: NaN, hi: NaN, n, blocks: 0 };
   // The same voxels always give the same interval (Park and Miller 1988).
   let state = 20240601;
-  const pick = () => Math.floor(((state = (state * 48271) % 2147483647) / 2147483647) * counts.length);
+  const pick = () => Math.floor(((state = (state * 48271) % 2147483647) / 2147483647) * blocks.length);
   const shares = Array.from({ length: RESAMPLES }, () => {
     let [above, all] = [0, 0];
-    for (let draw = 0; draw < counts.length; draw++) {
-      const one = counts[pick()];
-      above += one.above;
+    for (let draw = 0; draw < blocks.length; draw++) {
+      const one = blocks[pick()];
+      above += one.sum;
       all += one.n;
     }
     return above / all;
   }).sort((a, b) => a - b);
-  return { share, lo: shares[Math.floor(0.025 * RESAMPLES)], hi: shares[Math.ceil(0.975 * RESAMPLES) - 1], n, blocks: placed ? counts.length : 0 };
+  return { share, lo: shares[Math.floor(0.025 * RESAMPLES)], hi: shares[Math.ceil(0.975 * RESAMPLES) - 1], n, blocks: counted.every((voxel) => placed(voxel, mm)) ? blocks.length : 0 };
 }
 
 /**
