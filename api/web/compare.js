@@ -3,7 +3,7 @@
 // @ts-check
 import { falseDiscovery, upperTail } from "./clusters.js";
 import { snippets } from "./code.js";
-import { figure, find, make, rate } from "./dom.js";
+import { figure, find, make, rate, table } from "./dom.js";
 import { paintRamp } from "./legend.js";
 import { modelName } from "./models.js";
 import { Panel } from "./panel.js";
@@ -360,12 +360,12 @@ export class Compare {
     };
     const rows = one.subject.regions.flatMap(({ name, voxels }) => {
       const its = other.subject.regions.find((region) => region.name === name)?.voxels ?? [];
-      return voxels.length && its.length ? [[name, mean(voxels, one.shown.values), mean(its, other.shown.values)]] : [];
+      return voxels.length && its.length ? [[name, figure(mean(voxels, one.shown.values), 3), figure(mean(its, other.shown.values), 3)]] : [];
     });
     this.regions.append(
       make("figcaption", {}, make("h3", {}, "Regions that both have")),
       make("p", { class: "note" }, `Two subjects have no voxel in common, so their regions are held against each other by name: mean ${one.shown.unit}.`),
-      make("table", {}, make("thead", {}, make("tr", {}, ...["Region", "A", "B"].map((text, at) => make("th", { scope: "col", class: at ? "number" : "" }, text)))), make("tbody", {}, ...rows.map(([name, a, b]) => make("tr", {}, make("th", { scope: "row" }, String(name)), make("td", { class: "number" }, figure(Number(a), 3)), make("td", { class: "number" }, figure(Number(b), 3)))))),
+      table(["Region", "A", "B"], rows),
     );
     return this.regions;
   }

@@ -1,6 +1,7 @@
 // The cortex in 3-D, in the same colours and with the same selection as the flat map. Loaded when it is first wanted.
 // @ts-check
 import { find, say } from "./dom.js";
+import { png } from "./files.js";
 import { CHOSEN, focused, grey, mixed } from "./paint.js";
 import { Trouble, getMesh } from "./server.js";
 
@@ -163,9 +164,7 @@ export class Cortex {
   /** @returns {Promise<Blob>} what is seen, as a PNG */
   picture() {
     this.#render();
-    return new Promise((resolve, reject) => {
-      this.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png");
-    });
+    return png(this.canvas);
   }
 
   /** Draws once before the next frame, however often it is wished for. */

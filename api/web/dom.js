@@ -36,6 +36,27 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
+ * A table whose first column says what a row is, and whose others are numbers.
+ * @param {string[]} head
+ * @param {Child[][]} rows
+ */
+export function table(head, rows) {
+  const columns = head.map((text, at) => make("th", { scope: "col", class: at ? "number" : "" }, text));
+  const lines = rows.map(([name, ...numbers]) => make("tr", {}, make("th", { scope: "row", dir: "auto" }, name), ...numbers.map((text) => make("td", { class: "number" }, text))));
+  return make("table", {}, make("thead", {}, make("tr", {}, ...columns)), make("tbody", {}, ...lines));
+}
+
+/**
+ * A square of a colour, before the name of what has it.
+ * @param {string} colour
+ */
+export function square(colour) {
+  const mark = make("span", { class: "square", "aria-hidden": "true" });
+  mark.style.background = colour;
+  return mark;
+}
+
+/**
  * A new SVG element.
  * @param {string} tag
  * @param {Record<string, string | number>} attributes

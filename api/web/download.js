@@ -2,7 +2,7 @@
 // @ts-check
 import { find, say } from "./dom.js";
 import { Evidence } from "./evidence.js";
-import { cell, save } from "./files.js";
+import { cell, png, save } from "./files.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, patiently } from "./server.js";
 import { sheet } from "./sheet.js";
@@ -154,7 +154,7 @@ async function captioned(solid, { shown }) {
     context.drawImage(find("ramp", HTMLCanvasElement), size * 6, top, size * 20, size);
     write(String(find("hi", HTMLElement).textContent), size * 27);
   }
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png"));
+  return png(canvas);
 }
 
 /**

@@ -1,5 +1,6 @@
-// Files that the page makes: saving them, and cells of tables that no spreadsheet misreads.
+// Files that the page makes: saving them, pictures, and cells of tables that no spreadsheet misreads.
 // @ts-check
+import { Trouble } from "./server.js";
 
 /**
  * @param {Blob} blob
@@ -12,6 +13,15 @@ export function save(blob, name, suffix) {
   link.download = `${name.replace(/[^\p{L}\p{N}.]+/gu, "-").replace(/^-|-$/g, "").slice(0, 120) || "voxel-atlas"}.${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/**
+ * What is drawn on a canvas, as a PNG.
+ * @param {HTMLCanvasElement} canvas
+ * @returns {Promise<Blob>}
+ */
+export function png(canvas) {
+  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png"));
 }
 
 /** @param {unknown} value */

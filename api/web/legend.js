@@ -1,6 +1,6 @@
 // What the colours mean: a colour bar with its range, or labels in their colours.
 // @ts-check
-import { figure, find, make } from "./dom.js";
+import { figure, find, make, square } from "./dom.js";
 
 /**
  * @param {import("./shown.js").Shown} shown
@@ -10,11 +10,9 @@ export function showLegend(shown, look) {
   find("legend", HTMLElement).hidden = false;
   find("quantity", HTMLElement).textContent = [shown.unit, shown.leftOut, shown.heldTo].filter(Boolean).join("; ") + ` · ${shown.model}`;
   find("scale", HTMLElement).hidden = !shown.scale;
-  const names = shown.names.map(({ text, colour }) => {
-    const square = make("span", { class: "square", "aria-hidden": "true" });
-    square.style.background = colour;
-    return make("li", {}, make("button", { type: "button", class: "chip", title: `Search ${text}`, click: () => look(text) }, square, text));
-  });
+  const names = shown.names.map(({ text, colour }) =>
+    make("li", {}, make("button", { type: "button", class: "chip", title: `Search ${text}`, click: () => look(text) }, square(colour), text)),
+  );
   find("names", HTMLElement).replaceChildren(...names);
   if (shown.scale) scale(shown.scale, shown.unit);
 }

@@ -1,6 +1,6 @@
 // One value against the other, a dot for each voxel in the colour of its region. A lasso around dots selects their voxels.
 // @ts-check
-import { figure, make } from "./dom.js";
+import { figure, make, square } from "./dom.js";
 
 // Okabe and Ito's colours, which can be told apart with any common colour deficiency.
 const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#0072b2", "#f0e442", "#8b6b3d"];
@@ -107,11 +107,6 @@ export class Scatter {
       pen.closePath();
       pen.stroke();
     }
-    const square = (/** @type {string} */ colour) => {
-      const mark = make("span", { class: "square", "aria-hidden": "true" });
-      mark.style.background = colour;
-      return mark;
-    };
     this.key.replaceChildren(...named.map((name) => make("li", { class: "chip" }, square(colourOf.get(name) ?? GREY), name)), make("li", { class: "chip" }, square(GREY), named.length < counts.size ? "others" : "no region"));
   }
 

@@ -1,7 +1,7 @@
 // Two selections of voxels side by side: how well they are predicted, what they show, and which labels come first in them.
 // @ts-check
 import { difference, falseDiscovery, inBlocks, LEAST_BLOCKS, mean } from "./clusters.js";
-import { figure, find, make, rate } from "./dom.js";
+import { figure, find, make, rate, table } from "./dom.js";
 import { cell, save } from "./files.js";
 import { getArrays } from "./server.js";
 
@@ -57,14 +57,14 @@ export class Selections {
     }
     const { means, labels } = held(a, b, known, this.quality);
     const both = [...a.voxels].filter((voxel) => b.voxels.has(voxel)).length;
-    const table = (/** @type {string} */ first, /** @type {Row[]} */ rows, /** @type {(one: {n: number, mean: number}) => string} */ write) =>
-      make("table", {}, make("thead", {}, make("tr", {}, ...[first, "A", "B", "q"].map((text, at) => make("th", { scope: "col", class: at ? "number" : "" }, text)))), make("tbody", {}, ...rows.map(({ name, a: one, b: other, q }) => make("tr", {}, make("th", { scope: "row", dir: "auto" }, name), make("td", { class: "number" }, write(one)), make("td", { class: "number" }, write(other)), make("td", { class: "number" }, Number.isNaN(q) ? "–" : rate(q).replace(/^q\u00a0(=\u00a0)?/, ""))))));
+    const shown = (/** @type {string} */ first, /** @type {Row[]} */ rows, /** @type {(one: {n: number, mean: number}) => string} */ write) =>
+      table([first, "A", "B", "q"], rows.map(({ name, a: one, b: other, q }) => [name, write(one), write(other), Number.isNaN(q) ? "–" : rate(q).replace(/^q\u00a0(=\u00a0)?/, "")]));
     this.place.replaceChildren(
       head,
       ...(both ? [make("p", { class: "note" }, `${both.toLocaleString("en")} voxels are in both.`)] : []),
-      table("Mean of", means, ({ mean: value }) => figure(value, 3)),
+      shown("Mean of", means, ({ mean: value }) => figure(value, 3)),
       make("h3", {}, "First labels"),
-      labels.length ? table("Label", labels.slice(0, MOST), ({ n, mean: share }) => (n ? `${Math.round(100 * share)} %` : "–")) : make("p", { class: "note" }, "No label comes first in three voxels."),
+      labels.length ? shown("Label", labels.slice(0, MOST), ({ n, mean: share }) => (n ? `${Math.round(100 * share)} %` : "–")) : make("p", { class: "note" }, "No label comes first in three voxels."),
       make("p", { class: "note" }, `Shares of the labelled voxels. q is over the rows of a table, of a test that counts blocks of 1 cm of cortex and not voxels, as neighbours are alike; it needs ${LEAST_BLOCKS} blocks in each.`),
       make("button", { type: "button", class: "chip", click: () => save(new Blob([csv([...means, ...labels])], { type: "text/csv" }), `${known.shown?.model ?? "voxels"} ${a.title} against ${b.title}`, "csv") }, "All rows (CSV)"),
     );

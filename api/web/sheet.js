@@ -1,6 +1,6 @@
 // One picture of maps that stand side by side: each with its title and colour bar, the dots, and what is said of them.
 // @ts-check
-import { Trouble } from "./server.js";
+import { png } from "./files.js";
 
 const [WIDTH, GAP, LETTERS] = [1024, 24, 22];
 
@@ -33,5 +33,5 @@ export function sheet(parts, lines) {
     pen.fillText(line, GAP, top, canvas.width - 2 * GAP);
     top += 1.6 * LETTERS;
   }
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png"));
+  return png(canvas);
 }
