@@ -1,7 +1,7 @@
 // The commands and programs that give what the map shows, by every door.
 // @ts-check
 import { find, make, say } from "./dom.js";
-import { limits, metricOf, ofConcept, readoutOf } from "./shown.js";
+import { asked, limits } from "./shown.js";
 
 const COPIED_MS = 1500;
 
@@ -16,18 +16,13 @@ const COPIED_MS = 1500;
  * @property {{minZ: number | null, maxQ: number | null, specific: boolean}} held
  */
 
-/** @param {import("./state.js").State} state */
-function asked(state) {
-  const concept = ofConcept(state) ? state.concept : "";
-  const { minZ = null, maxQ = null, specific = false } = limits(state) ?? {};
-  return {
-    concept,
-    metric: metricOf(state),
-    by: concept && state.compare === "labels" ? "labels" : "",
-    readout: concept ? readoutOf(state) : "",
-    baseline: concept && state.compare === "paper" ? "none" : "",
-    held: { minZ, maxQ, specific },
-  };
+/**
+ * @param {import("./state.js").State} state
+ * @returns {Asked}
+ */
+function askedOf(state) {
+  const { concept = "", metric = "", by = "", readout = "", baseline = "" } = asked(state);
+  return { concept, metric, by, readout, baseline, held: limits(state) ?? { minZ: null, maxQ: null, specific: false } };
 }
 
 /**
@@ -36,12 +31,12 @@ function asked(state) {
  * @returns {Snippet[]}
  */
 export function snippets(state, shown) {
-  const of = asked(state);
+  const of = askedOf(state);
   return [
     { title: "Command line", text: cli(state, shown, of) },
     { title: "Python", text: python(state, shown, of) },
     { title: "SQL (voxel-atlas sql)", text: sql(state, shown, of) },
-    { title: "GraphQL", text: graphql(state, shown, of) },
+    { title: "GraphQL", text: graphql(state, shown) },
   ];
 }
 
@@ -50,7 +45,8 @@ export function snippets(state, shown) {
  * @param {import("./shown.js").Shown} shown
  * @param {Asked} of
  */
-function cli(state, shown, { concept, metric, by, readout, baseline, held }) {
+function cli(state, shown, of) {
+  const { concept, metric, by, readout, baseline, held } = of;
   const shared = [
     `--model ${shell(state.model)}`,
     ...(by ? [`--by ${by}`] : []),
@@ -67,7 +63,7 @@ function cli(state, shown, { concept, metric, by, readout, baseline, held }) {
   const picture = `voxel-atlas flatmap ${what} ${shared}${range}${more} -o map.png`;
   const numbers = concept
     ? `voxel-atlas query ${shell(concept)} ${shared} ${state.significant ? "" : "--no-significant "}--first 100000 --csv > voxels.csv`
-    : `voxel-atlas sql ${shell(sql(state, shown, asked(state)).trim())} --csv > voxels.csv`;
+    : `voxel-atlas sql ${shell(sql(state, shown, of))} --csv > voxels.csv`;
   return `${picture}\n${numbers}`;
 }
 
@@ -108,9 +104,7 @@ function sql(state, shown, { concept, metric, by, baseline, held }) {
   const model = literal(state.model);
   if (by || baseline) return "-- SQL compares readouts with a concept less the mean noun only; the other doors give what is shown here.";
   const held_to = [
-    ...(held.minZ === null ? [] : [`z >= ${held.minZ}`]),
-    ...(held.maxQ === null ? [] : [`concept_q <= ${held.maxQ}`]),
-    ...(held.specific ? ["specific"] : []),
+    ...conditions(held),
     ...(state.significant ? ["significant"] : []),
     ...(concept && !state.all ? ["coalesce(semantic, true)"] : []),
   ];
@@ -120,12 +114,20 @@ function sql(state, shown, { concept, metric, by, baseline, held }) {
 }
 
 /**
- * @param {import("./state.js").State} state
- * @param {import("./shown.js").Shown} shown
- * @param {Asked} of
+ * What must hold of the voxels of a concept, as SQL says it.
+ * @param {Asked["held"]} held
  */
-function graphql(state, shown, { concept, metric, by, readout, baseline, held }) {
-  const shared = [
+export function conditions({ minZ, maxQ, specific }) {
+  return [...(minZ === null ? [] : [`z >= ${minZ}`]), ...(maxQ === null ? [] : [`concept_q <= ${maxQ}`]), ...(specific ? ["specific"] : [])];
+}
+
+/**
+ * Arguments of GraphQL's similarVoxels, which flatmap has, too.
+ * @param {import("./state.js").State} state
+ */
+function shared(state) {
+  const { concept, by, readout, baseline, held } = askedOf(state);
+  return [
     `model: ${JSON.stringify(state.model)}`,
     ...(concept ? [`concept: ${JSON.stringify(concept)}`] : []),
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
@@ -136,9 +138,33 @@ function graphql(state, shown, { concept, metric, by, readout, baseline, held })
     ...(held.specific ? ["specific: true"] : []),
     ...(state.all && concept ? ["semantic: false"] : []),
   ];
-  const drawn = [...shared, ...(metric ? [`metric: ${metric.toUpperCase()}`] : []), ...(state.significant ? ["significant: true"] : []), ...(state.opacity ? ["opacity: R2"] : []), ...(shown.band ? ["nullBand: true"] : []), ...(shown.scale ? [`range: [${shown.scale.lo}, ${shown.scale.hi}]`] : [])];
-  const voxels = concept ? `\n  # The next page: after: the endCursor.\n  similarVoxels(${[...shared, `significant: ${state.significant}`, "first: 100"].join(", ")}) {\n    totalCount pageInfo { hasNextPage endCursor } edges { node { voxel similarity z conceptQ specific } }\n  }` : "";
-  return `{\n  flatmap(${drawn.join(", ")}) { url title unit lo hi simulated }${voxels}\n}`;
+}
+
+/**
+ * Arguments of GraphQL's flatmap, which draw what is shown.
+ * @param {import("./state.js").State} state one whose map is no map of labels
+ * @param {import("./shown.js").Shown | null} shown
+ */
+export function mapArguments(state, shown) {
+  const { metric } = askedOf(state);
+  return [
+    ...shared(state),
+    ...(metric ? [`metric: ${metric.toUpperCase()}`] : []),
+    ...(state.significant ? ["significant: true"] : []),
+    ...(state.opacity ? ["opacity: R2"] : []),
+    ...(shown?.band ? ["nullBand: true"] : []),
+    ...(shown?.scale ? [`range: [${shown.scale.lo}, ${shown.scale.hi}]`] : []),
+  ];
+}
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {import("./shown.js").Shown} shown
+ */
+function graphql(state, shown) {
+  const ranked = [...shared(state), `significant: ${state.significant}`, "first: 100"];
+  const voxels = askedOf(state).concept ? `\n  # The next page: after: the endCursor.\n  similarVoxels(${ranked.join(", ")}) {\n    totalCount pageInfo { hasNextPage endCursor } edges { node { voxel similarity z conceptQ specific } }\n  }` : "";
+  return `{\n  flatmap(${mapArguments(state, shown).join(", ")}) { url title unit lo hi simulated }${voxels}\n}`;
 }
 
 /** Shows the code below the map, as long as it is wanted. */
@@ -187,6 +213,6 @@ function quoted(text) {
 }
 
 /** @param {string} text an SQL string */
-function literal(text) {
+export function literal(text) {
   return `'${text.replaceAll("'", "''")}'`;
 }

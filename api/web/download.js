@@ -1,12 +1,13 @@
 // Files of what is shown: pictures, the numbers, and the questions that gave them.
 // @ts-check
+import { conditions, literal, mapArguments } from "./code.js";
 import { find, say } from "./dom.js";
 import { Evidence } from "./evidence.js";
 import { cell, png, save } from "./files.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, patiently } from "./server.js";
 import { sheet } from "./sheet.js";
-import { asked, limits, metricOf, ofConcept, readoutOf } from "./shown.js";
+import { limits, metricOf, ofConcept } from "./shown.js";
 
 /**
  * @typedef {object} Sources
@@ -59,39 +60,14 @@ export function connectDownloads(sources, report) {
  * @param {string} format
  */
 function pictureQuery({ state, shown, focus }, format) {
-  const metric = metricOf(state);
   const chosen = focus();
   // A brushed region has more voxels than a query may have words: they go beside it.
   const head = chosen ? "query Picture($focus: [Int!]) " : "query Picture ";
   const given = { ...(chosen && { focus: [...chosen].sort((a, b) => a - b) }) };
-  const shared = [
-    ...(state.all && !(metric && metric !== "labels") ? ["semantic: false"] : []),
-    ...(state.model ? [`model: ${quoted(state.model)}`] : []),
-    ...(chosen ? ["focus: $focus"] : []),
-    ...(state.voxel === null ? [] : [`mark: ${state.voxel}`]),
-    `width: ${WIDTH}`,
-    `format: ${format}`,
-  ];
-  if (metric === "labels") return { text: `${head}{ labelColours(${shared.join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`, given };
-  const { by, readout, baseline } = asked(state);
-  const limit = limits(state);
-  const scale = shown()?.scale;
-  const parts = [
-    ...(metric ? [`metric: ${metric.toUpperCase()}`] : []),
-    ...(ofConcept(state) ? [`concept: ${quoted(state.concept)}`] : []),
-    ...(limit?.minZ != null ? [`minZ: ${limit.minZ}`] : []),
-    ...(limit?.maxQ != null ? [`maxQ: ${limit.maxQ}`] : []),
-    ...(limit?.specific ? ["specific: true"] : []),
-    ...(shown()?.band ? ["nullBand: true"] : []),
-    ...(by ? [`by: ${by.toUpperCase()}`] : []),
-    ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
-    ...(baseline ? [`baseline: ${baseline.toUpperCase()}`] : []),
-    ...(state.significant ? ["significant: true"] : []),
-    ...(state.opacity ? ["opacity: R2"] : []),
-    ...(scale ? [`range: [${scale.lo}, ${scale.hi}]`] : []),
-    ...shared,
-  ];
-  return { text: `${head}{ flatmap(${parts.join(", ")}) { url title unit lo hi simulated } }`, given };
+  const how = [...(chosen ? ["focus: $focus"] : []), ...(state.voxel === null ? [] : [`mark: ${state.voxel}`]), `width: ${WIDTH}`, `format: ${format}`];
+  if (metricOf(state) !== "labels") return { text: `${head}{ flatmap(${[...mapArguments(state, shown()), ...how].join(", ")}) { url title unit lo hi simulated } }`, given };
+  const what = [`model: ${JSON.stringify(state.model)}`, ...(state.all ? ["semantic: false"] : [])];
+  return { text: `${head}{ labelColours(${[...what, ...how].join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`, given };
 }
 
 /**
@@ -189,16 +165,15 @@ function graphql(sources) {
 }
 
 /** @param {Sources} sources */
-function sql({ state, labels }) {
+function sql({ state, shown, labels }) {
   const metric = metricOf(state);
   const model = literal(state.model);
   if (metric === "labels") return `SELECT voxel, label, probability FROM top_label JOIN voxel_quality USING (model_id, voxel) WHERE model_id = ${model} AND method = ${literal(labels()?.method ?? "")}${state.all ? "" : " AND coalesce(semantic, true)"} ORDER BY voxel;\n`;
   if (!ofConcept(state)) return `SELECT ${[...new Set(["voxel", metric, "q"])].join(", ")} FROM voxel_quality WHERE model_id = ${model}${state.significant ? " AND significant" : ""} ORDER BY voxel;\n`;
   if (["labels", "paper"].includes(state.compare)) return "-- SQL compares readouts with a concept less the mean noun only. What is shown here, the GraphQL query and voxel-atlas query give.\n";
-  const readout = readoutOf(state) || "half";
-  const { minZ = null, maxQ = null, specific = false } = limits(state) ?? {};
-  const held = [...(minZ === null ? [] : [`z >= ${minZ}`]), ...(maxQ === null ? [] : [`concept_q <= ${maxQ}`]), ...(specific ? ["specific"] : []), ...(state.rois.length ? [`list_has_any(rois, [${state.rois.map(literal).join(", ")}])`] : [])];
-  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(readout)}${state.all ? ", all_voxels := true" : ""})${held.length ? ` WHERE ${held.join(" AND ")}` : ""}`;
+  const limit = limits(state);
+  const held = [...(limit ? conditions(limit) : []), ...(state.rois.length ? [`list_has_any(rois, [${state.rois.map(literal).join(", ")}])`] : [])];
+  const question = `FROM voxels_like(concept(${literal(state.concept)}), model := ${model}, readout := ${literal(shown()?.readout ?? "")}${state.all ? ", all_voxels := true" : ""})${held.length ? ` WHERE ${held.join(" AND ")}` : ""}`;
   return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
 }
 
@@ -207,14 +182,4 @@ function fileName({ state, shown }) {
   const beside = state.with.map(({ value }) => `against ${value}`);
   const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), ...beside, shown()?.heldTo].filter(Boolean).join(" ");
   return `${state.model} ${what}`;
-}
-
-/** @param {string} text a GraphQL string */
-function quoted(text) {
-  return JSON.stringify(text);
-}
-
-/** @param {string} text an SQL string */
-function literal(text) {
-  return `'${text.replaceAll("'", "''")}'`;
 }

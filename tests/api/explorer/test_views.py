@@ -279,7 +279,7 @@ def test_a_map_and_its_list_leave_out_what_is_no_evidence(visit: Visit, atlas: A
     listed = [int(text) for text in page.locator("#top tbody th").all_inner_texts()]
     name, question = downloaded(page, "sql")
     assert name.endswith("-z-cake-only-z-2-specific.sql")
-    found = atlas.sql(question.decode().replace("'half'", "'weights'"))
+    found = atlas.sql(question.decode())
     assert found["voxel"].to_list()[:20] == listed
     assert (found["z"] >= 2).all()
     assert found["specific"].all()
