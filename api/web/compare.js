@@ -1,22 +1,19 @@
 // Maps side by side: the first one and up to five others that differ from it in one thing, on one scale, with the
 // difference of the first two, a dot for each voxel, and the share that prefers the first.
 // @ts-check
-import { falseDiscovery, upperTail } from "./clusters.js";
 import { snippets } from "./code.js";
-import { figure, find, make, rate, table } from "./dom.js";
-import { paintRamp } from "./legend.js";
+import { contrastOf, difference, preferring } from "./difference.js";
+import { figure, find, make, table } from "./dom.js";
 import { modelName } from "./models.js";
 import { Panel } from "./panel.js";
-import { correlation, inside, preference } from "./preference.js";
+import { correlation, inside } from "./preference.js";
+import { preferred } from "./preferred.js";
 import { Scatter } from "./scatter.js";
 import { Trouble, getArrays } from "./server.js";
-import { asked, coloured, metricOf, ofConcept, values } from "./shown.js";
+import { asked, coloured, metricOf, values } from "./shown.js";
 import { MOST_PANELS } from "./state.js";
 import { loadSubject } from "./subject.js";
 
-const FDR = 0.05;
-// As pale as voxels out of focus.
-const PALE = 64;
 const LETTERS = "ABCDEF";
 const READOUTS = /** @type {Record<string, string>} */ ({ half: "half", pattern: "pattern", weights: "ridge weights", paper: "ridge weights, not centred", labels: "the voxels' labels" });
 
@@ -25,7 +22,6 @@ const READOUTS = /** @type {Record<string, string>} */ ({ half: "half", pattern:
  * @typedef {import("./shown.js").Shown} Shown
  * @typedef {import("./subject.js").Subject} Subject
  * @typedef {{shown: Shown, subject: Subject} | {trouble: string}} Loaded
- * @typedef {{value: Float32Array, q: Float32Array | null, shown: Shown}} Difference
  *
  * @typedef {object} Listeners
  * @property {(voxel: number) => void} open
@@ -63,7 +59,7 @@ export class Compare {
     this.loaded = [];
     /** @type {{shown: Shown, subject: Subject} | null} */
     this.one = null;
-    /** @type {Difference | null} */
+    /** @type {import("./difference.js").Difference | null} */
     this.between = null;
     /** @type {Set<number> | null} */
     this.focus = null;
@@ -80,7 +76,7 @@ export class Compare {
    */
   async fetch(signal) {
     const states = this.state.with.slice(0, MOST_PANELS - 1).map((other) => ({ ...this.state, lo: null, hi: null, ...changed(other) }));
-    const contrast = this.#contrast();
+    const contrast = contrastOf(this.state);
     const [loaded, between] = await Promise.all([
       Promise.all(states.map(async (state) => {
         const model = this.models().find(({ modelId }) => modelId === state.model);
@@ -93,7 +89,7 @@ export class Compare {
           throw error;
         }
       })),
-      contrast && getArrays(`values?${new URLSearchParams({ ...asked({ ...this.state, concept: contrast, metric: "z", lo: null, hi: null, minz: null, maxq: null, specific: false }), evidence: "1" })}`, signal).catch((error) => {
+      contrast && getArrays(`values?${new URLSearchParams({ ...asked(contrast), evidence: "1" })}`, signal).catch((error) => {
         // Without z, for one, there is a difference all the same.
         if (error instanceof Trouble) return null;
         throw error;
@@ -122,7 +118,8 @@ export class Compare {
     };
     this.loaded = loaded.map((one) => ("shown" in one ? { ...one, shown: rescaled(one.shown) } : one));
     this.one = { shown: rescaled(shown), subject };
-    this.between = this.#differ(between);
+    const pair = this.#pair();
+    this.between = pair && difference(this.one.shown, pair.other.shown, between);
     this.#arrange();
     return this.one.shown;
   }
@@ -165,7 +162,7 @@ export class Compare {
     const pair = this.#pair();
     if (!pair) return null;
     if (lasso.length > 2) return new Set([...pair.a.keys()].filter((voxel) => inside(lasso, 1000 * pair.a[voxel], 1000 * pair.b[voxel])));
-    return prefers ? new Set(this.#preferring(prefers)) : null;
+    return prefers && this.between ? new Set(preferring(this.between, prefers)) : null;
   }
 
   /**
@@ -191,20 +188,20 @@ export class Compare {
     this.loaded.forEach((other, at) => {
       if ("shown" in other) maps.push({ title: this.panels[at].title.textContent ?? "", state: { ...state, ...changed(state.with[at]) }, shown: other.shown, same: other.subject.id === one.subject.id });
     });
-    const contrast = this.#contrast();
-    if (contrast && between?.q) maps.push({ title: this.difference.title.textContent ?? "", state: { ...state, concept: contrast, metric: "z", minz: null, maxq: null, specific: false }, shown: { ...between.shown, band: 0 }, same: true });
-    const said = between ? [this.said.querySelector("p:not(.note)")?.textContent ?? ""] : [];
+    const contrast = contrastOf(state);
+    if (contrast && between?.q) maps.push({ title: this.difference.title.textContent ?? "", state: contrast, shown: between.shown, same: true });
+    const said = between ? [this.said.querySelector(".share")?.textContent ?? ""] : [];
     return { maps, dots: between ? this.scatter.picture() : null, said };
   }
 
   /** @returns {import("./code.js").Snippet[]} the code of the maps beside the first, and of the difference where it is a contrast */
   snippets() {
     if (!this.active) return [];
-    const { state, one, between } = this;
+    const { state, between } = this;
     const beside = this.loaded.flatMap((other, at) => ("shown" in other ? snippets({ ...state, ...changed(state.with[at]) }, other.shown).map(({ title, text }) => ({ title: `${LETTERS[at + 1]} · ${title}`, text })) : []));
-    const contrast = this.#contrast();
-    if (!contrast || !between?.q || !one) return beside;
-    const of = snippets({ ...state, concept: contrast, metric: "z", minz: null, maxq: null, specific: false }, { ...between.shown, band: 0, readout: one.shown.readout });
+    const contrast = contrastOf(state);
+    if (!contrast || !between?.q) return beside;
+    const of = snippets(contrast, between.shown);
     return [...beside, ...of.map(({ title, text }) => ({ title: `A − B · ${title}`, text }))];
   }
 
@@ -227,50 +224,11 @@ export class Compare {
     return [this.first, ...others.map(({ flatmap }) => flatmap), ...(this.between ? [this.difference.flatmap] : [])];
   }
 
-  /** A − B as a concept, where both are concepts of one model that z is known of; else "". */
-  #contrast() {
-    const { state } = this;
-    const [other] = state.with;
-    if (other?.kind !== "concept" || !ofConcept(state) || !state.concept || ["labels", "paper"].includes(state.compare)) return "";
-    return `${state.concept} - ${turned(other.value)}`;
-  }
-
   #pair() {
     const [other] = this.loaded;
     if (!this.one || !other || !("shown" in other) || other.subject.id !== this.one.subject.id) return null;
     const [a, b] = [this.one.shown.values, other.shown.values];
     return a && b ? { a, b, other } : null;
-  }
-
-  /**
-   * @param {any} answer arrays of A − B; null without
-   * @returns {Difference | null}
-   */
-  #differ(answer) {
-    const pair = this.#pair();
-    if (!pair || !this.one) return null;
-    const { a, b } = pair;
-    const known = (/** @type {number} */ voxel) => !Number.isNaN(a[voxel] + b[voxel]);
-    const table = this.one.shown.scale?.table ?? new Uint8Array(768);
-    const unit = answer ? "z of A − B" : `difference of ${this.one.shown.unit}`;
-    const all = answer ? /** @type {Float32Array} */ (answer.arrays.value) : a.map((value, voxel) => value - b[voxel]);
-    const value = all.map((one, voxel) => (known(voxel) ? one : NaN));
-    const reach = answer ? answer.header.hi : largest(value) || 1;
-    const scale = { table: answer ? answer.arrays.colour : table, lo: -reach, hi: reach, logarithmic: false, fixed: Boolean(answer) };
-    const q = answer ? eachWay(value, answer.arrays.z, answer.arrays.concept_q) : null;
-    return {
-      value,
-      q,
-      shown: {
-        ...this.one.shown,
-        values: value,
-        scale,
-        unit,
-        colours: coloured(value, scale),
-        opacity: q ? Uint8Array.from(q, (one) => (one <= FDR ? 255 : PALE)) : null,
-        text: (voxel) => (q ? `z ${figure(value[voxel], 1)}, ${rate(q[voxel])}` : figure(value[voxel], 3)),
-      },
-    };
   }
 
   #arrange() {
@@ -314,38 +272,11 @@ export class Compare {
     const [a, b] = [this.#name(null), this.#name(this.state.with[0])];
     // Among voxels that were selected by their preference it is no question.
     const among = this.state.prefers ? null : focus;
-    const { share, lo, hi, n, blocks } = preference(between.value, among, this.one.subject.mm);
-    const prefer = (/** @type {string} */ side) => (between.q ? `prefer ${side.toUpperCase()}` : `are higher in ${side.toUpperCase()}`);
-    const percent = (/** @type {number} */ part) => Math.round(100 * part);
-    const over = blocks ? "blocks of 1 cm of cortex" : "voxels, whose places are not known";
-    const where = among ? "selected " : "";
-    const sentence = n ? `${percent(share)} % of ${n.toLocaleString("en")} ${where}voxels ${prefer("a")}, ${a} (95 % interval ${percent(lo)}–${percent(hi)} %, over ${over}).` : `No ${where}voxel has both values.`;
-    const scale = /** @type {import("./shown.js").Scale} */ (between.shown.scale);
-    const ramp = make("canvas", { width: 256, height: 1, class: "ramp", role: "img", "aria-label": `Colour bar: ${between.shown.unit} from ${figure(scale.lo)} to ${figure(scale.hi)}` });
-    paintRamp(ramp, scale.table);
-    const chips = (["a", "b"]).map((side) => {
-      const voxels = this.#preferring(side);
-      const attributes = { type: "button", class: "chip", "aria-pressed": String(this.state.prefers === side), click: () => this.#select([], this.state.prefers === side ? "" : side) };
-      return make("button", attributes, `Select the ${voxels.length.toLocaleString("en")} that ${prefer(side)}, ${side === "a" ? a : b}`);
-    });
-    this.said.replaceChildren(
-      ramp,
-      make("div", { class: "ticks" }, ...[scale.lo, 0, scale.hi].map((value) => make("span", {}, figure(value)))),
-      make("p", { class: "note" }, `${between.shown.unit}${between.q ? `; voxels with q > ${FDR} are pale (over all voxels of the model, each way).` : ". Both maps come from the same responses, so that this difference has no test."}`),
-      make("p", {}, sentence),
-      make("p", { class: "chips" }, ...chips),
-    );
+    this.said.replaceChildren(...preferred(between, [a, b], { among, prefers: this.state.prefers, mm: this.one.subject.mm }, (side) => this.#select([], side)));
     const { a: first, b: second } = pair;
     const { unit } = this.one.shown;
     const said = `r ${figure(correlation(first, second))} over voxels. Draw around dots to select their voxels; click one for its card.`;
     this.scatter.show({ a: first, b: second, regions: (voxel) => pair.other.subject.names(voxel), names: [a, b], unit }, focus, this.state.lasso.map(([x, y]) => [x / 1000, y / 1000]), said);
-  }
-
-  /** @param {string} side a or b */
-  #preferring(side) {
-    const { between } = this;
-    if (!between) return [];
-    return [...between.value.keys()].filter((voxel) => (side === "a" ? between.value[voxel] > 0 : between.value[voxel] < 0) && (!between.q || between.q[voxel] <= FDR));
   }
 
   /** Means of regions of the same name, where two subjects have no voxel in common. */
@@ -422,32 +353,4 @@ export class Compare {
 function changed({ kind, value }) {
   if (kind === "concept") return { concept: value };
   return kind === "model" ? { model: value } : { compare: value };
-}
-
-/**
- * How far values reach, but for one in a hundred.
- * @param {Float32Array} values
- */
-function largest(values) {
-  const sizes = values.filter((value) => !Number.isNaN(value)).map(Math.abs).sort();
-  return sizes[Math.floor(0.99 * (sizes.length - 1))];
-}
-
-/**
- * The false discovery rate of A where A is preferred, and of B where B is: z of B − A is that of A − B with its sign turned.
- * @param {Float32Array} value z of the voxels that are shown
- * @param {Float32Array} z of all voxels, over which the rates are
- * @param {Float32Array} rates of A
- */
-function eachWay(value, z, rates) {
-  const others = falseDiscovery(Array.from(z, (one) => upperTail(-one)));
-  return value.map((one, voxel) => (Number.isNaN(one) ? NaN : one > 0 ? rates[voxel] : others[voxel]));
-}
-
-/**
- * Another concept less this one: in "a - (b - c)" the signs turn.
- * @param {string} concept
- */
-function turned(concept) {
-  return concept.replace(/(\s)([+−-])(\s)/g, (_, before, sign, after) => before + (sign === "+" ? "-" : "+") + after);
 }
