@@ -8,6 +8,7 @@ import { find, make, say } from "./dom.js";
 import { Evidence } from "./evidence.js";
 import { connectDownloads } from "./download.js";
 import { Flatmap } from "./flatmap.js";
+import { follow } from "./growing.js";
 import { showLegend } from "./legend.js";
 import { MODELS, modelName, modelsOf } from "./models.js";
 import { connectOptions } from "./options.js";
@@ -15,7 +16,7 @@ import { Ranking } from "./ranking.js";
 import { RegionPanel } from "./region.js";
 import { Search } from "./search.js";
 import { Selections } from "./selections.js";
-import { Trouble, ask, subscribe } from "./server.js";
+import { Trouble, ask } from "./server.js";
 import { labelColours, metricOf, ofConcept, topLabels, values } from "./shown.js";
 import { Solid } from "./solid.js";
 import { address, readState } from "./state.js";
@@ -29,8 +30,6 @@ import { connectZoom } from "./zoom.js";
 /** @type {import("./state.js").Selected} */
 const NOTHING = { rois: [], brush: [], lasso: [], prefers: "" };
 const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
-const PROGRESS = "subscription { ingestProgress { generation running stages { stage batches rows } } }";
-const REFRESH_MS = 3000;
 
 const state = readState();
 /** @type {import("./models.js").Model[]} */
@@ -65,10 +64,8 @@ const compare = new Compare(state, flatmap, () => models, {
   describe,
   changed: () => look(state.concept, false),
   selected: () => {
-    refocus();
+    reselect();
     region.announce();
-    remember();
-    rank().catch(report);
   },
 });
 const showVersus = connectVersus(state, () => models, () => look(state.concept, false));
@@ -176,6 +173,11 @@ function isSelected() {
 function select(selection) {
   Object.assign(state, selection);
   listRegions();
+  reselect();
+}
+
+/** Another selection was made: map, panels, address and list follow. */
+function reselect() {
   refocus();
   remember();
   rank().catch(report);
@@ -310,11 +312,9 @@ function refocus() {
 /** @param {boolean} ended whether the stroke is over */
 function brushed(ended) {
   state.brush = flatmap.brush.discs;
-  refocus();
-  if (!ended) return;
+  if (!ended) return refocus();
+  reselect();
   region.announce();
-  remember();
-  rank().catch(report);
 }
 
 function mark() {
@@ -347,9 +347,7 @@ function listRegions() {
       const input = make("input", { type: "checkbox", value: name, checked: state.rois.includes(name) });
       input.addEventListener("change", () => {
         state.rois = [...place.querySelectorAll("input:checked")].map((one) => /** @type {HTMLInputElement} */ (one).value);
-        refocus();
-        remember();
-        rank().catch(report);
+        reselect();
       });
       return make("label", { title: description }, input, make("span", {}, name));
     }),
@@ -451,27 +449,6 @@ function connect() {
   addEventListener("popstate", () => location.reload());
 }
 
-/** Follows an ingest: says how far it is, and shows what it has brought, but not more often than a person can look. */
-function follow() {
-  const badge = find("growing", HTMLElement);
-  let seen = -1;
-  let waiting = false;
-  subscribe(PROGRESS, ({ ingestProgress }) => {
-    const { generation, running, stages } = ingestProgress;
-    const stage = stages.at(-1);
-    badge.hidden = !running.length;
-    badge.textContent = stage ? `ingest running: ${stage.stage}, ${stage.batches} batches, ${stage.rows.toLocaleString("en")} rows` : "ingest running";
-    if (seen >= 0 && generation !== seen && !waiting) {
-      waiting = true;
-      setTimeout(async () => {
-        waiting = false;
-        await refresh().catch(report);
-      }, REFRESH_MS);
-    }
-    seen = generation;
-  }, report);
-}
-
 /** The atlas has grown. */
 async function refresh() {
   models = modelsOf(await ask(MODELS));
@@ -494,7 +471,7 @@ async function start() {
   } catch (error) {
     report(error);
   }
-  follow();
+  follow(() => refresh().catch(report), report);
 }
 
 start();
