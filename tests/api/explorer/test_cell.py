@@ -3,7 +3,7 @@
 import json
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -120,6 +120,14 @@ class Cell:
         ((message, body),) = sent
         return json.dumps({"message": message, "body": b64encode(body).decode()})
 
+    def becomes(self, told: Callable[[], bool]) -> bool:
+        """Whether what the page does reaches the widget: it is sent after the click that a test awaited."""
+        for _ in range(3000):
+            if told():
+                return True
+            self.page.wait_for_timeout(10)
+        return False
+
     def at(self, voxel: int) -> tuple[float, float]:
         """Where on the screen a voxel is shown."""
         box = self.page.locator(".stage canvas").bounding_box()
@@ -157,11 +165,11 @@ def test_a_cell_shows_a_map_and_gives_back_what_is_brushed_and_opened(cell: Cell
     page.mouse.move(x + 6, y, steps=3)
     page.mouse.up()
     page.wait_for_function("document.querySelector('.stage canvas').toDataURL() !== " + json.dumps(painted))
-    assert 120 in widget.selected
+    assert cell.becomes(lambda: 120 in widget.selected)
     assert widget.voxels["voxel"].to_list() == widget.selected
     page.click("button:text('Brush')")
     page.mouse.click(x, y)
-    assert widget.voxel == 120
+    assert cell.becomes(lambda: widget.voxel == 120)
     assert widget.opened is not None
     assert widget.opened.voxel == 120
 
@@ -177,10 +185,9 @@ def test_a_cell_shows_a_map_and_gives_back_what_is_brushed_and_opened(cell: Cell
     page.fill("input[type=search]", "cake -")
     page.keyboard.press("Tab")
     page.wait_for_selector("[role=status]:text('needs a word on both of its sides')")
-    assert widget.concept == "cake -"
+    assert cell.becomes(lambda: widget.concept == "cake -")
     page.click("button:text('Clear')")
-    page.wait_for_function("true")
-    assert widget.selected == []
+    assert cell.becomes(lambda: widget.selected == [])
 
 
 def test_only_what_the_map_needs_can_be_asked_of_the_kernel(opened: dict[str, Opened]) -> None:
