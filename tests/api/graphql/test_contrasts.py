@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from toy_server import Server
 
-from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface
+from voxel_atlas.api.maps.subject_cortex import LoadSurface
+from voxel_atlas.api.notebook.desk import LocalDesk
 from voxel_atlas.api.notebook.shown_atlas import NotebookAtlas
 from voxel_atlas.atlas.client import RemoteAtlas
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -94,7 +95,7 @@ def test_only_voxels_with_evidence_are_listed_where_that_is_asked(server: Server
 def test_a_notebook_s_model_has_the_intervals_of_the_server(
     home: Path, atlas: Atlas, server: Server, settings: Settings, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voxel_atlas.api.notebook.desk.CortexCache", partial(CortexCache, load=surfaces))
+    monkeypatch.setattr("voxel_atlas.api.notebook.shown_atlas.LocalDesk", partial(LocalDesk, load=surfaces))
     with NotebookAtlas.at(str(home / "atlas.duckdb"), settings, home=home) as opened:
         found = opened.model().contrast_regions("cake", "face")
         assert "SIMULATED" in found._repr_html_()
