@@ -140,7 +140,7 @@ def group(
     *models: str,
     out: FileOption | None = None,
     vertices: Path | None = None,
-    show: Literal["mean", "t", "agree"] = "mean",
+    show: Literal["mean", "t", "q", "agree"] = "mean",
     group_q: float | None = None,
     smooth: float = 0.0,
     options: ConceptOptions = BY_DEFAULT,
@@ -159,8 +159,8 @@ def group(
         models: A model of each subject; none: its newest one of the newest model's network.
         out: Picture to write: .png, .svg or .pdf; none: no picture.
         vertices: Table of all vertices to write: .csv or .parquet; none: no table.
-        show: What the picture shows: the mean similarity, its t, or how many subjects agree: those whose similarity is
-            above 0 and passes --min-z, --max-q and --specific.
+        show: What the picture shows: the mean similarity, its t, the q of that, or how many subjects agree: those whose
+            similarity is above 0 and passes --min-z, --max-q and --specific.
         group_q: Draw only vertices with at most this false discovery rate over subjects; none: any.
         smooth: Smooth each subject's map along the cortex over so many mm (full width at half maximum).
         significant: Take only voxels whose encoding model is significant.

@@ -39,9 +39,11 @@ from .types.flatmaps import (
     LabelColoursPicture,
     Mark,
     Outlined,
+    Range,
     Thick,
     Views,
     Width,
+    colour_range,
     render_options,
 )
 from .types.groups import GroupQueries
@@ -308,9 +310,7 @@ class RootQuery(GroupQueries, ContrastQueries):
         colormap: Annotated[
             str | None, strawberry.argument(description="matplotlib's name; chosen for the quantity by default.")
         ] = None,
-        range: Annotated[  # noqa: A002  the argument's public name
-            list[float] | None, strawberry.argument(description="Values of the first and the last colour.")
-        ] = None,
+        range: Range = None,  # noqa: A002  the argument's public name
         null_band: OutsideBand = False,
         rois: Outlined = None,
         width: Width = 1024,
@@ -332,9 +332,7 @@ class RootQuery(GroupQueries, ContrastQueries):
         thick: Thick = 1,
     ) -> Flatmap:
         """A map's address and how to read it."""
-        if range is not None and len(range) != 2:
-            raise BadInputError(f"range has {len(range)} numbers; give two, the values of the first and last colour.")
-        lo, hi = range or (None, None)
+        lo, hi = colour_range(range)
         request = MapRequest(
             concept=concept,
             metric=metric.value if metric else None,

@@ -43,7 +43,8 @@ class PictureRequest:
     @property
     def nbytes(self) -> int:
         """Bytes that it holds in memory, about; one that is larger than all that may wait counts as all."""
-        return min(8 * len(self.values.voxels) + 32 * len(self.options.focus or ()), WAITING_BYTES)
+        of_each = 4 * len(self.values.models) + 64 if isinstance(self.values, GroupMap) else 8
+        return min(of_each * len(self.values.voxels) + 32 * len(self.options.focus or ()), WAITING_BYTES)
 
 
 @dataclass(frozen=True)

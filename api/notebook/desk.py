@@ -25,6 +25,7 @@ from ...schemas.config import Settings
 from ...schemas.errors import NotFoundError
 from ...viz.render.card import card_png
 from ...viz.surfaces.surface import Grid, Surface, load_surface
+from ..maps.group.group_maps import GroupRequest, group_map
 from ..maps.packed_arrays import unpack
 from ..maps.rendering import RenderOptions, render
 from ..maps.subject_cortex import CortexCache, LoadSurface, anatomical_affine, surfaces_cache
@@ -53,6 +54,14 @@ class Desk(ABC):
     @abstractmethod
     def picture(self, request: MapRequest, options: RenderOptions) -> bytes:
         """A map as a file."""
+
+    @abstractmethod
+    def group(self, request: GroupRequest) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
+        """A group's map as `GroupMap.about` and `GroupMap.arrays` tell it."""
+
+    @abstractmethod
+    def group_picture(self, request: GroupRequest, options: RenderOptions) -> bytes:
+        """It as a file."""
 
     @abstractmethod
     def card(self, model_id: str, voxel: int) -> bytes:
@@ -116,6 +125,17 @@ class LocalDesk(Desk):
         cortex = self._cortices.of(mapped.model.subject_id)
         return render(mapped.picture(cortex, options.focus), cortex.surface, options, cortex)
 
+    def group(self, request: GroupRequest) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
+        """See Desk."""
+        found = group_map(self._atlas, request, self._cortices)
+        return found.about, found.arrays
+
+    def group_picture(self, request: GroupRequest, options: RenderOptions) -> bytes:
+        """See Desk."""
+        found = group_map(self._atlas, request, self._cortices)
+        cortex = self._cortices.of(found.subject_id)
+        return render(found.picture(cortex, options.focus), cortex.surface, options, cortex)
+
     def card(self, model_id: str, voxel: int) -> bytes:
         """See Desk."""
         return card_png(voxel_card(self._atlas, model_id, voxel))
@@ -163,11 +183,21 @@ _PICTURE = """query($concept: String, $metric: Metric, $label: String, $model: S
   $format: PictureFormat!, $significant: Boolean!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!,
   $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int, $thick: Int!,
   $nullBand: Boolean!) {
-  flatmap(concept: $concept, metric: $metric, label: $label, model: $model, by: $by, readout: $readout,
+  map: flatmap(concept: $concept, metric: $metric, label: $label, model: $model, by: $by, readout: $readout,
     baseline: $baseline, scorer: $scorer, colormap: $colormap, range: $range, rois: $rois, width: $width,
     format: $format, significant: $significant, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic,
     opacity: $opacity, views: $views, focus: $focus, mark: $mark,
     thick: $thick, nullBand: $nullBand) { sha256 } }"""
+
+
+_GROUP = """query($concept: String!, $models: [String!], $by: By!, $readout: Readout, $baseline: Baseline!,
+  $significant: Boolean!, $semantic: Boolean!, $smooth: Float!, $minZ: Float, $maxQ: Float, $specific: Boolean!,
+  $show: GroupQuantity!, $groupQ: Float, $colormap: String, $range: [Float!], $rois: [String!], $width: Int!,
+  $format: PictureFormat!, $views: [View!], $focus: [Int!]) {
+  map: groupMap(concept: $concept, models: $models, by: $by, readout: $readout, baseline: $baseline,
+    significant: $significant, semantic: $semantic, smooth: $smooth, minZ: $minZ, maxQ: $maxQ, specific: $specific,
+    show: $show, groupQ: $groupQ, colormap: $colormap, range: $range, rois: $rois, width: $width, format: $format,
+    views: $views, focus: $focus) { sha256 } }"""
 
 
 class ServedDesk(Desk):
@@ -189,45 +219,41 @@ class ServedDesk(Desk):
             frame = asked.map(request.concept, **how).frame
         else:
             frame = asked.metric_map(request.metric or f"label_probability:{request.label}")
-        told = {name: value for name, value in asdict(request).items() if value is not None}
-        switches = {name: int(value) for name, value in told.items() if isinstance(value, bool)}
-        header, arrays = unpack(self._atlas.fetch("/values", **{**told, **switches}))
+        header, arrays = unpack(self._atlas.fetch("/values", **_told(request)))
         return header, frame, arrays["value"][frame["voxel"].to_numpy()]
 
     def picture(self, request: MapRequest, options: RenderOptions) -> bytes:
         """See Desk."""
-
-        def name(value: str | None) -> str | None:
-            return value and value.upper()
-
-        bounds = None if request.lo is None or request.hi is None else [request.lo, request.hi]
         variables = {
-            "concept": request.concept,
-            "metric": name(request.metric),
+            **_variables(request, options),
+            "metric": _name(request.metric),
             "label": request.label,
             "model": request.model,
-            "by": name(request.by),
-            "readout": name(request.readout),
-            "baseline": name(request.baseline),
             "scorer": request.method,
-            "colormap": request.colormap,
-            "range": bounds,
-            "rois": options.rois,
-            "width": options.width,
-            "format": name(options.suffix),
-            "significant": request.significant,
-            "minZ": request.min_z,
-            "maxQ": request.max_q,
-            "specific": request.specific,
-            "semantic": request.semantic,
-            "opacity": name(request.alpha),
-            "views": None if options.views is None else [view.upper() for view in options.views],
-            "focus": options.focus,
+            "opacity": _name(request.alpha),
             "mark": options.mark,
             "thick": options.thick,
             "nullBand": request.null_band,
         }
-        drawn = self._atlas.graphql(_PICTURE, variables)["flatmap"]
+        return self._drawn(_PICTURE, variables, options)
+
+    def group(self, request: GroupRequest) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
+        """See Desk."""
+        return unpack(self._atlas.fetch("/group", **{**_told(request), "models": ",".join(request.models)}))
+
+    def group_picture(self, request: GroupRequest, options: RenderOptions) -> bytes:
+        """See Desk."""
+        variables = {
+            **_variables(request, options),
+            "models": list(request.models) or None,
+            "smooth": request.smooth,
+            "show": _name(request.show),
+            "groupQ": request.group_q,
+        }
+        return self._drawn(_GROUP, variables, options)
+
+    def _drawn(self, query: str, variables: Mapping[str, Any], options: RenderOptions) -> bytes:
+        drawn = self._atlas.graphql(query, variables)["map"]
         return self._atlas.fetch(f"/flatmaps/{drawn['sha256']}.{options.suffix}")
 
     def card(self, model_id: str, voxel: int) -> bytes:
@@ -248,3 +274,36 @@ class ServedDesk(Desk):
     def volume(self, subject_id: str) -> Volume:
         """See Desk."""
         return self._atlas.volume(subject_id)
+
+
+def _told(request: MapRequest | GroupRequest) -> Mapping[str, Any]:
+    """A request as a query string has it."""
+    told = {name: value for name, value in asdict(request).items() if value is not None}
+    return {name: int(value) if isinstance(value, bool) else value for name, value in told.items()}
+
+
+def _name(value: str | None) -> str | None:
+    """A value of an enum as GraphQL writes it."""
+    return value and value.upper()
+
+
+def _variables(request: MapRequest | GroupRequest, options: RenderOptions) -> Mapping[str, Any]:
+    """What the queries for pictures of maps and groups both have."""
+    return {
+        "concept": request.concept,
+        "by": _name(request.by),
+        "readout": _name(request.readout),
+        "baseline": _name(request.baseline),
+        "colormap": request.colormap,
+        "range": None if request.lo is None or request.hi is None else [request.lo, request.hi],
+        "rois": options.rois,
+        "width": options.width,
+        "format": _name(options.suffix),
+        "significant": request.significant,
+        "minZ": request.min_z,
+        "maxQ": request.max_q,
+        "specific": request.specific,
+        "semantic": request.semantic,
+        "views": None if options.views is None else [view.upper() for view in options.views],
+        "focus": options.focus,
+    }

@@ -10,7 +10,9 @@ from ...atlas.search.model import Model
 from ...atlas.search.tables.model_row import ModelRow
 from ...schemas.config import Settings
 from ...schemas.errors import BadInputError
+from ..maps.group.group_maps import GroupRequest
 from ..maps.value_maps import MapRequest
+from .brain_group import BrainGroup
 from .brain_map import BrainMap
 from .desk import Desk, LocalDesk, ServedDesk
 from .voxel_page import VoxelPage
@@ -131,6 +133,77 @@ class ShownModel(ModelRow):
         return CellExplorer(self.desk, self.model_id, self.subject_id, concept)
 
 
+class ShownGroups:
+    """What a notebook asks of several subjects together, wherever their atlas is."""
+
+    desk: Desk
+
+    def group(
+        self,
+        concept: str,
+        *models: str,
+        by: str = "weights",
+        readout: str | None = None,
+        baseline: str = "vocabulary",
+        significant: bool = False,
+        semantic: bool = True,
+        smooth: float = 0.0,
+        min_z: float | None = None,
+        max_q: float | None = None,
+        specific: bool = False,
+        show: str = "mean",
+        group_q: float | None = None,
+        colormap: str | None = None,
+        limits: tuple[float, float] | None = None,
+    ) -> BrainGroup:
+        """A concept over subjects on the surface that they share: mean, t and q, with subjects as the unit.
+
+        >>> atlas.group("face", smooth=8).plot()
+
+        Args:
+            concept: words, as in `model.map`.
+            *models: a model of each subject; none: its newest one of the newest model's network.
+            by: as in `model.map`.
+            readout: as there.
+            baseline: as there.
+            significant: take only voxels whose encoding model is significant.
+            semantic: as there.
+            smooth: smooth each subject's map along the cortex over so many mm (full width at half maximum), up to 30.
+            min_z: who agrees at a vertex has at least this z there, and a similarity above 0.
+            max_q: and at most this false discovery rate of the concept.
+            specific: and the concept is specific there.
+            show: mean, t, q or agree, in how many subjects it is so.
+            group_q: show only vertices with at most this false discovery rate over subjects.
+            colormap: matplotlib's name; None for the one that suits.
+            limits: values of the first and the last colour; None for those that suit.
+
+        Raises:
+            BadInputError: one subject, two models of one, or models that are not comparable.
+            SpaceMismatchError: a model that was named meets no other one; the message names the files that would help.
+            NotFoundError: no such model or colormap.
+        """
+        lo, hi = limits or (None, None)
+        request = GroupRequest(
+            concept=concept,
+            models=models,
+            by=by,
+            readout=readout,
+            baseline=baseline,
+            significant=significant,
+            semantic=semantic,
+            smooth=smooth,
+            min_z=min_z,
+            max_q=max_q,
+            specific=specific,
+            show=show,
+            group_q=group_q,
+            colormap=colormap,
+            lo=lo,
+            hi=hi,
+        )
+        return BrainGroup.of(request, self.desk)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NotebookModel(ShownModel, Model):
     """A model of an atlas that is open in this process."""
@@ -141,15 +214,13 @@ class ServedModel(ShownModel, RemoteModel):
     """A model of a server's atlas."""
 
 
-class NotebookAtlas(Atlas):
+class NotebookAtlas(ShownGroups, Atlas):
     """An atlas that is open in this process, as `voxel_atlas.open` gives it.
 
     >>> import voxel_atlas as va
     >>> atlas = va.open()
     >>> atlas.model().map("face").plot()
     """
-
-    desk: Desk
 
     @classmethod
     def at(cls, address: str, settings: Settings, *, home: Path | None = None, token: str = "") -> Self:
@@ -179,13 +250,13 @@ class NotebookAtlas(Atlas):
         return NotebookModel(**vars(super().model(model_id)), desk=self.desk)
 
 
-class ServedAtlas(RemoteAtlas):
+class ServedAtlas(ShownGroups, RemoteAtlas):
     """An atlas that a server answers for over HTTP, as `voxel_atlas.open` gives it."""
 
     def __init__(self, url: str, settings: Settings, *, token: str = "") -> None:
         """Connect; see `RemoteAtlas`."""
         super().__init__(url, token=token)
-        self.desk: Desk = ServedDesk(self, settings)
+        self.desk = ServedDesk(self, settings)
 
     def model(self, model_id: str | None = None) -> ServedModel:
         """One encoding model, to be asked; it stays valid while the atlas grows.

@@ -79,6 +79,7 @@ class GroupQuantity(Enum):
 
     MEAN = choice("mean", "Mean similarity.")
     T = choice("t", "Student's t of the mean against 0.")
+    Q = choice("q", "False discovery rate of t over the vertices.")
     AGREE = choice("agree", "How many subjects have a similarity above 0 that passes the limits.")
 
 

@@ -38,6 +38,7 @@ Mark = Annotated[
     int | None, strawberry.argument(description="Number of a voxel that gets a ring on the flat map; null for none.")
 ]
 
+Range = Annotated[list[float] | None, strawberry.argument(description="Values of the first and the last colour.")]
 Thick = Annotated[
     int,
     strawberry.argument(
@@ -158,6 +159,17 @@ class LabelColoursPicture:
             trustworthiness=finite(coloured.colours.trustworthiness),
             n_voxels=len(coloured.top.voxels),
         )
+
+
+def colour_range(bounds: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """Values of the first and of the last colour; None where nothing says them.
+
+    Raises:
+        BadInputError: not two numbers.
+    """
+    if bounds is not None and len(bounds) != 2:
+        raise BadInputError(f"range has {len(bounds)} numbers; give two, the values of the first and last colour.")
+    return (bounds[0], bounds[1]) if bounds else (None, None)
 
 
 def render_options(

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import strawberry
 
+from ....schemas.errors import BadInputError
+from ....schemas.limits import LIMITS
 from ...maps.group.group_maps import GroupMap, GroupRequest, group_map
 from ...maps.group.label_differences import label_differences
 from ...maps.picture_cache import PictureAddress
@@ -20,7 +22,7 @@ from .enums import (
     how_compared,
 )
 from .fields import field, filled, finite
-from .flatmaps import Focus, Format, Outlined, Views, Width, picture_url, render_options
+from .flatmaps import Focus, Format, Outlined, Range, Views, Width, colour_range, picture_url, render_options
 from .scorers import MethodArgument, ScorerArgument, scorer_name
 from .voxels import First, MaxQ, MinZ, Semantic, Significant, Specific
 
@@ -51,11 +53,28 @@ class GroupRegion:
     n_positive: int = strawberry.field(description="Subjects in whose region the mean similarity is above 0.")
 
 
+@strawberry.type(description="A vertex of the mesh on which subjects meet.")
+class GroupVertex:
+    """What a concept comes to there, over subjects."""
+
+    number: int = strawberry.field(description="Its number among those of both hemispheres, as `focus` takes it.")
+    hemisphere: str = strawberry.field(description="left or right.")
+    vertex: int = strawberry.field(description="Its number in the hemisphere.")
+    n_subjects: int = strawberry.field(description="Subjects who have a value there.")
+    mean: float | None = strawberry.field(description="Mean similarity; null where fewer than half of them have one.")
+    t: float | None = strawberry.field(description="Student's t against 0, over subjects.")
+    p: float | None = strawberry.field(description="One-sided p, 0 to 1.")
+    q: float | None = strawberry.field(description="False discovery rate over the vertices, 0 to 1.")
+    n_agree: int = strawberry.field(description="Subjects with a similarity above 0 that passes the limits.")
+    similarities: list[float | None] = strawberry.field(description="Each subject's, in the order of `subjects`.")
+
+
 @strawberry.type(name="GroupMap", description="A concept over subjects, who are the unit of every mean and test.")
 class GroupMapNode:
     """What a group's map comes to, and where its picture is."""
 
     url: str = strawberry.field(description="Path of the picture on this server; its content never changes.")
+    sha256: str = strawberry.field(description="SHA-256 of the request, the atlas's generation and the renderer.")
     width: int = strawberry.field(description="Width in pixels.")
     height: int = strawberry.field(description="Height in pixels.")
     unit: str = strawberry.field(description="The quantity that is drawn, as the colour bar names it.")
@@ -75,6 +94,23 @@ class GroupMapNode:
     simulated: bool = strawberry.field(description="True when a subject's responses were computed, not measured.")
     warnings: list[str] = strawberry.field(description="A sentence for each subject that is left out, and as in maps.")
     generation: int = strawberry.field(description="Number of the atlas's state.")
+    found: strawberry.Private[GroupMap]
+
+    @field("Vertices by their numbers; without numbers, those that show most: the greatest values, or the least q.")
+    def vertices(
+        self,
+        numbers: Annotated[
+            list[int] | None,
+            strawberry.argument(description="At most 100, of both hemispheres, the right ones after the left."),
+        ] = None,
+        first: First = 20,
+    ) -> list[GroupVertex]:
+        """Some of them."""
+        if len(numbers or ()) > LIMITS.first:
+            raise BadInputError(f"{len(numbers or ())} vertices are asked for; take at most {LIMITS.first} at once.")
+        chosen = self.found.first_vertices(page_size(first)) if numbers is None else numbers
+        rows = self.found.vertices(chosen).iter_rows(named=True)
+        return [filled(GroupVertex, row, similarities=list(map(finite, row["similarities"]))) for row in rows]
 
     @classmethod
     def of(cls, info: Info, found: GroupMap, address: PictureAddress) -> "GroupMapNode":
@@ -97,6 +133,7 @@ class GroupMapNode:
             regions=[filled(GroupRegion, row) for row in found.regions.iter_rows(named=True)],
             baseline=Baseline(found.request.baseline),
             simulated=found.simulated,
+            found=found,
         )
 
 
@@ -168,6 +205,7 @@ class GroupQueries:
             float | None, strawberry.argument(description="Draw only vertices with at most this q over subjects.")
         ] = None,
         colormap: Annotated[str | None, strawberry.argument(description="matplotlib's name.")] = None,
+        range: Range = None,  # noqa: A002  the argument's public name
         rois: Outlined = None,
         width: Width = 1024,
         format: Format = PictureFormat.PNG,  # noqa: A002  the argument's public name
@@ -175,6 +213,7 @@ class GroupQueries:
         focus: Focus = None,
     ) -> GroupMapNode:
         """A group's map."""
+        lo, hi = colour_range(range)
         options = render_options(width, format, rois, views, focus, None)
         request = GroupRequest(
             concept=concept,
@@ -189,6 +228,8 @@ class GroupQueries:
             show=show.value,
             group_q=group_q,
             colormap=colormap,
+            lo=lo,
+            hi=hi,
         )
         found = group_map(info.context.atlas, request, info.context.cortices)
         return GroupMapNode.of(info, found, info.context.pictures.address(found, options))

@@ -55,29 +55,11 @@ class ValueHandlers:
     def group(self, request: Request) -> Content:
         """A concept over subjects at the vertices of a shared mesh, and the colours for what is shown."""
         found = group_map(self._atlas, group_request(request), self._cortices)
-        header = {
-            "subject": found.subject_id,
-            "mesh": found.mesh,
-            "subjects": found.subjects().to_dicts(),
-            "leave_one_out_r": found.mean_leave_one_out if math.isfinite(found.mean_leave_one_out) else None,
-            "regions": found.regions.to_dicts(),
-            "simulated": found.simulated,
-            "title": found.request.concept.strip(),
-            "unit": found.unit,
-            "how": found.how,
-            "warnings": found.warnings,
-            "held_to": found.held_to,
-            "generation": found.generation,
-            "colormap": found.scale.colormap,
-            "lo": found.scale.vmin,
-            "hi": found.scale.vmax,
+        arrays: dict[str, NDArray[Any]] = {
+            **found.arrays,
+            "colour": colours(found.scale.colormap).ravel().astype(np.uint8),
         }
-        over = found.statistics
-        numbers: dict[str, NDArray[Any]] = {"value": found.values, "mean": over.mean, "t": over.t, "q": over.q}
-        numbers |= {"n": over.n, "agree": found.agree}
-        arrays: dict[str, NDArray[Any]] = {name: array.astype(np.float32) for name, array in numbers.items()}
-        arrays["colour"] = colours(found.scale.colormap).ravel().astype(np.uint8)
-        return Content(pack(header, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
+        return Content(pack(found.about, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
     def top_labels(self, request: Request) -> Content:
         """The first label of every voxel, as a number in a list of labels; -1 for none."""

@@ -1,9 +1,11 @@
 """Maps of a concept over subjects on fsaverage or fs_LR: subjects are the unit of every mean and test."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,8 +18,8 @@ from ....atlas.search.filters import Limits
 from ....atlas.search.model import Model
 from ....atlas.search.similarity import Compared
 from ....schemas.config import Settings
-from ....schemas.errors import BadInputError
-from ....viz.render.colormaps import Scale, fit_scale
+from ....schemas.errors import BadInputError, NotFoundError
+from ....viz.render.colormaps import LOGARITHMIC, SUGGESTED, Scale, fit_scale, logarithmic_scale
 from ....viz.render.picture import Picture
 from ..shared_space import mesh_name
 from ..subject_cortex import GROUP, CortexCache, SubjectCortex
@@ -26,7 +28,12 @@ from .members import find_members
 from .over_subjects import Doubles, OverSubjects, leave_one_out, over_subjects
 from .smoothing import MOST_MM, smoothed
 
-SHOWS = {"mean": "mean cosine similarity", "t": "t over subjects", "agree": "subjects that agree"}
+SHOWS = {
+    "mean": "mean cosine similarity",
+    "t": "t over subjects",
+    "q": "q over subjects",
+    "agree": "subjects that agree",
+}
 """What a group's picture may show, and its unit."""
 _HELD = 0.5
 """Weight from which on what is carried between voxels counts as passing."""
@@ -74,6 +81,8 @@ class GroupMap:
     models: Sequence[Model]
     mesh: str
     """fsaverage, fsaverage5, fsaverage6 or fs_LR."""
+    similarities: NDArray[np.float32]
+    """(n_subjects, 2 · n) of each subject, smoothed where that was asked for; NaN where it has none."""
     statistics: OverSubjects
     """Of similarities, at the vertices of both hemispheres, the right ones after the left."""
     agree: NDArray[np.int64]
@@ -105,9 +114,9 @@ class GroupMap:
     @cached_property
     def values(self) -> NDArray[np.float32]:
         """What is shown, (2 · n,); NaN where nothing is."""
-        found = self.statistics
-        shown = {"mean": found.mean, "t": found.t, "agree": np.where(np.isfinite(found.mean), self.agree, np.nan)}
-        values = shown[self.request.show].astype(np.float32)
+        found, show = self.statistics, self.request.show
+        agree = np.where(np.isfinite(found.mean), self.agree, np.nan)
+        values = (agree if show == "agree" else getattr(found, show)).astype(np.float32)
         if self.request.group_q is None:
             return values
         with np.errstate(invalid="ignore"):
@@ -121,7 +130,10 @@ class GroupMap:
     @cached_property
     def scale(self) -> Scale:
         """Colours of `values`."""
-        request, count = self.request, self.request.show == "agree"
+        request, show = self.request, self.request.show
+        if show in LOGARITHMIC:
+            return logarithmic_scale(request.colormap or SUGGESTED[show], request.lo, request.hi)
+        count = show == "agree"
         lo, hi = (0.0, float(len(self.models))) if count else (None, None)
         return fit_scale(
             self.values,
@@ -148,6 +160,40 @@ class GroupMap:
         return "; ".join(part for part in said if part)
 
     @property
+    def about(self) -> dict[str, object]:
+        """What is told of the numbers beside them, as JSON has it."""
+        loo = self.mean_leave_one_out
+        return {
+            "subject": self.subject_id,
+            "mesh": self.mesh,
+            "subjects": self.subjects().to_dicts(),
+            "leave_one_out_r": loo if math.isfinite(loo) else None,
+            "regions": self.regions.to_dicts(),
+            "n_tested": self.statistics.n_tested,
+            "n_significant": self.statistics.n_significant,
+            "simulated": self.simulated,
+            "title": self.request.concept.strip(),
+            "unit": self.unit,
+            "how": self.how,
+            "warnings": self.warnings,
+            "held_to": self.held_to,
+            "generation": self.generation,
+            "colormap": self.scale.colormap,
+            "lo": self.scale.vmin,
+            "hi": self.scale.vmax,
+            "logarithmic": self.scale.logarithmic,
+        }
+
+    @property
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """value, mean, t, p, q, n, agree, (2 · n,) each; similarities, (n_subjects · 2 · n,), subject by subject."""
+        over = self.statistics
+        numbers: dict[str, NDArray[Any]]
+        numbers = {"value": self.values, "mean": over.mean, "t": over.t, "p": over.p, "q": over.q, "n": over.n}
+        numbers |= {"agree": self.agree, "similarities": self.similarities.ravel()}
+        return {name: array.astype(np.float32) for name, array in numbers.items()}
+
+    @property
     def canonical(self) -> str:
         """All that the colours of a picture depend on, as text."""
         parts = {**asdict(self.request), "models": [model.model_id for model in self.models]}
@@ -170,25 +216,51 @@ class GroupMap:
 
     def frame(self) -> pl.DataFrame:
         """hemisphere, vertex, n_subjects, mean, t, p, q, n_agree of each vertex where a subject has a value."""
-        found, n = self.statistics, len(self.agree) // 2
-        sides = pl.Series(["left", "right"], dtype=pl.String)[np.repeat([0, 1], n).tolist()]
-        numbers = {"mean": found.mean, "t": found.t, "p": found.p, "q": found.q}
-        frame = pl.DataFrame(
-            {
-                "hemisphere": sides,
-                "vertex": np.tile(np.arange(n, dtype=np.int32), 2),
-                "n_subjects": found.n,
-                **{name: pl.Series(values, nan_to_null=True) for name, values in numbers.items()},
-                "n_agree": self.agree,
-            }
+        over = self.statistics
+        return vertex_frame(
+            {"n": over.n, "mean": over.mean, "t": over.t, "p": over.p, "q": over.q, "agree": self.agree}
         )
-        return frame.filter(pl.col("n_subjects") > 0)
+
+    def vertices(self, numbers: Sequence[int]) -> pl.DataFrame:
+        """Columns of `frame`, number (of both hemispheres) and similarities (each subject's), in the order asked for.
+
+        Raises:
+            NotFoundError: the mesh has no vertex of a number.
+        """
+        n = len(self.agree) // 2
+        if wrong := [number for number in numbers if not 0 <= number < 2 * n]:
+            raise NotFoundError(f"There is no vertex {wrong[0]}; {self.mesh} has {2 * n}, numbered from 0.")
+        rows = np.array(numbers, np.int64)
+        frame = vertex_frame({**vars(self.statistics), "agree": self.agree}, every=True)[rows]
+        return frame.with_columns(number=pl.Series(rows), similarities=pl.Series(self.similarities[:, rows].T.tolist()))
+
+    def first_vertices(self, n: int) -> list[int]:
+        """Numbers of the vertices that show most, the first of them first: the greatest values, or the least q."""
+        ranked = self.values if self.request.show == "q" else -self.values
+        shown = np.flatnonzero(np.isfinite(ranked))
+        return [int(at) for at in shown[np.argsort(ranked[shown], kind="stable")][:n]]
 
     def subjects(self) -> pl.DataFrame:
         """subject_id, model_id, leave_one_out_r of each."""
         rows = [(model.subject_id, model.model_id) for model in self.models]
         frame = pl.DataFrame(rows, {"subject_id": pl.String, "model_id": pl.String}, orient="row")
         return frame.with_columns(leave_one_out_r=pl.Series(self.leave_one_out, nan_to_null=True))
+
+
+def vertex_frame(arrays: Mapping[str, NDArray[Any]], *, every: bool = False) -> pl.DataFrame:
+    """The arrays n, mean, t, p, q and agree of a group as a frame: see `GroupMap.frame`; or of every vertex."""
+    n = len(arrays["agree"]) // 2
+    numbers = {name: pl.Series(arrays[name], nan_to_null=True) for name in ("mean", "t", "p", "q")}
+    frame = pl.DataFrame(
+        {
+            "hemisphere": pl.Series(["left", "right"], dtype=pl.String)[np.repeat([0, 1], n).tolist()],
+            "vertex": np.tile(np.arange(n, dtype=np.int32), 2),
+            "n_subjects": arrays["n"].astype(np.int64),
+            **numbers,
+            "n_agree": arrays["agree"].astype(np.int64),
+        }
+    )
+    return frame if every else frame.filter(pl.col("n_subjects") > 0)
 
 
 def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None = None) -> GroupMap:
@@ -228,6 +300,7 @@ def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None 
         request,
         [member.model for member in members],
         mesh_name(family, n),
+        stacked,
         over_subjects(stacked),
         np.sum(agreeing, axis=0, dtype=np.int64),
         leave_one_out(stacked),

@@ -20,6 +20,7 @@ from nibabel.affines import apply_affine
 from scipy import stats
 from toy_server import Run, Serve, Server
 
+import voxel_atlas as va
 from tests.api.maps.test_page_geometry import unpacked
 from tests.viz.conftest import hemispheres
 from voxel_atlas.api.http.app import create_app
@@ -179,6 +180,58 @@ def test_all_doors_give_one_group(
     assert f"{N_SUBJECTS} subjects (simulated) on fsaverage5" in said
 
 
+def test_python_gives_one_group_of_an_open_and_of_a_served_atlas(server: Server, home: Path, tmp_path: Path) -> None:
+    drawing = {"rois": ["FFA"], "width": 128}
+    with va.open(str(home / "atlas.duckdb"), home=home) as opened, va.open(server.url) as served:
+        found, other = (
+            each.group("face", show="t", group_q=0.9, max_q=0.05, limits=(-3, 9)) for each in (opened, served)
+        )
+        assert found.plot(**drawing).content == other.plot(**drawing).content
+        assert found._repr_html_() == other._repr_html_()
+        assert len(opened.group("face", *sorted(opened.models()["model_id"])[:3]).subjects) == 3
+        literal = group_map(opened, found.request)
+    for name in ("frame", "regions", "subjects"):
+        assert getattr(found, name).equals(getattr(other, name)), name
+    assert np.array_equal(found.similarities, other.similarities, equal_nan=True)
+    assert np.array_equal(found.values, literal.values, equal_nan=True)
+    assert found.regions.equals(literal.regions)
+    assert found.frame["t"].to_numpy() == pytest.approx(literal.frame()["t"].to_numpy(), rel=1e-6)
+    assert found.frame.columns == literal.frame().columns
+    assert found.leave_one_out_r == literal.mean_leave_one_out
+
+
+VERTICES = """query($show: GroupQuantity!, $numbers: [Int!]) { groupMap(concept: "face", show: $show, width: 128) {
+  lo hi vertices(numbers: $numbers, first: 3) {
+    number hemisphere vertex nSubjects mean t p q nAgree similarities } } }"""
+
+
+@pytest.mark.parametrize("show", ["mean", "q"])
+def test_graphql_tells_the_first_vertices_and_those_of_given_numbers(atlas: Atlas, server: Server, show: str) -> None:
+    maps, frame = own_maps(atlas, "face"), group_map(atlas, GroupRequest(concept="face")).frame()
+    told = server.data(VERTICES, show=show.upper())["groupMap"]
+    best = frame.with_row_index("row").sort(show, descending=show == "mean").head(3)
+    assert [row[show] for row in told["vertices"]] == pytest.approx(best[show].to_list())
+    for row in told["vertices"]:
+        place = row["vertex"] + N * (row["hemisphere"] == "right")
+        assert row["number"] == row["vertex"] + 10_242 * (row["hemisphere"] == "right")
+        assert row["similarities"] == pytest.approx(maps[:, place].tolist())
+        assert [row[name] for name in ("t", "p", "q")] == list(frame.select("t", "p", "q").row(place))
+        assert (row["nSubjects"], row["nAgree"]) == (N_SUBJECTS, (maps[:, place] > 0).sum())
+    last, beyond = server.data(VERTICES, show="T", numbers=[10_242 + N - 1, N])["groupMap"]["vertices"]
+    assert last["mean"] == pytest.approx(frame["mean"][-1])
+    assert (beyond["mean"], beyond["nSubjects"], beyond["similarities"]) == (None, 0, [None] * N_SUBJECTS)
+    assert "There is no vertex 20484" in server.error(VERTICES, show="T", numbers=[20_484])["message"]
+    assert "at most 100" in server.error(VERTICES, show="T", numbers=list(range(101)))["message"]
+
+
+def test_q_over_subjects_is_drawn_by_powers_of_ten(atlas: Atlas, server: Server) -> None:
+    found = group_map(atlas, GroupRequest(concept="face", show="q"))
+    assert np.array_equal(found.values, found.statistics.q.astype(np.float32), equal_nan=True)
+    header, _ = unpacked(server.client.get("/group?concept=face&show=q").content)
+    assert (header["logarithmic"], header["hi"], header["unit"]) == (True, 1.0, found.unit)
+    assert found.unit.startswith("q over subjects")
+
+
 def test_the_page_finds_the_shared_mesh_where_it_finds_subjects(server: Server, atlas: Atlas) -> None:
     header, parts = unpacked(server.client.get("/pixelmaps/group/fsaverage5.bin").content)
     assert header["width"] == 1024
@@ -227,7 +280,7 @@ def test_subjects_that_meet_nowhere_are_told_which_files_would_lead_there(home: 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"show": "median"}, "shows mean, t, agree"),
+        ({"show": "median"}, "shows mean, t, q, agree"),
         ({"group_q": 2.0}, "from 0 to 1"),
         ({"smooth": -1.0}, "smoothed over 0 to 30 mm"),
     ],
