@@ -28,6 +28,7 @@ from rich.text import Text
 
 from ...schemas.errors import BadInputError, StoreError
 from ...schemas.json_values import json_text
+from .options import OUTPUT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,7 +62,7 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
 
 
-@Parameter(name="*", group="Output", negative=())
+@Parameter(name="*", group=OUTPUT, negative=())
 @dataclass(frozen=True)
 class Output:
     """How a command answers: with tables and sentences for people, or with rows for programs."""

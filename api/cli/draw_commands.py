@@ -10,6 +10,9 @@ from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, say, waiting, warn
 from .options import (
     BY_DEFAULT,
+    COMPARISON,
+    CONTENT,
+    OUTPUT,
     PICTURE,
     VOXELS,
     ConceptOptions,
@@ -21,7 +24,9 @@ from .options import (
 )
 
 _LOOK = Parameter(group=PICTURE)
-surfaces = App(name="surface", help="Bring cortical surfaces of your own into the pycortex store.")
+surfaces = App(
+    name="surface", help="Bring cortical surfaces of your own into the pycortex store.", group_parameters=CONTENT
+)
 
 
 def flatmap(
@@ -112,9 +117,10 @@ def flatmap(
     )
     if own and surface:
         grid = grid_of(own[0]) if transform == MNI152 else None
-        drawn_on = load_surface(surface, transform, surfaces_cache(settings.home), settings.cortex_filestore, grid)
-        drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
-        file = render(drawn, drawn_on, drawing)
+        with waiting("Drawing the cortex"):
+            drawn_on = load_surface(surface, transform, surfaces_cache(settings.home), settings.cortex_filestore, grid)
+            drawn = user_picture(own, drawn_on, colormap or "auto", lo, hi)
+            file = render(drawn, drawn_on, drawing)
     else:
         with waiting("Drawing the cortex"), open_atlas(options.atlas) as opened:
             cortex = CortexCache(opened, settings).of(opened.model(options.model).subject_id)
@@ -139,10 +145,10 @@ def group(
     /,
     *models: str,
     out: FileOption | None = None,
-    vertices: Path | None = None,
-    show: Literal["mean", "t", "q", "agree"] = "mean",
-    group_q: float | None = None,
-    smooth: float = 0.0,
+    vertices: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    show: Annotated[Literal["mean", "t", "q", "agree"], _LOOK] = "mean",
+    group_q: Annotated[float | None, _LOOK] = None,
+    smooth: Annotated[float, Parameter(group=COMPARISON)] = 0.0,
     options: ConceptOptions = BY_DEFAULT,
     significant: Annotated[Switch, Parameter(group=VOXELS)] = False,
     view: Annotated[list[str] | None, _LOOK] = None,
@@ -193,7 +199,7 @@ def group(
         hi=hi,
         **options.asked,
     )
-    with open_atlas(options.atlas) as opened:
+    with waiting("Bringing the subjects' maps together"), open_atlas(options.atlas) as opened:
         cortices = CortexCache(opened, settings_of(options.atlas))
         found = group_map(opened, request, cortices)
         cortex = cortices.of(found.subject_id)
@@ -242,9 +248,11 @@ def import_(name: str, /, *, freesurfer: Path | None = None, gifti: list[str] | 
     store, cache = _store(), surfaces_cache(settings_of().home)
     if freesurfer:
         flat = _flat_map(freesurfer)
-        made = surface_import.from_freesurfer(name, freesurfer, store, cache)
+        with waiting("Taking the surfaces in"):
+            made = surface_import.from_freesurfer(name, freesurfer, store, cache)
     else:
-        made = surface_import.from_gifti(name, dict(_pair(text) for text in gifti or ()), store, cache)
+        with waiting("Taking the surfaces in"):
+            made = surface_import.from_gifti(name, dict(_pair(text) for text in gifti or ()), store, cache)
         flat = "with a flat map" if (made / "surfaces" / "flat_lh.gii").exists() else "without a flat map"
     say(f"wrote {made}, {flat}")
 
@@ -261,7 +269,8 @@ def nsd(*, root: Path, subject: Annotated[int, between(1, 8)]) -> None:
     from ..maps.subject_cortex import surfaces_cache
 
     flat = _flat_map(freesurfer_folder(root, subject))
-    made = from_nsd(root, subject, _store(), surfaces_cache(settings_of().home))
+    with waiting("Taking NSD's surfaces and warps in"):
+        made = from_nsd(root, subject, _store(), surfaces_cache(settings_of().home))
     names = ", ".join(sorted(path.name for path in (made / "transforms").iterdir() if path.is_dir()))
     say(f"wrote {made}, {flat}, with transforms {names}")
 

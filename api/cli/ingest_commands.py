@@ -11,6 +11,10 @@ from ...schemas.config import FDR, DataConfig, FitConfig, IngestConfig, LabelCon
 from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError, NotFoundError, redacted
 from .console import FOR_PEOPLE, Bars, Output, rate, say
 from .options import (
+    DATA,
+    FIT,
+    LABELS,
+    OTHER_LABELS,
     AtlasOption,
     DownloadOption,
     ModelArgument,
@@ -57,17 +61,17 @@ def _dissect_option(field: str) -> str:
     return "voxels" if field == "dissect" else _option(field)
 
 
-def _fields(title: str, option: Callable[[str], str]) -> Parameter:
+def _fields(group: Group, option: Callable[[str], str]) -> Parameter:
     """An option for each field of a model."""
-    return Parameter(name="*", group=Group.create_ordered(title), name_transform=option)
+    return Parameter(name="*", group=group, name_transform=option)
 
 
-DataOptions = Annotated[DataConfig, _fields("Data", _option)]
-FitOptions = Annotated[FitConfig, _fields("Fit", _option)]
-LabelOptions = Annotated[LabelConfig, _fields("Labels", _option)]
+DataOptions = Annotated[DataConfig, _fields(DATA, _option)]
+FitOptions = Annotated[FitConfig, _fields(FIT, _option)]
+LabelOptions = Annotated[LabelConfig, _fields(LABELS, _option)]
 LabelChanges = Annotated[
     LabelConfig,
-    _fields("Labels, where not by the model's settings", _dissect_option),
+    _fields(OTHER_LABELS, _dissect_option),
     Parameter(show_default=lambda _: "the model's own"),
 ]
 DEFAULT_FIT, DEFAULT_LABELS = FitConfig(), LabelConfig()

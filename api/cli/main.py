@@ -18,6 +18,7 @@ from .atlas_commands import export, import_, publish, rm, runs, upgrade, vacuum,
 from .console import screen
 from .doctor import doctor
 from .draw_commands import flatmap, group, surfaces
+from .options import CONTENT
 from .query_commands import card, models, predict, query, rois, sql, subjects
 from .report_commands import compare, report
 from .serve_commands import calibrate, demo, mcp, serve, settings, tokens, url
@@ -36,6 +37,7 @@ app = App(
     help="What does every voxel care about? Encoding models, label-free concepts and flatmaps in one atlas.",
     version=f"voxel-atlas {__version__}",
     config=fill_in,
+    group_parameters=CONTENT,
     # What is given again replaces what was given before, and no list has an option that empties it.
     default_parameter=Parameter(allow_repeating=True, negative_iterable=(), show_default=default_text),
     help_format="plaintext",

@@ -78,11 +78,18 @@ def between(least: int, most: int | None = None) -> Parameter:
     return Parameter(validator=Number(gte=least, lte=most))
 
 
+CONTENT = Group.create_ordered("What is done")
+"""Section of a command's help for what only this command has."""
+DATA = Group.create_ordered("Data")
+FIT = Group.create_ordered("Fit")
+LABELS = Group.create_ordered("Labels")
+OTHER_LABELS = Group.create_ordered("Labels, where not by the model's settings")
 COMPARISON = Group.create_ordered("Comparison")
 VOXELS = Group.create_ordered("Which voxels")
 PICTURE = Group.create_ordered("Picture")
 PLACE = Group.create_ordered("Where, and by what")
-"""Sections of a command's help."""
+OUTPUT = Group.create_ordered("Output")
+"""Sections for what several have, in this order."""
 
 AtlasOption = Annotated[
     str, Parameter(group=PLACE, help="Address of the atlas; none: the one of VOXEL_ATLAS_ATLAS, or the default one.")
@@ -148,7 +155,7 @@ DownloadOption = Annotated[
         group=PLACE, negative=(), help="Fetch weights that are not on this machine; nothing is downloaded otherwise."
     ),
 ]
-FileOption = Annotated[Path, Parameter(name=("--output", "-o"))]
+FileOption = Annotated[Path, Parameter(name=("--output", "-o"), group=OUTPUT)]
 Switch = Annotated[bool, Parameter(negative=())]
 """An option that is on when it is given."""
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from ...schemas.errors import BadInputError, StoreError, redacted
 from .console import FOR_PEOPLE, Bars, Output, say, screen, stdout
-from .options import AtlasOption, between, open_store, settings_of
+from .options import CONTENT, AtlasOption, between, open_store, settings_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -133,6 +133,7 @@ def settings(*, output: Output = FOR_PEOPLE) -> None:
 tokens = App(
     name="token",
     help="Make, list and revoke the tokens of this home folder's server. As soon as there is one, everyone needs one.",
+    group_parameters=CONTENT,
 )
 
 NameArgument = Annotated[str, Parameter(help="Whose token it is: one word.")]

@@ -1,6 +1,7 @@
 """The command line itself: every option that people rely on is there, and a wrong one is one sentence and status 2."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,10 @@ Run = Callable[..., tuple[int, str, str]]
 COMMANDS: dict[str, str] = yaml.safe_load(Path(__file__).with_name("command_line.yaml").read_text())
 SILENT = {"demo", "serve", "mcp", "surface import", "surface transform"}
 """Commands that have nothing to tell to programs."""
+SECTIONS = [
+    "Arguments", "What is done", "Data", "Fit", "Labels", "Labels, where not by the model's settings", "Comparison",
+    "Which voxels", "Picture", "Where, and by what", "Output",
+]  # fmt: skip
 ANY_NUMBER = {"report", "group", "publish"}
 """Commands that take any number of arguments."""
 
@@ -33,7 +38,7 @@ def test_help_names_every_option_that_the_command_has_ever_had(run: Run, command
     status, printed, _ = run(*command.split(), "--help")
     assert status == 0
     assert {option.rstrip("=") for option in options(command)} <= set(printed.split())
-    assert printed.split("Parameters")[0].count("[required]") <= COMMANDS[command].split().count("ARGUMENT")
+    assert printed.split("What is done")[0].count("[required]") <= COMMANDS[command].split().count("ARGUMENT")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -66,10 +71,21 @@ def test_help_tells_of_every_option_what_it_takes_or_what_holds_without_it() -> 
     assert untold == []
 
 
-def test_help_puts_a_commands_options_into_sections(run: Run) -> None:
-    _, printed, _ = run("query", "--help")
-    sections = [line.strip("╭─╮ ") for line in printed.splitlines() if line.startswith("╭")]
-    assert sections == ["Arguments", "Comparison", "Which voxels", "Where, and by what", "Output"]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_puts_options_into_the_same_sections_of_every_command(run: Run, command: str) -> None:
+    _, printed, _ = run(*command.split(), "--help")
+    sections, inside = list[str](), dict[str, str]()
+    for line in printed.splitlines():
+        if line.startswith("╭"):
+            sections.append(line.strip("╭─╮ "))
+        inside |= dict.fromkeys(re.findall(r" (--?[a-z0-9-]+)(?= )", line), sections[-1] if sections else "")
+    assert sections == [section for section in SECTIONS if section in sections]
+    places = {"--output": "Output", "--json": "Output", "--atlas": "Where, and by what", "--model": "Comparison"}
+    if command == "export":  # whose models are what is done
+        del places["--model"]
+    assert {name: inside[name] for name in places.keys() & inside} == {
+        name: section for name, section in places.items() if name in inside
+    }
 
 
 def test_the_version_is_the_packages(run: Run) -> None:
