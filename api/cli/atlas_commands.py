@@ -145,7 +145,7 @@ def runs(
     Args:
         digests: What each stage has committed instead, in one digest a stage, to compare two atlases by.
     """
-    with open_atlas(atlas) as opened:
+    with waiting("Reading the atlas"), open_atlas(atlas) as opened:
         if digests:
             output.show(opened.store.frame("FROM stage_digest ORDER BY ALL"))
             return
@@ -168,13 +168,17 @@ def rm(
         yes: Do not ask.
     """
     from ...atlas.search.tables.indexed_voxels import index_folder
-    from ...atlas.store.maintenance import remove_model
+    from ...atlas.store.maintenance import remove_model, require_model
 
     settings = settings_of(atlas)
-    if not yes and not _confirmed(f"Remove {model} from {redacted(settings.address)}?"):
-        say("Nothing was removed.")
-        raise SystemExit(1)
-    n_rows = remove_model(settings.address, model)
+    if not yes:
+        with open_store(settings, read_only=True) as store:
+            require_model(store, model)
+        if not _confirmed(f"Remove {model} from {redacted(settings.address)}?"):
+            say("Nothing was removed.")
+            raise SystemExit(1)
+    with waiting("Removing the model's rows"):
+        n_rows = remove_model(settings.address, model)
     # Who has it mapped keeps what it reads.
     shutil.rmtree(index_folder(settings.home, settings.address, model), ignore_errors=True)
     output.report(f"removed {model}: {n_rows:,} rows", {"model_id": model, "rows": n_rows})
@@ -185,7 +189,8 @@ def vacuum(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
     from ...atlas.store.maintenance import vacuum as write_anew
 
     settings = settings_of(atlas)
-    before, after = write_anew(settings.address, memory_limit=settings.memory_limit)
+    with waiting("Writing the atlas anew"):
+        before, after = write_anew(settings.address, memory_limit=settings.memory_limit)
     sentence = f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now"
     output.report(sentence, {"bytes_before": before, "bytes_after": after})
 
@@ -196,8 +201,9 @@ def upgrade(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
     from ...ingest.upgrade_concepts import upgrade_concepts
 
     settings = settings_of(atlas)
-    old, new = bring(settings.address)
-    with open_store(settings) as store:
+    with waiting("Bringing the atlas to this version's format"):
+        old, new = bring(settings.address)
+    with waiting("Working out what models of before have not"), open_store(settings) as store:
         for sentence in upgrade_concepts(store, settings.home, _run_id()):
             say(sentence)
     text = f"upgraded from format {old} to {new}" if old != new else f"nothing to do: the format is {new} already"

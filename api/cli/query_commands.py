@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ...schemas.errors import BadInputError
-from .console import FOR_PEOPLE, Output, screen, waiting, warn
+from .console import FOR_PEOPLE, Output, say, screen, waiting, warn
 from .options import (
     BY_DEFAULT,
     VOXELS,
@@ -151,22 +151,26 @@ def card(
     suffix = out.suffix.lower() if out else ""
     if out and suffix not in (".png", ".html"):
         raise BadInputError(f"{out.name}: a card is a .png or an .html file.")
-    with open_atlas(atlas) as opened:
-        if out is None:
+    with waiting("Reading the voxel"), open_atlas(atlas) as opened:
+        if out:
+            page = voxel_card(opened, model, voxel)
+            file = card_png(page) if suffix == ".png" else card_html(page).encode()
+        else:
             row = _placed(opened, card_row(opened, model, voxel), opened.model(model).subject_id, atlas)
-            if not output.for_people:
-                output.show(row)
-                return
-            output.show_lines(row.drop(*LABEL_COLUMNS, *IMAGE_COLUMNS, *UNSCORED_COLUMNS))
-            labels = row.select(LABEL_COLUMNS).explode(LABEL_COLUMNS)
-            output.show(labels.with_columns(verified=pl.when("verified").then(pl.lit("✓"))))
-            output.show(row.select(IMAGE_COLUMNS).explode(IMAGE_COLUMNS))
-            unscored = row.select(UNSCORED_COLUMNS).explode(UNSCORED_COLUMNS).drop_nulls()
-            if unscored.height:
-                output.show(unscored)
-            return
-        page = voxel_card(opened, model, voxel)
-    output.write(out, card_png(page) if suffix == ".png" else card_html(page).encode())
+    if out:
+        output.write(out, file)
+    elif not output.for_people:
+        output.show(row)
+    else:
+        output.show_lines(row.drop(*LABEL_COLUMNS, *IMAGE_COLUMNS, *UNSCORED_COLUMNS))
+        for columns in (LABEL_COLUMNS, IMAGE_COLUMNS, UNSCORED_COLUMNS):
+            told = row.select(columns).explode(columns).filter(~pl.all_horizontal(pl.all().is_null()))
+            if "verified" in columns:
+                told = told.with_columns(verified=pl.when("verified").then(pl.lit("✓")))
+            if told.height:
+                output.show(told)
+            elif columns is LABEL_COLUMNS:
+                say("No label is in the atlas for this voxel.")
 
 
 def _placed(opened: "Atlas", voxels: "pl.DataFrame", subject_id: str, address: str) -> "pl.DataFrame":

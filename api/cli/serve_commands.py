@@ -4,20 +4,24 @@ import errno
 import os
 import socket
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from ...schemas.errors import BadInputError, StoreError, redacted
-from .console import FOR_PEOPLE, Bars, Output, say, screen, stdout
+from .console import FOR_PEOPLE, Bars, Output, say, screen, stdout, waiting
 from .options import CONTENT, AtlasOption, between, open_store, settings_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from ...atlas.search.atlas import Atlas
     from ...schemas.config import Settings
 
+_MOST_NAMED = 8
+"""Models that `serve` names."""
 PortOption = Annotated[int | None, between(0, 65535), Parameter(help="Port to serve at; none: the setting's.")]
 
 
@@ -232,10 +236,28 @@ def _serve(settings: "Settings", port: int) -> None:
     if not is_writable(settings.address):
         say(f"{redacted(settings.address)} is on a read-only medium: it is served as it is, and cannot grow meanwhile.")
     url = settings.public_url.rstrip("/") or _url(settings.host, port)
+    with waiting("Opening the atlas") as status:
 
-    lines = (
-        f"{redacted(settings.address)} is served at {url}",
-        f"GraphQL: {url}/graphql; assistants: {url}/mcp; Ctrl-C stops it.",
-    )
-    # Not where the log goes, whose lines are JSON.
-    run(settings, port, lambda: stdout.print(*lines, sep="\n", soft_wrap=True, markup=False))
+        def announce(atlas: "Atlas") -> None:
+            status.stop()
+            lines = (
+                f"{redacted(settings.address)} is served at {url}",
+                *_served_models(atlas),
+                f"GraphQL: {url}/graphql; assistants: {url}/mcp; Ctrl-C stops it.",
+            )
+            # Not where the log goes, whose lines are JSON.
+            stdout.print(*lines, sep="\n", soft_wrap=True, markup=False)
+
+        run(settings, port, announce)
+
+
+def _served_models(atlas: "Atlas") -> Iterator[str]:
+    """A line for each of the newest models, as many as a person reads."""
+    models = atlas.models()
+    for row in models.head(_MOST_NAMED).iter_rows(named=True):
+        stamp = " · simulated subject" if row["simulated"] else ""
+        yield f"  {row['model_id']} · {row['n_voxels']:,} voxels · {row['state']}{stamp}"
+    if len(models) > _MOST_NAMED:
+        yield f"  and {len(models) - _MOST_NAMED:,} more; `voxel-atlas models` lists them"
+    if models.is_empty():
+        yield "  no model yet: `voxel-atlas ingest` makes one meanwhile"

@@ -108,10 +108,10 @@ class Announced(uvicorn.Server):
             self._announce()
 
 
-def serve(settings: Settings, port: int, announce: Callable[[], object] = lambda: None) -> None:
+def serve(settings: Settings, port: int, announce: Callable[[Atlas], object] = lambda _: None) -> None:
     """Serve the atlas at `settings.address` until Ctrl-C or SIGTERM; requests that run are finished first.
 
-    `announce` is called when it answers.
+    `announce` is called with it when it answers.
 
     Meanwhile other processes of this user read and write the same atlas through this one.
     """
@@ -144,7 +144,7 @@ def serve(settings: Settings, port: int, announce: Callable[[], object] = lambda
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=False,  # the application believes those of proxies that the settings name
         )
-        server = Announced(config, announce)
+        server = Announced(config, lambda: announce(atlas))
         with suppress(KeyboardInterrupt):  # it has ended what it did
             server.run()
         if not server.started:

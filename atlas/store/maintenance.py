@@ -59,6 +59,17 @@ made regions, and by name what NSD's responses were z-scored over.
 """
 
 
+def require_model(store: Store, model_id: str) -> None:
+    """Check that a model is there, by its whole id.
+
+    Raises:
+        NotFoundError: no such model; the message lists those that there are.
+    """
+    known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
+    if model_id not in known:
+        raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
+
+
 def remove_model(address: str, model_id: str) -> int:
     """Remove a model's rows in one transaction. Its subject, images, captions and labels stay: others share them.
 
@@ -80,9 +91,7 @@ def remove_model(address: str, model_id: str) -> int:
     if Address.parse(address).kind == "http":
         raise BadInputError(f"{address} is served; stop the server and remove {model_id} from the file.")
     with Store.open(address, create=False, shared=False) as store:
-        known = store.arrow("SELECT model_id FROM model ORDER BY model_id")["model_id"].to_pylist()
-        if model_id not in known:
-            raise NotFoundError(f"There is no model {model_id!r}; there are {', '.join(known) or 'none'}.")
+        require_model(store, model_id)
         counts = " UNION ALL ".join(f"SELECT count(*) AS n FROM {name} WHERE model_id = $id" for name in model_tables())  # noqa: S608 - our tables
         n_rows = int(store.arrow(f"SELECT sum(n)::BIGINT AS n FROM ({counts})", {"id": model_id})["n"][0].as_py())  # noqa: S608
         now = datetime.now(UTC)

@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 from test_surroundings import TOY, study
 from toy_server import Run
 
@@ -80,3 +84,39 @@ def test_an_ingest_ends_with_what_became_of_its_voxels_and_with_what_to_do_next(
     assert commands == ["dissect", "flatmap", "report"]
     row = json.loads(run(*given, "--json")[1])[0]
     assert (row["n_fitted"], row["n_dropped"]) == (3, 0)
+
+
+def test_a_server_names_where_it_is_its_models_and_how_it_is_stopped(home: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "voxel_atlas", "serve", "--port", str(port)]
+    environment = {**os.environ, "VOXEL_ATLAS_HOME": str(home)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        told = [next(server.stdout) for _ in range(3)]
+        server.terminate()
+    assert told[0] == f"{home / 'atlas.duckdb'} is served at http://127.0.0.1:{port}\n"
+    assert re.fullmatch(r"  simulated/T1/toy/\w+ · \d+ voxels · \w+ · simulated subject\n", told[1])
+    assert "Ctrl-C stops it" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("vacuum", "Writing the atlas anew"), ("upgrade", "Bringing the atlas"), ("upgrade", "Working out"),
+     ("rm MODEL --yes", "Removing"), ("card MODEL 3", "Reading the voxel"), ("runs", "Reading the atlas")],
+)  # fmt: skip
+def test_at_a_terminal_a_command_that_may_take_long_says_what_it_does(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, told: str
+) -> None:
+    own, screen = tmp_path / "own.duckdb", StringIO()
+    own.write_bytes((home / "atlas.duckdb").read_bytes())
+    model = json.loads(run("models", "--json")[1])[0]["model_id"]
+    monkeypatch.setattr("voxel_atlas.api.cli.console.screen", Console(file=screen, force_terminal=True))
+    assert run(*line.replace("MODEL", model).split(), "--atlas", own)[0] == 0
+    assert told in screen.getvalue()
+
+
+def test_a_model_that_is_not_there_is_not_asked_about(run: Run) -> None:
+    status, _, said = run("rm", "simulated/T7")
+    assert (status, said.startswith("voxel-atlas: There is no model")) == (2, True)
