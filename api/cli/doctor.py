@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -76,6 +75,8 @@ def _programs() -> Iterator[Finding]:
 
 
 def _version(name: str) -> str:
+    from importlib import metadata  # here, as all commands import this module
+
     for distribution in (name, f"{name}-cpu", f"{name}-gpu-cu12"):
         try:
             return metadata.version(distribution)

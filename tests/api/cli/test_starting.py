@@ -15,13 +15,14 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 
 _LOADED = """
-import sys
+import gc, sys
 from voxel_atlas.__main__ import main
 sys.argv = ["voxel-atlas", *sys.argv[1:]]
 try:
     main()
 except SystemExit:
     pass
+assert gc.get_freeze_count(), "the interpreter would look through all that is loaded once more"
 print(*sys.modules, file=sys.stderr)
 """
 NEVER_FOR_HELP = {"numpy", "polars", "duckdb", "pydantic", "mcp"}
