@@ -97,7 +97,8 @@ AtlasOption = Annotated[
 ModelArgument = Annotated[
     str,
     Parameter(
-        help="Model id, or its beginning or end where only one model has it.", completer=_listed("models", "model_id")
+        help="Model id, or a part of it that only one model has: its network's name, for one.",
+        completer=_listed("models", "model_id"),
     ),
 ]
 ModelOption = Annotated[

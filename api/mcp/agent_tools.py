@@ -55,7 +55,7 @@ class AgentTool(BaseModel, ABC):
 
 class _OfModel(AgentTool):
     model: str | None = Field(
-        None, description="Model id, or its beginning or end; none: the newest finished one.", max_length=300
+        None, description="Model id, or a part of it that only one has; none: the newest finished one.", max_length=300
     )
 
 

@@ -241,8 +241,7 @@ class NotebookAtlas(ShownGroups, Atlas):
         """One encoding model, to be asked; it stays valid while the atlas grows.
 
         Args:
-            model_id: its id, or the beginning or end of it where only one model has it; None for the newest finished
-                model.
+            model_id: its id, or a part of it that only one model has; None for the newest finished model.
 
         Raises:
             NotFoundError: no such model; the message lists those that there are.
@@ -262,8 +261,7 @@ class ServedAtlas(ShownGroups, RemoteAtlas):
         """One encoding model, to be asked; it stays valid while the atlas grows.
 
         Args:
-            model_id: its id, or the beginning or end of it where only one model has it; None for the newest finished
-                model.
+            model_id: its id, or a part of it that only one model has; None for the newest finished model.
 
         Raises:
             NotFoundError: no such model; the message lists those that there are.

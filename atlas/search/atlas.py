@@ -251,7 +251,7 @@ class Atlas:
         """A model, to be asked. It stays valid while the atlas grows, and its counts are those of now.
 
         Args:
-            model_id: the id, or its beginning or end where only one model has it; None for the newest finished model.
+            model_id: the id, or a part of it that only one model has; None for the newest finished model.
 
         Raises:
             NotFoundError: no such model; the message lists those that there are.

@@ -109,7 +109,8 @@ def full_id(ids: Sequence[str], model_id: str | None, address: str) -> str:
 
     Args:
         ids: those of all models, as `Atlas.models` orders them.
-        model_id: the id, or its beginning or end where only one model has it; None for the newest finished model.
+        model_id: the id, or a part of it where only one model has that: its beginning, its end, or whole words between
+            slashes, such as the network's; None for the newest finished model.
         address: of the atlas, for the message.
 
     Raises:
@@ -119,7 +120,7 @@ def full_id(ids: Sequence[str], model_id: str | None, address: str) -> str:
         raise NotFoundError(f"{address} holds no model yet; `voxel-atlas ingest` makes one.")
     if model_id is None or model_id in ids:
         return model_id or ids[0]
-    matching = [known for known in ids if model_id and (_begins(known, model_id) or known.endswith(model_id))]
+    matching = [known for known in ids if model_id and _is_part(model_id, known)]
     if len(matching) != 1:
         problem = "no model" if not matching else "more than one model"
         like = "" if matching else meant(model_id, ids)
@@ -127,7 +128,7 @@ def full_id(ids: Sequence[str], model_id: str | None, address: str) -> str:
     return matching[0]
 
 
-def _begins(model_id: str, beginning: str) -> bool:
-    """Whether an id begins so: folder/sub-1 does not begin folder/sub-10/…, but the digits at its end may be cut."""
-    last = beginning.count("/") == model_id.count("/")
-    return f"{model_id}/".startswith(beginning if last else f"{beginning.rstrip('/')}/")
+def _is_part(part: str, model_id: str) -> bool:
+    """Whether an id has such a part: folder/sub-1 is none of folder/sub-10/…, but the digits at its end may be cut."""
+    whole = f"/{part.strip('/')}/" in f"/{model_id}/"
+    return whole or model_id.endswith(part) or (part.count("/") == model_id.count("/") and model_id.startswith(part))
