@@ -30,8 +30,9 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tower: Backbone) -> "Vocabulary":
-        """The fixed list, embedded by a text tower under the prompt of its queries."""
-        return cls(nouns(), unit_rows(tower.text(nouns())))
+        """The fixed list, embedded by a text tower under the prompt of its queries; in the order of `stored`."""
+        words = sorted(nouns())
+        return cls(words, unit_rows(tower.text(words)))
 
     @classmethod
     def stored(cls, store: Store, backbone: str) -> "Vocabulary | None":
