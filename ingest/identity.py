@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
+from ..atlas.store.writers import ingest_lock
 from ..schemas.config import IngestConfig
 from ..schemas.files import write_atomically
 from ..schemas.stage import Stage
@@ -54,6 +55,21 @@ def model_id_of(store: Store, dataset: Dataset, config: IngestConfig) -> str:
         if IngestConfig.model_validate_json(row["config"]).sha256 == config.sha256:
             return str(row["model_id"])
     return f"{subject_id}/{config.backbone}/{config.sha256[:6]}"
+
+
+def begun_elsewhere(store: Store, home: Path, config: IngestConfig, dataset: Dataset, backbone: Backbone) -> bool:
+    """Whether a run of a model has begun and not ended which no process of this home folder has ever worked on.
+
+    Args:
+        store: the atlas.
+        home: the atlas's home folder here.
+        config: the model's settings; the fingerprints of data and network are filled in here.
+        dataset: the subject.
+        backbone: the network.
+    """
+    model_id = model_id_of(store, dataset, of_data(config, dataset).model_copy(update=of_network(backbone)))
+    state = store.arrow("SELECT max_by(state, recorded_at) AS state FROM run WHERE model_id = ?", [model_id])
+    return state["state"].to_pylist() == ["started"] and not Path(ingest_lock(home, model_id).lock_file).exists()
 
 
 def finished(context: DataContext, home: Path, weights: Path | None, *, learning_curve: bool) -> str | None:

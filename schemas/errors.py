@@ -97,6 +97,12 @@ class WorkersError(AtlasError, RuntimeError):
     code = "WORKERS"
 
 
+class NoWorkersError(WorkersError):
+    """No process is left that could work on any batch."""
+
+    code = "NO_WORKERS"
+
+
 class SpaceMismatchError(AtlasError, ValueError):
     """A map and a surface do not belong to the same space, transform or hemisphere."""
 

@@ -62,6 +62,12 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that says it shortest."""
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"
+
+
 @Parameter(name="*", group=OUTPUT, negative=())
 @dataclass(frozen=True)
 class Output:
@@ -177,6 +183,16 @@ class Bars:
         self._bars.update(task, completed=max(total, 1))
         if not screen.is_terminal:  # a log file shows no bars, so it gets a line
             screen.print(f"{name}: {total:,} in {time.perf_counter() - start:.1f} s")
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """One of several parts, whose bars go when it ends."""
+        before = set(self._bars.task_ids)
+        try:
+            yield
+        finally:
+            for task in set(self._bars.task_ids) - before:
+                self._bars.remove_task(task)
 
     def note(self, message: str) -> None:
         """A sentence above the bars."""

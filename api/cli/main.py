@@ -47,11 +47,11 @@ app = App(
     result_action="return_value",
 )
 _INGESTING = {
-    "ingest": "Bring a subject's encoding models, labels and scores into the atlas, or go on with it.",
-    "check": "List what is found of a data set, what is missing, and how big the job is.",
-    "dissect": "Label the voxels of a fitted model, by its own settings or by others, which make a model of their own; "
-    "or go on with that.",
-    "plan": "Say how much there will be to caption and to draw, and how long a dissection takes.",
+    "ingest_commands:ingest": "Bring a subject's encoding models, labels and scores into the atlas, or go on with it.",
+    "ingest_commands:check": "List what is found of a data set, what is missing, and how big the job is.",
+    "dissect_commands:dissect": "Label the voxels of a fitted model, by its own settings or by others, which make a "
+    "model of their own; or go on with that.",
+    "dissect_commands:plan": "Say how much there will be to caption and to draw, and how long a dissection takes.",
 }
 """Commands that are imported when they are called: their options, fields of IngestConfig, take as long as all else."""
 _OTHERS: dict[str, tuple[Callable[..., None] | App, ...]] = {
@@ -66,7 +66,7 @@ for _title, _commands in _OTHERS.items():
     _group = Group.create_ordered(_title)
     if demo in _commands:
         for _name, _help in _INGESTING.items():
-            app.command(f"{__package__}.ingest_commands:{_name}", help=_help, group=_group)
+            app.command(f"{__package__}.ingesting.{_name}", help=_help, group=_group)
     for _command in _commands:
         if isinstance(_command, App):
             _command.group = (_group,)

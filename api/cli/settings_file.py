@@ -1,12 +1,17 @@
 """Values of options that stand in files: the settings of `--config`, and the list of `--concepts`."""
 
+from collections import ChainMap
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from cyclopts import App, ArgumentCollection, Token, UnknownOptionError
 
-from ...schemas.errors import BadInputError, NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError, meant
 
+_LISTS = {"subjects": "subject", "backbones": "backbone"}
+"""What a study lists, and the setting that names one of them."""
 _PATHS = (Path, Path | None)
 """Types of options whose ~ a shell leaves as it is in --weights=~/file."""
 
@@ -39,30 +44,99 @@ def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
 
         file = options["concepts"].tokens[-1]
         options["concepts"].tokens = [file.evolve(implicit_value=read_concepts(Path(file.value)))]
+    if "study" in options and options["study"].tokens:  # no option, but what a file stands for
+        token = options["study"].tokens[-1]
+        arguments.remove(options["study"])
+        raise UnknownOptionError(token=token, argument_collection=arguments)
     if "config" not in options or not options["config"].tokens:
         return
     from ...schemas.config import IngestConfig
 
     file = options["config"].tokens[-1]
-    for name, value in _settings(Path(file.value)).items():
+    settings = _settings(Path(file.value))
+    given = {name for name, option in options.items() if option.tokens}
+    if any(name in settings for name in _LISTS):
+        asked = {name: options[one].tokens for name, one in _LISTS.items() if name in settings and one in given}
+        models = models_of(settings, file.value)
+        for name, tokens in asked.items():
+            models = _narrowed(models, name, tokens[-1].value, file.value)
+        settings = models[0]
+        own = tuple({name: value for name, value in of_model.items() if name not in given} for of_model in models)
+        options["study"].append(Token(keyword="study", source=file.value, implicit_value=own))
+    for name, value in settings.items():
         token = Token(keyword=str(name), value=str(value), source=file.value)
         is_field = name in IngestConfig.model_fields
         if name not in options:
             if is_field:  # of a configuration as it is stored: filled in anew from the data
                 continue
+            hint = meant(str(name), [*options, *_LISTS])
+            if hint in (meant(one, _LISTS) for one in _LISTS):
+                raise BadInputError(f"{file.value} has an unknown setting {name!r}.{hint}")
             raise UnknownOptionError(token=token, argument_collection=arguments)
-        if options[name].tokens or (value is None and not is_field):
+        if name in given or (value is None and not is_field):
             continue
         if is_field:  # as YAML has it, so that 05 is not taken for subject 5
-            if options[name].token_count()[1] and not isinstance(value, list):
-                raise BadInputError(f"{file.value}: {name} takes a list; write {name}: [{value}] for one.")
-            if IngestConfig.model_fields[name].annotation in (str, tuple[str, ...]):
-                _require_text(file.value, name, value)
+            _require_kind(file.value, name, value)
             token = token.evolve(implicit_value=value)
         options[name].append(token)
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def models_of(settings: Mapping[str, Any], file: str) -> list[dict[str, object]]:
+    """The settings of every model of a study: each subject with each network, those of one network together.
+
+    Args:
+        settings: of a study, in which `subjects` and `backbones` are lists. What stands in them is a name, or settings
+            of that subject or network, its name among them, which go before those of the study.
+        file: where they stand.
+
+    Raises:
+        BadInputError: a list is none, is empty or has something twice, or a setting is not known.
+    """
+    from ...schemas.config import IngestConfig
+
+    shared = {name: value for name, value in settings.items() if name not in _LISTS}
+    lists = {name: _entries(settings[name], name, file) for name in reversed(_LISTS) if name in settings}
+    for name in lists:
+        if _LISTS[name] in shared:
+            raise BadInputError(f"{file} has both {_LISTS[name]} and {name}; take one of the two lines out.")
+    for entry in (entry for entries in lists.values() for entry in entries):
+        for name, value in entry.items():
+            if name not in IngestConfig.model_fields:
+                raise BadInputError(
+                    f"{file} has an unknown setting {name!r}.{meant(str(name), IngestConfig.model_fields)}"
+                )
+            _require_kind(file, name, value)
+    return [{**shared, **ChainMap(*own)} for own in product(*lists.values())]
+
+
+def _entries(listed: object, name: str, file: str) -> list[dict[str, object]]:
+    """What a list of a study names, as settings."""
+    one = _LISTS[name]
+    if not isinstance(listed, list):
+        raise BadInputError(f"{file}: {name} takes a list; write {name}: [{listed}] for one.")
+    if not listed:
+        raise BadInputError(f"{file}: {name} is an empty list; name each {one}.")
+    entries = list[dict[str, object]]()
+    for value in listed:
+        entry = value if isinstance(value, dict) else {one: value}
+        if one not in entry:
+            raise BadInputError(f"{file}: one of the {name} has no name; give it a line `{one}: …`.")
+        if entry in entries:
+            raise BadInputError(f"{file}: {one} {entry[one]} is there twice in {name}; take it out once.")
+        entries.append(entry)
+    return entries
+
+
+def _narrowed(models: list[dict[str, object]], name: str, wanted: str, file: str) -> list[dict[str, object]]:
+    """The models of the one subject or network that an option names."""
+    one = _LISTS[name]
+    if kept := [settings for settings in models if settings[one] == wanted]:
+        return kept
+    known = dict.fromkeys(str(settings[one]) for settings in models)
+    raise BadInputError(f"{one} {wanted} is none of the {name} of {file}: {', '.join(known)}.{meant(wanted, known)}")
+
+
+def _settings(file: Path) -> dict[str, object]:
     import yaml
 
     try:
@@ -74,6 +148,17 @@ def _settings(file: Path) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise BadInputError(f"{file} must hold settings, one `name: value` a line.")
     return read
+
+
+def _require_kind(file: str, name: str, value: object) -> None:
+    """Refuse one value where a list is wanted, and what is no text where text is."""
+    from ...schemas.config import IngestConfig
+
+    kind = IngestConfig.model_fields[name].annotation
+    if get_origin(kind) is tuple and not isinstance(value, list):
+        raise BadInputError(f"{file}: {name} takes a list; write {name}: [{value}] for one.")
+    if kind in (str, tuple[str, ...]):
+        _require_text(file, name, value)
 
 
 def _require_text(file: str, name: str, value: object) -> None:

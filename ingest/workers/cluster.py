@@ -24,7 +24,7 @@ import dask
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
 from distributed.client import ClosedClientError
 
-from ...schemas.errors import BadInputError, StoreError, WorkersError
+from ...schemas.errors import BadInputError, NoWorkersError, StoreError, WorkersError
 from ...schemas.files import write_atomically
 
 _Given = TypeVar("_Given")
@@ -132,13 +132,13 @@ class Cluster:
     def _tell_alone(self) -> None:
         alone = f"{self._name} has had no {{}} for {self._patience_s:.0f} s; "
         if not self._queued:
-            raise WorkersError(
+            raise NoWorkersError(
                 alone.format("worker") + "start some, then give the same command again: what is done stays."
             )
         _log.warning("%s`squeue` says why.", alone.format("job"))
 
-    def _gone(self) -> WorkersError:
-        return WorkersError(
+    def _gone(self) -> NoWorkersError:
+        return NoWorkersError(
             f"{self._name}: its scheduler is gone; start it, then give the same command again: what is done stays."
         )
 
@@ -153,7 +153,7 @@ def running(address: str, home: Path) -> Iterator[Cluster]:
     try:
         client = Client(f"tcp://{address.removeprefix('dask://')}", timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
-        raise WorkersError(
+        raise NoWorkersError(
             f"No Dask scheduler answers at {address}; start one with `dask scheduler`, or check the address."
         ) from error
     with client, _quiet():

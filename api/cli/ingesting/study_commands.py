@@ -1,0 +1,217 @@
+"""A study: every subject by every network of one file of settings, of which one that is bad stops no other."""
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ....schemas.config import IngestConfig, Settings
+from ....schemas.errors import AtlasError, BadInputError, NoWorkersError, StoreError, StoreLockedError, redacted
+from ....schemas.registry import BACKBONES
+from ..console import Output, duration, say
+from .making import Maker
+
+if TYPE_CHECKING:
+    from ....ingest.datasets.interface import Dataset
+    from ....ingest.datasets.inventory import Disk, Size
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What has become of one model."""
+
+    config: IngestConfig
+    model_id: str = ""
+    state: str = "failed"
+    seconds: float = 0.0
+    """How long it took, where anything was done."""
+    error: Exception | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.model_id or f"{self.config.dataset} subject {self.config.subject} by {self.config.backbone}"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not in the atlas, in one sentence."""
+        kind = "" if isinstance(self.error, AtlasError | OSError) else f"{type(self.error).__name__}: "
+        return kind + " ".join(str(self.error).split()) if self.error else ""
+
+
+def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -> None:
+    """Bring every model of a study into the atlas, or go on with that: those that are there cost seconds.
+
+    What another process or machine is at work on is left to it, and looked at again at the end.
+
+    Args:
+        maker: makes one model.
+        configs: the models' settings.
+        output: how to answer.
+
+    Raises:
+        BadInputError: some models are not in the atlas; the others are.
+        NotFoundError: nobody has registered one of the networks.
+        NoWorkersError: no worker is left.
+        StoreError: the atlas cannot be written.
+        OSError: nor can files beside it.
+    """
+    for config in configs:
+        BACKBONES.require(config.backbone)
+    if maker.options.weights and len({config.backbone for config in configs}) > 1:
+        raise BadInputError(
+            "--weights is the file of one network, and the study has several; give its --backbone, too: the models of "
+            "the others stay."
+        )
+    came, waiting = dict[int, _Came](), list(enumerate(configs))
+    with maker.bars.stage("models", len(configs)) as advance:
+        for give_way in (True, False):
+            put_off = list[tuple[int, IngestConfig]]()
+            for place, config in waiting:
+                one = _made(maker, config, give_way=give_way)
+                if give_way and isinstance(one.error, StoreLockedError):
+                    put_off.append((place, config))
+                    continue
+                came[place] = one
+                advance(1)
+                _say(one, list(came.values()), len(configs))
+            waiting = put_off
+    all_came = [came[place] for place in range(len(configs))]
+    _conclude(all_came, redacted(maker.settings.address), output)
+
+
+def _made(maker: Maker, config: IngestConfig, *, give_way: bool) -> _Came:
+    start = time.monotonic()
+    try:
+        with maker.bars.part():
+            model_id, was_whole = maker.model(config, give_way=give_way)
+    except Exception as error:  # of whatever kind: the others of the study go on, and it is raised at the end
+        of_store = isinstance(error, StoreError) and not isinstance(error, StoreLockedError)
+        if of_store or isinstance(error, NoWorkersError) or getattr(error, "errno", None) in _OF_THE_DISK:
+            raise
+        return _Came(config, error=error)
+    return _Came(config, model_id, *(("was there", 0.0) if was_whole else ("made", time.monotonic() - start)))
+
+
+def _say(one: _Came, came: Sequence[_Came], n_models: int) -> None:
+    """Say what has become of a model, and how far the study is."""
+    took = [other.seconds for other in came if other.seconds]
+    left = n_models - len(came)
+    ahead = f"; about {duration(left * sum(took) / len(took))} for the other {left}" if took and left else ""
+    how = f" in {duration(one.seconds)}" if one.seconds else ""
+    said = f"failed: {one.reason}" if one.error else f"{one.state}{how}"
+    say(f"{len(came)} of {n_models}: {one.name} {said.rstrip('.')}{ahead}.")
+
+
+def _conclude(came: Sequence[_Came], atlas: str, output: Output) -> None:
+    """Show all, and raise what kept some of them from the atlas."""
+    import polars as pl
+
+    rows = [
+        {
+            "subject": one.config.subject,
+            "backbone": one.config.backbone,
+            "state": one.state,
+            "model_id": one.model_id,
+            "reason": one.reason,
+        }
+        for one in came
+    ]
+    output.show(pl.DataFrame(rows))
+    failed = [one for one in came if one.error]
+    for one in failed:
+        if one.error and not isinstance(one.error, AtlasError | OSError):
+            raise one.error  # a fault of ours, with its traceback
+    if failed:
+        others = f" ({len(failed) - 1} more: see the list)" if len(failed) > 1 else ""
+        raise BadInputError(
+            f"{len(failed)} of {len(came)} models are not in {atlas}: {failed[0].name}: {failed[0].reason}{others} "
+            "Mend that and give the same command again: the other models stay."
+        )
+    say(f"All {len(came)} models are in {atlas}.")
+
+
+def check_study(
+    configs: Sequence[IngestConfig],
+    settings: Settings,
+    output: Output,
+    problems_of: Callable[[IngestConfig, "Dataset | None"], list[str]],
+) -> None:
+    """List how big each model of a study is, the disk of all of them, and what would stop some.
+
+    Args:
+        configs: the models' settings.
+        settings: where the atlas is.
+        output: how to answer.
+        problems_of: why an ingest of a data set that can be opened would not start.
+
+    Raises:
+        BadInputError: some models cannot be made.
+    """
+    import polars as pl
+
+    from ....atlas.backbones import backbone_class
+    from ....ingest.datasets import check_dataset
+
+    rows = []
+    sizes: list[tuple[IngestConfig, Size]] = []
+    for config in configs:
+        size, problems = None, list[str]()
+        try:
+            contents = check_dataset(config, settings.home, backbone_class(config.backbone).dim)
+            size = contents.size
+            problems = [*contents.problems, *problems_of(config, contents.dataset)]
+        except AtlasError as error:
+            problems.append(str(error))
+        if size:
+            sizes.append((config, size))
+        rows.append(
+            {
+                "subject": config.subject,
+                "backbone": config.backbone,
+                "images": size and size.n_images,
+                "voxels": size and size.n_voxels,
+                "memory_gib": size and size.ram_bytes / 2**30,
+                "disk_gib": size and size.disk.total / 2**30,
+                "problem": " ".join(dict.fromkeys(problems)),
+            }
+        )
+    output.show(pl.DataFrame(rows))
+    if sizes:
+        say(disk_cost(disk_of_study(sizes), settings.home))
+    if bad := [row for row in rows if row["problem"]]:
+        raise BadInputError(
+            f"{len(bad)} of {len(rows)} models cannot be made: subject {bad[0]['subject']} by {bad[0]['backbone']}: "
+            f"{bad[0]['problem']}"
+        )
+    say(f"All {len(rows)} models are ready to ingest.")
+
+
+def disk_of_study(sizes: Sequence[tuple[IngestConfig, "Size"]]) -> "Disk":
+    """What all models take together: features of probe images once a network, copies of responses once a subject."""
+    from ....ingest.datasets.inventory import Disk
+
+    disks = [size.disk for _, size in sizes]
+    probes = {(config.backbone, config.probe): size.probe_bytes for config, size in sizes}
+    copies = {(config.dataset, config.root, config.subject): size.disk.copies for config, size in sizes}
+    return Disk(
+        sum(size.disk.features - size.probe_bytes for _, size in sizes) + sum(probes.values()),
+        sum(disk.atlas for disk in disks),
+        sum(disk.pictures for disk in disks),
+        sum(copies.values()),
+    )
+
+
+def disk_cost(disk: "Disk", home: Path) -> str:
+    """What is said of the disk that a whole job takes, and of what is free."""
+    from ....ingest.datasets.probe import free_bytes
+
+    parts = {"features": disk.features, "atlas": disk.atlas, "pictures of labels": disk.pictures, "copies": disk.copies}
+    said = ", ".join(f"{name} {n_bytes / 2**30:.2f}" for name, n_bytes in parts.items() if n_bytes)
+    free = free_bytes(home)
+    said = f"About {disk.total / 2**30:.2f} GiB of disk ({said}); {free / 2**30:.2f} GiB are free at {home}"
+    return said + (", which may not do." if free < disk.total else ".")

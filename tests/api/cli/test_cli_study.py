@@ -1,0 +1,348 @@
+"""`voxel-atlas ingest --config study.yaml`: every subject by every network, killed, on two machines, one bad."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from PIL import Image
+from toy_network import Toy
+from toy_server import Run
+
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.run import Pipeline
+
+N_IMAGES, N_VOXELS = 40, 6
+_PROGRAM = """
+import io, json, os, signal, sys
+from pathlib import Path
+import faiss, torch
+import toy_network
+from tiny_kills import forked
+from voxel_atlas.api.cli.main import main
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest import run
+
+append, n = Store.append, 0
+toy_network.Toy.weights_file = Path(toy_network.__file__)
+
+def command(home, kill_before, *words):
+    def dying(*given, **named):
+        global n
+        n += 1
+        if n == kill_before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return append(*given, **named)
+
+    Store.append = dying
+    os.environ["VOXEL_ATLAS_HOME"] = home
+    sys.argv, sys.stdout, sys.stderr = ["voxel-atlas", *words], io.StringIO(), io.StringIO()
+    try:
+        main()
+    except SystemExit as stop:
+        return [stop.code, sys.stderr.getvalue()]
+    return [0, sys.stderr.getvalue()]
+
+print(json.dumps([forked(command, *each) for each in json.loads(sys.argv[1])]))
+"""
+"""Commands one after the other, each in a process of its own, which is killed before its n-th batch; 0: never."""
+KILLED = [-signal.SIGKILL, None]
+
+
+def commands(*plan: Sequence[object]) -> "subprocess.Popen[str]":
+    """Run commands in processes of their own: home folder, batch before which to kill, and words of each."""
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _PROGRAM, json.dumps(plan, default=str)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def ended(process: "subprocess.Popen[str]") -> list[Any]:
+    """The exit status of each command's process, and what it gave: its status and what it said."""
+    printed = process.communicate()[0]
+    assert process.returncode == 0
+    return json.loads(printed)  # type: ignore[no-any-return]
+
+
+def said_of(outcome: list[Any]) -> str:
+    """What a command said that ended well."""
+    assert (outcome[0], outcome[1][0]) == (0, 0), outcome
+    return str(outcome[1][1])
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 pictures, and responses of subjects 01 to 40 to their colours, in a file each."""
+    folder = tmp_path_factory.mktemp("study")
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (N_IMAGES, 3)).astype(np.uint8)
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (8, 8), tuple(colour.tolist())).save(folder / f"{number:02}.png")
+    pl.DataFrame({"image": [f"{number:02}.png" for number in range(N_IMAGES)]}).write_csv(folder / "stimuli.csv")
+    for subject in range(1, 41):
+        signal_ = colours / 255 @ rng.standard_normal((3, N_VOXELS))
+        np.save(folder / f"{subject:02}.npy", signal_ + 0.1 * rng.standard_normal((N_IMAGES, N_VOXELS)))
+    return folder
+
+
+def entries(*names: str) -> list[dict[str, str]]:
+    return [{"subject": name, "responses": f"{name}.npy"} for name in names]
+
+
+@pytest.fixture
+def study(root: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study.yaml; what is given goes before three subjects by one network."""
+
+    def write(**settings: object) -> Path:
+        shared = {
+            "dataset": "folder", "root": str(root), "subjects": entries("01", "02", "03"), "backbones": ["toy"],
+            "label_backbone": "toy", "dissect": "none", "n_bootstrap": 20, "n_alphas": 5,
+        }  # fmt: skip
+        file = tmp_path / "study.yaml"
+        file.write_text(yaml.safe_dump({name: value for name, value in {**shared, **settings}.items() if value != ""}))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def ingest(run: Run, tmp_path: Path) -> Run:
+    def command(file: Path, *options: object) -> tuple[int, str, str]:
+        return run("ingest", "--config", file, "--atlas", tmp_path / "a.duckdb", *options)
+
+    return command
+
+
+def frame(address: object, sql: str) -> pl.DataFrame:
+    with Store.open(str(address), read_only=True) as store:
+        return store.frame(sql)
+
+
+def digests(address: object) -> list[tuple[object, ...]]:
+    return frame(address, "FROM stage_digest ORDER BY ALL").rows()
+
+
+@pytest.fixture(autouse=True)
+def known_by_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy has a file of weights, so that a finished model is known before it is loaded."""
+    monkeypatch.setattr(Toy, "weights_file", Path(__file__), raising=False)
+
+
+def test_every_subject_gets_a_model_by_every_network_and_a_second_run_finds_them_all(study, ingest, tmp_path):
+    file = study(backbones=["toy", {"backbone": "toy", "seed": 7}])
+    status, printed, said = ingest(file)
+    assert status == 0, said
+    assert "All 6 models are in" in said
+    assert [line.split()[:3] for line in printed.splitlines()[1:]] == [
+        [name, "toy", "made"] for name in ("01", "02", "03", "01", "02", "03")
+    ]
+    models = frame(tmp_path / "a.duckdb", "SELECT subject_id, config->>'seed' AS seed FROM model ORDER BY ALL").rows()
+    assert models == [(f"folder/{name}", seed) for name in ("01", "02", "03") for seed in ("42", "7")]
+    before = digests(tmp_path / "a.duckdb")
+    status, printed, said = ingest(file, "--json")
+    assert (status, {row["state"] for row in json.loads(printed)}) == (0, {"was there"}), said
+    assert digests(tmp_path / "a.duckdb") == before
+
+
+def test_progress_says_how_many_models_of_all_are_done_and_what_is_left(study, ingest):
+    said = " ".join(ingest(study())[2].split())
+    assert "1 of 3: folder/01/toy/" in said
+    assert "for the other 2. " in said
+    assert "3 of 3: folder/03/toy/" in said
+    assert "models: 3 in " in said
+
+
+def test_order_changes_no_digest(study, ingest, run, tmp_path):
+    ingest(study())
+    file = study(subjects=entries("03", "01", "02"))
+    assert run("ingest", "--config", file, "--atlas", tmp_path / "b.duckdb")[0] == 0
+    assert digests(tmp_path / "b.duckdb") == digests(tmp_path / "a.duckdb")
+
+
+def test_one_bad_subject_is_named_with_its_reason_and_stops_nobody_else(study, ingest, tmp_path):
+    subjects = [*entries("01"), {"subject": "02", "responses": "gone.npy"}, *entries("03")]
+    status, printed, said = ingest(study(subjects=subjects))
+    assert status == 2
+    assert [line.split()[:3] for line in printed.splitlines()[1:]] == [
+        ["01", "toy", "made"],
+        ["02", "toy", "failed"],
+        ["03", "toy", "made"],
+    ]
+    last = said.splitlines()[-1]
+    assert last.startswith("voxel-atlas: 1 of 3 models are not in ")
+    assert "folder subject 02 by toy: " in last
+    assert "gone.npy" in last
+    assert "give the same command again" in last
+    assert frame(tmp_path / "a.duckdb", "SELECT subject_id FROM model ORDER BY ALL").rows() == [
+        ("folder/01",),
+        ("folder/03",),
+    ]
+    status, _, said = ingest(study())
+    assert (status, "1 of 3: folder/01" in said, "was there" in said) == (0, True, True)
+
+
+def test_check_lists_every_model_with_the_disk_of_all_and_what_would_stop_one(study, run, tmp_path):
+    status, printed, said = run("check", "--config", study(), "--json")
+    assert status == 0, said
+    rows = json.loads(printed)
+    assert [(row["subject"], row["images"], row["voxels"], row["problem"]) for row in rows] == [
+        (name, N_IMAGES, N_VOXELS, "") for name in ("01", "02", "03")
+    ]
+    assert "GiB of disk" in said
+    assert "All 3 models are ready to ingest." in said
+    bad = [*entries("01"), {"subject": "02", "responses": "gone.npy"}]
+    status, printed, said = run("check", "--config", study(subjects=bad))
+    assert status == 2
+    assert said.splitlines()[-1].startswith("voxel-atlas: 1 of 2 models cannot be made: subject 02 by toy: ")
+
+
+@pytest.mark.slow
+def test_one_bad_subject_among_forty_is_named(study, root, ingest, tmp_path):
+    names = [f"{number:02}" for number in range(1, 41)]
+    subjects = entries(*names)
+    subjects[22]["responses"] = "stimuli.csv"
+    status, printed, said = ingest(study(subjects=subjects), "--json")
+    states = {row["subject"]: row["state"] for row in json.loads(printed)}
+    assert (status, states) == (2, {name: "failed" if name == "23" else "made" for name in names})
+    assert "1 of 40 models are not in" in said
+
+
+def test_a_fault_of_ours_stops_nobody_else_and_keeps_its_traceback(study, ingest, monkeypatch, tmp_path):
+    brought = Pipeline.ingest
+
+    def faulty(self, config, parts, **named):
+        if config.subject == "02":
+            raise ZeroDivisionError("by accident")
+        return brought(self, config, parts, **named)
+
+    monkeypatch.setattr(Pipeline, "ingest", faulty)
+    with pytest.raises(ZeroDivisionError, match="by accident"):
+        ingest(study())
+    assert frame(tmp_path / "a.duckdb", "FROM model").height == 2
+
+
+def test_a_full_disk_stops_the_study_at_once(study, ingest, monkeypatch):
+    tried = []
+
+    def full(self, config, parts, **named):
+        tried.append(config.subject)
+        raise OSError(28, "No space left on device", "/full")
+
+    monkeypatch.setattr(Pipeline, "ingest", full)
+    status, _, said = ingest(study())
+    assert (status, tried) == (2, ["01"])
+    assert said.splitlines()[-1] == "voxel-atlas: /full: No space left on device."
+
+
+def test_networks_are_loaded_once_for_all_subjects(study, ingest, monkeypatch):
+    loaded, load = [], Toy.load
+    monkeypatch.setattr(Toy, "load", lambda *given, **named: loaded.append(given) or load(*given, **named))
+    assert ingest(study())[0] == 0
+    assert len(loaded) == 1
+
+
+def test_a_study_that_is_killed_goes_on_to_equal_digests(study, tmp_path):
+    words = ("ingest", "--config", study(), "--atlas")
+    whole, killed = tmp_path / "whole.duckdb", tmp_path / "killed.duckdb"
+    plan = [(tmp_path / "home", before, *words, killed) for before in (6, 20, 0)]
+    first, *kills, last = ended(commands((tmp_path / "other", 0, *words, whole), *plan))
+    said_of(first)
+    assert kills == [KILLED, KILLED]
+    said = said_of(last)
+    assert [line.split()[4] for line in said.splitlines() if " of 3: " in line] == ["was", "was", "made"]
+    assert digests(killed) == digests(whole)
+
+
+@pytest.mark.slow
+def test_what_another_machine_has_begun_is_left_to_it_until_the_end(study, tmp_path):
+    lake = f"ducklake:sqlite:{tmp_path / 'lake.sqlite'} data={tmp_path / 'data'}"
+    words = ("ingest", "--config", study(), "--atlas")
+    plan = [(tmp_path / "there", 6, *words, lake), (tmp_path / "here", 0, *words, lake)]
+    there, here, whole = ended(commands(*plan, (tmp_path / "whole", 0, *words, tmp_path / "whole.duckdb")))
+    said_of(whole)
+    assert there == KILLED
+    made = [line.split("/")[1] for line in said_of(here).splitlines() if " of 3: " in line]
+    assert made == ["02", "03", "01"]
+    assert digests(lake) == digests(tmp_path / "whole.duckdb")
+
+
+@pytest.mark.slow
+def test_two_machines_fill_one_lake_from_one_study(study, tmp_path):
+    lake = f"ducklake:sqlite:{tmp_path / 'lake.sqlite'} data={tmp_path / 'data'}"
+    with Store.open(lake):
+        pass
+    words = ("ingest", "--config", study(), "--atlas")
+    both = [commands((tmp_path / name, 0, *words, lake)) for name in ("here", "there")]
+    for process in both:
+        said_of(ended(process)[0])
+    said_of(ended(commands((tmp_path / "whole", 0, *words, tmp_path / "whole.duckdb")))[0])
+    assert digests(lake) == digests(tmp_path / "whole.duckdb")
+
+
+@pytest.mark.slow
+def test_workers_give_the_digests_of_one_process(study, tmp_path):
+    words = ("ingest", "--config", study(), "--atlas")
+    plan = [(tmp_path / "many", 0, *words, tmp_path / "many.duckdb", "--workers", "dask:2")]
+    for outcome in ended(commands(*plan, (tmp_path / "one", 0, *words, tmp_path / "one.duckdb"))):
+        said_of(outcome)
+    assert digests(tmp_path / "many.duckdb") == digests(tmp_path / "one.duckdb")
+
+
+def test_an_option_takes_one_subject_of_a_study(study, ingest, tmp_path):
+    status, printed, said = ingest(study(), "--subject", "02")
+    assert status == 0, said
+    assert [line.split()[0] for line in printed.splitlines()[1:]] == ["02"]
+    status, _, said = ingest(study(), "--subject", "5")
+    assert (status, "subject 5 is none of the subjects of" in said, "study.yaml: 01, 02, 03." in said) == (
+        2,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"subjects": ["1", "2", "1"]}, "study.yaml: subject 1 is there twice in subjects; take it out once."),
+        ({"subjects": []}, "study.yaml: subjects is an empty list; name each subject."),
+        ({"backbones": []}, "study.yaml: backbones is an empty list; name each backbone."),
+        ({"subjects": "1"}, "study.yaml: subjects takes a list; write subjects: [1] for one."),
+        ({"subjects": [1]}, "study.yaml: subject takes text, and YAML reads 1 without quotes"),
+        ({"subjects": [None]}, "study.yaml: subject is empty"),
+        ({"subjects": [{"root": "x"}]}, "one of the subjects has no name; give it a line `subject: …`."),
+        ({"subjects": [{"subject": "1", "rot": "x"}]}, """has an unknown setting 'rot'. Did you mean "root"?"""),
+        ({"subjects": [{"subject": "1", "rois": "V1"}]}, "study.yaml: rois takes a list"),
+        ({"subjets": ["1"]}, """study.yaml has an unknown setting 'subjets'. Did you mean "subjects"?"""),
+        ({"bckbones": ["toy"]}, """study.yaml has an unknown setting 'bckbones'. Did you mean "backbones"?"""),
+        ({"subjects": [{"subject": "1", "dataset": "nds"}]}, """There is no data set 'nds'"""),
+        ({"subjects": ["1"], "dataset": "nds"}, """Did you mean "nsd"?"""),
+        ({"backbones": ["toi"]}, """There is no backbone 'toi'"""),
+        ({"subject": "1"}, "study.yaml has both subject and subjects; take one of the two lines out."),
+        ({"subjects": [{"subject": "1", "test_share": 2.0}]}, "setting test_share: "),
+    ],
+)  # fmt: skip
+def test_what_a_study_cannot_hold_is_one_sentence_and_makes_nothing(study, ingest, tmp_path, settings, said):
+    status, printed, message = ingest(study(**settings))
+    assert (status, printed) == (2, "")
+    assert said in message
+    assert message.startswith("voxel-atlas: ")
+    assert message.count("\n") == 1
+    assert not (tmp_path / "a.duckdb").exists()
+
+
+def test_one_file_of_weights_is_not_taken_for_several_networks(study, ingest, tmp_path):
+    status, _, said = ingest(study(backbones=["toy", "lite"]), "--weights", tmp_path / "w.pt")
+    assert (status, "--weights is the file of one network, and the study has several" in said) == (2, True)
+
+
+def test_a_study_is_no_option(run):
+    status, _, said = run("ingest", "--dataset", "folder", "--subject", "me", "--study", "x")
+    assert (status, said) == (2, "voxel-atlas: Unknown option: --study. Did you mean --stimuli?\n")
