@@ -37,9 +37,12 @@ def pixel_map(cortex: SubjectCortex, width: int = PAGE_WIDTH) -> bytes:
 def mesh(cortex: SubjectCortex, kind: str) -> bytes:
     """One kind of surface of both hemispheres, left vertices first, for a 3-D view, as packed arrays.
 
-    Header: n_left (vertices), low[3], step[3]. Arrays: position, uint16[n · 3] (low + step · number is in mm: x right,
-    y anterior, z superior); curvature, uint8[n]; voxel, int32[n], the number of the voxel that each vertex shows, or
-    EMPTY; corner, uint32[n_faces · 3].
+    Header: n_left (vertices), n_faces[4] (those of the left hemisphere that the flat map has, its other ones, the same
+    of the right hemisphere), flat_mm[2] (width and height of the flat map), low[3], step[3]. Arrays: position,
+    uint16[n · 3] (low + step · number is in mm: x right, y anterior, z superior); curvature, uint8[n]; voxel, int32[n],
+    the number of the voxel that each vertex shows, or EMPTY; corner, uint32[n_faces · 3], in the order of n_faces; flat,
+    uint16[n · 2], where each vertex lies in the page's `pixel_map`: 65535ths of its width and height from top left,
+    without meaning for vertices that the flat map leaves out; empty without a flat map.
 
     Args:
         cortex: the subject.
@@ -53,8 +56,19 @@ def mesh(cortex: SubjectCortex, kind: str) -> bytes:
     used = shape.points[np.unique(shape.faces)]
     low, high = used.min(0), used.max(0)
     step = np.maximum(high - low, 1e-6) / _STEPS
+    right = shape.faces[:, 0] >= surface.n_vertices[0]
+    flat, flat_mm, in_flat = np.empty((0, 2)), (0.0, 0.0), np.zeros(len(right), np.bool_)
+    if surface.has_flat:
+        layout = surface.flat_layout()
+        span = np.array(cortex.pixels(PAGE_WIDTH).shape[::-1])
+        # Fractions of the layout end at the middles of the outermost pixels.
+        flat = ((layout["picture"] * (1, -1) + (0, 1)) * (span - 1) + 0.5) / span
+        flat_mm = (layout["size"] * span / (span - 1)).tolist()
+        in_flat = np.isin(_face_keys(shape.faces), _face_keys(surface.mesh("flat").faces))
     header = {
         "n_left": surface.n_vertices[0],
+        "n_faces": [int(((right == side) & (in_flat == on)).sum()) for side in (False, True) for on in (True, False)],
+        "flat_mm": flat_mm,
         "low": low.astype(np.float32).tolist(),
         "step": step.astype(np.float32).tolist(),
     }
@@ -62,9 +76,16 @@ def mesh(cortex: SubjectCortex, kind: str) -> bytes:
         "position": np.rint((shape.points - low) / step).clip(0, _STEPS).astype(np.uint16),
         "curvature": surface.vertex_curvature(),
         "voxel": _voxels(cortex)[surface.vertex_cells()],
-        "corner": shape.faces.astype(np.uint32),
+        "corner": shape.faces[np.lexsort((~in_flat, right))].astype(np.uint32),
+        "flat": np.rint(flat * _STEPS).clip(0, _STEPS).astype(np.uint16),
     }
     return pack(header, arrays)
+
+
+def _face_keys(faces: NDArray[np.int32]) -> NDArray[np.int64]:
+    """One number for each face, whatever corner it begins with."""
+    first, second, third = np.sort(faces, axis=1).astype(np.int64).T
+    return (first << 42) + (second << 21) + third
 
 
 def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:

@@ -70,7 +70,7 @@ class ToySurface(Surface):
         }
 
     def mesh(self, kind: str) -> Mesh:
-        """Two spheres; two vertices in a row show one voxel."""
+        """Two spheres; two vertices in a row show one voxel. The flat map cuts each along a meridian."""
         if kind not in self.kinds:
             return super().mesh(kind)  # which refuses
         turn, rise = np.meshgrid(np.linspace(0, 2 * np.pi, 30, endpoint=False), np.linspace(-1.5, 1.5, 20))
@@ -82,12 +82,22 @@ class ToySurface(Surface):
         faces = np.concatenate(
             [np.stack([corners[a], corners[b], corners[c]], 1) for a, b, c in ((0, 1, 2), (0, 2, 3))]
         )
+        if kind == "flat":
+            points = np.pad((_toy_places() - 0.5) * (60, 30), ((0, 0), (0, 1)))
+            faces = faces[~((column == 29)[np.arange(len(faces)) % len(column)])]
+            return Mesh(points, np.concatenate([faces, faces + len(ball)]).astype(np.int32))
         aside = np.array([30.0, 0, 0])
         points = np.concatenate([ball - aside, ball + aside])
         return Mesh(points, np.concatenate([faces, faces + len(ball)]).astype(np.int32))
 
+    def flat_layout(self) -> dict[str, NDArray[Any]]:
+        simplices = self.mesh("flat").faces
+        size = np.array([60.0, 30.0])
+        return {"picture": _toy_places(), "size": size, "used": np.arange(1200), "simplices": simplices}
+
     def vertex_cells(self) -> NDArray[np.int32]:
-        return np.repeat(np.arange(600, dtype=np.int32), 2)
+        side, row, column = np.mgrid[0:2, 0:20, 0:30].reshape(3, -1)
+        return ((15 * side + column // 2) * 20 + 19 - row).astype(np.int32)
 
     def vertex_curvature(self) -> NDArray[np.uint8]:
         return np.full(1200, 127, np.uint8)
@@ -96,6 +106,12 @@ class ToySurface(Surface):
         return np.diag([9 / 120, 9 / 60, 5 / 60, 1.0]) @ np.array(
             [[1.0, 0, 0, 60], [0, 1, 0, 30], [0, 0, 1, 30], [0, 0, 0, 1]]
         )
+
+
+def _toy_places() -> NDArray[np.float64]:
+    """Where the flat map of `ToySurface` shows its vertices, as fractions from bottom left."""
+    side, row, column = np.mgrid[0:2, 0:20, 0:30].reshape(3, -1)
+    return np.stack([(30 * side + column) / 59, row / 19], 1)
 
 
 def toy_vocabulary() -> Vocabulary:

@@ -76,16 +76,38 @@ def test_meshes_are_read_back_to_a_step(toy: Surface, kind: str) -> None:
     packed = page_geometry.mesh(cortex_of(toy, cells), kind)
     header, arrays = unpacked(packed)
     assert header["n_left"] == 600
-    assert len(packed) <= 11 * len(mesh.points) + 12 * len(mesh.faces) + 400
+    assert len(packed) <= 15 * len(mesh.points) + 12 * len(mesh.faces) + 500
     low, step = np.array(header["low"]), np.array(header["step"])
     used = np.unique(mesh.faces)
     position = low + step * arrays["position"].reshape(-1, 3)
     assert np.abs(position[used] - mesh.points[used]).max() <= step.max() * 0.51 + 1e-4
     assert np.array_equal(arrays["curvature"], toy.vertex_curvature())
-    assert np.array_equal(arrays["corner"].reshape(-1, 3), mesh.faces)
+    faces = arrays["corner"].reshape(-1, 3)
+    assert np.array_equal(np.unique(faces, axis=0), np.unique(mesh.faces, axis=0))
     there = arrays["voxel"] >= 0
     assert there.any()
     assert np.array_equal(cells[arrays["voxel"][there]], toy.vertex_cells()[there])
+
+
+def test_vertices_of_a_mesh_lie_where_the_flat_map_shows_their_voxels(toy: Surface) -> None:
+    pixels = toy.pixel_map(1024)
+    _, of_flat = unpacked(page_geometry.pixel_map(cortex_of(toy, pixels.cells)))
+    header, arrays = unpacked(page_geometry.mesh(cortex_of(toy, pixels.cells), "inflated"))
+    x, y = (arrays["flat"].reshape(-1, 2) / 65535 * (pixels.width, pixels.height)).astype(int).T
+    n_left, counts = header["n_left"], header["n_faces"]
+    parts = np.split(arrays["corner"].reshape(-1, 3), np.cumsum(counts)[:-1])
+    assert [len(part) for part in parts] == counts
+    for part, left in zip(parts, (True, True, False, False), strict=True):
+        assert ((part < n_left) == left).all()
+    # A face inside of the flat map: there each corner's pixel shows that vertex's voxel.
+    seen = np.unique(np.concatenate([parts[0], parts[2]]))
+    shown = of_flat["voxel"].reshape(pixels.shape)[y[seen], x[seen]]
+    cells = toy.vertex_cells()[seen]
+    known = (shown >= 0) & np.isin(cells, pixels.cells)
+    assert known.sum() > 200
+    assert np.mean(pixels.cells[shown[known]] == cells[known]) > 0.9
+    width, height = header["flat_mm"]
+    assert width / height == pytest.approx(pixels.width / pixels.height, rel=0.01)
 
 
 def test_a_kind_of_surface_that_is_not_there_is_refused(toy: Surface) -> None:
