@@ -64,11 +64,35 @@ _ZOOM = """async () => {
   }
   return times;
 }"""
+_MORPH = """async () => {
+  const unfold = document.getElementById("unfold");
+  const frame = () => new Promise(requestAnimationFrame);
+  const times = [];
+  await frame();
+  let before = performance.now();
+  for (let step = 0; step < 80; step++) {
+    unfold.value = String(step < 40 ? 200 - 5 * step : 5 * (step - 40));
+    unfold.dispatchEvent(new Event("input"));
+    await frame();
+    const now = performance.now();
+    times.push(now - before);
+    before = now;
+  }
+  return times;
+}"""
+"""Milliseconds of each frame from flat over inflated to folded and back."""
 _OVERLAPPING = """() => {
-  const names = [...document.querySelectorAll("#overlay text:not([visibility])")];
+  const names = [...document.querySelectorAll("#overlay text:not([visibility]), #solid-names text")];
   const boxes = names.map((one) => one.getBoundingClientRect());
   const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
   return boxes.flatMap((one, at) => boxes.slice(at + 1).filter((other) => meet(one, other))).length;
+}"""
+_NAMES = "performance.getEntriesByName('named-3d').length"
+_NAMED = f"(before) => {_NAMES} > before"
+_UNFOLD = """(percent) => {
+  const unfold = document.getElementById("unfold");
+  unfold.value = String(percent);
+  unfold.dispatchEvent(new Event("input"));
 }"""
 _SIZE = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .reduce((sum, one) => sum + one.encodedBodySize, 0) / 1024"""
@@ -114,7 +138,18 @@ def measure(home: Path) -> dict[str, float]:
         page = opened("/?concept=cake")
         page.evaluate(_ZOOM)
         frames = page.evaluate(_ZOOM)
+        page = opened("/?concept=cake&view=3d")
+        page.wait_for_function(_NAMED, arg=0)
+        page.evaluate(_MORPH)  # loads the shapes and works out the smaller mesh
+        page.wait_for_function(_NAMED, arg=page.evaluate(_NAMES))
+        morphs = page.evaluate(_MORPH)
         overlapping = 0
+        for unfolded in (0, 100, 150, 200):
+            named = page.evaluate(_NAMES)
+            page.evaluate(_UNFOLD, unfolded)
+            page.wait_for_function(_NAMED, arg=named)
+            overlapping += page.evaluate(_OVERLAPPING)
+        page = opened("/?concept=cake")
         for width in (375, 1440, 2560):
             page.set_viewport_size({"width": width, "height": 900})
             for button in ("reset", "whole", "in", "in", "in"):
@@ -135,6 +170,7 @@ def measure(home: Path) -> dict[str, float]:
         "new_concept_to_paint_ms_p50": statistics.median(repaints[0]),
         "compare_to_paint_ms_p50": statistics.median(compared[1]),
         "zoom_frame_ms_p95": statistics.quantiles(frames, n=20)[-1],
+        "morph_frame_ms_p95": statistics.quantiles(morphs, n=20)[-1],
         "names_overlapping": overlapping,
         "page_kib": max(sizes),
         "axe_serious": serious,

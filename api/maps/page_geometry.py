@@ -40,7 +40,7 @@ def mesh(cortex: SubjectCortex, kind: str) -> bytes:
     Header: n_left (vertices), n_faces[4] (those of the left hemisphere that the flat map has, its other ones, the same
     of the right hemisphere), flat_mm[2] (width and height of the flat map), low[3], step[3]. Arrays: position,
     uint16[n · 3] (low + step · number is in mm: x right, y anterior, z superior); curvature, uint8[n]; voxel, int32[n],
-    the number of the voxel that each vertex shows, or EMPTY; corner, uint32[n_faces · 3], in the order of n_faces; flat,
+    the number of the voxel that each vertex shows, or EMPTY; corner, uint32[n_faces · 3], in that order; flat,
     uint16[n · 2], where each vertex lies in the page's `pixel_map`: 65535ths of its width and height from top left,
     without meaning for vertices that the flat map leaves out; empty without a flat map.
 
@@ -85,7 +85,8 @@ def mesh(cortex: SubjectCortex, kind: str) -> bytes:
 def _face_keys(faces: NDArray[np.int32]) -> NDArray[np.int64]:
     """One number for each face, whatever corner it begins with."""
     first, second, third = np.sort(faces, axis=1).astype(np.int64).T
-    return (first << 42) + (second << 21) + third
+    keys: NDArray[np.int64] = (first << 42) + (second << 21) + third
+    return keys
 
 
 def regions(atlas: Atlas, cortex: SubjectCortex) -> bytes:

@@ -1,16 +1,22 @@
 // The cortex in 3-D, in the same colours and with the same selection as the flat map. Loaded when it is first wanted.
 // @ts-check
+import { Body } from "./body.js";
 import { find, say } from "./dom.js";
 import { png } from "./files.js";
+import { Fold } from "./fold.js";
 import { CHOSEN, focused, grey, mixed } from "./paint.js";
-import { Trouble, getMesh } from "./server.js";
+import { Trouble } from "./server.js";
+import { Skin } from "./skin.js";
+import { SolidNames } from "./solid-names.js";
 
 const THREE_PARTS = "./vendor/three.js";
-const GAP_MM = 10;
 const FIELD_OF_VIEW = 30;
 const STEEPEST = 89;
 // As in the still pictures of viz: light from the viewer, and so much from everywhere.
 const AMBIENT = 0.42;
+const RESTING_MS = 150;
+// Pixels of the picture for each of the screen's when it rests, which smooths edges. While it moves speed matters more.
+const SHARP = 2;
 
 /** Named sides: azimuth and elevation of the viewer in degrees (0, 0 is behind), and the hemispheres that are shown. */
 export const SIDES = {
@@ -45,7 +51,7 @@ export class Cortex {
     try {
       return new Cortex(three, tip, listeners);
     } catch {
-      throw new Trouble("This browser has no WebGL, so it cannot show the cortex in 3-D; the flat map shows the same values.", "NO_WEBGL");
+      throw new Trouble("This browser has no WebGL, so it cannot show the cortex in 3-D; the flat map shows the same values where the subject has one.", "NO_WEBGL");
     }
   }
 
@@ -59,7 +65,7 @@ export class Cortex {
     this.canvas = find("solid", HTMLCanvasElement);
     this.tip = tip;
     this.listeners = listeners;
-    this.renderer = new three.WebGLRenderer({ canvas: this.canvas, alpha: true, antialias: true });
+    this.renderer = new three.WebGLRenderer({ canvas: this.canvas, alpha: true });
     // Colours are shown as they are, like in the flat map, and not taken for linear light.
     this.renderer.outputColorSpace = three.LinearSRGBColorSpace;
     this.scene = new three.Scene();
@@ -69,56 +75,63 @@ export class Cortex {
     light.position.set(0, 0, 1);
     this.camera.add(light);
     this.scene.add(this.camera, new three.AmbientLight(0xffffff, Math.PI * AMBIENT));
-    this.material = new three.MeshLambertMaterial({ vertexColors: true });
-    /** @type {import("three").Mesh[]} */
-    this.hemispheres = [];
-    this.voxelOf = new Int32Array(0);
-    this.base = new Uint32Array(0);
-    this.colours = new Uint8Array(0);
+    this.materials = { skin: new three.MeshLambertMaterial({ side: three.DoubleSide }), bare: new three.MeshLambertMaterial({ vertexColors: true, side: three.DoubleSide }) };
+    this.names = new SolidNames();
+    /** @type {Fold | null} */
+    this.fold = null;
+    /** @type {Skin | null} */
+    this.skin = null;
+    /** @type {Body | null} */
+    this.body = null;
+    /** @type {import("./fold.js").Mesh | null} */
+    this.mesh = null;
+    /** 0 folded, 1 inflated, 2 flat */
+    this.unfolded = -1;
+    this.target = -1;
+    /** @type {import("./fold.js").Shape[]} */
+    this.shapes = [];
+    /** @type {Promise<Body> | null} */
+    this.quick = null;
+    /** What is shown in place of the body while its shape changes. @type {Body | null} */
+    this.moving = null;
     this.reach = 100;
     this.place = [0, 8, 100];
-    this.loaded = "";
+    this.shownSides = [true, true];
     this.waiting = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.resting = undefined;
     this.#listen();
     new ResizeObserver(() => this.#resize()).observe(this.canvas);
   }
 
   /**
    * @param {import("./subject.js").Subject} subject
-   * @param {string} kind
+   * @param {string[]} kinds surfaces that are taken for the folded and the inflated one
+   * @param {number} unfolded 0 folded, 1 inflated, 2 flat
    */
-  async load(subject, kind) {
-    const path = subject.meshPath(kind);
-    if (this.loaded === path) return;
-    const { nLeft, points, curvature, voxelOf, faces } = await getMesh(path);
-    const { three } = this;
-    this.loaded = path;
-    this.reach = spread(points, nLeft);
-    this.voxelOf = voxelOf;
-    this.base = Uint32Array.from(curvature, grey);
-    this.colours = new Uint8Array(points.length);
-    // Faces of the left hemisphere come first, too.
-    let split = 0;
-    while (split < faces.length && faces[split] < nLeft) split += 3;
-    const position = new three.BufferAttribute(points, 3);
-    const colour = new three.BufferAttribute(this.colours, 3, true);
-    const whole = new three.BufferGeometry();
-    whole.setAttribute("position", position);
-    whole.setIndex(new three.BufferAttribute(faces, 1));
-    whole.computeVertexNormals();
-    const normal = whole.getAttribute("normal");
-    this.scene.remove(...this.hemispheres);
-    for (const { geometry } of this.hemispheres) geometry.dispose();
-    this.hemispheres = [faces.subarray(0, split), faces.subarray(split)].map((corners) => {
-      const geometry = new three.BufferGeometry();
-      geometry.setAttribute("position", position);
-      geometry.setAttribute("color", colour);
-      geometry.setAttribute("normal", normal);
-      geometry.setIndex(new three.BufferAttribute(corners, 1));
-      return new three.Mesh(geometry, this.material);
-    });
-    this.scene.add(...this.hemispheres);
+  async load(subject, kinds, unfolded) {
+    const fold = this.fold?.subject === subject ? this.fold : new Fold(subject);
+    fold.kinds = kinds;
+    const { shapes, share } = await fold.around(unfolded);
+    if (this.fold !== fold) await this.#begin(fold, unfolded);
+    else if (this.unfolded === unfolded && shapes.every((shape, at) => shape === this.shapes[at])) return;
+    this.#shape(unfolded, shapes, share);
     this.#resize();
+  }
+
+  /**
+   * Changes the shape, as fast as the screen does: while it moves, fewer vertices are shown.
+   * @param {number} unfolded 0 folded, 1 inflated, 2 flat
+   */
+  async bend(unfolded) {
+    const { fold } = this;
+    if (!fold) return;
+    this.target = unfolded;
+    this.quick ??= this.#prepare(fold);
+    const [quick, { shapes, share }] = await Promise.all([this.quick, fold.around(unfolded)]);
+    if (this.target !== unfolded || this.fold !== fold) return;
+    this.moving = quick;
+    this.#shape(unfolded, shapes, share);
   }
 
   /**
@@ -127,27 +140,31 @@ export class Cortex {
    * @param {number | null} chosen the voxel whose card is open
    */
   paint(shown, focus, chosen) {
-    if (!this.hemispheres.length) return;
+    const { mesh, body, skin } = this;
+    if (!mesh || !body) return;
+    skin?.paint(shown, focus, chosen);
+    if (this.materials.skin.map) this.materials.skin.map.needsUpdate = true;
+    // What the flat map leaves out, and all of a cortex that has none.
     const colours = focused(shown, focus);
     const { opacity } = shown;
-    const { base, voxelOf, colours: bytes } = this;
+    const { voxelOf, curvature } = mesh;
     for (let vertex = 0; vertex < voxelOf.length; vertex++) {
       const voxel = voxelOf[vertex];
-      let colour = base[vertex];
+      let colour = grey(curvature[vertex]);
       if (voxel >= 0 && voxel === chosen) colour = CHOSEN;
       else if (voxel >= 0 && colours[voxel]) colour = opacity ? mixed(colours[voxel], colour, opacity[voxel]) : colours[voxel];
-      bytes[3 * vertex] = colour & 255;
-      bytes[3 * vertex + 1] = (colour >>> 8) & 255;
-      bytes[3 * vertex + 2] = (colour >>> 16) & 255;
+      body.colours.set([colour & 255, (colour >>> 8) & 255, (colour >>> 16) & 255], 3 * vertex);
     }
-    this.hemispheres[0].geometry.getAttribute("color").needsUpdate = true;
+    body.colour.needsUpdate = true;
+    this.quick?.then((quick) => quick.copy(body.colours));
     this.#wish();
   }
 
   /** @param {Side} side */
   look(side) {
     const { azimuth, elevation, shown } = SIDES[side];
-    this.hemispheres.forEach((mesh, at) => { mesh.visible = shown[at]; });
+    this.shownSides = shown;
+    this.#show();
     this.turnTo([azimuth, elevation, 100]);
   }
 
@@ -163,22 +180,86 @@ export class Cortex {
 
   /** @returns {Promise<Blob>} what is seen, as a PNG */
   picture() {
-    this.#render();
+    this.#render(SHARP);
     return png(this.canvas);
+  }
+
+  /**
+   * @param {Fold} fold
+   * @param {number} unfolded
+   */
+  async #begin(fold, unfolded) {
+    const { three } = this;
+    const mesh = await fold.mesh(Math.min(1, Math.round(unfolded)));
+    for (const old of [this.body, await this.quick]) {
+      this.scene.remove(...(old?.meshes ?? []));
+      old?.dispose();
+    }
+    this.quick = this.moving = null;
+    this.fold = fold;
+    this.mesh = mesh;
+    this.skin = fold.subject.pixels ? new Skin(fold.subject) : null;
+    this.materials.skin.map?.dispose();
+    this.materials.skin.map = this.skin && skinTexture(three, this.skin.canvas);
+    this.materials.skin.needsUpdate = true;
+    const vertices = Uint32Array.from({ length: mesh.voxelOf.length }, (_, vertex) => vertex);
+    this.body = new Body(three, this.materials, { vertices, faces: mesh.faces }, mesh.places);
+    this.scene.add(...this.body.meshes);
+    this.names.load(fold.subject.regions, mesh);
+  }
+
+  /** @param {Fold} fold */
+  async #prepare(fold) {
+    const { body, mesh } = this;
+    await Promise.all([0, 1].map((at) => fold.shape(at)));
+    const quick = new Body(this.three, this.materials, await fold.fewer(this.three.MeshoptSimplifier), /** @type {import("./fold.js").Mesh} */ (mesh).places);
+    quick.copy(/** @type {Body} */ (body).colours);
+    quick.show([false, false]);
+    this.scene.add(...quick.meshes);
+    return quick;
+  }
+
+  /**
+   * @param {number} unfolded
+   * @param {import("./fold.js").Shape[]} shapes
+   * @param {number} share
+   */
+  #shape(unfolded, shapes, share) {
+    const { body, moving } = this;
+    this.unfolded = unfolded;
+    this.shapes = shapes;
+    this.reach = shapes[0].reach + (shapes.length > 1 ? (shapes[1].reach - shapes[0].reach) * share : 0);
+    (moving ?? body)?.take(shapes, share, Boolean(moving));
+    this.#show();
+    this.#wish();
+  }
+
+  /** A medial side is seen without the other hemisphere, unless the cortex is being laid flat. */
+  #show() {
+    const hemispheres = this.unfolded > 1 ? [true, true] : this.shownSides;
+    for (const one of this.scene.children) if ("isMesh" in one) one.visible = false;
+    (this.moving ?? this.body)?.show(hemispheres, this.unfolded <= 1);
   }
 
   /** Draws once before the next frame, however often it is wished for. */
   #wish() {
+    clearTimeout(this.resting);
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      this.#render();
+      this.#render(Math.min(devicePixelRatio, SHARP));
+      this.names.hide();
+      this.resting = setTimeout(() => this.#rest(), RESTING_MS);
     });
   }
 
-  #render() {
-    const [azimuth, elevation] = this.place.map((degrees) => (degrees * Math.PI) / 180);
+  /** @param {number} ratio pixels of the picture for each of the screen's */
+  #render(ratio) {
+    if (this.renderer.getPixelRatio() !== ratio) this.renderer.setPixelRatio(ratio);
+    // What is flat is seen from in front.
+    const upright = Math.min(1, 2 - this.unfolded);
+    const [azimuth, elevation] = this.place.map((degrees) => (degrees * upright * Math.PI) / 180);
     const wide = Math.min(1, this.camera.aspect / 1.3);
     const distance = ((this.reach * this.place[2]) / 100 / Math.tan((FIELD_OF_VIEW * Math.PI) / 360)) * (1.05 / wide);
     this.camera.position.set(
@@ -191,10 +272,34 @@ export class Cortex {
     performance.mark("painted-3d");
   }
 
+  /** Nothing has moved for a moment: the whole mesh takes the shape, and names find their room. */
+  #rest() {
+    const { body, camera, canvas, three } = this;
+    if (!body || !canvas.clientWidth) return;
+    if (this.moving) {
+      this.moving = null;
+      return this.#shape(this.unfolded, this.shapes, this.unfolded % 1);
+    }
+    this.#render(SHARP);
+    const ray = new three.Raycaster();
+    ray.firstHitOnly = true;
+    const at = new three.Vector3();
+    this.names.arrange(canvas.clientWidth, canvas.clientHeight, (vertex) => {
+      at.fromArray(body.points, 3 * vertex);
+      const toward = at.clone().sub(camera.position);
+      const far = toward.length();
+      ray.set(camera.position, toward.normalize());
+      const hit = body.hit(ray);
+      if (!hit || hit.distance < far - this.reach / 50) return null;
+      at.project(camera);
+      return [((at.x + 1) / 2) * canvas.clientWidth, ((1 - at.y) / 2) * canvas.clientHeight];
+    });
+    performance.mark("named-3d");
+  }
+
   #resize() {
     const { clientWidth, clientHeight } = this.canvas;
     if (!clientWidth || !clientHeight) return;
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.renderer.setSize(clientWidth, clientHeight, false);
     this.camera.aspect = clientWidth / clientHeight;
     this.camera.updateProjectionMatrix();
@@ -206,25 +311,20 @@ export class Cortex {
    * @param {PointerEvent | MouseEvent} event
    */
   #voxelAt(event) {
-    const { three } = this;
+    const { three, body, mesh } = this;
     const box = this.canvas.getBoundingClientRect();
     const share = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
     const ray = new three.Raycaster();
+    ray.firstHitOnly = true;
     ray.setFromCamera(new three.Vector2(share[0] * 2 - 1, 1 - share[1] * 2), this.camera);
-    for (const mesh of this.hemispheres) {
-      // The search tree of a hemisphere takes a third of a second: it is made when the pointer first comes.
-      if (!mesh.geometry.boundsTree) {
-        mesh.geometry.boundsTree = new three.MeshBVH(mesh.geometry);
-        mesh.raycast = three.acceleratedRaycast;
-      }
-    }
-    const [hit] = ray.intersectObjects(this.hemispheres.filter((mesh) => mesh.visible), false);
-    if (!hit?.face) return { voxel: -1, share };
-    const position = this.hemispheres[0].geometry.getAttribute("position");
+    const hit = this.moving ? undefined : body?.hit(ray);
+    if (!body || !mesh || !hit?.face) return { voxel: -1, share };
+    // Where the flat map is its skin, the flat map says it.
+    if (this.skin && hit.uv && hit.object instanceof three.Mesh && hit.object.material === this.materials.skin) return { voxel: this.skin.voxelAt(hit.uv.x, hit.uv.y), share };
     const { a, b, c } = hit.face;
-    const near = (/** @type {number} */ vertex) => Math.hypot(position.getX(vertex) - hit.point.x, position.getY(vertex) - hit.point.y, position.getZ(vertex) - hit.point.z);
+    const near = (/** @type {number} */ vertex) => Math.hypot(body.points[3 * vertex] - hit.point.x, body.points[3 * vertex + 1] - hit.point.y, body.points[3 * vertex + 2] - hit.point.z);
     const vertex = [a, b, c].reduce((best, other) => (near(other) < near(best) ? other : best));
-    return { voxel: this.voxelOf[vertex], share };
+    return { voxel: mesh.voxelOf[vertex], share };
   }
 
   #listen() {
@@ -280,28 +380,14 @@ export class Cortex {
 }
 
 /**
- * Moves the hemispheres apart and their middle to the origin, in place.
- * @param {Float32Array} points
- * @param {number} nLeft vertices of the left hemisphere
- * @returns {number} how far the farthest vertex is from the middle, in mm
+ * @param {typeof import("./three-parts.js")} three
+ * @param {HTMLCanvasElement} canvas
  */
-function spread(points, nLeft) {
-  const low = [Infinity, Infinity, Infinity];
-  const high = [-Infinity, -Infinity, -Infinity];
-  let [innerLeft, innerRight] = [-Infinity, Infinity];
-  for (let at = 0; at < points.length; at++) {
-    const axis = at % 3;
-    if (axis === 0 && at < 3 * nLeft) innerLeft = Math.max(innerLeft, points[at]);
-    else if (axis === 0) innerRight = Math.min(innerRight, points[at]);
-    low[axis] = Math.min(low[axis], points[at]);
-    high[axis] = Math.max(high[axis], points[at]);
-  }
-  let reach = 1;
-  for (let at = 0; at < points.length; at += 3) {
-    points[at] += at < 3 * nLeft ? -innerLeft - GAP_MM / 2 : -innerRight + GAP_MM / 2;
-    points[at + 1] -= (low[1] + high[1]) / 2;
-    points[at + 2] -= (low[2] + high[2]) / 2;
-    reach = Math.max(reach, Math.hypot(points[at], points[at + 1], points[at + 2]));
-  }
-  return reach;
+function skinTexture(three, canvas) {
+  const texture = new three.CanvasTexture(canvas);
+  texture.flipY = false;
+  texture.generateMipmaps = false;
+  texture.magFilter = three.NearestFilter;
+  texture.minFilter = three.LinearFilter;
+  return texture;
 }

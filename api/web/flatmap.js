@@ -3,7 +3,7 @@
 import { say } from "./dom.js";
 import { listen } from "./gestures.js";
 import { Outlines } from "./outlines.js";
-import { focused, mixed } from "./paint.js";
+import { flatColours } from "./paint.js";
 import { OUTSIDE } from "./subject.js";
 
 const KEY_ZOOM = 1.4;
@@ -75,20 +75,10 @@ export class Flatmap {
    * @param {Set<number> | null} focus voxels that are not dimmed; null for all
    */
   paint(shown, focus) {
-    const { width, height, voxelAt } = this.pixels;
+    const { width, height } = this.pixels;
     if (!width) return;
-    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    const image = context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    pixels.set(this.base);
-    const colours = focused(shown, focus);
-    const { opacity } = shown;
-    for (let place = 0; place < pixels.length; place++) {
-      const voxel = voxelAt[place];
-      if (voxel < 0 || !colours[voxel]) continue;
-      pixels[place] = opacity ? mixed(colours[voxel], pixels[place], opacity[voxel]) : colours[voxel];
-    }
-    context.putImageData(image, 0, 0);
+    const pixels = flatColours(this.pixels, this.base, shown, focus);
+    this.canvas.getContext("2d")?.putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height), 0, 0);
   }
 
   /**
@@ -239,7 +229,7 @@ export class Flatmap {
  * @param {number} voxel
  * @returns {Place[]}
  */
-function patches({ width, voxelAt }, voxel) {
+export function patches({ width, voxelAt }, voxel) {
   /** @type {Set<number>} */
   const left = new Set();
   for (let place = voxelAt.indexOf(voxel); place >= 0; place = voxelAt.indexOf(voxel, place + 1)) left.add(place);

@@ -49,9 +49,8 @@ export class Outlines {
     const places = regions.flatMap(({ name, names, voxels }) => names.map(([x, y, rank]) => ({ name, x: x * width, y: y * height, rank, empty: !voxels.length })));
     // Regions that hold voxels choose their room first.
     places.sort((a, b) => Number(a.empty) - Number(b.empty) || a.rank - b.rank);
-    const pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
-    pen.font = `600 100px ${getComputedStyle(document.body).fontFamily}`;
-    this.anchors = places.map(({ name, x, y, empty }) => ({ x, y, empty, em: pen.measureText(name).width / 100, text: draw("text", { class: empty ? "empty" : "" }, name) }));
+    const ems = widths(places.map(({ name }) => name));
+    this.anchors = places.map(({ name, x, y, empty }, at) => ({ x, y, empty, em: ems[at], text: draw("text", { class: empty ? "empty" : "" }, name) }));
     this.names.replaceChildren(...this.anchors.map(({ text }) => text));
     this.arrange();
   }
@@ -79,7 +78,7 @@ export class Outlines {
     if (!shown) return;
     /** How many units of the map a pixel of the screen is. */
     const unit = width / k / shown;
-    const size = Math.max(SMALLEST, Math.min(LARGEST, shown / 75));
+    const size = letterSize(shown);
     this.svg.style.setProperty("--name-size", `${size * unit}px`);
     const [left, top] = [x * width, y * height];
     const named = this.anchors.filter(({ empty }) => !empty || shown >= LEAST_WIDTH);
@@ -111,4 +110,19 @@ export class Outlines {
   mark(places) {
     this.marks.replaceChildren(...places.flatMap(({ x, y }) => ["halo", ""].map((kind) => draw("circle", { cx: x, cy: y, r: this.radius, class: kind }))));
   }
+}
+
+/** @param {number} width of the picture on the screen */
+export function letterSize(width) {
+  return Math.max(SMALLEST, Math.min(LARGEST, width / 75));
+}
+
+/**
+ * Widths of names, in sizes of their letters.
+ * @param {string[]} names
+ */
+export function widths(names) {
+  const pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+  pen.font = `600 100px ${getComputedStyle(document.body).fontFamily}`;
+  return names.map((name) => pen.measureText(name).width / 100);
 }

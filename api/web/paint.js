@@ -39,3 +39,22 @@ export function mixed(over, under, opacity) {
   };
   return pack(part(0), part(8), part(16));
 }
+
+/**
+ * The colour of each pixel of a flat map; 0 where there is no cortex.
+ * @param {import("./subject.js").FlatPixels} pixels
+ * @param {Uint32Array} base the bare cortex
+ * @param {import("./shown.js").Shown} shown
+ * @param {Set<number> | null} focus
+ */
+export function flatColours({ voxelAt }, base, shown, focus) {
+  const painted = base.slice();
+  const colours = focused(shown, focus);
+  const { opacity } = shown;
+  for (let place = 0; place < painted.length; place++) {
+    const voxel = voxelAt[place];
+    if (voxel < 0 || !colours[voxel]) continue;
+    painted[place] = opacity ? mixed(colours[voxel], painted[place], opacity[voxel]) : colours[voxel];
+  }
+  return painted;
+}

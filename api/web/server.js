@@ -126,14 +126,18 @@ export async function getPixelMap(path) {
 }
 
 /**
- * Both hemispheres of a surface, left vertices first.
+ * Both hemispheres of a surface, left vertices first. Faces are those of the left hemisphere that the flat map has, its
+ * other ones, and the same of the right hemisphere; places are where vertices lie in the flat map, as fractions.
  * @param {string} path
  */
 export async function getMesh(path) {
   const { header, arrays } = await getArrays(path);
-  const { n_left: nLeft, low, step } = header;
+  const { n_left: nLeft, n_faces: nFaces, flat_mm: flatMm, low, step } = header;
   const points = Float32Array.from(arrays.position, (number, at) => low[at % 3] + step[at % 3] * number);
-  return { nLeft, points, curvature: arrays.curvature, voxelOf: arrays.voxel, faces: arrays.corner };
+  const places = Float32Array.from(arrays.flat, (number) => number / 65535);
+  let start = 0;
+  const faces = nFaces.map((/** @type {number} */ n) => /** @type {Uint32Array} */ (arrays.corner).slice(start, (start += 3 * n)));
+  return { nLeft, points, curvature: /** @type {Uint8Array} */ (arrays.curvature), voxelOf: /** @type {Int32Array} */ (arrays.voxel), faces: /** @type {Uint32Array[]} */ (faces), places, flatMm: /** @type {number[]} */ (flatMm) };
 }
 
 /**

@@ -1,6 +1,9 @@
 // The 3-D view and its choosers. three.js is fetched when the view is first shown, and not before.
 // @ts-check
-import { find, make } from "./dom.js";
+import { find, make, say } from "./dom.js";
+
+// Percent of the way from folded to inflated, or from inflated to flat.
+const KEY_STEP = 10;
 
 /**
  * @typedef {object} Listeners
@@ -27,6 +30,7 @@ export class Solid {
     this.painted = null;
     this.side = find("side", HTMLSelectElement);
     this.surface = find("surface", HTMLSelectElement);
+    this.unfold = find("unfold", HTMLInputElement);
     this.side.addEventListener("change", () => {
       this.state.side = this.side.value;
       this.state.camera = null;
@@ -34,7 +38,19 @@ export class Solid {
     });
     this.surface.addEventListener("change", () => {
       this.state.surface = this.surface.value;
+      this.state.unfold = null;
       this.#draw();
+    });
+    this.unfold.addEventListener("input", () => this.#bend());
+    // Not at every step: a browser takes only so many addresses.
+    this.unfold.addEventListener("change", () => this.listeners.changed());
+    find("solid", HTMLCanvasElement).addEventListener("keydown", (event) => {
+      const step = { "[": -KEY_STEP, "]": KEY_STEP }[event.key];
+      if (!step) return;
+      this.unfold.value = String(Number(this.unfold.value) + step);
+      this.#bend();
+      this.listeners.changed();
+      say(this.#shape());
     });
   }
 
@@ -43,7 +59,26 @@ export class Solid {
     this.subject = subject;
     this.surface.replaceChildren(...subject.surfaces.map((kind) => make("option", { value: kind }, kind)));
     if (!subject.surfaces.includes(this.state.surface)) this.state.surface = "";
-    this.surface.value = this.state.surface || subject.surfaces[0] || "";
+    const [folded, inflated] = this.kinds;
+    this.unfold.min = folded === inflated ? "100" : "0";
+    this.unfold.max = subject.pixels ? "200" : "100";
+  }
+
+  /** The surfaces that are taken for the folded and for the inflated one. */
+  get kinds() {
+    const { surfaces = [] } = this.subject ?? {};
+    const inflated = surfaces.includes("inflated") ? "inflated" : surfaces[0] ?? "";
+    const { surface } = this.state;
+    const folded = surface && surface !== inflated ? surface : surfaces.find((kind) => kind === "fiducial") ?? inflated;
+    return [folded, inflated];
+  }
+
+  /** How far the cortex is unfolded: 0 folded, 1 inflated, 2 flat. */
+  get unfolded() {
+    const { surface, unfold } = this.state;
+    const [, inflated] = this.kinds;
+    const wanted = unfold ?? (!surface || surface === inflated ? 100 : 0);
+    return Math.max(Number(this.unfold.min), Math.min(Number(this.unfold.max), wanted)) / 100;
   }
 
   /** @param {boolean} on */
@@ -78,7 +113,10 @@ export class Solid {
       if (!this.side.options.length) this.side.replaceChildren(...Object.entries(SIDES).map(([key, { name }]) => make("option", { value: key }, name)));
       const side = /** @type {import("./cortex.js").Side} */ (this.state.side in SIDES ? this.state.side : "behind");
       this.side.value = side;
-      await cortex.load(this.subject, this.surface.value);
+      const { kinds, unfolded } = this;
+      this.unfold.value = String(100 * unfolded);
+      this.#say();
+      await cortex.load(this.subject, kinds, unfolded);
       cortex.look(side);
       if (this.state.camera) cortex.turnTo(this.state.camera);
       if (this.painted) cortex.paint(...this.painted);
@@ -87,6 +125,29 @@ export class Solid {
       this.cortex = null;
       this.listeners.report(error);
     }
+  }
+
+  async #bend() {
+    this.state.unfold = Number(this.unfold.value);
+    this.#say();
+    try {
+      await (await this.cortex)?.bend(this.unfolded);
+    } catch (error) {
+      this.listeners.report(error);
+    }
+  }
+
+  /** Brings the choosers to the shape. */
+  #say() {
+    const [folded, inflated] = this.kinds;
+    this.surface.value = this.unfolded < 0.5 ? folded : inflated;
+    this.unfold.setAttribute("aria-valuetext", this.#shape());
+  }
+
+  /** The shape in words. */
+  #shape() {
+    const percent = Math.round(100 * this.unfolded);
+    return { 0: "folded", 100: "inflated", 200: "flat" }[percent] ?? (percent < 100 ? `${percent} percent from folded to inflated` : `${percent - 100} percent from inflated to flat`);
   }
 
   /** @param {number[]} camera */

@@ -29,6 +29,7 @@
  * @property {Selected | null} kept selection A, while another one is made
  * @property {"flat" | "3d"} view
  * @property {string} surface the surface that is seen in 3-D
+ * @property {number | null} unfold how far it is unfolded there: 0 folded, 100 inflated, 200 flat; null for as the surface is
  * @property {string} side a named side that it is seen from
  * @property {number[] | null} camera azimuth and elevation in degrees, distance in percent, of the 3-D view
  */
@@ -68,6 +69,7 @@ export function readState() {
     at: at?.length === 3 ? at : null,
     view: given.get("view") === "3d" ? "3d" : "flat",
     surface: given.get("surface") ?? "",
+    unfold: number("unfold"),
     side: given.get("side") ?? "",
     camera: camera?.length === 3 ? camera : null,
   };
@@ -109,6 +111,7 @@ export function address(state) {
   if (state.view === "3d") {
     put("view", "3d");
     put("surface", state.surface);
+    put("unfold", state.unfold);
     put("side", state.side);
     put("camera", state.camera?.join(",") ?? "");
   }

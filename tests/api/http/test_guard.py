@@ -83,6 +83,7 @@ def test_every_answer_forbids_other_hosts(server: Server) -> None:
     for path in ("/", "/graphql?query={atlas{format}}", "/nothing", "/healthz"):
         headers = server.client.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"]
+        assert "script-src 'self' 'wasm-unsafe-eval';" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert len(headers["x-request-id"]) == 32

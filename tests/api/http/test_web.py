@@ -22,6 +22,7 @@ def test_the_modules_of_the_page_are_well_typed() -> None:
 def test_every_module_that_the_page_needs_is_loaded_at_once() -> None:
     page = (WEB / "index.html").read_text(encoding="utf-8")
     # With the 3-D view, bundled, or in a notebook's cell.
-    later = {"cortex.js", "three-parts.js", "graphiql.js", "cell.js"}
+    solid = {"cortex.js", "body.js", "fold.js", "skin.js", "solid-names.js", "three-parts.js"}
+    later = {*solid, "graphiql.js", "cell.js"}
     for module in sorted(WEB.glob("*.js")):
         assert (f'"assets/{module.name}"' in page) != (module.name in later), module.name
