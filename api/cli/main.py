@@ -19,7 +19,7 @@ from .console import screen
 from .doctor import doctor
 from .draw_commands import flatmap, group, surfaces
 from .options import CONTENT
-from .query_commands import card, models, predict, query, rois, sql, subjects
+from .query_commands import card, contrast, models, predict, query, rois, sql, subjects
 from .report_commands import compare, report
 from .serve_commands import calibrate, demo, mcp, serve, settings, tokens, url
 from .settings_file import fill_in
@@ -56,7 +56,7 @@ _INGESTING = {
 """Commands that are imported when they are called: their options, fields of IngestConfig, take as long as all else."""
 _OTHERS: dict[str, tuple[Callable[..., None] | App, ...]] = {
     "Fill the atlas": (demo, calibrate),
-    "Ask": (query, card, predict, models, subjects, rois, sql),
+    "Ask": (query, contrast, card, predict, models, subjects, rois, sql),
     "Draw": (flatmap, group, surfaces),
     "Evaluate": (report, compare),
     "Serve": (serve, mcp, url, tokens, settings),

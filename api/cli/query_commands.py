@@ -1,8 +1,8 @@
-"""`voxel-atlas query | predict | card | models | subjects | rois | sql`: questions to the atlas."""
+"""`voxel-atlas query | contrast | predict | card | models | subjects | rois | sql`: questions to the atlas."""
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -10,13 +10,18 @@ from ...schemas.errors import BadInputError
 from .console import FOR_PEOPLE, Output, say, screen, waiting, warn
 from .options import (
     BY_DEFAULT,
+    COMPARISON,
     VOXELS,
+    AllVoxels,
     AtlasOption,
+    BaselineOption,
     ConceptOptions,
     FileOption,
     ModelArgument,
     ModelOption,
+    ReadoutOption,
     RoiOption,
+    Switch,
     WeightsOption,
     ask_atlas,
     between,
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ...atlas.search.atlas import Atlas
+    from ...atlas.search.contrasts.preference import Contrast
 
 _IN_VOXELS = Parameter(group=VOXELS)
 _PLACE = ("x_mm", "y_mm", "z_mm")
@@ -81,9 +87,69 @@ def query(
     output.show(frame.select(columns))
     warn(hits.warnings)
     how = f"by weights, readout {hits.how}" if hits.by == "weights" else hits.how
-    screen.print(f"{hits.model_id} · {how}{_SIMULATED if owner.simulated else ''}")
+    screen.print(f"{hits.model_id} · {how}{_SIMULATED if owner.simulated else ''}", soft_wrap=True)
     if hits.hidden:
-        screen.print(f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.")
+        screen.print(
+            f"{hits.hidden:,} that contrast and edges may explain are left out; --all-voxels shows them.",
+            soft_wrap=True,
+        )
+
+
+def contrast(
+    a: str,
+    b: str,
+    /,
+    *,
+    voxels: Switch = False,
+    model: ModelOption = None,
+    by: Annotated[Literal["weights", "labels"], Parameter(group=COMPARISON)] = "weights",
+    readout: ReadoutOption = None,
+    baseline: BaselineOption = "vocabulary",
+    roi: RoiOption = None,
+    first: Annotated[int, between(1), _IN_VOXELS] = 20,
+    significant: Annotated[bool, _IN_VOXELS] = True,
+    all_voxels: AllVoxels = False,
+    output: Output = FOR_PEOPLE,
+    atlas: AtlasOption = "",
+) -> None:
+    """Tell which of two concepts voxels prefer: the share in each region with its 95 % interval, or voxel by voxel.
+
+    Args:
+        a: Text, for example "cake".
+        b: What it is compared with: "face".
+        by: Compare with the voxels' weights or with their labels.
+        voxels: List voxels instead of regions, those that prefer A most first.
+        first: How many voxels with --voxels.
+        significant: Count only voxels whose encoding model is significant.
+    """
+    import polars as pl
+
+    from ...atlas.search.atlas import Atlas
+    from ...schemas.config import FDR
+    from ..maps.subject_cortex import CortexCache
+
+    with waiting("Comparing both concepts with each voxel"), ask_atlas(atlas) as opened:
+        if isinstance(opened, Atlas):  # a server knows by itself where voxels lie, between which intervals are
+            opened.located.told_by(CortexCache(opened, settings_of(atlas)).millimetres)
+        owner = opened.model(model)
+        ask = owner.contrast if voxels else owner.contrast_regions
+        found: Contrast = ask(
+            a, b, rois=tuple(roi or ()), significant=significant, semantic=not all_voxels, by=by, readout=readout,
+            baseline=baseline,
+        )  # fmt: skip
+    frame = found.frame
+    if voxels:
+        frame = frame.sort("similarity", "voxel", descending=[True, False]).head(first)
+    elif output.for_people:
+        frame = frame.with_columns(pl.col("roi").fill_null("all voxels")).drop("n_blocks")
+    output.show(frame if output.for_people else frame.select(pl.lit(owner.subject_id).alias("subject_id"), pl.all()))
+    warn(found.warnings)
+    screen.print(
+        f"{found.model_id} · a: {found.a}, b: {found.b} · {found.how}{_SIMULATED if owner.simulated else ''}",
+        soft_wrap=True,
+    )
+    if not voxels and output.for_people:
+        say(f"share: of the voxels that prefer a; n_a, n_b: how many do so, and how many prefer b, at q ≤ {FDR}")
 
 
 def predict(
@@ -125,7 +191,7 @@ def predict(
     answers = chosen.join(described, on="voxel", maintain_order="left")
     subject, place = ((), ()) if output.for_people else (("subject_id",), _PLACE)
     output.show(answers.select(*subject, "voxel", "rois", "response", "r2", "q", *place))
-    screen.print(f"{owner.model_id} · {frame.height:,} voxels{_SIMULATED if owner.simulated else ''}")
+    screen.print(f"{owner.model_id} · {frame.height:,} voxels{_SIMULATED if owner.simulated else ''}", soft_wrap=True)
 
 
 def card(

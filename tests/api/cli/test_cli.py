@@ -43,10 +43,28 @@ def test_query_keeps_to_the_roi(run):
     assert {tuple(row["rois"]) for row in json.loads(printed)} == {("PPA",)}
 
 
+def test_contrast_tells_the_regions_and_voxels_that_python_tells(run, atlas):
+    how = {"significant": False, "semantic": False}
+    given = ("contrast", "cake", "face", "--no-significant", "--all-voxels", "--json")
+    model = atlas.model()
+    regions = json.loads(run(*given)[1])
+    wanted = model.contrast_regions("cake", "face", **how).frame
+    assert [(row["roi"], row["n_voxels"], row["share"]) for row in regions] == wanted.select(
+        "roi", "n_voxels", "share"
+    ).rows()
+    voxels = json.loads(run(*given, "--voxels", "--first", 3, "--roi", "FFA")[1])
+    best = model.contrast("cake", "face", rois=["FFA"], **how).frame.sort("similarity", descending=True)
+    assert [row["voxel"] for row in voxels] == best["voxel"].head(3).to_list()
+    status, table, said = run(*given[:-1])
+    assert (status, "all voxels" in table, "a: cake, b: face" in said) == (0, True, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("query", ""), "concept"),
+        (("contrast", "cake", "cake"), "adds up to nothing"),
+        (("contrast", "cake", "face", "--roi", "ffa"), 'Did you mean "FFA"?'),
         (("query", "a" * 10_000), "10000"),
         (("query", "cake", "--roi", "XYZ"), "FFA"),
         (("query", "cake", "--model", "nsd/subj99"), "nsd/subj99"),
