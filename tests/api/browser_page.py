@@ -1,18 +1,29 @@
 """A page in a real browser that notes what goes wrong on it, and what the fixtures around it are."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from voxel_atlas.api.http.assets import Assets
+from voxel_atlas.api.http.assets import WEB, Assets
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from playwright.sync_api import Page as Tab
 
-needs_vendor = pytest.mark.skipif(not Assets().has_vendor, reason="needs api/web/vendor: see api/web/README.md")
+
+def _is_built() -> bool:
+    """Whether the bundled code is there and was made from the files that are here: an older one lacks parts."""
+    if not Assets().has_vendor:
+        return False
+    sources = json.loads((WEB / "vendor" / "sources.json").read_text(encoding="utf-8"))
+    return all(hashlib.sha256((WEB / name).read_bytes()).hexdigest() == digest for name, digest in sources.items())
+
+
+needs_vendor = pytest.mark.skipif(not _is_built(), reason="needs api/web/vendor of these sources: `node build.mjs`")
 SHOTS = Path(__file__).parents[1] / "screenshots"
 
 
