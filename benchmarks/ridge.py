@@ -1,28 +1,28 @@
-"""Ridge regression of many voxels beside himalaya, beside a loop over voxels, and beside one matrix product.
+"""Ridge regression of many voxels beside other programs', beside a loop over voxels, and beside one matrix product.
 
     python benchmarks/ridge.py --json FILE
+    python benchmarks/ridge.py --parts loop peers         # neither memory nor 300,000 voxels
 
-8,500 images, 100 penalties, one 15 % hold-out that chooses each voxel's penalty, then a refit: the same job for all,
-in float64. Peers are timed on fewer voxels and scaled: himalaya along the line through two sizes (its cost is a
-constant for the features plus an amount a voxel), the loop in proportion. The floor is what BLAS needs for features'
-transpose times responses in float64, all voxels once, which no exact solution can do without; `products_fraction`
-counts all products of this one at the same rate. Processes of their own stream 300,000 voxels through fit, prediction
-and both tests, to see what memory and time a voxel it takes, and how near the floor it is once preparing the features
-is shared by that many.
+8,500 images, 100 penalties, one 15 % hold-out that chooses each voxel's penalty, then a refit, in float64. The same job
+is done by himalaya in float64 and in float32; scikit-learn's RidgeCV chooses each voxel's penalty by leaving out one
+image at a time, as it has no other way, and fracridge among 20 fractions of the weights' length. They are timed at two
+sizes each and scaled along the line through these (a constant for the features plus an amount a voxel), the loop in
+proportion. `score_gap_…` is by how much the mean R² on 1,500 fresh images differs between a peer and us, on the voxels
+that the peer fitted. The floor is what BLAS needs for features' transpose times responses in float64, all voxels once,
+which no exact solution can do without; `products_fraction` counts all products of this one at the same rate. Processes
+of their own stream 300,000 voxels through fit, prediction and both tests, to see what memory and time a voxel it takes,
+and how near the floor it is once preparing the features is shared by that many.
 """
 
 import argparse
 import subprocess
 import sys
 import time
-import warnings
 
 import numpy as np
+import ridge_peers
 import torch
-from himalaya.backend import set_backend
-from himalaya.ridge import RidgeCV
-from himalaya.scoring import r2_score
-from sklearn.model_selection import PredefinedSplit
+from ridge_peers import ALPHAS
 
 import figures
 from voxel_atlas.ingest.encoding.metrics import pearson, r2
@@ -30,7 +30,14 @@ from voxel_atlas.ingest.encoding.ridge import Ridge
 from voxel_atlas.ingest.encoding.significance import bootstrap_p
 
 N_TRAIN, N_TEST, BATCH = 8_500, 1_500, 2_000
-ALPHAS = np.logspace(-8, 10, 100)
+PARTS = ("loop", "peers", "streamed", "exactness")
+PEERS: dict[str, tuple[ridge_peers.Peer, type[np.floating], str]] = {
+    "himalaya": (ridge_peers.himalaya, np.float64, "peer_voxels"),
+    "himalaya_f32": (ridge_peers.himalaya, np.float32, "peer_voxels"),
+    "sklearn": (ridge_peers.sklearn, np.float64, "sklearn_voxels"),
+    "fracridge": (ridge_peers.fracridge, np.float64, "peer_voxels"),
+}
+"""How each peer is called: its function, the features' precision, and the option that says how many voxels."""
 
 
 def main() -> None:
@@ -38,24 +45,26 @@ def main() -> None:
     if arguments.stream:
         _stream(arguments.stream_features, arguments.voxels, arguments.stream)
         return
-    speed, rows = _speed(arguments)
-    shared, _, _, more = _streamed(arguments, arguments.features)
-    streamed, linearity, peak, most = _streamed(arguments, arguments.stream_features)
-    figures.emit(
-        f"{N_TRAIN} images, {len(ALPHAS)} penalties, {arguments.voxels} voxels",
-        speed
-        | {"floor_fraction_shared": shared, "floor_fraction_streamed": streamed}
-        | {"linearity": linearity, "peak_gib": peak}
-        | _exactness(),
-        [*rows, *more, *most],
-        arguments.json,
-    )
+    found, rows = _speed(arguments)
+    if "streamed" in arguments.parts:
+        shared, _, _, more = _streamed(arguments, arguments.features)
+        streamed, linearity, peak, most = _streamed(arguments, arguments.stream_features)
+        found |= {"floor_fraction_shared": shared, "floor_fraction_streamed": streamed}
+        found |= {"linearity": linearity, "peak_gib": peak}
+        rows += [*more, *most]
+    if "exactness" in arguments.parts:
+        found |= _exactness()
+    title = f"{N_TRAIN} images, {len(ALPHAS)} penalties, {arguments.voxels} voxels"
+    figures.emit(title, found, rows, arguments.json)
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure beside our own time")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--voxels", type=int, default=20_000)
-    parser.add_argument("--peer-voxels", type=int, nargs=2, default=(20, 2_000), help="two sizes that himalaya runs at")
+    parser.add_argument("--peer-voxels", type=int, nargs=2, default=(20, 2_000), help="two sizes that peers run at")
+    parser.add_argument("--sklearn-voxels", type=int, nargs=2, default=(20, 200), help="the same of scikit-learn")
     parser.add_argument("--loop-voxels", type=int, default=10, help="voxels that the loop runs at")
     parser.add_argument("--repeats", type=int, default=15, help="runs of Ridge, of which the shortest counts")
     parser.add_argument("--stream-voxels", type=int, default=300_000)
@@ -64,7 +73,9 @@ def _extend(parser: argparse.ArgumentParser) -> None:
 
 
 def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figures.Row]]:
-    features, responses = _problem(arguments.features, arguments.voxels)
+    features, responses = _problem(arguments.features, arguments.voxels, N_TRAIN + N_TEST)
+    fresh, features = features[N_TRAIN:], features[:N_TRAIN]
+    measured, responses = responses[N_TRAIN:], responses[:N_TRAIN]
     wide = features.astype(np.float64)
     holdout = np.sort(np.random.default_rng(1).permutation(N_TRAIN)[: N_TRAIN * 15 // 100])
 
@@ -72,42 +83,44 @@ def _speed(arguments: argparse.Namespace) -> tuple[dict[str, float], list[figure
     for _ in range(arguments.repeats):  # in turns, so that a busy moment of the machine meets both
         again, fit = figures.timed(lambda: Ridge(features, ALPHAS, [holdout]).fit(responses))
         seconds, floor = min(seconds, again), min(floor, _floor_seconds(wide, responses))
-    few, many = arguments.peer_voxels
-    peer_few, _ = figures.timed(lambda: _himalaya(wide, responses[:, :few], holdout), repeats=2)
-    peer_many, peer = figures.timed(lambda: _himalaya(wide, responses[:, :many], holdout))
-    peer_seconds = peer_few + max(0.0, peer_many - peer_few) / (many - few) * (arguments.voxels - few)
-    loop_seconds = _loop_seconds(features, responses[:, : arguments.loop_voxels], holdout)
-    loop_seconds *= arguments.voxels / arguments.loop_voxels
-
-    rows: list[figures.Row] = [
-        {"what": "one product (floor)", "features": arguments.features, "seconds": floor},
-        {"what": "Ridge", "features": arguments.features, "seconds": seconds},
-        {
-            "what": f"himalaya ({few} and {many} voxels, scaled)",
-            "features": arguments.features,
-            "seconds": peer_seconds,
-        },
-        {"what": "loop (scaled)", "features": arguments.features, "seconds": loop_seconds},
-    ]
-    return {
-        "ridge_s": seconds,
-        "himalaya_s": peer_seconds,
-        "ridge_loop_s": loop_seconds,
-        "ridge_floor_s": floor,
-        "ratio_himalaya": peer_seconds / seconds,
-        "ridge_ratio_naive": loop_seconds / seconds,
-        "floor_fraction": floor / seconds,
-        "products_fraction": floor * _more_products(arguments.features) / seconds,
-        "alpha_agreement": float(np.mean(np.isclose(fit.alpha[:many], peer.best_alphas_.numpy(), rtol=1e-9))),
-    }, rows
+    took = {"one product (floor)": floor, "Ridge": seconds}
+    found = {"ridge_s": seconds, "ridge_floor_s": floor, "floor_fraction": floor / seconds}
+    found["products_fraction"] = floor * _more_products(arguments.features) / seconds
+    for name in arguments.peers if "peers" in arguments.parts else ():
+        few, many = sizes = getattr(arguments, PEERS[name][2])
+        peer_s, theirs = _peer(name, wide, responses, holdout, sizes)
+        took[f"{name} ({few} and {many} voxels, scaled)"] = found[f"{name}_s"] = peer_s
+        found[f"ratio_{name}"] = peer_s / seconds
+        guesses = fresh @ theirs.weights.astype(np.float64) + theirs.constant, fit.predict(fresh)[:, :many]
+        own, other = (float(r2(measured[:, :many], guess).mean()) for guess in guesses)
+        found[f"score_gap_{name}"] = abs(own - other)
+        if name == "himalaya":
+            found["alpha_agreement"] = float(np.mean(np.isclose(fit.alpha[:many], theirs.alpha, rtol=1e-9)))
+    if "loop" in arguments.parts:
+        loop_s = _loop_seconds(features, responses[:, : arguments.loop_voxels], holdout)
+        took["loop (scaled)"] = found["ridge_loop_s"] = loop_s * arguments.voxels / arguments.loop_voxels
+        found["ridge_ratio_naive"] = found["ridge_loop_s"] / seconds
+    rows = [{"what": what, "features": arguments.features, "seconds": each} for what, each in took.items()]
+    return found, list(rows)
 
 
-def _problem(n_features: int, n_voxels: int) -> tuple[np.ndarray, np.ndarray]:
+def _peer(
+    name: str, features: np.ndarray, responses: np.ndarray, holdout: np.ndarray, sizes: tuple[int, int]
+) -> tuple[float, ridge_peers.Fitted]:
+    """Seconds of a peer, scaled to all voxels along the line through two sizes, and what it found at the larger one."""
+    (fit, precision, _), (few, many) = PEERS[name], sizes
+    own = features.astype(precision)
+    few_s, _ = figures.timed(lambda: fit(own, responses[:, :few], holdout), repeats=2)
+    many_s, fitted = figures.timed(lambda: fit(own, responses[:, :many], holdout))
+    return few_s + max(0.0, many_s - few_s) / (many - few) * (responses.shape[1] - few), fitted
+
+
+def _problem(n_features: int, n_voxels: int, n_images: int = N_TRAIN) -> tuple[np.ndarray, np.ndarray]:
     """Features and responses in float32, as networks and betas come; a tenth of the variance is signal."""
     rng = np.random.default_rng(0)
-    features = rng.standard_normal((N_TRAIN, n_features), dtype=np.float32)
+    features = rng.standard_normal((n_images, n_features), dtype=np.float32)
     weights = rng.standard_normal((n_features, n_voxels), dtype=np.float32) / np.float32(np.sqrt(9 * n_features))
-    responses = rng.standard_normal((N_TRAIN, n_voxels), dtype=np.float32)
+    responses = rng.standard_normal((n_images, n_voxels), dtype=np.float32)
     responses += features @ weights
     return features, responses
 
@@ -117,9 +130,9 @@ def _floor_seconds(features: np.ndarray, responses: np.ndarray) -> float:
     x, product, seconds = torch.from_numpy(features), torch.empty(features.shape[1], BATCH).double(), 0.0
     for start in range(0, responses.shape[1], BATCH):
         y = torch.from_numpy(responses[:, start : start + BATCH].astype(np.float64))
-        begun = time.perf_counter()
+        begun = figures.clock()
         torch.mm(x.T, y, out=product[:, : y.shape[1]])
-        seconds += time.perf_counter() - begun
+        seconds += figures.clock() - begun
     return seconds
 
 
@@ -130,22 +143,6 @@ def _more_products(n_features: int) -> float:
     the weights of a common penalty (those of a rare one take 4·d², as they go by the final fit's axes).
     """
     return 1 + (4 * n_features + 4 * len(ALPHAS)) / (2 * N_TRAIN)
-
-
-def _himalaya(features: np.ndarray, responses: np.ndarray, holdout: np.ndarray) -> RidgeCV:
-    set_backend("torch")
-    member = np.full(len(features), -1)
-    member[holdout] = 0
-    model = RidgeCV(
-        alphas=ALPHAS,
-        fit_intercept=True,
-        cv=PredefinedSplit(member),
-        # Ten penalties at a time: all at once need 3 GB for the solutions of 512 features alone.
-        solver_params={"score_func": r2_score, "n_alphas_batch": 10, "warn": False},
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return model.fit(torch.from_numpy(features), torch.from_numpy(responses.astype(np.float64)))
 
 
 def _loop_seconds(features: np.ndarray, responses: np.ndarray, holdout: np.ndarray) -> float:
