@@ -4,7 +4,7 @@ FAISS ?= cpu
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-slow lint format bench docs clean
+.PHONY: setup demo test test-slow lint format bench bench-quick docs clean
 
 setup: .venv/ready
 
@@ -38,8 +38,18 @@ test-slow: lint
 docs: setup
 	$(BIN)/mkdocs build --strict
 
-bench: setup
+# All figures, unattended, in at most 90 minutes, and what takes the demo's atlas to be made.
+bench: setup .venv/bench
+	$(BIN)/voxel-atlas demo --no-serve
 	$(BIN)/python benchmarks/run.py
+
+# A few ratios in at most five minutes; fails where one has fallen.
+bench-quick: setup .venv/bench
+	$(BIN)/python benchmarks/run.py --quick
+
+.venv/bench: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(FAISS),dev,bench]'
+	touch $@
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -1,15 +1,20 @@
 """The program that runs all benchmarks: what it finds, what it keeps, and what it writes."""
 
+import importlib
 import json
 import tomllib
 from pathlib import Path
 
 import kinds
+import numpy as np
 import pytest
 import results
 import run
 import scale
 from wordnet import WordNet
+
+from voxel_atlas.ingest.encoding.metrics import r2
+from voxel_atlas.ingest.encoding.ridge import Ridge
 
 MACHINE = {"processor": "abacus", "cores": 2, "memory_gib": 1, "python": "3", "date": "2026-01-01"}
 GOALS = """
@@ -102,21 +107,89 @@ def test_without_running_the_results_are_written_from_what_was_kept(folder, monk
     assert (folder / "RESULTS.md").read_text() == before
 
 
-def test_benchmarks_run_one_after_the_other_and_one_that_fails_is_named(folder, monkeypatch, few_goals):
+SCRIPT = """'A benchmark.'
+import sys; sys.path.insert(0, {here!r})
+import figures
+arguments = figures.arguments(__doc__, lambda parser: parser.add_argument("--ratio", type=float, default=7.0))
+figures.emit("ridge", {{"ratio": arguments.ratio, "cpu": arguments.cpu_time}}, json_path=arguments.json)
+"""
+
+
+@pytest.fixture
+def scripts(folder, monkeypatch) -> Path:
+    """Where benchmarks are: a ridge that reports a ratio."""
     here = folder / "scripts"
     here.mkdir()
-    import_path = f"import sys; sys.path.insert(0, {str(results.HERE)!r})"
-    (here / "ridge.py").write_text(
-        f'"""A ridge."""\n{import_path}\nimport figures\narguments = figures.arguments(__doc__)\n'
-        'figures.emit("ridge", {"ratio": 7.0}, json_path=arguments.json)\n'
-    )
-    (here / "bootstrap.py").write_text('"""A strap."""\nraise SystemExit(1)  # figures.arguments(__doc__)\n')
+    (here / "ridge.py").write_text(SCRIPT.format(here=str(results.HERE)))
     monkeypatch.setattr(run, "HERE", here)
     monkeypatch.setattr(results, "HERE", here)
+    return here
+
+
+def test_benchmarks_run_one_after_the_other_and_one_that_fails_is_named(folder, scripts, monkeypatch, few_goals):
+    (scripts / "bootstrap.py").write_text('"""A strap."""\nraise SystemExit(1)  # figures.arguments(__doc__)\n')
     monkeypatch.setattr("sys.argv", ["run.py"])
     with pytest.raises(SystemExit, match="failed: bootstrap"):
         run.main()
     assert "| ratio | ≥ 100 | 7 | missed; beside a peer |" in (folder / "RESULTS.md").read_text()
+
+
+def test_a_benchmark_that_takes_too_long_is_stopped_and_the_next_one_runs(folder, scripts, monkeypatch, capsys):
+    goals = "[bootstrap]\nminutes = 0.01\n[bootstrap.figures]\n[ridge]\nminutes = 9\n[ridge.figures]\nratio = {}"
+    monkeypatch.setattr(results, "goals", lambda: tomllib.loads(goals))
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(900)'])"
+    (scripts / "bootstrap.py").write_text(f'"""It never ends."""\n{child}\n')
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    with pytest.raises(SystemExit, match="failed: bootstrap"):
+        run.main()
+    assert "stopped after 1 s" in capsys.readouterr().out
+    assert json.loads((folder / "results.json").read_text()).keys() == {"ridge"}
+
+
+@pytest.mark.parametrize(("bound", "status"), [(">= 6", 0), (">= 8", 1)])
+def test_quick_holds_ratios_to_their_bounds_and_keeps_none(folder, scripts, monkeypatch, capfd, bound, status):
+    goals = f'[ridge.quick]\narguments = ["--ratio", "7.5"]\nratios = {{ ratio = "{bound}", cpu = "== 1" }}'
+    monkeypatch.setattr(results, "goals", lambda: tomllib.loads(goals))
+    monkeypatch.setattr("sys.argv", ["run.py", "--quick"])
+    with pytest.raises(SystemExit) as ended:
+        run.main()
+    assert ended.value.code == status
+    told = capfd.readouterr()
+    assert "7.5" in told.out
+    assert ("ridge.ratio" in told.err) == bool(status)
+    assert not list(folder.glob("results*"))
+
+
+def test_quick_does_not_pass_where_a_ratio_could_not_be_measured(scripts, monkeypatch, capfd):
+    goals = '[ridge.quick]\narguments = ["--unknown"]\nratios = { ratio = ">= 1" }'
+    monkeypatch.setattr(results, "goals", lambda: tomllib.loads(goals))
+    assert run.quick(["ridge"]) == 1
+    assert "fell, or could not be measured: ridge.ratio" in capfd.readouterr().err
+
+
+def test_all_benchmarks_together_fit_into_ninety_minutes():
+    assert sum(said["minutes"] for said in results.goals().values()) <= 90
+
+
+def test_ratios_that_are_held_quickly_are_figures_that_have_goals():
+    quick = {name: said for name, said in results.goals().items() if "quick" in said}
+    assert len(quick) >= 3
+    assert all(set(said["quick"]["ratios"]) <= set(said["figures"]) for said in quick.values())
+
+
+@pytest.mark.parametrize(("name", "gap"), [("himalaya", 1e-6), ("sklearn", 0.02), ("fracridge", 0.02)])
+def test_peers_of_ridge_predict_as_well_as_it_does(name: str, gap: float):
+    pytest.importorskip("fracridge", reason="of the extra `bench`")
+    peers = importlib.import_module("ridge_peers")
+    random = np.random.default_rng(0)
+    features = random.standard_normal((700, 20)) + 3
+    responses = features @ random.standard_normal((20, 8)) / 4 + random.standard_normal((700, 8)) + 5
+    holdout = np.arange(100)
+    found = getattr(peers, name)(features[:500], responses[:500], holdout)
+    guessed = features[500:] @ found.weights + found.constant
+    own = Ridge(features[:500], peers.ALPHAS, [holdout]).fit(responses[:500]).predict(features[500:])
+    assert found.alpha.shape == (8,)
+    assert r2(responses[500:], guessed).mean() == pytest.approx(r2(responses[500:], own).mean(), abs=gap)
 
 
 def test_an_unknown_benchmark_is_said(monkeypatch, capsys):
@@ -140,6 +213,25 @@ def test_a_word_has_senses_and_a_sense_what_it_is_a_kind_of(tmp_path):
     assert wordnet.senses_of == {"hound": ("00000002",)}
     assert wordnet.ancestors("00000002") == {"00000001", "00000002"}
     assert wordnet.senses["00000003"].is_name
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+def test_the_checks_of_a_gpu_run_small_on_the_cpu_and_equal_it(folder, monkeypatch):
+    gpu = importlib.import_module("gpu")
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--small", "--device", "cpu", "--json", str(folder / "gpu.json")])
+    gpu.main()
+    measured = json.loads((folder / "gpu.json").read_text())["figures"]
+    assert set(measured) == set(results.goals()["gpu"]["figures"])
+    assert [name for name, value in measured.items() if not value >= 0] == []
+    equal = {"encode_cpu_error": 0, "maps_cpu_error": 0, "ridge_weights_error": 0, "picture_cpu_difference": 0}
+    assert measured.items() >= (equal | {"ridge_alphas_equal": 1, "captions_equal": 1}).items()
+
+
+def test_the_checks_of_a_gpu_say_that_there_is_none(monkeypatch):
+    gpu = importlib.import_module("gpu")
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--device", "cuda:99"])
+    with pytest.raises(SystemExit, match="is not on this machine"):
+        gpu.main()
 
 
 @pytest.mark.slow
