@@ -65,6 +65,22 @@
     return pack(metric === "z" ? { ...header, ...ofZ } : header, { value: shown, colour, ...(band === "1" && inside && { inside }), ...(evidence === "1" && held) });
   }
 
+  /** @param {URLSearchParams} asked of /group */
+  async function together(asked) {
+    const { concept, show = "mean", group_q: most, ...others } = Object.fromEntries(asked);
+    const { concepts, why } = site.index.together;
+    if (why) return refuse(why);
+    const name = concepts[concept.trim().toLowerCase()];
+    if (Object.keys(others).length) return refuse();
+    if (!name) return refuse(`This copy of the explorer has all subjects together for ${Object.keys(concepts).join(", ")}; “${concept}” is none of them.`);
+    const { header: { shows, ...header }, arrays } = unpack(await part(name));
+    const { mean, t, q, n, agree, similarities, colour_of_subjects } = arrays;
+    const all = /** @type {Record<string, Float32Array>} */ ({ mean, t, q, agree: agree.map((/** @type {number} */ count, /** @type {number} */ at) => (Number.isNaN(mean[at]) ? NaN : count)) });
+    const value = most === undefined ? all[show] : all[show].map((one, at) => (q[at] <= Number(most) ? one : NaN));
+    const held = most === undefined ? "" : `q over subjects ≤ ${Number(most)}`;
+    return pack({ ...header, ...shows[show], held_to: held }, { value, mean, t, q, n, agree, similarities, colour: arrays[`colour_${show}`], colour_of_subjects });
+  }
+
   /** @param {string} query @param {any} given its variables */
   async function graphql(query, given) {
     const model = given.model || site.index.models[0];
@@ -96,6 +112,7 @@
       const asked = JSON.parse(String(options?.body));
       return graphql(asked.query, asked.variables);
     }
+    if (path === "group") return together(new URLSearchParams(query));
     if (path === "values") return values(new URLSearchParams(query));
     const model = new URLSearchParams(query).get("model") || site.index.models[0];
     const name = path === "toplabels" || path === "labelcolours" ? (query.includes("semantic=0") ? "" : site.index.of[model]?.[path]) : site.index.files[path];

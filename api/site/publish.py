@@ -24,6 +24,7 @@ from ...ingest.progress import Advance, Progress, Silent
 from ...schemas.errors import AtlasError, BadInputError, NotFoundError
 from ...schemas.files import replacing
 from ..http.assets import WEB
+from ..maps.group.group_maps import SHOWS
 from ..maps.packed_arrays import pack, unpack
 from .bundle import MAIN, classic_bundle
 
@@ -39,7 +40,10 @@ _SURFACES = 1
 """In 3-D: the inflated one; S1's take 5 MB each."""
 _AGAIN_S = 1.0
 _PATIENCE_S = 600.0
-_BITS = {"z": 8, "concept_q": 6}
+_TOGETHER = 24
+"""Of the commonest labels, those for which all subjects are shown together: such a map holds one of each of them."""
+_OF_SHOW = ("unit", "lo", "hi", "logarithmic", "colormap")
+_BITS = {"z": 8, "concept_q": 6, "q": 6, "similarities": 8}
 """Of floats' 23 bits after the first, those that are kept, so that they compress; 10 of others."""
 
 
@@ -135,9 +139,10 @@ def publish(
         (temporary / "assets").mkdir(parents=True)
         (temporary / "data").mkdir()
         _write_page(temporary, bundle)
-        words = {model.model_id: [*concepts, *_words(atlas, model, bundle, vocabulary)] for model in chosen}
+        nouns = {model.model_id: _nouns(atlas, model) if vocabulary else () for model in chosen}
+        few = [*concepts, *_examples(bundle)]
         pictures = frozenset({"simulated", OWN} if own_pictures else {"simulated"})
-        answers = _write_answers(app, token, temporary, chosen, words, bundle, pictures, progress or Silent())
+        answers = _write_answers(app, token, temporary, chosen, few, nouns, bundle, pictures, progress or Silent())
         # In a thread of its own: a notebook's event loop runs in this one.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, answers).result()
@@ -161,13 +166,17 @@ def _write_page(folder: Path, bundle: str) -> None:
         (folder / "assets" / name).write_bytes((WEB / name).read_bytes())
 
 
-def _words(atlas: Atlas, model: Model, bundle: str, vocabulary: bool) -> Sequence[str]:
-    """The page's examples, and the vocabulary's nouns."""
+def _examples(bundle: str) -> Sequence[str]:
+    """The page's own."""
     examples = re.search(r"const EXAMPLES = (\[[^\]]*\])", bundle)
     if examples is None:
         raise NotFoundError(f"{WEB / MAIN} does not list its EXAMPLES as `publish` expects it.")
-    nouns = atlas.text_towers.vocabulary(model.backbone).words if vocabulary and model.has_text else ()
-    return [*json.loads(examples[1]), *nouns]
+    return list(json.loads(examples[1]))
+
+
+def _nouns(atlas: Atlas, model: Model) -> Sequence[str]:
+    """The vocabulary of a model's network."""
+    return atlas.text_towers.vocabulary(model.backbone).words if model.has_text else ()
 
 
 async def _write_answers(
@@ -175,7 +184,8 @@ async def _write_answers(
     token: str,
     folder: Path,
     models: Sequence[Model],
-    words: Mapping[str, Sequence[str]],
+    few: Sequence[str],
+    nouns: Mapping[str, Sequence[str]],
     bundle: str,
     pictures: frozenset[str],
     progress: Progress,
@@ -196,8 +206,10 @@ async def _write_answers(
         of = {}
         for number, model in enumerate(models):
             await _keep_subject(site, model.subject_id)
-            of[model.model_id] = await _keep_model(site, model, f"m{number}", words[model.model_id], progress)
-        index = {"models": ids, "of": of, "answer": told, "files": site.files, "cards": CARDS, "variables": _TOP}
+            of[model.model_id] = await _keep_model(site, model, f"m{number}", [*few, *nouns[model.model_id]], progress)
+        common = models[0].labels(first=_TOGETHER).frame["label"].to_list() if models[0].methods() else []
+        kept = {"files": site.files, "together": await _keep_groups(site, ids, [*few, *common], progress)}
+        index = {"models": ids, "of": of, **kept, "answer": told, "cards": CARDS, "variables": _TOP}
         text = json.dumps(index, separators=(",", ":"), ensure_ascii=False)
         (folder / "data" / "index.js").write_text(f"SITE.start({text})", encoding="utf-8")
 
@@ -255,6 +267,35 @@ async def _keep_concept(site: _Site, model: str, word: str, name: str) -> str:
     site.put(f"{name}v", _short(content))
     site.put(f"{name}t", json.dumps(top, separators=(",", ":")).encode())
     return name
+
+
+async def _keep_groups(
+    site: _Site, models: Sequence[str], words: Sequence[str], progress: Progress
+) -> dict[str, object]:
+    """What the site knows of all subjects together: the script of each concept, or a sentence why there is none."""
+    scripts, why = dict[str, str](), ""
+    wanted = list(dict.fromkeys(word.strip().lower() for word in words))
+    with progress.stage("concepts of all subjects", len(wanted)) as advance:
+        for number, word in enumerate(wanted):
+            try:
+                maps = [unpack(await site.get("group", concept=word, show=show)) for show in SHOWS]
+            except AtlasError as error:  # no group at all, or a word that is no concept
+                why = why or str(error).removeprefix("group: ")
+                continue
+            finally:
+                advance(1)
+            header, arrays = maps[0]
+            if not {row["model_id"] for row in header["subjects"]} <= set(models):
+                return {"concepts": {}, "why": "This copy of the explorer has not all subjects of the group."}
+            await _keep_subject(site, header["subject"])
+            drop = {"value", "p", "colour"}
+            kept = {name: values for name, values in arrays.items() if name not in drop}
+            tables = {f"colour_{show}": each["colour"] for show, (_, each) in zip(SHOWS, maps, strict=True)}
+            told = {
+                show: {name: about[name] for name in _OF_SHOW} for show, (about, _) in zip(SHOWS, maps, strict=True)
+            }
+            scripts[word] = site.put(f"g{number}", _short(pack({**header, "shows": told}, {**kept, **tables})))
+    return {"concepts": scripts, "why": "" if scripts else why}
 
 
 async def _keep_cards(site: _Site, model: Model, name: str, advance: Advance) -> None:

@@ -43,6 +43,11 @@ function evidence(label) {
   return [make("span", { class: "evidence" }, tick, told.join(" · "))];
 }
 
+/** @param {(number | null)[]} place x, y and z */
+export function millimetres(place) {
+  return place.every((at) => at !== null && Number.isFinite(at)) ? ` · ${place.map((at) => figure(at, 1)).join(", ")} mm` : "";
+}
+
 /** @param {any} voxel */
 function beyond({ semantic, semanticUnknown, semanticR, semanticQ }) {
   if (semantic === null) return semanticUnknown;
@@ -100,8 +105,11 @@ export class Card {
     const { voxel } = await ask(CARD, { index, model: model || null });
     // Another voxel was opened, or the card closed, while this one was on its way.
     if (this.wanted !== index) return;
-    this.place.replaceChildren(
-      this.#head(voxel),
+    const where = voxel.vertex === null ? `i ${voxel.i}, j ${voxel.j}, k ${voxel.k}` : `vertex ${voxel.vertex}`;
+    const side = voxel.hemisphere ? `${voxel.hemisphere} · ` : "";
+    this.fill(
+      index,
+      { title: `Voxel ${voxel.voxel}`, note: `${side}${where}${millimetres([voxel.xMm, voxel.yMm, voxel.zMm])}`, rois: voxel.rois },
       this.concept,
       this.#labels(voxel),
       this.#quality(voxel),
@@ -109,23 +117,21 @@ export class Card {
       ...this.#neighbours(voxel),
     );
     this.#tellConcept(index);
-    this.place.hidden = false;
     say(`Voxel ${voxel.voxel}: ${(voxel.rankings[0]?.labels ?? []).slice(0, 3).map((/** @type {any} */ label) => label.text).join(", ") || "no labels"}`);
   }
 
-  /** @param {any} voxel */
-  #head(voxel) {
-    const where = voxel.vertex === null ? `i ${voxel.i}, j ${voxel.j}, k ${voxel.k}` : `vertex ${voxel.vertex}`;
-    const mm = voxel.xMm === null ? "" : ` · ${[voxel.xMm, voxel.yMm, voxel.zMm].map((/** @type {number} */ at) => figure(at, 1)).join(", ")} mm`;
-    const side = voxel.hemisphere ? `${voxel.hemisphere} · ` : "";
+  /**
+   * Shows what is known of a place.
+   * @param {number} index the voxel's number
+   * @param {{title: string, note: string, rois: string[]}} head
+   * @param {...Node} parts
+   */
+  fill(index, { title, note, rois }, ...parts) {
+    this.wanted = index;
     const close = make("button", { type: "button", class: "quiet", "aria-label": "Close the card", click: () => { this.hide(); this.closed(); } }, "×");
-    return make(
-      "header",
-      {},
-      make("div", {}, make("h2", {}, `Voxel ${voxel.voxel}`), make("p", { class: "note" }, `${side}${where}${mm}`)),
-      make("p", { class: "chips" }, ...voxel.rois.map((/** @type {string} */ roi) => make("span", { class: "chip" }, roi))),
-      close,
-    );
+    const chips = make("p", { class: "chips" }, ...rois.map((roi) => make("span", { class: "chip" }, roi)));
+    this.place.replaceChildren(make("header", {}, make("div", {}, make("h2", {}, title), make("p", { class: "note" }, note)), chips, close), ...parts);
+    this.place.hidden = false;
   }
 
   /** @param {any} voxel the labels of each scorer stand side by side */

@@ -41,14 +41,12 @@ export function snippets(state, shown) {
 }
 
 /**
+ * How a concept is compared and what it is held to, in the words of the command line.
  * @param {import("./state.js").State} state
- * @param {import("./shown.js").Shown} shown
- * @param {Asked} of
  */
-function cli(state, shown, of) {
-  const { concept, metric, by, readout, baseline, held } = of;
-  const shared = [
-    `--model ${shell(state.model)}`,
+export function flags(state) {
+  const { concept, by, readout, baseline, held } = askedOf(state);
+  return [
     ...(by ? [`--by ${by}`] : []),
     ...(readout ? [`--readout ${readout}`] : []),
     ...(baseline ? [`--baseline ${baseline}`] : []),
@@ -56,7 +54,35 @@ function cli(state, shown, of) {
     ...(held.maxQ === null ? [] : [`--max-q ${held.maxQ}`]),
     ...(held.specific ? ["--specific"] : []),
     ...(state.all && concept ? ["--all-voxels"] : []),
-  ].join(" ");
+  ];
+}
+
+/**
+ * The same as arguments of Python's methods.
+ * @param {import("./state.js").State} state
+ */
+export function keywords(state) {
+  const { concept, by, readout, baseline, held } = askedOf(state);
+  return [
+    ...(by ? [`by=${quoted(by)}`] : []),
+    ...(readout ? [`readout=${quoted(readout)}`] : []),
+    ...(baseline ? [`baseline=${quoted(baseline)}`] : []),
+    ...(held.minZ === null ? [] : [`min_z=${held.minZ}`]),
+    ...(held.maxQ === null ? [] : [`max_q=${held.maxQ}`]),
+    ...(held.specific ? ["specific=True"] : []),
+    ...(state.significant ? ["significant=True"] : []),
+    ...(state.all && concept ? ["semantic=False"] : []),
+  ];
+}
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {import("./shown.js").Shown} shown
+ * @param {Asked} of
+ */
+function cli(state, shown, of) {
+  const { concept, metric } = of;
+  const shared = [`--model ${shell(state.model)}`, ...flags(state)].join(" ");
   const what = [...(concept ? [shell(concept)] : []), ...(metric ? [`--metric ${metric}`] : [])].join(" ");
   const range = shown.scale ? ` --range ${shown.scale.lo} ${shown.scale.hi}` : "";
   const more = [...(state.significant ? [" --significant"] : []), ...(state.opacity ? [" --opacity r2"] : []), ...(shown.band ? [" --null-band"] : [])].join("");
@@ -72,18 +98,11 @@ function cli(state, shown, of) {
  * @param {import("./shown.js").Shown} shown
  * @param {Asked} of
  */
-function python(state, shown, { concept, metric, by, readout, baseline, held }) {
+function python(state, shown, { concept, metric }) {
   const parts = [
     ...(concept ? [quoted(concept)] : []),
     ...(metric ? [`metric=${quoted(metric)}`] : []),
-    ...(by ? [`by=${quoted(by)}`] : []),
-    ...(readout ? [`readout=${quoted(readout)}`] : []),
-    ...(baseline ? [`baseline=${quoted(baseline)}`] : []),
-    ...(held.minZ === null ? [] : [`min_z=${held.minZ}`]),
-    ...(held.maxQ === null ? [] : [`max_q=${held.maxQ}`]),
-    ...(held.specific ? ["specific=True"] : []),
-    ...(state.significant ? ["significant=True"] : []),
-    ...(state.all && concept ? ["semantic=False"] : []),
+    ...keywords(state),
     ...(state.opacity ? ['opacity="r2"'] : []),
     ...(shown.scale ? [`limits=(${shown.scale.lo}, ${shown.scale.hi})`] : []),
   ];
@@ -122,13 +141,13 @@ export function conditions({ minZ, maxQ, specific }) {
 }
 
 /**
- * Arguments of GraphQL's similarVoxels, which flatmap has, too.
+ * Arguments of GraphQL's similarVoxels, which flatmap and, but for the model, groupMap have, too.
  * @param {import("./state.js").State} state
  */
-function shared(state) {
+export function shared(state) {
   const { concept, by, readout, baseline, held } = askedOf(state);
   return [
-    `model: ${JSON.stringify(state.model)}`,
+    ...(state.model ? [`model: ${JSON.stringify(state.model)}`] : []),
     ...(concept ? [`concept: ${JSON.stringify(concept)}`] : []),
     ...(by ? [`by: ${by.toUpperCase()}`] : []),
     ...(readout ? [`readout: ${readout.toUpperCase()}`] : []),
@@ -203,12 +222,12 @@ export class CodePanel {
 }
 
 /** @param {string} text a word of a POSIX shell */
-function shell(text) {
+export function shell(text) {
   return /^[\w./:=-]+$/.test(text) && !text.startsWith("-") ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** @param {string} text a Python string */
-function quoted(text) {
+export function quoted(text) {
   return JSON.stringify(text);
 }
 

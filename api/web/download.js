@@ -2,12 +2,14 @@
 // @ts-check
 import { conditions, literal, mapArguments } from "./code.js";
 import { find, say } from "./dom.js";
+import { groupArguments } from "./groupcode.js";
 import { Evidence } from "./evidence.js";
 import { cell, png, save } from "./files.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, patiently } from "./server.js";
 import { sheet } from "./sheet.js";
 import { limits, metricOf, ofConcept } from "./shown.js";
+import { ALL } from "./state.js";
 
 /**
  * @typedef {object} Sources
@@ -64,7 +66,8 @@ function pictureQuery({ state, shown, focus }, format) {
   // A brushed region has more voxels than a query may have words: they go beside it.
   const head = chosen ? "query Picture($focus: [Int!]) " : "query Picture ";
   const given = { ...(chosen && { focus: [...chosen].sort((a, b) => a - b) }) };
-  const how = [...(chosen ? ["focus: $focus"] : []), ...(state.voxel === null ? [] : [`mark: ${state.voxel}`]), `width: ${WIDTH}`, `format: ${format}`];
+  const how = [...(chosen ? ["focus: $focus"] : []), ...(state.voxel === null || state.model === ALL ? [] : [`mark: ${state.voxel}`]), `width: ${WIDTH}`, `format: ${format}`];
+  if (state.model === ALL) return { text: `${head}{ groupMap(${[...groupArguments(state, [], shown()), ...how].join(", ")}) { url unit lo hi simulated } }`, given };
   if (metricOf(state) !== "labels") return { text: `${head}{ flatmap(${[...mapArguments(state, shown()), ...how].join(", ")}) { url title unit lo hi simulated } }`, given };
   const what = [`model: ${JSON.stringify(state.model)}`, ...(state.all ? ["semantic: false"] : [])];
   return { text: `${head}{ labelColours(${[...what, ...how].join(", ")}) { url trustworthiness legend { text colour nVoxels } } }`, given };
@@ -77,7 +80,7 @@ function pictureQuery({ state, shown, focus }, format) {
 async function picture(sources, format) {
   const { text, given } = pictureQuery(sources, format);
   const data = await patiently(() => ask(text, given), () => {});
-  const response = await fetch((data.flatmap ?? data.labelColours).url);
+  const response = await fetch((data.flatmap ?? data.labelColours ?? data.groupMap).url);
   if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
   return response.blob();
 }
@@ -141,15 +144,17 @@ async function csv({ state, shown, subject, labels, focus }) {
   const map = shown();
   if (!map) return "";
   const chosen = focus();
-  const sure = await new Evidence().of(state);
+  const { columns } = map;
+  const sure = columns ? null : await new Evidence().of(state);
+  const more = Object.entries(columns ?? {});
   const mm = (await subject()?.locate()) ?? [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);
-  const lines = [`voxel,value,${sure ? "z,concept_q,specific," : ""}x_mm,y_mm,z_mm,regions,first_label,selected`];
+  const lines = [`voxel,value,${[...more.map(([name]) => `${name},`), sure ? "z,concept_q,specific," : ""].join("")}x_mm,y_mm,z_mm,regions,first_label,selected`];
   map.colours.forEach((colour, voxel) => {
     if (!colour) return;
     const evidence = sure ? [number(sure.z[voxel]), number(sure.concept_q[voxel]), ["false", "true"][sure.specific[voxel]] ?? ""] : [];
     const place = [0, 1, 2].map((axis) => mm[3 * voxel + axis]).map((at) => (Number.isFinite(at) ? Math.round(1e4 * at) / 1e4 : ""));
-    const cells = [voxel, map.values ? map.values[voxel] : "", ...evidence, ...place, (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
+    const cells = [voxel, map.values ? map.values[voxel] : "", ...more.map(([, all]) => all[voxel]).map((one) => (typeof one === "number" ? number(one) : one)), ...evidence, ...place, (subject()?.names(voxel) ?? []).join(";"), labels()?.text(voxel) ?? "", chosen ? chosen.has(voxel) : ""];
     lines.push(cells.map(cell).join(","));
   });
   return `${lines.join("\r\n")}\r\n`;
@@ -159,7 +164,7 @@ async function csv({ state, shown, subject, labels, focus }) {
 function graphql(sources) {
   const { state } = sources;
   const noted = (/** @type {object} */ given) => (Object.keys(given).length ? `\n\n# Variables: ${JSON.stringify(given)}` : "");
-  const ranked = state.concept ? `${TOP}${noted(variables(state, sources.focus()))}\n\n` : "";
+  const ranked = state.concept && state.model !== ALL ? `${TOP}${noted(variables(state, sources.focus()))}\n\n` : "";
   const { text, given } = pictureQuery(sources, "PNG");
   return `${ranked}# The picture; fetch its url from the same server.\n${text}${noted(given)}\n`;
 }
@@ -168,6 +173,7 @@ function graphql(sources) {
 function sql({ state, shown, labels }) {
   const metric = metricOf(state);
   const model = literal(state.model);
+  if (state.model === ALL) return "-- SQL has no surface on which subjects meet; the GraphQL query and voxel-atlas group give what is shown here.\n";
   if (metric === "labels") return `SELECT voxel, label, probability FROM top_label JOIN voxel_quality USING (model_id, voxel) WHERE model_id = ${model} AND method = ${literal(labels()?.method ?? "")}${state.all ? "" : " AND coalesce(semantic, true)"} ORDER BY voxel;\n`;
   if (!ofConcept(state)) return `SELECT ${[...new Set(["voxel", metric, "q"])].join(", ")} FROM voxel_quality WHERE model_id = ${model}${state.significant ? " AND significant" : ""} ORDER BY voxel;\n`;
   if (["labels", "paper"].includes(state.compare)) return "-- SQL compares readouts with a concept less the mean noun only. What is shown here, the GraphQL query and voxel-atlas query give.\n";
@@ -180,6 +186,6 @@ function sql({ state, shown, labels }) {
 /** @param {Sources} sources */
 function fileName({ state, shown }) {
   const beside = state.with.map(({ value }) => `against ${value}`);
-  const what = [metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), ...beside, shown()?.heldTo].filter(Boolean).join(" ");
+  const what = [state.model === ALL ? state.over : "", metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), ...beside, shown()?.heldTo].filter(Boolean).join(" ");
   return `${state.model} ${what}`;
 }

@@ -8,6 +8,8 @@ import { find, make, say } from "./dom.js";
 import { Evidence } from "./evidence.js";
 import { connectDownloads } from "./download.js";
 import { Flatmap } from "./flatmap.js";
+import { Group, countSubjects } from "./group.js";
+import { groupSnippets } from "./groupcode.js";
 import { follow } from "./growing.js";
 import { showLegend } from "./legend.js";
 import { MODELS, modelName, modelsOf } from "./models.js";
@@ -19,7 +21,7 @@ import { Selections } from "./selections.js";
 import { Trouble, ask } from "./server.js";
 import { labelColours, metricOf, ofConcept, topLabels, values } from "./shown.js";
 import { Solid } from "./solid.js";
-import { address, readState } from "./state.js";
+import { ALL, address, readState } from "./state.js";
 import { loadSubject } from "./subject.js";
 import { Tip } from "./tip.js";
 import { connectVersus } from "./versus.js";
@@ -49,8 +51,8 @@ let pending = new AbortController();
  * @returns {import("./dom.js").Child[]}
  */
 function describe(voxel) {
-  const said = compare.active ? compare.text(voxel) : [shown?.text(voxel), evidence.text(voxel)].filter(Boolean).join(" · ");
-  return [make("strong", {}, `voxel ${voxel}`), make("span", {}, ` ${subject?.names(voxel).join(", ") ?? ""} `), make("span", { class: "value" }, ` ${said}`)];
+  const said = group.active ? shown?.text(voxel) : compare.active ? compare.text(voxel) : [shown?.text(voxel), evidence.text(voxel)].filter(Boolean).join(" · ");
+  return [make("strong", {}, group.active ? group.name(voxel) : `voxel ${voxel}`), make("span", {}, ` ${subject?.names(voxel).join(", ") ?? ""} `), make("span", { class: "value" }, ` ${said}`)];
 }
 
 const tip = new Tip(describe);
@@ -93,10 +95,11 @@ const selections = new Selections(() => {
   select({});
 });
 const ranking = new Ranking(openVoxel);
+const group = new Group(state, { open: openVoxel, choose: (model) => chooseModel(model).catch(report), changed: () => look(state.concept) });
 const search = new Search((concept) => {
   if (state.metric !== "z") state.metric = "";
   look(concept);
-}, () => state.model);
+}, () => (group.active ? "" : state.model));
 const showOptions = connectOptions(state, async () => {
   if (labels?.all !== state.all) labels = null;
   await look(state.concept);
@@ -129,18 +132,19 @@ async function look(concept, list = true) {
   remember();
   showOptions();
   showVersus();
+  group.settle();
   pending.abort();
   pending = new AbortController();
   const { signal } = pending;
   const model = models.find((one) => one.modelId === state.model);
-  if (!model) return lack();
+  if (!model && !group.active) return lack();
   document.body.classList.add("busy");
-  waiting.begin(subject?.id === model.subjectId ? `Working out the map of ${concept ? `“${concept}”` : modelName(model)} …` : `Loading the cortex of ${model.subjectId} …`);
+  waiting.begin(!model || subject?.id === model.subjectId ? `Working out the map of ${concept || !model ? `“${concept}”` : modelName(model)} …` : `Loading the cortex of ${model.subjectId} …`);
   try {
     if (!concept) ranking.clear();
-    const painted = paint(model, signal);
+    const painted = model ? paint(model, signal) : paintGroup(signal);
     // Regions in a link may not be this subject's, and which voxels are selected is known when it is painted.
-    if (isSelected() && (subject?.id !== model.subjectId || compare.active)) await painted;
+    if (model && isSelected() && (subject?.id !== model.subjectId || compare.active)) await painted;
     await Promise.all([painted, list && rank(signal)]);
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
@@ -159,7 +163,7 @@ let listed = new AbortController();
 async function rank(signal) {
   listed.abort();
   listed = new AbortController();
-  if (!state.concept) return;
+  if (!state.concept || group.active) return;
   const said = await ranking.show(state, focus, signal ? AbortSignal.any([signal, listed.signal]) : listed.signal);
   // A selection says itself what it is.
   if (signal) say(said);
@@ -246,10 +250,43 @@ async function paint(model, signal) {
   if (signal.aborted) return;
   if (loaded) settle(loaded);
   if (!fetched) compare.clear();
-  const map = fetched && subject ? compare.settle(next, subject, fetched) : next;
+  present(fetched && subject ? compare.settle(next, subject, fetched) : next, model.simulated);
+  code.set(() => (shown?.values ? [...snippets(state, shown), ...compare.snippets()] : []));
+  // After the colours: nobody waits for it.
+  evidence.of(state).then(() => card.setConcept(state, shown, evidence), report);
+}
+
+/** All subjects on the surface that they share. @param {AbortSignal} signal */
+async function paintGroup(signal) {
+  try {
+    const found = await group.fetch(signal);
+    const loaded = await loadSubject(found.header.subject);
+    if (signal.aborted) return;
+    if (subject !== loaded) settle(loaded);
+    group.tell(found, loaded);
+    present(found.shown, found.header.simulated);
+    code.set(() => groupSnippets(state, found));
+    if (state.voxel !== null) await group.card(state.voxel, loaded, card);
+  } catch (error) {
+    // Whoever was on the map before is not in the group's place.
+    if (!signal.aborted) {
+      empty();
+      group.clear();
+      find("figure-title", HTMLElement).textContent = "All subjects";
+    }
+    throw error;
+  }
+}
+
+/**
+ * Shows a map, what its colours mean and what questions it.
+ * @param {import("./shown.js").Shown} map
+ * @param {boolean} simulated
+ */
+function present(map, simulated) {
   shown = map;
-  find("figure-title", HTMLElement).textContent = titleOf();
-  find("simulated", HTMLElement).hidden = !model.simulated;
+  find("figure-title", HTMLElement).textContent = group.active ? group.title : titleOf();
+  find("simulated", HTMLElement).hidden = !simulated;
   const doubt = find("doubt", HTMLElement);
   doubt.textContent = map.warnings.join(" ");
   doubt.hidden = !map.warnings.length;
@@ -260,9 +297,6 @@ async function paint(model, signal) {
   });
   refocus();
   performance.mark("painted");
-  code.set(() => (map.values ? [...snippets(state, map), ...compare.snippets()] : []));
-  // After the colours: nobody waits for it.
-  evidence.of(state).then(() => card.setConcept(state, shown, evidence), report);
 }
 
 /** @param {AbortSignal} signal */
@@ -304,9 +338,10 @@ function refocus() {
   const now = chosen(state);
   const kept = state.kept && chosen(state.kept);
   focus = now || kept ? new Set([...(now?.voxels ?? []), ...(kept?.voxels ?? [])]) : null;
+  repaint();
+  if (group.active) return group.rank(now, subject);
   region.show(now?.title ?? "", now?.voxels ?? null, labels, shown);
   hold().catch(report);
-  repaint();
 }
 
 /** @param {boolean} ended whether the stroke is over */
@@ -314,7 +349,7 @@ function brushed(ended) {
   state.brush = flatmap.brush.discs;
   if (!ended) return refocus();
   reselect();
-  region.announce();
+  if (!group.active) region.announce();
 }
 
 function mark() {
@@ -329,7 +364,7 @@ async function openVoxel(voxel) {
   remember("step");
   mark();
   try {
-    await card.show(voxel, state.model);
+    await (group.active ? subject && group.card(voxel, subject, card) : card.show(voxel, state.model));
     find("trouble", HTMLElement).hidden = true;
   } catch (error) {
     report(error);
@@ -374,32 +409,35 @@ function listModels() {
   const chooser = find("model", HTMLSelectElement);
   chooser.replaceChildren(...models.map((model) => make("option", { value: model.modelId, title: model.modelId }, modelName(model))));
   // A link without a model gets the newest one; one that names a model that is not here is told so.
+  if (countSubjects(models) > 1 || group.active) chooser.append(make("option", { value: ALL, title: "On the surface that they share, with subjects as the unit of every test" }, "all subjects"));
   if (!state.model) state.model = models[0]?.modelId ?? "";
-  else if (!models.some(({ modelId }) => modelId === state.model)) chooser.prepend(make("option", { value: state.model, disabled: true }, `${state.model} · not in this atlas`));
+  else if (!group.active && !models.some(({ modelId }) => modelId === state.model)) chooser.prepend(make("option", { value: state.model, disabled: true }, `${state.model} · not in this atlas`));
   chooser.value = state.model;
 }
 
-async function chooseModel() {
-  const subjectOf = () => models.find(({ modelId }) => modelId === state.model)?.subjectId;
+async function chooseModel(chosen = find("model", HTMLSelectElement).value) {
+  const subjectOf = () => models.find(({ modelId }) => modelId === state.model)?.subjectId ?? state.model;
   const before = subjectOf();
-  state.model = find("model", HTMLSelectElement).value;
+  state.model = chosen;
   labels = null;
   state.with = state.with.filter(({ kind, value }) => kind !== "model" || value !== state.model);
   if (subjectOf() !== before) {
     state.voxel = state.at = null;
     Object.assign(state, NOTHING, { rois: state.rois });
     state.kept = null;
+    if (group.active) Object.assign(state, { with: [], metric: "" });
+    state.lo = state.hi = null;
     empty();
   }
   listModels();
   await look(state.concept);
-  if (state.voxel !== null) await openVoxel(state.voxel);
+  if (state.voxel !== null && !group.active) await openVoxel(state.voxel);
   await loadLabels();
 }
 
 /** First labels are fetched after the first paint: only the region's panel and the label colours need them. */
 async function loadLabels() {
-  if (!subject) return;
+  if (!subject || group.active) return;
   try {
     labels = await topLabels(state);
     refocus();
@@ -412,7 +450,7 @@ function connect() {
   find("examples", HTMLElement).append(
     ...EXAMPLES.map((concept) => make("button", { type: "button", class: "chip", click: () => { search.show(concept); state.metric = ""; look(concept); } }, concept)),
   );
-  find("model", HTMLSelectElement).addEventListener("change", chooseModel);
+  find("model", HTMLSelectElement).addEventListener("change", () => chooseModel());
   find("view-flat", HTMLButtonElement).addEventListener("click", () => setView("flat"));
   find("view-3d", HTMLButtonElement).addEventListener("click", () => setView("3d"));
   connectZoom(viewport, () => {
@@ -466,7 +504,7 @@ async function start() {
     listModels();
     await look(state.concept);
     setView(state.view);
-    if (subject && state.voxel !== null) await openVoxel(state.voxel);
+    if (subject && state.voxel !== null && !group.active) await openVoxel(state.voxel);
     await loadLabels();
   } catch (error) {
     report(error);

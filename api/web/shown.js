@@ -22,6 +22,7 @@ const FAINT = 0.15;
  * @property {string} heldTo what voxels must pass to be shown; "" for nothing beyond the defaults
  * @property {string} model
  * @property {string[]} warnings sentences that question what is shown
+ * @property {Record<string, ArrayLike<string | number>>} [columns] what else a table of it has of each voxel, by name
  *
  * @typedef {object} Scale
  * @property {Uint8Array} table 256 × RGB

@@ -8,7 +8,10 @@
  * @typedef {object} State
  * @property {string} concept
  * @property {string} metric a quantity, or "labels", shown instead of the concept's similarity
- * @property {string} model
+ * @property {string} model an id, or ALL for all subjects together
+ * @property {string} over what is shown of all subjects: mean, t, q or agree; empty for the mean
+ * @property {number | null} smooth mm over which each subject's map is smoothed before
+ * @property {number | null} groupq false discovery rate over subjects that a vertex must not exceed to be shown
  * @property {string} compare what a concept is compared with: weights, half, pattern, paper or labels; empty for the model's own way
  * @property {number | null} lo value of the first colour
  * @property {number | null} hi value of the last colour
@@ -37,6 +40,8 @@
 const METRICS = ["z", "r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "food_t", "food_q", "labels"];
 const COMPARED = ["half", "pattern", "weights", "paper", "labels"];
 const MOST_DISCS = 300;
+/** In place of a model: its network's subjects together. */
+export const ALL = "all";
 /** Maps side by side: more could not be told apart. */
 export const MOST_PANELS = 6;
 
@@ -48,10 +53,14 @@ export function readState() {
   const voxel = number("voxel");
   const camera = numbers(given.get("camera"), ",");
   const at = numbers(given.get("at"), "_");
+  const together = given.get("model") === ALL;
   return {
     concept: (given.get("concept") ?? "").slice(0, 200),
-    metric: one("show", METRICS),
+    metric: together ? "" : one("show", METRICS),
     model: given.get("model") ?? "",
+    over: one("over", ["t", "q", "agree"]),
+    smooth: number("smooth"),
+    groupq: number("groupq"),
     compare: one("compare", COMPARED),
     lo: number("lo"),
     hi: number("hi"),
@@ -64,8 +73,8 @@ export function readState() {
     opacity: given.get("opacity") === "1",
     voxel: voxel !== null && Number.isInteger(voxel) && voxel >= 0 ? voxel : null,
     ...selected(given, ""),
-    kept: given.get("kept") === "1" ? selected(given, "a-") : null,
-    with: given.getAll("with").flatMap(other),
+    kept: given.get("kept") === "1" && !together ? selected(given, "a-") : null,
+    with: together ? [] : given.getAll("with").flatMap(other),
     at: at?.length === 3 ? at : null,
     view: given.get("view") === "3d" ? "3d" : "flat",
     surface: given.get("surface") ?? "",
@@ -85,6 +94,11 @@ export function address(state) {
   put("concept", state.concept);
   put("show", state.metric);
   put("model", state.model);
+  if (state.model === ALL) {
+    put("over", state.over);
+    put("smooth", state.smooth);
+    put("groupq", state.groupq);
+  }
   put("compare", state.compare);
   put("lo", state.lo);
   put("hi", state.hi);

@@ -55,10 +55,9 @@ class ValueHandlers:
     def group(self, request: Request) -> Content:
         """A concept over subjects at the vertices of a shared mesh, and the colours for what is shown."""
         found = group_map(self._atlas, group_request(request), self._cortices)
-        arrays: dict[str, NDArray[Any]] = {
-            **found.arrays,
-            "colour": colours(found.scale.colormap).ravel().astype(np.uint8),
-        }
+        scales = {"colour": found.scale, "colour_of_subjects": found.scale_of_subjects}
+        tables = {name: colours(scale.colormap).ravel().astype(np.uint8) for name, scale in scales.items()}
+        arrays: dict[str, NDArray[Any]] = {**found.arrays, **tables}
         return Content(pack(found.about, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 
     def top_labels(self, request: Request) -> Content:

@@ -142,6 +142,11 @@ class GroupMap:
             hi if request.hi is None else request.hi,
         )
 
+    @cached_property
+    def scale_of_subjects(self) -> Scale:
+        """Colours of `similarities`, the same for all subjects."""
+        return fit_scale(self.similarities.ravel(), "RdBu_r")
+
     @property
     def unit(self) -> str:
         """The quantity, as the colour bar names it."""
@@ -182,6 +187,8 @@ class GroupMap:
             "lo": self.scale.vmin,
             "hi": self.scale.vmax,
             "logarithmic": self.scale.logarithmic,
+            "subjects_lo": self.scale_of_subjects.vmin,
+            "subjects_hi": self.scale_of_subjects.vmax,
         }
 
     @property

@@ -12,8 +12,8 @@ GONE = "simulated/T1/gone/000000"
 
 def test_models_are_named_for_people(visit_at: Visit, two_subjects: Server) -> None:
     page = visit_at(two_subjects.url).open("/?concept=cake")
-    names = page.locator("#model option").all_inner_texts()
-    assert len(names) == 2
+    *names, together = page.locator("#model option").all_inner_texts()
+    assert (len(names), together) == (2, "all subjects")
     assert all(re.fullmatch(r"simulated/T[12] · toy · \d{4}-\d\d-\d\d", name) for name in names)
     assert page.input_value("#model") in page.inner_text("#quantity")
 

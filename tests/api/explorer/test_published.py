@@ -1,8 +1,10 @@
 """The explorer as static files: from a folder and from a plain server, without the atlas's own."""
 
 import base64
+import csv
 import functools
 import gzip
+import io
 import json
 import re
 import threading
@@ -14,10 +16,12 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from browser_page import Search, Visit, needs_vendor
+from browser_page import Search, Visit, downloaded, needs_vendor
+from group import make_world
 from toy_server import Fill
 
 from voxel_atlas.api.http.app import create_app
+from voxel_atlas.api.maps.group.group_maps import GroupRequest, group_map
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.api.site.publish import publish
 from voxel_atlas.atlas.release.verify import problems
@@ -123,6 +127,34 @@ def test_numbers_are_those_of_the_atlas_but_for_their_last_digits(site: Path, at
         shown = np.array(found[name], float)[own["voxel"].to_numpy()]
         expected = np.where(np.isnan(shown), np.nan, own[column].to_numpy())
         np.testing.assert_allclose(shown, expected, rtol=2.0**-bits, atol=1e-30)
+
+
+def test_a_copy_shows_all_subjects_together(tmp_path: Path, visit_at: Visit) -> None:
+    make_world(tmp_path, 3, 162)
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        app = create_app(atlas, Settings(home=tmp_path))
+        made = publish(atlas, app, tmp_path / "site", concepts=["hand"], vocabulary=False)
+        found = group_map(atlas, GroupRequest(concept="hand", show="t", group_q=0.9))
+    page = visit_at(f"{made.as_uri()}/").open("index.html?concept=hand")
+    page.select_option("#model", label="all subjects")
+    page.wait_for_selector("#multiples figure:nth-child(3)")
+    page.select_option("#group-show", "t")
+    page.wait_for_function("() => document.getElementById('figure-title').textContent.startsWith('t over')")
+    page.fill("#group-q", "0.9")
+    page.press("#group-q", "Enter")
+    page.wait_for_function("() => document.getElementById('quantity').textContent.includes('≤ 0.9')")
+    lines = csv.DictReader(io.StringIO(downloaded(page, "csv")[1].decode()))
+    shown = {int(line["voxel"]): float(line["value"]) for line in lines}
+    kept = np.flatnonzero(np.isfinite(found.values))
+    assert 0 < len(kept) < 3 * 162
+    assert shown == pytest.approx({int(at): float(found.values[at]) for at in kept}, rel=2e-3)
+    page.locator("#group .link").first.click()
+    page.wait_for_selector("#card:not([hidden])")
+    assert page.locator("#card .bars li").count() == 3
+    page.fill("#concept", "unheard of")
+    page.press("#concept", "Enter")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "has all subjects together for hand, cake, face; “unheard of” is none" in page.inner_text("#trouble")
 
 
 @pytest.mark.parametrize(
