@@ -64,13 +64,15 @@ class _Site:
 
     async def get(self, path: str, **asked: str) -> bytes:
         """An answer of the server."""
-        response = await self.client.get(f"/{path}", params=asked)
-        while response.status_code == 503:  # colours of labels are worked out in a thread of their own
-            await asyncio.sleep(_AGAIN_S)
+        while True:
             response = await self.client.get(f"/{path}", params=asked)
-        if response.status_code != 200:
-            raise NotFoundError(f"{path}: {response.json()['errors'][0]['message']}")
-        return response.content
+            if response.status_code == 200:
+                return response.content
+            error = response.json()["errors"][0]
+            # Colours of labels are worked out in a thread of their own; other things that are lacking never come.
+            if error["extensions"]["code"] != "BUSY":
+                raise NotFoundError(f"{path}: {error['message']}")
+            await asyncio.sleep(_AGAIN_S)
 
     async def ask(self, query: str, **variables: Any) -> Any:
         """The data of a GraphQL query."""
