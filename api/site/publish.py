@@ -43,8 +43,8 @@ _PATIENCE_S = 600.0
 _TOGETHER = 24
 """Of the commonest labels, those for which all subjects are shown together: such a map holds one of each of them."""
 _OF_SHOW = ("unit", "lo", "hi", "logarithmic", "colormap")
-_BITS = {"z": 8, "concept_q": 6, "q": 6, "similarities": 8}
-"""Of floats' 23 bits after the first, those that are kept, so that they compress; 10 of others."""
+_BITS = {"z": 8, "concept_q": 6, "q": 23, "similarities": 8}
+"""Of floats' 23 bits after the first, those that are kept, 10 of others. A group's q is exact."""
 
 
 @dataclass
@@ -337,5 +337,7 @@ def _rounded(name: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype != np.float32:
         return values
     dropped = 23 - _BITS.get(name, 10)
+    if not dropped:
+        return values
     bits = values.view(np.uint32) + np.uint32(1 << (dropped - 1))
     return np.where(np.isfinite(values), (bits & np.uint32(2**32 - (1 << dropped))).view(np.float32), values)
