@@ -8,8 +8,13 @@ made as an ingest makes them. `serve_ready_first_s` is the first start after tha
 /readyz, `cold_model_s` the first question to the oldest model, asked at once then, and `resident_gib` all resident
 memory of the server after a question to each model, mapped files counted; `own_gib` is without those. Searches are of
 the codes, in a process that holds as much as the setting allows, beside reading as many bytes from memory: of one model
-as float16, of all their codes. `aggregate_s` is the mean similarity of one concept in every region of every model. The
-text tower is not asked.
+as float16, of all their codes.
+
+`aggregate_s` is the mean similarity of one concept in every region of every model, of an atlas that has just been
+opened; `aggregate_first_s` is the first such question ever, which reads all vectors once, and `aggregate_gib` what the
+process holds of its own then. `aggregate_table_s` is the same from tables with intervals, model by model,
+`aggregate_sql_s` by SQL's roi_means, and `concept_first_s` what `concept('…')` takes in SQL at first. The text tower is
+not asked.
 """
 
 import argparse
@@ -17,6 +22,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +33,7 @@ from serving import DIM, WORDS, Served, random_atlas, serving
 import figures
 from voxel_atlas.api.http.server import PATIENCE_S
 from voxel_atlas.atlas.backbones.products import unit_rows
+from voxel_atlas.atlas.search.across import roi_means
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex
 
@@ -65,7 +72,16 @@ def measure(home: Path, n_models: int, n_voxels: int) -> dict[str, float]:
     with serving(home, towers=False) as server:
         found |= {"serve_ready_s": time.perf_counter() - start, "serve_ready_cpu_s": _cpu_s(server)}
     with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as atlas:
-        return found | _searched(atlas, models) | {"aggregate_s": _aggregated(atlas, models)}
+        found["aggregate_first_s"] = _aggregated(atlas, models)
+        found["aggregate_gib"] = figures.memory_gib("self", "RssAnon")
+    with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as atlas:
+        found["aggregate_s"] = _aggregated(atlas, models)
+        found["concept_first_s"] = figures.timed(lambda: atlas.sql("SELECT len(concept($1))", [WORDS[0]]))[0]
+        found["aggregate_sql_s"] = figures.timed(lambda: atlas.sql("FROM roi_means($1)", [WORDS[0]]))[0]
+        found |= _searched(atlas, models)
+        tables = [partial(atlas.model(model).roi_table, [WORDS[0]], baseline="none") for model in models]
+        found["aggregate_table_s"] = figures.timed(lambda: [table() for table in tables], 2)[0]
+    return found
 
 
 def _asked(server: Served, model: str) -> tuple[float, list[str]]:
@@ -115,7 +131,7 @@ def _searched(atlas: Atlas, models: Sequence[str]) -> dict[str, float]:
 
 
 def _aggregated(atlas: Atlas, models: Sequence[str]) -> float:
-    return figures.timed(lambda: [atlas.model(model).roi_table([WORDS[0]], baseline="none") for model in models], 2)[0]
+    return figures.timed(lambda: roi_means([atlas.model(each) for each in models], [WORDS[0]], baseline="none"))[0]
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:

@@ -1,19 +1,24 @@
-"""The main question asked of several models at once: one ranking over the voxels of all."""
+"""Questions to several models at once: one ranking over the voxels of all, and the means of all their regions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
-from ...schemas.errors import BadInputError
+from ...schemas.errors import BadInputError, NotFoundError, meant
+from .contrasts.region_means import named_once
+from .contrasts.region_vectors import region_vectors
 from .filters import Filters
+from .labelled import baseline_of
 from .model import Model
 from .similarity import Compared, VoxelHits
 
 MOST_MODELS = 40
 _LAST = 2**31
 """More than any voxel's number."""
+_COLUMNS = {"roi": pl.String, "concept": pl.String, "n_voxels": pl.Int64, "mean": pl.Float64}
 
 
 class LastRow(NamedTuple):
@@ -45,8 +50,7 @@ def similar_voxels(
             different networks, or of weights and of patterns.
         NotFoundError: no such region.
     """
-    if not 1 <= len(models) <= MOST_MODELS:
-        raise BadInputError(f"{len(models)} models were named; name 1 to {MOST_MODELS}.")
+    _check_number(models)
     if compared.voxel is not None:
         raise BadInputError("A voxel is compared with those of its own model; name that one as `model`.")
     by_id = {model.model_id: model for model in models}
@@ -66,6 +70,76 @@ def similar_voxels(
         total=sum(page.total for page in pages),
         hidden=sum(known) if len(known) == len(pages) else None,
     )
+
+
+class RegionMeans(NamedTuple):
+    """Mean similarities of regions."""
+
+    frame: pl.DataFrame
+    """model_id, subject_id, simulated, roi, concept, n_voxels, mean; by model and region, then as asked."""
+    warnings: list[str]
+
+
+def roi_means(
+    models: Sequence[Model],
+    concepts: Sequence[str],
+    *,
+    rois: Sequence[str] = (),
+    significant: bool = True,
+    semantic: bool = True,
+    readout: str | None = None,
+    baseline: str = "vocabulary",
+) -> RegionMeans:
+    """How similar the voxels of each region are to some concepts on average, in several models.
+
+    The means are those of `Model.roi_table`, by weights. The first question to a model reads all its vectors, once for
+    each readout and choice of voxels, a block at a time; later ones read a small file.
+
+    Args:
+        models: of any subjects and backbones; one that is given twice counts once.
+        concepts: 1 to 100, each as `Model.similar` takes it.
+        rois: only these regions; a model whose subject lacks one has no row for it.
+        significant: only voxels count whose encoding model is significant.
+        semantic: voxels do not count whose predicted responses luminance, contrast and edges may explain.
+        readout: weights, half or pattern; None for each backbone's own.
+        baseline: vocabulary or none.
+
+    Raises:
+        BadInputError: no model or more than 40, or a concept that makes no sense for one of them.
+        NotFoundError: a region that none of the subjects has.
+    """
+    _check_number(models)
+    asked, filters = named_once(concepts), Filters(significant=significant, semantic=semantic)
+    against = baseline_of(baseline)
+    found, known, warnings = list[pl.DataFrame](), set[str](), list[str]()
+    for model in {each.model_id: each for each in models}.values():
+        if not model.has_text:
+            raise BadInputError(f"{model.model_id} uses {model.backbone}, which has no text tower; leave it out.")
+        vectors = region_vectors(model.tables, model.readout(readout), filters)
+        known |= set(vectors.rois)
+        chosen = [place for place, roi in enumerate(vectors.rois) if not rois or roi in rois]
+        towers = model.text_towers
+        queries = np.stack([towers.concept(model.backbone, concept, against) for concept in asked])
+        warnings += [said for concept in asked for said in towers.warnings(model.backbone, concept)]
+        means = vectors.means[chosen] @ queries.astype(np.float64).T
+        columns = {
+            "roi": np.repeat([vectors.rois[place] for place in chosen], len(asked)).tolist(),
+            "concept": asked * len(chosen),
+            "n_voxels": np.repeat(vectors.counts[chosen], len(asked)).tolist(),
+            "mean": means.ravel().tolist(),
+        }
+        own = pl.DataFrame(columns, _COLUMNS).with_columns(mean=pl.when(pl.col("n_voxels") > 0).then("mean"))
+        about = {name: getattr(model, name) for name in ("model_id", "subject_id", "simulated")}
+        found.append(own.select(*(pl.lit(value).alias(name) for name, value in about.items()), pl.all()))
+    for roi in rois:
+        if roi not in known:
+            raise NotFoundError(f"None of these models' subjects has a region {roi!r}.{meant(roi, known)}")
+    return RegionMeans(pl.concat(found).sort("model_id", maintain_order=True), list(dict.fromkeys(warnings)))
+
+
+def _check_number(models: Sequence[Model]) -> None:
+    if not 1 <= len(models) <= MOST_MODELS:
+        raise BadInputError(f"{len(models)} models were named; name 1 to {MOST_MODELS}.")
 
 
 def check_comparable(models: Sequence[Model], by: str) -> None:

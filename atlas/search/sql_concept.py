@@ -53,7 +53,7 @@ def concept_function(models: Callable[[], Sequence[Model]]) -> Callable[[str], R
         for model in models():
             if model.has_text:
                 try:
-                    rows += queries(text, model.model_id, model.tables.readout("weights").gains.penalties, model)
+                    rows += queries(text, model.model_id, model.tables.penalties(), model)
                 except MissingWeightsError as error:
                     _log.warning("concept(%r): %s", text, error)
                     missing.append(error)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import polars as pl
 import strawberry
 
+from ....atlas.search.across import roi_means
 from ....atlas.search.contrasts.preference import Contrast, in_regions
 from ....atlas.search.similarity import Similarities
 from ..cursors import page_size
@@ -59,6 +60,28 @@ class RoiSimilarity:
     specific: float | None = strawberry.field(
         description="Share of the voxels to which the concept is specific, 0 to 1; null where that is not known."
     )
+
+
+@strawberry.type(description="A concept in a region of one of several models.")
+class RoiMean:
+    """A row of `across.roi_means`."""
+
+    model_id: str = strawberry.field(description="The model.")
+    subject_id: str = strawberry.field(description="Its subject.")
+    simulated: bool = strawberry.field(description="True when the subject's responses were computed, not measured.")
+    roi: str = strawberry.field(description="The region.")
+    concept: str = strawberry.field(description="The concept.")
+    n_voxels: int = strawberry.field(description="Voxels of the region that count.")
+    mean: float | None = strawberry.field(description="Mean similarity; null without a voxel.")
+
+
+@strawberry.type(description="Concepts in the regions of several models.")
+class RoiMeans:
+    """By model and region, and within them as the concepts were asked."""
+
+    rows: list[RoiMean] = strawberry.field(description="A row for each model, region and concept.")
+    warnings: list[str] = strawberry.field(description="A sentence for each word that a text tower does not know.")
+    generation: int = strawberry.field(description="Number of the atlas's state.")
 
 
 @strawberry.type(description="How alike two concepts' maps are.")
@@ -197,6 +220,36 @@ class ContrastQueries:
         how, owner = how_compared(by, readout, baseline), info.context.atlas.model(model)
         found = owner.roi_table(concepts, rois=rois or (), significant=significant, semantic=semantic, **how)
         return _answer(info, RoiSimilarities, found, rows=_rows(RoiSimilarity, found.frame))
+
+    @field("Mean similarities of the regions of up to 40 models to up to 100 concepts, in one answer.")
+    def roi_means(
+        self,
+        info: Info,
+        concepts: Concepts,
+        models: Annotated[
+            list[str] | None, strawberry.argument(description="Of any subjects and backbones; all by default.")
+        ] = None,
+        rois: Regions = None,
+        significant: Significant = True,
+        semantic: Semantic = True,
+        readout: ReadoutArgument = None,
+        baseline: BaselineArgument = Baseline.VOCABULARY,
+    ) -> RoiMeans:
+        """`across.roi_means`."""
+        atlas = info.context.atlas
+        every = atlas.models().filter("has_text", pl.col("n_voxels") > 0)["model_id"].to_list()
+        chosen = [atlas.model(each) for each in (every if models is None else models)]
+        found = roi_means(
+            chosen,
+            concepts,
+            rois=rois or (),
+            significant=significant,
+            semantic=semantic,
+            readout=readout.value if readout else None,
+            baseline=baseline.value,
+        )
+        rows = _rows(RoiMean, found.frame)
+        return RoiMeans(rows=rows, warnings=found.warnings, generation=atlas.generation())
 
     @field("How alike the maps of up to 100 concepts are.")
     def concept_correlations(

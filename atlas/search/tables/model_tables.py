@@ -9,7 +9,7 @@ import polars as pl
 from ....schemas.errors import BadInputError
 from ...backbones.interface import Floats, Readout
 from ...store.store import Store
-from ..evidence import FeatureSpectrum
+from ..evidence import Doubles, FeatureSpectrum
 from ..readouts import model_spectrum
 from .band_table import BandTable
 from .derived import DerivedValues
@@ -17,7 +17,7 @@ from .indexed_voxels import IndexedVoxels
 from .label_table import LabelIndex, LabelMixture, LabelTable
 from .located import Located
 from .model_row import ModelRow
-from .readout_table import ReadoutTable
+from .readout_table import Penalties, ReadoutTable
 from .voxel_table import VoxelTable
 
 
@@ -99,6 +99,12 @@ class ModelTables:
             return ReadoutTable.load(self.store, self.model, readout, old, self.spectrum())
 
         return self.derived.get(("readout", self.model.model_id, readout), make)[0]
+
+    def penalties(self) -> Doubles:
+        """The different penalties of the fitted voxels, ascending."""
+        load = partial(Penalties.load, self.store, self.model)
+        penalties: Penalties = self.derived.get(("penalties", self.model.model_id), load)[0]
+        return penalties.values
 
     def band(self, readout: Readout, baseline: str, nouns: Floats) -> tuple[BandTable, int]:
         """What the vocabulary's nouns (n_nouns, dim) look like by a baseline, and the generation that it belongs to."""

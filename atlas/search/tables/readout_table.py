@@ -21,6 +21,24 @@ _SQL = """
 
 
 @dataclass(frozen=True, eq=False)
+class Penalties:
+    """The different penalties of a model's voxels: what a concept in SQL needs, of however many voxels."""
+
+    values: Doubles
+    """Ascending, (n_penalties,)."""
+    batches: Batches
+
+    @classmethod
+    def load(cls, store: Store, model: ModelRow, old: "Penalties | None") -> "Penalties":
+        """The present ones; the old ones where nothing has changed."""
+        batches = batches_of(store, model.model_id, model.subject_id, Stage.MODEL, Stage.FIT, Stage.IMPORT)
+        if old is not None and old.batches == batches:
+            return old
+        sql = "SELECT DISTINCT alpha FROM encoding WHERE model_id = ? ORDER BY alpha"
+        return cls(store.frame(sql, [model.model_id])["alpha"].cast(float).to_numpy(), batches)
+
+
+@dataclass(frozen=True, eq=False)
 class ReadoutTable:
     """Fitted voxels in ascending order. NaN stands for what the atlas does not hold of a voxel."""
 

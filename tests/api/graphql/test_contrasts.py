@@ -12,6 +12,7 @@ from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.api.notebook.desk import LocalDesk
 from voxel_atlas.api.notebook.shown_atlas import NotebookAtlas
 from voxel_atlas.atlas.client import RemoteAtlas
+from voxel_atlas.atlas.search.across import roi_means
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.schemas.config import Settings
 
@@ -52,6 +53,18 @@ def test_regions_and_concepts_come_in_one_answer(
     # The server knows where voxels lie.
     assert table.frame["low"].is_not_null().any()
     assert len(told["rows"]) == 3 * len(atlas.model().tables.voxels().rois)
+
+
+def test_means_of_the_regions_of_all_models_come_in_one_answer(atlas: Atlas, server: Server) -> None:
+    models = atlas.models().filter("has_text")["model_id"].to_list()
+    found = roi_means([atlas.model(each) for each in models], ["cake", "face - cake"], semantic=False)
+    query = """query ($models: [String!]) {
+      roiMeans(concepts: ["cake", "face - cake"], models: $models, semantic: false) {
+        warnings generation rows { modelId subjectId simulated roi concept nVoxels mean } } }"""
+    for asked in (None, models):
+        told = server.data(query, models=asked)["roiMeans"]
+        assert rows(told["rows"], found.frame.columns) == found.frame.rows()
+    assert "name 1 to 40" in server.error(query, models=[])["message"]
 
 
 @pytest.mark.parametrize("how", HOW)
