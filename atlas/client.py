@@ -19,6 +19,7 @@ import polars as pl
 from PIL import Image as Pictures
 
 from ..schemas.errors import AtlasError, NotFoundError, StoreError
+from .backbones.interface import Image
 from .search.atlas import Atlas, SubjectRow, Volume, atlas_html, subject_of
 from .search.model import Model
 from .search.tables.model_row import ModelRow, full_id
@@ -47,6 +48,7 @@ MODEL_QUESTIONS: Mapping[str, Callable[..., Any]] = {
         Model.neighbours,
         Model.metric_map,
         Model.predict,
+        Model.nearest_concepts,
         Model.voxels,
         Model.voxel_labels,
         Model.top_images,
@@ -159,14 +161,14 @@ class RemoteAtlas:
         kind = signature.return_annotation
         return frame if kind is pl.DataFrame else kind(frame, **json.loads(response.headers[ABOUT]))
 
-    def fetch(self, path: str, **query: str | float) -> bytes:
-        """What the server has at an address: a picture, say.
+    def fetch(self, path: str, *, content: bytes | None = None, **query: str | float) -> bytes:
+        """What the server has at an address: a picture, say; or what it makes of some content that is sent there.
 
         Raises:
             AtlasError: as the server answers.
             StoreError: it does not answer, or wants a token.
         """
-        return self._sent("GET", path, params=query or None).content
+        return self._sent("GET" if content is None else "POST", path, params=query or None, content=content).content
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> Any:
         """The data of a GraphQL query; errors as in `fetch`."""
@@ -245,12 +247,17 @@ def running(address: str) -> RemoteAtlas | None:
         return None  # it starts or ends just now
 
 
+def png(picture: Image) -> bytes:
+    """A picture as a file that loses nothing."""
+    file = io.BytesIO()
+    Pictures.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
 def _encoded(value: Any) -> Any:
     """An argument as JSON has it; a picture as a PNG in base64."""
     if isinstance(value, np.ndarray) and value.ndim == 3:
-        file = io.BytesIO()
-        Pictures.fromarray(value).save(file, "PNG")
-        return base64.b64encode(file.getvalue()).decode()
+        return base64.b64encode(png(value)).decode()
     if isinstance(value, np.ndarray | pl.Series):
         return value.to_list() if isinstance(value, pl.Series) else value.tolist()
     return list(value) if isinstance(value, range) else value

@@ -29,6 +29,7 @@ def read_picture(
     *,
     formats: tuple[str, ...] | None = None,
     max_pixels: int = MAX_PIXELS,
+    still: bool = False,
 ) -> NDArray[np.uint8]:
     """The pixels of an image file as RGB, (height, width, 3).
 
@@ -37,10 +38,11 @@ def read_picture(
         name: what messages call it; its path where none is given.
         formats: those that are read, as Pillow names them; None for all.
         max_pixels: larger pictures are refused before they are decoded.
+        still: whether animations are refused.
 
     Raises:
         NotFoundError: there is no such file.
-        BadInputError: it is no image, ends early, is too large, or has pixels that say no colours.
+        BadInputError: it is no image, ends early, is too large, moves, or has pixels that say no colours.
     """
     name = name or str(file)
     if isinstance(file, Path) and (reason := missing_content(file)):
@@ -49,7 +51,7 @@ def read_picture(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=formats) as picture:
-                return _rgb(picture, name, max_pixels)
+                return _rgb(picture, name, max_pixels, still=still)
     except BadInputError:
         raise
     except FileNotFoundError:
@@ -81,7 +83,9 @@ def no_image(path: Path | str) -> NotFoundError:
     return NotFoundError(f"{path}: there is no such image; check the path or put it there.")
 
 
-def _rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _rgb(picture: Image.Image, name: str, max_pixels: int, *, still: bool) -> NDArray[np.uint8]:
+    if still and getattr(picture, "is_animated", False):
+        raise BadInputError(f"{name} is an animation, of which no one picture is meant; send one of them.")
     if picture.width * picture.height > max_pixels:
         raise BadInputError(
             f"{name} has {picture.width} × {picture.height} pixels; at most {max_pixels // 10**6} million are read, so "

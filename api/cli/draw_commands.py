@@ -36,6 +36,7 @@ def flatmap(
     out: FileOption,
     metric: str | None = None,
     label: str | None = None,
+    picture: Path | None = None,
     label_colours: Switch = False,
     own: Annotated[list[Path] | None, Parameter(name="--map")] = None,
     surface: str | None = None,
@@ -61,6 +62,7 @@ def flatmap(
         metric: Instead of a concept: r2, r, q, noise_ceiling, r2_of_ceiling, food_t or food_q. With a concept: z;
             none: its similarity.
         label: Instead of a concept: the probability of this label; none: of no label.
+        picture: Instead of a concept: the response that is predicted to this image file; none: of no image.
         label_colours: Instead of a concept: first labels, coloured by meaning.
         own: Instead of a concept: your NIfTI or CIFTI file, or left and right GIFTI or MGH; none: no file.
         surface: Subject that --map is drawn on; none: the one of the atlas's model.
@@ -77,6 +79,7 @@ def flatmap(
         significant: Show only voxels whose encoding model is significant.
         null_band: Leave voxels bare in which the concept is as similar as nine in ten of many nouns are.
     """
+    from ...schemas.image_files import read_picture
     from ...schemas.spaces import MNI152
     from ...viz.surfaces.surface import load_surface
     from ...viz.surfaces.user_maps import grid_of
@@ -86,8 +89,9 @@ def flatmap(
     from ..maps.value_maps import MapRequest, left_out, value_map
 
     of_concept = concept and metric == "z"
-    if sum(map(bool, (concept, None if of_concept else metric, label, label_colours, own))) != 1:
-        raise BadInputError("Give exactly one of CONCEPT, --metric, --label, --label-colours and --map to draw.")
+    if sum(map(bool, (concept, None if of_concept else metric, label, picture, label_colours, own))) != 1:
+        named = "CONCEPT, --metric, --label, --picture, --label-colours and --map"
+        raise BadInputError(f"Give exactly one of {named} to draw.")
     if (label_colours or own) and (significant or opacity or null_band or options.of_concept):
         raise BadInputError(
             "--label-colours and --map show what they are given: leave out --significant, --opacity, and what is of a "
@@ -105,6 +109,7 @@ def flatmap(
             concept=concept,
             metric=metric,
             label=label,
+            picture=read_picture(picture) if picture else None,
             model=options.model,
             colormap=colormap,
             lo=lo,

@@ -294,13 +294,16 @@ class RootQuery(GroupQueries, ContrastQueries):
         """A label by its text."""
         return one_label(info, text, model, semantic=semantic)
 
-    @field("A picture of the cortex; give exactly one of concept, metric and label, or metric Z and a concept.")
+    @field("A picture of the cortex; give exactly one of concept, metric, label and image, or metric Z and a concept.")
     def flatmap(
         self,
         info: Info,
         concept: Concept = None,
         metric: Annotated[Metric | None, strawberry.argument(description="A quantity that every voxel has.")] = None,
         label: Annotated[str | None, strawberry.argument(description="Probability of this label.")] = None,
+        image: Annotated[
+            str | None, strawberry.argument(description="Predicted response to an image file, in base64 or a data URL.")
+        ] = None,
         model: ModelArgument = None,
         by: ByArgument = By.WEIGHTS,
         readout: ReadoutArgument = None,
@@ -337,6 +340,7 @@ class RootQuery(GroupQueries, ContrastQueries):
             concept=concept,
             metric=metric.value if metric else None,
             label=label,
+            picture=decode_image(image) if image else None,
             model=model,
             **how_compared(by, readout, baseline),
             method=scorer_name(method, scorer),

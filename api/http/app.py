@@ -94,6 +94,7 @@ class Components:
             Route("/card.png", handler("card", self.cortex.card, self.drawing)),
             Route("/stimuli/{stimulus:path}", handler("stimulus", self.cortex.stimulus, self.drawing)),
             Route("/values", handler("values", self.values.values, self.queries)),
+            Route("/values", handler("picture", self.values.values, self.drawing, json_body=False), methods=["POST"]),
             Route("/group", handler("group", self.values.group, self.queries)),
             Route("/frames/{question}", handler("frames", self.frames.answer, self.queries), methods=["POST"]),
             Route("/toplabels", handler("toplabels", self.values.top_labels, self.queries)),

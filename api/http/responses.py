@@ -95,16 +95,27 @@ def require_readable(body: bytes) -> None:
 
 
 def handler(
-    operation: str, work: Callable[[Request], Content | Response | dict[str, Any]], threads: ThreadPool
+    operation: str,
+    work: Callable[[Request], Content | Response | dict[str, Any]],
+    threads: ThreadPool,
+    *,
+    json_body: bool = True,
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A request handler that does its work in a thread and turns failures into answers."""
+    """A request handler that does its work in a thread and turns failures into answers.
+
+    Args:
+        operation: what metrics call it.
+        work: makes the answer.
+        threads: where.
+        json_body: whether the body of a POST is JSON, which is refused where reading it would take long.
+    """
 
     async def answer(request: Request) -> Response:
         request.state.operation = operation
         if request.method == "POST":
             request.state.body = await request.body()
         try:
-            if request.method == "POST":
+            if request.method == "POST" and json_body:
                 require_readable(request.state.body)
             made = await threads.run(functools.partial(work, request))
         except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer

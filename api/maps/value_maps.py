@@ -1,13 +1,15 @@
 """Maps: one value per voxel for a concept, a metric or a label, with the colours that suit it."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...atlas.backbones.interface import Image
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.concepts import parse_concept
 from ...atlas.search.evidence import Evidence
@@ -23,7 +25,7 @@ from .subject_cortex import SubjectCortex
 
 @dataclass(frozen=True, kw_only=True)
 class MapRequest(Limits):
-    """What is to be shown: exactly one of concept, metric and label; or a concept's z, with both.
+    """What is to be shown: exactly one of concept, metric, label and picture; or a concept's z, with both.
 
     Voxels stay bare that do not pass limits. On maps of metrics, those that are not semantic are shown, too.
     """
@@ -31,6 +33,8 @@ class MapRequest(Limits):
     concept: str | None = None
     metric: str | None = None
     label: str | None = None
+    picture: Image | None = None
+    """RGB, (height, width, 3): what the model predicts for it."""
     model: str | None = None
     by: str = "weights"
     readout: str | None = None
@@ -50,10 +54,11 @@ class MapRequest(Limits):
         """Checks that it is clear what is asked for."""
         super().__post_init__()
         given = [name for name in ("concept", "metric", "label") if getattr(self, name)]
+        given += ["picture"] * (self.picture is not None)
         if self.metric == "z" and not self.concept:
             raise BadInputError("A map of z is of a concept; name one.")
         if (self.metric == "z" and given != ["concept", "metric"]) or (self.metric != "z" and len(given) != 1):
-            raise BadInputError("Give exactly one of concept, metric and label to say what the map shows.")
+            raise BadInputError("Give exactly one of concept, metric, label and picture to say what the map shows.")
         if self.of_concept and not self.concept:
             raise BadInputError("Limits of z and q, and specific, are of a concept; name one, or leave them out.")
         if self.null_band and not self.has_band:
@@ -144,6 +149,8 @@ class ValueMap:
     def canonical(self) -> str:
         """All that the colours of a picture depend on, as text: what its address is the hash of."""
         parts = {**asdict(self.request), "model": self.model.model_id, "readout": self.readout}
+        # Of a picture, which is not kept, what it comes to.
+        parts["picture"] = parts["picture"] is not None and hashlib.sha256(self.values.tobytes()).hexdigest()
         return json.dumps({**parts, "generation": self.generation}, sort_keys=True)
 
     def picture(self, cortex: SubjectCortex, focus: Sequence[int] | None = None) -> Picture:
@@ -222,6 +229,10 @@ def value_map(atlas: Atlas, request: MapRequest) -> ValueMap:
         if request.null_band:
             band = model.null_band(readout=readout)
             passes &= ~band.contains(frame["voxel"].to_numpy(), frame["similarity"].to_numpy())
+    elif request.picture is not None:
+        frame = model.predict(request.picture)
+        request = replace(request, picture=np.zeros((0, 0, 3), np.uint8))  # it may be large, and nobody's to keep
+        column, quantity, title, unit = "response", "response", "a picture", "predicted response (z-scored beta)"
     elif request.label:
         frame = model.metric_map(f"label_probability:{request.label}")
         column, quantity, title = "value", "label_probability", request.label.strip()

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import threading
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
-from ...atlas.client import RemoteAtlas, RemoteModel
+from ...atlas.client import RemoteAtlas, RemoteModel, png
 from ...atlas.search.atlas import Atlas, SubjectRow, Volume
 from ...atlas.search.model import Model
 from ...atlas.store.remote import error_of
@@ -178,15 +179,15 @@ class LocalDesk(Desk):
         return self._atlas.volume(subject_id)
 
 
-_PICTURE = """query($concept: String, $metric: Metric, $label: String, $model: String, $by: By!, $readout: Readout,
-  $baseline: Baseline!, $scorer: String, $colormap: String, $range: [Float!], $rois: [String!], $width: Int!,
-  $format: PictureFormat!, $significant: Boolean!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!,
-  $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int, $thick: Int!,
+_PICTURE = """query($concept: String, $metric: Metric, $label: String, $image: String, $model: String, $by: By!,
+  $readout: Readout, $baseline: Baseline!, $scorer: String, $colormap: String, $range: [Float!], $rois: [String!],
+  $width: Int!, $format: PictureFormat!, $significant: Boolean!, $minZ: Float, $maxQ: Float, $specific: Boolean!,
+  $semantic: Boolean!, $opacity: Metric, $views: [View!], $focus: [Int!], $mark: Int, $thick: Int!,
   $nullBand: Boolean!) {
-  map: flatmap(concept: $concept, metric: $metric, label: $label, model: $model, by: $by, readout: $readout,
-    baseline: $baseline, scorer: $scorer, colormap: $colormap, range: $range, rois: $rois, width: $width,
-    format: $format, significant: $significant, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic,
-    opacity: $opacity, views: $views, focus: $focus, mark: $mark,
+  map: flatmap(concept: $concept, metric: $metric, label: $label, image: $image, model: $model, by: $by,
+    readout: $readout, baseline: $baseline, scorer: $scorer, colormap: $colormap, range: $range, rois: $rois,
+    width: $width, format: $format, significant: $significant, minZ: $minZ, maxQ: $maxQ, specific: $specific,
+    semantic: $semantic, opacity: $opacity, views: $views, focus: $focus, mark: $mark,
     thick: $thick, nullBand: $nullBand) { sha256 } }"""
 
 
@@ -215,11 +216,14 @@ class ServedDesk(Desk):
         """See Desk."""
         asked = RemoteAtlas.model(self._atlas, request.model)
         how = {"by": request.by, "readout": request.readout, "baseline": request.baseline, "method": request.method}
-        if request.concept:
+        if request.picture is not None:
+            frame = asked.predict(request.picture)
+        elif request.concept:
             frame = asked.map(request.concept, **how).frame
         else:
             frame = asked.metric_map(request.metric or f"label_probability:{request.label}")
-        header, arrays = unpack(self._atlas.fetch("/values", **_told(request)))
+        picture = None if request.picture is None else png(request.picture)
+        header, arrays = unpack(self._atlas.fetch("/values", content=picture, **_told(request)))
         return header, frame, arrays["value"][frame["voxel"].to_numpy()]
 
     def picture(self, request: MapRequest, options: RenderOptions) -> bytes:
@@ -228,6 +232,7 @@ class ServedDesk(Desk):
             **_variables(request, options),
             "metric": _name(request.metric),
             "label": request.label,
+            "image": None if request.picture is None else b64encode(png(request.picture)).decode(),
             "model": request.model,
             "scorer": request.method,
             "opacity": _name(request.alpha),
@@ -278,7 +283,7 @@ class ServedDesk(Desk):
 
 def _told(request: MapRequest | GroupRequest) -> Mapping[str, Any]:
     """A request as a query string has it."""
-    told = {name: value for name, value in asdict(request).items() if value is not None}
+    told = {name: value for name, value in asdict(request).items() if value is not None and name != "picture"}
     return {name: int(value) if isinstance(value, bool) else value for name, value in told.items()}
 
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ...atlas.backbones.interface import Image
 from ...atlas.client import RemoteAtlas, RemoteModel
 from ...atlas.search.atlas import Atlas
 from ...atlas.search.model import Model
 from ...atlas.search.tables.model_row import ModelRow
 from ...schemas.config import Settings
 from ...schemas.errors import BadInputError
+from ...schemas.image_files import read_picture
 from ..maps.group.group_maps import GroupRequest
 from ..maps.value_maps import MapRequest
 from .brain_group import BrainGroup
@@ -33,6 +35,7 @@ class ShownModel(ModelRow):
         *,
         metric: str | None = None,
         label: str | None = None,
+        picture: Image | Path | str | None = None,
         by: str = "weights",
         readout: str | None = None,
         baseline: str = "vocabulary",
@@ -57,6 +60,7 @@ class ShownModel(ModelRow):
             concept: words, which "+" and "-" between spaces add and take away.
             metric: instead, r2, r, q, noise_ceiling, r2_of_ceiling, food_t or food_q; with a concept, z.
             label: instead, the probability of this label.
+            picture: instead, an image file or RGB, (height, width, 3): the response that is predicted to it.
             by: weights (cosine with the voxel's readout vector) or labels.
             readout: weights (the paper's), half or pattern; None for the backbone's own.
             baseline: vocabulary makes a concept a contrast to the mean of many nouns; none is the paper's way.
@@ -73,7 +77,7 @@ class ShownModel(ModelRow):
             null_band: leave out voxels in which the concept is as similar as nine in ten of the vocabulary's nouns.
 
         Raises:
-            BadInputError: not exactly one of concept, metric and label, or what makes no sense for this model.
+            BadInputError: not exactly one of concept, metric, label and picture, or what makes no sense for this model.
             NotFoundError: no such label or colormap.
         """
         lo, hi = limits or (None, None)
@@ -81,6 +85,7 @@ class ShownModel(ModelRow):
             concept=concept,
             metric=metric,
             label=label,
+            picture=read_picture(Path(picture)) if isinstance(picture, Path | str) else picture,
             model=self.model_id,
             by=by,
             readout=readout,

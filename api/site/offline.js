@@ -112,6 +112,7 @@
       const asked = JSON.parse(String(options?.body));
       return graphql(asked.query, asked.variables);
     }
+    if (options?.method === "POST" && path !== "graphql") return refuse("This copy of the explorer has no network to show a picture to; ask a server.");
     if (path === "group") return together(new URLSearchParams(query));
     if (path === "values") return values(new URLSearchParams(query));
     const model = new URLSearchParams(query).get("model") || site.index.models[0];

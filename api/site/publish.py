@@ -33,8 +33,8 @@ OWN = "folder"
 CARDS = 64
 """Voxels of a script."""
 METRICS = ("r2", "r2_of_ceiling", "noise_ceiling", "r", "q", "food_t", "food_q")
-_TOP = {"rois": None, "among": None, "by": "WEIGHTS", "readout": None, "baseline": "VOCABULARY", "minZ": None,
-        "maxQ": None, "specific": False, "semantic": True}  # fmt: skip
+_TOP = {"image": None, "rois": None, "among": None, "by": "WEIGHTS", "readout": None, "baseline": "VOCABULARY",
+        "minZ": None, "maxQ": None, "specific": False, "semantic": True}  # fmt: skip
 """Variables of the list of voxels, as the page asks it at first."""
 _SURFACES = 1
 """In 3-D: the inflated one; S1's take 5 MB each."""

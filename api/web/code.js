@@ -83,11 +83,14 @@ export function keywords(state) {
 function cli(state, shown, of) {
   const { concept, metric } = of;
   const shared = [`--model ${shell(state.model)}`, ...flags(state)].join(" ");
-  const what = [...(concept ? [shell(concept)] : []), ...(metric ? [`--metric ${metric}`] : [])].join(" ");
+  const file = shown.picture && shell(shown.picture.name);
+  const what = file ? `--picture ${file}` : [...(concept ? [shell(concept)] : []), ...(metric ? [`--metric ${metric}`] : [])].join(" ");
   const range = shown.scale ? ` --range ${shown.scale.lo} ${shown.scale.hi}` : "";
   const more = [...(state.significant ? [" --significant"] : []), ...(state.opacity ? [" --opacity r2"] : []), ...(shown.band ? [" --null-band"] : [])].join("");
   const picture = `voxel-atlas flatmap ${what} ${shared}${range}${more} -o map.png`;
-  const numbers = concept
+  const numbers = file
+    ? `voxel-atlas predict ${file} ${shared} --csv > voxels.csv`
+    : concept
     ? `voxel-atlas query ${shell(concept)} ${shared} ${state.significant ? "" : "--no-significant "}--first 100000 --csv > voxels.csv`
     : `voxel-atlas sql ${shell(sql(state, shown, of))} --csv > voxels.csv`;
   return `${picture}\n${numbers}`;
@@ -101,7 +104,7 @@ function cli(state, shown, of) {
 function python(state, shown, { concept, metric }) {
   const parts = [
     ...(concept ? [quoted(concept)] : []),
-    ...(metric ? [`metric=${quoted(metric)}`] : []),
+    ...(shown.picture ? [`picture=${quoted(shown.picture.name)}`] : metric ? [`metric=${quoted(metric)}`] : []),
     ...keywords(state),
     ...(state.opacity ? ['opacity="r2"'] : []),
     ...(shown.scale ? [`limits=(${shown.scale.lo}, ${shown.scale.hi})`] : []),
@@ -121,6 +124,7 @@ with va.open() as opened:
  */
 function sql(state, shown, { concept, metric, by, baseline, held }) {
   const model = literal(state.model);
+  if (shown.picture) return "-- SQL shows no picture to a network; the other doors give what is shown here.";
   if (by || baseline) return "-- SQL compares readouts with a concept less the mean noun only; the other doors give what is shown here.";
   const held_to = [
     ...conditions(held),
@@ -168,7 +172,7 @@ export function mapArguments(state, shown) {
   const { metric } = askedOf(state);
   return [
     ...shared(state),
-    ...(metric ? [`metric: ${metric.toUpperCase()}`] : []),
+    ...(shown?.picture ? ["image: $image"] : metric ? [`metric: ${metric.toUpperCase()}`] : []),
     ...(state.significant ? ["significant: true"] : []),
     ...(state.opacity ? ["opacity: R2"] : []),
     ...(shown?.band ? ["nullBand: true"] : []),
@@ -182,8 +186,10 @@ export function mapArguments(state, shown) {
  */
 function graphql(state, shown) {
   const ranked = [...shared(state), `significant: ${state.significant}`, "first: 100"];
-  const voxels = askedOf(state).concept ? `\n  # The next page: after: the endCursor.\n  similarVoxels(${ranked.join(", ")}) {\n    totalCount pageInfo { hasNextPage endCursor } edges { node { voxel similarity z conceptQ specific } }\n  }` : "";
-  return `{\n  flatmap(${mapArguments(state, shown).join(", ")}) { url title unit lo hi simulated }${voxels}\n}`;
+  if (shown.picture) ranked.unshift("image: $image");
+  const voxels = askedOf(state).concept || shown.picture ? `\n  # The next page: after: the endCursor.\n  similarVoxels(${ranked.join(", ")}) {\n    totalCount pageInfo { hasNextPage endCursor } edges { node { voxel similarity z conceptQ specific } }\n  }` : "";
+  const head = shown.picture ? "# $image: the file in base64.\nquery Picture($image: String) " : "";
+  return `${head}{\n  flatmap(${mapArguments(state, shown).join(", ")}) { url title unit lo hi simulated }${voxels}\n}`;
 }
 
 /** Shows the code below the map, as long as it is wanted. */

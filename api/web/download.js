@@ -5,6 +5,7 @@ import { find, say } from "./dom.js";
 import { groupArguments } from "./groupcode.js";
 import { Evidence } from "./evidence.js";
 import { cell, png, save } from "./files.js";
+import { PICTURE } from "./picture.js";
 import { TOP, variables } from "./ranking.js";
 import { Trouble, ask, patiently } from "./server.js";
 import { sheet } from "./sheet.js";
@@ -64,8 +65,9 @@ export function connectDownloads(sources, report) {
 function pictureQuery({ state, shown, focus }, format) {
   const chosen = focus();
   // A brushed region has more voxels than a query may have words: they go beside it.
-  const head = chosen ? "query Picture($focus: [Int!]) " : "query Picture ";
-  const given = { ...(chosen && { focus: [...chosen].sort((a, b) => a - b) }) };
+  const image = shown()?.picture?.data;
+  const head = chosen || image ? `query Picture(${[...(chosen ? ["$focus: [Int!]"] : []), ...(image ? ["$image: String"] : [])].join(", ")}) ` : "query Picture ";
+  const given = { ...(chosen && { focus: [...chosen].sort((a, b) => a - b) }), ...(image && { image }) };
   const how = [...(chosen ? ["focus: $focus"] : []), ...(state.voxel === null || state.model === ALL ? [] : [`mark: ${state.voxel}`]), `width: ${WIDTH}`, `format: ${format}`];
   if (state.model === ALL) return { text: `${head}{ groupMap(${[...groupArguments(state, [], shown()), ...how].join(", ")}) { url unit lo hi simulated } }`, given };
   if (metricOf(state) !== "labels") return { text: `${head}{ flatmap(${[...mapArguments(state, shown()), ...how].join(", ")}) { url title unit lo hi simulated } }`, given };
@@ -163,7 +165,7 @@ async function csv({ state, shown, subject, labels, focus }) {
 /** @param {Sources} sources */
 function graphql(sources) {
   const { state } = sources;
-  const noted = (/** @type {object} */ given) => (Object.keys(given).length ? `\n\n# Variables: ${JSON.stringify(given)}` : "");
+  const noted = (/** @type {object} */ given) => (Object.keys(given).length ? `\n\n# Variables: ${JSON.stringify("image" in given ? { ...given, image: "the file in base64" } : given)}` : "");
   const ranked = state.concept && state.model !== ALL ? `${TOP}${noted(variables(state, sources.focus()))}\n\n` : "";
   const { text, given } = pictureQuery(sources, "PNG");
   return `${ranked}# The picture; fetch its url from the same server.\n${text}${noted(given)}\n`;
@@ -174,6 +176,7 @@ function sql({ state, shown, labels }) {
   const metric = metricOf(state);
   const model = literal(state.model);
   if (state.model === ALL) return "-- SQL has no surface on which subjects meet; the GraphQL query and voxel-atlas group give what is shown here.\n";
+  if (metric === PICTURE) return "-- SQL shows no picture to a network; the GraphQL query and voxel-atlas predict give what is shown here.\n";
   if (metric === "labels") return `SELECT voxel, label, probability FROM top_label JOIN voxel_quality USING (model_id, voxel) WHERE model_id = ${model} AND method = ${literal(labels()?.method ?? "")}${state.all ? "" : " AND coalesce(semantic, true)"} ORDER BY voxel;\n`;
   if (!ofConcept(state)) return `SELECT ${[...new Set(["voxel", metric, "q"])].join(", ")} FROM voxel_quality WHERE model_id = ${model}${state.significant ? " AND significant" : ""} ORDER BY voxel;\n`;
   if (["labels", "paper"].includes(state.compare)) return "-- SQL compares readouts with a concept less the mean noun only. What is shown here, the GraphQL query and voxel-atlas query give.\n";

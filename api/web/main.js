@@ -12,8 +12,10 @@ import { Group, countSubjects } from "./group.js";
 import { groupSnippets } from "./groupcode.js";
 import { follow } from "./growing.js";
 import { showLegend } from "./legend.js";
+import { connectMenus, connectShare } from "./menus.js";
 import { MODELS, modelName, modelsOf } from "./models.js";
 import { connectOptions } from "./options.js";
+import { PictureQuestion } from "./picture.js";
 import { Ranking } from "./ranking.js";
 import { RegionPanel } from "./region.js";
 import { Search } from "./search.js";
@@ -100,6 +102,19 @@ const search = new Search((concept) => {
   if (state.metric !== "z") state.metric = "";
   look(concept);
 }, () => (group.active ? "" : state.model));
+const picture = new PictureQuestion(state, {
+  look: () => {
+    search.show("");
+    return look("");
+  },
+  back: () => {
+    search.show(state.concept);
+    remember();
+    showOptions();
+  },
+  search: lookUp,
+  report,
+});
 const showOptions = connectOptions(state, async () => {
   if (labels?.all !== state.all) labels = null;
   await look(state.concept);
@@ -126,9 +141,11 @@ function report(error) {
  * Shows a concept, or the chosen quantity, on the cortex and in the list.
  * @param {string} concept
  * @param {boolean} [list] whether the list may have changed, too
+ * @returns {Promise<boolean>} whether it could be shown
  */
 async function look(concept, list = true) {
   state.concept = concept;
+  picture.settle();
   remember();
   showOptions();
   showVersus();
@@ -137,18 +154,23 @@ async function look(concept, list = true) {
   pending = new AbortController();
   const { signal } = pending;
   const model = models.find((one) => one.modelId === state.model);
-  if (!model && !group.active) return lack();
+  if (!model && !group.active) {
+    lack();
+    return false;
+  }
   document.body.classList.add("busy");
   waiting.begin(!model || subject?.id === model.subjectId ? `Working out the map of ${concept || !model ? `“${concept}”` : modelName(model)} …` : `Loading the cortex of ${model.subjectId} …`);
   try {
-    if (!concept) ranking.clear();
+    if (!concept && !picture.asked) ranking.clear();
     const painted = model ? paint(model, signal) : paintGroup(signal);
     // Regions in a link may not be this subject's, and which voxels are selected is known when it is painted.
     if (model && isSelected() && (subject?.id !== model.subjectId || compare.active)) await painted;
     await Promise.all([painted, list && rank(signal)]);
     find("trouble", HTMLElement).hidden = true;
+    return true;
   } catch (error) {
     report(error);
+    return false;
   } finally {
     if (!signal.aborted) {
       document.body.classList.remove("busy");
@@ -157,14 +179,21 @@ async function look(concept, list = true) {
   }
 }
 
+/** @param {string} concept which a person chose somewhere on the page */
+function lookUp(concept) {
+  search.show(concept);
+  state.metric = "";
+  look(concept);
+}
+
 let listed = new AbortController();
 
 /** Lists the most similar voxels of those that are selected. @param {AbortSignal} [signal] */
 async function rank(signal) {
   listed.abort();
   listed = new AbortController();
-  if (!state.concept || group.active) return;
-  const said = await ranking.show(state, focus, signal ? AbortSignal.any([signal, listed.signal]) : listed.signal);
+  if ((!state.concept && !picture.asked) || group.active) return;
+  const said = await ranking.show(state, focus, picture.asked, signal ? AbortSignal.any([signal, listed.signal]) : listed.signal);
   // A selection says itself what it is.
   if (signal) say(said);
 }
@@ -244,12 +273,13 @@ async function paint(model, signal) {
   const loading = subject?.id === model.subjectId ? null : loadSubject(model.subjectId);
   const others = compare.active ? compare.fetch(signal) : null;
   others?.catch(() => {});
-  const next = metricOf(state) === "labels" ? await coloured(signal) : (await values(state, signal)).shown;
+  const { header, shown: next } = metricOf(state) === "labels" ? { header: {}, shown: await coloured(signal) } : await values(state, signal, picture.asked);
   const loaded = await loading;
   const fetched = await others;
   if (signal.aborted) return;
   if (loaded) settle(loaded);
   if (!fetched) compare.clear();
+  if (picture.asked) picture.tell(header.nearest);
   present(fetched && subject ? compare.settle(next, subject, fetched) : next, model.simulated);
   code.set(() => (shown?.values ? [...snippets(state, shown), ...compare.snippets()] : []));
   // After the colours: nobody waits for it.
@@ -290,11 +320,7 @@ function present(map, simulated) {
   const doubt = find("doubt", HTMLElement);
   doubt.textContent = map.warnings.join(" ");
   doubt.hidden = !map.warnings.length;
-  showLegend(map, (text) => {
-    search.show(text);
-    state.metric = "";
-    look(text);
-  });
+  showLegend(map, lookUp);
   refocus();
   performance.mark("painted");
 }
@@ -310,6 +336,7 @@ async function coloured(signal) {
 function titleOf() {
   const metric = metricOf(state);
   if (ofConcept(state)) return `${metric ? "z of the similarity" : "Similarity"} to “${state.concept}”`;
+  if (picture.asked) return `Predicted response to “${picture.asked.name}”`;
   if (metric !== state.metric) return "How well each voxel is predicted";
   return metric === "labels" ? "First labels, coloured by meaning" : find("show", HTMLSelectElement).selectedOptions[0].text;
 }
@@ -448,7 +475,7 @@ async function loadLabels() {
 
 function connect() {
   find("examples", HTMLElement).append(
-    ...EXAMPLES.map((concept) => make("button", { type: "button", class: "chip", click: () => { search.show(concept); state.metric = ""; look(concept); } }, concept)),
+    ...EXAMPLES.map((concept) => make("button", { type: "button", class: "chip", click: () => lookUp(concept) }, concept)),
   );
   find("model", HTMLSelectElement).addEventListener("change", () => chooseModel());
   find("view-flat", HTMLButtonElement).addEventListener("click", () => setView("flat"));
@@ -462,24 +489,8 @@ function connect() {
     flatmap.setBrushing(!flatmap.brushing);
     brush.setAttribute("aria-pressed", String(flatmap.brushing));
   });
-  find("share", HTMLButtonElement).addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(location.href);
-      say("The link is copied.");
-      find("share", HTMLButtonElement).textContent = "Copied";
-      setTimeout(() => { find("share", HTMLButtonElement).textContent = "Copy link"; }, 1500);
-    } catch {
-      report(new Trouble(`The browser does not let this page copy; the link is ${location.href}`, "CLIPBOARD"));
-    }
-  });
-  for (const menu of document.querySelectorAll("details.menu")) {
-    menu.addEventListener("focusout", (event) => {
-      if (event instanceof FocusEvent && event.relatedTarget instanceof Node && !menu.contains(event.relatedTarget)) menu.removeAttribute("open");
-    });
-    menu.addEventListener("keydown", (event) => {
-      if (event instanceof KeyboardEvent && event.key === "Escape") menu.removeAttribute("open");
-    });
-  }
+  connectShare(report);
+  connectMenus();
   connectDownloads(
     { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, solid: () => (state.view === "3d" ? solid.picture() : null), several: () => compare.figure() },
     report,

@@ -4,8 +4,8 @@ import { figure, find, make, rate } from "./dom.js";
 import { ask } from "./server.js";
 import { readoutOf } from "./shown.js";
 
-export const TOP = `query Top($concept: String!, $model: String, $rois: [String!], $among: [Int!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
-  similarVoxels(concept: $concept, model: $model, rois: $rois, among: $among, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
+export const TOP = `query Top($concept: String, $image: String, $model: String, $rois: [String!], $among: [Int!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
+  similarVoxels(concept: $concept, image: $image, model: $model, rois: $rois, among: $among, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
     totalCount hiddenCount heldTo by readout baseline simulated
     edges { node { voxel similarity z conceptQ specific percentile semantic rois r2 labels(first: 3) { text probability } } }
   }
@@ -19,7 +19,8 @@ export const TOP = `query Top($concept: String!, $model: String, $rois: [String!
 export function variables(state, focus) {
   const byRegion = !state.brush.length && !state.lasso.length && !state.prefers && !state.kept;
   return {
-    concept: state.concept,
+    concept: state.concept || null,
+    image: null,
     model: state.model || null,
     // Regions have names; other selections are numbers of voxels.
     rois: byRegion && state.rois.length ? state.rois : null,
@@ -52,11 +53,14 @@ export class Ranking {
   /**
    * @param {import("./state.js").State} state
    * @param {Set<number> | null} focus
+   * @param {import("./picture.js").Asked | null} picture in place of a concept
    * @param {AbortSignal} signal
    * @returns {Promise<string>} what it shows, for people who listen
    */
-  async show(state, focus, signal) {
+  async show(state, focus, picture, signal) {
     const asked = variables(state, focus);
+    // What is held to evidence of a concept is not of a picture.
+    if (picture) Object.assign(asked, { image: picture.data, minZ: null, maxQ: null, specific: false });
     const { similarVoxels } = await ask(TOP, asked, signal);
     const { edges, totalCount, hiddenCount, heldTo } = similarVoxels;
     this.table.tBodies[0].replaceChildren(...edges.map((/** @type {any} */ { node }) => this.#row(node)));
@@ -67,7 +71,7 @@ export class Ranking {
     const first = edges.length ? `The ${edges.length} first of ${totalCount.toLocaleString("en")} significant voxels${which}.` : `No significant voxel${which}.`;
     const hidden = hiddenCount === null ? " Which of them contrast and edges may explain is not known." : hiddenCount ? ` ${hiddenCount.toLocaleString("en")} more may be explained by contrast and edges; Options show them.` : "";
     this.note.textContent = first + hidden;
-    return edges.length ? `${state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${state.concept}: no voxel`;
+    return edges.length ? `${picture?.name ?? state.concept}: ${totalCount} voxels ranked, voxel ${edges[0].node.voxel} first` : `${picture?.name ?? state.concept}: no voxel`;
   }
 
   /** @param {number | null} voxel the one whose card is open */

@@ -97,10 +97,11 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, ui
  * Reads packed arrays (api/maps/packed_arrays.py): length of the header, header, arrays.
  * @param {string} path
  * @param {AbortSignal} [signal]
+ * @param {Blob} [sent] what the answer is about
  * @returns {Promise<{header: any, arrays: Record<string, any>}>}
  */
-export async function getArrays(path, signal) {
-  const response = await reach(path, { signal });
+export async function getArrays(path, signal, sent) {
+  const response = await reach(path, sent ? { signal, method: "POST", body: sent } : { signal });
   if (!response.ok) await fail(response);
   const buffer = await response.arrayBuffer();
   const length = new DataView(buffer).getUint32(0, true);

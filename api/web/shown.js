@@ -22,6 +22,7 @@ const FAINT = 0.15;
  * @property {string} heldTo what voxels must pass to be shown; "" for nothing beyond the defaults
  * @property {string} model
  * @property {string[]} warnings sentences that question what is shown
+ * @property {import("./picture.js").Asked} [picture] to which it is the response
  * @property {Record<string, ArrayLike<string | number>>} [columns] what else a table of it has of each voxel, by name
  *
  * @typedef {object} Scale
@@ -81,11 +82,14 @@ export async function topLabels({ model, all }) {
  * Values and their colours.
  * @param {import("./state.js").State} state
  * @param {AbortSignal} signal
+ * @param {import("./picture.js").Asked | null} [picture] what is asked in place of the state's concept or quantity
  * @returns {Promise<{header: any, shown: Shown}>}
  */
-export async function values(state, signal) {
+export async function values(state, signal, picture = null) {
   const band = { ...(ofConcept(state) && state.band && { band: "1" }) };
-  const { header, arrays } = await getArrays(`values?${new URLSearchParams({ ...asked(state), ...band })}`, signal);
+  const { metric, ...others } = asked(state);
+  const path = `values?${new URLSearchParams({ ...others, ...(metric && !picture && { metric }), ...band })}`;
+  const { header, arrays } = await getArrays(path, signal, picture?.file);
   const { lo, hi, logarithmic, fixed } = header;
   /** @type {{value: Float32Array, colour: Uint8Array, alpha?: Float32Array, inside?: Float32Array}} */
   const { value, colour, alpha, inside } = /** @type {any} */ (arrays);
@@ -107,6 +111,7 @@ export async function values(state, signal) {
       heldTo: header.held_to,
       model: header.model,
       warnings: header.warnings,
+      ...(picture && { picture }),
     },
   };
 }

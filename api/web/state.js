@@ -92,7 +92,8 @@ export function address(state) {
   const parts = new URLSearchParams();
   const put = (/** @type {string} */ name, /** @type {string | number | null} */ value) => value !== "" && value !== null && parts.set(name, String(value));
   put("concept", state.concept);
-  put("show", state.metric);
+  // A picture is in no link.
+  put("show", METRICS.includes(state.metric) ? state.metric : "");
   put("model", state.model);
   if (state.model === ALL) {
     put("over", state.over);

@@ -9,6 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError, NotFoundError
+from ..backbones.interface import Image
+from ..backbones.products import unit_rows
 from .concepts import MAX_LETTERS, Baseline, TextTowers
 from .tables.label_table import LabelHits, LabelIndex, LabelTable
 from .tables.model_row import ModelRow
@@ -40,6 +42,26 @@ class LabelledModel(ModelRow):
         table = self.tables.voxels()
         rows = table.rows(numbers(voxels))
         return table.describe(rows[rows >= 0])
+
+    def nearest_concepts(self, image: Image, *, first: int = 10) -> pl.DataFrame:
+        """The nouns of the vocabulary that are nearest to an image: concept, similarity (cosine); nearest first.
+
+        The image's features less the mean of the training images' against each noun less the mean noun.
+
+        Args:
+            image: RGB, (height, width, 3).
+            first: how many.
+
+        Raises:
+            BadInputError: the model has no text tower, or was fitted with other weights of its network.
+            MissingWeightsError: the model's network is not on this machine.
+        """
+        if not self.has_text:
+            raise BadInputError(f"{self.model_id} uses {self.backbone}, which has no text tower, so no noun is near.")
+        vocabulary = self.text_towers.vocabulary(self.backbone)
+        similarity = vocabulary.contrasts @ unit_rows(self.text_towers.centred(self, image))
+        rows = np.argsort(-similarity, kind="stable")[: limited(first)]
+        return pl.DataFrame({"concept": [vocabulary.words[row] for row in rows], "similarity": similarity[rows]})
 
     def voxel_labels(
         self, voxels: Sequence[int], *, method: str | None = None, first: int = 5, verified: bool = False

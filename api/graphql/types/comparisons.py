@@ -63,6 +63,16 @@ class PredictedResponse:
     response: float = strawberry.field(description="Predicted response, in z-scored beta.")
 
 
+@strawberry.type(description="A noun that is near to an image.")
+class NearConcept:
+    """One noun."""
+
+    concept: str = strawberry.field(description="The noun.")
+    similarity: float = strawberry.field(
+        description="Cosine of the image's features less their mean and the noun less the mean noun, -1 to 1."
+    )
+
+
 @strawberry.type(description="The predicted responses of a model's voxels to an image, strongest first.")
 class Prediction:
     """Predictions of a model."""
@@ -74,6 +84,9 @@ class Prediction:
     n_voxels: int = strawberry.field(description="Voxels of the model.")
     mean: float | None = strawberry.field(description="Mean predicted response over them, in z-scored beta.")
     voxels: list[PredictedResponse] = strawberry.field(description="The strongest of them.")
+    nearest: list[NearConcept] = strawberry.field(
+        description="The ten nouns of the vocabulary that are nearest to the image; none without a text tower."
+    )
 
 
 CompareResult = Annotated[
@@ -114,7 +127,9 @@ def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Predicti
     """Predicted responses to an image in base64."""
     try:
         owner = atlas.model(model)
-        frame = owner.predict(decode_image(image))
+        picture = decode_image(image)
+        frame = owner.predict(picture)
+        nearest = owner.nearest_concepts(picture).iter_rows(named=True) if owner.has_text else ()
     except (BadInputError, NotFoundError, MissingWeightsError) as error:
         return problem(error)
     strongest = frame.sort(["response", "voxel"], descending=[True, False]).head(page_size(first))
@@ -125,6 +140,7 @@ def predict(atlas: Atlas, image: str, model: str | None, first: int) -> Predicti
         n_voxels=len(frame),
         mean=_mean(frame["response"]),
         voxels=[filled(PredictedResponse, row) for row in strongest.iter_rows(named=True)],
+        nearest=[filled(NearConcept, row) for row in nearest],
     )
 
 

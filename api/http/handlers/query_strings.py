@@ -7,17 +7,19 @@ from starlette.requests import Request
 
 from ....atlas.search.filters import Limits
 from ....schemas.errors import BadInputError
+from ...graphql.uploaded_images import read_image
 from ...maps.group.group_maps import GroupRequest
 from ...maps.value_maps import MapRequest
 
 
 def map_request(request: Request, *others: str) -> MapRequest:
-    """What a map's query string asks for; it may have other parameters, too.
+    """What a map's query string, which may have other parameters, too, or a picture in the body asks for.
 
     Raises:
-        BadInputError: an unknown parameter, or a number that is none.
+        BadInputError: an unknown parameter, a number that is none, or what is no picture.
     """
-    return MapRequest(**_arguments(request, MapRequest, others))
+    picture = read_image(request.state.body) if request.method == "POST" else None
+    return MapRequest(**_arguments(request, MapRequest, others), picture=picture)
 
 
 def group_request(request: Request) -> GroupRequest:
@@ -36,7 +38,7 @@ def group_request(request: Request) -> GroupRequest:
 def _arguments(request: Request, kind: type[Limits], others: Sequence[str]) -> dict[str, Any]:
     """The fields of a request as its query string gives them."""
     given: dict[str, Any] = {name: value for name, value in request.query_params.items() if name not in others}
-    fields = kind.__dataclass_fields__
+    fields = [name for name in kind.__dataclass_fields__ if name != "picture"]
     unknown = set(given) - set(fields)
     if unknown:
         raise BadInputError(f"No parameter {min(unknown)[:40]!r}; known are {', '.join((*fields, *others))}.")

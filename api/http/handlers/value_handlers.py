@@ -30,9 +30,11 @@ class ValueHandlers:
         """One value per voxel and the colours for them; with `evidence=1` also z, q and specific of a concept.
 
         With `band=1` there is an array `inside` for a word by weights: 1 where it is as similar to the voxel as nine in
-        ten nouns of the vocabulary are, else 0. The header has their number, or null where there is no band.
+        ten nouns of the vocabulary are, else 0. The header has their number, or null where there is no band. A picture
+        in the body is asked of the model in place of a concept; the header has the nouns that are nearest to it.
         """
-        mapped = value_map(self._atlas, map_request(request, "evidence", "band"))
+        asked = map_request(request, "evidence", "band")
+        mapped = value_map(self._atlas, asked)
         cortex, about = self._cortices.of(mapped.model.subject_id), mapped.about
         arrays: dict[str, NDArray[Any]] = {
             "value": cortex.by_number(mapped.voxels, mapped.values),
@@ -49,6 +51,9 @@ class ValueHandlers:
                 inside = band.contains(mapped.voxels, mapped.frame["similarity"].to_numpy())
                 arrays["inside"] = cortex.by_number(mapped.voxels, inside.astype(np.float32))
                 about["n_words"] = band.n_words
+        if asked.picture is not None:
+            nearest = mapped.model.nearest_concepts(asked.picture) if mapped.model.has_text else None
+            about["nearest"] = [] if nearest is None else nearest.to_dicts()
         # Floats hardly compress, and compressing them would cost more than sending them.
         return Content(pack(about, arrays), packed_arrays.MEDIA_TYPE, compressible=False)
 

@@ -163,10 +163,14 @@ def test_labels_are_searched_and_paged(server: Server) -> None:
 
 def test_prediction_and_comparison_answer_or_say_why_not(server: Server) -> None:
     predict = """query ($image: String!) { predict(image: $image, first: 3) {
-      ... on Prediction { nVoxels voxels { voxel response } simulated } ... on Problem { code message } } }"""
+      ... on Prediction { nVoxels voxels { voxel response } nearest { concept similarity } simulated }
+      ... on Problem { code message } } }"""
     prediction = server.data(predict, image=png())["predict"]
     assert prediction["nVoxels"] == 300
     assert len(prediction["voxels"]) == 3
+    similarities = [near["similarity"] for near in prediction["nearest"]]
+    assert similarities == sorted(similarities, reverse=True)
+    assert len(similarities) == 10
     assert server.data(predict, image="no image")["predict"]["code"] == "BAD_INPUT"
     compare = """query ($a: Method!, $b: Method!) { compare(methodA: $a, methodB: $b) {
       ... on Comparison { nVoxels sameShare } ... on Problem { code message } } }"""

@@ -42,6 +42,7 @@ ASKED: dict[str, Callable[[Opened], Any]] = {
     "contrast_regions": lambda it: it.model().contrast_regions("cake", "face", rois=["FFA", "FOOD"]),
     "metric_map": lambda it: it.model().metric_map("label_probability:cake"),
     "predict": lambda it: it.model().predict(PICTURE, rois=["FFA"]),
+    "nearest_concepts": lambda it: it.model().nearest_concepts(PICTURE, first=4),
     "voxels": lambda it: it.model().voxels(range(1, 8, 2)),
     "voxel_labels": lambda it: it.model().voxel_labels(np.array([1, 7]), first=2),
     "top_images": lambda it: it.model().top_images([3], first=4),

@@ -52,6 +52,7 @@ def test_open_says_what_to_do_where_a_home_folder_has_no_atlas(own_home: Path) -
         {"concept": "cake", "null_band": True},
         {"metric": "r2", "opacity": "r"},
         {"label": "cake"},
+        {"picture": np.full((24, 32, 3), (200, 30, 30), np.uint8)},
     ],
 )
 def test_a_map_is_the_same_from_a_file_as_over_http(opened: dict[str, Opened], where: str, asked: dict) -> None:
