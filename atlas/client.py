@@ -109,6 +109,9 @@ class RemoteAtlas:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise _unanswered(ATLAS_QUESTIONS, name)  # what is answered is a method, see below
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.address}>"
+
     def _repr_html_(self) -> str:
         return atlas_html(self.address, self.subjects(), self.models())
 

@@ -1,9 +1,13 @@
 """Two maps of one subject against each other, voxel by voxel and region by region."""
 
+import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
+from PIL import Image
 
 from ...atlas.search.tables.answer_html import answer_html, image_html, table_html
 from ...schemas.errors import BadInputError
@@ -51,16 +55,36 @@ class MapPair:
         """Share of the voxels whose value in a is above that in b."""
         return self.frame.filter(pl.col("difference") > 0).height / max(len(self.frame), 1)
 
-    def _repr_html_(self) -> str:
+    @cached_property
+    def _pictures(self) -> Sequence[bytes]:
+        """Both maps in the colours of one scale; empty where the subject has no flat map."""
         limits = max(abs(bound) for each in (self.a, self.b) for bound in each.limits)
         both = [each.at_limits(-limits if each.limits[0] < 0 else 0.0, limits) for each in (self.a, self.b)]
+        return [each.picture(width=640) for each in both]
+
+    def _repr_png_(self) -> bytes | None:
+        if not all(self._pictures):
+            return None
+        left, right = (Image.open(io.BytesIO(picture)) for picture in self._pictures)
+        beside, file = (
+            Image.new("RGB", (left.width + right.width, max(left.height, right.height)), "white"),
+            io.BytesIO(),
+        )
+        beside.paste(left)
+        beside.paste(right, (left.width, 0))
+        beside.save(file, "PNG")
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        both = (self.a, self.b)
         drawn = "".join(
             f'<div style="flex:1 1 20em">{image_html(picture, "png", each.title, "100%")}</div>'
-            for each in both
-            if (picture := each.picture(width=640))
+            for each, picture in zip(both, self._pictures, strict=True)
+            if picture
         )
         shown = self.regions.rename({"a": f"a: {self.a.title}", "b": f"b: {self.b.title}"})
-        inner = f'<div style="display:flex;flex-wrap:wrap;gap:.5em">{drawn}</div>{table_html(shown, 30)}'
+        rows = table_html(shown, 30, where="regions")
+        inner = f'<div style="display:flex;flex-wrap:wrap;gap:.5em">{drawn}</div>{rows}'
         facts = [
             " and ".join(dict.fromkeys(each.model_id for each in both)),
             f"Pearson's r {self.correlation:.3f} over {len(self.frame):,} voxels",

@@ -1,6 +1,7 @@
 """An atlas and its models in a notebook: as `Atlas` and `Model`, with maps and voxels that show themselves."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +15,7 @@ from ...schemas.errors import BadInputError
 from ...schemas.image_files import read_picture
 from ..maps.group.group_maps import GroupRequest
 from ..maps.value_maps import MapRequest
+from .answer_pictures import DRAWN, FLAT_WIDTH, pictured
 from .brain_group import BrainGroup
 from .brain_map import BrainMap
 from .desk import Desk, LocalDesk, ServedDesk
@@ -114,6 +116,13 @@ class ShownModel(ModelRow):
             NotFoundError: the model has not fitted that voxel.
         """
         return VoxelPage.of(self.desk, self.model_id, voxel)
+
+    @cached_property
+    def _picture(self) -> bytes:
+        return self.map(metric="r2").picture(width=FLAT_WIDTH)
+
+    def _repr_png_(self) -> bytes | None:
+        return self._picture or None
 
     def explore(self, concept: str = "") -> "CellExplorer":
         """The explorer in this cell: hover, zoom, brush; what is brushed comes back as `selected` and `voxels`.
@@ -219,6 +228,11 @@ class ServedModel(ShownModel, RemoteModel):
     """A model of a server's atlas."""
 
 
+for _of, _asked in ((NotebookModel, Model), (ServedModel, RemoteModel)):
+    for _question in DRAWN:
+        setattr(_of, _question, pictured(getattr(_asked, _question)))
+
+
 class NotebookAtlas(ShownGroups, Atlas):
     """An atlas that is open in this process, as `voxel_atlas.open` gives it.
 
@@ -253,6 +267,9 @@ class NotebookAtlas(ShownGroups, Atlas):
         """
         return NotebookModel(**vars(super().model(model_id)), desk=self.desk)
 
+    def _repr_png_(self) -> bytes | None:
+        return self.model()._repr_png_() if len(self.models()) else None
+
 
 class ServedAtlas(ShownGroups, RemoteAtlas):
     """An atlas that a server answers for over HTTP, as `voxel_atlas.open` gives it."""
@@ -272,3 +289,6 @@ class ServedAtlas(ShownGroups, RemoteAtlas):
             NotFoundError: no such model; the message lists those that there are.
         """
         return ServedModel(**vars(super().model(model_id)), desk=self.desk)
+
+    def _repr_png_(self) -> bytes | None:
+        return self.model()._repr_png_() if len(self.models()) else None

@@ -57,7 +57,11 @@ class VoxelPage:
         known = [f"{name} {row[key]:.3g}" for name, key in numbers.items() if row[key] is not None]
         beyond = "contrast and edges may explain its responses" if row["semantic"] is False else ""
         labels = self.labels.select("label", "probability", "stability", "n_images", "auc", "label_q", "verified")
-        shown = table_html(labels, 8) if len(labels) else "<div>No label is in the atlas for this voxel.</div>"
+        shown = (
+            table_html(labels, 8, where="labels")
+            if len(labels)
+            else "<div>No label is in the atlas for this voxel.</div>"
+        )
         tiles = "".join(self._tile(image) for image in self.images.head(_TILES).iter_rows(named=True))
         inner = f'<div style="display:flex;flex-wrap:wrap;gap:.6em;margin:.5em 0">{tiles}</div>{shown}'
         title = f"{row['subject_id']} · voxel {self.voxel} · {', '.join(row['rois'] or []) or 'no region'}"

@@ -329,5 +329,8 @@ class Atlas:
         """
         return subject_of(self.store.frame("FROM subject ORDER BY subject_id"), subject_id)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.store.address}>"
+
     def _repr_html_(self) -> str:
         return atlas_html(self.store.address, self.subjects(), self.models())

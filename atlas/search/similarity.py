@@ -14,7 +14,7 @@ from ..backbones.products import unit_rows
 from .baseline import Vocabulary
 from .concepts import Baseline, TextTowers, parse_concept
 from .evidence import Evidence
-from .tables.answer_html import answer_html
+from .tables.answer_html import WithPicture, answer_html
 from .tables.indexed_voxels import IndexedVoxels
 from .tables.label_table import LabelMixture
 from .tables.model_row import ModelRow
@@ -55,13 +55,23 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
-class Similarities(Provenance):
+class Similarities(WithPicture, Provenance):
     """Similarities of voxels, and how they were computed."""
 
     frame: pl.DataFrame
 
     def _repr_html_(self) -> str:
-        return answer_html(self._title, self._facts, self.frame, simulated=self.simulated, warnings=self.warnings)
+        return self._html(self.frame)
+
+    def _html(self, shown: pl.DataFrame) -> str:
+        return answer_html(
+            self._title,
+            self._facts,
+            shown,
+            simulated=self.simulated,
+            warnings=self.warnings,
+            picture=self._repr_png_() or b"",
+        )
 
     @property
     def _title(self) -> str:
@@ -108,8 +118,8 @@ class VoxelHits(Similarities):
         return f"The {len(self.frame)} most similar of {self.total:,} voxels"
 
     def _repr_html_(self) -> str:
-        shown = self.frame.select("voxel", "similarity", "z", "concept_q", "specific", "rois", "r2", "noise_ceiling")
-        return answer_html(self._title, self._facts, shown, simulated=self.simulated, warnings=self.warnings)
+        columns = ["voxel", "similarity", "z", "concept_q", "specific", "rois", "r2", "noise_ceiling"]
+        return self._html(self.frame.select(columns))
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ class RoiTable(Similarities):
         return self.frame.pivot("concept", index="roi", values="mean")
 
     def _repr_html_(self) -> str:
-        title, rows = "Mean similarity of regions' voxels", table_html(self.wide, rows=40)
+        title, rows = "Mean similarity of regions' voxels", table_html(self.wide, rows=40, where="wide")
         return answer_html(title, self._facts, simulated=self.simulated, warnings=self.warnings, inner=rows)
 
 

@@ -15,6 +15,14 @@ _STAMP_STYLE = "background:#ffd640;color:#3c2c00;font-weight:700;border-radius:.
 _STAMP = f'<span style="{_STAMP_STYLE}">SIMULATED</span> '
 
 
+class WithPicture:
+    """An answer that has a picture where a notebook gave it what draws one, as `drawn`: this module has no cortex."""
+
+    def _repr_png_(self) -> bytes | None:
+        drawn = vars(self).get("drawn")
+        return (drawn() or None) if drawn else None
+
+
 def answer_html(
     title: str,
     facts: Sequence[str] = (),
@@ -47,8 +55,8 @@ def answer_html(
     return f'<div style="max-width:64em;font-size:.95em;line-height:1.4">{"".join(parts)}{inner}</div>'
 
 
-def table_html(frame: pl.DataFrame, rows: int = _FIRST_ROWS) -> str:
-    """The first rows of a frame."""
+def table_html(frame: pl.DataFrame, rows: int = _FIRST_ROWS, *, where: str = "frame") -> str:
+    """The first rows of a frame, and in which attribute of the answer the others are."""
     right = [dtype.is_numeric() for dtype in frame.dtypes]
     align = ["right" if is_number else "left" for is_number in right]
     names = "".join(
@@ -64,7 +72,7 @@ def table_html(frame: pl.DataFrame, rows: int = _FIRST_ROWS) -> str:
         + "</tr>"
         for row in frame.head(rows).iter_rows()
     )
-    more = f'<div style="{_QUIET}">{len(frame) - rows:,} more rows in .frame</div>' if len(frame) > rows else ""
+    more = f'<div style="{_QUIET}">{len(frame) - rows:,} more rows in .{where}</div>' if len(frame) > rows else ""
     return (
         '<div style="overflow-x:auto"><table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
         f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>{more}"

@@ -18,7 +18,7 @@ from ...backbones.products import unit_rows
 from ...store.store import Store
 from ..baseline import Vocabulary
 from ..index import VectorIndex
-from .answer_html import answer_html
+from .answer_html import WithPicture, answer_html
 from .ledger import Batches, batches_of
 from .model_row import ModelRow
 from .voxel_table import VoxelTable
@@ -44,7 +44,7 @@ class ScoredLabel(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LabelHits:
+class LabelHits(WithPicture):
     """A page of labels, and the list that it comes from."""
 
     frame: pl.DataFrame

@@ -95,7 +95,10 @@ class ModelRow:
             f"{space}, {self.surface or 'no surface'}",
             self.state,
         )
-        return answer_html(self.model_id, facts, simulated=self.simulated)
+        return answer_html(self.model_id, facts, simulated=self.simulated, picture=self._repr_png_() or b"")
+
+    def _repr_png_(self) -> bytes | None:
+        return None
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ def opened(home: Path, server: Server, surfaces: LoadSurface) -> Iterator[dict[s
     with va.open(str(home / "atlas.duckdb"), home=home) as here, va.open(server.url, home=home) as there:
         assert isinstance(here, NotebookAtlas)
         assert isinstance(there, ServedAtlas)
-        here.desk = LocalDesk(here, here.desk.settings, surfaces)
+        here.desk = desk = LocalDesk(here, here.desk.settings, surfaces)
+        here.located.told_by(desk.millimetres)
         there.desk = ServedDesk(there, there.desk.settings, surfaces)
         yield {"file": here, "http": there}

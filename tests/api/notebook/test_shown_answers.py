@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
@@ -28,6 +29,9 @@ ANSWERS: dict[str, Callable[[Opened], Any]] = {
     "band": lambda it: it.model().null_band(),
     "pair": lambda it: va.compare(it.model().map("cake"), it.model().map("face")),
     "labels": lambda it: it.model().labels(first=50),
+    "contrast": lambda it: it.model().contrast("cake", "face", significant=False),
+    "regions": lambda it: it.model().contrast_regions("cake", "face", significant=False),
+    "matrix": lambda it: it.model().concept_matrix(["cake", "face"]),
     "voxel": lambda it: it.model().voxel(7),
 }
 """What a notebook is asked to show."""
@@ -81,6 +85,34 @@ def test_an_answer_shows_itself_the_same_from_a_file_as_over_http(opened: dict[s
     assert all(str(attributes["src"]).startswith("data:image/") for tag, attributes in read.tags if tag == "img")
     assert all(set(attributes) <= {"style", "src", "alt"} for _, attributes in read.tags)
     assert len(here) < 250_000
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if name not in ("plain map", "band")])
+def test_an_answer_has_a_picture_which_is_the_same_over_http(opened: dict[str, Opened], name: str) -> None:
+    here, there = (ANSWERS[name](opened[where])._repr_png_() for where in ("file", "http"))
+    assert here == there
+    with Image.open(io.BytesIO(here)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+
+
+def test_hits_stand_out_of_the_map_by_which_they_are_ranked(opened: dict[str, Opened]) -> None:
+    model = opened["file"].model()
+    hits = model.similar("cake", first=3)
+    wanted = model.map("cake").plot(width=640, focus=hits.frame["voxel"]).content
+    assert hits._repr_png_() == wanted != model.similar("cake", first=9)._repr_png_()
+    assert (
+        model.similar(voxel=7, first=3)._repr_png_()
+        == model.map(metric="r2").plot(width=640, focus=model.similar(voxel=7, first=3).frame["voxel"]).content
+    )
+
+
+def test_answers_without_a_notebook_have_no_picture_and_atlases_say_where_they_are(opened: dict[str, Opened]) -> None:
+    model = opened["file"].model()
+    assert opened["file"].desk.model(model.model_id).similar("cake")._repr_png_() is None
+    for atlas in opened.values():
+        assert atlas._repr_png_() == model._repr_png_()
+        assert repr(atlas).startswith(f"<{type(atlas).__name__} ")
 
 
 def test_a_label_that_is_html_is_shown_as_text(opened: dict[str, Opened]) -> None:
