@@ -32,6 +32,7 @@ ORDER = {
         "stages",
         "upgrade_concepts",
         "plan",
+        "study_plan",
         "run_record",
         "identity",
         "run",

@@ -12,6 +12,8 @@ from ...schemas.errors import BadInputError, NotFoundError, meant
 
 _LISTS = {"subjects": "subject", "backbones": "backbone"}
 """What a study lists, and the setting that names one of them."""
+_OF_INGESTS = ("learning_curve", "on_error", "workers")
+"""Options of `ingest` that a plan does without."""
 _PATHS = (Path, Path | None)
 """Types of options whose ~ a shell leaves as it is in --weights=~/file."""
 
@@ -55,19 +57,23 @@ def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
     file = options["config"].tokens[-1]
     settings = _settings(Path(file.value))
     given = {name for name, option in options.items() if option.tokens}
-    if any(name in settings for name in _LISTS):
+    if any(name in settings for name in _LISTS) or "dataset" not in options:  # `plan` is of studies, also of one
         asked = {name: options[one].tokens for name, one in _LISTS.items() if name in settings and one in given}
         models = models_of(settings, file.value)
         for name, tokens in asked.items():
             models = _narrowed(models, name, tokens[-1].value, file.value)
         settings = models[0]
-        own = tuple({name: value for name, value in of_model.items() if name not in given} for of_model in models)
+        own = tuple(
+            {name: value for name, value in of_model.items() if name in IngestConfig.model_fields and name not in given}
+            for of_model in models
+        )
         options["study"].append(Token(keyword="study", source=file.value, implicit_value=own))
     for name, value in settings.items():
         token = Token(keyword=str(name), value=str(value), source=file.value)
         is_field = name in IngestConfig.model_fields
         if name not in options:
-            if is_field:  # of a configuration as it is stored: filled in anew from the data
+            # Of a configuration as it is stored, filled in anew from the data; or of an ingest that is planned.
+            if is_field or ("dataset" not in options and name in _OF_INGESTS):
                 continue
             hint = meant(str(name), [*options, *_LISTS])
             if hint in (meant(one, _LISTS) for one in _LISTS):

@@ -1,12 +1,13 @@
 """`voxel-atlas dissect | plan`: labels of a model that is fitted, and what they will cost."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ....schemas.config import IngestConfig, LabelConfig, Settings
-from ....schemas.errors import redacted
+from ....schemas.errors import BadInputError, redacted
 from ..console import FOR_PEOPLE, Bars, Output, duration, rate, say
 from ..options import (
     OTHER_LABELS,
@@ -20,8 +21,9 @@ from ..options import (
     open_store,
     settings_of,
 )
-from .ingest_options import fields, option_of
-from .making import parts_of, pipeline_of, tell
+from .ingest_options import IngestOptions, Study, fields, option_of
+from .making import Maker, parts_of, pipeline_of, tell
+from .study_commands import plan_study
 
 if TYPE_CHECKING:
     from ....atlas.store.store import Store
@@ -101,9 +103,13 @@ def dissect(
 
 
 def plan(
-    model: ModelArgument,
+    model: ModelArgument | None = None,
     /,
     *,
+    config: Annotated[
+        Path | None, Parameter(help="YAML file of a study: the time and the disk of all its models; none: of a model.")
+    ] = None,
+    study: Study = (),
     options: DissectionOptions = DEFAULT_DISSECTION,
     sample: Annotated[int, between(0)] = 100,
 ) -> None:
@@ -113,10 +119,19 @@ def plan(
         sample: Images to look at; 0 for all.
     """
     settings = settings_of(options.atlas)
+    if (model is None) == (config is None):
+        raise BadInputError("`plan` takes a model that is fitted, or --config with a study, and one of the two.")
+    if model is None:
+        changes = options.labels.model_dump(exclude_unset=True)
+        configs = [IngestConfig.model_validate({**changes, **own}) for own in study]
+        asked = IngestOptions(weights=options.weights, download=options.download)
+        with Maker(settings, asked) as maker:
+            plan_study(maker, configs, options.output)
+        return
     with open_store(settings, read_only=True) as store, Bars() as bars:
-        model_id, config, parts = options.model(model, store, settings)
-        planned = pipeline_of(settings, store=store, progress=bars).plan(model_id, config, parts, n_sample=sample)
-    _print_plan(config, planned, options.output)
+        model_id, settled, parts = options.model(model, store, settings)
+        planned = pipeline_of(settings, store=store, progress=bars).plan(model_id, settled, parts, n_sample=sample)
+    _print_plan(settled, planned, options.output)
 
 
 def _print_plan(config: IngestConfig, planned: "Plan", output: Output) -> None:

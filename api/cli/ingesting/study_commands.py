@@ -2,18 +2,28 @@
 
 import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....schemas.config import IngestConfig, Settings
-from ....schemas.errors import AtlasError, BadInputError, NoWorkersError, StoreError, StoreLockedError, redacted
+from ....schemas.errors import (
+    AtlasError,
+    BadInputError,
+    NotFoundError,
+    NoWorkersError,
+    StoreError,
+    StoreLockedError,
+    redacted,
+)
 from ....schemas.registry import BACKBONES
 from ..console import Output, duration, say
-from .making import Maker
+from ..options import open_store
+from .making import Maker, on_its_surface
 
 if TYPE_CHECKING:
+    from ....atlas.backbones.interface import Backbone
     from ....ingest.datasets.interface import Dataset
     from ....ingest.datasets.inventory import Disk, Size
 
@@ -154,19 +164,11 @@ def check_study(
     """
     import polars as pl
 
-    from ....atlas.backbones import backbone_class
-    from ....ingest.datasets import check_dataset
-
     rows = []
     sizes: list[tuple[IngestConfig, Size]] = []
     for config in configs:
-        size, problems = None, list[str]()
-        try:
-            contents = check_dataset(config, settings.home, backbone_class(config.backbone).dim)
-            size = contents.size
-            problems = [*contents.problems, *problems_of(config, contents.dataset)]
-        except AtlasError as error:
-            problems.append(str(error))
+        size, dataset, problems = _looked_at(config, settings)
+        problems += problems_of(config, dataset)
         if size:
             sizes.append((config, size))
         rows.append(
@@ -183,12 +185,96 @@ def check_study(
     output.show(pl.DataFrame(rows))
     if sizes:
         say(disk_cost(disk_of_study(sizes), settings.home))
+    _refuse(rows)
+    say(f"All {len(rows)} models are ready to ingest.")
+
+
+def _looked_at(config: IngestConfig, settings: Settings) -> tuple["Size | None", "Dataset | None", list[str]]:
+    """How big a job is, its data set, and what is wrong with it, where it can be opened or cannot."""
+    from ....atlas.backbones import backbone_class
+    from ....ingest.datasets import check_dataset
+
+    try:
+        contents = check_dataset(config, settings.home, backbone_class(config.backbone).dim)
+    except AtlasError as error:
+        return None, None, [str(error)]
+    return contents.size, contents.dataset, list(contents.problems)
+
+
+def plan_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -> None:
+    """Say which models of a study the atlas has, and what time and disk the others take.
+
+    Models of a network take what its models in the atlas took for each voxel, in the median. Where there is none yet,
+    encoding and fitting are measured here, and labels are not counted.
+
+    Args:
+        maker: knows finished models, and loads networks.
+        configs: the models' settings.
+        output: how to answer.
+
+    Raises:
+        BadInputError: some models cannot be made.
+        MissingWeightsError: weights are not on this machine.
+    """
+    import polars as pl
+
+    from ....atlas.backbones import load
+    from ....ingest.study_plan import seconds_per_voxel, seconds_to_fit
+
+    settings, rows, total = maker.settings, [], 0.0
+    try:
+        with open_store(settings, read_only=True) as store:
+            took = seconds_per_voxel(store)
+    except NotFoundError:  # nothing has been ingested yet
+        took = {}
+    towers: dict[str, Backbone] = {}
+    sizes: list[tuple[IngestConfig, Size]] = []
+    for config in configs:
+        size, dataset, problems = _looked_at(config, settings)
+        there = dataset is not None and maker.finished(config, on_its_surface(dataset, settings)) is not None
+        seconds = 0.0
+        if size and not there and not problems:
+            sizes.append((config, size))
+            if config.backbone in took:
+                seconds = took[config.backbone] * size.n_voxels
+            else:
+                if config.backbone not in towers:
+                    towers[config.backbone] = load(
+                        config.backbone,
+                        weights=maker.options.weights,
+                        device=settings.device,
+                        home=settings.home,
+                        download=maker.options.download or settings.download,
+                    )
+                seconds = seconds_to_fit(config, size, towers[config.backbone])
+            total += seconds
+        rows.append(
+            {
+                "subject": config.subject,
+                "backbone": config.backbone,
+                "state": "is there" if there else "cannot be made" if problems else "to make",
+                "voxels": size and size.n_voxels,
+                "seconds": seconds,
+                "disk_gib": size.disk.total / 2**30 if size and not there else 0.0,
+                "problem": " ".join(dict.fromkeys(problems)),
+            }
+        )
+    output.show(pl.DataFrame(rows))
+    say(f"{len(sizes)} of {len(rows)} models are to be made: about {duration(total)} in one process.")
+    if towers:
+        say(f"Without labels for {', '.join(towers)}, of which no model is there: make one, and plan again.")
+    if sizes:
+        say(disk_cost(disk_of_study(sizes), settings.home))
+    _refuse(rows)
+
+
+def _refuse(rows: Sequence[Mapping[str, object]]) -> None:
+    """Raise the problems of models, where there are some."""
     if bad := [row for row in rows if row["problem"]]:
         raise BadInputError(
             f"{len(bad)} of {len(rows)} models cannot be made: subject {bad[0]['subject']} by {bad[0]['backbone']}: "
             f"{bad[0]['problem']}"
         )
-    say(f"All {len(rows)} models are ready to ingest.")
 
 
 def disk_of_study(sizes: Sequence[tuple[IngestConfig, "Size"]]) -> "Disk":

@@ -204,6 +204,33 @@ def test_check_lists_every_model_with_the_disk_of_all_and_what_would_stop_one(st
     assert said.splitlines()[-1].startswith("voxel-atlas: 1 of 2 models cannot be made: subject 02 by toy: ")
 
 
+def test_plan_tells_time_and_disk_of_what_is_not_there(study, ingest, run, tmp_path):
+    file, atlas = study(), ("--atlas", tmp_path / "a.duckdb")
+    status, printed, said = run("plan", "--config", file, *atlas, "--json")
+    assert (status, [row["state"] for row in json.loads(printed)]) == (0, ["to make"] * 3), said
+    assert "3 of 3 models are to be made: about " in said
+    assert "Without labels for toy, of which no model is there: make one, and plan again." in said
+    assert not (tmp_path / "a.duckdb").exists()
+    ingest(file, "--subject", "02")
+    subjects = [*entries("01", "02"), {"subject": "03", "responses": "gone.npy"}]
+    status, printed, said = run("plan", "--config", study(subjects=subjects), *atlas, "--json")
+    rows = json.loads(printed)
+    assert (status, [row["state"] for row in rows]) == (2, ["to make", "is there", "cannot be made"]), said
+    took = frame(tmp_path / "a.duckdb", "SELECT epoch(max(recorded_at) - min(recorded_at)) AS t FROM run").item()
+    assert rows[0]["seconds"] == pytest.approx(took)
+    assert (rows[1]["seconds"], rows[1]["disk_gib"]) == (0, 0)
+    assert "GiB of disk" in said
+    assert "Without labels" not in said
+
+
+@pytest.mark.parametrize("words", [(), ("some/model", "--config", "study.yaml")])
+def test_plan_takes_a_model_or_a_study(study, run, tmp_path, monkeypatch, words):
+    study()
+    monkeypatch.chdir(tmp_path)
+    status, _, said = run("plan", *words)
+    assert (status, "`plan` takes a model that is fitted, or --config with a study" in said) == (2, True)
+
+
 @pytest.mark.slow
 def test_one_bad_subject_among_forty_is_named(study, root, ingest, tmp_path):
     names = [f"{number:02}" for number in range(1, 41)]

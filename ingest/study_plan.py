@@ -1,0 +1,62 @@
+"""How long models of a study will take that are not there: as those that are there took, or measured on made data."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ..atlas.backbones.interface import Backbone
+from ..atlas.store.store import Store
+from ..schemas.config import IngestConfig
+from .datasets.inventory import Size
+from .encoding.ridge import Ridge
+from .encoding.significance import p_values
+
+_TOOK = """
+SELECT m.backbone, median(epoch(ended.recorded_at - begun.recorded_at) / v.n_voxels) AS seconds
+FROM run begun JOIN run ended USING (run_id, model_id) JOIN model m USING (model_id)
+     JOIN (SELECT model_id, count(*) AS n_voxels FROM encoding GROUP BY model_id) v USING (model_id)
+     JOIN (SELECT model_id FROM run WHERE state = 'started' GROUP BY model_id HAVING count(*) = 1) USING (model_id)
+WHERE begun.state = 'started' AND ended.state = 'finished' GROUP BY m.backbone
+"""
+"""Models that one run made from beginning to end."""
+_IMAGES, _VOXELS, _SIDE = 16, 500, 425
+"""Pictures, of NSD's size, and voxels that are timed."""
+
+
+def seconds_per_voxel(store: Store) -> dict[str, float]:
+    """Network → seconds that its models in an atlas took for each voxel, the median over models."""
+    return dict(store.frame(_TOOK).iter_rows())
+
+
+def seconds_to_fit(config: IngestConfig, size: Size, backbone: Backbone) -> float:
+    """Seconds to encode all images and fit all voxels, without labels: measured here on made pictures and responses.
+
+    Args:
+        config: the model's settings.
+        size: how big the job is.
+        backbone: the network.
+    """
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 255, (_IMAGES, _SIDE, _SIDE, 3), np.uint8))
+    backbone.features(pictures[:1])
+    per_image = _seconds(lambda: backbone.features(pictures)) / _IMAGES
+    n_test = max(1, round(config.test_share * size.n_images))
+    n_train, n_voxels = size.n_images - n_test, min(_VOXELS, size.n_voxels)
+    features = rng.standard_normal((size.n_images, backbone.dim), np.float32)
+    responses = rng.standard_normal((size.n_images, n_voxels), np.float32)
+    start = time.perf_counter()
+    ridge = Ridge.from_config(features[:n_train], config)
+    prepared = time.perf_counter() - start
+
+    def fit() -> None:
+        p_values(config, responses[n_train:], ridge.fit(responses[:n_train]).predict(features[n_train:]))
+
+    n_images = size.n_images + size.n_probe_images
+    return n_images * per_image + prepared + _seconds(fit) * size.n_voxels / n_voxels
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
