@@ -34,7 +34,14 @@ class RoiTable(Similarities):
 
     def _repr_html_(self) -> str:
         title, rows = "Mean similarity of regions' voxels", table_html(self.wide, rows=40, where="wide")
-        return answer_html(title, self._facts, simulated=self.simulated, warnings=self.warnings, inner=rows)
+        return answer_html(
+            title,
+            self._facts,
+            simulated=self.simulated,
+            warnings=self.warnings,
+            picture=self._repr_png_() or b"",
+            inner=rows,
+        )
 
 
 class Passing(NamedTuple):
