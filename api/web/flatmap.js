@@ -149,7 +149,7 @@ export class Flatmap {
       tap: (share) => this.#open(place(share)),
       brushes: (event) => this.brushing || event.shiftKey,
       brush: (share, first) => this.#touch(place(share), first),
-      brushed: () => this.listeners.brushed(true),
+      brushed: () => this.#finish(),
       pan: (dx, dy) => viewport.pan(dx, dy),
       zoom: (factor, share) => {
         const { x, y } = place(share);
@@ -181,9 +181,11 @@ export class Flatmap {
       this.viewport.reset();
       this.tip.hide();
     } else if (event.key === " " && this.brushing) {
-      this.#touch(this.cursor, true);
-      this.listeners.brushed(true);
-    } else if (event.key === "Enter" || event.key === " ") this.#open(this.cursor);
+      this.#touch(this.cursor, !this.brush.open);
+      if (this.brush.loops) say(`corner ${(this.brush.open?.length ?? 0) / 2}; Enter closes the loop`);
+      else this.#finish();
+    } else if (event.key === "Enter" && this.brush.open) this.#finish();
+    else if (event.key === "Enter" || event.key === " ") this.#open(this.cursor);
     else if (event.key === "Escape") {
       this.tip.hide();
       return;
@@ -196,7 +198,16 @@ export class Flatmap {
    * @param {boolean} first
    */
   #touch(place, first) {
-    if (this.brush.touch(this.pixels, place, first)) this.listeners.brushed(false);
+    if (!this.brush.touch(this.pixels, place, first)) return;
+    this.outlines.trace(this.brush.open ?? [], this.pixels.width / 1000);
+    this.listeners.brushed(false);
+  }
+
+  /** A stroke is over. */
+  #finish() {
+    this.brush.close(this.pixels);
+    this.outlines.trace([], 1);
+    this.listeners.brushed(true);
   }
 
   /** @param {Place} place */

@@ -24,6 +24,7 @@ import { Trouble, ask } from "./server.js";
 import { labelColours, metricOf, ofConcept, topLabels, values } from "./shown.js";
 import { Solid } from "./solid.js";
 import { ALL, address, readState } from "./state.js";
+import { allowStrokes, connectStrokes, nameStrokes } from "./strokes.js";
 import { loadSubject } from "./subject.js";
 import { Tip } from "./tip.js";
 import { connectVersus } from "./versus.js";
@@ -227,7 +228,7 @@ function chosen(selection) {
   if (!regions.length && !brush.length && !dots) return null;
   const strokes = new Brush();
   if (subject?.pixels) strokes.set(subject.pixels, brush);
-  const title = [...regions.map(({ name }) => name), ...(brush.length ? ["Brushed region"] : []), ...(dots ? [prefers ? `Voxels that prefer ${prefers.toUpperCase()}` : "Lassoed voxels"] : [])].join(", ");
+  const title = [...regions.map(({ name }) => name), ...nameStrokes(brush), ...(dots ? [prefers ? `Voxels that prefer ${prefers.toUpperCase()}` : "Lassoed voxels"] : [])].join(", ");
   return { title, voxels: new Set([...regions.flatMap(({ voxels }) => voxels), ...strokes.voxels, ...(dots ?? [])]) };
 }
 
@@ -373,7 +374,7 @@ function refocus() {
 
 /** @param {boolean} ended whether the stroke is over */
 function brushed(ended) {
-  state.brush = flatmap.brush.discs;
+  state.brush = flatmap.brush.shapes;
   if (!ended) return refocus();
   reselect();
   if (!group.active) region.announce();
@@ -424,7 +425,7 @@ function setView(view) {
   find("view-3d", HTMLButtonElement).setAttribute("aria-pressed", String(is3d));
   find("view-flat", HTMLButtonElement).disabled = Boolean(subject && !subject.pixels);
   find("no-flat", HTMLElement).hidden = !subject || Boolean(subject.pixels);
-  find("brush", HTMLButtonElement).disabled = is3d;
+  allowStrokes(!is3d);
   find("stage", HTMLElement).classList.toggle("solid", is3d);
   solid.show(is3d);
   tip.hide();
@@ -484,11 +485,7 @@ function connect() {
     state.at = viewport.address;
     remember();
   });
-  const brush = find("brush", HTMLButtonElement);
-  brush.addEventListener("click", () => {
-    flatmap.setBrushing(!flatmap.brushing);
-    brush.setAttribute("aria-pressed", String(flatmap.brushing));
-  });
+  connectStrokes(flatmap);
   connectShare(report);
   connectMenus();
   connectDownloads(

@@ -28,7 +28,8 @@ export class Outlines {
     this.names = draw("g", { class: "names" });
     this.marks = draw("g", { class: "marks" });
     this.pointer = draw("circle", { class: "pointer", visibility: "hidden" });
-    svg.replaceChildren(this.lines, this.leaderHalo, this.leaders, this.names, this.marks, this.pointer);
+    this.loop = draw("path", { class: "loop" });
+    svg.replaceChildren(this.lines, this.leaderHalo, this.leaders, this.names, this.marks, this.pointer, this.loop);
   }
 
   /** @param {import("./subject.js").Subject} subject one that has a flat map */
@@ -104,6 +105,15 @@ export class Outlines {
     if (!place) return;
     this.pointer.setAttribute("cx", String(place.x));
     this.pointer.setAttribute("cy", String(place.y));
+  }
+
+  /**
+   * Shows the loop that is being drawn.
+   * @param {number[]} loop x, y, x, y …
+   * @param {number} unit pixels of the map
+   */
+  trace(loop, unit) {
+    this.loop.setAttribute("d", loop.length < 4 ? "" : `M${loop.map((part) => (part * unit).toFixed(1)).join(" ")}`);
   }
 
   /** @param {{x: number, y: number}[]} places middles of patches that are ringed */

@@ -41,7 +41,7 @@ export class RegionPanel {
   /** @param {string} title */
   #nothing(title) {
     const close = make("button", { type: "button", class: "quiet", "aria-label": "Clear the region", click: () => this.cleared() }, "×");
-    this.place.replaceChildren(make("header", {}, make("div", {}, make("h2", {}, title), make("p", { class: "note" }, "No voxel is selected: brush over cortex that is coloured, or choose a region that holds voxels.")), close));
+    this.place.replaceChildren(make("header", {}, make("div", {}, make("h2", {}, title), make("p", { class: "note" }, "No voxel is selected: brush over cortex that is coloured, encircle it, or choose a region that holds voxels.")), close));
   }
 
   /** Says what the panel shows, when a stroke has ended. */

@@ -50,7 +50,7 @@ export class Selections {
     if (!a) return;
     const close = make("button", { type: "button", class: "quiet", "aria-label": "Forget A", click: () => this.forget() }, "×");
     const count = (/** @type {Selection} */ { title, voxels }) => `${title}, ${voxels.size.toLocaleString("en")} ${voxels.size === 1 ? "voxel" : "voxels"}`;
-    const head = make("header", {}, make("div", {}, make("h2", {}, "Selections A and B"), make("p", { class: "note" }, `A: ${count(a)}`), make("p", { class: "note" }, b ? `B: ${count(b)}` : "Now select B: brush, choose regions, or draw a lasso in a comparison.")), close);
+    const head = make("header", {}, make("div", {}, make("h2", {}, "Selections A and B"), make("p", { class: "note" }, `A: ${count(a)}`), make("p", { class: "note" }, b ? `B: ${count(b)}` : "Now select B: brush, encircle, choose regions, or draw a lasso around dots of a comparison.")), close);
     if (!b || !a.voxels.size || !b.voxels.size) {
       this.place.replaceChildren(head, ...(b ? [make("p", { class: "note" }, "One of them holds no voxel.")] : []));
       return;

@@ -24,7 +24,7 @@
  * @property {boolean} opacity whether voxels are as opaque as they are predicted well
  * @property {number | null} voxel the voxel whose card is open
  * @property {string[]} rois regions that the list of voxels is limited to
- * @property {number[][]} brush discs (x, y, radius) in thousandths of the flat map's width
+ * @property {number[][]} brush discs (x, y, radius) and loops (x, y, x, y, x, y …) in thousandths of the flat map's width
  * @property {number[] | null} at centre in thousandths and enlargement in percent of the flat map; null for the first view
  * @property {Other[]} with what other maps stand beside the first, and differ from it in
  * @property {number[][]} lasso around dots of A (x) and B (y), in thousandths of their unit
@@ -150,9 +150,10 @@ function other(text) {
  * @returns {Selected}
  */
 function selected(given, of) {
-  const parts = (/** @type {string} */ name, /** @type {number} */ length) =>
-    (given.get(of + name) ?? "").split(" ").map((place) => numbers(place, "_") ?? []).filter((place) => place.length === length).slice(0, MOST_DISCS);
-  return { rois: given.getAll(`${of}roi`), brush: parts("brush", 3), lasso: parts("lasso", 2), prefers: ["a", "b"].find((side) => side === given.get(`${of}prefers`)) ?? "" };
+  const parts = (/** @type {string} */ name, /** @type {(length: number) => boolean} */ known) =>
+    (given.get(of + name) ?? "").split(" ").map((place) => numbers(place, "_") ?? []).filter((place) => known(place.length)).slice(0, MOST_DISCS);
+  const drawn = (/** @type {number} */ length) => length === 3 || (length >= 6 && length % 2 === 0);
+  return { rois: given.getAll(`${of}roi`), brush: parts("brush", drawn), lasso: parts("lasso", (length) => length === 2), prefers: ["a", "b"].find((side) => side === given.get(`${of}prefers`)) ?? "" };
 }
 
 /** @param {number[][]} all */

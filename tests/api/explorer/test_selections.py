@@ -5,15 +5,18 @@ import io
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import polars as pl
 import pytest
 from browser_page import Visit
+from matplotlib.path import Path as Polygon
 from numpy.typing import NDArray
 from scipy import stats
 from toy_server import Server
 
+from tests.api.maps.test_page_geometry import unpacked
 from voxel_atlas.atlas.search.atlas import Atlas
 
 BOTH = "/?concept=cake&kept=1&a-roi=FOOD&roi=FFA"
@@ -131,3 +134,67 @@ def test_too_few_blocks_have_no_test(visit: Visit) -> None:
     assert p[0] is None or np.isnan(p[0])
     assert 0 < p[1] <= 1
     assert p[2][1:] == [0.5, 0.02]
+
+
+def encircled(server: Server, address: str) -> set[int]:
+    """The voxels that have a pixel whose middle lies in a loop of the address, by matplotlib's own test."""
+    (loop,) = parse_qs(urlsplit(address).query)["brush"]
+    corners = np.array([float(part) for part in loop.split("_")]).reshape(-1, 2) / 1000
+    header, parts = unpacked(server.client.get("/pixelmaps/simulated/T1.bin").content)
+    width = header["width"]
+    at = np.arange(len(parts["voxel"]))
+    middles = np.column_stack([at % width + 0.5, at // width + 0.5])
+    return set(parts["voxel"][Polygon(corners * width).contains_points(middles)].tolist()) - {-1, -2}
+
+
+def test_a_lasso_on_the_cortex_selects_what_lies_in_it(visit: Visit, server: Server) -> None:
+    view = visit()
+    page = view.open("/?concept=cake")
+    page.wait_for_selector("#top tbody tr")
+    page.click("#lasso")
+    assert page.get_attribute("#lasso", "aria-pressed") == "true"
+    box = page.locator("#map").bounding_box()
+    assert box
+    corners = [(0.1, 0.3), (0.3, 0.25), (0.4, 0.6), (0.25, 0.45), (0.12, 0.7)]
+    for number, (x, y) in enumerate([*corners, corners[0]]):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+        if not number:
+            page.mouse.down()
+    page.wait_for_selector("path.loop[d^=M]", state="attached")
+    view.shoot("lasso")
+    page.mouse.up()
+    page.wait_for_selector("path.loop[d='']", state="attached")
+    page.wait_for_function("() => location.search.includes('brush=')")
+    voxels = encircled(server, page.url)
+    assert len(voxels) > 10
+    title = page.inner_text("#region header")
+    assert "Encircled region" in title
+    assert f"{len(voxels)} voxels" in title
+    page.wait_for_function("() => document.getElementById('top-note').textContent.includes('that are selected')")
+    assert {int(text) for text in page.locator("#top tbody th").all_inner_texts()} <= voxels
+    page.click("text=Keep as A")
+    page.click("#brush")
+    assert page.get_attribute("#lasso", "aria-pressed") == "false"
+    page.locator("#rois label", has_text="VWFA").click()
+    page.wait_for_function("() => document.getElementById('selections').textContent.includes('VWFA')")
+    assert f"Encircled region, {len(voxels)} voxels" in page.inner_text("#selections")
+    page.goto(page.url)
+    page.wait_for_function("() => document.getElementById('selections').textContent.includes('Encircled region')")
+
+
+def test_a_lasso_is_drawn_by_the_keyboard(visit: Visit, server: Server) -> None:
+    page = visit().open("/?concept=cake")
+    page.wait_for_selector("#top tbody tr")
+    page.focus("#lasso")
+    page.keyboard.press("Enter")
+    page.focus("#map")
+    for moves in ("Left", "Left Left Left Left Up Up Up", "Left Left Down Down Down Down Down"):
+        for move in moves.split():
+            page.keyboard.press(f"Shift+Arrow{move}")
+        page.keyboard.press("Space")
+    page.wait_for_function("() => document.getElementById('say').textContent.startsWith('corner 3')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#region:not([hidden])")
+    voxels = encircled(server, page.url)
+    assert f"{len(voxels)} voxels" in page.inner_text("#region header")
+    assert page.is_hidden("#card")
