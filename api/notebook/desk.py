@@ -84,6 +84,10 @@ class Desk(ABC):
     def volume(self, subject_id: str) -> Volume:
         """Where a subject's voxels are."""
 
+    @abstractmethod
+    def millimetres(self, subject_id: str) -> NDArray[np.float64]:
+        """Where each voxel of a subject lies, (n_voxels, 3) x, y, z in mm by its number; NaN where nothing says it."""
+
     def surface(self, subject: SubjectRow) -> Surface:
         """The surface that a subject is shown on.
 
@@ -109,7 +113,6 @@ class LocalDesk(Desk):
     def __init__(self, atlas: Atlas, settings: Settings, load: LoadSurface = load_surface) -> None:
         super().__init__(settings, load)
         self._atlas, self._cortices = atlas, CortexCache(atlas, settings, load)
-        self.millimetres = self._cortices.millimetres
 
     def model(self, model_id: str) -> Model:
         """See Desk."""
@@ -177,6 +180,10 @@ class LocalDesk(Desk):
     def volume(self, subject_id: str) -> Volume:
         """See Desk."""
         return self._atlas.volume(subject_id)
+
+    def millimetres(self, subject_id: str) -> NDArray[np.float64]:
+        """See Desk."""
+        return self._cortices.millimetres(subject_id)
 
 
 _PICTURE = """query($concept: String, $metric: Metric, $label: String, $image: String, $model: String, $by: By!,
@@ -279,6 +286,10 @@ class ServedDesk(Desk):
     def volume(self, subject_id: str) -> Volume:
         """See Desk."""
         return self._atlas.volume(subject_id)
+
+    def millimetres(self, subject_id: str) -> NDArray[np.float64]:
+        """See Desk."""
+        return unpack(self._atlas.fetch(f"/places/{quote(subject_id)}.bin"))[1]["mm"].astype(float).reshape(-1, 3)
 
 
 def _told(request: MapRequest | GroupRequest) -> Mapping[str, Any]:

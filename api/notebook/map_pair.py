@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from PIL import Image
 
+from ...atlas.search.contrasts.region_means import intervals
 from ...atlas.search.tables.answer_html import answer_html, image_html, table_html
 from ...schemas.errors import BadInputError
 from .brain_map import BrainMap
@@ -23,7 +26,13 @@ class MapPair:
     frame: pl.DataFrame
     """voxel, a, b, difference (a − b); by voxel."""
     regions: pl.DataFrame
-    """roi, n_voxels, a, b, difference, a_share: means over a region's voxels, and the share with a above b."""
+    """roi, n_voxels, a, b, difference, a_share, low, high: means over a region's voxels, and the share with a above b.
+
+    low and high are its 95 % interval over blocks of 1 cm of cortex, as `contrast_regions` has it; NULL where it is not
+    known where voxels lie, or they are in fewer than 3 blocks.
+    """
+    interval: tuple[float | None, float | None]
+    """The same of `a_share` over all voxels."""
 
     @classmethod
     def of(cls, a: BrainMap, b: BrainMap) -> "MapPair":
@@ -42,8 +51,12 @@ class MapPair:
         inside = frame.join(a.rois_of(frame["voxel"].to_list()), on="voxel").explode("rois").drop_nulls("rois")
         means = pl.col("a", "b", "difference").mean()
         above = (pl.col("difference") > 0).mean().alias("a_share")
-        regions = inside.group_by(roi="rois").agg(pl.len().alias("n_voxels"), means, above)
-        return cls(a=a, b=b, frame=frame, regions=regions.sort("difference", "roi", descending=[True, False]))
+        places = a.desk.millimetres(a.subject_id)
+        spans = [(str(roi), *_interval(part, places)) for (roi,), part in inside.group_by("rois")]
+        ends = pl.DataFrame(spans, {"roi": pl.String, "low": pl.Float64, "high": pl.Float64}, orient="row")
+        regions = inside.group_by(roi="rois").agg(pl.len().alias("n_voxels"), means, above).join(ends, on="roi")
+        regions = regions.sort("difference", "roi", descending=[True, False])
+        return cls(a=a, b=b, frame=frame, regions=regions, interval=_interval(frame, places))
 
     @property
     def correlation(self) -> float:
@@ -54,6 +67,11 @@ class MapPair:
     def a_share(self) -> float:
         """Share of the voxels whose value in a is above that in b."""
         return self.frame.filter(pl.col("difference") > 0).height / max(len(self.frame), 1)
+
+    @property
+    def _span(self) -> str:
+        low, high = self.interval
+        return "" if low is None or high is None else f" ({low:.0%} to {high:.0%} over blocks of cortex)"
 
     @cached_property
     def _pictures(self) -> Sequence[bytes]:
@@ -88,12 +106,19 @@ class MapPair:
         facts = [
             " and ".join(dict.fromkeys(each.model_id for each in both)),
             f"Pearson's r {self.correlation:.3f} over {len(self.frame):,} voxels",
-            f"{self.a.title} is above {self.b.title} in {self.a_share:.0%} of them",
+            f"{self.a.title} is above {self.b.title} in {self.a_share:.0%} of them{self._span}",
         ]
         simulated = self.a.simulated or self.b.simulated
         warnings = list(dict.fromkeys(self.a.warnings + self.b.warnings))
         title = f"{self.a.title} against {self.b.title}"
         return answer_html(title, facts, simulated=simulated, warnings=warnings, inner=inner)
+
+
+def _interval(voxels: pl.DataFrame, places: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Of the share of voxels whose difference is above 0; `places` by their number, in mm."""
+    above = (voxels["difference"] > 0).cast(float).to_numpy()
+    (low,), (high,), _ = intervals(above[:, None], places[voxels["voxel"].to_numpy()])
+    return low, high
 
 
 def _drawn(each: BrainMap, name: str) -> pl.DataFrame:

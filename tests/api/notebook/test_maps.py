@@ -15,6 +15,7 @@ from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.api.notebook.shown_atlas import NotebookAtlas, ServedAtlas
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.contrasts.region_means import intervals
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 from voxel_atlas.schemas.errors import BadInputError, NotFoundError
@@ -171,6 +172,21 @@ def test_two_maps_are_compared_voxel_by_voxel_and_region_by_region(opened: dict[
         assert row["n_voxels"] == inside.sum()
         assert row["difference"] == pytest.approx((a - b)[both][inside].mean(), abs=1e-6)
     assert set(pair.regions["roi"]) == set(voxels["rois"].explode().drop_nulls())
+
+
+def test_the_share_that_prefers_one_map_has_the_interval_of_a_contrast(on_real_surfaces: NotebookAtlas) -> None:
+    model = on_real_surfaces.model("simulated/T2")
+    pair = va.compare(model.map("cake"), model.map("face"))
+    places = on_real_surfaces.desk.millimetres("simulated/T2")[pair.frame["voxel"].to_numpy()]
+    above = (pair.a.values > pair.b.values)[np.isfinite(pair.a.values) & np.isfinite(pair.b.values)]
+    (low,), (high,), n_blocks = intervals(above.astype(float)[:, None], places)
+    assert n_blocks is not None
+    assert n_blocks >= 3
+    assert pair.interval == (low, high)
+    assert f"({low:.0%} to {high:.0%} over blocks of cortex)" in pair._repr_html_()
+    inside = model.voxels(pair.frame["voxel"].to_list())["rois"].list.contains("FOOD").to_numpy()
+    (row,) = pair.regions.filter(roi="FOOD").iter_rows(named=True)
+    assert [[row["low"]], [row["high"]]] == list(intervals(above[inside].astype(float)[:, None], places[inside])[:2])
 
 
 def test_maps_that_have_nothing_in_common_are_not_compared(
