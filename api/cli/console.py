@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from csv import writer
 from dataclasses import dataclass
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from textwrap import wrap
@@ -258,5 +259,7 @@ def _plain(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value)
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     # A label of somebody's moves no cursor and begins no line.
     return "".join(one if one.isprintable() else " " for one in str(value))

@@ -50,7 +50,11 @@ def doctor(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
     output.show(pl.DataFrame([finding._asdict() for finding in findings]))
     wrong = [finding for finding in findings if finding.state == "wrong"]
     if output.for_people:
-        say(f"{len(wrong)} of {len(findings)} are wrong." if wrong else "Nothing is wrong.")
+        say(
+            f"{len(wrong)} of {len(findings)} {'is' if len(wrong) == 1 else 'are'} wrong."
+            if wrong
+            else "Nothing is wrong."
+        )
     if wrong:
         raise SystemExit(2)
 
@@ -123,7 +127,8 @@ def _atlas(settings: "Settings", atlas: str) -> Iterator[Finding]:
         yield Finding("atlas", "wrong", str(error))
     else:
         n_finished = int(models["finished"].sum())
-        yield Finding("atlas", "ok", f"{address}: {n_finished} finished models, opened in {seconds:.1f} s")
+        held = f"{n_finished} finished {'model' if n_finished == 1 else 'models'}"
+        yield Finding("atlas", "ok", f"{address}: {held}, opened in {seconds:.1f} s")
 
 
 def _speed() -> Iterator[Finding]:

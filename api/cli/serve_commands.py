@@ -121,7 +121,7 @@ def settings(*, output: Output = FOR_PEOPLE) -> None:
     rows = [
         {
             "setting": f"VOXEL_ATLAS_{name.upper()}",
-            "value": redacted(str(getattr(present, name))),
+            "value": redacted(_shown(getattr(present, name))),
             "default": _default(field),
             "meaning": field.description,
         }
@@ -182,10 +182,17 @@ def revoke(name: NameArgument, /, *, output: Output = FOR_PEOPLE) -> None:
     output.report(f"revoked {name}", {"revoked": name})
 
 
+def _shown(value: object) -> str:
+    """A setting as it is given: nothing for none, parts with commas."""
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _default(field: "FieldInfo") -> str:
     if field.default_factory is not None:
         return "the system's folder for a user's data"
-    return "required" if field.is_required() else str(field.default)
+    return "required" if field.is_required() else _shown(field.default)
 
 
 def _require_free(host: str, port: int) -> None:

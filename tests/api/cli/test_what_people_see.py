@@ -62,13 +62,18 @@ def test_doctor_tells_what_is_there_and_ends_with_2_where_something_is_wrong(
     status, printed, _ = run("doctor", "--json")
     found = {row["what"]: row for row in json.loads(printed)}
     assert status == 0
-    assert "1 finished models" in found["atlas"]["found"]
+    assert "1 finished model," in found["atlas"]["found"]
     assert {"libraries", "home folder", "disk", "memory", "processor", "terminal"} <= found.keys()
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("TEST_HOME", str(tmp_path / "file" / "home"))
     status, printed, said = run("doctor")
     assert (status, "set VOXEL_ATLAS_HOME to another folder" in printed) == (2, True)
-    assert said.endswith("are wrong.\n")
+    assert re.search(r"^\d+ of \d+ (is|are) wrong\.\n$", said)
+
+
+def test_tables_show_times_to_the_second_and_nothing_where_a_setting_has_no_value(run: Run) -> None:
+    assert re.search(r" \d\d:\d\d:\d\d\+00:00 ", run("runs")[1])
+    assert not re.findall(r"\(\)|None|\('", run("settings")[1])
 
 
 def test_an_ingest_ends_with_what_became_of_its_voxels_and_with_what_to_do_next(
