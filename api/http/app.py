@@ -91,6 +91,7 @@ class Components:
             Route("/meshes/{subject:path}/{kind}.bin", handler("mesh", self.cortex.mesh, self.drawing)),
             Route("/outlines/{subject:path}.json", handler("outlines", self.cortex.outlines, self.drawing)),
             Route("/places/{subject:path}.bin", handler("places", self.cortex.places, self.drawing)),
+            Route("/figure.pdf", handler("figure", self.cortex.figure, self.drawing), methods=["POST"]),
             Route("/card.png", handler("card", self.cortex.card, self.drawing)),
             Route("/stimuli/{stimulus:path}", handler("stimulus", self.cortex.stimulus, self.drawing)),
             Route("/values", handler("values", self.values.values, self.queries)),

@@ -179,18 +179,22 @@ export class Compare {
 
   /**
    * What a picture of all maps shows.
-   * @returns {{maps: {title: string, state: import("./state.js").State, shown: Shown, same: boolean}[], dots: HTMLCanvasElement | null, said: string[]} | null} null for one map
+   * @returns {{maps: {title: string, subject: Subject, shown: Shown, focus: Set<number> | null, same: boolean}[], dots: ReturnType<Scatter["picture"]> | null, said: string[]} | null} null for one map
    */
   figure() {
-    const { state, one, between } = this;
+    const { one, between, focus } = this;
     if (!this.active || !one) return null;
-    const maps = [{ title: find("panel-a", HTMLElement).textContent ?? "A", state, shown: one.shown, same: true }];
+    const maps = [{ title: find("panel-a", HTMLElement).textContent ?? "A", ...one, focus, same: true }];
     this.loaded.forEach((other, at) => {
-      if ("shown" in other) maps.push({ title: this.panels[at].title.textContent ?? "", state: { ...state, ...changed(state.with[at]) }, shown: other.shown, same: other.subject.id === one.subject.id });
+      if (!("shown" in other)) return;
+      const same = other.subject.id === one.subject.id;
+      maps.push({ title: this.panels[at].title.textContent ?? "", ...other, focus: same ? focus : this.#regionsOf(other.subject), same });
     });
-    const contrast = contrastOf(state);
-    if (contrast && between?.q) maps.push({ title: this.difference.title.textContent ?? "", state: contrast, shown: between.shown, same: true });
     const said = between ? [this.said.querySelector(".share")?.textContent ?? ""] : [];
+    if (between) {
+      const pale = between.q ? { leftOut: "pale where q > 0.05 either way" } : {};
+      maps.push({ title: this.difference.title.textContent ?? "", subject: one.subject, shown: { ...between.shown, ...pale }, focus, same: true });
+    }
     return { maps, dots: between ? this.scatter.picture() : null, said };
   }
 

@@ -2,7 +2,7 @@
 // @ts-check
 import { Body } from "./body.js";
 import { find, say } from "./dom.js";
-import { png } from "./files.js";
+import { onWhite } from "./files.js";
 import { Fold } from "./fold.js";
 import { CHOSEN, focused, grey, mixed } from "./paint.js";
 import { Trouble } from "./server.js";
@@ -178,10 +178,12 @@ export class Cortex {
     this.#wish();
   }
 
-  /** @returns {Promise<Blob>} what is seen, as a PNG */
+  /** What is seen, on white, and where the names of regions belong to. */
   picture() {
+    if (this.moving) this.#settle();
     this.#render(SHARP);
-    return png(this.canvas);
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    return { image: onWhite(this.canvas), width, height, anchors: this.names.seen(this.#seen()) };
   }
 
   /**
@@ -274,17 +276,28 @@ export class Cortex {
 
   /** Nothing has moved for a moment: the whole mesh takes the shape, and names find their room. */
   #rest() {
-    const { body, camera, canvas, three } = this;
+    const { body, canvas } = this;
     if (!body || !canvas.clientWidth) return;
-    if (this.moving) {
-      this.moving = null;
-      return this.#shape(this.unfolded, this.shapes, this.unfolded % 1);
-    }
+    if (this.moving) return this.#settle();
     this.#render(SHARP);
+    this.names.arrange(canvas.clientWidth, canvas.clientHeight, this.#seen());
+    performance.mark("named-3d");
+  }
+
+  /** The whole mesh takes the shape of what moved. */
+  #settle() {
+    this.moving = null;
+    this.#shape(this.unfolded, this.shapes, this.unfolded % 1);
+  }
+
+  /** @returns {(vertex: number) => number[] | null} where on the screen a vertex is seen; null for hidden */
+  #seen() {
+    const { camera, canvas, three } = this;
+    const body = /** @type {Body} */ (this.body);
     const ray = new three.Raycaster();
     ray.firstHitOnly = true;
     const at = new three.Vector3();
-    this.names.arrange(canvas.clientWidth, canvas.clientHeight, (vertex) => {
+    return (vertex) => {
       at.fromArray(body.points, 3 * vertex);
       const toward = at.clone().sub(camera.position);
       const far = toward.length();
@@ -293,8 +306,7 @@ export class Cortex {
       if (!hit || hit.distance < far - this.reach / 50) return null;
       at.project(camera);
       return [((at.x + 1) / 2) * canvas.clientWidth, ((1 - at.y) / 2) * canvas.clientHeight];
-    });
-    performance.mark("named-3d");
+    };
   }
 
   #resize() {

@@ -4,11 +4,12 @@ import { conditions, literal, mapArguments } from "./code.js";
 import { find, say } from "./dom.js";
 import { groupArguments } from "./groupcode.js";
 import { Evidence } from "./evidence.js";
-import { cell, png, save } from "./files.js";
+import { compose, dotsPart, flatPart, solidPart } from "./figure.js";
+import { cell, save } from "./files.js";
+import { pdf, raster, svg } from "./marks.js";
 import { PICTURE } from "./picture.js";
 import { TOP, variables } from "./ranking.js";
-import { Trouble, ask, patiently } from "./server.js";
-import { sheet } from "./sheet.js";
+import { Trouble } from "./server.js";
 import { limits, metricOf, ofConcept } from "./shown.js";
 import { ALL } from "./state.js";
 
@@ -19,8 +20,10 @@ import { ALL } from "./state.js";
  * @property {() => import("./subject.js").Subject | null} subject
  * @property {() => import("./shown.js").TopLabels | null} labels
  * @property {() => Set<number> | null} focus
- * @property {() => Promise<Blob> | null} solid a picture of the 3-D view, while it is seen
+ * @property {import("./viewport.js").Viewport} viewport
+ * @property {() => ReturnType<import("./solid.js").Solid["picture"]> | null} solid the 3-D view, while it is seen
  * @property {() => ReturnType<import("./compare.js").Compare["figure"]>} several the maps that stand side by side; null for one
+ * @property {() => string} view what is seen of them, for the names of files; "" for the first view
  */
 
 const WIDTH = 2048;
@@ -33,14 +36,9 @@ export function connectDownloads(sources, report) {
   const menu = find("download", HTMLDetailsElement);
   /** @type {Record<string, () => Promise<Blob> | Blob>} */
   const makers = {
-    png: async () => {
-      const several = sources.several();
-      if (several) return sideBySide(sources, several);
-      const solid = await sources.solid();
-      return solid ? captioned(solid, sources) : picture(sources, "PNG");
-    },
-    svg: () => picture(sources, "SVG"),
-    pdf: () => picture(sources, "PDF"),
+    png: async () => raster(await figureOf(sources)),
+    svg: async () => new Blob([svg(await figureOf(sources))], { type: "image/svg+xml" }),
+    pdf: async () => pdf(await figureOf(sources)),
     csv: async () => new Blob([await csv(sources)], { type: "text/csv" }),
     graphql: () => new Blob([graphql(sources)], { type: "application/graphql" }),
     sql: () => new Blob([sql(sources)], { type: "application/sql" }),
@@ -49,7 +47,8 @@ export function connectDownloads(sources, report) {
     find(`download-${suffix}`, HTMLButtonElement).addEventListener("click", async () => {
       menu.open = false;
       try {
-        save(await make(), fileName(sources), suffix);
+        const view = ["png", "svg", "pdf"].includes(suffix) ? sources.view() : "";
+        save(await make(), `${fileName(sources)} ${view}`, suffix);
         say(`${suffix} file made`);
       } catch (error) {
         report(error);
@@ -76,66 +75,27 @@ function pictureQuery({ state, shown, focus }, format) {
 }
 
 /**
+ * All that is seen, as one figure.
  * @param {Sources} sources
- * @param {string} format
  */
-async function picture(sources, format) {
-  const { text, given } = pictureQuery(sources, format);
-  const data = await patiently(() => ask(text, given), () => {});
-  const response = await fetch((data.flatmap ?? data.labelColours ?? data.groupMap).url);
-  if (!response.ok) throw new Trouble(`The server answered ${response.status} when it was asked for the picture.`, "FAILED");
-  return response.blob();
-}
-
-/**
- * All maps side by side, each as the server draws it in the range that the page shows.
- * @param {Sources} sources
- * @param {NonNullable<ReturnType<Sources["several"]>>} several
- */
-async function sideBySide(sources, { maps, dots, said }) {
-  const drawn = await Promise.all(
-    maps.map(async ({ title, state, shown, same }) => ({
-      title,
-      image: await createImageBitmap(await picture({ ...sources, state: same ? state : { ...state, voxel: null }, shown: () => shown, focus: same ? sources.focus : () => null }, "PNG")),
-    })),
+async function figureOf(sources) {
+  const { viewport, state } = sources;
+  const [several, subject, shown] = [sources.several(), sources.subject(), sources.shown()];
+  if (!subject || !shown) throw new Trouble("Nothing is shown yet, so there is no figure of it.", "NOTHING_SHOWN");
+  const title = find("figure-title", HTMLElement).textContent ?? "";
+  const { maps, dots, said } = several ?? { maps: [{ title, subject, shown, focus: sources.focus(), same: true }], dots: null, said: [] };
+  const parts = await Promise.all(
+    maps.map(async (map, at) => {
+      // The first of them is the one that is turned in 3-D.
+      const solid = at === 0 ? await sources.solid() : null;
+      if (solid) return solidPart(map.title, solid, map.shown);
+      const pixels = await map.subject.fine();
+      return pixels ? flatPart(map.title, { ...map, pixels, chosen: map.same ? state.voxel : null, part: viewport.part }) : null;
+    }),
   );
-  return sheet([...drawn, ...(dots ? [{ title: "One against the other, a dot for each voxel", image: dots }] : [])], said);
-}
-
-/**
- * The 3-D view with what a flat picture says: what is shown, in which colours, what is left out, of which model.
- * @param {Blob} solid
- * @param {Sources} sources
- * @returns {Promise<Blob>}
- */
-async function captioned(solid, { shown }) {
-  const image = await createImageBitmap(solid);
-  const map = shown();
-  const simulated = find("simulated", HTMLElement).hidden ? "" : " (simulated)";
-  const lines = [find("figure-title", HTMLElement).textContent, map?.unit, [map?.leftOut, map?.heldTo].filter(Boolean).join("; "), map && `${map.model}${simulated}`].filter((line) => line);
-  const size = Math.max(12, Math.round(image.width / 70));
-  const canvas = document.createElement("canvas");
-  canvas.width = image.width;
-  canvas.height = image.height + Math.round(size * 1.5 * (lines.length + (map?.scale ? 1 : 0)) + size);
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.fillStyle = "white";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(image, 0, 0);
-  context.fillStyle = "#262626";
-  context.font = `${size}px sans-serif`;
-  context.textBaseline = "top";
-  let top = image.height + size / 2;
-  const write = (/** @type {string} */ text, /** @type {number} */ left) => context.fillText(text, left, top, canvas.width - left - size);
-  for (const line of lines) {
-    write(String(line), size);
-    top += size * 1.5;
-  }
-  if (map?.scale) {
-    write(String(find("lo", HTMLElement).textContent), size);
-    context.drawImage(find("ramp", HTMLCanvasElement), size * 6, top, size * 20, size);
-    write(String(find("hi", HTMLElement).textContent), size * 27);
-  }
-  return png(canvas);
+  const drawn = parts.flatMap((part) => (part ? [part] : []));
+  if (dots) drawn.push(dotsPart("One against the other, a dot for each voxel", dots.canvas, dots.key));
+  return compose(drawn, said);
 }
 
 /**

@@ -2,6 +2,8 @@
 // @ts-check
 import { Trouble } from "./server.js";
 
+const FINE = 2048;
+
 /**
  * @param {Blob} blob
  * @param {string} name
@@ -22,6 +24,24 @@ export function save(blob, name, suffix) {
  */
 export function png(canvas) {
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The browser made no picture.", "NO_PICTURE"))), "image/png"));
+}
+
+/**
+ * What is drawn on a canvas, on white, as a data URL of a PNG.
+ * @param {HTMLCanvasElement | OffscreenCanvas} source
+ * @param {number[]} [part] left, top, width and height of what is taken, made 2,048 pixels wide; all without it
+ */
+export function onWhite(source, part) {
+  const canvas = document.createElement("canvas");
+  const [left, top, width, height] = part ?? [0, 0, source.width, source.height];
+  canvas.width = part ? FINE : width;
+  canvas.height = Math.round((canvas.width * height) / width);
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(source, left, top, width, height, 0, 0, canvas.width, canvas.height);
+  return canvas.toDataURL();
 }
 
 /** @param {unknown} value */

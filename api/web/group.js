@@ -122,6 +122,7 @@ export class Group {
         leftOut: whole ? `of ${header.subjects.length}` : "",
         heldTo: header.held_to,
         model: `${header.subjects.length} subjects on ${header.mesh}`,
+        simulated: header.simulated,
         warnings: header.warnings,
         columns: {
           hemisphere: Array.from(value, (_, at) => (at < n ? "left" : "right")),

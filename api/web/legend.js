@@ -22,14 +22,22 @@ export function showLegend(shown, look) {
  * @param {import("./shown.js").Scale} scale
  * @param {string} unit
  */
-function scale({ table, lo, hi, logarithmic, fixed }, unit) {
+function scale(scale, unit) {
   const ramp = find("ramp", HTMLCanvasElement);
-  paintRamp(ramp, table);
+  paintRamp(ramp, scale.table);
+  const written = ticks(scale);
+  for (const [id, text] of Object.entries(written)) find(id, HTMLElement).textContent = text;
+  ramp.setAttribute("aria-label", `Colour bar: ${unit} from ${written.lo} to ${written.hi}`);
+  ramp.title = scale.fixed ? "The colours mean the same for every concept of this model: they reach as far as 99 % of what ordinary nouns give." : "";
+}
+
+/**
+ * The ends and the middle of a colour bar, as they are written.
+ * @param {import("./shown.js").Scale} scale
+ */
+export function ticks({ lo, hi, logarithmic }) {
   const write = (/** @type {number} */ value) => (logarithmic && value < 0.01 ? value.toExponential(0).replace("-", "−") : figure(value, hi - lo < 0.1 ? 3 : 2));
-  const ticks = { lo, middle: logarithmic ? Math.sqrt(lo * hi) : (lo + hi) / 2, hi };
-  for (const [id, value] of Object.entries(ticks)) find(id, HTMLElement).textContent = write(value);
-  ramp.setAttribute("aria-label", `Colour bar: ${unit} from ${write(lo)} to ${write(hi)}`);
-  ramp.title = fixed ? "The colours mean the same for every concept of this model: they reach as far as 99 % of what ordinary nouns give." : "";
+  return { lo: write(lo), middle: write(logarithmic ? Math.sqrt(lo * hi) : (lo + hi) / 2), hi: write(hi) };
 }
 
 /**

@@ -489,10 +489,15 @@ function connect() {
   connectShare(report);
   connectMenus();
   connectDownloads(
-    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, solid: () => (state.view === "3d" ? solid.picture() : null), several: () => compare.figure() },
+    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, viewport, solid: () => (state.view === "3d" ? solid.picture() : null), several: () => compare.figure(), view },
     report,
   );
   addEventListener("popstate", () => location.reload());
+}
+
+/** What is seen of the cortex, for the names of files. */
+function view() {
+  return state.view === "3d" ? solid.words : viewport.isHome ? "" : `part ${viewport.address?.join(" ")}`;
 }
 
 /** The atlas has grown. */

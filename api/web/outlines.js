@@ -130,9 +130,10 @@ export function letterSize(width) {
 /**
  * Widths of names, in sizes of their letters.
  * @param {string[]} names
+ * @param {string} [family] their font; the page's without one
  */
-export function widths(names) {
+export function widths(names, family = getComputedStyle(document.body).fontFamily) {
   const pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
-  pen.font = `600 100px ${getComputedStyle(document.body).fontFamily}`;
+  pen.font = `600 100px ${family}`;
   return names.map((name) => pen.measureText(name).width / 100);
 }

@@ -7,6 +7,8 @@ const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#0072b2
 const GREY = "#8a8f96";
 const [LEFT, TOP, RIGHT, BOTTOM] = [44, 10, 10, 34];
 const NEAR_PX = 8;
+// Pixels of a picture for each of the screen's.
+const FINE = 3;
 
 /**
  * @typedef {object} Dots
@@ -33,6 +35,8 @@ export class Scatter {
     this.focus = null;
     /** @type {number[][]} */
     this.lasso = [];
+    /** @type {{text: string, colour: string}[]} */
+    this.named = [];
     this.range = [0, 1];
     this.size = [1, 1];
     this.#listen();
@@ -62,24 +66,26 @@ export class Scatter {
     this.draw();
   }
 
-  /** @returns {HTMLCanvasElement} what is seen, in dark ink for white paper */
+  /** @returns {{canvas: HTMLCanvasElement, key: {text: string, colour: string}[]}} what is seen, in dark ink for white paper */
   picture() {
-    this.draw("#262626");
+    this.draw("#262626", FINE);
     const copy = document.createElement("canvas");
     copy.width = this.canvas.width;
     copy.height = this.canvas.height;
     copy.getContext("2d")?.drawImage(this.canvas, 0, 0);
     this.draw();
-    return copy;
+    return { canvas: copy, key: this.named };
   }
 
-  /** @param {string} ink of axes and letters */
-  draw(ink = getComputedStyle(this.canvas).color) {
+  /**
+   * @param {string} ink of axes and letters
+   * @param {number} ratio pixels for each of the screen's
+   */
+  draw(ink = getComputedStyle(this.canvas).color, ratio = Math.min(devicePixelRatio, 2)) {
     const { canvas, dots } = this;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!dots || !width) return;
     this.size = [width - LEFT - RIGHT, height - TOP - BOTTOM];
-    const ratio = Math.min(devicePixelRatio, 2);
     canvas.width = width * ratio;
     canvas.height = height * ratio;
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -107,7 +113,9 @@ export class Scatter {
       pen.closePath();
       pen.stroke();
     }
-    this.key.replaceChildren(...named.map((name) => make("li", { class: "chip" }, square(colourOf.get(name) ?? GREY), name)), make("li", { class: "chip" }, square(GREY), named.length < counts.size ? "others" : "no region"));
+    this.named = [...colourOf].map(([text, colour]) => ({ text, colour }));
+    this.named.push({ text: named.length < counts.size ? "others" : "no region", colour: GREY });
+    this.key.replaceChildren(...this.named.map(({ text, colour }) => make("li", { class: "chip" }, square(colour), text)));
   }
 
   /**

@@ -22,7 +22,7 @@ export class Trouble extends Error {
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}
  */
-async function reach(path, options) {
+export async function reach(path, options) {
   try {
     return await fetch(path, options);
   } catch (error) {
@@ -35,7 +35,7 @@ async function reach(path, options) {
  * @param {Response} response
  * @returns {Promise<never>}
  */
-async function fail(response) {
+export async function refused(response) {
   const answer = await response.json().catch(() => ({}));
   const error = answer.errors?.[0];
   throw new Trouble(error?.message ?? `The server answered ${response.status}.`, error?.extensions?.code ?? "FAILED");
@@ -55,7 +55,7 @@ export async function ask(query, variables = {}, signal) {
     body: JSON.stringify({ query, variables }),
     signal,
   });
-  if (!response.ok) await fail(response);
+  if (!response.ok) await refused(response);
   const answer = await response.json();
   if (answer.errors?.length) throw new Trouble(answer.errors[0].message, answer.errors[0].extensions?.code ?? "");
   return answer.data;
@@ -68,7 +68,7 @@ export async function ask(query, variables = {}, signal) {
  */
 export async function getJson(path, signal) {
   const response = await reach(path, { signal });
-  if (!response.ok) await fail(response);
+  if (!response.ok) await refused(response);
   return response.json();
 }
 
@@ -102,7 +102,7 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, ui
  */
 export async function getArrays(path, signal, sent) {
   const response = await reach(path, sent ? { signal, method: "POST", body: sent } : { signal });
-  if (!response.ok) await fail(response);
+  if (!response.ok) await refused(response);
   const buffer = await response.arrayBuffer();
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));

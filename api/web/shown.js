@@ -21,6 +21,7 @@ const FAINT = 0.15;
  * @property {string} leftOut what the map does not show; "" for nothing
  * @property {string} heldTo what voxels must pass to be shown; "" for nothing beyond the defaults
  * @property {string} model
+ * @property {boolean} simulated whether its responses were computed
  * @property {string[]} warnings sentences that question what is shown
  * @property {import("./picture.js").Asked} [picture] to which it is the response
  * @property {Record<string, ArrayLike<string | number>>} [columns] what else a table of it has of each voxel, by name
@@ -110,6 +111,7 @@ export async function values(state, signal, picture = null) {
       leftOut: [header.left_out, inside ? `grey voxels are as similar to it as nine in ten of ${header.n_words} nouns` : ""].filter(Boolean).join("; "),
       heldTo: header.held_to,
       model: header.model,
+      simulated: header.simulated,
       warnings: header.warnings,
       ...(picture && { picture }),
     },
@@ -161,6 +163,7 @@ export async function labelColours(model, top, signal, tell) {
     leftOut: header.left_out,
     heldTo: header.held_to,
     model: header.model,
+    simulated: header.simulated,
     warnings: [],
   };
 }

@@ -35,6 +35,14 @@ export class SolidNames {
     this.svg.replaceChildren();
   }
 
+  /** @param {(vertex: number) => number[] | null} see where a vertex is seen; null for hidden */
+  seen(see) {
+    return this.anchors.flatMap((anchor) => {
+      const place = see(anchor.vertex);
+      return place ? [{ ...anchor, place }] : [];
+    });
+  }
+
   /**
    * @param {number} width
    * @param {number} height
@@ -42,10 +50,7 @@ export class SolidNames {
    */
   arrange(width, height, see) {
     const size = letterSize(width);
-    const seen = this.anchors.flatMap((anchor) => {
-      const place = see(anchor.vertex);
-      return place ? [{ ...anchor, place }] : [];
-    });
+    const seen = this.seen(see);
     const placed = placeNames(seen.map(({ place }) => place), seen.map(({ em }) => em * size), size, [width, height]);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.style.setProperty("--name-size", `${size}px`);

@@ -99,9 +99,14 @@ export class Solid {
     this.#draw();
   }
 
-  /** @returns {Promise<Blob> | null} what is seen, as a PNG */
-  picture() {
-    return this.cortex?.then((cortex) => cortex.picture()) ?? null;
+  /** What is seen, and where the names of regions belong to; null where nothing is. */
+  async picture() {
+    return (await this.cortex)?.picture() ?? null;
+  }
+
+  /** What is seen in words, for the names of files. */
+  get words() {
+    return `3-D ${this.side.value} ${this.#shape()}`;
   }
 
   async #draw() {

@@ -44,8 +44,7 @@ export class Subject {
 
   /** The bare cortex, a colour for each pixel of the flat map; 0 where there is none. */
   get base() {
-    const { voxelAt, curvature } = this.pixels ?? { voxelAt: new Int32Array(0), curvature: new Uint8Array(0) };
-    this.greys ??= Uint32Array.from(curvature, (one, place) => (voxelAt[place] === OUTSIDE ? 0 : grey(one)));
+    this.greys ??= this.pixels ? bare(this.pixels) : new Uint32Array(0);
     return this.greys;
   }
 
@@ -60,10 +59,25 @@ export class Subject {
     return this.mm;
   }
 
+  /** @returns {Promise<FlatPixels | null>} its flat map in twice as many pixels each way, for files; null where it has none */
+  async fine() {
+    if (!this.pixels) return null;
+    // A copy of the page without a server has no finer one.
+    return getPixelMap(`pixelmaps/${inPath(this.id)}.bin?width=2048`).catch(() => this.pixels);
+  }
+
   /** @param {string} kind a surface */
   meshPath(kind) {
     return `meshes/${inPath(this.id)}/${encodeURIComponent(kind)}.bin`;
   }
+}
+
+/**
+ * @param {FlatPixels} pixels
+ * @returns {Uint32Array<ArrayBuffer>} the bare cortex, a colour for each pixel; 0 where there is none
+ */
+export function bare({ voxelAt, curvature }) {
+  return Uint32Array.from(curvature, (one, place) => (voxelAt[place] === OUTSIDE ? 0 : grey(one)));
 }
 
 /** @type {Map<string, Promise<Subject>>} */

@@ -5,21 +5,31 @@ from collections.abc import Callable
 
 import numpy as np
 from cachetools import LRUCache
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import BadInputError
 from ....viz.render.card import card_png
+from ....viz.render.vector import Composed, ImageMark, draw
+from ...graphql.uploaded_images import decode_image
 from ...maps import packed_arrays, page_geometry
 from ...maps.picture_cache import PictureCache
 from ...maps.rendering import MEDIA_TYPES
-from ...maps.subject_cortex import CortexCache
+from ...maps.subject_cortex import PAGE_WIDTH, CortexCache
 from ...maps.thumbnails import thumbnail
 from ...maps.voxel_card import voxel_card
 from ..responses import IMMUTABLE, Content
 
+FIGURE_WIDTH = 2 * PAGE_WIDTH
+"""Pixels across the flat map in the page's figures."""
+MOST_IMAGES = 24
+"""Images in a figure: eight maps with their colour bars are 16."""
 KEPT_BYTES = 128 * 2**20
 """Rendered pictures, pixel maps and meshes that are held in memory."""
+
+
+_FIGURES = TypeAdapter(Composed)
 
 
 class CortexHandlers:
@@ -42,14 +52,22 @@ class CortexHandlers:
         return self._prepared(f"{sha256}.{suffix}", drawn)
 
     def pixel_map(self, request: Request) -> Content:
-        """Which voxel each pixel of a subject's flat map shows."""
-        return self.pixel_map_of(request.path_params["subject"])
+        """Which voxel each pixel of a subject's flat map shows; with `width=2048` in finer pixels, for figures.
 
-    def pixel_map_of(self, subject_id: str) -> Content:
+        Raises:
+            BadInputError: another width than those two.
+        """
+        width = request.query_params.get("width", str(PAGE_WIDTH))
+        if width not in (str(PAGE_WIDTH), str(FIGURE_WIDTH)):
+            raise BadInputError(f"A pixel map is {PAGE_WIDTH} or {FIGURE_WIDTH} pixels wide, and not {width[:40]!r}.")
+        return self.pixel_map_of(request.path_params["subject"], int(width))
+
+    def pixel_map_of(self, subject_id: str, width: int = PAGE_WIDTH) -> Content:
         """The same for a subject by its id."""
         cortex = self._cortices.of(subject_id)
         return self._prepared(
-            f"{subject_id} flat", lambda: Content(page_geometry.pixel_map(cortex), packed_arrays.MEDIA_TYPE)
+            f"{subject_id} flat {width}",
+            lambda: Content(page_geometry.pixel_map(cortex, width), packed_arrays.MEDIA_TYPE),
         )
 
     def mesh(self, request: Request) -> Content:
@@ -74,6 +92,25 @@ class CortexHandlers:
         """An image that subjects saw, made small."""
         picture = thumbnail(self._atlas, request.path_params["stimulus"], request.query_params.get("box", ""))
         return Content(picture, "image/jpeg", IMMUTABLE, compressible=False)
+
+    def figure(self, request: Request) -> Content:
+        """A figure that the page composed, as PDF.
+
+        Raises:
+            BadInputError: the body is no such figure.
+        """
+        try:
+            drawing = _FIGURES.validate_json(request.state.body)
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_input=False, include_context=False)
+            # What is wrong says more than what the other kinds of marks would have had.
+            first = min(errors, key=lambda one: one["type"] == "missing")
+            place = ".".join(str(part) for part in first["loc"]) or "the body"
+            raise BadInputError(f"A figure to be made a PDF: {place[:60]}: {first['msg']}.") from None
+        n_images = sum(isinstance(mark, ImageMark) for mark in drawing.marks)
+        if n_images > MOST_IMAGES:
+            raise BadInputError(f"A figure holds at most {MOST_IMAGES} images, and this one has {n_images}.")
+        return Content(draw(drawing, decode_image), "application/pdf", "no-store", compressible=False)
 
     def card(self, request: Request) -> Content:
         """All that is known of a voxel, as a picture."""

@@ -90,6 +90,7 @@ class ValueHandlers:
         trust = coloured.colours.trustworthiness
         header = {
             "model": coloured.model.model_id,
+            "simulated": coloured.model.simulated,
             "labels": coloured.top.labels,
             "legend": [text for text, _ in coloured.legend],
             "left_out": left_out(coloured.top.bare),

@@ -144,7 +144,7 @@ def test_names_in_3d_are_of_what_is_seen_and_never_cover_each_other(visit: Visit
     resting(page, lambda: page.evaluate(UNFOLD, 100))
     resting(page, lambda: page.select_option("#side", "left-medial"))
     resting(page, lambda: page.select_option("#side", "right"))
-    assert {"FFA", "FOOD"} - set(page.locator("#solid-names text").all_inner_texts())
+    assert 0 < page.locator("#solid-names text").count() < n
 
 
 def test_it_folds_and_unfolds_by_slider_and_keys_and_a_link_says_how_far(visit: Visit) -> None:
