@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 from toy_server import Run
 
+import voxel_atlas as va
 from tests.viz.conftest import MATRIX, SHAPE, spheres_meshes
 from voxel_atlas.api.maps.subject_cortex import CortexCache, LoadSurface
+from voxel_atlas.api.notebook.desk import LocalDesk
 from voxel_atlas.viz.render.legend import title_line
 from voxel_atlas.viz.surfaces.surface import load_surface
 from voxel_atlas.viz.surfaces.surface_import import write_subject, write_transform
@@ -36,6 +38,23 @@ def test_the_command_line_draws_every_kind_of_map(
     status, _, said = run("flatmap", *arguments, "-o", str(tmp_path / "map.png"))
     assert status == 0, said
     assert Image.open(io.BytesIO((tmp_path / "map.png").read_bytes())).width == (size or 1024)
+
+
+def test_a_picture_s_predicted_response_is_drawn_as_python_draws_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surfaces: LoadSurface, home: Path
+) -> None:
+    monkeypatch.setattr("voxel_atlas.api.maps.subject_cortex.CortexCache", partial(CortexCache, load=surfaces))
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)).save(photo)
+    status, _, said = run("flatmap", "--picture", photo, "-o", tmp_path / "map.png")
+    assert status == 0, said
+    with va.open(str(home / "atlas.duckdb"), home=home) as opened:
+        opened.desk = LocalDesk(opened, opened.desk.settings, surfaces)
+        assert opened.model().map(picture=photo).plot().content == (tmp_path / "map.png").read_bytes()
+    photo.write_bytes(b"%PDF-1.7")
+    status, _, said = run("flatmap", "--picture", photo, "-o", tmp_path / "other.png")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "not a readable image" in said
 
 
 @pytest.mark.parametrize(

@@ -198,3 +198,22 @@ def test_nothing_of_a_group_is_in_the_way_of_who_does_not_see_it(visit_at: Visit
         assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         view.shoot(f"group-{width}-{scheme}")
+
+
+def test_two_subjects_that_meet_nowhere_are_told_which_file_would_lead_there(
+    visit_at: Visit, two_subjects: Server
+) -> None:
+    view = visit_at(two_subjects.url)
+    page = view.open("/?concept=cake&voxel=20")
+    page.wait_for_selector("#card:not([hidden])")
+    page.select_option("#model", label="all subjects")
+    page.wait_for_selector("#trouble:not([hidden])")
+    said = page.inner_text("#trouble")
+    assert "simulated/T1 is left out: Nothing leads from 'toy' to fsaverage." in said
+    assert "white-to-fsaverage.mgz" in said
+    assert "surf/lh.sphere.reg" in said
+    assert page.is_hidden("#card")
+    view.errors.clear()  # the browser counts the answer among them
+    page.select_option("#model", index=0)
+    page.wait_for_selector("#top tbody tr")
+    page.wait_for_selector("#trouble", state="hidden")
