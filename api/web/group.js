@@ -22,9 +22,9 @@ export function over(state) {
   return state.over || "mean";
 }
 
-/** How many subjects an atlas has models of. @param {import("./models.js").Model[]} models */
+/** How many subjects an atlas has finished models of. @param {import("./models.js").Model[]} models */
 export function countSubjects(models) {
-  return new Set(models.map(({ subjectId }) => subjectId)).size;
+  return new Set(models.filter(({ finished }) => finished).map(({ subjectId }) => subjectId)).size;
 }
 
 /** The query string of /group. @param {import("./state.js").State} state */
