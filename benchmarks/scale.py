@@ -12,9 +12,8 @@ as float16, of all their codes.
 
 `aggregate_s` is the mean similarity of one concept in every region of every model, of an atlas that has just been
 opened; `aggregate_first_s` is the first such question ever, which reads all vectors once, and `aggregate_gib` what the
-process holds of its own then. `aggregate_table_s` is the same from tables with intervals, model by model,
-`aggregate_sql_s` by SQL's roi_means, and `concept_first_s` what `concept('…')` takes in SQL at first. The text tower is
-not asked.
+process holds of its own then. `aggregate_table_s` is the same from tables with intervals, model by model, and
+`concept_first_s` what `concept('…')` takes in SQL at first. The text tower is not asked.
 """
 
 import argparse
@@ -77,7 +76,6 @@ def measure(home: Path, n_models: int, n_voxels: int) -> dict[str, float]:
     with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as atlas:
         found["aggregate_s"] = _aggregated(atlas, models)
         found["concept_first_s"] = figures.timed(lambda: atlas.sql("SELECT len(concept($1))", [WORDS[0]]))[0]
-        found["aggregate_sql_s"] = figures.timed(lambda: atlas.sql("FROM roi_means($1)", [WORDS[0]]))[0]
         found |= _searched(atlas, models)
         tables = [partial(atlas.model(model).roi_table, [WORDS[0]], baseline="none") for model in models]
         found["aggregate_table_s"] = figures.timed(lambda: [table() for table in tables], 2)[0]

@@ -215,6 +215,21 @@ def test_a_word_has_senses_and_a_sense_what_it_is_a_kind_of(tmp_path):
     assert wordnet.senses["00000003"].is_name
 
 
+def test_growth_is_measured_and_drawn(folder, monkeypatch):
+    growth = importlib.import_module("growth")
+    picture, found = folder / "growth.svg", folder / "growth.json"
+    monkeypatch.setattr(growth, "N_IMAGES", 500)
+    monkeypatch.setattr("sys.argv", ["growth.py", "--share", "0.03", "--picture", str(picture), "--json", str(found)])
+    growth.main()
+    assert set(json.loads(found.read_text())["figures"]) == set(results.goals()["growth"]["figures"])
+    assert all(f">{of}</text>" in picture.read_text("utf-8") for of in ("voxels", "models", "images", "ranking"))
+
+
+def test_a_power_is_that_of_the_two_largest_sizes():
+    growth = importlib.import_module("growth")
+    assert growth.powers([1, 2, 8], {"a": [9.0, 1.0, 16.0]}, "models") == {"a_models_power": pytest.approx(2)}
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 def test_the_checks_of_a_gpu_run_small_on_the_cpu_and_equal_it(folder, monkeypatch):
     gpu = importlib.import_module("gpu")

@@ -189,3 +189,22 @@ def test_a_grown_index_answers_many_queries_as_each_alone(spread: float) -> None
             (expected,), (best,) = index.search(query[None], 50, allowed)
             np.testing.assert_array_equal(rows, best)
             np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("level", ["NONE", "AVX2", "AVX512"])
+def test_the_instructions_of_the_processor_change_no_answer(level: str):
+    faiss = require_faiss()
+    wanted, before = getattr(faiss, f"SIMDLevel_{level}"), faiss.SIMDConfig.get_level()
+    if not faiss.SIMDConfig.is_simd_level_available(wanted):
+        pytest.skip(f"this processor, or this FAISS, has no {level}")
+    vectors = random_vectors(7, 6_000, 48)
+    index = VectorIndex.build(vectors, np.arange(len(vectors)))
+    expected = index.search(vectors[:3], 50)
+    try:
+        faiss.SIMDConfig.set_level(wanted)
+        for own in (index, VectorIndex.build(vectors, np.arange(len(vectors)))):
+            scores, rows = own.search(vectors[:3], 50)
+            np.testing.assert_array_equal(rows, expected[1])
+            np.testing.assert_array_equal(scores, expected[0])
+    finally:
+        faiss.SIMDConfig.set_level(before)
