@@ -16,7 +16,7 @@ from ...schemas.errors import NotFoundError
 from ..report import figures
 from .brain_map import BrainMap
 
-FLAT_WIDTH = 640
+FLAT_WIDTH = 480
 """Pixels of a flat map beside a table."""
 _ASKED = ("by", "readout", "baseline", "semantic")
 """Arguments of a question that its map has, too."""

@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[3] / "docs"
 NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
-LARGEST = 800_000
+LARGEST = 1_000_000
 """Bytes of a notebook with its pictures."""
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import voxel_atlas as va
+from voxel_atlas.api.notebook.answer_pictures import FLAT_WIDTH
 from voxel_atlas.api.notebook.shown_atlas import NotebookAtlas, ServedAtlas
 from voxel_atlas.atlas.client import ATLAS_QUESTIONS, MODEL_QUESTIONS
 from voxel_atlas.atlas.search.tables.answer_html import answer_html
@@ -99,11 +100,11 @@ def test_an_answer_has_a_picture_which_is_the_same_over_http(opened: dict[str, O
 def test_hits_stand_out_of_the_map_by_which_they_are_ranked(opened: dict[str, Opened]) -> None:
     model = opened["file"].model()
     hits = model.similar("cake", first=3)
-    wanted = model.map("cake").plot(width=640, focus=hits.frame["voxel"]).content
+    wanted = model.map("cake").plot(width=FLAT_WIDTH, focus=hits.frame["voxel"]).content
     assert hits._repr_png_() == wanted != model.similar("cake", first=9)._repr_png_()
     assert (
         model.similar(voxel=7, first=3)._repr_png_()
-        == model.map(metric="r2").plot(width=640, focus=model.similar(voxel=7, first=3).frame["voxel"]).content
+        == model.map(metric="r2").plot(width=FLAT_WIDTH, focus=model.similar(voxel=7, first=3).frame["voxel"]).content
     )
 
 
