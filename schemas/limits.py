@@ -32,6 +32,9 @@ class ServerLimits(BaseModel):
     memory_share: float = Field(
         0.5, description="Share of `VOXEL_ATLAS_MEMORY_LIMIT` that it, or an assistant's statement, may gather."
     )
+    free_share: float = Field(
+        0.25, description="Share of the machine's free memory that such statements may take in one step, uncounted."
+    )
     guesses: str = Field(
         "20/minute", description="Wrong tokens of an address; then `VOXEL_ATLAS_TOKEN` is not looked at."
     )
@@ -50,7 +53,9 @@ class ServerLimits(BaseModel):
     sockets: int = Field(200, description="WebSockets that are open at once.")
     subscriptions: int = Field(4, description="Subscriptions on a socket.")
     introduction_s: float = Field(10.0, description="Seconds for a socket to introduce itself.")
-    message_bytes: int = Field(2**16, description="Bytes of a message on a socket, each of which counts as a request.")
+    message_bytes: int = Field(
+        2**16, description="Bytes of a message to `/mcp`, or on a socket, where each counts as a request."
+    )
     waiting_queries: int = Field(200, description="Quick answers that wait for a thread.")
     waiting_pictures: int = Field(30, description="Pictures that wait for one.")
     waiting_batches: int = Field(30, description="Batches of ingests that wait for one, and as many questions.")

@@ -5,8 +5,10 @@ Statements end with their time, with who asked, or with the server; batches go i
 
 import contextlib
 import json
+import resource
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import duckdb
+import psutil
 import pyarrow as pa
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
@@ -44,6 +47,51 @@ _GATHERED = (
 """Share of DuckDB's memory that is taken by what statements gather, which cannot make room by going to a disk."""
 
 Wire: TypeAlias = "Connection[bytes, bytes]"
+
+
+class _Ceiling:
+    """How much memory this process may have while statements of strangers run; on Linux, whose limit can be counted.
+
+    One step of a statement, as `repeat` over 2,048 rows, gathers what DuckDB neither counts nor can be interrupted in.
+    The system refuses what is beyond the ceiling, which DuckDB answers as it should, instead of ending the process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._below, self._before = 0, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it until the block ends, and as long as other such blocks have not."""
+        with self._lock:
+            if not self._below and sys.platform == "linux":
+                soft, hard = self._before = resource.getrlimit(resource.RLIMIT_DATA)
+                ceiling = psutil.Process().memory_info().data + int(LIMITS.free_share * _free_memory())
+                wanted = [one for one in (ceiling, soft, hard) if one != resource.RLIM_INFINITY]
+                resource.setrlimit(resource.RLIMIT_DATA, (min(wanted), hard))
+            self._below += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._below -= 1
+                if not self._below and sys.platform == "linux":
+                    resource.setrlimit(resource.RLIMIT_DATA, self._before)
+
+
+def _free_memory() -> int:
+    """Bytes that this machine could still give, or the container that this process is in."""
+    free: int = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError):  # no container, or no limit
+        most, taken = (
+            int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii")) for name in ("max", "current")
+        )
+        free = min(free, most - taken)
+    return max(free, 0)
+
+
+_CEILING = _Ceiling()
+"""Of the process, as the limit is."""
 
 
 class Readers:
@@ -93,7 +141,7 @@ class Readers:
                     continue
                 cursor.interrupt()
 
-        with self._link.reading() as cursor:
+        with _CEILING.held() if share is not None else contextlib.nullcontext(), self._link.reading() as cursor:
             watcher = threading.Thread(target=watch, daemon=True)
             self._running.add(cursor)
             watcher.start()
@@ -102,6 +150,10 @@ class Readers:
             except duckdb.Error as error:
                 if wrong:
                     raise BadInputError(wrong[0]) from error
+                if share is not None and isinstance(error, duckdb.OutOfMemoryException):
+                    raise BadInputError(
+                        "The statement gathers more memory than there is for it; ask for less."
+                    ) from error
                 raise
             finally:
                 self._running.discard(cursor)

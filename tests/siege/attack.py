@@ -76,6 +76,12 @@ class Target:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return 1024 * int(status.split("RssAnon:")[1].split()[0])
 
+    def peak(self, forget: bool = False) -> int:
+        """The most bytes that the process held at once, since the last call that forgot it."""
+        if forget:
+            Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
+        return 1024 * int(Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
+
     def require_answers(self) -> None:
         """An honest visitor is answered, in full.
 

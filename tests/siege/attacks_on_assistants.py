@@ -44,6 +44,19 @@ def assistant_asks_for_more(target: Target, statement: str) -> None:
     assert target.memory() - held < 2**30
 
 
+@attacks(
+    letters="SELECT sum(length(repeat('a', 1500000 + i::INT))) FROM range(2048) t(i)",
+    lists="SELECT sum(len(list_resize([1], 400000 + i::INT))) FROM range(2048) t(i)",
+)
+def assistant_fills_memory_in_one_step(target: Target, statement: str) -> None:
+    """3 GB by one function over the rows that DuckDB takes at once: it counts nothing of that, and cannot be ended."""
+    held = target.peak(forget=True)
+    refused, said = _asked(target, statement)
+    assert refused, said[:200]
+    assert target.peak() - held < 2**31
+    target.require_answers()
+
+
 @attack
 def assistants_that_take_all_time(target: Target) -> None:
     """Twelve statements that never end; who looks at the page is answered meanwhile, and they end with their time."""
