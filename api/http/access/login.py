@@ -23,7 +23,7 @@ class Login:
     async def answer(self, request: Request) -> Response:
         """Answers one request."""
         request.state.operation = "login"
-        if request.method == "GET":
+        if request.method in {"GET", "HEAD"}:
             return HTMLResponse(_PAGE.format(sentence="This server wants a token; whoever runs it has given you one."))
         given = parse_qs((await request.body())[:4096].decode("utf-8", "replace")).get("token", [""])[0]
         asks_from, home = address(request.scope), f"{request.scope.get('root_path', '')}/"

@@ -8,7 +8,7 @@ from ....atlas.store.address import Address
 from ....atlas.store.serving import find_server
 from ....atlas.store.store import Store
 from ....schemas.errors import BadInputError, NotFoundError
-from .tokens import Scope, Tokens
+from .tokens import BEYOND, Scope, Tokens
 
 
 class TokenHandlers:
@@ -39,12 +39,14 @@ class TokenHandlers:
         name, given = (request.query_params.get(part, "") for part in ("name", "scope"))
         scope = Scope.parse(given or "read")
         if scope > Scope.ADMIN:
-            raise BadInputError(
-                "Tokens of scope owner are made on the server's machine only, by `voxel-atlas token make`."
-            )
+            raise BadInputError(BEYOND.format(done="made", command="make"))
         return {"name": name, "token": self._tokens.make(name, scope)}
 
     def revoke(self, request: Request) -> dict[str, str]:
-        """The end of a token: `DELETE /tokens/NAME`."""
-        self._tokens.revoke(request.path_params["name"])
+        """The end of a token: `DELETE /tokens/NAME`.
+
+        Raises:
+            BadInputError: it has more scope than an administrator.
+        """
+        self._tokens.revoke(request.path_params["name"], Scope.ADMIN)
         return {"revoked": request.path_params["name"]}

@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,10 @@ FILE = "tokens.json"
 FROM_SETTING = "VOXEL_ATLAS_TOKEN"
 """Name of the token that the setting gives; it has every scope."""
 
+BEYOND = "Tokens of scope owner are {done} on the server's machine only, by `voxel-atlas token {command}`."
+"""What an administrator is told who asks for one over HTTP."""
+_MOST_BYTES = 2**24
+"""A file of so many bytes is no file of tokens."""
 _NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
 
@@ -148,10 +153,15 @@ class Tokens:
         self._change(add)
         return clear
 
-    def revoke(self, name: str) -> None:
+    def revoke(self, name: str, most: Scope = Scope.OWNER) -> None:
         """Make a token worthless.
 
+        Args:
+            name: whose it is.
+            most: the scope that it has at most.
+
         Raises:
+            BadInputError: it has more.
             NotFoundError: there is no token of this name.
             StoreError: the file cannot be written.
         """
@@ -161,6 +171,8 @@ class Tokens:
             if len(left) == len(tokens):
                 known = ", ".join(token.name for token in tokens) or "none"
                 raise NotFoundError(f"There is no token {name[:64]!r}; there are {known}.")
+            if any(token.name == name and token.allows > most for token in tokens):
+                raise BadInputError(BEYOND.format(done="revoked", command="revoke"))
             return left
 
         self._change(remove)
@@ -195,14 +207,22 @@ class Tokens:
             StoreError: the file is damaged; nobody is let in then, rather than everybody.
         """
         try:
-            tokens = _TOKENS.validate_python(json.loads(self._path.read_bytes())["tokens"])
+            tokens = _TOKENS.validate_python(json.loads(_text(self._path))["tokens"])
             for token in tokens:
                 Scope.parse(token.scope)
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
             raise StoreError(f"{self._path} cannot be read as tokens; restore it or remove it.") from error
         return tokens
+
+
+def _text(path: Path) -> bytes:
+    """What a file holds; never waits for a pipe, and never reads a device to its end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        raise ValueError("no file of tokens")
+    return path.read_bytes()
 
 
 def _hashed(token: str) -> str:

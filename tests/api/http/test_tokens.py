@@ -1,6 +1,7 @@
 """Tokens and their scopes, how often one may ask, and sites whose pages may ask."""
 
 import json
+import os
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_a_token_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         Scope.parse("root")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"tokens": 3}', '{"tokens": [{"name": "a"}]}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"tokens": 3}', '{"tokens": [{"name": "a"}]}', "[" * 10**5])
 def test_a_damaged_file_lets_nobody_in(tmp_path: Path, own: Serve, text: str) -> None:
     tokens = Tokens(tmp_path)
     made = tokens.make("ada", Scope.ADMIN)
@@ -169,6 +170,22 @@ def test_without_any_token_this_machine_may_read_and_nothing_else(own: Serve) ->
             assert (response.status_code, code_of(response)) == (403, "FORBIDDEN")
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "large"])
+def test_what_is_no_file_of_tokens_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "tokens.json"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(b"")
+        os.truncate(path, 2**40)  # a hole, which takes no disk
+    with pytest.raises(StoreError, match=r"tokens\.json cannot be read as tokens"):
+        Tokens(tmp_path)
+
+
 def test_an_administrator_makes_lists_and_revokes_over_http(tmp_path: Path, own: Serve) -> None:
     admin = bearer(Tokens(tmp_path).make("root", Scope.ADMIN))
     with own() as server:
@@ -180,6 +197,9 @@ def test_an_administrator_makes_lists_and_revokes_over_http(tmp_path: Path, own:
         assert server.client.delete("/tokens/bob", headers=admin).json() == {"revoked": "bob"}
         assert server.client.post("/graphql", json=ATLAS, headers=bearer(made["token"])).status_code == 401
         assert server.client.delete("/tokens/bob", headers=admin).status_code == 404
+        Tokens(tmp_path).make("own", Scope.OWNER)
+        assert code_of(server.client.delete("/tokens/own", headers=admin)) == "BAD_INPUT"
+        assert [token.name for token in Tokens(tmp_path).listed()] == ["own", "root"]
         assert server.client.post("/tokens?name=a%20b", headers=admin).status_code == 400
 
 
