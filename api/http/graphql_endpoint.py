@@ -119,6 +119,8 @@ class Endpoint(GraphQL[RequestContext, None]):
                     message = "The body must be one JSON object with a query; send one operation at a time"
                     raise HTTPException(400, message)
             data = await super().parse_http_body(request)
+        except AtlasError:  # which may be a ValueError too
+            raise
         except (ValueError, RecursionError):
             raise HTTPException(400, "The body is not JSON in UTF-8") from None
         if isinstance(data, GraphQLRequestData) and not isinstance(data.operation_name, str | None):

@@ -66,7 +66,7 @@ class McpEndpoint:
             server_of(self._call, self._run, self._failed),
             json_response=True,
             stateless=True,
-            max_request_body_size=LIMITS.message_bytes,
+            max_request_body_size=LIMITS.body_bytes,  # the guard refuses less, in the shape of all errors
         )
 
     def _call(self, name: str, arguments: dict[str, object], is_gone: Callable[[], bool]) -> ToolAnswer:

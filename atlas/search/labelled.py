@@ -253,7 +253,11 @@ def limited(first: int) -> int:
 
 
 def numbers(voxels: Sequence[int]) -> NDArray[np.int64]:
-    numbers = np.asarray(voxels, np.int64).reshape(-1)
+    wrong = "Voxels are numbered from 0 to 2,147,483,647."
+    try:
+        numbers = np.asarray(voxels, np.int64).reshape(-1)
+    except OverflowError:
+        raise BadInputError(wrong) from None
     if len(numbers) and (numbers.min() < 0 or numbers.max() >= 2**31):
-        raise BadInputError("Voxels are numbered from 0.")
+        raise BadInputError(wrong)
     return numbers

@@ -152,7 +152,9 @@ class Guard:
         if _route(scope) == BATCHES:
             return LIMITS.batch_bytes
         known = not (self._closed or self._tokens.wanted) or self._tokens.find(_given(headers))
-        return LIMITS.body_bytes if known else LIMITS.stranger_bytes
+        if not known:
+            return LIMITS.stranger_bytes
+        return LIMITS.message_bytes if _route(scope) == "/mcp" else LIMITS.body_bytes
 
     def _refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
         if any(character < " " for character in _route(scope)):

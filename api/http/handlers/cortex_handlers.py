@@ -115,7 +115,7 @@ class CortexHandlers:
     def card(self, request: Request) -> Content:
         """All that is known of a voxel, as a picture."""
         model, voxel = request.query_params.get("model"), request.query_params.get("voxel", "")
-        if not voxel.isdecimal():
+        if not voxel.isdecimal() or len(voxel) > 4000:  # int() reads no more than 4,300 digits
             raise BadInputError(f"card.png?voxel= takes a voxel's number, and not {voxel[:40]!r}.")
         picture = card_png(voxel_card(self._atlas, model, int(voxel)))
         return Content(picture, "image/png", compressible=False)
