@@ -43,16 +43,16 @@ def cluster(home: Path) -> Iterator[Cluster]:
 
 
 class During:
-    """Progress that does something once a stage has begun to advance."""
+    """Progress that does something once in each of some stages, when it has begun to advance."""
 
-    def __init__(self, name: str, act: Callable[[], None]) -> None:
-        self._name, self._act, self._done = name, act, False
+    def __init__(self, *names: str, act: Callable[[], None]) -> None:
+        self.left, self._act = set(names), act
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
         def advance(_: int) -> None:
-            if name == self._name and not self._done:
-                self._done = True
+            if name in self.left:
+                self.left.remove(name)
                 self._act()
 
         yield advance
@@ -78,13 +78,18 @@ def test_two_processes_give_the_tables_of_one(cluster: Cluster, of_one_process: 
     assert ingested(tmp_path, cluster) == of_one_process
 
 
-def test_a_process_that_is_killed_meanwhile_changes_nothing(
+def test_processes_that_are_killed_early_and_late_change_nothing(
     cluster: Cluster, of_one_process: dict[str, str], tmp_path: Path
 ) -> None:
-    first, *_ = cluster._client.run(os.getpid).values()
-    killing = During("fit voxels", lambda: os.kill(first, signal.SIGKILL))
+    killing = During("fit voxels", "score", act=lambda: os.kill(next(iter(_pids(cluster))), signal.SIGKILL))
     assert ingested(tmp_path, cluster, killing) == of_one_process
-    assert killing._done
+    assert killing.left == set()
+
+
+def _pids(cluster: Cluster) -> list[int]:
+    """Of the processes that are there now."""
+    cluster._client.wait_for_workers(1)
+    return list(cluster._client.run(os.getpid, on_error="ignore").values())
 
 
 def test_results_come_in_order_and_items_are_taken_only_as_they_are_needed(cluster: Cluster, home: Path) -> None:
@@ -192,7 +197,7 @@ def test_a_cluster_that_is_killed_whole_leaves_rows_that_come_once_when_the_inge
     stage: str, of_one_process: dict[str, str], tmp_path: Path
 ) -> None:
     with processes(tmp_path) as (address, running):
-        kill = During(stage, lambda: [process.kill() for process in running])
+        kill = During(stage, act=lambda: [process.kill() for process in running])
         gone = f"{address}: its scheduler is gone; start it, then give the same command again: what is done stays"
         # How long Dask tries to find its scheduler again.
         soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ....schemas.errors import NotFoundError, meant
 from ....schemas.stage import Stage
+from ...store.maintenance import require_model
 from ...store.store import Store
 from ..filters import ALL_VOXELS, Filters
 from .ledger import Batches, batches_of, fitted_since
@@ -74,13 +75,19 @@ class VoxelTable:
 
     @classmethod
     def load(cls, store: Store, model: ModelRow, old: "VoxelTable | None") -> "VoxelTable":
-        """The present table of a model; the old one where nothing has changed."""
+        """The present table of a model; the old one where nothing has changed.
+
+        Raises:
+            NotFoundError: the model was removed.
+        """
         batches = batches_of(store, model.model_id, model.subject_id)
         if old is not None and old.batches == batches:
             return old
         if old is not None and old.batches <= batches and {stage for stage, _ in batches - old.batches} == {Stage.FIT}:
             return old.grown(store, batches)
         frame = _quality(store, model, 0, np.iinfo(np.int32).max)
+        if frame.is_empty():
+            require_model(store, model.model_id)
         regions = store.frame(
             "SELECT r.roi, v.voxel FROM roi r LEFT JOIN voxel_roi v USING (subject_id, roi) WHERE subject_id = ?",
             [model.subject_id],

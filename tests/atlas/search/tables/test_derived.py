@@ -1,6 +1,7 @@
 """What is derived from an atlas is kept within a budget, and made again when it is asked for after it was let go."""
 
 import mmap
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -19,9 +20,11 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.search.tables.derived import DerivedValues, noting_cold
 from voxel_atlas.atlas.search.tables.held_memory import budget, held_by
+from voxel_atlas.atlas.search.tables.indexed_voxels import index_folder
 from voxel_atlas.atlas.search.tables.voxel_table import VoxelTable
+from voxel_atlas.atlas.store.maintenance import remove_model
 from voxel_atlas.atlas.store.store import Store
-from voxel_atlas.schemas.errors import BadInputError
+from voxel_atlas.schemas.errors import BadInputError, NotFoundError
 
 BUDGET = 100_000
 ASKED = st.tuples(
@@ -158,6 +161,19 @@ def test_threads_that_push_each_others_models_out_get_right_answers(both: Atlas)
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_model_that_is_removed_while_it_is_mapped_is_not_there_and_harms_no_other(both: Atlas) -> None:
+    asked, other = both.model(VOLUME), both.model(SURFACE)
+    asked.similar("cake", significant=False)
+    expected = other.similar("cake", significant=False).frame
+    remove_model(both.store.address, VOLUME)
+    shutil.rmtree(index_folder(both.home, both.store.address, VOLUME))
+    for question in (lambda: asked.similar("cake", significant=False), lambda: both.model(VOLUME)):
+        with pytest.raises(NotFoundError, match=VOLUME):
+            question()
+    assert other.similar("cake", significant=False).frame.equals(expected)
+    assert both.models()["model_id"].to_list() == [SURFACE]
 
 
 def test_a_question_tells_which_models_were_not_loaded_yet(atlas: Atlas) -> None:
