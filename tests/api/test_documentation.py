@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 import yaml
 from doc_blocks import PROXIES, ROOT, RUN, Block, blocks, pages
+from PIL import Image
 from reference import pages as reference
 from toy_server import Fill
 
@@ -49,6 +50,7 @@ def written_for(tmp_path_factory: pytest.TempPathFactory, fill_atlas: Fill) -> P
                 ),
             ]
         )
+    Image.new("RGB", (64, 64), "tan").save(home / "photo.jpg")
     # Without the images there are no colours of labels, which take half a minute.
     shutil.rmtree(home / "stimuli")
     return home
@@ -96,6 +98,15 @@ def _status(words: list[str]) -> int:
         except SystemExit as stop:
             return int(stop.code or 0)
     return 0
+
+
+def test_no_picture_of_a_cortex_is_taken_for_a_photograph():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
+    drawn = set(re.findall(r"-o (\S+\.(?:png|svg|pdf))", text))
+    shown = {Path(name).name for name in re.findall(r"(?:predict |^(?=images/))([^,\s]+\.\w+)", text, re.MULTILINE)}
+    assert len(drawn) > 5
+    assert len(shown) > 2
+    assert drawn & shown == set()
 
 
 def test_reasons_are_sentences_and_most_blocks_run():
