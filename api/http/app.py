@@ -35,7 +35,7 @@ from .assets import Assets
 from .graphql_endpoint import Endpoint
 from .handlers.cortex_handlers import CortexHandlers
 from .handlers.frames import Frames
-from .handlers.ingest_handlers import IngestHandlers
+from .handlers.ingest_handlers import IngestHandlers, hang_up_of
 from .handlers.value_handlers import ValueHandlers
 from .monitoring import MonitoringHandlers, healthy
 from .responses import error_response, failure, handler
@@ -74,7 +74,7 @@ class Components:
         self.frames, self.token_handlers = Frames(atlas), TokenHandlers(self.tokens, atlas.store)
         self.ingest = IngestHandlers(atlas.store, self.ingests, self.questions)
         self.graphql = Endpoint(atlas, cortices, pictures, self.builds, self.queries, self.assets, self.metrics)
-        self.mcp = McpEndpoint(atlas, cortices, self.tools.run, lambda error: f"{described(error)[0]}.")
+        self.mcp = McpEndpoint(atlas, cortices, self.tools.run, lambda error: f"{described(error)[0]}.", hang_up_of)
         self.warm_up = WarmUp(atlas, self.cortex, self.queries, self.drawing)
         self.monitoring = MonitoringHandlers(atlas, self.warm_up, self.metrics, self.queries, self.drawing)
 

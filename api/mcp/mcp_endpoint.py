@@ -14,7 +14,7 @@ from .agent_tools import Asked, ToolAnswer, called
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    from .mcp_server import Work
+    from .mcp_server import HangUp, Work
 
 
 class McpEndpoint:
@@ -26,9 +26,11 @@ class McpEndpoint:
         cortices: CortexCache,
         run: "Callable[[Work], Awaitable[ToolAnswer]]",
         failed: Callable[[Exception], str],
+        hang_up_of: "HangUp",
     ) -> None:
-        """Answer from an open atlas; `run` and `failed` as `mcp_server.server_of` takes them."""
+        """Answer from an open atlas; `run`, `failed` and `hang_up_of` as `mcp_server.server_of` takes them."""
         self._atlas, self._cortices, self._run, self._failed = atlas, cortices, run, failed
+        self._hang_up_of = hang_up_of
         self._serving: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[StreamableHTTPSessionManager] | None = None
 
@@ -63,7 +65,7 @@ class McpEndpoint:
         from .mcp_server import server_of
 
         return StreamableHTTPSessionManager(
-            server_of(self._call, self._run, self._failed),
+            server_of(self._call, self._run, self._failed, self._hang_up_of),
             json_response=True,
             stateless=True,
             max_request_body_size=LIMITS.body_bytes,  # the guard refuses less, in the shape of all errors

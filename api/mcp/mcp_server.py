@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import Any, TypeAlias
 
@@ -41,10 +41,15 @@ _ABOUT = (
 Work: TypeAlias = Callable[[], ToolAnswer]
 Call: TypeAlias = Callable[[str, dict[str, object], Callable[[], bool]], ToolAnswer]
 """From a tool's name, its arguments, and whether who asked has gone."""
+HangUp: TypeAlias = Callable[[Any], AbstractContextManager[Event]]
+"""From a request, what is set when its client is gone."""
 
 
 def server_of(
-    call: Call, run: Callable[[Work], Awaitable[ToolAnswer]], failed: Callable[[Exception], str]
+    call: Call,
+    run: Callable[[Work], Awaitable[ToolAnswer]],
+    failed: Callable[[Exception], str],
+    hang_up_of: HangUp = lambda _: nullcontext(Event()),
 ) -> Server[Any]:
     """A server of the tools.
 
@@ -52,21 +57,22 @@ def server_of(
         call: asks a tool.
         run: does so in a thread.
         failed: what is said of a failure that nobody foresaw.
+        hang_up_of: watches the client of an HTTP request; none, where the protocol itself tells.
     """
 
     async def listed(_: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[_described(name, tool) for name, tool in TOOLS.items()])
 
-    async def answered(_: ServerRequestContext[Any], asked: CallToolRequestParams) -> CallToolResult:
-        gone = Event()
-        try:
-            answer = await run(functools.partial(call, asked.name, asked.arguments or {}, gone.is_set))
-        except AtlasError as error:
-            return _said(str(error), wrong=True)
-        except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
-            return _said(failed(error), wrong=True)
-        finally:
-            gone.set()
+    async def answered(context: ServerRequestContext[Any], asked: CallToolRequestParams) -> CallToolResult:
+        with hang_up_of(context.request) as gone:
+            try:
+                answer = await run(functools.partial(call, asked.name, asked.arguments or {}, gone.is_set))
+            except AtlasError as error:
+                return _said(str(error), wrong=True)
+            except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
+                return _said(failed(error), wrong=True)
+            finally:
+                gone.set()
         return _said(answer.text, answer.png)
 
     return Server("voxel-atlas", version=__version__, instructions=_ABOUT, on_list_tools=listed, on_call_tool=answered)

@@ -70,7 +70,7 @@ class IngestHandlers:
         self._under_way[token] += 1
         try:
             body = await request.body()
-            with _hang_up_of(request) as gone:
+            with hang_up_of(request) as gone:
                 return await threads.run(functools.partial(work, body, token, gone.is_set))
         except Exception as error:  # noqa: BLE001  the last place where a failure can become a clear answer
             return failure(error)
@@ -101,7 +101,7 @@ class IngestHandlers:
 
 
 @contextmanager
-def _hang_up_of(request: Request) -> Iterator[threading.Event]:
+def hang_up_of(request: Request) -> Iterator[threading.Event]:
     """Set when the client is gone; its body has been read."""
     gone = threading.Event()
 

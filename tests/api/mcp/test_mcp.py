@@ -4,14 +4,18 @@ import base64
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import jsonschema
+import pyarrow as pa
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
@@ -25,6 +29,7 @@ from voxel_atlas.api.mcp.agent_tools import RunSql
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
+from voxel_atlas.schemas.errors import BadInputError
 from voxel_atlas.schemas.limits import LIMITS
 
 NAMES = ["describe_atlas", "search_voxels", "read_voxel", "run_sql", "flatmap"]
@@ -163,6 +168,31 @@ def test_a_statement_ends_with_its_time(atlas: Atlas, server: Server, awaited, m
     )
     (answer,) = awaited(_over_http(server.url, "", calls(("run_sql", {"statement": slow}))))
     assert "took longer than 0.3 s" in refusal(answer)
+
+
+def test_a_statement_ends_when_its_assistant_has_hung_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def until_gone(_: Store, __: str, ___: object, is_gone: Callable[[], bool], ____: float) -> pa.Table:
+        begun.set()
+        while not is_gone() and not ended.wait(0.01):
+            pass
+        ended.set()
+        raise BadInputError("gone")
+
+    monkeypatch.setattr(Store, "answer", until_gone)
+    call = {"name": "run_sql", "arguments": {"statement": "SELECT 1"}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).encode()
+    head = "POST /mcp HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    address = urlsplit(server.url)
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 0)) as assistant:
+            assistant.sendall(head.encode() + body)
+            assert begun.wait(60)
+        assert ended.wait(60)
+    finally:
+        ended.set()
 
 
 def test_a_server_with_tokens_lets_assistants_in_with_one(
