@@ -6,6 +6,8 @@
   /** @type {any} */ (window).SITE = { start: (/** @type {any} */ index) => (site.index = index), put: (/** @type {string} */ name, /** @type {string} */ text) => (site.parts[name] = text) };
   const REFUSED = "This copy of the explorer answers as it was first set, for its own concepts: clear the options and the selection, or ask a server.";
 
+  const NO_NETWORK = "This copy of the explorer has no network to show a picture to; ask a server.";
+
   /** @param {string} name a script of data @returns {Promise<void>} */
   const load = (name) =>
     new Promise((resolve, reject) => {
@@ -87,6 +89,7 @@
     const known = site.index.of[model];
     const [, name] = query.match(/^query (\w+)/) ?? [];
     if (name === "Models") return data(site.index.answer);
+    if (given.image) return refuse(NO_NETWORK);
     if (!known) return refuse();
     if (name === "Suggest") {
       const found = known.labels.filter((/** @type {any} */ label) => label.text.includes(given.search.toLowerCase())).slice(0, 8);
@@ -112,7 +115,7 @@
       const asked = JSON.parse(String(options?.body));
       return graphql(asked.query, asked.variables);
     }
-    if (options?.method === "POST" && path !== "graphql") return refuse("This copy of the explorer has no network to show a picture to; ask a server.");
+    if (options?.method === "POST" && path !== "graphql") return refuse(NO_NETWORK);
     if (path === "group") return together(new URLSearchParams(query));
     if (path === "values") return values(new URLSearchParams(query));
     const model = new URLSearchParams(query).get("model") || site.index.models[0];

@@ -86,6 +86,12 @@ def test_a_copy_says_what_it_does_not_know(visit_at: Visit, address: str) -> Non
     page.wait_for_selector("#trouble:not([hidden])")
     said = page.locator("#trouble").inner_text()
     assert re.search(r"This copy of the explorer knows \d+ concepts.* and “unheard of” is none of them\.", said)
+    picture = {"name": "photo.png", "mimeType": "image/png", "buffer": b"any"}
+    page.set_input_files("#picture-file", picture)
+    page.wait_for_function(
+        "() => document.getElementById('trouble').textContent.includes('no network to show a picture')"
+    )
+    assert page.is_hidden("#picture")
 
 
 def test_files_hold_the_atlas_s_numbers_and_tables_and_nothing_of_this_machine(
