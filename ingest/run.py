@@ -15,6 +15,8 @@ from ..atlas.backbones import load
 from ..atlas.backbones.feature_cache import features_folder
 from ..atlas.backbones.interface import Backbone
 from ..atlas.search.atlas import Atlas
+from ..atlas.search.contrasts.region_vectors import region_vectors
+from ..atlas.search.filters import Filters
 from ..atlas.store.address import Address
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
@@ -251,10 +253,13 @@ class Pipeline:
         return replace(planned, jobs=(*jobs, *planned.jobs))
 
     def _index(self, context: Context) -> None:
-        """Keep the index of a fitted model's voxels, so that no reader has to wait for it; a server keeps its own."""
+        """Keep a fitted model's index and regions' means, so that no reader waits for them; a server keeps its own."""
         if Address.parse(self.store.address).kind != "http":
             with self.progress.stage("index voxels", 1) as advance:
-                Atlas(self.store, home=self.home).model(context.model_id).unit_vectors()
+                model = Atlas(self.store, home=self.home).model(context.model_id)
+                model.unit_vectors()
+                if model.has_text:
+                    region_vectors(model.tables, model.readout(), Filters(significant=True, semantic=True))
                 advance(1)
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:

@@ -16,7 +16,10 @@ from tiny import CONTENT_TABLES, TinyDataset, digest, tiny_config, tiny_parts
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.parquet_files import parquet_name
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.contrasts.region_vectors import region_vectors
+from voxel_atlas.atlas.search.filters import Filters
 from voxel_atlas.atlas.search.index import VectorIndex
+from voxel_atlas.atlas.search.tables.model_tables import ModelTables
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.progress import Silent
 from voxel_atlas.ingest.run import Pipeline
@@ -64,6 +67,11 @@ def test_an_ingest_keeps_the_index_that_the_first_question_takes(tmp_path, label
     monkeypatch.setattr(VectorIndex, "build", lambda *_: pytest.fail("voxels were indexed by a question"))
     with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
         voxels, vectors = atlas.model(model_id).unit_vectors()
+    with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
+        model = atlas.model(model_id)
+        monkeypatch.setattr(ModelTables, "indexed", lambda *_: pytest.fail("vectors were read for their means"))
+        means = region_vectors(model.tables, model.readout(), Filters(significant=True, semantic=True))
+    assert means.counts.sum() > 0
     assert vectors.shape == (len(voxels), 4)
     assert voxels.tolist() == sorted(voxels.tolist())
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ....schemas.errors import StoreError
 from ....schemas.files import write_atomically
+from ....schemas.stage import Stage
 from ...backbones.interface import Readout
 from ..evidence import Doubles
 from ..filters import Filters
@@ -24,6 +25,10 @@ from ..tables.ledger import Batches, batches_of
 from ..tables.model_tables import ModelTables
 
 _BLOCK = 16_384
+_OTHERS = frozenset({
+    Stage.RUN, Stage.READOUTS, Stage.QUERIES, Stage.LEARNING_CURVE, Stage.DESCRIBE, Stage.SCORE, Stage.VERIFY,
+})  # fmt: skip
+"""Stages whose rows change no voxel, region or test: a model that is dissected later keeps its means."""
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +55,8 @@ def region_vectors(tables: ModelTables, readout: Readout, filters: Filters) -> R
 def _present(
     tables: ModelTables, readout: Readout, filters: Filters, path: Path, old: RegionVectors | None
 ) -> RegionVectors:
-    batches = batches_of(tables.store, tables.model.model_id, tables.model.subject_id)
+    every = batches_of(tables.store, tables.model.model_id, tables.model.subject_id)
+    batches = frozenset(batch for batch in every if batch[0] not in _OTHERS)
     if old is not None and old.batches == batches:
         return old
     fingerprint = hashlib.sha256(repr(sorted(batches)).encode()).hexdigest()
