@@ -14,6 +14,9 @@ as float16, of all their codes.
 opened; `aggregate_first_s` is the first such question ever, which reads all vectors once, and `aggregate_gib` what the
 process holds of its own then. `aggregate_table_s` is the same from tables with intervals, model by model, and
 `concept_first_s` what `concept('…')` takes in SQL at first. The text tower is not asked.
+
+Then a study is killed and run again (study_killed.py), and the images that voxels are described by go through the
+offline network in one pass (probe_pass.py).
 """
 
 import argparse
@@ -26,7 +29,9 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+import probe_pass
 import psutil
+import study_killed
 from serving import DIM, WORDS, Served, random_atlas, serving
 
 import figures
@@ -135,14 +140,22 @@ def _aggregated(atlas: Atlas, models: Sequence[str]) -> float:
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=int, default=5)
     parser.add_argument("--voxels", type=int, default=30_000, help="of each model")
+    parser.add_argument("--pictures", type=int, default=2000, help="that describe the voxels of the probe")
     parser.add_argument("--folder", type=Path, help="where there is room for the atlas; a temporary one there is used")
+
+
+def _made(folder: str, name: str) -> Path:
+    (path := Path(folder) / name).mkdir()
+    return path
 
 
 def main() -> None:
     """Measure all and report."""
     arguments = figures.arguments(__doc__, _extend)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        found = measure(Path(folder), arguments.models, arguments.voxels)
+        found = measure(_made(folder, "models"), arguments.models, arguments.voxels)
+        found |= study_killed.measure(_made(folder, "study"))
+        found |= probe_pass.measure(_made(folder, "probe"), arguments.pictures)
     title = f"{arguments.models} models of {arguments.voxels:,} voxels × {DIM}"
     figures.emit(title, found, json_path=arguments.json)
 

@@ -251,7 +251,10 @@ def test_the_checks_of_a_gpu_say_that_there_is_none(monkeypatch):
 
 @pytest.mark.slow
 def test_scale_measures_what_it_has_goals_for(folder, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["scale.py", "--models", "2", "--voxels", "2000", "--json", str(folder / "scale")])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["scale.py", "--models", "2", "--voxels", "2000", "--pictures", "150", "--json", str(folder / "scale")],
+    )
     scale.main()
     measured = json.loads((folder / "scale").read_text())["figures"]
     assert set(measured) == set(results.goals()["scale"]["figures"])
