@@ -1,5 +1,6 @@
 """The explorer in headless Chromium, for pictures.py: speed, size, accessibility, requests to other hosts."""
 
+import json
 import os
 import shutil
 import socket
@@ -8,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from voxel_atlas.api.http.assets import WEB
 
@@ -100,17 +102,7 @@ _SIZE = """[...performance.getEntriesByType("navigation"), ...performance.getEnt
 
 def measure(home: Path) -> dict[str, float]:
     """The figures of the explorer on the atlas in a home folder."""
-    from playwright.sync_api import sync_playwright
-
-    with _served(home) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-            args=[
-                "--no-sandbox",
-                "--enable-unsafe-swiftshader",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            ],
-        )
+    with served(home) as url, chromium() as browser:
         foreign: list[str] = []
 
         def opened(path: str) -> Any:
@@ -163,7 +155,6 @@ def measure(home: Path) -> dict[str, float]:
             page.evaluate(_AXE.read_text(encoding="utf-8"))
             found = page.evaluate("axe.run().then((result) => result.violations.map((one) => one.impact))")
             serious += sum(impact in {"serious", "critical"} for impact in found)
-        browser.close()
     return {
         "first_paint_ms": statistics.median(first),
         "concept_to_paint_ms_p50": statistics.median(repaints[1]),
@@ -179,7 +170,31 @@ def measure(home: Path) -> dict[str, float]:
 
 
 @contextmanager
-def _served(home: Path) -> Iterator[str]:
+def chromium() -> Iterator[Any]:
+    """A browser without a window, which reaches this machine only and draws 3-D in software."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
+            args=[
+                "--no-sandbox",
+                "--enable-unsafe-swiftshader",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+def ask(url: str, query: str) -> Any:
+    """What a server answers to a GraphQL query."""
+    body = json.dumps({"query": query}).encode()
+    return json.load(urlopen(Request(f"{url}/graphql", body, {"content-type": "application/json"})))["data"]
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -193,7 +208,9 @@ def _served(home: Path) -> Iterator[str]:
                     break
             except OSError:
                 time.sleep(0.2)
-        urlopen(f"{url}/values?concept=warm")  # loads the text tower, as the server does by itself soon after its start
+        # The text tower is loaded, as the server does by itself soon after its start; a world of a benchmark has none.
+        with suppress(HTTPError):
+            urlopen(f"{url}/values?concept=warm")
         yield url
     finally:
         server.terminate()
