@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -34,6 +35,9 @@ Each change of threads costs: with 0.5 ms, a tenth fewer queries are answered in
 """
 GRACE_S = 5
 """How long requests that run are waited for when the server is told to stop; all in all it takes 10 s at most."""
+LAST_S = 9.5
+"""How long after that signal the process is there at most: DuckDB waits for a function that it cannot interrupt."""
+_LATE = "Stopped in the midst of answers that take long."
 _GIVE_BACK_EVERY_S = 30.0
 
 
@@ -71,11 +75,21 @@ def _give_back() -> None:
         trim(0)
 
 
+def _leave() -> None:
+    """End the process now: a file of DuckDB's is whole at any moment, as one that is killed leaves it."""
+    logging.getLogger("voxel_atlas.api").warning(_LATE)
+    logging.shutdown()
+    os._exit(0)
+
+
 @contextmanager
-def _no_thread_kept() -> Iterator[None]:
+def _no_thread_kept(last: threading.Timer) -> Iterator[None]:
     """End the process where the block ends, although a thread still works: the interpreter would wait for it.
 
     The atlas is closed by then, and what such a thread would have kept is kept whole or not at all.
+
+    Args:
+        last: ends the process if the block does not.
     """
     status = 1
     try:
@@ -88,18 +102,25 @@ def _no_thread_kept() -> Iterator[None]:
         status = 130
         raise
     finally:
+        last.cancel()
         if status != 1 and any(thread.name.startswith("voxel-atlas-") for thread in threading.enumerate()):
-            logging.getLogger("voxel_atlas.api").warning("Stopped in the midst of answers that take long.")
+            logging.getLogger("voxel_atlas.api").warning(_LATE)
             logging.shutdown()
             os._exit(status)
 
 
 class Announced(uvicorn.Server):
-    """A server that says when it answers."""
+    """A server that says when it answers, and has its time to end."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], object], last: threading.Timer) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._announce, self._last = announce, last
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to end."""
+        super().handle_exit(sig, frame)
+        if self._last.ident is None:  # else it was begun by a first signal
+            self._last.start()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to listen."""
@@ -130,7 +151,9 @@ def serve(settings: Settings, port: int, announce: Callable[[Atlas], object] = l
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     visitor = secrets.token_urlsafe(32)
     atlas = Atlas(store, home=settings.home, patience=PATIENCE_S, model_memory=settings.model_memory)
-    with _no_thread_kept(), atlas, store.served(url_here(settings.host, port), visitor):
+    last = threading.Timer(LAST_S, _leave)
+    last.daemon = True
+    with _no_thread_kept(last), atlas, store.served(url_here(settings.host, port), visitor):
         config = uvicorn.Config(
             create_app(atlas, settings, loaded=settle, visitor=visitor),
             host=settings.host,
@@ -144,7 +167,7 @@ def serve(settings: Settings, port: int, announce: Callable[[Atlas], object] = l
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=False,  # the application believes those of proxies that the settings name
         )
-        server = Announced(config, lambda: announce(atlas))
+        server = Announced(config, lambda: announce(atlas), last)
         with suppress(KeyboardInterrupt):  # it has ended what it did
             server.run()
         if not server.started:

@@ -109,6 +109,33 @@ def test_sigterm_lets_requests_end_logs_them_and_closes_the_atlas(own: Path, por
     assert not list(own.glob("*.server"))
 
 
+NEVER_CLOSED = """
+import threading
+from voxel_atlas.api.http import server
+from voxel_atlas.atlas.search.atlas import Atlas
+server.LAST_S = 0.5
+Atlas.close = lambda _: threading.Event().wait()
+from voxel_atlas.__main__ import main
+main()
+"""
+
+
+def test_a_server_ends_in_time_while_a_function_runs_that_nothing_interrupts(own: Path, port: int) -> None:
+    environment = {**os.environ, "VOXEL_ATLAS_HOME": str(own), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", NEVER_CLOSED, "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while _status(port) != 200:
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "Stopped in the midst" in said
+
+
 def test_what_is_asked_cannot_forge_a_line_of_the_log(own: Path, port: int) -> None:
     forged = '/a\r\n{"level": "error"}\u2028\x1b[31m'
     of_proxy, of_stranger = "5f" * 16, 'x", "level": "error'
