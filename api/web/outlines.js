@@ -5,7 +5,7 @@ import { placeNames } from "./names.js";
 
 const [SMALLEST, LARGEST] = [9, 15];
 // Regions without a voxel are not named where there is so little room.
-const LEAST_WIDTH = 600;
+export const LEAST_WIDTH = 600;
 const RING_PX = 9;
 
 export class Outlines {

@@ -2,7 +2,7 @@
 // @ts-check
 import { draw } from "./dom.js";
 import { placeNames } from "./names.js";
-import { letterSize, widths } from "./outlines.js";
+import { LEAST_WIDTH, letterSize, widths } from "./outlines.js";
 
 /**
  * @typedef {object} Anchor
@@ -50,7 +50,7 @@ export class SolidNames {
    */
   arrange(width, height, see) {
     const size = letterSize(width);
-    const seen = this.seen(see);
+    const seen = this.seen(see).filter(({ empty }) => !empty || width >= LEAST_WIDTH);
     const placed = placeNames(seen.map(({ place }) => place), seen.map(({ em }) => em * size), size, [width, height]);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.style.setProperty("--name-size", `${size}px`);
