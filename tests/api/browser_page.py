@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ def _is_built() -> bool:
 
 
 needs_vendor = pytest.mark.skipif(not _is_built(), reason="needs api/web/vendor of these sources: `node build.mjs`")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 SHOTS = Path(__file__).parents[1] / "screenshots"
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from browser_page import CHROMIUM
 from numpy.typing import NDArray
 from PIL import Image
 from plugin_package import installed
@@ -32,6 +33,9 @@ from voxel_atlas.schemas.tables import label_id
 from voxel_atlas.viz.surfaces.pixel_map import PixelMap
 from voxel_atlas.viz.surfaces.raster import Mesh
 from voxel_atlas.viz.surfaces.surface import Grid, Surface
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SHAPE = (6, 10, 10)
 N_VOXELS = 300
@@ -324,6 +328,22 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         return status, printed.out, printed.err
 
     return command
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """One for all tests of a process, in which only one can be."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Chromium asks its maker's servers by itself: no name but ours resolves.
+        arguments = [
+            "--no-sandbox", "--disable-background-networking", "--enable-unsafe-swiftshader",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        ]  # fmt: skip
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import re
 import shlex
 import shutil
@@ -15,6 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 import yaml
+from browser_page import CHROMIUM
 from doc_blocks import PROXIES, ROOT, RUN, Block, blocks, pages
 from PIL import Image
 from reference import pages as reference
@@ -26,7 +26,6 @@ from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.tables import DDL
 from voxel_atlas.viz.surfaces.surface import load_surface
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PAGES = [page.name for page in pages()]
 
 
@@ -198,17 +197,13 @@ def test_the_manual_needs_no_network_and_shows_its_equations(site):
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium, or set CHROMIUM to its path")
-def test_the_manual_is_searched_from_a_folder_without_the_network(site):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        alone = ["--no-sandbox", "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"]
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=alone) as browser:
-            page = browser.new_page()
-            page.set_default_timeout(120_000)
-            page.goto((site / "tutorial.html").as_uri())
-            page.locator(".md-search__input").press_sequentially("noise ceiling")
-            page.wait_for_selector(".md-search-result__link[href*='method.html']")
+def test_the_manual_is_searched_from_a_folder_without_the_network(site, browser):
+    page = browser.new_page()
+    page.set_default_timeout(120_000)
+    page.goto((site / "tutorial.html").as_uri())
+    page.locator(".md-search__input").press_sequentially("noise ceiling")
+    page.wait_for_selector(".md-search-result__link[href*='method.html']")
+    page.close()
 
 
 def test_links_of_the_readme_lead_somewhere():

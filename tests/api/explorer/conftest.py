@@ -1,13 +1,11 @@
 """A real browser, pages that note what goes wrong on them, and what tests do on a page."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_page import Page, Pixel, Search, Visit
+from browser_page import CHROMIUM, Page, Pixel, Search, Visit
 from toy_server import Fill, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from playwright.sync_api import Page as Tab
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -30,21 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not CHROMIUM:
                 reason = "needs Chromium: apt-get install chromium, or set CHROMIUM to its path"
                 item.add_marker(pytest.mark.skip(reason=reason))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # Chromium asks its maker's servers by itself: no name but ours resolves.
-        arguments = [
-            "--no-sandbox", "--disable-background-networking", "--enable-unsafe-swiftshader",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        ]  # fmt: skip
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
