@@ -10,7 +10,7 @@ import { correlation, inside } from "./preference.js";
 import { preferred } from "./preferred.js";
 import { Scatter } from "./scatter.js";
 import { Trouble, getArrays } from "./server.js";
-import { asked, coloured, metricOf, values } from "./shown.js";
+import { asked, coloured, metricOf, ofConcept, values } from "./shown.js";
 import { MOST_PANELS } from "./state.js";
 import { loadSubject } from "./subject.js";
 
@@ -65,8 +65,11 @@ export class Compare {
     this.focus = null;
   }
 
+  /** Whether maps stand side by side; concepts and readouts do so only beside a concept, as R², for one, is not of their kind. */
   get active() {
-    return this.state.with.length > 0 && metricOf(this.state) !== "labels";
+    const { state } = this;
+    if (!state.with.length || metricOf(state) === "labels") return false;
+    return ofConcept(state) || state.with.every(({ kind }) => kind === "model");
   }
 
   /**

@@ -20,7 +20,7 @@ export function connectVersus(state, models, changed) {
     state.with.push({ kind, value });
     state.lasso = [];
     state.prefers = "";
-    if (kind === "concept" && !["", "z"].includes(state.metric)) state.metric = "";
+    if (kind !== "model" && !["", "z"].includes(state.metric)) state.metric = "";
     // Similarities in the spaces of two networks, or to two readouts, are not of one kind; their z are.
     const backbone = (/** @type {string} */ id) => models().find(({ modelId }) => modelId === id)?.backbone;
     if (state.metric === "" && state.concept && (kind === "readout" ? value !== "labels" : kind === "model" && backbone(value) !== backbone(state.model))) state.metric = "z";
@@ -45,8 +45,10 @@ export function connectVersus(state, models, changed) {
     model.replaceChildren(make("option", { value: "" }, none), ...others.map((one) => make("option", { value: one.modelId }, modelName(one))));
     readout.value = "";
     const full = state.with.length >= MOST_PANELS - 1;
-    for (const control of [concept, model, readout]) control.disabled = full;
-    find("versus-note", HTMLElement).textContent = state.with.length > MOST_PANELS - 1 ? `${state.with.length + 1} maps are asked for; the first ${MOST_PANELS} are shown, as more could not be told apart.` : full ? `${MOST_PANELS} maps are as many as can be told apart; take one away first.` : "";
+    model.disabled = full;
+    for (const control of [concept, readout]) control.disabled = full || !state.concept;
+    const lacking = state.concept ? "" : "Search a concept first: another one, or another readout of it, stands beside it.";
+    find("versus-note", HTMLElement).textContent = state.with.length > MOST_PANELS - 1 ? `${state.with.length + 1} maps are asked for; the first ${MOST_PANELS} are shown, as more could not be told apart.` : full ? `${MOST_PANELS} maps are as many as can be told apart; take one away first.` : lacking;
     find("versus-none", HTMLButtonElement).hidden = !state.with.length;
   };
 }

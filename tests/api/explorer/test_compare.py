@@ -154,6 +154,20 @@ def test_a_readout_is_compared_by_z_without_a_test(visit: Visit) -> None:
     assert "are higher in A" in page.inner_text(".said")
 
 
+def test_without_a_concept_there_is_none_beside_it(visit: Visit) -> None:
+    view = visit()
+    for path in ("/?with=concept:house", "/?concept=cake&with=concept:house&show=r2"):
+        page = view.open(path)
+        page.wait_for_function("() => performance.getEntriesByName('painted').length")
+        assert not page.query_selector(".scatter")
+        assert page.is_hidden("#panel-a")
+    page = view.open("/")
+    page.click("#versus summary")
+    assert page.is_disabled("#versus-concept")
+    assert page.is_disabled("#versus-readout")
+    assert page.inner_text("#versus-note").startswith("Search a concept first")
+
+
 def test_a_model_that_is_gone_and_too_many_maps_are_said(visit: Visit) -> None:
     view = visit(height=1600)
     page = view.open("/?concept=cake&with=model:simulated/T1/gone/000000" + "&with=concept:house" * 39)
