@@ -127,6 +127,11 @@ export class Compare {
     return this.one.shown;
   }
 
+  /** Sentences that question maps beside the first. */
+  get warnings() {
+    return this.active ? this.loaded.flatMap((other) => ("shown" in other ? other.shown.warnings : [])) : [];
+  }
+
   /** Takes everything away that stands beside the first map. */
   clear() {
     this.one = this.between = null;

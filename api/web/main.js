@@ -319,8 +319,9 @@ function present(map, simulated) {
   find("figure-title", HTMLElement).textContent = group.active ? group.title : titleOf();
   find("simulated", HTMLElement).hidden = !simulated;
   const doubt = find("doubt", HTMLElement);
-  doubt.textContent = map.warnings.join(" ");
-  doubt.hidden = !map.warnings.length;
+  const warnings = new Set([...map.warnings, ...compare.warnings]);
+  doubt.textContent = [...warnings].join(" ");
+  doubt.hidden = !warnings.size;
   showLegend(map, lookUp);
   refocus();
   performance.mark("painted");

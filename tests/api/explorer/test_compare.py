@@ -168,6 +168,14 @@ def test_without_a_concept_there_is_none_beside_it(visit: Visit) -> None:
     assert page.inner_text("#versus-note").startswith("Search a concept first")
 
 
+def test_a_word_that_is_not_known_is_questioned_beside_another_too(visit: Visit) -> None:
+    page = opened(visit, "/?concept=cake&with=concept:zzqqsa")
+    page.wait_for_selector("#doubt:not([hidden])")
+    assert "does not seem to know 'zzqqsa'" in page.inner_text("#doubt")
+    page.click("[aria-label='Take B away']")
+    page.wait_for_selector("#doubt", state="hidden")
+
+
 def test_a_model_that_is_gone_and_too_many_maps_are_said(visit: Visit) -> None:
     view = visit(height=1600)
     page = view.open("/?concept=cake&with=model:simulated/T1/gone/000000" + "&with=concept:house" * 39)
