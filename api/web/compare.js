@@ -206,6 +206,23 @@ export class Compare {
     return { maps, dots: between ? this.scatter.picture() : null, said };
   }
 
+  /**
+   * What a table has of the maps beside the first, where they are of the same subject, and of A − B.
+   * @returns {Record<string, Float32Array>} by the name of the column
+   */
+  columns() {
+    const { one, between } = this;
+    if (!this.active || !one) return {};
+    /** @type {Record<string, Float32Array>} */
+    const columns = {};
+    this.loaded.forEach((other, at) => {
+      if ("shown" in other && other.subject.id === one.subject.id && other.shown.values) columns[`value_${LETTERS[at + 1].toLowerCase()}`] = other.shown.values;
+    });
+    if (between) columns.a_minus_b = between.value;
+    if (between?.q) columns.a_minus_b_q = between.q;
+    return columns;
+  }
+
   /** @returns {import("./code.js").Snippet[]} the code of the maps beside the first, and of the difference where it is a contrast */
   snippets() {
     if (!this.active) return [];

@@ -23,6 +23,7 @@ import { ALL } from "./state.js";
  * @property {import("./viewport.js").Viewport} viewport
  * @property {() => ReturnType<import("./solid.js").Solid["picture"]> | null} solid the 3-D view, while it is seen
  * @property {() => ReturnType<import("./compare.js").Compare["figure"]>} several the maps that stand side by side; null for one
+ * @property {() => Record<string, Float32Array>} beside what a table has of the maps beside the first
  * @property {() => string} view what is seen of them, for the names of files; "" for the first view
  */
 
@@ -48,7 +49,7 @@ export function connectDownloads(sources, report) {
       menu.open = false;
       try {
         const view = ["png", "svg", "pdf"].includes(suffix) ? sources.view() : "";
-        save(await make(), `${fileName(sources)} ${view}`, suffix);
+        save(await make(), `${fileName(sources, suffix)} ${view}`, suffix);
         say(`${suffix} file made`);
       } catch (error) {
         report(error);
@@ -102,13 +103,13 @@ async function figureOf(sources) {
  * One line per voxel that has a colour; of a concept with z, q and whether it is specific.
  * @param {Sources} sources
  */
-async function csv({ state, shown, subject, labels, focus }) {
+async function csv({ state, shown, subject, labels, focus, beside }) {
   const map = shown();
   if (!map) return "";
   const chosen = focus();
   const { columns } = map;
   const sure = columns ? null : await new Evidence().of(state);
-  const more = Object.entries(columns ?? {});
+  const more = Object.entries({ ...columns, ...beside() });
   const mm = (await subject()?.locate()) ?? [];
   const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "" : value);
   const lines = [`voxel,value,${[...more.map(([name]) => `${name},`), sure ? "z,concept_q,specific," : ""].join("")}x_mm,y_mm,z_mm,regions,first_label,selected`];
@@ -146,9 +147,13 @@ function sql({ state, shown, labels }) {
   return `-- For voxel-atlas sql and Python; a shell that is attached: FROM quack_query_by_name('atlas', '…')\n${question};\n`;
 }
 
-/** @param {Sources} sources */
-function fileName({ state, shown }) {
-  const beside = state.with.map(({ value }) => `against ${value}`);
+/**
+ * @param {Sources} sources
+ * @param {string} suffix
+ */
+function fileName({ state, shown, several }, suffix) {
+  // The questions are those of the first map.
+  const beside = several() && !["graphql", "sql"].includes(suffix) ? state.with.map(({ value }) => `against ${value}`) : [];
   const what = [state.model === ALL ? state.over : "", metricOf(state), ...(ofConcept(state) ? [state.concept, state.compare] : []), ...beside, shown()?.heldTo].filter(Boolean).join(" ");
   return `${state.model} ${what}`;
 }

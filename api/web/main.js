@@ -490,7 +490,7 @@ function connect() {
   connectShare(report);
   connectMenus();
   connectDownloads(
-    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, viewport, solid: () => (state.view === "3d" ? solid.picture() : null), several: () => compare.figure(), view },
+    { state, shown: () => shown, subject: () => subject, labels: () => labels, focus: () => focus, viewport, solid: () => (state.view === "3d" ? solid.picture() : null), several: () => compare.figure(), beside: () => compare.columns(), view },
     report,
   );
   addEventListener("popstate", () => location.reload());

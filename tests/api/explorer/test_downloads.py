@@ -144,6 +144,27 @@ def test_maps_side_by_side_are_one_figure(visit: Visit) -> None:
     assert downloaded(page, "pdf")[1].startswith(b"%PDF")
 
 
+def test_a_table_has_the_maps_that_stand_side_by_side(visit: Visit, atlas: Atlas) -> None:
+    page = visit().open("/?concept=cake&with=concept:house")
+    page.wait_for_function("() => document.querySelector('.said .share')?.textContent.includes('prefer A')")
+    name, content = downloaded(page, "csv")
+    assert "-cake-against-house" in name
+    lines = list(csv.DictReader(io.StringIO(content.decode())))
+    voxels = [int(line["voxel"]) for line in lines]
+    for column, (concept, quantity) in {
+        "value": ("cake", "similarity"),
+        "value_b": ("house", "similarity"),
+        "a_minus_b": ("cake - house", "z"),
+    }.items():
+        frame = atlas.model().map(concept).frame
+        known = dict(zip(frame["voxel"].to_list(), frame[quantity].to_list(), strict=True))
+        np.testing.assert_allclose(
+            [float(line[column]) for line in lines], [known[voxel] for voxel in voxels], rtol=1e-4, atol=1e-5
+        )
+    assert all(0 <= float(line["a_minus_b_q"]) <= 1 for line in lines)
+    assert "house" not in downloaded(page, "sql")[0]
+
+
 def test_the_difference_is_as_pale_in_a_figure_as_on_the_page(visit: Visit) -> None:
     page = visit().open("/?concept=cake&with=concept:house")
     page.wait_for_function("() => document.querySelector('.said .share')?.textContent.includes('interval')")
