@@ -61,7 +61,7 @@ export class Selections {
       table([first, "A", "B", "q"], rows.map(({ name, a: one, b: other, q }) => [name, write(one), write(other), Number.isNaN(q) ? "–" : rate(q).replace(/^q\u00a0(=\u00a0)?/, "")]));
     this.place.replaceChildren(
       head,
-      ...(both ? [make("p", { class: "note" }, `${both.toLocaleString("en")} voxels are in both.`)] : []),
+      ...(both ? [make("p", { class: "note" }, both === 1 ? "1 voxel is in both." : `${both.toLocaleString("en")} voxels are in both.`)] : []),
       shown("Mean of", means, ({ mean: value }) => figure(value, 3)),
       make("h3", {}, "First labels"),
       labels.length ? shown("Label", labels.slice(0, MOST), ({ n, mean: share }) => (n ? `${Math.round(100 * share)} %` : "–")) : make("p", { class: "note" }, "No label comes first in three voxels."),
