@@ -299,8 +299,8 @@ export class Compare {
     const pair = this.#pair();
     if (!between || !pair || !this.one) return;
     const [a, b] = [this.#name(null), this.#name(this.state.with[0])];
-    // Among voxels that were selected by their preference it is no question.
-    const among = this.state.prefers ? null : focus;
+    // Among voxels that were selected by their preference, or by A and B in the scatter, it is no question.
+    const among = this.state.prefers || this.state.lasso.length ? null : focus;
     this.said.replaceChildren(...preferred(between, [a, b], { among, prefers: this.state.prefers, mm: this.one.subject.mm }, (side) => this.#select([], side)));
     const { a: first, b: second } = pair;
     const { unit } = this.one.shown;

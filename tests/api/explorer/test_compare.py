@@ -115,6 +115,8 @@ def test_a_lasso_around_dots_selects_their_voxels_and_comes_back_with_the_link(v
     count = int(re.findall(r"(\d+) voxels", header)[0])
     assert 0 < count < 300
     assert "lasso=" in page.url
+    # What the dots were chosen by is not found in them again.
+    assert "selected voxels" not in page.inner_text(".said .share")
     view.shoot("lasso")
     page.goto(page.url)
     page.wait_for_selector("#region:not([hidden])")
