@@ -48,7 +48,7 @@ export function difference(one, other, contrast) {
       ...one,
       values: value,
       scale,
-      unit: contrast ? "z of A − B" : `difference of ${one.unit}`,
+      unit: contrast ? "z of A − B" : `difference of ${one.unit}${other.unit === one.unit ? "" : ` and ${other.unit}`}`,
       colours: coloured(value, scale),
       opacity: q ? Uint8Array.from(q, (each) => (each <= FDR ? 255 : PALE)) : null,
       band: 0,

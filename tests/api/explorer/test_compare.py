@@ -154,6 +154,8 @@ def test_a_readout_is_compared_by_z_without_a_test(visit: Visit) -> None:
     assert page.input_value("#show") == "z"
     assert "this difference has no test" in page.inner_text(".said")
     assert "are higher in A" in page.inner_text(".said")
+    both = [f"z of the similarity ({readout}, against the vocabulary)" for readout in ("weights", "pattern")]
+    assert f"difference of {' and '.join(both)}" in page.inner_text(".said")
 
 
 def test_without_a_concept_there_is_none_beside_it(visit: Visit) -> None:
