@@ -141,10 +141,10 @@ def named_colours(names: Names, note: str, width: int) -> Strip:
 
 
 def number(value: float, span: float) -> str:
-    """The value with as many decimals as a range of this span needs, and a true minus sign."""
+    """The value with as many decimals as a range of this span needs, so that ±9.8 is not ±10, and a true minus sign."""
     if span >= 1e6 or span < 1e-5:
         return f"{value:.2g}".replace("-", "−")
-    decimals = max(0, 1 - int(np.floor(np.log10(span))))
+    decimals = max(int(span < 100), 1 - int(np.floor(np.log10(span))))
     text = f"{value:.{decimals}f}"
     return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
 

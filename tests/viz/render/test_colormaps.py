@@ -16,6 +16,7 @@ from voxel_atlas.viz.render.colormaps import (
     fit_scale,
     logarithmic_scale,
 )
+from voxel_atlas.viz.render.legend import number
 
 floats = hnp.arrays(np.float32, st.integers(0, 20), elements=st.floats(-1e6, 1e6, width=32) | st.just(np.nan))
 bounds = st.none() | st.floats(-1e5, 1e5)
@@ -114,3 +115,8 @@ def test_rates_are_coloured_by_powers_of_ten() -> None:
     for lo, hi in ((0.0, 1.0), (-1.0, None), (0.1, 0.01)):
         with pytest.raises(BadInputError, match="log scale"):
             logarithmic_scale("magma", lo, hi)
+
+
+@pytest.mark.parametrize(("end", "written"), [(0.3, "0.30"), (-4.9, "−4.9"), (9.8, "9.8"), (120, "120")])
+def test_the_end_of_a_range_is_written_as_it_is(end: float, written: str) -> None:
+    assert number(end, 2 * abs(end)) == written
