@@ -34,7 +34,7 @@ from voxel_atlas.schemas.errors import AtlasError
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path += [str(TESTS / folder) for folder in ("siege", "atlas", "api", "ingest")]
 
-from attack import Target, all_attacks, besieged  # noqa: E402 - of the folders above
+from attack import STEP, Target, all_attacks, besieged  # noqa: E402 - of the folders above
 from buckets import PROGRAM, bucket, killed_ingests  # noqa: E402
 from lakes import new_lake, race, running_postgres  # noqa: E402
 
@@ -153,7 +153,7 @@ def siege(scratch: Path, minutes: float) -> tuple[dict[str, float], list[figures
     shutil.copytree(Settings().home / "backbones", home / "backbones")
     memory: list[Held] = []
     over = threading.Event()
-    with besieged(home) as target:
+    with besieged(home, STEP) as target:
         visitors = Visitors(target)
         ingester = threading.Thread(target=ingest, args=(home, model, over))
         ingester.start()

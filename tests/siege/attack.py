@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import psutil
 
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 
@@ -30,6 +31,8 @@ limits.LIMITS = limits.LIMITS.model_copy(update=json.loads(sys.argv.pop(1)))
 from voxel_atlas.__main__ import main
 main()
 """
+STEP = {"free_share": 2**29 / psutil.virtual_memory().available}
+"""512 MB for what one step of a statement gathers, on a machine of any size: attacks want six times as much."""
 HONEST = {"query": '{ similarVoxels(concept: "cake", baseline: NONE) { totalCount edges { node { voxel } } } }'}
 """What honest visitors ask."""
 

@@ -4,9 +4,8 @@ import os
 import sys
 from collections.abc import Iterator
 
-import psutil
 import pytest
-from attack import Target, besieged
+from attack import STEP, Target, besieged
 from plugin_package import installed
 from serving import random_atlas
 from toy_network import DIM
@@ -16,9 +15,9 @@ SHORT = {
     "body_s": 5.0,
     "read_s": 5.0,
     "tool_s": 1.0,
-    "free_share": 2**29 / psutil.virtual_memory().available,
+    **STEP,
 }
-"""A quarter of what a server gives its clients, or less: eight attacks wait until that is over. 512 MB for one step."""
+"""A quarter of what a server gives its clients, or less: eight attacks wait until that is over."""
 
 
 @pytest.fixture(scope="session")
