@@ -101,6 +101,13 @@ ModelArgument = Annotated[
         completer=_listed("models", "model_id"),
     ),
 ]
+PlannedArgument = Annotated[
+    str | None,
+    Parameter(
+        help="Model id, or a part of it that only one model has; none: the study of --config.",
+        completer=_listed("models", "model_id"),
+    ),
+]
 ModelOption = Annotated[
     str | None,
     Parameter(

@@ -15,6 +15,7 @@ from ..options import (
     DownloadOption,
     ModelArgument,
     OnErrorOption,
+    PlannedArgument,
     WeightsOption,
     WorkersOption,
     between,
@@ -103,7 +104,7 @@ def dissect(
 
 
 def plan(
-    model: ModelArgument | None = None,
+    model: PlannedArgument = None,
     /,
     *,
     config: Annotated[
