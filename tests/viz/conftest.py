@@ -1,7 +1,7 @@
 """Subjects for tests: two spheres of unequal meshes in a small volume, nilearn's fsaverage5, pycortex's S1."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,15 +129,17 @@ def cortex(cache: Path) -> Any:
     return stores.pycortex(cache)
 
 
-@pytest.fixture(scope="session")
-def look_at(cortex: Any) -> Callable[[Surface], None]:
-    """Let pycortex find the subject of a surface."""
+@pytest.fixture
+def look_at(cortex: Any) -> Iterator[Callable[[Surface], None]]:
+    """Let pycortex find the subject of a surface, until the test ends: the module is that of the whole process."""
+    before = cortex.db.filestore
 
-    def look_at(surface: Surface) -> None:
-        cortex.db.filestore = stores.database(surface.subject, surface.cache).filestore
+    def look_in(store: str) -> None:
+        cortex.db.filestore = store
         cortex.db.reload_subjects()
 
-    return look_at
+    yield lambda surface: look_in(stores.database(surface.subject, surface.cache).filestore)
+    look_in(before)
 
 
 @pytest.fixture(scope="session")
