@@ -100,11 +100,11 @@ def plan(context: Context, features: Floats, captioner: Captioner, generator: Ge
     """
     config, voxels = context.config, voxels_to_label(context)
     blocks = [voxels[start:stop] for start, stop in ranges(len(voxels), config.block_voxels)]
-    choosing_s, wanted = _timed(lambda: [_wanted(context, features, block) for block in blocks])
+    choosing_s, wanted = timed(lambda: [_wanted(context, features, block) for block in blocks])
     images = np.unique(np.concatenate([np.empty(0, np.int32), *wanted]))
     looked_at = np.random.default_rng(0).permutation(images)[: n_sample or len(images)]
     scale = len(images) / max(1, len(looked_at))
-    cropping_s, sampled = _timed(lambda: _sample(context, features, blocks, set(looked_at.tolist()), scale))
+    cropping_s, sampled = timed(lambda: _sample(context, features, blocks, set(looked_at.tolist()), scale))
     maps = Job(
         "images mapped and cropped",
         sum(map(len, wanted)),
@@ -118,7 +118,7 @@ def plan(context: Context, features: Floats, captioner: Captioner, generator: Ge
     total, n_done = sum(stands_for.values()), sum(stands_for[region] for region in described & stands_for.keys())
     chosen = set(looked_at.tolist())
     sample = [place for place, (image, _) in enumerate(sampled.regions) if image in chosen]
-    captioning_s, texts = _timed(lambda: _captions(context, captioner, sampled, sample))
+    captioning_s, texts = timed(lambda: _captions(context, captioner, sampled, sample))
     captions = Job("captions", round(total), round(n_done), len(sample) / max(captioning_s, 1e-9))
     nouns = dict(zip(sample, NounExtractor().nouns(texts), strict=True))
 
@@ -250,7 +250,7 @@ def _share_drawn(context: Context, generator: Generator, labels: Sequence[str]) 
 
 def _pictures_per_second(context: Context, generator: Generator, labels: Sequence[str]) -> float:
     for label in labels:
-        seconds, (first,) = _timed(partial(generator.generate, [(label, [seed_of(label, generator.name, 0)])]))
+        seconds, (first,) = timed(partial(generator.generate, [(label, [seed_of(label, generator.name, 0)])]))
         if first is not None:
             break
     else:
@@ -259,7 +259,7 @@ def _pictures_per_second(context: Context, generator: Generator, labels: Sequenc
         return 1 / seconds
     ordinals = range(context.config.images_per_label)
     requests = [(name, [seed_of(name, generator.name, i) for i in ordinals]) for name in labels[:_LABELS_TO_TIME]]
-    seconds, drawn = _timed(lambda: generator.generate(requests))
+    seconds, drawn = timed(lambda: generator.generate(requests))
     return max(1, sum(len(pictures or ()) for pictures in drawn)) / seconds
 
 
@@ -267,11 +267,12 @@ def _encoded_per_second(context: Context, images: NDArray[np.int32]) -> float:
     pixels = [read_image(context.probe, int(image)) for image in images[:_IMAGES_TO_TIME]]
     if not pixels:
         return float("inf")
-    seconds, _ = _timed(lambda: context.backbone.features(pixels))
+    seconds, _ = timed(lambda: context.backbone.features(pixels))
     return len(pixels) / seconds
 
 
-def _timed(run: Callable[[], _T]) -> tuple[float, _T]:
+def timed(run: Callable[[], _T]) -> tuple[float, _T]:
+    """Seconds that something takes, and what it gives."""
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result

@@ -1,8 +1,5 @@
 """How long models of a study will take that are not there: as those that are there took, or measured on made data."""
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 
 from ..atlas.backbones.interface import Backbone
@@ -11,6 +8,7 @@ from ..schemas.config import IngestConfig
 from .datasets.inventory import Size
 from .encoding.ridge import Ridge
 from .encoding.significance import p_values
+from .plan import timed
 
 _TOOK = """
 SELECT m.backbone, median(epoch(ended.recorded_at - begun.recorded_at) / v.n_voxels) AS seconds
@@ -29,6 +27,13 @@ def seconds_per_voxel(store: Store) -> dict[str, float]:
     return dict(store.frame(_TOOK).iter_rows())
 
 
+def seconds_per_image(backbone: Backbone) -> float:
+    """Seconds that a network takes for each picture of a batch, measured here on made ones."""
+    pictures = list(np.random.default_rng(0).integers(0, 255, (_IMAGES, _SIDE, _SIDE, 3), np.uint8))
+    backbone.features(pictures[:1])
+    return timed(lambda: backbone.features(pictures))[0] / _IMAGES
+
+
 def seconds_to_fit(config: IngestConfig, size: Size, backbone: Backbone) -> float:
     """Seconds to encode all images and fit all voxels, without labels: measured here on made pictures and responses.
 
@@ -38,25 +43,14 @@ def seconds_to_fit(config: IngestConfig, size: Size, backbone: Backbone) -> floa
         backbone: the network.
     """
     rng = np.random.default_rng(0)
-    pictures = list(rng.integers(0, 255, (_IMAGES, _SIDE, _SIDE, 3), np.uint8))
-    backbone.features(pictures[:1])
-    per_image = _seconds(lambda: backbone.features(pictures)) / _IMAGES
     n_test = max(1, round(config.test_share * size.n_images))
     n_train, n_voxels = size.n_images - n_test, min(_VOXELS, size.n_voxels)
     features = rng.standard_normal((size.n_images, backbone.dim), np.float32)
     responses = rng.standard_normal((size.n_images, n_voxels), np.float32)
-    start = time.perf_counter()
-    ridge = Ridge.from_config(features[:n_train], config)
-    prepared = time.perf_counter() - start
+    prepared_s, ridge = timed(lambda: Ridge.from_config(features[:n_train], config))
 
     def fit() -> None:
         p_values(config, responses[n_train:], ridge.fit(responses[:n_train]).predict(features[n_train:]))
 
     n_images = size.n_images + size.n_probe_images
-    return n_images * per_image + prepared + _seconds(fit) * size.n_voxels / n_voxels
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return n_images * seconds_per_image(backbone) + prepared_s + timed(fit)[0] * size.n_voxels / n_voxels

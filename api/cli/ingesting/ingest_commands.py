@@ -60,7 +60,7 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
         )
         say(disk_cost(size.disk, settings.home))
         if size.n_probe_images:
-            say(_probe_cost(config, size.n_probe_images, size.probe_bytes))
+            say(_probe_cost(config, settings, size.n_probe_images, size.probe_bytes))
     problems = [*contents.problems, *_problems_of_parts(settings, options, config, contents.dataset)]
     if problems:
         raise BadInputError(" ".join(dict.fromkeys(problems)))
@@ -93,22 +93,15 @@ def _problems_of_parts(
     return problems
 
 
-def _probe_cost(config: IngestConfig, n_images: int, n_bytes: int) -> str:
+def _probe_cost(config: IngestConfig, settings: Settings, n_images: int, n_bytes: int) -> str:
     """What is said of images that the subject need not have seen."""
-    import time
-
-    import numpy as np
-
     from ....atlas.backbones import load
+    from ....ingest.study_plan import seconds_per_image
 
     said = f"Voxels are described by {n_images:,} images, which are encoded once for all subjects: "
     said += f"{n_bytes / 2**30:.2f} GiB of disk, half of them while an ingest runs"
     try:
-        backbone = load(config.backbone, home=settings_of().home)
+        backbone = load(config.backbone, home=settings.home)
     except MissingWeightsError:
         return f"{said}; the weights of {config.backbone} are not here to tell the time."
-    pictures = list(np.random.default_rng(0).integers(0, 255, (16, 425, 425, 3), np.uint8))
-    backbone.features(pictures[:1])
-    start = time.perf_counter()
-    backbone.features(pictures)
-    return f"{said}, about {duration((time.perf_counter() - start) * n_images / len(pictures))}."
+    return f"{said}, about {duration(n_images * seconds_per_image(backbone))}."

@@ -139,6 +139,17 @@ def test_check_says_how_big_the_job_is_and_writes_nothing(ingest, tmp_path):
     assert not (tmp_path / "a.duckdb").exists()
 
 
+def test_check_says_what_images_take_that_describe_voxels(ingest, tmp_path):
+    (probe := tmp_path / "probe").mkdir()
+    Image.new("RGB", (8, 8), "red").save(probe / "red.png")
+    (tmp_path / "concepts.txt").write_text("cake\ndog\n")
+    labelled = ("--dissect", "significant", "--method", "clip-msm", "--concepts", tmp_path / "concepts.txt")
+    status, _, said = ingest(*labelled, "--probe", probe, command="check")
+    assert status == 0, said
+    told = r"Voxels are described by 1 images, .*: 0\.00 GiB of disk, half of them while an ingest runs, about \d+ s\."
+    assert re.search(told, " ".join(said.split()))
+
+
 def spoil(study, what):
     table = pl.read_csv(study / "stimuli.csv")
     if what == "twice":
