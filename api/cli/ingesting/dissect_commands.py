@@ -22,7 +22,7 @@ from ..options import (
     open_store,
     settings_of,
 )
-from .ingest_options import IngestOptions, Study, fields, option_of
+from .ingest_options import DEFAULT_LABELS, IngestOptions, Study, fields, option_of
 from .making import Maker, parts_of, pipeline_of, tell
 from .study_commands import plan_study
 
@@ -41,7 +41,6 @@ LabelChanges = Annotated[
     fields(OTHER_LABELS, _dissect_option),
     Parameter(show_default=lambda _: "the model's own"),
 ]
-DEFAULT_LABELS = LabelConfig()
 
 
 @Parameter(name="*")
