@@ -12,7 +12,6 @@ from ...atlas.search.contrasts.preference import Contrast, RegionContrasts, diff
 from ...atlas.search.contrasts.region_means import ConceptMatrix, RoiTable
 from ...atlas.search.similarity import Similarities, VoxelHits
 from ...atlas.search.tables.label_table import LabelHits
-from ...schemas.errors import NotFoundError
 from ..report import figures
 from .brain_map import BrainMap
 
@@ -60,10 +59,7 @@ def _contrast(model: HasMaps, contrast: Contrast, asked: Mapping[str, Any]) -> b
 
 
 def _flat(model: HasMaps, shown: Mapping[str, Any], voxels: pl.Series) -> bytes:
-    try:
-        return model.map(**shown).plot(width=FLAT_WIDTH, focus=voxels.to_list() or None).content
-    except NotFoundError:  # the subject has no flat map
-        return b""
+    return model.map(**shown).picture(FLAT_WIDTH, voxels.to_list() or None)
 
 
 def _shares(_: HasMaps, found: RegionContrasts, __: Mapping[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -105,8 +106,15 @@ class BrainGroup:
         )
         return CortexPicture(self.desk.group_picture(self.request, options), format)
 
+    @cached_property
+    def _picture(self) -> bytes:
+        try:
+            return self.plot().content
+        except NotFoundError:  # this machine has not the mesh
+            return b""
+
     def _repr_png_(self) -> bytes | None:
-        return self._picture() or None
+        return self._picture or None
 
     def _repr_html_(self) -> str:
         r = "" if self.leave_one_out_r is None else f"leave-one-out r {self.leave_one_out_r:.2f}"
@@ -118,11 +126,5 @@ class BrainGroup:
             self.regions,
             simulated=self.simulated,
             warnings=self.warnings,
-            picture=self._picture(),
+            picture=self._picture,
         )
-
-    def _picture(self) -> bytes:
-        try:
-            return self.plot().content
-        except NotFoundError:  # this machine has not the mesh
-            return b""

@@ -207,10 +207,10 @@ class BrainMap(ConceptMap):
         parts = [model.voxels(voxels[start : start + _AT_ONCE]) for start in range(0, max(len(voxels), 1), _AT_ONCE)]
         return pl.concat([part.select("voxel", "rois") for part in parts])
 
-    def picture(self, width: int = 1024) -> bytes:
-        """The flat map as a PNG; empty where the subject has none."""
+    def picture(self, width: int = 1024, focus: Sequence[int] | None = None) -> bytes:
+        """The flat map as a PNG, of which some voxels stand out; empty where the subject has none."""
         try:
-            return self.plot(width=width).content
+            return self.plot(width=width, focus=focus).content
         except NotFoundError:
             return b""
 
@@ -234,13 +234,18 @@ class BrainMap(ConceptMap):
         shown = np.count_nonzero(np.isfinite(self.values))
         return f"<BrainMap {self.title!r} of {self.model_id}: {shown} of {len(self.values)} voxels, {self.unit}>"
 
+    @cached_property
+    def _shown(self) -> bytes:
+        return self.picture()
+
     def _repr_png_(self) -> bytes | None:
-        return self.picture() or None
+        return self._shown or None
 
     def _repr_html_(self) -> str:
         shown = f"{np.count_nonzero(np.isfinite(self.values)):,} of {len(self.values):,} voxels are shown"
         facts = [self.model_id, self.unit, f"colours from {self.limits[0]:.3g} to {self.limits[1]:.3g}", shown]
-        picture = self.picture()
-        table = None if picture else self.frame
+        table = None if self._shown else self.frame
         facts += [self.held_to, self.left_out]
-        return answer_html(self.title, facts, table, simulated=self.simulated, warnings=self.warnings, picture=picture)
+        return answer_html(
+            self.title, facts, table, simulated=self.simulated, warnings=self.warnings, picture=self._shown
+        )

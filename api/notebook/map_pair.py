@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...atlas.client import png
 from ...atlas.search.contrasts.region_means import intervals
 from ...atlas.search.tables.answer_html import answer_html, image_html, table_html
 from ...schemas.errors import BadInputError
@@ -84,14 +85,10 @@ class MapPair:
         if not all(self._pictures):
             return None
         left, right = (Image.open(io.BytesIO(picture)) for picture in self._pictures)
-        beside, file = (
-            Image.new("RGB", (left.width + right.width, max(left.height, right.height)), "white"),
-            io.BytesIO(),
-        )
+        beside = Image.new("RGB", (left.width + right.width, max(left.height, right.height)), "white")
         beside.paste(left)
         beside.paste(right, (left.width, 0))
-        beside.save(file, "PNG")
-        return file.getvalue()
+        return png(np.asarray(beside))
 
     def _repr_html_(self) -> str:
         both = (self.a, self.b)
