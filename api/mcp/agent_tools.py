@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ...atlas.backbones.interface import Readout
 from ...atlas.search.atlas import Atlas
@@ -268,9 +268,8 @@ def _sentence(name: str, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(map(str, first["loc"])) or "the arguments"
     if first["type"] == "less_than_equal":
-        return (
-            f"{name}: {field} is {first['ctx']['le']:,} at most, and {int(first['input']):,} was asked; ask for less."
-        )
+        wanted = TypeAdapter(int).validate_python(first["input"])  # of text, too, as the field read it
+        return f"{name}: {field} is {first['ctx']['le']:,} at most, and {wanted:,} was asked; ask for less."
     if first["type"] == "extra_forbidden":
         return f"{name}: there is no argument {field[:40]!r}; there are {', '.join(TOOLS[name].model_fields)}."
     return f"{name}: {field[:60]}: {first['msg']}."

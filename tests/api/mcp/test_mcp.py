@@ -124,6 +124,7 @@ def test_five_tools_are_listed_and_answer_with_what_the_atlas_holds(ask: Ask, at
     [
         ("search_voxels", {"concept": "cake", "first": 1_000_000}, "first is 100 at most, and 1,000,000 was asked"),
         ("search_voxels", {"concept": "cake", "first": "1000000"}, "first is 100 at most, and 1,000,000 was asked"),
+        ("search_voxels", {"concept": "cake", "first": "1000000.0"}, "first is 100 at most, and 1,000,000 was asked"),
         ("search_voxels", {"concpt": "cake"}, "concept"),
         ("search_voxels", {"concept": "cake", "rois": ["XYZ"]}, "FFA"),
         ("search_voxels", {"concept": "", "first": 1}, "concept"),
