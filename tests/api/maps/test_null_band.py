@@ -1,6 +1,5 @@
 """The null band and a model's own scale at the doors, against `Model.null_band`."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +61,7 @@ def test_a_server_that_is_ready_has_the_scale_of_its_newest_model(
     monkeypatch.setattr("voxel_atlas.api.http.warm_up.READY_S", 120)
     opened = Atlas.open(str(home / "atlas.duckdb"), home=home)
     with opened, serve(create_app(opened, settings, load=surfaces)) as own:
-        while own.client.get("/readyz").status_code == 503:
-            time.sleep(0.02)
+        own.ready()
         query = '{ flatmap(concept: "cake", width: 200) { lo hi } }'
         answer = own.client.post("/graphql", json={"query": query}).json()
     assert "loaded" not in answer.get("extensions", {})
