@@ -223,10 +223,7 @@ class GroupMap:
 
     def frame(self) -> pl.DataFrame:
         """hemisphere, vertex, n_subjects, mean, t, p, q, n_agree of each vertex where a subject has a value."""
-        over = self.statistics
-        return vertex_frame(
-            {"n": over.n, "mean": over.mean, "t": over.t, "p": over.p, "q": over.q, "agree": self.agree}
-        )
+        return vertex_frame({**vars(self.statistics), "agree": self.agree})
 
     def vertices(self, numbers: Sequence[int]) -> pl.DataFrame:
         """Columns of `frame`, number (of both hemispheres) and similarities (each subject's), in the order asked for.
@@ -238,7 +235,7 @@ class GroupMap:
         if wrong := [number for number in numbers if not 0 <= number < 2 * n]:
             raise NotFoundError(f"There is no vertex {wrong[0]}; {self.mesh} has {2 * n}, numbered from 0.")
         rows = np.array(numbers, np.int64)
-        frame = vertex_frame({**vars(self.statistics), "agree": self.agree}, every=True)[rows]
+        frame = vertex_frame({**vars(self.statistics), "agree": self.agree}, rows)
         return frame.with_columns(number=pl.Series(rows), similarities=pl.Series(self.similarities[:, rows].T.tolist()))
 
     def first_vertices(self, n: int) -> list[int]:
@@ -254,20 +251,19 @@ class GroupMap:
         return frame.with_columns(leave_one_out_r=pl.Series(self.leave_one_out, nan_to_null=True))
 
 
-def vertex_frame(arrays: Mapping[str, NDArray[Any]], *, every: bool = False) -> pl.DataFrame:
-    """The arrays n, mean, t, p, q and agree of a group as a frame: see `GroupMap.frame`; or of every vertex."""
-    n = len(arrays["agree"]) // 2
-    numbers = {name: pl.Series(arrays[name], nan_to_null=True) for name in ("mean", "t", "p", "q")}
-    frame = pl.DataFrame(
+def vertex_frame(arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64] | None = None) -> pl.DataFrame:
+    """The arrays n, mean, t, p, q and agree of a group as a frame: see `GroupMap.frame`; or of the vertices given."""
+    rows = np.flatnonzero(arrays["n"] > 0) if rows is None else rows
+    side, vertex = np.divmod(rows, len(arrays["agree"]) // 2)
+    return pl.DataFrame(
         {
-            "hemisphere": pl.Series(["left", "right"], dtype=pl.String)[np.repeat([0, 1], n).tolist()],
-            "vertex": np.tile(np.arange(n, dtype=np.int32), 2),
-            "n_subjects": arrays["n"].astype(np.int64),
-            **numbers,
-            "n_agree": arrays["agree"].astype(np.int64),
+            "hemisphere": pl.Series(["left", "right"])[side],
+            "vertex": vertex.astype(np.int32),
+            "n_subjects": arrays["n"][rows].astype(np.int64),
+            **{name: pl.Series(arrays[name][rows], nan_to_null=True) for name in ("mean", "t", "p", "q")},
+            "n_agree": arrays["agree"][rows].astype(np.int64),
         }
     )
-    return frame if every else frame.filter(pl.col("n_subjects") > 0)
 
 
 def group_map(atlas: Atlas, request: GroupRequest, cortices: CortexCache | None = None) -> GroupMap:
