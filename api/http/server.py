@@ -37,7 +37,6 @@ GRACE_S = 5
 """How long requests that run are waited for when the server is told to stop; all in all it takes 10 s at most."""
 LAST_S = 9.5
 """How long after that signal the process is there at most: DuckDB waits for a function that it cannot interrupt."""
-_LATE = "Stopped in the midst of answers that take long."
 _GIVE_BACK_EVERY_S = 30.0
 
 
@@ -75,11 +74,11 @@ def _give_back() -> None:
         trim(0)
 
 
-def _leave() -> None:
+def _leave(status: int = 0) -> None:
     """End the process now: a file of DuckDB's is whole at any moment, as one that is killed leaves it."""
-    logging.getLogger("voxel_atlas.api").warning(_LATE)
+    logging.getLogger("voxel_atlas.api").warning("Stopped in the midst of answers that take long.")
     logging.shutdown()
-    os._exit(0)
+    os._exit(status)
 
 
 @contextmanager
@@ -104,9 +103,7 @@ def _no_thread_kept(last: threading.Timer) -> Iterator[None]:
     finally:
         last.cancel()
         if status != 1 and any(thread.name.startswith("voxel-atlas-") for thread in threading.enumerate()):
-            logging.getLogger("voxel_atlas.api").warning(_LATE)
-            logging.shutdown()
-            os._exit(status)
+            _leave(status)
 
 
 class Announced(uvicorn.Server):
