@@ -72,10 +72,33 @@ def begun_elsewhere(store: Store, home: Path, config: IngestConfig, dataset: Dat
     return state["state"].to_pylist() == ["started"] and not Path(ingest_lock(home, model_id).lock_file).exists()
 
 
-def finished(context: DataContext, home: Path, weights: Path | None, *, learning_curve: bool) -> str | None:
-    """Id of the model that an ingest would find whole; None where there may be work for it.
+def whole(
+    store: Store, home: Path, config: IngestConfig, dataset: Dataset, weights: Path | None, *, learning_curve: bool
+) -> tuple[str, IngestConfig] | None:
+    """Id and settings of the model that an ingest would find whole; None where there may be work for it. Only reads.
 
-    What an ingest says anew of a model that is whole is said: where its data are now, and what shows its subject.
+    Args:
+        store: the atlas.
+        home: the atlas's home folder.
+        config: the model's settings; the fingerprints of data and network are filled in here.
+        dataset: the subject.
+        weights: file of the backbone's weights, where one is named.
+        learning_curve: whether the model is to have one.
+
+    Raises:
+        BadInputError: as for `of_data`.
+        NotFoundError: likewise.
+    """
+    if (network := _remembered(home, config.backbone, weights)) is None:
+        return None
+    config = of_data(config, dataset).model_copy(update=network)
+    model_id = model_id_of(store, dataset, config)
+    asked = {"model": model_id, "version": importlib.metadata.version("voxel-atlas"), "curve": learning_curve}
+    return (model_id, config) if store.arrow(_WHOLE, asked)["whole"].to_pylist() == [True] else None
+
+
+def finished(context: DataContext, home: Path, weights: Path | None, *, learning_curve: bool) -> str | None:
+    """Id of the model that is `whole`, of which is said what an ingest says anew: where data are, what shows a subject.
 
     Args:
         context: the ingest.
@@ -89,13 +112,10 @@ def finished(context: DataContext, home: Path, weights: Path | None, *, learning
         LedgerConflictError: the atlas says something else of the subject or of an image.
     """
     store, dataset = context.store, context.dataset
-    if (network := _remembered(home, context.config.backbone, weights)) is None:
+    found = whole(store, home, context.config, dataset, weights, learning_curve=learning_curve)
+    if found is None:
         return None
-    config = of_data(context.config, dataset).model_copy(update=network)
-    model_id = model_id_of(store, dataset, config)
-    asked = {"model": model_id, "version": importlib.metadata.version("voxel-atlas"), "curve": learning_curve}
-    if store.arrow(_WHOLE, asked)["whole"].to_pylist() != [True]:
-        return None
+    model_id, config = found
     append_subject(context)
     append_images(context, dataset)
     if config.dissect != "none" and (probe := probe_of(config, dataset)) is not dataset:

@@ -22,8 +22,8 @@ from ..options import (
     open_store,
     settings_of,
 )
-from .ingest_options import DEFAULT_LABELS, IngestOptions, Study, fields, option_of
-from .making import Maker, parts_of, pipeline_of, tell
+from .ingest_options import DEFAULT_LABELS, Study, fields, option_of
+from .making import parts_of, pipeline_of, tell
 from .study_commands import plan_study
 
 if TYPE_CHECKING:
@@ -124,9 +124,8 @@ def plan(
     if model is None:
         changes = options.labels.model_dump(exclude_unset=True)
         configs = [IngestConfig.model_validate({**changes, **own}) for own in study]
-        asked = IngestOptions(weights=options.weights, download=options.download)
-        with Maker(settings, asked) as maker:
-            plan_study(maker, configs, options.output)
+        download = options.download or settings.download
+        plan_study(configs, settings, options.output, weights=options.weights, download=download)
         return
     with open_store(settings, read_only=True) as store, Bars() as bars:
         model_id, settled, parts = options.model(model, store, settings)

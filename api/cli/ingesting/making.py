@@ -75,7 +75,7 @@ class Maker:
 
         settings, options = self.settings, self.options
         dataset = on_its_surface(open_dataset(config, settings.home), settings)
-        if (model_id := self.finished(config, dataset)) is not None:
+        if (model_id := self._finished(config, dataset)) is not None:
             return model_id, True
         workers, skip = self._workers, options.on_error == "skip"
         parts = parts_of(config, settings, options.weights, options.download, dataset, like=self._last)
@@ -87,7 +87,7 @@ class Maker:
             pipeline = pipeline_of(settings, store=store, progress=self.bars, workers=workers, skip_bad=skip)
             return pipeline.ingest(config, parts, learning_curve=options.learning_curve), False
 
-    def finished(self, config: IngestConfig, dataset: "Dataset") -> str | None:
+    def _finished(self, config: IngestConfig, dataset: "Dataset") -> str | None:
         """Id of the model if the atlas has it whole; a run that skips what is bad looks at all anew."""
         from ....ingest.identity import finished
         from ....ingest.run_record import new_run_id

@@ -201,16 +201,20 @@ def _looked_at(config: IngestConfig, settings: Settings) -> tuple["Size | None",
     return contents.size, contents.dataset, list(contents.problems)
 
 
-def plan_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -> None:
+def plan_study(
+    configs: Sequence[IngestConfig], settings: Settings, output: Output, *, weights: Path | None, download: bool
+) -> None:
     """Say which models of a study the atlas has, and what time and disk the others take.
 
     Models of a network take what its models in the atlas took for each voxel, in the median. Where there is none yet,
     encoding and fitting are measured here, and labels are not counted.
 
     Args:
-        maker: knows finished models, and loads networks.
         configs: the models' settings.
+        settings: where the atlas is.
         output: how to answer.
+        weights: file of the network's weights, where one is named.
+        download: fetch weights that are not on this machine.
 
     Raises:
         BadInputError: some models cannot be made.
@@ -221,7 +225,7 @@ def plan_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) ->
     from ....atlas.backbones import load
     from ....ingest.study_plan import seconds_per_voxel, seconds_to_fit
 
-    settings, rows, total = maker.settings, [], 0.0
+    rows, total = [], 0.0
     try:
         with open_store(settings, read_only=True) as store:
             took = seconds_per_voxel(store)
@@ -231,7 +235,7 @@ def plan_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) ->
     sizes: list[tuple[IngestConfig, Size]] = []
     for config in configs:
         size, dataset, problems = _looked_at(config, settings)
-        there = dataset is not None and maker.finished(config, on_its_surface(dataset, settings)) is not None
+        there = dataset is not None and _is_there(config, dataset, settings, weights)
         seconds = 0.0
         if size and not there and not problems:
             sizes.append((config, size))
@@ -241,10 +245,10 @@ def plan_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) ->
                 if config.backbone not in towers:
                     towers[config.backbone] = load(
                         config.backbone,
-                        weights=maker.options.weights,
+                        weights=weights,
                         device=settings.device,
                         home=settings.home,
-                        download=maker.options.download or settings.download,
+                        download=download,
                     )
                 seconds = seconds_to_fit(config, size, towers[config.backbone])
             total += seconds
@@ -266,6 +270,19 @@ def plan_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) ->
     if sizes:
         say(disk_cost(disk_of_study(sizes), settings.home))
     _refuse(rows)
+
+
+def _is_there(config: IngestConfig, dataset: "Dataset", settings: Settings, weights: Path | None) -> bool:
+    """Whether the atlas has a model whole."""
+    from ....ingest.identity import whole
+
+    try:
+        opened = open_store(settings, read_only=True)
+    except NotFoundError:  # nothing has been ingested yet
+        return False
+    on_surface = on_its_surface(dataset, settings)
+    with opened as store:
+        return whole(store, settings.home, config, on_surface, weights, learning_curve=False) is not None
 
 
 def _refuse(rows: Sequence[Mapping[str, object]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,7 +205,7 @@ def test_check_lists_every_model_with_the_disk_of_all_and_what_would_stop_one(st
     assert said.splitlines()[-1].startswith("voxel-atlas: 1 of 2 models cannot be made: subject 02 by toy: ")
 
 
-def test_plan_tells_time_and_disk_of_what_is_not_there(study, ingest, run, tmp_path):
+def test_plan_tells_time_and_disk_of_what_is_not_there_and_writes_nothing(root, study, ingest, run, tmp_path):
     file, atlas = study(), ("--atlas", tmp_path / "a.duckdb")
     status, printed, said = run("plan", "--config", file, *atlas, "--json")
     assert (status, [row["state"] for row in json.loads(printed)]) == (0, ["to make"] * 3), said
@@ -212,8 +213,11 @@ def test_plan_tells_time_and_disk_of_what_is_not_there(study, ingest, run, tmp_p
     assert "Without labels for toy, of which no model is there: make one, and plan again." in said
     assert not (tmp_path / "a.duckdb").exists()
     ingest(file, "--subject", "02")
+    before = frame(tmp_path / "a.duckdb", "FROM ledger ORDER BY ALL")
     subjects = [*entries("01", "02"), {"subject": "03", "responses": "gone.npy"}]
-    status, printed, said = run("plan", "--config", study(subjects=subjects), *atlas, "--json")
+    moved = shutil.copytree(root, tmp_path / "moved")  # which an ingest would write down
+    status, printed, said = run("plan", "--config", study(root=str(moved), subjects=subjects), *atlas, "--json")
+    assert frame(tmp_path / "a.duckdb", "FROM ledger ORDER BY ALL").equals(before)
     rows = json.loads(printed)
     assert (status, [row["state"] for row in rows]) == (2, ["to make", "is there", "cannot be made"]), said
     took = frame(tmp_path / "a.duckdb", "SELECT epoch(max(recorded_at) - min(recorded_at)) AS t FROM run").item()
