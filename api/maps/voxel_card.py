@@ -163,8 +163,8 @@ def _number(value: float | None) -> str:
 
 def _setting(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value)) if len(value) <= 3 else f"{len(value)} words"
-    return str(value) if value != "" else "none"
+        return (", ".join(map(str, value)) or "none") if len(value) <= 3 else f"{len(value)} words"
+    return str(value) or "none"
 
 
 def _data_uri(picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> str:

@@ -145,6 +145,7 @@ def test_a_card_shows_a_voxel_as_picture_and_as_page(show, tmp_path):
     assert page.count("data:image/jpeg;base64,") == 10
     assert '<th scope="row">leaf</th>' in page
     assert "labels_per_voxel 15" in page
+    assert "concepts none" in page
     assert "SIMULATED" not in page
     assert not re.search(r'(src|href)="(?!data:)', page), "nothing comes from elsewhere"
 
