@@ -81,7 +81,12 @@ export function figure(value, decimals = 2) {
 
 /** @param {number} q a false discovery rate */
 export function rate(q) {
-  return `q\u00a0${q < 0.0001 ? "<\u00a00.0001" : `=\u00a0${figure(q, 4)}`}`;
+  return `q\u00a0${q < 0.0001 ? "" : "=\u00a0"}${plainRate(q)}`;
+}
+
+/** @param {number | null} q the same in a column that says so; a dash where there is none */
+export function plainRate(q) {
+  return q !== null && q < 0.0001 ? "<\u00a00.0001" : figure(q, 4);
 }
 
 /**

@@ -1,7 +1,7 @@
 // All subjects together on the surface that they share: what is asked, painted, listed and said of a vertex.
 // @ts-check
 import { bar, millimetres } from "./card.js";
-import { figure, find, make, rate, say, table } from "./dom.js";
+import { figure, find, make, plainRate, rate, say, table } from "./dom.js";
 import { Trouble, getArrays } from "./server.js";
 import { asked, coloured } from "./shown.js";
 import { ALL } from "./state.js";
@@ -148,7 +148,7 @@ export class Group {
     this.found = found;
     const { header, arrays } = found;
     const r = header.leave_one_out_r === null ? "" : ` The mean of the others tells each subject's map at r ${figure(header.leave_one_out_r)}.`;
-    const regions = header.regions.map((/** @type {any} */ row) => [row.roi, row.n_subjects, `${figure(row.mean, 3)} [${figure(row.low, 3)}, ${figure(row.high, 3)}]`, figure(row.t, 1), row.q === null ? "–" : short(row.q)]);
+    const regions = header.regions.map((/** @type {any} */ row) => [row.roi, row.n_subjects, `${figure(row.mean, 3)} [${figure(row.low, 3)}, ${figure(row.high, 3)}]`, figure(row.t, 1), plainRate(row.q)]);
     this.place.hidden = false;
     this.place.replaceChildren(
       make("h2", {}, `${header.subjects.length} subjects on ${header.mesh}`),
@@ -174,7 +174,7 @@ export class Group {
     const first = known.sort((a, b) => (least ? value[a] - value[b] : value[b] - value[a]) || a - b).slice(0, LISTED);
     const mean = (/** @type {Float32Array} */ all) => figure(known.reduce((sum, vertex) => sum + all[vertex], 0) / known.length, 3);
     this.selected.textContent = selection ? `${selection.title}: ${known.length.toLocaleString("en")} vertices are shown${known.length ? `, mean similarity ${mean(arrays.mean)}, mean t ${mean(arrays.t)}` : "; brush over cortex that is coloured, or choose another region"}.` : "";
-    const rows = first.map((vertex) => [this.#link(vertex), subject.names(vertex).join(", "), figure(arrays.mean[vertex], 3), figure(arrays.t[vertex], 1), short(arrays.q[vertex]), arrays.agree[vertex]]);
+    const rows = first.map((vertex) => [this.#link(vertex), subject.names(vertex).join(", "), figure(arrays.mean[vertex], 3), figure(arrays.t[vertex], 1), plainRate(arrays.q[vertex]), arrays.agree[vertex]]);
     this.list.replaceChildren(rows.length ? table(["Vertex", "Regions", "Mean", "t", "q", "Agree"], rows) : make("p", { class: "note" }, "No vertex is shown."));
   }
 
@@ -214,11 +214,6 @@ export class Group {
   name(vertex) {
     return `vertex ${nameOf(vertex, this.found)}`;
   }
-}
-
-/** @param {number} q in a column that says so */
-function short(q) {
-  return rate(q).replace(/^q\s(=\s)?/, "");
 }
 
 /** @param {number} vertex @param {Found | null} found */

@@ -1,7 +1,7 @@
 // Two selections of voxels side by side: how well they are predicted, what they show, and which labels come first in them.
 // @ts-check
 import { difference, falseDiscovery, inBlocks, LEAST_BLOCKS, mean } from "./clusters.js";
-import { figure, find, make, rate, table } from "./dom.js";
+import { figure, find, make, plainRate, table } from "./dom.js";
 import { cell, save } from "./files.js";
 import { getArrays } from "./server.js";
 
@@ -58,7 +58,7 @@ export class Selections {
     const { means, labels } = held(a, b, known, this.quality);
     const both = [...a.voxels].filter((voxel) => b.voxels.has(voxel)).length;
     const shown = (/** @type {string} */ first, /** @type {Row[]} */ rows, /** @type {(one: {n: number, mean: number}) => string} */ write) =>
-      table([first, "A", "B", "q"], rows.map(({ name, a: one, b: other, q }) => [name, write(one), write(other), Number.isNaN(q) ? "–" : rate(q).replace(/^q\u00a0(=\u00a0)?/, "")]));
+      table([first, "A", "B", "q"], rows.map(({ name, a: one, b: other, q }) => [name, write(one), write(other), plainRate(q)]));
     this.place.replaceChildren(
       head,
       ...(both ? [make("p", { class: "note" }, both === 1 ? "1 voxel is in both." : `${both.toLocaleString("en")} voxels are in both.`)] : []),
