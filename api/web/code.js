@@ -28,15 +28,17 @@ function askedOf(state) {
 /**
  * @param {import("./state.js").State} state one whose map is no map of labels
  * @param {import("./shown.js").Shown} shown
+ * @param {string} [remark] what the code does not give of what is shown
  * @returns {Snippet[]}
  */
-export function snippets(state, shown) {
+export function snippets(state, shown, remark = "") {
   const of = askedOf(state);
+  const noted = (/** @type {string} */ text, mark = "#") => (remark ? `${mark} ${remark}\n${text}` : text);
   return [
-    { title: "Command line", text: cli(state, shown, of) },
-    { title: "Python", text: python(state, shown, of) },
-    { title: "SQL (voxel-atlas sql)", text: sql(state, shown, of) },
-    { title: "GraphQL", text: graphql(state, shown) },
+    { title: "Command line", text: noted(cli(state, shown, of)) },
+    { title: "Python", text: noted(python(state, shown, of)) },
+    { title: "SQL (voxel-atlas sql)", text: noted(sql(state, shown, of), "--") },
+    { title: "GraphQL", text: noted(graphql(state, shown)) },
   ];
 }
 

@@ -199,10 +199,7 @@ export class Compare {
       maps.push({ title: this.panels[at].title.textContent ?? "", ...other, focus: same ? focus : this.#regionsOf(other.subject), same });
     });
     const said = between ? [this.said.querySelector(".share")?.textContent ?? ""] : [];
-    if (between) {
-      const pale = between.q ? { leftOut: "pale where q > 0.05 either way" } : {};
-      maps.push({ title: this.difference.title.textContent ?? "", subject: one.subject, shown: { ...between.shown, ...pale }, focus, same: true });
-    }
+    if (between) maps.push({ title: this.difference.title.textContent ?? "", subject: one.subject, shown: between.shown, focus, same: true });
     return { maps, dots: between ? this.scatter.picture() : null, said };
   }
 
@@ -230,7 +227,7 @@ export class Compare {
     const beside = this.loaded.flatMap((other, at) => ("shown" in other ? snippets({ ...state, ...changed(state.with[at]) }, other.shown).map(({ title, text }) => ({ title: `${LETTERS[at + 1]} · ${title}`, text })) : []));
     const contrast = contrastOf(state);
     if (!contrast || !between?.q) return beside;
-    const of = snippets(contrast, between.shown);
+    const of = snippets(contrast, between.shown, `The page's A − B is ${between.shown.leftOut}; nothing is pale here.`);
     return [...beside, ...of.map(({ title, text }) => ({ title: `A − B · ${title}`, text }))];
   }
 

@@ -51,6 +51,7 @@ export function difference(one, other, contrast) {
       unit: contrast ? "z of A − B" : `difference of ${one.unit}${other.unit === one.unit ? "" : ` and ${other.unit}`}`,
       colours: coloured(value, scale),
       opacity: q ? Uint8Array.from(q, (each) => (each <= FDR ? 255 : PALE)) : null,
+      leftOut: q ? `pale where q > ${FDR} either way` : one.leftOut,
       band: 0,
       text: (voxel) => (q ? `z ${figure(value[voxel], 1)}, ${rate(q[voxel])}` : figure(value[voxel], 3)),
     },

@@ -95,6 +95,11 @@ def test_maps_side_by_side_have_code_each_and_of_their_difference(visit: Visit, 
     assert other["similarity"].to_list() == pytest.approx(
         atlas.model().map("house").frame["similarity"].to_list(), abs=1e-6
     )
+    of_difference = {title: text.split("\n")[0] for title, text in code.items() if title.startswith("A − B")}
+    remark = "The page's A − B is pale where q > 0.05 either way; nothing is pale here."
+    assert of_difference == {
+        title: f"{'--' if 'SQL (' in title else '#'} {remark}" for title in code if title.startswith("A − B")
+    }
     between = atlas.sql(code["A − B · SQL (voxel-atlas sql)"])
     assert between["z"].to_list() == pytest.approx(atlas.model().map("cake - house").frame["z"].to_list(), rel=1e-5)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
