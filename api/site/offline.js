@@ -5,7 +5,6 @@
   const site = { index: /** @type {any} */ (null), parts: /** @type {Record<string, string>} */ ({}) };
   /** @type {any} */ (window).SITE = { start: (/** @type {any} */ index) => (site.index = index), put: (/** @type {string} */ name, /** @type {string} */ text) => (site.parts[name] = text) };
   const REFUSED = "This copy of the explorer answers as it was first set, for its own concepts: clear the options and the selection, or ask a server.";
-
   const NO_NETWORK = "This copy of the explorer has no network to show a picture to; ask a server.";
 
   /** @param {string} name a script of data @returns {Promise<void>} */
@@ -115,7 +114,7 @@
       const asked = JSON.parse(String(options?.body));
       return graphql(asked.query, asked.variables);
     }
-    if (options?.method === "POST" && path !== "graphql") return refuse(NO_NETWORK);
+    if (options?.method === "POST") return refuse(NO_NETWORK);
     if (path === "group") return together(new URLSearchParams(query));
     if (path === "values") return values(new URLSearchParams(query));
     const model = new URLSearchParams(query).get("model") || site.index.models[0];

@@ -5,7 +5,7 @@ import { Trouble } from "./server.js";
 import { ALL } from "./state.js";
 
 /** Bytes that the server reads of a picture; what is larger is not sent (`picture_bytes` among its limits). */
-export const MOST_BYTES = 8_388_608;
+const MOST_BYTES = 8_388_608;
 /** In place of a quantity, while the response to a picture is shown. */
 export const PICTURE = "picture";
 
@@ -60,12 +60,13 @@ export class PictureQuestion {
     const { state } = this;
     if (state.model === ALL) throw new Trouble("A picture is shown to the model of one subject: choose one above, and drop it again.", "NO_MODEL");
     if (file.size > MOST_BYTES) throw new Trouble(`${file.name || "The picture"} has ${figure(file.size / 2 ** 20, 1)} MB, of which ${MOST_BYTES / 2 ** 20} are read; make it smaller.`, "LIMIT_EXCEEDED");
-    const before = { picture: this.asked, concept: state.concept, metric: state.metric, with: state.with, lo: state.lo, hi: state.hi };
+    const { asked } = this;
+    const before = { concept: state.concept, metric: state.metric, with: state.with, lo: state.lo, hi: state.hi };
     this.asked = { name: file.name || "pasted picture", file, data: await dataUrl(file) };
     Object.assign(state, { concept: "", metric: PICTURE, with: [], lo: null, hi: null });
     if (await this.listeners.look()) return;
-    ({ picture: this.asked } = before);
-    Object.assign(state, { concept: before.concept, metric: before.metric, with: before.with, lo: before.lo, hi: before.hi });
+    this.asked = asked;
+    Object.assign(state, before);
     this.listeners.back();
   }
 
