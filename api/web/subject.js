@@ -1,7 +1,7 @@
 // A subject as the page sees it: its flat map, its regions, and the surfaces that it has in 3-D.
 // @ts-check
 import { grey } from "./paint.js";
-import { getArrays, getJson, getPixelMap } from "./server.js";
+import { Trouble, getArrays, getJson, getPixelMap } from "./server.js";
 
 /** In place of a voxel, where a pixel shows no cortex. */
 export const OUTSIDE = -2;
@@ -62,8 +62,11 @@ export class Subject {
   /** @returns {Promise<FlatPixels | null>} its flat map in twice as many pixels each way, for files; null where it has none */
   async fine() {
     if (!this.pixels) return null;
-    // A copy of the page without a server has no finer one.
-    return getPixelMap(`pixelmaps/${inPath(this.id)}.bin?width=2048`).catch(() => this.pixels);
+    return getPixelMap(`pixelmaps/${inPath(this.id)}.bin?width=2048`).catch((error) => {
+      // A copy of the page without a server has no finer one.
+      if (error instanceof Trouble && error.code === "NOT_IN_COPY") return this.pixels;
+      throw error;
+    });
   }
 
   /** @param {string} kind a surface */

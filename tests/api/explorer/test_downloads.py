@@ -100,6 +100,20 @@ def test_a_figure_of_a_part_shows_that_part_and_has_a_name_of_its_own(visit: Vis
     assert 1 < len(set(names)) < len(set(re.findall(r"font-weight=\"700\"[^>]*>([^<]*)<", whole)))
 
 
+def test_a_figure_that_cannot_be_fine_is_not_made_coarse_instead(visit: Visit) -> None:
+    view = visit()
+    page = view.open("/?concept=cake")
+    page.wait_for_load_state("networkidle")
+    page.route("**/pixelmaps/**", lambda route: route.abort())
+    page.click("#download summary")
+    page.click("#download-svg")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert page.inner_text("#trouble") == "The server does not answer; is `voxel-atlas serve` still running?"
+    view.errors.clear()  # the browser counts the refused request among them
+    page.unroute("**/pixelmaps/**")
+    assert downloaded(page, "svg")[1].startswith(b"<?xml")
+
+
 @needs_vendor
 def test_a_figure_in_3d_says_below_it_what_it_shows(visit: Visit) -> None:
     page = visit().open("/?concept=cake&minz=2&band=0&view=3d&side=left")
