@@ -127,7 +127,10 @@ export class Cortex {
     const { fold } = this;
     if (!fold) return;
     this.target = unfolded;
-    this.quick ??= this.#prepare(fold);
+    this.quick ??= this.#prepare(fold).catch((error) => {
+      this.quick = null;
+      throw error;
+    });
     const [quick, { shapes, share }] = await Promise.all([this.quick, fold.around(unfolded)]);
     if (this.target !== unfolded || this.fold !== fold) return;
     this.moving = quick;
@@ -156,7 +159,8 @@ export class Cortex {
       body.colours.set([colour & 255, (colour >>> 8) & 255, (colour >>> 16) & 255], 3 * vertex);
     }
     body.colour.needsUpdate = true;
-    this.quick?.then((quick) => quick.copy(body.colours));
+    // Whoever bends it is told where there is none.
+    this.quick?.then((quick) => quick.copy(body.colours), () => {});
     this.#wish();
   }
 

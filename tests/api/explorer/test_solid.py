@@ -139,7 +139,7 @@ def test_names_in_3d_are_of_what_is_seen_and_never_cover_each_other(visit: Visit
             n, overlapping = page.evaluate(OVERLAPPING)
             assert overlapping == 0
             if percent == 200:
-                assert n == len(page.evaluate("[...new Set(document.querySelectorAll('#overlay .names text'))]"))
+                assert n == page.locator("#overlay .names text").count()
     view.shoot("3d-names")
     resting(page, lambda: page.evaluate(UNFOLD, 100))
     resting(page, lambda: page.select_option("#side", "left-medial"))
@@ -165,6 +165,19 @@ def test_it_folds_and_unfolds_by_slider_and_keys_and_a_link_says_how_far(visit: 
     assert np.mean(np.abs(picture(page) - flat).max(axis=2) > 8) < 0.01
     resting(page, lambda: page.select_option("#surface", "fiducial"))
     assert page.input_value("#unfold") == "0"
+
+
+def test_it_unfolds_after_a_surface_could_not_be_had_at_first(visit: Visit) -> None:
+    view = visit()
+    page = view.open("/?concept=cake&view=3d")
+    resting(page)
+    page.route("**/meshes/**", lambda route: route.abort())
+    page.evaluate(UNFOLD, 50)
+    page.wait_for_selector("#trouble:not([hidden])")
+    view.errors.clear()  # the browser counts the refused request among them
+    page.unroute("**/meshes/**")
+    resting(page, lambda: page.click("#view-3d"))
+    resting(page, lambda: page.evaluate(UNFOLD, 40))
 
 
 def test_fewer_vertices_are_shown_while_it_moves_and_borders_stay(visit: Visit) -> None:
