@@ -76,6 +76,14 @@ def downloaded(page: "Tab", suffix: str) -> tuple[str, bytes]:
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
+def snippets(page: "Tab") -> dict[str, str]:
+    """The code below the map, by the door's title."""
+    page.click("#code summary")
+    page.wait_for_selector("#code pre")
+    titles = [text.removesuffix("Copy").strip() for text in page.locator("#code h3").all_inner_texts()]
+    return dict(zip(titles, page.locator("#code pre").all_inner_texts(), strict=True))
+
+
 Visit = Callable[..., Page]
 """Opens a page: of the usual server, or of the one whose address is given first."""
 Search = Callable[["Tab", str], None]

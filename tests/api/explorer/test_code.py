@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from browser_page import Visit, downloaded
+from browser_page import Visit, downloaded, snippets
 from toy_server import Run, Server
 
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -22,13 +22,6 @@ ADDRESSES = [
     "/?show=q",
     "/?concept=cake&compare=labels",
 ]
-
-
-def snippets(page: Any) -> dict[str, str]:
-    page.click("#code summary")
-    page.wait_for_selector("#code pre")
-    titles = [text.removesuffix("Copy").strip() for text in page.locator("#code h3").all_inner_texts()]
-    return dict(zip(titles, page.locator("#code pre").all_inner_texts(), strict=True))
 
 
 def drawn(page: Any) -> dict[int, float]:

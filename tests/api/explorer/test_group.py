@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
-from browser_page import Visit, downloaded
+from browser_page import Visit, downloaded, snippets
 from group import make_world
 from toy_server import Run, Serve, Server
 
@@ -123,10 +123,7 @@ def test_every_door_s_code_gives_the_group_that_is_drawn(
     page = visit_at(together.url).open("/?model=all&concept=face&over=t&smooth=1&groupq=0.9&maxq=0.2&specific=1")
     settled(page, "t over subjects")
     shown = {at: float(line["value"]) for at, line in drawn(page).items()}
-    page.click("#code summary")
-    page.wait_for_selector("#code pre")
-    titles = [text.removesuffix("Copy").strip() for text in page.locator("#code h3").all_inner_texts()]
-    code = dict(zip(titles, page.locator("#code pre").all_inner_texts(), strict=True))
+    code = snippets(page)
     for name in ("VOXEL_ATLAS_HOME", "TEST_HOME"):
         monkeypatch.setenv(name, str(folder))
     monkeypatch.chdir(tmp_path)

@@ -103,9 +103,10 @@ def test_without_webgl_the_flat_map_stays(visit: Visit) -> None:
     )
     page = view.open("/?concept=cake&view=3d")
     page.wait_for_selector("#trouble:not([hidden])")
-    assert "has no WebGL" in page.inner_text("#trouble")
+    assert page.inner_text("#trouble").startswith("This browser has no WebGL, so it cannot show the cortex in 3-D; ")
     assert page.is_visible("#map")
     assert page.get_attribute("#view-flat", "aria-pressed") == "true"
+    assert all("WebGL" in error for error in view.errors)
     view.errors.clear()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
-from browser_page import Visit, downloaded
+from browser_page import Visit, downloaded, snippets
 from PIL import Image
 from toy_server import Run, Server
 
@@ -141,10 +141,7 @@ def test_every_door_s_code_gives_what_the_picture_is_answered(
     answered(page)
     lines = csv.DictReader(io.StringIO(downloaded(page, "csv")[1].decode()))
     shown = {int(line["voxel"]): float(line["value"]) for line in lines}
-    page.click("#code summary")
-    page.wait_for_selector("#code pre")
-    titles = [text.removesuffix("Copy").strip() for text in page.locator("#code h3").all_inner_texts()]
-    code = dict(zip(titles, page.locator("#code pre").all_inner_texts(), strict=True))
+    code = snippets(page)
     (tmp_path / "my photo.png").write_bytes(png())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOXEL_ATLAS_HOME", str(home))

@@ -210,19 +210,3 @@ def test_fewer_vertices_are_shown_while_it_moves_and_borders_stay(visit: Visit) 
     assert 3000 < n <= 40_000
     assert (within, borders) == (True, True)
     assert n < faces < 2 * n
-
-
-def test_a_browser_without_webgl_is_told_so_in_a_sentence(visit: Visit) -> None:
-    view = visit()
-    view.page.add_init_script(
-        """const had = HTMLCanvasElement.prototype.getContext;
-        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
-          return kind.startsWith("webgl") ? null : had.call(this, kind, ...more);
-        };"""
-    )
-    page = view.open("/?concept=cake&view=3d")
-    page.wait_for_selector("#trouble:not([hidden])")
-    assert page.inner_text("#trouble").startswith("This browser has no WebGL, so it cannot show the cortex in 3-D; ")
-    assert page.get_attribute("#view-flat", "aria-pressed") == "true"
-    assert all("WebGL" in error for error in view.errors)
-    view.errors.clear()
