@@ -46,6 +46,9 @@ _GATHERED = (
 )
 """Share of DuckDB's memory that is taken by what statements gather, which cannot make room by going to a disk."""
 
+_CONTAINER = Path("/sys/fs/cgroup")
+"""Where the system tells a container of its memory."""
+
 Wire: TypeAlias = "Connection[bytes, bytes]"
 
 
@@ -80,13 +83,18 @@ class _Ceiling:
 
 
 def _free_memory() -> int:
-    """Bytes that this machine could still give, or the container that this process is in."""
+    """Bytes that this machine could still give, or the container that this process is in.
+
+    What a container has of files in memory counts as free: the system drops it where the memory is wanted.
+    """
     free: int = psutil.virtual_memory().available
     with contextlib.suppress(OSError, ValueError):  # no container, or no limit
-        most, taken = (
-            int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii")) for name in ("max", "current")
+        most, taken, stat = (
+            (_CONTAINER / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
         )
-        free = min(free, most - taken)
+        kinds = dict(line.split() for line in stat.splitlines())
+        files = sum(int(kinds[name]) for name in ("active_file", "inactive_file"))
+        free = min(free, int(most) - int(taken) + files)
     return max(free, 0)
 
 
