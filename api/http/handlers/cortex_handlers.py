@@ -27,8 +27,6 @@ MOST_IMAGES = 24
 """Images in a figure: eight maps with their colour bars are 16."""
 KEPT_BYTES = 128 * 2**20
 """Rendered pictures, pixel maps and meshes that are held in memory."""
-
-
 _FIGURES = TypeAdapter(Composed)
 
 

@@ -58,7 +58,7 @@ def test_a_server_is_not_ready_while_it_loads(
 
 
 def test_a_server_is_ready_before_its_text_towers_are_and_answers_for_labels(
-    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface, monkeypatch: pytest.MonkeyPatch
+    atlas: Atlas, settings: Settings, serve: Serve, surfaces: LoadSurface
 ) -> None:
     gate = threading.Event()
     waiting = Atlas(
