@@ -22,7 +22,7 @@ from ..options import (
     open_store,
     settings_of,
 )
-from .ingest_options import DEFAULT_LABELS, Study, fields, option_of
+from .ingest_options import DEFAULT_LABELS, Study, fields, models_of_study, option_of
 from .making import parts_of, pipeline_of, tell
 from .study_commands import plan_study
 
@@ -123,7 +123,7 @@ def plan(
         raise BadInputError("`plan` takes a model that is fitted, or --config with a study, and one of the two.")
     if model is None:
         changes = options.labels.model_dump(exclude_unset=True)
-        configs = [IngestConfig.model_validate({**changes, **own}) for own in study]
+        configs = models_of_study(changes, study, options.weights)
         download = options.download or settings.download
         plan_study(configs, settings, options.output, weights=options.weights, download=download)
         return

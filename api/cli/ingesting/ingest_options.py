@@ -1,6 +1,6 @@
 """Options of commands that make models: the fields of IngestConfig, and what else they are asked to do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from ....schemas.config import DataConfig, FitConfig, IngestConfig, LabelConfig
+from ....schemas.errors import BadInputError
 from ..console import FOR_PEOPLE, Output
 from ..options import DATA, FIT, LABELS, AtlasOption, DownloadOption, OnErrorOption, WeightsOption, WorkersOption
 
@@ -23,6 +24,23 @@ def option_of(field: str) -> str:
 def fields(group: Group, option: Callable[[str], str]) -> Parameter:
     """An option for each field of a model."""
     return Parameter(name="*", group=group, name_transform=option)
+
+
+def models_of_study(
+    shared: Mapping[str, object], study: Sequence[Mapping[str, object]], weights: Path | None
+) -> list[IngestConfig]:
+    """The settings of each model of a study, its own before those that all share.
+
+    Raises:
+        BadInputError: a file of weights is given for several networks.
+    """
+    models = [IngestConfig.model_validate({**shared, **own}) for own in study]
+    if weights and len({model.backbone for model in models}) > 1:
+        raise BadInputError(
+            "--weights is the file of one network, and the study has several; leave it out, or ingest what is of that "
+            "network by its --backbone: the models of the others stay."
+        )
+    return models
 
 
 DataOptions = Annotated[DataConfig, fields(DATA, option_of)]
@@ -63,9 +81,12 @@ class IngestOptions:
         return IngestConfig(**dict(data), **dict(self.fit), **dict(self.labels))
 
     def models(self, data: DataConfig) -> list[IngestConfig]:
-        """The same for each model of a study."""
-        first = self.settings(data).model_dump()
-        return [IngestConfig.model_validate({**first, **settings}) for settings in self.study]
+        """The same for each model of a study.
+
+        Raises:
+            BadInputError: a file of weights is given for several networks.
+        """
+        return models_of_study(self.settings(data).model_dump(), self.study, self.weights)
 
 
 DEFAULT_INGEST = IngestOptions()

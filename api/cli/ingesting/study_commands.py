@@ -72,11 +72,6 @@ def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -
     """
     for config in configs:
         BACKBONES.require(config.backbone)
-    if maker.options.weights and len({config.backbone for config in configs}) > 1:
-        raise BadInputError(
-            "--weights is the file of one network, and the study has several; give its --backbone, too: the models of "
-            "the others stay."
-        )
     came, waiting = dict[int, _Came](), list(enumerate(configs))
     with maker.bars.stage("models", len(configs)) as advance:
         for give_way in (True, False):

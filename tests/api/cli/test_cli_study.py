@@ -369,8 +369,10 @@ def test_what_a_study_cannot_hold_is_one_sentence_and_makes_nothing(study, inges
     assert not (tmp_path / "a.duckdb").exists()
 
 
-def test_one_file_of_weights_is_not_taken_for_several_networks(study, ingest, tmp_path):
-    status, _, said = ingest(study(backbones=["toy", "lite"]), "--weights", tmp_path / "w.pt")
+@pytest.mark.parametrize("command", ["ingest", "check", "plan"])
+def test_one_file_of_weights_is_not_taken_for_several_networks(study, run, tmp_path, command):
+    given = ("--config", study(backbones=["toy", "lite"]), "--weights", tmp_path / "w.pt")
+    status, _, said = run(command, *given, "--atlas", tmp_path / "a.duckdb")
     assert (status, "--weights is the file of one network, and the study has several" in said) == (2, True)
 
 
