@@ -49,40 +49,37 @@ _COMPARE = """async (concept) => {
   document.getElementById("versus-concept").value = concept;
   return painted(() => document.getElementById("versus-form").requestSubmit());
 }"""
-_ZOOM = """async () => {
+_FRAMES = """globalThis.timed = async (act) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const times = [];
+  await frame();
+  let before = performance.now();
+  for (let step = 0; step < 80; step++) {
+    act(step);
+    await frame();
+    const now = performance.now();
+    times.push(now - before);
+    before = now;
+  }
+  return times;
+};"""
+"""Milliseconds of each of 80 frames, in each of which a person does something."""
+_ZOOM = """() => {
   const map = document.getElementById("lens");
   const box = map.getBoundingClientRect();
-  const frame = () => new Promise(requestAnimationFrame);
-  const times = [];
-  await frame();
-  let before = performance.now();
-  for (let step = 0; step < 80; step++) {
+  return timed((step) => {
     const place = { clientX: box.left + box.width * 0.42, clientY: box.top + box.height * 0.65 };
     map.dispatchEvent(new WheelEvent("wheel", { ...place, deltaY: step % 40 < 20 ? -60 : 60, cancelable: true }));
-    await frame();
-    const now = performance.now();
-    times.push(now - before);
-    before = now;
-  }
-  return times;
+  });
 }"""
-_MORPH = """async () => {
+_MORPH = """() => {
   const unfold = document.getElementById("unfold");
-  const frame = () => new Promise(requestAnimationFrame);
-  const times = [];
-  await frame();
-  let before = performance.now();
-  for (let step = 0; step < 80; step++) {
+  return timed((step) => {
     unfold.value = String(step < 40 ? 200 - 5 * step : 5 * (step - 40));
     unfold.dispatchEvent(new Event("input"));
-    await frame();
-    const now = performance.now();
-    times.push(now - before);
-    before = now;
-  }
-  return times;
+  });
 }"""
-"""Milliseconds of each frame from flat over inflated to folded and back."""
+"""From flat over inflated to folded and back."""
 _OVERLAPPING = """() => {
   const names = [...document.querySelectorAll("#overlay text:not([visibility]), #solid-names text")];
   const boxes = names.map((one) => one.getBoundingClientRect());
@@ -107,7 +104,7 @@ def measure(home: Path) -> dict[str, float]:
 
         def opened(path: str) -> Any:
             page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-            page.add_init_script(_PAINTED)
+            page.add_init_script(_PAINTED + _FRAMES)
             page.on(
                 "request",
                 lambda asked: foreign.append(asked.url) if not asked.url.startswith((url, "blob:", "data:")) else None,
