@@ -17,10 +17,13 @@ import browser
 import group
 from PIL import Image
 
+import voxel_atlas as va
 from voxel_atlas.schemas.config import Settings
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-PICTURE = '{ flatmap(concept: "cake", width: 1024) { url } }'
+DRAWN = {"cake": 'concept: "cake", width: 1024', "sides": 'concept: "face", views: [], width: 800'}
+"""Arguments of GraphQL's flatmap."""
+CONCEPTS = ["face", "cheek", "leg", "cake", "fruit", "house", "kitchen", "street", "letter", "sign", "dog", "car"]
 
 
 class Shot(NamedTuple):
@@ -51,7 +54,16 @@ def main() -> None:
         for name, shot in SHOTS.items():
             _save(folder / f"{name}.png", _shoot(chromium, url, shot._replace(address=shot.address.format(best=best))))
         _save(folder / "card.png", urlopen(f"{url}/card.png?voxel={best}").read())
-        _save(folder / "cake.png", urlopen(url + browser.ask(url, PICTURE)["flatmap"]["url"]).read())
+        for name, asked in DRAWN.items():
+            picture = browser.ask(url, f"{{ flatmap({asked}) {{ url }} }}")["flatmap"]["url"]
+            _save(folder / f"{name}.png", urlopen(url + picture).read())
+        with va.open(url) as opened:
+            model = opened.model()
+            answers = {"preference": model.contrast_regions("cake", "face"), "regions": model.roi_table(CONCEPTS)}
+            for name, answer in answers.items():
+                drawn = answer._repr_png_()
+                assert drawn, f"{name} has no picture"
+                _save(folder / f"{name}.png", drawn)
     with tempfile.TemporaryDirectory() as home:
         group.make_world(Path(home), 6)
         with browser.served(Path(home)) as url, browser.chromium() as chromium:

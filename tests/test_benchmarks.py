@@ -259,3 +259,11 @@ def test_scale_measures_what_it_has_goals_for(folder, monkeypatch):
     measured = json.loads((folder / "scale").read_text())["figures"]
     assert set(measured) == set(results.goals()["scale"]["figures"])
     assert measured["recall_at_100"] == 1
+
+
+def test_every_picture_of_the_manual_is_made_by_its_script() -> None:
+    root = Path(__file__).parents[1]
+    script = (root / "benchmarks" / "manual_pictures.py").read_text(encoding="utf-8")
+    kept = sorted(path.stem for path in (root / "docs" / "pictures").glob("*.png"))
+    assert kept
+    assert [name for name in kept if f'"{name}"' not in script and f'"{name}.png"' not in script] == []
