@@ -62,7 +62,8 @@ def fill_in(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
         models = models_of(settings, file.value)
         for name, tokens in asked.items():
             models = _narrowed(models, name, tokens[-1].value, file.value)
-        settings = models[0]
+        # What only some of them say is theirs alone.
+        settings = {name: value for name, value in models[0].items() if all(name in each for each in models)}
         own = tuple(
             {name: value for name, value in of_model.items() if name in IngestConfig.model_fields and name not in given}
             for of_model in models

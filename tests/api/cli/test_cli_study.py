@@ -161,6 +161,15 @@ def test_progress_says_how_many_models_of_all_are_done_and_what_is_left(study, i
     assert "models: 3 in " in said
 
 
+def test_what_one_entry_of_a_list_says_is_said_of_no_other(study, ingest, tmp_path):
+    subjects = [{"subject": "01", "responses": "01.npy", "test_share": 0.2}, *entries("02")]
+    assert ingest(study(subjects=subjects, backbones=[{"backbone": "toy", "seed": 7}, "toy"]))[0] == 0
+    said = "SELECT subject_id, config->>'seed' AS seed, config->>'test_share' AS share FROM model ORDER BY ALL"
+    assert frame(tmp_path / "a.duckdb", said).rows() == [
+        (f"folder/{name}", seed, share) for name, share in (("01", "0.2"), ("02", "0.15")) for seed in ("42", "7")
+    ]
+
+
 def test_order_changes_no_digest(study, ingest, run, tmp_path):
     ingest(study())
     file = study(subjects=entries("03", "01", "02"))
