@@ -16,11 +16,19 @@ log = logging.getLogger("voxel_atlas.api")
 UNEXPECTED = "INTERNAL"
 
 
+def foreseen(error: BaseException) -> BaseException:
+    """The failure, or, of one of Python's that a client can do something about, ours that says what."""
+    if isinstance(error, MemoryError):
+        return BusyError("What others asked for takes the server's memory just now; try again later.", 5.0)
+    return error
+
+
 def described(error: BaseException) -> tuple[str, dict[str, object]]:
     """What a client is told of a failure: its message and extensions with its code.
 
     An unexpected failure is logged, and the client is told no more than the id that it was logged under.
     """
+    error = foreseen(error)
     if isinstance(error, BusyError):
         return str(error), {"code": error.code, "retryAfter": error.retry_after}
     if isinstance(error, AtlasError):

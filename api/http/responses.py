@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError
 from ...schemas.limits import LIMITS
-from ..graphql.error_codes import described
+from ..graphql.error_codes import described, foreseen
 from .thread_pools import ThreadPool
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -31,8 +31,9 @@ def error_response(
     )
 
 
-def failure(error: Exception) -> Response:
+def failure(failed: Exception) -> Response:
     """The answer to a failure, expected or not."""
+    error = foreseen(failed)
     message, extensions = described(error)
     status = error.http_status if isinstance(error, AtlasError) else 500
     headers = {"retry-after": str(max(1, round(error.retry_after)))} if isinstance(error, BusyError) else None
