@@ -1,19 +1,22 @@
 """Many models on one machine: how soon a server is ready, what it holds, and what questions to one and to all take.
 
-    python benchmarks/scale.py --json FILE                                # 5 models of 30,000 voxels
-    python benchmarks/scale.py --models 40 --voxels 300000 --json FILE    # 43 GB of disk
+    python benchmarks/scale.py --json FILE                                # 5 models of 30,000 voxels, 2,000 pictures
+    python benchmarks/scale.py --only models --models 40 --voxels 300000 --json FILE    # 43 GB of disk
+    python benchmarks/scale.py --only probe --pictures 73000 --json FILE                # 5 GB of disk
 
 Weights are random; what is searched for is a voxel's own vector with noise, so that it has near neighbours. Indexes are
 made as an ingest makes them. `serve_ready_first_s` is the first start after that, from the command to the first 200 of
 /readyz, `cold_model_s` the first question to the oldest model, asked at once then, and `resident_gib` all resident
 memory of the server after a question to each model, mapped files counted; `own_gib` is without those. Searches are of
 the codes, in a process that holds as much as the setting allows, beside reading as many bytes from memory: of one model
-as float16, of all their codes.
+as float16, of all their codes. `ranking_all_s` is one ranking of the significant voxels of all models with their
+evidence, when each has been asked before, and `ranking_all_gib` what the process holds of its own then.
 
 `aggregate_s` is the mean similarity of one concept in every region of every model, of an atlas that has just been
 opened; `aggregate_first_s` is the first such question ever, which reads all vectors once, and `aggregate_gib` what the
 process holds of its own then. `aggregate_table_s` is the same from tables with intervals, model by model, and
-`concept_first_s` what `concept('…')` takes in SQL at first. The text tower is not asked.
+`concept_first_s` what `concept('…')` takes in SQL at first; `aggregate_sql_s` is `FROM roi_means(…)`, which reads the
+vectors from the database, as it also has standard deviations. The text tower is not asked.
 
 Then a study is killed and run again (study_killed.py), and the images that voxels are described by go through the
 offline network in one pass (probe_pass.py).
@@ -37,10 +40,13 @@ from serving import DIM, WORDS, Served, random_atlas, serving
 import figures
 from voxel_atlas.api.http.server import PATIENCE_S
 from voxel_atlas.atlas.backbones.products import unit_rows
-from voxel_atlas.atlas.search.across import roi_means
+from voxel_atlas.atlas.search.across import roi_means, similar_voxels
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.search.filters import Filters
 from voxel_atlas.atlas.search.index import VectorIndex
+from voxel_atlas.atlas.search.similarity import Compared
 
+PARTS = ("models", "study", "probe")
 NEAREST = 100
 COMPARED = 3
 """Models whose answers are held against float64."""
@@ -82,6 +88,9 @@ def measure(home: Path, n_models: int, n_voxels: int) -> dict[str, float]:
         found["aggregate_s"] = _aggregated(atlas, models)
         found["concept_first_s"] = figures.timed(lambda: atlas.sql("SELECT len(concept($1))", [WORDS[0]]))[0]
         found |= _searched(atlas, models)
+        found["ranking_all_s"] = figures.timed(lambda: _ranked(atlas, models), 2)[0]
+        found["ranking_all_gib"] = figures.memory_gib("self", "RssAnon")
+        found["aggregate_sql_s"] = figures.timed(lambda: atlas.sql(f"FROM roi_means('{WORDS[0]}')"))[0]
         tables = [partial(atlas.model(model).roi_table, [WORDS[0]], baseline="none") for model in models]
         found["aggregate_table_s"] = figures.timed(lambda: [table() for table in tables], 2)[0]
     return found
@@ -137,7 +146,13 @@ def _aggregated(atlas: Atlas, models: Sequence[str]) -> float:
     return figures.timed(lambda: roi_means([atlas.model(each) for each in models], [WORDS[0]], baseline="none"))[0]
 
 
+def _ranked(atlas: Atlas, models: Sequence[str]) -> None:
+    compared, filters = Compared(WORDS[0], baseline="none"), Filters(significant=True, semantic=True)
+    similar_voxels([atlas.model(each) for each in models], compared, filters, first=NEAREST)
+
+
 def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; can be given again; none: all")
     parser.add_argument("--models", type=int, default=5)
     parser.add_argument("--voxels", type=int, default=30_000, help="of each model")
     parser.add_argument("--pictures", type=int, default=2000, help="that describe the voxels of the probe")
@@ -152,11 +167,15 @@ def _made(folder: str, name: str) -> Path:
 def main() -> None:
     """Measure all and report."""
     arguments = figures.arguments(__doc__, _extend)
+    only, found = arguments.only or PARTS, dict[str, float]()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        found = measure(_made(folder, "models"), arguments.models, arguments.voxels)
-        found |= study_killed.measure(_made(folder, "study"))
-        found |= probe_pass.measure(_made(folder, "probe"), arguments.pictures)
-    title = f"{arguments.models} models of {arguments.voxels:,} voxels × {DIM}"
+        if "models" in only:
+            found |= measure(_made(folder, "models"), arguments.models, arguments.voxels)
+        if "study" in only:
+            found |= study_killed.measure(_made(folder, "study"))
+        if "probe" in only:
+            found |= probe_pass.measure(_made(folder, "probe"), arguments.pictures)
+    title = f"{arguments.models} models of {arguments.voxels:,} voxels × {DIM}; {arguments.pictures:,} pictures"
     figures.emit(title, found, json_path=arguments.json)
 
 
