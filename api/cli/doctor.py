@@ -133,13 +133,12 @@ def _atlas(settings: "Settings", atlas: str) -> Iterator[Finding]:
 
 def _speed() -> Iterator[Finding]:
     import numpy as np
-    import psutil
 
     from ...atlas.backbones.cores import n_cores
+    from ...atlas.machine_memory import free_memory, total_memory
 
-    memory = psutil.virtual_memory()
-    small = memory.total < 4 * 2**30
-    found = f"{memory.total / 2**30:.0f} GiB, {memory.available / 2**30:.0f} free"
+    small = total_memory() < 4 * 2**30
+    found = f"{total_memory() / 2**30:.0f} GiB, {free_memory() / 2**30:.0f} free"
     yield Finding("memory", "note" if small else "ok", found, "an ingest of NSD wants 4 GiB" if small else "")
     matrix = np.ones((1024, 1024), np.float32)
     start = time.perf_counter()

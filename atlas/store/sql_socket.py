@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
+from ..machine_memory import free_memory
 from .content import LedgerBatch, from_stream, to_stream
 from .links import ROWS_PER_BATCH, Changes, Local, Parameters, decoded, encoded
 
@@ -46,9 +47,6 @@ _GATHERED = (
 )
 """Share of DuckDB's memory that is taken by what statements gather, which cannot make room by going to a disk."""
 
-_CONTAINER = Path("/sys/fs/cgroup")
-"""Where the system tells a container of its memory."""
-
 Wire: TypeAlias = "Connection[bytes, bytes]"
 
 
@@ -69,7 +67,7 @@ class _Ceiling:
         with self._lock:
             if not self._below and sys.platform == "linux":
                 soft, hard = self._before = resource.getrlimit(resource.RLIMIT_DATA)
-                ceiling = psutil.Process().memory_info().data + int(LIMITS.free_share * _free_memory())
+                ceiling = psutil.Process().memory_info().data + int(LIMITS.free_share * free_memory())
                 wanted = [one for one in (ceiling, soft, hard) if one != resource.RLIM_INFINITY]
                 resource.setrlimit(resource.RLIMIT_DATA, (min(wanted), hard))
             self._below += 1
@@ -80,22 +78,6 @@ class _Ceiling:
                 self._below -= 1
                 if not self._below and sys.platform == "linux":
                     resource.setrlimit(resource.RLIMIT_DATA, self._before)
-
-
-def _free_memory() -> int:
-    """Bytes that this machine could still give, or the container that this process is in.
-
-    What a container has of files in memory counts as free: the system drops it where the memory is wanted.
-    """
-    free: int = psutil.virtual_memory().available
-    with contextlib.suppress(OSError, ValueError):  # no container, or no limit
-        most, taken, stat = (
-            (_CONTAINER / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
-        )
-        kinds = dict(line.split() for line in stat.splitlines())
-        files = sum(int(kinds[name]) for name in ("active_file", "inactive_file"))
-        free = min(free, int(most) - int(taken) + files)
-    return max(free, 0)
 
 
 _CEILING = _Ceiling()

@@ -1,7 +1,6 @@
 """How much memory a fit takes, so that a job that cannot end is refused before it begins."""
 
-import psutil
-
+from ...atlas.machine_memory import free_memory
 from ...schemas.errors import BadInputError
 
 SOLUTION_BYTES = 640 * 2**20
@@ -25,7 +24,7 @@ def require_memory(n_bytes: int) -> None:
     Raises:
         BadInputError: less is free.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if n_bytes > free:
         raise BadInputError(
             f"Fitting takes about {n_bytes / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free; pass a "

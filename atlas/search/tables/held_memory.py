@@ -3,16 +3,14 @@
 import mmap
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
-import psutil
 import pyarrow as pa
 
 from ....schemas.errors import BadInputError
+from ...machine_memory import total_memory
 
 _WORD_BYTES = 64
 """Of a short text in a list, with its place there."""
@@ -86,7 +84,7 @@ def budget(amount: str) -> int:
     Raises:
         BadInputError: it is more than there is.
     """
-    there = _machine_memory()
+    there = total_memory()
     if not amount:
         return there // 3
     number, prefix = amount[:-1].rstrip("KMGTkmgti"), amount.lower().lstrip("0123456789. ")[0]
@@ -96,11 +94,3 @@ def budget(amount: str) -> int:
             f"setting model_memory: {amount} is more than the {there / 2**30:.1f} GiB of memory that there are."
         )
     return n_bytes
-
-
-def _machine_memory() -> int:
-    """Bytes of memory that this machine has, or the container that this process is in."""
-    total: int = psutil.virtual_memory().total
-    with suppress(OSError, ValueError):  # no container, or no limit
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return total

@@ -91,18 +91,6 @@ def test_a_stranger_s_statement_ends_before_it_has_taken_the_memory_of_others(
         assert store.answer("SELECT 1 AS one", None, lambda: False)["one"].to_pylist() == [1]
 
 
-def test_files_that_a_container_has_in_memory_count_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_socket, "_CONTAINER", tmp_path)
-    of_machine = sql_socket._free_memory()
-    assert of_machine > 10_000
-    told = {"max": "10000", "current": "9900", "stat": "anon 3900\nactive_file 4000\ninactive_file 2000\n"}
-    for name, text in told.items():
-        (tmp_path / f"memory.{name}").write_text(text)
-    assert sql_socket._free_memory() == 6100
-    (tmp_path / "memory.max").write_text("max\n")
-    assert sql_socket._free_memory() > 10_000
-
-
 def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

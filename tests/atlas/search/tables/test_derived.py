@@ -199,11 +199,11 @@ def test_an_index_that_grows_on_a_mapped_one_counts_what_it_copied(tmp_path: Pat
 def test_models_may_take_a_third_of_the_memory_or_what_is_set(
     amount: str, n_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voxel_atlas.atlas.search.tables.held_memory._machine_memory", lambda: 24 * 2**30)
+    monkeypatch.setattr("voxel_atlas.atlas.search.tables.held_memory.total_memory", lambda: 24 * 2**30)
     assert budget(amount) == n_bytes
 
 
 def test_models_may_not_take_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voxel_atlas.atlas.search.tables.held_memory._machine_memory", lambda: 2**30)
+    monkeypatch.setattr("voxel_atlas.atlas.search.tables.held_memory.total_memory", lambda: 2**30)
     with pytest.raises(BadInputError, match=r"2GB is more than the 1.0 GiB of memory"):
         budget("2GB")
