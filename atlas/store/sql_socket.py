@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
@@ -133,8 +133,8 @@ class Readers:
 
         with _CEILING.held() if share is not None else contextlib.nullcontext(), self._link.reading() as cursor:
             watcher = threading.Thread(target=watch, daemon=True)
-            self._running.add(cursor)
             watcher.start()
+            self._running.add(cursor)
             try:
                 yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
             except duckdb.Error as error:
@@ -184,8 +184,10 @@ def answering(
             while True:
                 try:
                     client = listener.accept()
-                except OSError:
-                    return  # closed
+                except OSError:  # closed, or the process has too many files open for a moment
+                    if ended.wait(_POLL_S):
+                        return
+                    continue
                 if ended.is_set():
                     client.close()
                     return
@@ -231,8 +233,9 @@ class Socket:
     @contextmanager
     def batches(self, sql: str, parameters: Parameters) -> Iterator[Iterator[pa.RecordBatch]]:
         """The same rows, bit by bit."""
-        parts = self._answer(_ROWS, encoded([sql, parameters]))
-        yield (batch for part in parts for batch in from_stream(part).to_batches())
+        # Closed with the block: a reader that has seen enough ends its statement.
+        with contextlib.closing(self._answer(_ROWS, encoded([sql, parameters]))) as parts:
+            yield (batch for part in parts for batch in from_stream(part).to_batches())
 
     def append(self, batch: LedgerBatch) -> bool:
         """Add a batch and its ledger row."""
@@ -247,7 +250,7 @@ class Socket:
     def close(self) -> None:
         """Nothing is held between two questions."""
 
-    def _answer(self, kind: bytes, body: bytes) -> Iterator[bytes]:
+    def _answer(self, kind: bytes, body: bytes) -> Generator[bytes, None, None]:
         try:
             with Client(self._path, "AF_UNIX") as server:
                 server.send_bytes(kind + body)

@@ -1,5 +1,6 @@
 """Statements of others at a served atlas: they end with who asked, with their time, and with the server."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -89,6 +90,23 @@ def test_a_stranger_s_statement_ends_before_it_has_taken_the_memory_of_others(
         with pytest.raises(BadInputError, match="gathers more than 50% of DuckDB's memory"):
             store.answer(gathering, None, lambda: False)
         assert store.answer("SELECT 1 AS one", None, lambda: False)["one"].to_pylist() == [1]
+
+
+def test_a_server_that_had_too_many_files_open_answers_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))] * 3
+    accept = sql_socket.Listener.accept
+
+    def failing(listener: sql_socket.Listener) -> object:
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(sql_socket.Listener, "accept", failing)
+    monkeypatch.setattr(sql_socket, "_POLL_S", 0.01)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
+        assert running is not None
+        assert sql_socket.Socket(running.sql, "it").table("SELECT 1 AS one", None)["one"].to_pylist() == [1]
+        assert not failures
 
 
 def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
