@@ -1,7 +1,6 @@
 """`voxel-atlas ingest | check`: a subject's models, or those of a study of many subjects and networks."""
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ....schemas.config import FDR, IngestConfig, Settings
@@ -14,6 +13,8 @@ from .study_commands import bring_study, check_study, disk_cost
 
 if TYPE_CHECKING:
     from ....ingest.datasets.interface import Dataset
+    from ....ingest.datasets.inventory import Size
+    from ....ingest.run import Parts
 
 _CURVE = (
     "SELECT n_train AS images, median(r2) AS median_r2, median(r) AS median_r FROM learning_curve JOIN significance s "  # noqa: S608 - constant
@@ -45,8 +46,9 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
     from ....ingest.datasets import check_dataset
 
     settings = settings_of(options.atlas)
+    preparation = _Preparation(settings, options)
     if options.study:
-        check_study(options.models(data), settings, options.output, partial(_problems_of_parts, settings, options))
+        check_study(options.models(data), settings, options.output, preparation.problems)
         return
     config = options.settings(data)
     contents = check_dataset(config, settings.home, backbone_class(config.backbone).dim)
@@ -60,48 +62,64 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
         )
         say(disk_cost(size.disk, settings.home))
         if size.n_probe_images:
-            say(_probe_cost(config, settings, size.n_probe_images, size.probe_bytes))
-    problems = [*contents.problems, *_problems_of_parts(settings, options, config, contents.dataset)]
+            say(_probe_cost(config, settings, options, size))
+    problems = [*contents.problems, *preparation.problems(config, contents.dataset)]
     if problems:
         raise BadInputError(" ".join(dict.fromkeys(problems)))
     say("Ready to ingest.")
 
 
-def _problems_of_parts(
-    settings: Settings, options: IngestOptions, config: IngestConfig, dataset: "Dataset | None"
-) -> list[str]:
-    """Why an ingest of a data set that can be opened would not start its work: the preparation is its own."""
-    from ....ingest.datasets.inventory import unusable_voxels
-    from ....ingest.datasets.readable import require_readable, without_unreadable
-    from ....ingest.run import prepared
+class _Preparation:
+    """Why ingests would not start their work, whose preparation this is.
 
-    if dataset is None:
+    Networks that models after each other share are loaded once, and a data set's images are looked at once.
+
+    Args:
+        settings: where the atlas is.
+        options: what is asked for.
+    """
+
+    def __init__(self, settings: Settings, options: IngestOptions) -> None:
+        self._settings, self._options = settings, options
+        self._last: tuple[IngestConfig, Parts] | None = None
+        self._readable = set[str]()
+
+    def problems(self, config: IngestConfig, dataset: "Dataset | None") -> list[str]:
+        """Why the ingest of a data set, which is None where it cannot be opened, would not start: one or none."""
+        from ....ingest.datasets.inventory import unusable_voxels
+        from ....ingest.datasets.readable import require_readable, without_unreadable
+        from ....ingest.run import prepared
+
+        if dataset is None:
+            return []
+        settings, options = self._settings, self._options
+        try:
+            dataset = on_its_surface(dataset, settings)
+            parts = parts_of(config, settings, options.weights, options.download, dataset, like=self._last)
+            self._last = config, parts
+            with Bars() as bars:
+                if options.on_error == "skip":
+                    parts = replace(parts, dataset=without_unreadable(dataset, bars))
+                elif dataset.fingerprint not in self._readable:
+                    require_readable(dataset, bars)
+                    self._readable.add(dataset.fingerprint)
+            prepared(config, parts)
+            if left_out := unusable_voxels(parts.dataset, config):
+                say(left_out)
+        except AtlasError as error:
+            return [str(error)]
         return []
-    problems = list[str]()
-    try:
-        parts = parts_of(config, settings, options.weights, options.download, on_its_surface(dataset, settings))
-        with Bars() as bars:
-            if options.on_error == "skip":
-                parts = replace(parts, dataset=without_unreadable(dataset, bars))
-            else:
-                require_readable(dataset, bars)
-        prepared(config, parts)
-        if left_out := unusable_voxels(parts.dataset, config):
-            say(left_out)
-    except AtlasError as error:
-        problems.append(str(error))
-    return problems
 
 
-def _probe_cost(config: IngestConfig, settings: Settings, n_images: int, n_bytes: int) -> str:
+def _probe_cost(config: IngestConfig, settings: Settings, options: IngestOptions, size: "Size") -> str:
     """What is said of images that the subject need not have seen."""
     from ....atlas.backbones import load
     from ....ingest.study_plan import seconds_per_image
 
-    said = f"Voxels are described by {n_images:,} images, which are encoded once for all subjects: "
-    said += f"{n_bytes / 2**30:.2f} GiB of disk, half of them while an ingest runs"
+    said = f"Voxels are described by {size.n_probe_images:,} images, which are encoded once for all subjects: "
+    said += f"{size.probe_bytes / 2**30:.2f} GiB of disk, half of them while an ingest runs"
     try:
-        backbone = load(config.backbone, home=settings.home)
+        backbone = load(config.backbone, weights=options.weights, device=settings.device, home=settings.home)
     except MissingWeightsError:
         return f"{said}; the weights of {config.backbone} are not here to tell the time."
-    return f"{said}, about {duration(n_images * seconds_per_image(backbone))}."
+    return f"{said}, about {duration(size.n_probe_images * seconds_per_image(backbone))}."

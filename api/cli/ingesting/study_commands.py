@@ -3,6 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ....schemas.errors import (
     BadInputError,
     NotFoundError,
     NoWorkersError,
+    SpaceMismatchError,
     StoreError,
     StoreLockedError,
     redacted,
@@ -24,6 +26,7 @@ from .making import Maker, on_its_surface
 
 if TYPE_CHECKING:
     from ....atlas.backbones.interface import Backbone
+    from ....atlas.store.store import Store
     from ....ingest.datasets.interface import Dataset
     from ....ingest.datasets.inventory import Disk, Size
 
@@ -31,7 +34,7 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
-class _Came:
+class _Outcome:
     """What has become of one model."""
 
     config: IngestConfig
@@ -72,24 +75,23 @@ def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -
     """
     for config in configs:
         BACKBONES.require(config.backbone)
-    came, waiting = dict[int, _Came](), list(enumerate(configs))
+    outcomes, waiting = dict[int, _Outcome](), list(enumerate(configs))
     with maker.bars.stage("models", len(configs)) as advance:
         for give_way in (True, False):
             put_off = list[tuple[int, IngestConfig]]()
             for place, config in waiting:
-                one = _made(maker, config, give_way=give_way)
-                if give_way and isinstance(one.error, StoreLockedError):
+                outcome = _make(maker, config, give_way=give_way)
+                if give_way and isinstance(outcome.error, StoreLockedError):
                     put_off.append((place, config))
                     continue
-                came[place] = one
+                outcomes[place] = outcome
                 advance(1)
-                _say(one, list(came.values()), len(configs))
+                _say(outcome, list(outcomes.values()), len(configs))
             waiting = put_off
-    all_came = [came[place] for place in range(len(configs))]
-    _conclude(all_came, redacted(maker.settings.address), output)
+    _conclude([outcomes[place] for place in range(len(configs))], redacted(maker.settings.address), output)
 
 
-def _made(maker: Maker, config: IngestConfig, *, give_way: bool) -> _Came:
+def _make(maker: Maker, config: IngestConfig, *, give_way: bool) -> _Outcome:
     start = time.monotonic()
     try:
         with maker.bars.part():
@@ -98,46 +100,46 @@ def _made(maker: Maker, config: IngestConfig, *, give_way: bool) -> _Came:
         of_store = isinstance(error, StoreError) and not isinstance(error, StoreLockedError)
         if of_store or isinstance(error, NoWorkersError) or getattr(error, "errno", None) in _OF_THE_DISK:
             raise
-        return _Came(config, error=error)
-    return _Came(config, model_id, *(("was there", 0.0) if was_whole else ("made", time.monotonic() - start)))
+        return _Outcome(config, error=error)
+    return _Outcome(config, model_id, *(("was there", 0.0) if was_whole else ("made", time.monotonic() - start)))
 
 
-def _say(one: _Came, came: Sequence[_Came], n_models: int) -> None:
+def _say(outcome: _Outcome, outcomes: Sequence[_Outcome], n_models: int) -> None:
     """Say what has become of a model, and how far the study is."""
-    took = [other.seconds for other in came if other.seconds]
-    left = n_models - len(came)
+    took = [each.seconds for each in outcomes if each.seconds]
+    left = n_models - len(outcomes)
     ahead = f"; about {duration(left * sum(took) / len(took))} for the other {left}" if took and left else ""
-    how = f" in {duration(one.seconds)}" if one.seconds else ""
-    said = f"failed: {one.reason}" if one.error else f"{one.state}{how}"
-    say(f"{len(came)} of {n_models}: {one.name} {said.rstrip('.')}{ahead}.")
+    how = f" in {duration(outcome.seconds)}" if outcome.seconds else ""
+    said = f"failed: {outcome.reason}" if outcome.error else f"{outcome.state}{how}"
+    say(f"{len(outcomes)} of {n_models}: {outcome.name} {said.rstrip('.')}{ahead}.")
 
 
-def _conclude(came: Sequence[_Came], atlas: str, output: Output) -> None:
+def _conclude(outcomes: Sequence[_Outcome], atlas: str, output: Output) -> None:
     """Show all, and raise what kept some of them from the atlas."""
     import polars as pl
 
     rows = [
         {
-            "subject": one.config.subject,
-            "backbone": one.config.backbone,
-            "state": one.state,
-            "model_id": one.model_id,
-            "reason": one.reason,
+            "subject": outcome.config.subject,
+            "backbone": outcome.config.backbone,
+            "state": outcome.state,
+            "model_id": outcome.model_id,
+            "reason": outcome.reason,
         }
-        for one in came
+        for outcome in outcomes
     ]
     output.show(pl.DataFrame(rows))
-    failed = [one for one in came if one.error]
-    for one in failed:
-        if one.error and not isinstance(one.error, AtlasError | OSError):
-            raise one.error  # a fault of ours, with its traceback
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        if outcome.error and not isinstance(outcome.error, AtlasError | OSError):
+            raise outcome.error  # a fault of ours, with its traceback
     if failed:
         others = f" ({len(failed) - 1} more: see the list)" if len(failed) > 1 else ""
         raise BadInputError(
-            f"{len(failed)} of {len(came)} models are not in {atlas}: {failed[0].name}: {failed[0].reason}{others} "
-            "Mend that and give the same command again: the other models stay."
+            f"{len(failed)} of {len(outcomes)} models are not in {atlas}: {failed[0].name}: "
+            f"{failed[0].reason.rstrip('.')}{others}. Mend that and give the same command again: the other models stay."
         )
-    say(f"All {len(came)} models are in {atlas}.")
+    say(f"All {len(outcomes)} models are in {atlas}.")
 
 
 def check_study(
@@ -220,32 +222,30 @@ def plan_study(
     from ....atlas.backbones import load
     from ....ingest.study_plan import seconds_per_voxel, seconds_to_fit
 
+    with _store_if_there(settings) as store:
+        took = seconds_per_voxel(store) if store else {}
+    networks: dict[str, Backbone] = {}
+
+    def seconds_of(config: IngestConfig, size: "Size") -> float:
+        name = config.backbone
+        if name in took:
+            return took[name] * size.n_voxels
+        if name not in networks:
+            networks[name] = load(name, weights=weights, device=settings.device, home=settings.home, download=download)
+        return seconds_to_fit(config, size, networks[name])
+
     rows, total = [], 0.0
-    try:
-        with open_store(settings, read_only=True) as store:
-            took = seconds_per_voxel(store)
-    except NotFoundError:  # nothing has been ingested yet
-        took = {}
-    towers: dict[str, Backbone] = {}
     sizes: list[tuple[IngestConfig, Size]] = []
     for config in configs:
         size, dataset, problems = _looked_at(config, settings)
-        there = dataset is not None and _is_there(config, dataset, settings, weights)
-        seconds = 0.0
+        there, seconds = False, 0.0
+        try:
+            there = dataset is not None and _is_there(config, dataset, settings, weights)
+        except (BadInputError, NotFoundError, SpaceMismatchError) as error:
+            problems.append(str(error))
         if size and not there and not problems:
             sizes.append((config, size))
-            if config.backbone in took:
-                seconds = took[config.backbone] * size.n_voxels
-            else:
-                if config.backbone not in towers:
-                    towers[config.backbone] = load(
-                        config.backbone,
-                        weights=weights,
-                        device=settings.device,
-                        home=settings.home,
-                        download=download,
-                    )
-                seconds = seconds_to_fit(config, size, towers[config.backbone])
+            seconds = seconds_of(config, size)
             total += seconds
         rows.append(
             {
@@ -260,23 +260,35 @@ def plan_study(
         )
     output.show(pl.DataFrame(rows))
     say(f"{len(sizes)} of {len(rows)} models are to be made: about {duration(total)} in one process.")
-    if towers:
-        say(f"Without labels for {', '.join(towers)}, of which no model is there: make one, and plan again.")
+    if networks:
+        say(f"Without labels for {', '.join(networks)}, of which no model is there: make one, and plan again.")
     if sizes:
         say(disk_cost(disk_of_study(sizes), settings.home))
     _refuse(rows)
 
 
+def _store_if_there(settings: Settings) -> AbstractContextManager["Store | None"]:
+    """The atlas to be read, or None where nothing has been ingested yet."""
+    try:
+        return open_store(settings, read_only=True)
+    except NotFoundError:
+        return nullcontext()
+
+
 def _is_there(config: IngestConfig, dataset: "Dataset", settings: Settings, weights: Path | None) -> bool:
-    """Whether the atlas has a model whole."""
+    """Whether the atlas has a model whole.
+
+    Raises:
+        BadInputError: the settings make no sense for the data set.
+        NotFoundError: what they name is not there.
+        SpaceMismatchError: the responses are of another space than the surface.
+    """
     from ....ingest.identity import whole
 
-    try:
-        opened = open_store(settings, read_only=True)
-    except NotFoundError:  # nothing has been ingested yet
-        return False
     on_surface = on_its_surface(dataset, settings)
-    with opened as store:
+    with _store_if_there(settings) as store:
+        if store is None:
+            return False
         return whole(store, settings.home, config, on_surface, weights, learning_curve=False) is not None
 
 
@@ -294,8 +306,12 @@ def disk_of_study(sizes: Sequence[tuple[IngestConfig, "Size"]]) -> "Disk":
     from ....ingest.datasets.inventory import Disk
 
     disks = [size.disk for _, size in sizes]
-    probes = {(config.backbone, config.probe): size.probe_bytes for config, size in sizes}
-    copies = {(config.dataset, config.root, config.subject): size.disk.copies for config, size in sizes}
+    probes, copies = dict[tuple[str, ...], int](), dict[tuple[str, ...], int]()
+    for config, size in sizes:
+        probe, subject = (config.backbone, config.dataset, config.probe), (config.dataset, config.root, config.subject)
+        # A model without labels needs no probe images.
+        probes[probe] = max(probes.get(probe, 0), size.probe_bytes)
+        copies[subject] = max(copies.get(subject, 0), size.disk.copies)
     return Disk(
         sum(size.disk.features - size.probe_bytes for _, size in sizes) + sum(probes.values()),
         sum(disk.atlas for disk in disks),

@@ -18,8 +18,11 @@ from PIL import Image
 from toy_network import Toy
 from toy_server import Run
 
+from voxel_atlas.api.cli.ingesting.study_commands import disk_of_study
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.datasets.inventory import Disk, Size
 from voxel_atlas.ingest.run import Pipeline
+from voxel_atlas.schemas.config import IngestConfig
 
 N_IMAGES, N_VOXELS = 40, 6
 _PROGRAM = """
@@ -214,6 +217,14 @@ def test_check_lists_every_model_with_the_disk_of_all_and_what_would_stop_one(st
     assert said.splitlines()[-1].startswith("voxel-atlas: 1 of 2 models cannot be made: subject 02 by toy: ")
 
 
+def test_check_loads_networks_and_looks_at_images_once(study, run, monkeypatch):
+    loaded, load = [], Toy.load
+    monkeypatch.setattr(Toy, "load", lambda *given, **named: loaded.append(given) or load(*given, **named))
+    status, _, said = run("check", "--config", study(backbones=["toy", {"backbone": "toy", "seed": 7}]))
+    assert (status, len(loaded)) == (0, 1), said
+    assert said.count(f"look at images: {N_IMAGES} in ") == 3
+
+
 def test_plan_tells_time_and_disk_of_what_is_not_there_and_writes_nothing(root, study, ingest, run, tmp_path):
     file, atlas = study(), ("--atlas", tmp_path / "a.duckdb")
     status, printed, said = run("plan", "--config", file, *atlas, "--json")
@@ -234,6 +245,28 @@ def test_plan_tells_time_and_disk_of_what_is_not_there_and_writes_nothing(root, 
     assert (rows[1]["seconds"], rows[1]["disk_gib"]) == (0, 0)
     assert "GiB of disk" in said
     assert "Without labels" not in said
+
+
+def test_plan_tells_of_the_others_where_one_cannot_be_made(study, run, tmp_path):
+    subjects = [*entries("01"), {"subject": "02", "responses": "02.npy", "surface": "nowhere"}, *entries("03")]
+    atlas = ("--atlas", tmp_path / "a.duckdb")
+    status, printed, said = run("plan", "--config", study(subjects=subjects), *atlas, "--json")
+    rows = json.loads(printed)
+    assert (status, [row["state"] for row in rows]) == (2, ["to make", "cannot be made", "to make"])
+    assert "nowhere" in rows[1]["problem"]
+    assert "1 of 3 models cannot be made: subject 02 by toy: " in said
+
+
+def test_what_models_share_is_counted_once_on_the_disk():
+    def model(dataset: str, subject: str, probe_bytes: int, copies: int) -> tuple[IngestConfig, Size]:
+        disk = Disk(features=probe_bytes + 1, atlas=1, pictures=1, copies=copies)
+        size = Size(1, probe_bytes, n_images=1, n_trials=1, n_voxels=1, n_batches=1, ram_bytes=1, disk=disk)
+        return IngestConfig(dataset=dataset, subject=subject, backbone="toy"), size
+
+    without_labels = model("nsd", "2", 0, 500)
+    models = [model("nsd", "1", 10, 500), model("nsd", "2", 10, 500), without_labels, model("laion-fmri", "1", 20, 700)]
+    disk = disk_of_study(models)
+    assert (disk.features, disk.copies) == (10 + 20 + len(models), 500 + 500 + 700)
 
 
 @pytest.mark.parametrize("words", [(), ("some/model", "--config", "study.yaml")])
