@@ -20,7 +20,7 @@ def view(visit: Visit) -> Page:
     return visit()
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(text=texts, name=st.sampled_from(["concept", "model", "roi", "brush", "side"]))
 def test_no_text_is_ever_more_than_text_on_the_page(view: Page, text: str, name: str) -> None:
     page = view.page

@@ -377,7 +377,7 @@ ASKED_WITH_TEXT = (
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @example(text="")
 @given(text=texts)
 def test_no_text_is_ever_more_than_text(server: Server, text: str) -> None:

@@ -249,7 +249,7 @@ def test_sockets_without_a_token(atlas: Atlas, tmp_path: Path, serve: Serve, sur
             pass
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @example(text="." * 300)  # longer than a file's name may be
 @example(text="0/")
 @example(text=".")  # which clients leave out of a path: it ends in a slash then, or in none
