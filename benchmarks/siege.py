@@ -264,7 +264,7 @@ def lakes(scratch: Path) -> dict[str, float]:
         for number in range(RACES):
             folder = scratch / f"lake{number}"
             folder.mkdir()
-            wrong = race(new_lake(folder, url if number % 2 else ""))
+            wrong = race([new_lake(folder, url if number % 2 else "")])
             failed += bool(wrong)
             print(*wrong, sep="\n", end="")
     return {"lake_races": float(RACES), "lake_races_failed": float(failed)}

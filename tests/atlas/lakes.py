@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +20,10 @@ _OPENER = """
 import sys
 from voxel_atlas.atlas.store.store import Store
 print("ready", flush=True)
-sys.stdin.readline()
-with Store.open(sys.argv[1]) as store:
-    print(store.generation(), flush=True)
+for address in sys.stdin:
+    with Store.open(address.strip()) as store:
+        generation = store.generation()
+    print("opened", generation, flush=True)
 """
 
 
@@ -83,27 +84,38 @@ def new_lake(folder: Path, postgres: str) -> str:
     return f"ducklake:{catalog} data={folder}/parquet/"
 
 
-def race(address: str) -> list[str]:
-    """Open a new lake in two processes at the same moment; what went wrong, one text for each that failed."""
+def race(addresses: Iterable[str]) -> list[str]:
+    """Open new lakes, one after the other, each in two processes at the same moment; what went wrong."""
     pipe = subprocess.PIPE
     openers = [
-        subprocess.Popen([sys.executable, "-c", _OPENER, address], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        subprocess.Popen([sys.executable, "-c", _OPENER], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         for _ in range(2)
     ]
     for opener in openers:
         assert opener.stdout is not None
         assert opener.stdout.readline() == "ready\n"
-    for opener in openers:
-        assert opener.stdin is not None
-        opener.stdin.write("go\n")
-        opener.stdin.flush()
     wrong = []
-    for opener in openers:
-        out, error = opener.communicate()
+    for address in addresses:
+        for opener in openers:
+            assert opener.stdin is not None
+            opener.stdin.write(f"{address}\n")
+            opener.stdin.flush()
+        if (found := [_generation(opener) for opener in openers]) != ["0", "0"]:
+            wrong.append(f"{address}: generations {found}")
+            break  # one of them has ended
+        with Store.open(address, create=False) as store:
+            if store.frame("SELECT count(*) AS n FROM atlas_format")["n"].to_list() != [1]:
+                wrong.append(f"{address}: its tables were made twice")
+    errors = [opener.communicate()[1] for opener in openers]
+    return [*wrong, *(error[-500:] for error in errors if error)]
+
+
+def _generation(opener: "subprocess.Popen[str]") -> str:
+    """What an opener says of the lake that it was given; nothing where it has ended."""
+    assert opener.stdout is not None
+    for line in opener.stdout:
         # Before it stands DuckDB's bar where a statement takes two seconds, as it does in programs that -c gives.
-        if out.splitlines()[-1:] != ["0"]:
-            wrong.append(f"status {opener.returncode}: {out}{error[-500:]}")
-    with Store.open(address, create=False) as store:
-        if store.frame("SELECT count(*) AS n FROM atlas_format")["n"].to_list() != [1]:
-            wrong.append("its tables were made twice")
-    return wrong
+        _, opened, generation = line.rpartition("opened ")
+        if opened:
+            return generation.strip()
+    return ""

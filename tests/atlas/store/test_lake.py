@@ -14,10 +14,10 @@ def test_a_new_lake_that_two_processes_open_at_once_is_made_once(
     catalog: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("postgres") if catalog == "postgres" else ""
-    for number in range(5):
-        folder = tmp_path / str(number)
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
         folder.mkdir()
-        assert race(new_lake(folder, url)) == []
+    assert race(new_lake(folder, url) for folder in folders) == []
 
 
 def test_a_catalog_whose_server_crashes_under_an_ingest_loses_and_doubles_nothing(tmp_path: Path) -> None:
