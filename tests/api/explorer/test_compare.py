@@ -12,11 +12,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 
 PAIR = "/?concept=cake&with=concept:house"
 PAINTED = "() => document.querySelector('.scatter') && performance.getEntriesByName('painted').length"
-COLOURS = """(at) => {
-  const canvas = document.querySelectorAll("#panels .lens canvas")[at];
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [...new Uint32Array(data.buffer)];
-}"""
+PIXELS = "(at) => document.querySelectorAll('#panels .lens canvas')[at].toDataURL()"
 
 
 def opened(visit: Visit, path: str = PAIR, **kwargs: Any) -> Any:
@@ -40,7 +36,7 @@ def test_two_concepts_stand_side_by_side_on_one_scale(visit: Visit, atlas: Atlas
     ]
     alone = visit().open("/?concept=house")
     alone.wait_for_selector("#top tbody tr")
-    assert page.evaluate(COLOURS, 1) == alone.evaluate(COLOURS, 0)
+    assert page.evaluate(PIXELS, 1) == alone.evaluate(PIXELS, 0)
     assert "with=concept%3Ahouse" in page.url
     view.shoot("compare")
     page.click("[aria-label='Take B away']")
@@ -194,13 +190,12 @@ def test_a_model_that_is_gone_and_too_many_maps_are_said(visit: Visit) -> None:
     page.wait_for_function("() => document.querySelectorAll('#panels .panel').length === 1")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_maps_side_by_side_fit_a_telephone(visit: Visit, scheme: str) -> None:
-    view = visit(width=375, height=740, scheme=scheme)
+def test_maps_side_by_side_fit_a_telephone(visit: Visit) -> None:
+    view = visit(width=375, height=740)
     page = view.open(PAIR)
     page.wait_for_function(PAINTED)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    view.shoot(f"compare-{scheme}-375")
+    view.shoot("compare-375")
 
 
 def test_an_interval_over_blocks_is_wider_than_one_over_voxels(visit: Visit) -> None:

@@ -186,16 +186,9 @@ def test_the_difference_is_as_pale_in_a_figure_as_on_the_page(visit: Visit) -> N
     images = re.findall(r'<image href="data:image/png;base64,([^"]+)"', drawn)
     # Each map and its colour bar; the third map is the difference.
     figure = np.asarray(Image.open(io.BytesIO(base64.b64decode(images[4]))).convert("RGB").resize((512, 256), 0), int)
-    shown = page.evaluate(
-        """() => {
-          const canvas = document.querySelectorAll("#panels figure.panel canvas")[1];
-          const { width, height } = canvas;
-          return [width, height, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]];
-        }"""
-    )
-    width, height, data = shown
-    pixels = np.reshape(data, (height, width, 4))
-    canvas = np.asarray(Image.fromarray(pixels.astype(np.uint8)).resize((512, 256), 0), int)
+    shown = page.evaluate('document.querySelectorAll("#panels figure.panel canvas")[1].toDataURL()')
+    painted = Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2]))).convert("RGBA")
+    canvas = np.asarray(painted.resize((512, 256), 0), int)
     there = canvas[..., 3] > 0
     assert there.mean() > 0.3
     assert np.mean(np.abs(figure - canvas[..., :3]).max(axis=2)[there] <= 2) > 0.97

@@ -97,24 +97,22 @@ def test_all_subjects_are_chosen_painted_listed_and_opened(
     view.shoot("group")
 
 
-@pytest.mark.parametrize("show", ["t", "q", "agree"])
-def test_a_group_shows_its_other_numbers_where_they_pass(
-    visit_at: Visit, together: Server, group_atlas: Atlas, show: str
-) -> None:
+def test_a_group_shows_its_other_numbers_where_they_pass(visit_at: Visit, together: Server, group_atlas: Atlas) -> None:
     page = visit_at(together.url).open("/?model=all&concept=face")
     settled(page, "Mean similarity")
-    page.select_option("#group-show", show)
-    settled(page, {"t": "t over", "q": "q over", "agree": "Subjects whose"}[show])
     page.fill("#group-q", "0.5")
     page.press("#group-q", "Enter")
     page.wait_for_function("() => document.getElementById('quantity').textContent.includes('q over subjects ≤ 0.5')")
-    found = literal(group_atlas, show=show, group_q=0.5)
-    shown = {at: float(line["value"]) for at, line in drawn(page).items()}
-    kept = np.flatnonzero(np.isfinite(found.values))
-    assert 0 < len(kept) < 2 * N
-    assert shown == pytest.approx({int(at): float(found.values[at]) for at in kept}, rel=1e-5)
-    place = found.vertices(found.first_vertices(1)).row(0, named=True)
-    assert page.locator("#group .link").first.inner_text() == f"{place['vertex']} {place['hemisphere']}"
+    for show, title in (("t", "t over"), ("q", "q over"), ("agree", "Subjects whose")):
+        page.select_option("#group-show", show)
+        settled(page, title)
+        found = literal(group_atlas, show=show, group_q=0.5)
+        shown = {at: float(line["value"]) for at, line in drawn(page).items()}
+        kept = np.flatnonzero(np.isfinite(found.values))
+        assert 0 < len(kept) < 2 * N
+        assert shown == pytest.approx({int(at): float(found.values[at]) for at in kept}, rel=1e-5)
+        place = found.vertices(found.first_vertices(1)).row(0, named=True)
+        assert page.locator("#group .link").first.inner_text() == f"{place['vertex']} {place['hemisphere']}"
 
 
 def test_every_door_s_code_gives_the_group_that_is_drawn(
