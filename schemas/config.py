@@ -77,7 +77,7 @@ def _names(registry: Registry) -> str:
     return ", ".join(registry.names)
 
 
-_AMOUNT = r"[1-9]\d*(\.\d+)? ?([KMGTkmgt]i?)[Bb]"
+_AMOUNT = r"(0\.\d*[1-9]\d*|[1-9]\d*(\.\d+)?) ?([KMGTkmgt]i?)[Bb]"
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 Network = Annotated[IPv4Network | IPv6Network, PlainSerializer(str)]
 

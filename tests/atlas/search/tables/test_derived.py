@@ -194,7 +194,8 @@ def test_an_index_that_grows_on_a_mapped_one_counts_what_it_copied(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("amount", "n_bytes"), [("", 8 * 2**30), ("3GB", 3 * 10**9), ("1.5 GiB", 3 * 2**29), ("20mb", 20 * 10**6)]
+    ("amount", "n_bytes"),
+    [("", 8 * 2**30), ("3GB", 3 * 10**9), ("1.5 GiB", 3 * 2**29), ("20mb", 20 * 10**6), ("0.5GB", 5 * 10**8)],
 )
 def test_models_may_take_a_third_of_the_memory_or_what_is_set(
     amount: str, n_bytes: int, monkeypatch: pytest.MonkeyPatch
