@@ -5,13 +5,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from cachetools import LRUCache
 
+from ....schemas.errors import AtlasError, NotFoundError
 from ...store.store import Store
 from .held_memory import Held, held_by
 
@@ -101,7 +102,8 @@ class Fresh(Generic[_T]):
 
     def _remake_in_background(self, generation: int) -> None:
         try:
-            self._remake(generation)
+            with suppress(AtlasError):  # who asks when patience is over is told
+                self._remake(generation)
         finally:
             self._lock.release()
 
@@ -222,6 +224,14 @@ class DerivedValues:
             generation: the newest one.
         """
         with self._models_lock:
-            every = [fresh for kept in self._models.values() for fresh in kept.by_key.values()]
-        made = [fresh for fresh in every if fresh.made]
-        return min((fresh.get(generation, soon=True)[1] for fresh in made), default=generation)
+            every = [(name, list(kept.by_key.values())) for name, kept in self._models.items()]
+        oldest = generation
+        for name, values in every:
+            try:
+                made = [fresh.get(generation, soon=True)[1] for fresh in values if fresh.made]
+            except NotFoundError:  # the model was removed
+                with self._models_lock:
+                    self._models.pop(name, None)
+            else:
+                oldest = min([oldest, *made])
+        return oldest

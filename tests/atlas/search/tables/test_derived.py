@@ -176,6 +176,15 @@ def test_a_model_that_is_removed_while_it_is_mapped_is_not_there_and_harms_no_ot
     assert both.models()["model_id"].to_list() == [SURFACE]
 
 
+def test_what_is_kept_is_of_the_newest_state_again_when_a_model_was_removed(both: Atlas) -> None:
+    for name in (VOLUME, SURFACE):
+        both.model(name).similar("cake", significant=False)
+    remove_model(both.store.address, VOLUME)
+    newest = both.store.generation()
+    assert both.caught_up(newest) == newest
+    assert both.model(SURFACE).similar("cake", significant=False).generation == newest
+
+
 def test_a_question_tells_which_models_were_not_loaded_yet(atlas: Atlas) -> None:
     with noting_cold() as first:
         atlas.model(VOLUME).similar("cake")
