@@ -139,7 +139,7 @@ def roi_means(
 
 def _check_number(models: Sequence[Model]) -> None:
     if not 1 <= len(models) <= MOST_MODELS:
-        raise BadInputError(f"{len(models)} models were named; name 1 to {MOST_MODELS}.")
+        raise BadInputError(f"{len(models)} models are asked for; name 1 to {MOST_MODELS}.")
 
 
 def check_comparable(models: Sequence[Model], by: str) -> None:

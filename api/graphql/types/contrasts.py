@@ -238,7 +238,7 @@ class ContrastQueries:
         """`across.roi_means`."""
         atlas = info.context.atlas
         every = atlas.models().filter("has_text", pl.col("n_voxels") > 0)["model_id"].to_list()
-        chosen = [atlas.model(each) for each in (every if models is None else models)]
+        chosen = [atlas.model(each) for each in (every or [None] if models is None else models)]
         found = roi_means(
             chosen,
             concepts,
