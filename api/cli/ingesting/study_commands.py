@@ -12,6 +12,7 @@ from ....schemas.config import IngestConfig, Settings
 from ....schemas.errors import (
     AtlasError,
     BadInputError,
+    MissingWeightsError,
     NotFoundError,
     NoWorkersError,
     SpaceMismatchError,
@@ -214,8 +215,8 @@ def plan_study(
         download: fetch weights that are not on this machine.
 
     Raises:
-        BadInputError: some models cannot be made.
-        MissingWeightsError: weights are not on this machine.
+        BadInputError: some models cannot be made: weights that are not on this machine, say.
+        StoreError: the atlas cannot be read.
     """
     import polars as pl
 
@@ -241,12 +242,12 @@ def plan_study(
         there, seconds = False, 0.0
         try:
             there = dataset is not None and _is_there(config, dataset, settings, weights)
-        except (BadInputError, NotFoundError, SpaceMismatchError) as error:
+            if size and not there and not problems:
+                seconds = seconds_of(config, size)
+                sizes.append((config, size))
+                total += seconds
+        except (BadInputError, MissingWeightsError, NotFoundError, SpaceMismatchError) as error:
             problems.append(str(error))
-        if size and not there and not problems:
-            sizes.append((config, size))
-            seconds = seconds_of(config, size)
-            total += seconds
         rows.append(
             {
                 "subject": config.subject,

@@ -23,6 +23,7 @@ from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets.inventory import Disk, Size
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.errors import NoWorkersError
 
 N_IMAGES, N_VOXELS = 40, 6
 _PROGRAM = """
@@ -269,6 +270,14 @@ def test_what_models_share_is_counted_once_on_the_disk():
     assert (disk.features, disk.copies) == (10 + 20 + len(models), 500 + 500 + 700)
 
 
+def test_plan_tells_of_every_model_also_where_the_weights_of_one_network_are_not_here(study, run, tmp_path):
+    file = study(subjects=entries("01"), backbones=["clip-rn50", "toy"])
+    status, printed, said = run("plan", "--config", file, "--atlas", tmp_path / "a.duckdb", "--json")
+    states = {row["backbone"]: row["state"] for row in json.loads(printed)}
+    assert (status, states) == (2, {"clip-rn50": "cannot be made", "toy": "to make"})
+    assert "1 of 2 models cannot be made: subject 01 by clip-rn50: " in said
+
+
 @pytest.mark.parametrize("words", [(), ("some/model", "--config", "study.yaml")])
 def test_plan_takes_a_model_or_a_study(study, run, tmp_path, monkeypatch, words):
     study()
@@ -302,17 +311,24 @@ def test_a_fault_of_ours_stops_nobody_else_and_keeps_its_traceback(study, ingest
     assert frame(tmp_path / "a.duckdb", "FROM model").height == 2
 
 
-def test_a_full_disk_stops_the_study_at_once(study, ingest, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(28, "No space left on device", "/full"), "/full: No space left on device."),
+        (NoWorkersError("No worker is left."), "No worker is left."),
+    ],
+)
+def test_a_full_disk_or_workers_that_are_gone_stop_the_study_at_once(study, ingest, monkeypatch, error, sentence):
     tried = []
 
-    def full(self, config, parts, **named):
+    def stopped(self, config, parts, **named):
         tried.append(config.subject)
-        raise OSError(28, "No space left on device", "/full")
+        raise error
 
-    monkeypatch.setattr(Pipeline, "ingest", full)
+    monkeypatch.setattr(Pipeline, "ingest", stopped)
     status, _, said = ingest(study())
     assert (status, tried) == (2, ["01"])
-    assert said.splitlines()[-1] == "voxel-atlas: /full: No space left on device."
+    assert said.splitlines()[-1] == f"voxel-atlas: {sentence}"
 
 
 def test_networks_are_loaded_once_for_all_subjects(study, ingest, monkeypatch):
