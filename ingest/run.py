@@ -256,7 +256,8 @@ class Pipeline:
         """Keep a fitted model's index and regions' means, so that no reader waits for them; a server keeps its own."""
         if Address.parse(self.store.address).kind != "http":
             with self.progress.stage("index voxels", 1) as advance:
-                model = Atlas(self.store, home=self.home).model(context.model_id)
+                # Whatever the setting is: nothing is kept here to be asked.
+                model = Atlas(self.store, home=self.home, model_memory="").model(context.model_id)
                 model.unit_vectors()
                 if model.has_text:
                     region_vectors(model.tables, model.readout(), Filters(significant=True, semantic=True))
