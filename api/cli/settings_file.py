@@ -147,14 +147,33 @@ def _settings(file: Path) -> dict[str, object]:
     import yaml
 
     try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        twice = _named_twice(node)  # before what a mapping merges in stands among its own
+        read = loader.construct_document(node) if node else None
     except FileNotFoundError:
         raise NotFoundError(f"{file} is not there; --config takes a YAML file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInputError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(read, dict):
         raise BadInputError(f"{file} must hold settings, one `name: value` a line.")
+    if twice:
+        raise BadInputError(f"{file} has {twice} in two lines, of which YAML takes the last; take one of them out.")
     return read
+
+
+def _named_twice(settings: Any) -> str:
+    """A name that settings, or those of an entry of a list, have twice; "" where none have."""
+    from yaml import MappingNode, SequenceNode
+
+    if not isinstance(settings, MappingNode):
+        return ""
+    entries = [entry for _, value in settings.value if isinstance(value, SequenceNode) for entry in value.value]
+    for mapping in (settings, *(entry for entry in entries if isinstance(entry, MappingNode))):
+        names = [str(name.value) for name, _ in mapping.value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            return twice[0]
+    return ""
 
 
 def _require_kind(file: str, name: str, value: object) -> None:

@@ -245,6 +245,12 @@ def test_wrong_settings_are_one_sentence(ingest, options, said):
         ("- folder", "must hold settings"),
         ("", "must hold settings"),
         ("[", "cannot be read as YAML"),
+        ("dataset: folder\nsubject: 2026-13-01", "cannot be read as YAML: month must be in 1..12"),
+        (
+            "dataset: folder\nsubject: me\ndataset: nsd",
+            "job.yaml has dataset in two lines, of which YAML takes the last",
+        ),
+        ('subjects:\n  - {subject: "1", root: a, root: b}', "job.yaml has root in two lines"),
     ],
 )
 def test_what_a_yaml_file_cannot_hold_is_one_sentence(run, tmp_path, monkeypatch, text, said):
