@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ...schemas.config import IngestConfig
-from ...schemas.errors import AtlasError
+from ...schemas.errors import AtlasError, BadInputError
 from ...schemas.registry import GENERATORS
 from ..encoding.memory import bytes_to_fit, require_memory
 from ..encoding.metrics import drop_reasons
@@ -158,6 +158,9 @@ def unusable_voxels(dataset: Dataset, config: IngestConfig) -> str:
     Args:
         dataset: the subject.
         config: the settings.
+
+    Raises:
+        BadInputError: no voxel is left.
     """
     if isinstance(dataset, TrialDataset) and dataset.copied_bytes > _COPIED_AT_MOST:
         return ""
@@ -165,7 +168,8 @@ def unusable_voxels(dataset: Dataset, config: IngestConfig) -> str:
     looked_at = voxels[: config.batch_voxels]
     responses = dataset.responses_of(looked_at.astype(np.intp))
     reasons = drop_reasons(responses)
-    of_all = f"the {len(voxels):,} voxels" if len(looked_at) == len(voxels) else f"the first {len(looked_at):,} voxels"
+    whole = len(looked_at) == len(voxels)
+    of_all = f"the {'' if whole else 'first '}{len(looked_at):,} voxels of {dataset.subject.subject_id}"
     said = []
     if (lost := np.flatnonzero(reasons == "nan")).size:
         trial = dataset.lost_trial(int(looked_at[lost[0]])) if isinstance(dataset, TrialDataset) else ""
@@ -173,4 +177,6 @@ def unusable_voxels(dataset: Dataset, config: IngestConfig) -> str:
         said.append(f"{len(lost):,} have responses that are no numbers ({where})")
     if (constant := np.flatnonzero(reasons == "constant")).size:
         said.append(f"{len(constant):,} have responses that do not vary (voxel {looked_at[constant[0]]} first)")
+    if whole and len(lost) + len(constant) == len(voxels):
+        raise BadInputError(f"Of {of_all}, none can be fitted: {' and '.join(said)}; look at the responses.")
     return f"Of {of_all}, {' and '.join(said)}; they are left out." if said else ""

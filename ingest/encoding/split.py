@@ -18,6 +18,8 @@ LEARNING_BLOCKS = (5, 10, 15, 20, 25, 30, 34)
 """Training blocks of each point of the released learning curve."""
 HOLDOUT_SHARE = 0.15
 """Share of the training images that choose alpha when one hold-out does (released code)."""
+_FEWEST = 3
+"""Images of a part: of two, any correlation is 1 or −1."""
 
 
 def split(n_images: int, test_share: float, seed: int) -> tuple[Indices, Indices]:
@@ -32,7 +34,7 @@ def split(n_images: int, test_share: float, seed: int) -> tuple[Indices, Indices
         Indices of the training images and of the test images, each ascending.
 
     Raises:
-        BadInputError: either part would have fewer than two images.
+        BadInputError: either part would have fewer than three images.
     """
     order, n_train = _shuffled(n_images, seed), n_images - round(n_images * test_share)
     return _cut(order, n_train)
@@ -95,9 +97,9 @@ def _shuffled(n_images: int, seed: int) -> Indices:
 
 def _cut(order: Indices, n_train: int) -> tuple[Indices, Indices]:
     n_test = len(order) - n_train
-    if min(n_train, n_test) < 2:
+    if min(n_train, n_test) < _FEWEST:
         raise BadInputError(
-            f"{len(order)} images leave {n_train} to train and {n_test} to test; both need at least 2: "
+            f"{len(order)} images leave {n_train} to train and {n_test} to test; both need at least {_FEWEST}: "
             "use more images or another test_share."
         )
     return np.sort(order[:n_train]), np.sort(order[n_train:])

@@ -131,8 +131,8 @@ def test_check_says_how_big_the_job_is_and_writes_nothing(ingest, tmp_path):
     assert "60 images, 60 trials, 30 voxels in 1 batches" in said
     assert re.search(r"About 0.00 GiB of disk \(features 0.00, atlas 0.00\); [\d.]+ GiB are free at /", said)
     assert (
-        "Of the 30 voxels, 1 have responses that are no numbers (voxel 7 first, in trial 5 of responses) and 1 have "
-        "responses that do not vary (voxel 9 first); they are left out."
+        "Of the 30 voxels of folder/me, 1 have responses that are no numbers (voxel 7 first, in trial 5 of responses) "
+        "and 1 have responses that do not vary (voxel 9 first); they are left out."
     ) in said.replace("\n", " ")
     assert "responses.npy" in printed.replace("\n", "")
     assert "Ready to ingest." in said
@@ -281,11 +281,21 @@ def test_maps_lie_where_the_responses_did(ingest, run, study, tmp_path):
 
 def test_an_ingest_that_can_fit_no_voxel_fails_and_says_why(ingest, study, tmp_path):
     np.save(study / "responses.npy", np.tile(np.arange(3.0), (N_IMAGES, 1)))
+    status, _, message = ingest(command="check")
+    assert (
+        status,
+        "Of the 3 voxels of folder/me, none can be fitted: 3 have responses that do not vary" in message,
+    ) == (2, True)
     status, _, message = ingest()
     assert status == 2
     assert "none of its voxels can be fitted, as 3 whose responses do not vary" in message
     assert rows(tmp_path, "SELECT state FROM run ORDER BY recorded_at")["state"].to_list() == ["started", "failed"]
     assert rows(tmp_path, "SELECT reason FROM dropped")["reason"].to_list() == ["constant"] * 3
+
+
+def test_a_memory_of_models_that_the_machine_has_not_fails_no_ingest(ingest, monkeypatch):
+    monkeypatch.setenv("VOXEL_ATLAS_MODEL_MEMORY", "900TB")
+    assert ingest()[0] == 0
 
 
 def model_of(ingest, *options):

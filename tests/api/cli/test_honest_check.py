@@ -122,6 +122,7 @@ DEFECTS: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "a mask without affine": (lambda root: masked(root, ONES, None), ()),
     "a mask of colours": (lambda root: masked(root, np.zeros((4, 3, 2), [("R", "u1"), ("G", "u1"), ("B", "u1")])), ()),
     "a mirrored region": (lambda root: region(root, MIRRORED), ()),
+    "two test images": (lambda _: None, ("--test-share", "0.05", "--significance", "correlation")),
     "no such region": (lambda _: None, ("--roi", "FFA")),
     "no such network": (lambda _: None, ("--backbone", "clip-rn50")),
     "no such captioner": (lambda _: None, ("--dissect", "significant", "--captioner", "/no/such/folder")),
