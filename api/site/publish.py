@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -217,15 +218,21 @@ async def _write_answers(
 
 
 async def _keep_subject(site: _Site, subject_id: str) -> None:
-    if f"outlines/{subject_id}.json" in site.files:
+    subject = _in_path(subject_id)
+    if f"outlines/{subject}.json" in site.files:
         return
-    described = json.loads(await site.get(f"outlines/{subject_id}.json"))
+    described = json.loads(await site.get(f"outlines/{subject}.json"))
     described["surfaces"] = described["surfaces"][:_SURFACES]
-    site.files[f"outlines/{subject_id}.json"] = site.put(f"f{len(site.files)}", json.dumps(described).encode())
-    kinds = [f"meshes/{subject_id}/{kind}.bin" for kind in described["surfaces"]]
-    flat = [f"pixelmaps/{subject_id}.bin"] if described["flat"] else []
-    for path in [*flat, *kinds, f"places/{subject_id}.bin"]:
+    site.files[f"outlines/{subject}.json"] = site.put(f"f{len(site.files)}", json.dumps(described).encode())
+    kinds = [f"meshes/{subject}/{kind}.bin" for kind in described["surfaces"]]
+    flat = [f"pixelmaps/{subject}.bin"] if described["flat"] else []
+    for path in [*flat, *kinds, f"places/{subject}.bin"]:
         await site.keep(path)
+
+
+def _in_path(name: str) -> str:
+    """A name as the page writes it into an address: JavaScript's encodeURIComponent for each part between slashes."""
+    return quote(name, safe="/!*'()~")
 
 
 async def _keep_model(
@@ -319,7 +326,7 @@ async def _keep_picture(site: _Site, stimulus_id: str) -> str:
     if path not in site.looked_for:
         site.looked_for.add(path)
         try:
-            content = await site.get(f"stimuli/{stimulus_id}")
+            content = await site.get(f"stimuli/{_in_path(stimulus_id)}")
         except NotFoundError:
             return path
         (site.folder / "pictures").mkdir(exist_ok=True)
