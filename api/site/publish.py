@@ -143,9 +143,8 @@ def publish(
         (temporary / "data").mkdir()
         _write_page(temporary, bundle)
         nouns = {model.model_id: _nouns(atlas, model) if vocabulary else () for model in chosen}
-        few = [*concepts, *_examples(bundle)]
         pictures = frozenset({"simulated", OWN} if own_pictures else {"simulated"})
-        answers = _write_answers(app, token, temporary, chosen, few, nouns, bundle, pictures, progress or Silent())
+        answers = _write_answers(app, token, temporary, chosen, concepts, nouns, pictures, progress or Silent())
         # In a thread of its own: a notebook's event loop runs in this one.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, answers).result()
@@ -169,12 +168,14 @@ def _write_page(folder: Path, bundle: str) -> None:
         (folder / "assets" / name).write_bytes((WEB / name).read_bytes())
 
 
-def _examples(bundle: str) -> Sequence[str]:
-    """The page's own."""
-    examples = re.search(r"const EXAMPLES = (\[[^\]]*\])", bundle)
-    if examples is None:
-        raise NotFoundError(f"{WEB / MAIN} does not list its EXAMPLES as `publish` expects it.")
-    return list(json.loads(examples[1]))
+def questions() -> tuple[dict[str, str], list[str]]:
+    """What the page asks in GraphQL, by name, and the concepts that it offers."""
+    text = (WEB / "questions.js").read_text(encoding="utf-8")
+    queries = {
+        name: query for query, name in re.findall(r"^export const \w+ = `(query (\w+)[^`]*)`;$", text, re.MULTILINE)
+    }
+    (examples,) = re.findall(r"^export const EXAMPLES = (\[.*\]);$", text, re.MULTILINE)
+    return queries, json.loads(examples)
 
 
 def _nouns(atlas: Atlas, model: Model) -> Sequence[str]:
@@ -187,13 +188,13 @@ async def _write_answers(
     token: str,
     folder: Path,
     models: Sequence[Model],
-    few: Sequence[str],
+    concepts: Sequence[str],
     nouns: Mapping[str, Sequence[str]],
-    bundle: str,
     pictures: frozenset[str],
     progress: Progress,
 ) -> None:
-    queries = {name: text for text, name in re.findall(r"= `(query (\w+)[^`]*)`", bundle)}
+    queries, examples = questions()
+    few = [*concepts, *examples]
     asked: dict[str, Any] = {"transport": httpx.ASGITransport(app=app), "base_url": "http://127.0.0.1"}
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with (

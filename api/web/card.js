@@ -1,6 +1,7 @@
 // The card of one voxel: its labels as bars, how well it is predicted, its best images and its nearest voxels.
 // @ts-check
 import { figure, find, make, rate, say } from "./dom.js";
+import { CARD } from "./questions.js";
 import { ask } from "./server.js";
 import { metricOf, ofConcept } from "./shown.js";
 
@@ -11,15 +12,6 @@ const NAMES = /** @type {Record<string, string>} */ ({
   "brainlmm-released": "BrainLMM, released code",
   "clip-msm": "CLIP-MSM",
 });
-
-const CARD = `query Card($index: Int!, $model: String) {
-  voxel(index: $index, model: $model) {
-    voxel modelId subjectId simulated rois r2 r q significant semanticR semanticQ semantic semanticUnknown noiseCeiling r2OfCeiling i j k hemisphere vertex xMm yMm zMm
-    rankings(first: 8) { scorer labels { text probability rank stability verified nImages auc labelQ } }
-    topImages(first: 10) { rank stimulusId box response seen measured caption url }
-    neighbours(first: 6) { voxel similarity rois labels(first: 1) { text } }
-  }
-}`;
 
 /**
  * A horizontal bar with its text.

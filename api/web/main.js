@@ -13,9 +13,10 @@ import { groupSnippets } from "./groupcode.js";
 import { follow } from "./growing.js";
 import { showLegend } from "./legend.js";
 import { connectMenus, connectShare } from "./menus.js";
-import { MODELS, modelName, modelsOf } from "./models.js";
+import { modelName, modelsOf } from "./models.js";
 import { connectOptions } from "./options.js";
 import { PictureQuestion } from "./picture.js";
+import { EXAMPLES, MODELS } from "./questions.js";
 import { Ranking } from "./ranking.js";
 import { RegionPanel } from "./region.js";
 import { Search } from "./search.js";
@@ -34,7 +35,6 @@ import { connectZoom } from "./zoom.js";
 
 /** @type {import("./state.js").Selected} */
 const NOTHING = { rois: [], brush: [], lasso: [], prefers: "" };
-const EXAMPLES = ["cake", "face", "kitchen", "people", "text", "food - people"];
 
 const state = readState();
 /** @type {import("./models.js").Model[]} */

@@ -1,11 +1,6 @@
 // Models as people call them.
 // @ts-check
 
-export const MODELS = `query Models {
-  models { modelId subjectId backbone simulated nVoxels nSignificant finished }
-  runs(first: 100) { modelId recordedAt }
-}`;
-
 /** @typedef {{modelId: string, subjectId: string, backbone: string, simulated: boolean, finished: boolean, date: string}} Model */
 
 /**

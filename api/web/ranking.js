@@ -1,15 +1,9 @@
 // The list of the voxels that are most similar to the concept.
 // @ts-check
 import { figure, find, make, rate } from "./dom.js";
+import { TOP } from "./questions.js";
 import { ask } from "./server.js";
 import { readoutOf } from "./shown.js";
-
-export const TOP = `query Top($concept: String, $image: String, $model: String, $rois: [String!], $among: [Int!], $by: By!, $readout: Readout, $baseline: Baseline!, $minZ: Float, $maxQ: Float, $specific: Boolean!, $semantic: Boolean!) {
-  similarVoxels(concept: $concept, image: $image, model: $model, rois: $rois, among: $among, by: $by, readout: $readout, baseline: $baseline, minZ: $minZ, maxQ: $maxQ, specific: $specific, semantic: $semantic, first: 20) {
-    totalCount hiddenCount heldTo by readout baseline simulated
-    edges { node { voxel similarity z conceptQ specific percentile semantic rois r2 labels(first: 3) { text probability } } }
-  }
-}`;
 
 /**
  * @param {import("./state.js").State} state

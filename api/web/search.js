@@ -1,12 +1,10 @@
 // The search box: free text, with the atlas's own labels as suggestions (ARIA's combobox with a list).
 // @ts-check
 import { find, make } from "./dom.js";
+import { SUGGEST } from "./questions.js";
 import { ask } from "./server.js";
 
 const PAUSE_MS = 180;
-const LABELS = `query Suggest($search: String!, $model: String) {
-  labels(search: $search, model: $model, first: 8) { edges { node { text nVoxels } } }
-}`;
 
 export class Search {
   /**
@@ -79,7 +77,7 @@ export class Search {
     const [, before, search] = /** @type {RegExpMatchArray} */ (value.match(/^(.*\s[+−-]\s+)?(.*)$/s));
     if (!search.trim()) return this.#close();
     try {
-      const data = await ask(LABELS, { search: search.trim(), model: this.model() || null }, this.pending.signal);
+      const data = await ask(SUGGEST, { search: search.trim(), model: this.model() || null }, this.pending.signal);
       this.#offer(before ?? "", data.labels.edges);
     } catch {
       // Suggestions are a convenience: the search itself reports what is wrong.
