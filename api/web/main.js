@@ -331,8 +331,9 @@ function present(map, simulated) {
 async function coloured(signal) {
   find("figure-title", HTMLElement).textContent = "First labels, coloured by meaning";
   waiting.begin("Working out the colours of the labels, once for each model; the first time takes about a minute …");
-  labels ??= await topLabels(state);
-  return labelColours(state.model, labels, signal, (sentence) => waiting.tell(sentence));
+  const { model } = state;
+  const top = labels ?? (await fetchLabels());
+  return labelColours(model, top, signal, (sentence) => waiting.tell(sentence));
 }
 
 function titleOf() {
@@ -464,11 +465,19 @@ async function chooseModel(chosen = find("model", HTMLSelectElement).value) {
   await loadLabels();
 }
 
+/** First labels of what is shown; where another model was chosen meanwhile, they are not kept. */
+async function fetchLabels() {
+  const { model, all } = state;
+  const found = await topLabels(state);
+  if (state.model === model && state.all === all) labels = found;
+  return found;
+}
+
 /** First labels are fetched after the first paint: only the region's panel and the label colours need them. */
 async function loadLabels() {
   if (!subject || group.active) return;
   try {
-    labels = await topLabels(state);
+    await fetchLabels();
     refocus();
   } catch (error) {
     report(error);

@@ -52,6 +52,36 @@ def test_switching_the_subject_clears_what_belongs_to_the_other(visit_at: Visit,
     assert set(page.locator("#top tbody td:nth-child(2)").all_inner_texts()) == {"FOOD"}
 
 
+COUNT_LABELS_READ = """(() => {
+  const read = Response.prototype.arrayBuffer;
+  window.labelsRead = 0;
+  Response.prototype.arrayBuffer = async function () {
+    const buffer = await read.call(this);
+    if (this.url.includes("toplabels")) window.labelsRead++;
+    return buffer;
+  };
+})()"""
+
+
+def test_first_labels_that_come_late_are_not_taken_for_another_model_s(visit_at: Visit, two_subjects: Server) -> None:
+    view = visit_at(two_subjects.url)
+    models = two_subjects.data("{ models { modelId subjectId } }")["models"]
+    one, other = (next(m["modelId"] for m in models if m["subjectId"] == f"simulated/T{n}") for n in (1, 2))
+    late: list[Any] = []
+    view.page.add_init_script(COUNT_LABELS_READ)
+    view.page.route("**/toplabels*", lambda route: route.continue_() if late else late.append(route))
+    with view.page.expect_request("**/toplabels*"):
+        page = view.open(f"/?concept=cake&model={one}&roi=FOOD")
+    page.select_option("#model", other)
+    page.wait_for_selector("#region .bars li")
+    shown = page.locator("#region .bars .text").all_inner_texts()
+    answer = late[0].fetch().body()
+    assert b'"cake"' in answer
+    late[0].fulfill(body=answer.replace(b'"cake"', b'"late"'))
+    page.wait_for_function("window.labelsRead === 2")
+    assert page.locator("#region .bars .text").all_inner_texts() == shown
+
+
 def test_a_model_that_is_removed_while_it_is_shown_is_said(visit: Visit) -> None:
     view = visit()
     page = view.page
