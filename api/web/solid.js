@@ -28,6 +28,8 @@ export class Solid {
     this.cortex = null;
     /** @type {[import("./shown.js").Shown, Set<number> | null, number | null] | null} */
     this.painted = null;
+    /** Whether something is being drawn, and whether something else is wanted since. */
+    this.drawing = this.stale = false;
     this.side = find("side", HTMLSelectElement);
     this.surface = find("surface", HTMLSelectElement);
     this.unfold = find("unfold", HTMLInputElement);
@@ -109,27 +111,42 @@ export class Solid {
     return `3-D ${this.side.value} ${this.#shape()}`;
   }
 
+  /** Draws what is wanted now; what comes to be wanted while it draws, it draws next. */
   async #draw() {
-    if (!this.subject) return;
+    this.stale = true;
+    if (this.drawing || !this.subject) return;
+    this.drawing = true;
     try {
-      const { Cortex, SIDES } = await import("./cortex.js");
-      this.cortex ??= Cortex.create(this.tip, { open: this.listeners.open, turned: (camera) => this.#turned(camera) });
-      const cortex = await this.cortex;
-      if (!this.side.options.length) this.side.replaceChildren(...Object.entries(SIDES).map(([key, { name }]) => make("option", { value: key }, name)));
-      const side = /** @type {import("./cortex.js").Side} */ (this.state.side in SIDES ? this.state.side : "behind");
-      this.side.value = side;
-      const { kinds, unfolded } = this;
-      this.unfold.value = String(100 * unfolded);
-      this.#say();
-      await cortex.load(this.subject, kinds, unfolded);
-      cortex.look(side);
-      if (this.state.camera) cortex.turnTo(this.state.camera);
-      if (this.painted) cortex.paint(...this.painted);
-      this.listeners.changed();
+      while (this.stale) {
+        this.stale = false;
+        await this.#drawOnce(this.subject);
+      }
     } catch (error) {
-      this.cortex = null;
       this.listeners.report(error);
+    } finally {
+      this.drawing = false;
     }
+  }
+
+  /** @param {import("./subject.js").Subject} subject */
+  async #drawOnce(subject) {
+    const { Cortex, SIDES } = await import("./cortex.js");
+    this.cortex ??= Cortex.create(this.tip, { open: this.listeners.open, turned: (camera) => this.#turned(camera) });
+    const cortex = await this.cortex.catch((error) => {
+      this.cortex = null;
+      throw error;
+    });
+    if (!this.side.options.length) this.side.replaceChildren(...Object.entries(SIDES).map(([key, { name }]) => make("option", { value: key }, name)));
+    const side = /** @type {import("./cortex.js").Side} */ (this.state.side in SIDES ? this.state.side : "behind");
+    this.side.value = side;
+    const { kinds, unfolded } = this;
+    this.unfold.value = String(100 * unfolded);
+    this.#say();
+    await cortex.load(subject, kinds, unfolded);
+    cortex.look(side);
+    if (this.state.camera) cortex.turnTo(this.state.camera);
+    if (this.painted) cortex.paint(...this.painted);
+    this.listeners.changed();
   }
 
   async #bend() {

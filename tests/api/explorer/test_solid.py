@@ -65,6 +65,15 @@ def named(page: Any, x: float, y: float) -> int | None:
     return int(page.inner_text("#tip strong").split()[1]) if page.is_visible("#tip") else None
 
 
+def test_a_link_to_the_3_d_view_fetches_each_surface_once(visit: Visit) -> None:
+    view = visit()
+    fetched: list[str] = []
+    view.page.on("request", lambda request: fetched.append(request.url) if "/meshes/" in request.url else None)
+    resting(view.open("/?concept=cake&view=3d&voxel=20"))
+    assert fetched
+    assert len(fetched) == len(set(fetched))
+
+
 def test_laid_flat_it_shows_the_flat_map_s_pixels_and_names_its_voxels(visit: Visit) -> None:
     view = visit()
     places = view.open("/?concept=cake&band=0").evaluate(PLACES)
