@@ -65,6 +65,7 @@ export class Search {
   /** @param {string} text */
   #take(text) {
     this.input.value = text;
+    this.pending?.abort();
     this.#close();
     this.look(text.trim());
   }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from browser_page import Pixel, Search, Visit, needs_vendor
@@ -148,6 +149,24 @@ def test_labels_are_suggested_and_taken_with_the_keyboard(visit: Visit) -> None:
     page.keyboard.press("Enter")
     assert page.input_value("#concept") == "cake - kitchen"
     page.wait_for_function("() => document.getElementById('figure-title').textContent.includes('cake - kitchen')")
+
+
+def test_enter_forgets_suggestions_that_are_on_their_way(visit: Visit) -> None:
+    page = visit().open()
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if "Suggest" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/graphql", hold)
+    with page.expect_request(lambda request: "Suggest" in (request.post_data or "")):
+        page.locator("#concept").press_sequentially("cak")
+    with page.expect_event("requestfailed", lambda request: "Suggest" in (request.post_data or "")):
+        page.press("#concept", "Enter")
+    assert page.is_hidden("#suggestions")
 
 
 def test_the_map_is_explored_with_the_keyboard(visit: Visit) -> None:
