@@ -79,6 +79,14 @@ export function figure(value, decimals = 2) {
   return value.toFixed(decimals).replace("-", "−");
 }
 
+/**
+ * What is typed into a field for numbers; null for nothing.
+ * @param {HTMLInputElement} input
+ */
+export function typed(input) {
+  return input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null;
+}
+
 /** @param {number} q a false discovery rate */
 export function rate(q) {
   return `q\u00a0${q < 0.0001 ? "" : "=\u00a0"}${plainRate(q)}`;

@@ -1,7 +1,7 @@
 // All subjects together on the surface that they share: what is asked, painted, listed and said of a vertex.
 // @ts-check
 import { bar, millimetres } from "./card.js";
-import { figure, find, make, plainRate, rate, say, table } from "./dom.js";
+import { figure, find, make, plainRate, rate, say, table, typed } from "./dom.js";
 import { Trouble, getArrays } from "./server.js";
 import { asked, coloured } from "./shown.js";
 import { ALL } from "./state.js";
@@ -67,14 +67,13 @@ export class Group {
   #connect(changed) {
     const show = find("group-show", HTMLSelectElement);
     const [smooth, most] = [find("group-smooth", HTMLInputElement), find("group-q", HTMLInputElement)];
-    const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
     for (const input of [show, smooth, most])
       input.addEventListener("change", () => {
         const { state } = this;
         // The range of one quantity says nothing about another.
         if (input === show) state.lo = state.hi = null;
         state.over = show.value === "mean" ? "" : show.value;
-        [state.smooth, state.groupq] = [number(smooth), number(most)];
+        [state.smooth, state.groupq] = [typed(smooth), typed(most)];
         changed();
       });
   }

@@ -79,12 +79,11 @@ export async function raster(figure) {
   picture.src = URL.createObjectURL(new Blob([svg(figure)], { type: "image/svg+xml" }));
   await picture.decode().catch(() => {
     throw new Trouble("The browser made no picture.", "NO_PICTURE");
-  });
+  }).finally(() => URL.revokeObjectURL(picture.src));
   const canvas = document.createElement("canvas");
   canvas.width = figure.width * SCALE;
   canvas.height = Math.round(figure.height * SCALE);
   canvas.getContext("2d")?.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  URL.revokeObjectURL(picture.src);
   return png(canvas);
 }
 

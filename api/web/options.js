@@ -1,6 +1,6 @@
 // What is shown and how: quantity, comparison, opacity, significance and range.
 // @ts-check
-import { find } from "./dom.js";
+import { find, typed } from "./dom.js";
 import { limits, metricOf, ofConcept } from "./shown.js";
 
 /**
@@ -21,17 +21,16 @@ export function connectOptions(state, changed) {
   const band = find("band", HTMLInputElement);
   const opacity = find("opacity", HTMLInputElement);
   const range = [find("range-lo", HTMLInputElement), find("range-hi", HTMLInputElement)];
-  const number = (/** @type {HTMLInputElement} */ input) => (input.value.trim() && Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
   for (const input of [show, compare, minZ, maxQ, specific, significant, all, band, opacity, ...range])
     input.addEventListener("change", () => {
       if (input === show) {
         // The range of one quantity says nothing about another.
         state.lo = state.hi = null;
         state.metric = show.value;
-      } else [state.lo, state.hi] = range.map(number);
+      } else [state.lo, state.hi] = range.map(typed);
       state.compare = compare.value;
-      state.minz = number(minZ);
-      state.maxq = number(maxQ);
+      state.minz = typed(minZ);
+      state.maxq = typed(maxQ);
       state.specific = specific.checked;
       state.significant = significant.checked;
       state.all = all.checked;
