@@ -16,7 +16,6 @@ from ..atlas.backbones.feature_cache import features_folder
 from ..atlas.backbones.interface import Backbone
 from ..atlas.search.atlas import Atlas
 from ..atlas.search.contrasts.region_vectors import region_vectors
-from ..atlas.search.filters import Filters
 from ..atlas.store.address import Address
 from ..atlas.store.store import Store
 from ..schemas.config import IngestConfig
@@ -260,7 +259,7 @@ class Pipeline:
                 model = Atlas(self.store, home=self.home, model_memory="").model(context.model_id)
                 model.unit_vectors()
                 if model.has_text:
-                    region_vectors(model.tables, model.readout(), Filters(significant=True, semantic=True))
+                    region_vectors(model.tables, model.readout(), significant=True, semantic=True)
                 advance(1)
 
     def _context(self, parts: Parts, config: IngestConfig, model_id: str) -> Context:

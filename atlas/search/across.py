@@ -109,13 +109,13 @@ def roi_means(
         NotFoundError: a region that none of the subjects has.
     """
     _check_number(models)
-    asked, filters = named_once(concepts), Filters(significant=significant, semantic=semantic)
+    asked = named_once(concepts)
     against = baseline_of(baseline)
     found, known, warnings = list[pl.DataFrame](), set[str](), list[str]()
     for model in {each.model_id: each for each in models}.values():
         if not model.has_text:
             raise BadInputError(f"{model.model_id} uses {model.backbone}, which has no text tower; leave it out.")
-        vectors = region_vectors(model.tables, model.readout(readout), filters)
+        vectors = region_vectors(model.tables, model.readout(readout), significant=significant, semantic=semantic)
         known |= set(vectors.rois)
         chosen = [place for place, roi in enumerate(vectors.rois) if not rois or roi in rois]
         towers = model.text_towers

@@ -17,7 +17,6 @@ from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.parquet_files import parquet_name
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.contrasts.region_vectors import region_vectors
-from voxel_atlas.atlas.search.filters import Filters
 from voxel_atlas.atlas.search.index import VectorIndex
 from voxel_atlas.atlas.search.tables.model_tables import ModelTables
 from voxel_atlas.atlas.store.store import Store
@@ -70,7 +69,7 @@ def test_an_ingest_keeps_the_index_that_the_first_question_takes(tmp_path, label
     with Atlas.open(str(tmp_path / "atlas.duckdb"), home=tmp_path) as atlas:
         model = atlas.model(model_id)
         monkeypatch.setattr(ModelTables, "indexed", lambda *_: pytest.fail("vectors were read for their means"))
-        means = region_vectors(model.tables, model.readout(), Filters(significant=True, semantic=True))
+        means = region_vectors(model.tables, model.readout(), significant=True, semantic=True)
     assert means.counts.sum() > 0
     assert vectors.shape == (len(voxels), 4)
     assert voxels.tolist() == sorted(voxels.tolist())

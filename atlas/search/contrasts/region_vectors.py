@@ -21,6 +21,7 @@ from ....schemas.stage import Stage
 from ...backbones.interface import Readout
 from ..evidence import Doubles
 from ..filters import Filters
+from ..tables.indexed_voxels import INDEXED
 from ..tables.ledger import Batches, batches_of
 from ..tables.model_tables import ModelTables
 
@@ -42,11 +43,19 @@ class RegionVectors:
     means: Doubles
     """(n_rois, dim); 0 where there is no voxel."""
     batches: Batches
+    """What they come from; none where something that they come from lags behind the ledger."""
 
 
-def region_vectors(tables: ModelTables, readout: Readout, filters: Filters) -> RegionVectors:
-    """The mean vectors of a model's regions, of the voxels that pass `significant` and `semantic` of the filters."""
-    kind = f"{readout}-{filters.significant:d}{filters.semantic:d}"
+def region_vectors(tables: ModelTables, readout: Readout, *, significant: bool, semantic: bool) -> RegionVectors:
+    """The mean vectors of a model's regions.
+
+    Args:
+        tables: those of the model.
+        readout: weights, half or pattern.
+        significant: only of voxels whose encoding model is significant.
+        semantic: without voxels whose predicted responses luminance, contrast and edges may explain.
+    """
+    filters, kind = Filters(significant=significant, semantic=semantic), f"{readout}-{significant:d}{semantic:d}"
     make = partial(_present, tables, readout, filters, tables.indexes / f"regions-{kind}.npz")
     vectors: RegionVectors = tables.derived.get(("region vectors", tables.model.model_id, kind), make)[0]
     return vectors
@@ -55,8 +64,7 @@ def region_vectors(tables: ModelTables, readout: Readout, filters: Filters) -> R
 def _present(
     tables: ModelTables, readout: Readout, filters: Filters, path: Path, old: RegionVectors | None
 ) -> RegionVectors:
-    every = batches_of(tables.store, tables.model.model_id, tables.model.subject_id)
-    batches = frozenset(batch for batch in every if batch[0] not in _OTHERS)
+    batches = _counted(batches_of(tables.store, tables.model.model_id, tables.model.subject_id))
     if old is not None and old.batches == batches:
         return old
     fingerprint = hashlib.sha256(repr(sorted(batches)).encode()).hexdigest()
@@ -72,10 +80,18 @@ def _present(
         inside = members[:, rows[block]] & passes[block]
         counts += inside.sum(axis=1)
         sums += inside.astype(np.float32) @ indexed.index.vectors[block]
-    made = RegionVectors(rois, counts, sums / counts[:, None].clip(min=1), batches)
-    if indexed.saved:  # while a model is filled, its vectors are not kept either
+    # A server's tables may be those of a moment ago, and the next batch may be on its way.
+    present = _counted(table.batches) == batches
+    present &= indexed.batches == frozenset(batch for batch in batches if batch[0] in INDEXED)
+    made = RegionVectors(rois, counts, sums / counts[:, None].clip(min=1), batches if present else frozenset())
+    if present and indexed.saved:  # while a model is filled, its vectors are not kept either
         _save(path, fingerprint, made)
     return made
+
+
+def _counted(batches: Batches) -> Batches:
+    """Those that a voxel, a region or a test comes from."""
+    return frozenset(batch for batch in batches if batch[0] not in _OTHERS)
 
 
 def _saved(path: Path, fingerprint: str) -> tuple[list[str], NDArray[np.int64], Doubles] | None:

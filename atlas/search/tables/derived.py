@@ -22,6 +22,7 @@ _LOOKUPS = 20
 """How often the generation is looked up within the time that answers may lag behind."""
 _KEPT_BY_GENERATION = 64
 _COLD: ContextVar[list[str]] = ContextVar("_COLD")
+_MAKING = ContextVar("_MAKING", default=False)
 
 
 @contextmanager
@@ -38,7 +39,6 @@ def noting_cold() -> Iterator[list[str]]:
 class _Made(NamedTuple, Generic[_T]):
     value: _T
     generation: int
-    at: float
 
 
 class Fresh(Generic[_T]):
@@ -62,6 +62,8 @@ class Fresh(Generic[_T]):
         self._make, self._patience, self._tell = make, patience, made
         self._lock = threading.Lock()
         self._made: _Made[_T] | None = None
+        self._newest_at = 0.0
+        """When what is kept was last known to be the newest."""
 
     @property
     def made(self) -> bool:
@@ -80,15 +82,16 @@ class Fresh(Generic[_T]):
             generation: the newest one.
             soon: begin to make a newer value now, not when half of the patience is over.
         """
-        made = self._made
-        if made is None:
+        made, within = self._made, _MAKING.get()
+        if made is None or (within and made.generation < generation):
+            # What another value is made of must not lag behind that one's generation, which it would be taken for.
             with self._lock:
-                made = self._made or self._remake(generation)
+                made = self._made
+                if made is None or (within and made.generation < generation):
+                    made = self._remake(generation)
         elif made.generation == generation:
-            # Known to be the newest now: patience counts from here.
-            if self._patience:
-                self._made = made = made._replace(at=time.monotonic())
-        elif (age := time.monotonic() - made.at) < self._patience / 2 and not soon:
+            self._newest_at = time.monotonic()  # patience counts from here
+        elif (age := time.monotonic() - self._newest_at) < self._patience / 2 and not soon:
             pass
         elif self._lock.acquire(blocking=False):
             if age < self._patience:
@@ -109,8 +112,12 @@ class Fresh(Generic[_T]):
 
     def _remake(self, generation: int) -> _Made[_T]:
         at = time.monotonic()
-        value = self._make(self.value)
-        self._made = made = _Made(value, generation, at)
+        token = _MAKING.set(True)
+        try:
+            value = self._make(self.value)
+        finally:
+            _MAKING.reset(token)
+        self._made, self._newest_at = (made := _Made(value, generation)), at
         self._tell()
         return made
 

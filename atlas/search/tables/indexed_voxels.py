@@ -20,6 +20,8 @@ from ..readouts import EXPONENTS, model_spectrum
 from .ledger import Batches, batches_of, fitted_since
 from .model_row import ModelRow
 
+INDEXED = (Stage.MODEL, Stage.FIT, Stage.IMPORT)
+"""Stages whose batches hold vectors."""
 _BLOCK = 16_384
 _log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class IndexedVoxels:
             folder: where the index is kept between runs.
             old: what was loaded before.
         """
-        batches = batches_of(store, model.model_id, model.subject_id, Stage.MODEL, Stage.FIT, Stage.IMPORT)
+        batches = batches_of(store, model.model_id, model.subject_id, *INDEXED)
         if old is not None and old.batches == batches:
             present = old
         elif old is not None and old.batches < batches:

@@ -57,6 +57,22 @@ def test_a_new_batch_counts_at_once(both: Atlas) -> None:
         assert (after["n_voxels"] - before["n_voxels"]).to_list() == [0, 1]
 
 
+def test_what_lags_behind_the_newest_batch_is_not_kept_as_if_it_did_not(
+    both: Atlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_ffa() -> list[int]:
+        return roi_means(again(both), ["cake"], rois=["FFA"], significant=False).frame["n_voxels"].to_list()
+
+    before, tables = in_ffa(), {model.model_id: model.tables.voxels() for model in again(both)}
+    outside = next(v for v in range(120) if "FFA" not in both.model(VOLUME).voxels([v])["rois"][0])
+    row = {"subject_id": "simulated/S1", "voxel": outside, "roi": "FFA", "t": None}
+    put(both.store, {"voxel_roi": [row]}, key="simulated/S1")
+    with monkeypatch.context() as lagging:
+        lagging.setattr(ModelTables, "voxels", lambda own: tables[own.model.model_id])
+        assert in_ffa() == before
+    assert in_ffa() == [before[0], before[1] + 1]
+
+
 def test_a_damaged_file_is_made_again(both: Atlas, caplog: pytest.LogCaptureFixture) -> None:
     before = roi_means(again(both), CONCEPTS).frame
     files = sorted(both.home.rglob("regions-*.npz"))

@@ -18,7 +18,7 @@ from toy_atlas import SURFACE, VOLUME
 
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.index import VectorIndex
-from voxel_atlas.atlas.search.tables.derived import DerivedValues, noting_cold
+from voxel_atlas.atlas.search.tables.derived import DerivedValues, Fresh, noting_cold
 from voxel_atlas.atlas.search.tables.held_memory import budget, held_by
 from voxel_atlas.atlas.search.tables.indexed_voxels import index_folder
 from voxel_atlas.atlas.search.tables.voxel_table import VoxelTable
@@ -191,6 +191,17 @@ def test_a_question_tells_which_models_were_not_loaded_yet(atlas: Atlas) -> None
     with noting_cold() as second:
         atlas.model(VOLUME).similar("cake")
     assert (first, second) == ([VOLUME], [])
+
+
+def test_what_a_value_is_made_of_does_not_lag_behind_it() -> None:
+    now = [1]
+    part = Fresh(lambda _: now[0], patience=1000)
+    whole = Fresh(lambda _: part.get(now[0])[0])
+    assert whole.get(1) == (1, 1)
+    now[0] = 2
+    assert part.get(2) == (1, 1)
+    assert whole.get(2) == (2, 2)
+    assert part.get(2) == (2, 2)
 
 
 def test_an_index_that_grows_on_a_mapped_one_counts_what_it_copied(tmp_path: Path) -> None:
