@@ -117,22 +117,14 @@ class GroupMapNode:
         """A group's map whose picture was given an address."""
         return filled(
             cls,
-            vars(found),
+            found.about,
             vars(address),
             url=picture_url(info, address),
-            unit=found.unit,
-            colormap=found.scale.colormap,
-            lo=found.scale.vmin,
-            hi=found.scale.vmax,
-            held_to=found.held_to,
             subject_id=found.subject_id,
             subjects=[filled(GroupSubject, row) for row in found.subjects().iter_rows(named=True)],
-            leave_one_out_r=finite(found.mean_leave_one_out),
             n_vertices=found.statistics.n_tested,
-            n_significant=found.statistics.n_significant,
             regions=[filled(GroupRegion, row) for row in found.regions.iter_rows(named=True)],
             baseline=Baseline(found.request.baseline),
-            simulated=found.simulated,
             found=found,
         )
 
