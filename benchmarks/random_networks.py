@@ -1,4 +1,4 @@
-"""For `gpu.py`: the paper's networks with random weights, of true size or tiny, as users have them on disk."""
+"""The paper's networks with random weights, as users have them on disk: of true size for `gpu.py`, tiny for tests."""
 
 import string
 from pathlib import Path
@@ -103,5 +103,5 @@ def diffusion(folder: Path, *, small: bool) -> Path:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.to(torch.float16).save_pretrained(folder)
+    pipeline.to(torch.float32 if small else torch.float16).save_pretrained(folder)
     return folder

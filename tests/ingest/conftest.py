@@ -1,15 +1,13 @@
 """BLIP and Stable Diffusion as a user has them on disk: the true classes, with tiny random weights."""
 
 import shutil
-import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import random_networks
 import torch
 from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -25,7 +23,6 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
-    CLIPTokenizerFast,
 )
 
 _WORDS = "a of on by red cake dog tree man street horse table boat kite bird lamp".split()  # noqa: SIM905 - a sentence
@@ -111,49 +108,7 @@ def blip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion as a user has it on disk, with networks of a few channels and 16-pixel pictures."""
-    folder = tmp_path_factory.mktemp("pipelines") / "tiny-diffusion"
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        attention_head_dim=4,
-        cross_attention_dim=16,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8),
-        norm_num_groups=4,
-        latent_channels=4,
-        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
-        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
-    )
-    letters = [letter + end for letter in string.ascii_lowercase for end in ("", "</w>")]
-    vocabulary = {token: place for place, token in enumerate([*letters, "<|startoftext|>", "<|endoftext|>"])}
-    tokenizer = CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=77)
-    text = CLIPTextConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        bos_token_id=vocabulary["<|startoftext|>"],
-        eos_token_id=vocabulary["<|endoftext|>"],
-    )
-    pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.save_pretrained(folder)
-    return folder
+    return random_networks.diffusion(tmp_path_factory.mktemp("pipelines") / "tiny-diffusion", small=True)
 
 
 @pytest.fixture(scope="session")
