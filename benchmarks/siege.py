@@ -17,7 +17,9 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,6 +147,19 @@ def besiege(target: Target, seconds: float) -> tuple[int, dict[str, str]]:
     return len(attacks), fell
 
 
+@contextlib.contextmanager
+def beside(work: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Do some work in a thread, which an event tells that the block has ended, however it did."""
+    over = threading.Event()
+    worker = threading.Thread(target=work, args=(over,))
+    worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.join()
+
+
 def siege(scratch: Path, minutes: float) -> tuple[dict[str, float], list[figures.Row]]:
     """The soak, and how the server stops in the midst of it."""
     home = scratch / "home"
@@ -152,31 +167,25 @@ def siege(scratch: Path, minutes: float) -> tuple[dict[str, float], list[figures
     model = random_atlas(home, VOXELS)
     shutil.copytree(Settings().home / "backbones", home / "backbones")
     memory: list[Held] = []
-    over = threading.Event()
     with besieged(home, STEP) as target:
         visitors = Visitors(target)
-        ingester = threading.Thread(target=ingest, args=(home, model, over))
-        ingester.start()
-        with visitors.asking():
-            time.sleep(60 * max(0.5, minutes / 6))
-        quiet = p99(visitors.seconds)
-        began = time.monotonic()
+        with beside(partial(ingest, home, model)):
+            with visitors.asking():
+                time.sleep(60 * max(0.5, minutes / 6))
+            quiet = p99(visitors.seconds)
+            began = time.monotonic()
 
-        def watch() -> None:
-            with Store.open(str(home / "atlas.duckdb")) as store:
-                while not over.wait(2.0):
-                    with contextlib.suppress(AtlasError):  # an attack takes what it would be answered with
-                        ((rows,),) = store.frame(ROWS_HELD).rows()
-                        memory.append(Held(time.monotonic() - began, target.memory(), rows))
+            def watch(over: threading.Event) -> None:
+                with Store.open(str(home / "atlas.duckdb")) as store:
+                    while not over.wait(2.0):
+                        with contextlib.suppress(AtlasError):  # an attack takes what it would be answered with
+                            ((rows,),) = store.frame(ROWS_HELD).rows()
+                            memory.append(Held(time.monotonic() - began, target.memory(), rows))
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        with visitors.asking(), multiprocessing.get_context("spawn").Pool(1) as attacker:
-            n_attacks, fell = attacker.apply(besiege, (target, 60 * minutes * 5 / 6))
-        beside = p99(visitors.seconds)
-        over.set()
-        ingester.join()
-        watcher.join()
+            spawned = multiprocessing.get_context("spawn")
+            with beside(watch), visitors.asking(), ProcessPoolExecutor(1, spawned) as attacker:
+                n_attacks, fell = attacker.submit(besiege, target, 60 * minutes * 5 / 6).result()
+            besieged_p99 = p99(visitors.seconds)
         held = unauthenticated_bytes(target)
         took = stopping(target)
     for name, error in fell.items():
@@ -186,15 +195,15 @@ def siege(scratch: Path, minutes: float) -> tuple[dict[str, float], list[figures
     figures_ = {
         "attacks": float(n_attacks),
         "fell": float(len(fell)),
-        "honest_p99_ms": 1e3 * beside,
-        "honest_p99_over_quiet": beside / quiet,
+        "honest_p99_ms": 1e3 * besieged_p99,
+        "honest_p99_over_quiet": besieged_p99 / quiet,
         "wrong_answers": float(len(visitors.wrong)),
         "soak_minutes": minutes,
         "soak_memory_growth": growth(memory, minutes),
         "unauthenticated_bytes_held": held,
         "shutdown_s": took,
     }
-    return figures_, [{"phase": "quiet", "p99 ms": 1e3 * quiet}, {"phase": "under siege", "p99 ms": 1e3 * beside}]
+    return figures_, [{"phase": "quiet", "p99 ms": 1e3 * quiet}, {"phase": "under siege", "p99 ms": 1e3 * besieged_p99}]
 
 
 def growth(memory: list[Held], minutes: float) -> float:
