@@ -26,6 +26,11 @@
   const json = async (/** @type {string} */ name) => JSON.parse(new TextDecoder().decode(await part(name)));
   const refuse = (sentence = REFUSED) => new Response(JSON.stringify({ errors: [{ message: sentence, extensions: { code: "NOT_IN_COPY" } }] }), { status: 404 });
   const data = (/** @type {any} */ value) => new Response(JSON.stringify({ data: value }));
+  // What a table has of a concept as a person writes it; every object has a "constructor" that is none.
+  const ofConcept = (/** @type {Record<string, string>} */ table, /** @type {string} */ concept) => {
+    const word = concept.trim().toLowerCase();
+    return Object.hasOwn(table, word) ? table[word] : undefined;
+  };
 
   /** Packed arrays, as api/maps/packed_arrays.py has them. */
   function pack(/** @type {any} */ header, /** @type {Record<string, Float32Array | Uint8Array>} */ arrays) {
@@ -59,7 +64,7 @@
     const known = site.index.of[model];
     if (!known || Object.keys(others).length || (concept !== undefined && !["", "z"].includes(metric))) return refuse();
     if (concept === undefined) return known.metrics[metric] ? new Response(await part(known.metrics[metric])) : refuse();
-    const name = known.concepts[concept.trim().toLowerCase()];
+    const name = ofConcept(known.concepts, concept);
     if (!name) return refuse(`This copy of the explorer knows ${Object.keys(known.concepts).length.toLocaleString("en")} concepts, the labels of its voxels and the nouns of its vocabulary, and “${concept}” is none of them.`);
     const { header: { of_z: ofZ, ...header }, arrays: { value, inside, colour, ...held } } = unpack(await part(`${name}v`));
     const shown = metric === "z" ? held.z.map((/** @type {number} */ z, /** @type {number} */ voxel) => (Number.isNaN(value[voxel]) ? NaN : z)) : value;
@@ -71,7 +76,7 @@
     const { concept, show = "mean", group_q: most, ...others } = Object.fromEntries(asked);
     const { concepts, why } = site.index.together;
     if (why) return refuse(why);
-    const name = concepts[concept.trim().toLowerCase()];
+    const name = ofConcept(concepts, concept);
     if (Object.keys(others).length) return refuse();
     if (!name) return refuse(`This copy of the explorer has all subjects together for ${Object.keys(concepts).join(", ")}; “${concept}” is none of them.`);
     const { header: { shows, ...header }, arrays } = unpack(await part(name));
@@ -99,7 +104,7 @@
       return cards[given.index] ? data(cards[given.index]) : refuse(`Model ${model} has no fitted voxel ${given.index}.`);
     }
     if (name === "Top") {
-      const script = known.concepts[given.concept.trim().toLowerCase()];
+      const script = ofConcept(known.concepts, given.concept);
       const { concept: _, model: __, ...others } = given;
       return script && Object.entries(others).every(([key, value]) => site.index.variables[key] === value) ? data(await json(`${script}t`)) : refuse();
     }

@@ -79,13 +79,14 @@ def test_a_copy_shows_concepts_lists_cards_and_3_d_without_a_server(
     assert page.locator("#trouble").is_hidden()
 
 
-def test_a_copy_says_what_it_does_not_know(visit_at: Visit, address: str) -> None:
+@pytest.mark.parametrize("concept", ["unheard of", "Constructor"])
+def test_a_copy_says_what_it_does_not_know(visit_at: Visit, address: str, concept: str) -> None:
     page = visit_at(address).open("index.html")
-    page.fill("#concept", "unheard of")
+    page.fill("#concept", concept)
     page.press("#concept", "Enter")
     page.wait_for_selector("#trouble:not([hidden])")
     said = page.locator("#trouble").inner_text()
-    assert re.search(r"This copy of the explorer knows \d+ concepts.* and “unheard of” is none of them\.", said)
+    assert re.search(rf"This copy of the explorer knows \d+ concepts.* and “{concept}” is none of them\.", said)
     picture = {"name": "photo.png", "mimeType": "image/png", "buffer": b"any"}
     page.set_input_files("#picture-file", picture)
     page.wait_for_function(
