@@ -77,7 +77,7 @@ class Cluster:
         path = self._folder / f"{secrets.token_hex(8)}.pickle"
         try:
             while True:
-                for item in islice(remaining, self._wanted() - len(sent)):
+                for item in islice(remaining, max(0, self._wanted() - len(sent))):
                     if not path.exists():
                         write_atomically(path, partial(_write, given=given))
                     # Bytes both ways: Dask looks for nothing of its own in them, and gives arrays no odd addresses.

@@ -103,6 +103,15 @@ def test_results_come_in_order_and_items_are_taken_only_as_they_are_needed(clust
     assert [result() for result in cluster.map(plus, 1000, range(12))] == list(range(1000, 1012))
 
 
+def test_batches_that_are_on_their_way_are_waited_for_where_workers_have_gone(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = cluster.map(plus, 1000, range(12))
+    assert next(results)() == 1000
+    monkeypatch.setattr(cluster, "_n_workers", lambda: 0)
+    assert [result() for result in results] == list(range(1001, 1012))
+
+
 def test_what_goes_wrong_in_a_process_is_raised_where_its_result_is_asked_for(cluster: Cluster) -> None:
     results = cluster.map(plus, 0, [12, 13, 14])
     assert next(results)() == 12
