@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...schemas.errors import NotFoundError
+from ...schemas.errors import BadInputError, NotFoundError
 from .interface import Dataset
 
 SELECTIVE = "selective"
@@ -89,9 +89,12 @@ def voxels_in(dataset: Dataset, rois: Sequence[str]) -> NDArray[np.int32]:
 
     Raises:
         NotFoundError: an unknown region; the message lists the known ones.
+        BadInputError: there is no such voxel.
     """
     require_rois(dataset, rois)
     inside = dataset.voxel_rois.filter(pl.col("roi").is_in(list(rois))) if rois else dataset.voxels
+    if inside.is_empty():
+        raise BadInputError(f"{dataset.subject.subject_id} has no voxel in {', '.join(rois) or 'its mask'}.")
     return inside["voxel"].unique().sort().to_numpy().astype(np.int32)
 
 

@@ -34,10 +34,7 @@ def voxels_to_fit(dataset: Dataset, config: IngestConfig) -> NDArray[np.int32]:
         )
     kind, _, rois = config.dissect.partition("=")
     require_rois(dataset, rois.split(",") if kind == "roi" else ())
-    voxels = voxels_in(dataset, config.rois)
-    if not len(voxels):
-        raise BadInputError(f"{subject_id} has no voxel in {', '.join(config.rois) or 'its mask'}.")
-    return voxels
+    return voxels_in(dataset, config.rois)
 
 
 def voxels_to_label(context: Context) -> NDArray[np.int32]:

@@ -167,6 +167,9 @@ def test_wanted_regions_select_their_voxels_each_once() -> None:
     assert voxels_in(dataset, ()).tolist() == [0, 1, 2]
     with pytest.raises(NotFoundError, match="toy/1 has no ROI 'C'; it has A, B"):
         voxels_in(dataset, ("A", "C"))
+    dataset.voxels = dataset.voxels.clear()
+    with pytest.raises(BadInputError, match="toy/1 has no voxel in its mask"):
+        voxels_in(dataset, ())
 
 
 def test_an_unknown_data_set_is_answered_with_the_known_ones() -> None:
