@@ -129,9 +129,14 @@ function remember(how) {
   else history.replaceState(null, "", url);
 }
 
+/** Whether a request was given up, as something else is asked. @param {unknown} error */
+function isGivenUp(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
 /** @param {unknown} error */
 function report(error) {
-  if (error instanceof DOMException && error.name === "AbortError") return;
+  if (isGivenUp(error)) return;
   const trouble = find("trouble", HTMLElement);
   trouble.textContent = error instanceof Trouble ? error.message : "Something failed in this page; reload it.";
   trouble.hidden = false;
@@ -142,7 +147,7 @@ function report(error) {
  * Shows a concept, or the chosen quantity, on the cortex and in the list.
  * @param {string} concept
  * @param {boolean} [list] whether the list may have changed, too
- * @returns {Promise<boolean>} whether it could be shown
+ * @returns {Promise<boolean>} whether it could be shown, or something else is asked meanwhile
  */
 async function look(concept, list = true) {
   state.concept = concept;
@@ -171,7 +176,7 @@ async function look(concept, list = true) {
     return true;
   } catch (error) {
     report(error);
-    return false;
+    return signal.aborted || isGivenUp(error);
   } finally {
     if (!signal.aborted) {
       document.body.classList.remove("busy");

@@ -15,7 +15,7 @@ export class PictureQuestion {
   /**
    * @param {import("./state.js").State} state
    * @param {{look: () => Promise<boolean>, back: () => void, search: (concept: string) => void, report: (error: unknown) => void}} listeners
-   *   `look` shows the state and says whether it could, `back` is told that the state is again as it was
+   *   `look` shows the state and says whether it could, or something else is asked meanwhile; `back` is told that the state is again as it was
    */
   constructor(state, listeners) {
     this.state = state;

@@ -73,6 +73,23 @@ def test_a_chosen_picture_is_answered_as_python_answers_it(visit: Visit, atlas: 
     assert page.input_value("#concept") == noun
 
 
+def test_what_is_asked_while_a_picture_is_waited_for_stays(visit: Visit) -> None:
+    page = visit().open("/?concept=cake")
+
+    def wait(route: Any) -> None:
+        if route.request.method != "POST":
+            route.continue_()
+
+    page.route("**/values?*", wait)
+    with page.expect_request(lambda request: request.method == "POST" and "/values?" in request.url):
+        ask(page, png())
+    page.fill("#concept", "face")
+    page.press("#concept", "Enter")
+    page.wait_for_function("() => document.getElementById('figure-title').textContent.includes('face')")
+    assert page.input_value("#concept") == "face"
+    assert "concept=face" in page.url
+
+
 def test_a_picture_is_chosen_by_the_keyboard_alone(visit: Visit) -> None:
     page = visit().open("/")
     page.evaluate(
