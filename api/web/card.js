@@ -58,6 +58,7 @@ export class Card {
     this.closed = closed;
     /** @type {number | null} */
     this.wanted = null;
+    this.model = "";
     this.concept = make("div", { id: "card-concept" });
     /** @type {(voxel: number) => string} */
     this.ofConcept = () => "";
@@ -94,9 +95,10 @@ export class Card {
    */
   async show(index, model) {
     this.wanted = index;
+    this.model = model;
     const { voxel } = await ask(CARD, { index, model: model || null });
-    // Another voxel was opened, or the card closed, while this one was on its way.
-    if (this.wanted !== index) return;
+    // Another voxel or model was chosen, or the card closed, while this one was on its way.
+    if (this.wanted !== index || this.model !== model) return;
     const where = voxel.vertex === null ? `i ${voxel.i}, j ${voxel.j}, k ${voxel.k}` : `vertex ${voxel.vertex}`;
     const side = voxel.hemisphere ? `${voxel.hemisphere} · ` : "";
     this.fill(

@@ -24,6 +24,8 @@ export class Selections {
     this.place = find("selections", HTMLElement);
     this.forget = forget;
     this.model = "";
+    /** Which model was asked of last. */
+    this.wanted = "";
     /** @type {Record<string, Float32Array>} */
     this.quality = {};
   }
@@ -33,9 +35,11 @@ export class Selections {
    * @param {string} model
    */
   async measure(model) {
+    this.wanted = model;
     if (this.model === model) return;
     const metrics = ["r2", "noise_ceiling"];
     const answers = await Promise.all(metrics.map((metric) => getArrays(`values?${new URLSearchParams({ metric, model })}`)));
+    if (this.wanted !== model) return;
     this.model = model;
     this.quality = Object.fromEntries(metrics.map((metric, at) => [metric, answers[at].arrays.value]));
   }
