@@ -14,9 +14,11 @@ from PIL import Image
 from tiny import TinyDataset, digest, tiny_config
 
 from voxel_atlas.atlas import backbones
+from voxel_atlas.atlas.search import baseline
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.dissection.blip import BlipCaptioner
 from voxel_atlas.ingest.run import Pipeline, open_parts
+from voxel_atlas.ingest.stages import concept_queries
 
 pytestmark = [
     # diffusers 0.42 takes the square root of a tensor through numpy, which torch 2.14 warns of.
@@ -49,8 +51,17 @@ class Photographs(TinyDataset):
     ],
 )
 def test_an_ingest_labels_voxels_by_every_method_and_goes_on_where_it_was(
-    name: str, architecture: str, blip_folder: Path, pipeline_folder: Path, tmp_path: Path
+    name: str,
+    architecture: str,
+    blip_folder: Path,
+    pipeline_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Reading all 418 as text takes the network most of the time, and tells no more.
+    few = baseline.nouns()[:20]
+    for module in (baseline, concept_queries):
+        monkeypatch.setattr(module, "nouns", lambda: few)
     torch.manual_seed(0)
     weights = tmp_path / "clip.pt"
     torch.save(open_clip.CLIP(**open_clip.get_model_config(architecture)).state_dict(), weights)
