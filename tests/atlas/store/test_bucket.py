@@ -72,5 +72,5 @@ def test_a_bucket_that_goes_away_in_the_midst_costs_no_committed_batch(
 
 
 def test_killed_ingests_lose_and_double_nothing(with_keys: Bucket, tmp_path: Path) -> None:
-    done = killed_ingests(with_keys.address(tmp_path), 4, with_keys.keys)
+    done = killed_ingests(with_keys.address(tmp_path), 2, with_keys.keys)
     assert (done.lost, done.doubled) == (0, 0)

@@ -6,7 +6,7 @@ import pytest
 from buckets import killed_ingests
 from lakes import new_lake, race, running_postgres
 
-RESTARTS = 4
+RESTARTS = 2
 
 
 @pytest.mark.parametrize("catalog", ["sqlite", "postgres"])
