@@ -100,7 +100,7 @@ def test_several_models_are_ranked_together_page_by_page(many: Atlas, serve: Ser
         assert "not both" in server.error(both)["message"]
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_pages_never_repeat_or_skip_a_row_while_rows_are_added(
     data: Any, tmp_path: Path, toy_rows: Grow, awaited: Any

@@ -121,6 +121,9 @@ def test_while_another_model_grows_nothing_of_this_one_is_read_again(
     assert [sql for sql, given in asked if given and any(f"FROM {table} " in sql for table in tables)] == []
 
 
+@pytest.mark.parametrize(
+    "kind", ["file", "served", "ducklake-sqlite", pytest.param("ducklake-postgres", marks=pytest.mark.slow)]
+)
 def test_a_growing_model_is_as_one_that_was_read_at_once(any_store: Store, tmp_path: Path, toy: Toy) -> None:
     rows = model_rows(MODEL, "simulated/S1", random_weights(400, 7))
     first = {"encoding": rows["encoding"][:120], "model": rows["model"]}
