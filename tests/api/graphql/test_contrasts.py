@@ -6,14 +6,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from toy_server import Server
+from toy_server import Serve, Server
 
+from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.api.notebook.desk import LocalDesk
 from voxel_atlas.api.notebook.shown_atlas import NotebookAtlas
 from voxel_atlas.atlas.client import RemoteAtlas
 from voxel_atlas.atlas.search.across import roi_means
 from voxel_atlas.atlas.search.atlas import Atlas
+from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 HOW: list[dict[str, Any]] = [{}, {"readout": "weights", "baseline": "none"}, {"by": "labels", "significant": False}]
@@ -64,7 +66,19 @@ def test_means_of_the_regions_of_all_models_come_in_one_answer(atlas: Atlas, ser
     for asked in (None, models):
         told = server.data(query, models=asked)["roiMeans"]
         assert rows(told["rows"], found.frame.columns) == found.frame.rows()
-    assert "name 1 to 40" in server.error(query, models=[])["message"]
+    for n in (0, 41):
+        assert server.error(query, models=models[:1] * n)["message"] == f"{n} models are asked for; name 1 to 40."
+
+
+def test_an_atlas_without_a_model_says_so_where_means_of_all_are_asked(
+    tmp_path: Path, serve: Serve, surfaces: LoadSurface
+) -> None:
+    with (
+        Store.open(str(tmp_path / "atlas.duckdb")) as store,
+        Atlas(store, home=tmp_path) as empty,
+        serve(create_app(empty, Settings(home=tmp_path), load=surfaces)) as own,
+    ):
+        assert "holds no model yet" in own.error('{ roiMeans(concepts: ["cake"]) { warnings } }')["message"]
 
 
 @pytest.mark.parametrize("how", HOW)
