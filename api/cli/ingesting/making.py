@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ....schemas.config import FDR, IngestConfig, Settings
 from ....schemas.errors import NotFoundError, StoreLockedError, redacted
+from ....schemas.registry import BACKBONES
 from ..console import Bars, Output, say
 from ..options import open_store
 from .ingest_options import IngestOptions
@@ -70,6 +71,8 @@ class Maker:
         Raises:
             AtlasError: as `Pipeline.ingest` does.
         """
+        # A misspelt name is answered at once, not when libraries are loaded and the data are read.
+        BACKBONES.require(config.backbone)
         from ....ingest.datasets import open_dataset
         from ....ingest.identity import begun_elsewhere, remember
 
