@@ -94,7 +94,9 @@ class Target:
         with self.client(address="127.0.1.1") as honest:
             answer = honest.post("/graphql", json=HONEST)
             assert answer.status_code == 200, answer.text
-            assert answer.json()["data"]["similarVoxels"]["totalCount"] > 0, answer.text
+            data = answer.json()["data"]
+            assert data is not None, answer.text
+            assert data["similarVoxels"]["totalCount"] > 0, answer.text
 
 
 @dataclass(frozen=True)
