@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ...atlas.backbones.cores import n_cores
+from ...atlas.new_threads import started_pool
 from ...atlas.search.atlas import Atlas
 from ...schemas.config import Settings
 from ...schemas.limits import LIMITS
@@ -48,6 +49,8 @@ QUERY_THREADS = min(4, max(2, n_cores()))
 PICTURE_THREADS = 2
 INGEST_THREADS = 2
 TOOL_THREADS = 2
+OTHER_THREADS = 4
+"""Of the event loop itself: what takes a moment, and is no visitor's question."""
 CLOSING_S = 2.0
 """How long what runs is waited for when the server stops and its connections have ended."""
 
@@ -147,6 +150,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(started_pool(OTHER_THREADS, "other work"))
         tasks = asyncio.create_task(parts.warm_up.run(loaded)), asyncio.create_task(parts.metrics.watch_loop())
         yield
         for task in tasks:

@@ -99,10 +99,12 @@ class TimedHttp(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     def _sweep(self) -> None:
-        for each in list(self._timed()):
-            each._end_if_due()  # noqa: SLF001
-        if any(self._timed()):
-            self.loop.call_later(_SWEEP_S, self._sweep)
+        try:
+            for each in list(self._timed()):
+                each._end_if_due()  # noqa: SLF001
+        finally:  # one that cannot be ended, as there is no memory for it, must not keep the others for ever
+            if any(self._timed()):
+                self.loop.call_later(_SWEEP_S, self._sweep)
 
     def _end_if_due(self) -> None:
         now = self.loop.time()

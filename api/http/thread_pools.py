@@ -9,9 +9,10 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
+from ...atlas.new_threads import started_pool
 from ...schemas.errors import BusyError
 
 Result = TypeVar("Result")
@@ -24,7 +25,7 @@ class ThreadPool:
         self.name = name
         self._room = threads + waiting
         self._inside = 0
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"voxel-atlas-{name}")
+        self._executor = started_pool(threads, f"voxel-atlas-{name}")
         self._running: set[Future[Any]] = set()
         self._idle: list[asyncio.Runner] = []
         """Event loops that no thread uses at the moment."""

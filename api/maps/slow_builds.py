@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar, cast
 
+from ...atlas.new_threads import started_pool
 from ...schemas.errors import BusyError
 
 Result = TypeVar("Result")
@@ -26,7 +27,7 @@ class SlowBuilds:
     """The builds of one server, one after the other: none takes the threads that pictures are drawn by."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="voxel-atlas-slow")
+        self._thread = started_pool(1, "voxel-atlas-slow")
         self._running: dict[Hashable, Future[Any]] = {}
         self._done: dict[Hashable, int] = {}
         self._lock = threading.Lock()

@@ -16,6 +16,7 @@ from typing import IO
 import h5py
 from PIL import Image, ImageDraw
 
+from ...atlas.new_threads import begin
 from ...atlas.search.atlas import Atlas
 from ...schemas.errors import BadInputError, BusyError, NotFoundError
 from ...schemas.image_files import read_picture, stored_picture
@@ -114,7 +115,7 @@ class _Reads:
         """
         disk, result = _disk(path), Future[Image.Image]()
         if self._late[disk] < LIMITS.late_files:
-            threading.Thread(target=_keep, args=(result, read), name="voxel-atlas-read", daemon=True).start()
+            begin(_keep, result, read)
             if wait([result], LIMITS.file_s).done:
                 return result.result()
             self._count(disk, 1)

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from threading import Barrier
 from typing import TypeVar
 
 import torch
 
+from ..new_threads import started_pool
 from .cores import n_cores
 
 _In = TypeVar("_In")
@@ -26,13 +26,8 @@ def in_threads(run: Callable[[_In], _Out], batches: Iterable[_In]) -> list[_Out]
 
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process has none of its parent's threads
-    n = n_cores()
     of_caller = torch.get_num_threads()
-    started = Barrier(n + 1)
-    pool = ThreadPoolExecutor(n, "network", initializer=_use_one_thread)
-    for _ in range(n):
-        pool.submit(started.wait)
-    started.wait()
+    pool = started_pool(n_cores(), "network", _use_one_thread)
     # torch hands the number that was set last to threads that it has not seen; the pool's own keep theirs.
     torch.set_num_threads(of_caller)
     return pool

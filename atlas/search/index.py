@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ...schemas.errors import AtlasError
 from ...schemas.files import write_atomically
 from ..backbones.cores import n_cores
+from ..new_threads import started_pool
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -392,4 +393,4 @@ def _in_one_thread() -> Iterator[None]:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_cores(), "scan")
+    return started_pool(n_cores(), "scan")

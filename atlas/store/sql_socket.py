@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +26,7 @@ import pyarrow as pa
 from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
 from ..machine_memory import free_memory
+from ..new_threads import begin
 from .content import LedgerBatch, from_stream, to_stream
 from .links import ROWS_PER_BATCH, Changes, Local, Parameters, decoded, encoded
 
@@ -84,12 +86,39 @@ _CEILING = _Ceiling()
 """Of the process, as the limit is."""
 
 
+@dataclass(eq=False)
+class _Statement:
+    """A statement that runs."""
+
+    cursor: duckdb.DuckDBPyConnection
+    is_gone: Callable[[], bool]
+    seconds: float
+    share: float | None
+    wrong: str = ""
+    """Why it is ended; empty while it may go on, and where nobody would hear of it."""
+
+    def __post_init__(self) -> None:
+        self._deadline = time.monotonic() + self.seconds
+
+    def look(self, gathered: Callable[[], float]) -> None:
+        """End it where it may not go on."""
+        if time.monotonic() > self._deadline:
+            self.wrong = f"The statement took longer than {self.seconds:g} s."
+        elif self.share is not None and gathered() > self.share:
+            self.wrong = f"The statement gathers more than {self.share:.0%} of DuckDB's memory; ask for less."
+        elif not self.is_gone():
+            return
+        self.cursor.interrupt()
+
+
 class Readers:
     """Statements of others: so many at once, each for so long, and none without who asked."""
 
     def __init__(self, link: Local) -> None:
         self._link = link
-        self._running: set[duckdb.DuckDBPyConnection] = set()
+        self._running: set[_Statement] = set()
+        self._watched = False
+        self._lock = threading.Lock()
 
     @contextmanager
     def run(
@@ -117,43 +146,55 @@ class Readers:
         """
         if len(self._running) >= LIMITS.statements:
             raise BusyError(f"{LIMITS.statements} statements are under way at this server; try again later.")
-        over, wrong = threading.Event(), list[str]()
-        seconds = LIMITS.statement_s if seconds is None else seconds
-        deadline = time.monotonic() + seconds
-
-        def watch() -> None:
-            while not over.wait(_POLL_S):
-                if time.monotonic() > deadline:
-                    wrong.append(f"The statement took longer than {seconds:g} s.")
-                elif share is not None and self._gathered() > share:
-                    wrong.append(f"The statement gathers more than {share:.0%} of DuckDB's memory; ask for less.")
-                elif not is_gone():
-                    continue
-                cursor.interrupt()
-
-        with _CEILING.held() if share is not None else contextlib.nullcontext(), self._link.reading() as cursor:
-            watcher = threading.Thread(target=watch, daemon=True)
-            watcher.start()
-            self._running.add(cursor)
-            try:
-                yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
-            except duckdb.Error as error:
-                if wrong:
-                    raise BadInputError(wrong[0]) from error
-                if share is not None and isinstance(error, duckdb.OutOfMemoryException):
-                    raise BadInputError(
-                        "The statement gathers more memory than there is for it; ask for less."
-                    ) from error
-                raise
-            finally:
-                self._running.discard(cursor)
-                over.set()
-                watcher.join()
+        ceiling = _CEILING.held() if share is not None else contextlib.nullcontext()
+        with self._link.reading() as cursor:
+            statement = _Statement(cursor, is_gone, LIMITS.statement_s if seconds is None else seconds, share)
+            with self._watching(statement), ceiling:
+                try:
+                    yield cursor.execute(sql, parameters).to_arrow_reader(ROWS_PER_BATCH)
+                except duckdb.Error as error:
+                    if statement.wrong:
+                        raise BadInputError(statement.wrong) from error
+                    if share is not None and isinstance(error, duckdb.OutOfMemoryException):
+                        raise BadInputError(
+                            "The statement gathers more memory than there is for it; ask for less."
+                        ) from error
+                    raise
 
     def end(self) -> None:
         """End those that are under way."""
-        for cursor in list(self._running):
-            cursor.interrupt()
+        with self._lock:
+            for statement in self._running:
+                statement.cursor.interrupt()
+
+    @contextmanager
+    def _watching(self, statement: "_Statement") -> Iterator[None]:
+        """See to it until the block ends that the statement does not go beyond what it may.
+
+        One thread looks after all, as long as there are any: none is begun below a ceiling.
+        """
+        with self._lock:
+            if not self._watched:
+                threading.Thread(target=self._watch, daemon=True).start()
+                self._watched = True
+            self._running.add(statement)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(statement)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_POLL_S)
+            with self._lock:
+                running = list(self._running)
+                if not running:
+                    self._watched = False
+                    return
+            for statement in running:
+                with contextlib.suppress(MemoryError, duckdb.Error):  # it has ended meanwhile
+                    statement.look(self._gathered)
 
     def _gathered(self) -> float:
         try:
@@ -191,7 +232,7 @@ def answering(
                 if ended.is_set():
                     client.close()
                     return
-                threading.Thread(target=_answer, args=(client, readers, append, change), daemon=True).start()
+                begin(_answer, client, readers, append, change)
 
         accepting = threading.Thread(target=accept, name="voxel-atlas-sql", daemon=True)
         accepting.start()

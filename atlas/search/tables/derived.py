@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from cachetools import LRUCache
 
 from ....schemas.errors import AtlasError, NotFoundError
+from ...new_threads import begin
 from ...store.store import Store
 from .held_memory import Held, held_by
 
@@ -93,20 +94,22 @@ class Fresh(Generic[_T]):
             self._newest_at = time.monotonic()  # patience counts from here
         elif (age := time.monotonic() - self._newest_at) < self._patience / 2 and not soon:
             pass
-        elif self._lock.acquire(blocking=False):
-            if age < self._patience:
-                threading.Thread(target=self._remake_in_background, args=(generation,), daemon=True).start()
-            else:
-                try:
-                    made = self._remake(generation)
-                finally:
-                    self._lock.release()
+        elif age < self._patience:
+            if not self._lock.locked():
+                begin(self._remake_in_background, generation)
+        else:
+            made = self._remake_unless_another_does(generation) or made
         return made.value, made.generation
 
     def _remake_in_background(self, generation: int) -> None:
+        with suppress(AtlasError, MemoryError):  # who asks when patience is over is told
+            self._remake_unless_another_does(generation)
+
+    def _remake_unless_another_does(self, generation: int) -> _Made[_T] | None:
+        if not self._lock.acquire(blocking=False):
+            return None
         try:
-            with suppress(AtlasError):  # who asks when patience is over is told
-                self._remake(generation)
+            return self._remake(generation)
         finally:
             self._lock.release()
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from toy_server import Fill
 
 from voxel_atlas.api.maps import thumbnails
 from voxel_atlas.api.maps.thumbnails import open_stimulus, thumbnail
+from voxel_atlas.atlas.new_threads import begin
 from voxel_atlas.atlas.release.export import export
 from voxel_atlas.atlas.release.importing import import_release
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -62,6 +64,13 @@ def test_a_disk_that_stalls_holds_nobody_and_is_read_again_once_it_answers(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnails, "LIMITS", LIMITS.model_copy(update={"file_s": 0.1}))
+    reads = list[Future[Image.Image]]()
+
+    def begun(work: Callable[..., None], read: Future[Image.Image], *rest: object) -> None:
+        reads.append(read)
+        begin(work, read, *rest)
+
+    monkeypatch.setattr(thumbnails, "begin", begun)
     folder = tmp_path / "a disk"
     folder.mkdir()
     with stalled_disk(folder, picture.read_bytes()) as going:
@@ -69,12 +78,10 @@ def test_a_disk_that_stalls_holds_nobody_and_is_read_again_once_it_answers(
         for _ in range(2 * LIMITS.late_files):
             with pytest.raises(BusyError, match=f"The disk at {folder} does not answer"):
                 open_stimulus(uri, right, "a")
-        assert sum(thread.name == "voxel-atlas-read" for thread in threading.enumerate()) == LIMITS.late_files
+        assert sum(not read.done() for read in reads) == len(reads) == LIMITS.late_files
         assert open_stimulus(str(picture), right, "a").size == (8, 6)
         going.set()
-        for thread in threading.enumerate():
-            if thread.name == "voxel-atlas-read":
-                thread.join()
+        wait(reads)
         monkeypatch.undo()
         assert open_stimulus(uri, right, "a").size == (8, 6)
 
