@@ -31,5 +31,10 @@ def free_memory() -> int:
     return max(free, 0)
 
 
+def mapped_memory() -> int:
+    """Bytes of files that are mapped into this process and in memory; 0 where the system does not tell."""
+    return int(getattr(psutil.Process().memory_info(), "shared", 0))
+
+
 def _told(what: str) -> str:
     return (_CONTAINER / f"memory.{what}").read_text(encoding="ascii")

@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from cachetools import LRUCache
 
 from ....schemas.errors import AtlasError, NotFoundError
+from ...machine_memory import mapped_memory
 from ...new_threads import begin
 from ...store.store import Store
 from .held_memory import Held, held_by
@@ -132,9 +133,11 @@ class _Kept:
     by_key: dict[tuple[str, ...], Fresh[Any]] = field(default_factory=dict)
     given_back: bool = False
     """Whether the memory of its files has been given back since it was asked last."""
+    held: Held = field(default=Held(0, frozenset()))
+    """What they held when they were counted last."""
 
-    def held(self) -> Held:
-        return held_by([fresh.value for fresh in list(self.by_key.values())])
+    def count(self) -> None:
+        self.held = held_by([fresh.value for fresh in list(self.by_key.values())])
 
 
 class DerivedValues:
@@ -144,15 +147,24 @@ class DerivedValues:
     that a model has mapped, then its values. Who works with them keeps them; who asks again has them made again.
     """
 
-    def __init__(self, store: Store, patience: float = 0.0, budget: float = math.inf) -> None:
+    def __init__(
+        self,
+        store: Store,
+        patience: float = 0.0,
+        budget: float = math.inf,
+        mapped: Callable[[], int] = mapped_memory,
+    ) -> None:
         """Derive nothing yet.
 
         Args:
             store: the atlas.
             patience: as `Fresh` takes it.
-            budget: bytes that values and their files may take. The model that was asked last may take more alone.
+            budget: bytes that values, and what is in memory of their files, may take. The model that was asked last may
+                take more alone.
+            mapped: tells how much of all files is in memory.
         """
         self.store, self.patience, self.budget = store, patience, budget
+        self._mapped, self._mapped_before, self._own = mapped, mapped(), 0
         self._models: OrderedDict[str, _Kept] = OrderedDict()
         """Those asked longest ago first."""
         self._by_generation: LRUCache[tuple[str | int, ...], Any] = LRUCache(_KEPT_BY_GENERATION)
@@ -183,39 +195,48 @@ class DerivedValues:
             kept = self._models.setdefault(key[1], _Kept())
             self._models.move_to_end(key[1])
             fresh = kept.by_key.setdefault(key, Fresh(make, self.patience, self._bound))
-            again, kept.given_back = kept.given_back, False
+            kept.given_back = False
         if not fresh.made and key[1] not in (cold := _COLD.get([])):
             cold.append(key[1])
         got = fresh.get(self.generation() if generation is None else generation)
-        if again:
-            self._bound()
+        # A search reads the codes of an index and few of its vectors: what a file takes shows when it has been read.
+        if self._own + self._files() > self.budget:
+            self._let_go()
         return got
 
     @property
     def has_room(self) -> bool:
         """Whether one more model could be held that takes as much as the largest one."""
         with self._models_lock:
-            sizes = [(held := kept.held()).own + held.mapped for kept in self._models.values()]
+            sizes = [kept.held.own + kept.held.mapped for kept in self._models.values()]
         return sum(sizes) + max(sizes, default=0) <= self.budget
 
     def _bound(self) -> None:
-        """Keep to the budget."""
+        """Count what models hold, as another value was made, and keep to the budget."""
         if self.budget == math.inf:
             return
         with self._models_lock:
-            held = {name: kept.held() for name, kept in self._models.items()}
-            own = sum(some.own for some in held.values())
-            mapped = sum(held[name].mapped for name, kept in self._models.items() if not kept.given_back)
-            others = list(self._models)[:-1]
-            for name in others:
-                if own + mapped > self.budget and not self._models[name].given_back:
-                    held[name].give_back()
-                    self._models[name].given_back = True
-                    mapped -= held[name].mapped
-            for name in others:
-                if own > self.budget:
+            for kept in self._models.values():
+                kept.count()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self._models_lock:
+            self._own = sum(kept.held.own for kept in self._models.values())
+            others, files = list(self._models.items())[:-1], self._files()
+            for _, kept in others:
+                if self._own + files > self.budget and not kept.given_back:
+                    kept.held.give_back()
+                    kept.given_back = True
+                    files = self._files()
+            for name, kept in others:
+                if self._own > self.budget:
                     del self._models[name]
-                    own -= held[name].own
+                    self._own -= kept.held.own
+
+    def _files(self) -> int:
+        """Bytes of files that are in memory since nothing was derived."""
+        return max(0, self._mapped() - self._mapped_before)
 
     def remember(self, key: tuple[str, ...], generation: int, value: object) -> None:
         """Keep a value for `remembered`; the least recently used ones are forgotten."""
