@@ -15,7 +15,7 @@ from .thread_pools import ThreadPool
 
 AGAIN_S = 1.0
 """Seconds between attempts to load an atlas that does not answer."""
-READY_S = 1.5
+READY_S = 0.7
 """Seconds for which the newest model is waited for. Whoever asks before it is loaded waits for the rest."""
 
 log = logging.getLogger("voxel_atlas.api")
