@@ -55,8 +55,9 @@ def concept_function(models: Callable[[], Sequence[Model]]) -> Callable[[str], R
                 try:
                     rows += queries(text, model.model_id, model.tables.penalties(), model)
                 except MissingWeightsError as error:
-                    _log.warning("concept(%r): %s", text, error)
                     missing.append(error)
+        for said in dict.fromkeys(map(str, missing)):  # models share their networks
+            _log.warning("concept(%r): %s", text, said)
         if rows:
             return rows
         raise missing[0] if missing else BadInputError("No model of this atlas has a text tower to compare text by.")
