@@ -81,7 +81,6 @@ DEFECTS: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "few images": (few, ()),
     "a lost trial": (lost, ()),
     "a lost trial left out": (lost, ("--allow-missing",)),
-    "all NaN": (lambda root: save(root, np.full((N, 5), np.nan)), ()),
     "objects": (lambda root: np.save(root / "responses.npy", array(root).astype(object), allow_pickle=True), ()),
     "complex numbers": (lambda root: save(root, array(root).astype(np.complex64)), ()),
     "cut responses": (lambda root: cut(root / "responses.npy"), ()),

@@ -29,16 +29,16 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pictures_are_named_by_their_content(tmp_path):
-    for scene in scene_set.scene_set(tmp_path, "B", 8, 0):
+    for scene in scene_set.scene_set(tmp_path, "B", 12, 0):
         assert hashlib.sha256(scene.path.read_bytes()).hexdigest() == scene.sha256
         assert scene.sha256 in scene.path.name
         assert scene.image().shape == (256, 256, 3)
 
 
 def test_a_set_is_read_back_as_it_was_made(tmp_path, monkeypatch):
-    made = scene_set.scene_set(tmp_path, "B", 8, 0)
+    made = scene_set.scene_set(tmp_path, "B", 12, 0)
     monkeypatch.setattr(scene_set, "compose", None)
-    assert scene_set.scene_set(tmp_path, "B", 8, 0) == made
+    assert scene_set.scene_set(tmp_path, "B", 12, 0) == made
 
 
 def test_pictures_to_test_on_show_cut_outs_that_no_other_shows(tmp_path):
@@ -75,9 +75,9 @@ def test_a_set_that_was_not_finished_is_made_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(scene_set, "compose", killed)
     with pytest.raises(KeyboardInterrupt):
-        scene_set.scene_set(tmp_path, "B", 8, 0)
+        scene_set.scene_set(tmp_path, "B", 12, 0)
     monkeypatch.setattr(scene_set, "compose", compose)
-    assert len(scene_set.scene_set(tmp_path, "B", 8, 0)) == 8
+    assert len(scene_set.scene_set(tmp_path, "B", 12, 0)) == 12
 
 
 class _Letters:
@@ -179,7 +179,7 @@ def test_a_calibration_is_named_by_what_it_is_made_of_and_not_by_its_last_digits
 
 def test_features_do_not_depend_on_what_else_is_in_the_batch(calibrated, tmp_path):
     lite = load("lite", home=calibrated, device="cpu")
-    images = [scene.image() for scene in scene_set.scene_set(tmp_path, "B", 9, 0)]
+    images = [scene.image() for scene in scene_set.scene_set(tmp_path, "B", 12, 0)]
     weights = np.random.default_rng(0).normal(size=(7, 384)).astype(np.float32)
     assert (lite.features(images) == np.concatenate([lite.features([image]) for image in images])).all()
     together = lite.local_features(images)
