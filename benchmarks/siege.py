@@ -212,13 +212,13 @@ def growth(memory: list[Held], minutes: float) -> float:
     """How much more memory the process has at the end than after the first five minutes, or a third of fewer.
 
     Rows that came do not count. Within a round of attacks, of three to six minutes, memory rises by as much as DuckDB
-    may have and falls again: what is compared is what the process holds between the peaks, the tenth part of the
-    first and of the last third, each of which holds a whole round in thirty minutes.
+    may have and falls again, for minutes at a time: what is compared is the least that the process holds in the first
+    and in the last third, each of which has a whole round in thirty minutes.
     """
     warm = min(300.0, 60 * minutes / 3)
     counted = [held.bytes - held.rows for held in memory if held.seconds >= warm]
     third = max(1, len(counted) // 3)
-    return float(np.percentile(counted[-third:], 10) / np.percentile(counted[:third], 10)) - 1
+    return min(counted[-third:]) / min(counted[:third]) - 1
 
 
 def unauthenticated_bytes(target: Target) -> float:
