@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import duckdb
 import psutil
@@ -27,11 +27,14 @@ from ...schemas.errors import AtlasError, BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
 from ..machine_memory import free_memory
 from ..new_threads import begin
+from .address import explained
 from .content import LedgerBatch, from_stream, to_stream
 from .links import ROWS_PER_BATCH, Changes, Local, Parameters, decoded, encoded
 
 _POLL_S = 0.1
 """How often it is looked whether a statement may go on."""
+_MEMORY_S = 10.0
+"""How long a question waits for memory that a statement of others has."""
 _ANSWER_S = 10.0
 """How long the server may take to say that it is there."""
 _CLOSING_S = 1.0
@@ -49,6 +52,7 @@ _GATHERED = (
 )
 """Share of DuckDB's memory that is taken by what statements gather, which cannot make room by going to a disk."""
 
+Result = TypeVar("Result")
 Wire: TypeAlias = "Connection[bytes, bytes]"
 
 
@@ -62,6 +66,10 @@ class _Ceiling:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._below, self._before = 0, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    @property
+    def is_held(self) -> bool:
+        return self._below > 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -84,6 +92,31 @@ class _Ceiling:
 
 _CEILING = _Ceiling()
 """Of the process, as the limit is."""
+
+
+def with_patience(answer: Callable[[], Result], name: str) -> Result:
+    """What `answer` gives, which waits a while for memory that a stranger's statement has.
+
+    Args:
+        answer: asks DuckDB.
+        name: what errors call the atlas.
+
+    Raises:
+        BusyError: the statement keeps it.
+        StoreError: what DuckDB says of files, locks, disks and memory.
+        duckdb.Error: what else it says.
+    """
+    until = time.monotonic() + _MEMORY_S
+    while True:
+        try:
+            with explained(name):
+                return answer()
+        except StoreError as error:
+            if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or not _CEILING.is_held:
+                raise
+            if time.monotonic() > until:
+                raise BusyError(f"{name}: others' statements have its memory; try again later.") from error
+        time.sleep(_POLL_S)
 
 
 @dataclass(eq=False)

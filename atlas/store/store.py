@@ -26,7 +26,7 @@ from .lake import connect_lake, is_conflict, only_writer
 from .links import Changes, Link, Local, Parameters
 from .remote import Http
 from .serving import QuackServer, find_server, serve
-from .sql_socket import Readers, Socket, answering
+from .sql_socket import Readers, Socket, answering, with_patience
 from .statements import MACROS, one_select, other_functions, refused, require_ours, unique_names, without_polars_type
 
 Result = TypeVar("Result")
@@ -348,8 +348,7 @@ class Store:
 
     def _explained(self, answer: Callable[[], Result]) -> Result:
         try:
-            with explained(self.address):
-                return answer()
+            return with_patience(answer, self.address)
         except duckdb.Error as error:
             raise refused(error) from error
 

@@ -7,13 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
 import pytest
 from addresses import server
 from batches import append, labels
 
 from voxel_atlas.atlas.store import sql_socket
+from voxel_atlas.atlas.store.links import Local, Parameters
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, BusyError, StoreError
 from voxel_atlas.schemas.limits import LIMITS
@@ -90,6 +94,28 @@ def test_a_stranger_s_statement_ends_before_it_has_taken_the_memory_of_others(
         with pytest.raises(BadInputError, match="gathers more than 50% of DuckDB's memory"):
             store.answer(gathering, None, lambda: False)
         assert store.answer("SELECT 1 AS one", None, lambda: False)["one"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize(("held", "for_ever", "told"), [
+    (True, False, None), (True, True, BusyError), (False, False, StoreError)
+])  # fmt: skip
+def test_a_question_waits_for_memory_that_a_stranger_s_statement_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, for_ever: bool, told: type[Exception] | None
+) -> None:
+    failures = [duckdb.OutOfMemoryException("failed to allocate 8388608 bytes")] * 3
+    table = Local.table
+
+    def failing(link: Local, sql: str, parameters: Parameters) -> pa.Table:
+        if failures:
+            raise failures[-1] if for_ever else failures.pop()
+        return table(link, sql, parameters)
+
+    monkeypatch.setattr(Local, "table", failing)
+    monkeypatch.setattr(sql_socket, "_MEMORY_S", 0.3 if for_ever else PATIENCE_S)
+    with Store.open(str(tmp_path / "atlas.duckdb")) as store, sql_socket._CEILING.held() if held else nullcontext():
+        with nullcontext() if told is None else pytest.raises(told, match="memory"):
+            assert store.arrow("SELECT 1 AS one")["one"].to_pylist() == [1]
+        assert len(failures) == (0 if told is None else 3 if for_ever else 2)
 
 
 def test_a_server_that_had_too_many_files_open_answers_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
