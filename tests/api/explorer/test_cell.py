@@ -164,7 +164,7 @@ def test_a_cell_shows_a_map_and_gives_back_what_is_brushed_and_opened(cell: Cell
     page.mouse.down()
     page.mouse.move(x + 6, y, steps=3)
     page.mouse.up()
-    page.wait_for_function("document.querySelector('.stage canvas').toDataURL() !== " + json.dumps(painted))
+    page.wait_for_function("() => document.querySelector('.stage canvas').toDataURL() !== " + json.dumps(painted))
     assert cell.becomes(lambda: 120 in widget.selected)
     assert widget.voxels["voxel"].to_list() == widget.selected
     page.click("button:text('Brush')")

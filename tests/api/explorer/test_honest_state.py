@@ -78,7 +78,7 @@ def test_first_labels_that_come_late_are_not_taken_for_another_model_s(visit_at:
     answer = late[0].fetch().body()
     assert b'"cake"' in answer
     late[0].fulfill(body=answer.replace(b'"cake"', b'"late"'))
-    page.wait_for_function("window.labelsRead === 2")
+    page.wait_for_function("() => window.labelsRead === 2")
     assert page.locator("#region .bars .text").all_inner_texts() == shown
 
 

@@ -75,7 +75,7 @@ def test_a_copy_shows_concepts_lists_cards_and_3_d_without_a_server(
     search(page, "banana")
     page.locator("#view-3d").click()
     page.wait_for_selector("#view-3d[aria-pressed=true]")
-    page.wait_for_function("performance.getEntriesByName('painted-3d').length")
+    page.wait_for_function("() => performance.getEntriesByName('painted-3d').length")
     assert page.locator("#trouble").is_hidden()
 
 
