@@ -256,22 +256,6 @@ def test_an_unexpected_failure_is_masked_and_logged(
     assert "swordfish" in caplog.text
 
 
-def test_an_answer_that_no_memory_is_left_for_is_to_be_asked_for_again(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(Atlas, "subjects", fail)
-    error = server.error("{ subjects { subjectId } }")
-    assert error["extensions"] == {"code": "BUSY", "retryAfter": 5.0}
-    assert "try again later" in error["message"]
-    monkeypatch.setattr(Atlas, "model", fail)
-    response = server.client.post("/frames/voxels", json={"voxels": [1]})
-    assert response.status_code == 503, response.text
-    assert response.headers["retry-after"] == "5"
-
-
 @pytest.mark.parametrize(
     "fields",
     [

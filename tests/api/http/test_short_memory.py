@@ -2,11 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
 import pytest
 from toy_server import Server
 
 from voxel_atlas.atlas.new_threads import started_pool
+from voxel_atlas.atlas.search.atlas import Atlas
 
 CAKE = '{ similarVoxels(concept: "cake", first: 3) { totalCount } flatmap(concept: "cake") { url } }'
 
@@ -47,3 +49,19 @@ def test_no_question_makes_the_event_loop_wait_for_a_new_thread(
     with ThreadPoolExecutor(8) as visitors:
         assert set.union(*visitors.map(visit, range(16))) == {200}
     assert begun == []
+
+
+def test_an_answer_that_no_memory_is_left_for_is_to_be_asked_for_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Atlas, "subjects", fail)
+    error = server.error("{ subjects { subjectId } }")
+    assert error["extensions"] == {"code": "BUSY", "retryAfter": 5.0}
+    assert "try again later" in error["message"]
+    monkeypatch.setattr(Atlas, "model", fail)
+    response = server.client.post("/frames/voxels", json={"voxels": [1]})
+    assert response.status_code == 503, response.text
+    assert response.headers["retry-after"] == "5"
