@@ -9,9 +9,8 @@ made as an ingest makes them. `serve_ready_first_s` is the first start after tha
 /readyz, `cold_model_s` the first question to the oldest model, asked at once then, and `resident_gib` all resident
 memory of the server after a question to each model, mapped files counted; `own_gib` is without those. Searches are of
 the codes, beside reading as many bytes from memory: of one model as float16, of all their codes. They are where memory
-has room for all; `search_all_bounded_s` is where models may take what they may by default, and are let go in turn.
-`ranking_all_s` is one ranking of the significant voxels of all models with their evidence, when each has been asked
-before, and `ranking_all_gib` what the process holds of its own then.
+has room for all. `ranking_all_s` is one ranking of the significant voxels of all models with their evidence, when each
+has been asked before, and `ranking_all_gib` what the process holds of its own then.
 
 `aggregate_s` is the mean similarity of one concept in every region of every model, of an atlas that has just been
 opened; `aggregate_first_s` is the first such question ever, which reads all vectors once, and `aggregate_gib` what the
@@ -93,8 +92,6 @@ def measure(home: Path, n_models: int, n_voxels: int) -> dict[str, float]:
     with Atlas.open(str(home / "atlas.duckdb"), home=home, patience=PATIENCE_S) as atlas:
         found["aggregate_s"] = _aggregated(atlas, models)
         found["concept_first_s"] = figures.timed(lambda: atlas.sql("SELECT len(concept($1))", [WORDS[0]]))[0]
-        query = atlas.model(models[0]).unit_vectors()[1][:1].copy()
-        found["search_all_bounded_s"] = _search_all(atlas, models, query)
         found["ranking_all_s"] = figures.timed(lambda: _ranked(atlas, models), 2)[0]
         found["ranking_all_gib"] = figures.memory_gib("self", "RssAnon")
         tables = [partial(atlas.model(model).roi_table, [WORDS[0]], baseline="none") for model in models]
@@ -124,10 +121,6 @@ def _index_of(atlas: Atlas, model: str) -> VectorIndex:
     return own.tables.indexed(own.readout())[0].index
 
 
-def _search_all(atlas: Atlas, models: Sequence[str], query: np.ndarray) -> float:
-    return figures.timed(lambda: [_index_of(atlas, model).search(query, NEAREST) for model in models], 7)[0]
-
-
 def _searched(atlas: Atlas, models: Sequence[str]) -> dict[str, float]:
     random, index = np.random.default_rng(1), _index_of(atlas, models[-1])
     n, dim = index.vectors.shape
@@ -135,7 +128,7 @@ def _searched(atlas: Atlas, models: Sequence[str]) -> dict[str, float]:
     queries = unit_rows(index.vectors[random.integers(n, size=len(models))] + noise)
     index.search(queries[:1], NEAREST)
     one_s, _ = figures.timed(lambda: index.search(queries[:1], NEAREST), 7)
-    all_s = _search_all(atlas, models, queries[:1])
+    all_s, _ = figures.timed(lambda: [_index_of(atlas, each).search(queries[:1], NEAREST) for each in models], 7)
     hits, compared = 0, models[-COMPARED:]
     for model, query in zip(compared, queries[:, None], strict=False):
         searched = _index_of(atlas, model)
