@@ -37,6 +37,8 @@ def free_memory() -> int:
 def mapped_memory() -> int:
     """Bytes of files that are mapped into this process and in memory; 0 where the system does not tell.
 
+    Linux counts the pages of each core apart and adds them up at times: some hundred of each may be missing.
+
     It is asked at every question, and psutil would read two more files for it.
     """
     with suppress(OSError):

@@ -123,14 +123,14 @@ def test_a_saved_index_whose_memory_was_given_back_and_whose_file_is_gone_answer
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what is in memory of files")
 def test_what_was_read_of_a_mapped_file_counts_until_it_is_given_back(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(bytes(2**26))
-    with (tmp_path / "x").open("rb") as file:
+    with (tmp_path / "x").open("w+b") as file:
+        file.truncate(2**27)
         mapped = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     before = mapped_memory()
-    mapped[: 2**25].max()
-    assert 2**25 <= mapped_memory() - before < 2**26
+    mapped.max()
+    assert 2**26 < mapped_memory() - before < 2**28, "Linux tells it to some hundred pages for each core"
     held_by([mapped]).give_back()
-    assert mapped_memory() - before < 2**24
+    assert mapped_memory() - before < 2**26
 
 
 def loads_of_voxels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
