@@ -78,6 +78,8 @@ class DissectionOptions:
 
 
 DEFAULT_DISSECTION = DissectionOptions()
+_SAMPLE = 100
+"""Images that `plan` looks at."""
 
 
 def dissect(
@@ -107,11 +109,14 @@ def plan(
     /,
     *,
     config: Annotated[
-        Path | None, Parameter(help="YAML file of a study: the time and the disk of all its models; none: of a model.")
+        Path | None,
+        Parameter(
+            help="YAML file of a study, before which options go: time and disk of all its models; none: of a model."
+        ),
     ] = None,
     study: Study = (),
     options: DissectionOptions = DEFAULT_DISSECTION,
-    sample: Annotated[int, between(0)] = 100,
+    sample: Annotated[int | None, between(0), Parameter(show_default=lambda _: str(_SAMPLE))] = None,
 ) -> None:
     """Say how much there will be to caption and to draw, and how long a dissection takes.
 
@@ -122,6 +127,12 @@ def plan(
     if (model is None) == (config is None):
         raise BadInputError("`plan` takes a model that is fitted, or --config with a study, and one of the two.")
     if model is None:
+        of_fitted = {"--scorer": options.scorers, "--sample": sample}
+        if given := [option for option, value in of_fitted.items() if value is not None]:
+            raise BadInputError(
+                f"`plan` takes {' and '.join(given)} with a model that is fitted, and not with --config; leave it out, "
+                "and name scorers of a study as `ingest` takes them: --method brainlmm-joint, for one."
+            )
         changes = options.labels.model_dump(exclude_unset=True)
         configs = models_of_study(changes, study, options.weights)
         download = options.download or settings.download
@@ -129,7 +140,8 @@ def plan(
         return
     with open_store(settings, read_only=True) as store, Bars() as bars:
         model_id, settled, parts = options.model(model, store, settings)
-        planned = pipeline_of(settings, store=store, progress=bars).plan(model_id, settled, parts, n_sample=sample)
+        n_sample = _SAMPLE if sample is None else sample
+        planned = pipeline_of(settings, store=store, progress=bars).plan(model_id, settled, parts, n_sample=n_sample)
     _print_plan(settled, planned, options.output)
 
 

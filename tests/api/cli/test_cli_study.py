@@ -286,6 +286,29 @@ def test_plan_takes_a_model_or_a_study(study, run, tmp_path, monkeypatch, words)
     assert (status, "`plan` takes a model that is fitted, or --config with a study" in said) == (2, True)
 
 
+@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize(("option", "setting"), [(("--scorer", "joint"), "scorers"), (("--sample", "5"), "sample")])
+def test_plan_refuses_what_would_change_nothing_of_a_study(study, run, tmp_path, option, setting, in_file):
+    words = ("--config", study(**({setting: option[1]} if in_file else {})), *(() if in_file else option))
+    status, printed, said = run("plan", *words, "--atlas", tmp_path / "a.duckdb")
+    assert (status, printed, said.count("\n")) == (2, "", 1)
+    assert f"`plan` takes {option[0]} with a model that is fitted, and not with --config" in said
+
+
+def test_an_option_goes_before_the_file_in_plan_as_in_ingest(study, ingest, run, tmp_path):
+    settings = {"min_voxels_per_label": 2}
+    file = study(subjects=entries("01"), backbones=[{"backbone": "toy", **settings}], **settings)
+    option = ("--min-voxels-per-label", 3)
+    assert ingest(file, *option)[0] == 0
+
+    def state(*words: object) -> str:
+        status, printed, said = run("plan", "--config", file, *words, "--atlas", tmp_path / "a.duckdb", "--json")
+        assert status == 0, said
+        return str(json.loads(printed)[0]["state"])
+
+    assert [state(*option), state()] == ["is there", "to make"]
+
+
 @pytest.mark.slow
 def test_one_bad_subject_among_forty_is_named(study, root, ingest, tmp_path):
     names = [f"{number:02}" for number in range(1, 41)]
