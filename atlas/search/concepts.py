@@ -5,6 +5,7 @@ concept is therefore a contrast: the sum of its terms' unit vectors less as many
 """
 
 import functools
+import hashlib
 import re
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from ...schemas.errors import BadInputError
@@ -23,6 +25,8 @@ from .baseline import Vocabulary
 from .tables.model_row import ModelRow
 
 MAX_LETTERS = 200
+_PICTURES = 32
+"""Pictures whose features are kept, and nothing else of them: one is asked for its map, its list and its nouns."""
 _FAR, _FAR_WITHOUT_LIST = 0.1, 0.01
 """Share of the vocabulary's nouns that are as far from their nearest one as a word that is not known."""
 _SHORTEST = 3
@@ -85,6 +89,7 @@ class TextTowers:
         self._lock = threading.Lock()
         self._word = functools.lru_cache(maxsize=8192)(self._embed)
         self._doubt = functools.lru_cache(maxsize=8192)(self._doubted)
+        self._features = _once_for_each_picture(_PICTURES)
         self._vocabularies: dict[str, Vocabulary] = {}
 
     def backbone(self, name: str) -> Backbone:
@@ -204,7 +209,7 @@ class TextTowers:
             )
         sql = "SELECT feature_mean FROM model WHERE model_id = ?"
         mean = self._store.vectors(sql, [model.model_id], model.dim)[0]
-        centred: Floats = backbone.features([image])[0] - mean
+        centred: Floats = self._features(backbone, image) - mean
         return centred
 
     def _stored(self, backbone: str, text: str) -> Floats | None:
@@ -220,3 +225,20 @@ class TextTowers:
         if not np.isfinite(length) or length == 0:
             raise BadInputError(f"{backbone} has no vector for {text!r}; try another word.")
         return unit_rows(vector)
+
+
+def _once_for_each_picture(n_kept: int) -> Callable[[Backbone, Image], Floats]:
+    """A function that gives the features of an image by a backbone, (dim,), and keeps those of the last few.
+
+    Who asks for an image that is in the network waits for it, as the page asks for its map and its list side by side.
+    """
+
+    def by_content(backbone: Backbone, image: Image) -> tuple[object, ...]:
+        return backbone.fingerprint, np.shape(image), hashlib.sha256(np.ravel(image).data).digest()
+
+    @cached(LRUCache[tuple[object, ...], Floats](n_kept), key=by_content, condition=threading.Condition())
+    def features(backbone: Backbone, image: Image) -> Floats:
+        pooled: Floats = backbone.features([image])[0]
+        return pooled
+
+    return features

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 from browser_page import Visit, downloaded, snippets
 from PIL import Image
+from toy_network import Toy
 from toy_server import Run, Server
 
 from voxel_atlas.api.http.assets import WEB
@@ -71,6 +73,22 @@ def test_a_chosen_picture_is_answered_as_python_answers_it(visit: Visit, atlas: 
     page.wait_for_function("(noun) => document.getElementById('figure-title').textContent.includes(noun)", arg=noun)
     assert page.is_hidden("#picture")
     assert page.input_value("#concept") == noun
+
+
+def test_map_nouns_and_list_of_a_picture_take_one_pass_of_the_network(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_encoded, features = list[int](), Toy.features
+
+    def counting(self: Toy, images: Sequence[np.ndarray]) -> np.ndarray:
+        n_encoded.append(len(images))
+        return features(self, images)
+
+    monkeypatch.setattr(Toy, "features", counting)
+    page = visit().open("/?concept=cake")
+    ask(page, png(PIXELS[::-1]))
+    answered(page)
+    assert n_encoded == [1]
 
 
 def test_what_is_asked_while_a_picture_is_waited_for_stays(visit: Visit) -> None:
