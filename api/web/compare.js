@@ -135,6 +135,7 @@ export class Compare {
   /** Takes everything away that stands beside the first map. */
   clear() {
     this.one = this.between = null;
+    for (const panel of this.panels) panel.remove();
     this.panels = [];
     this.grid.classList.remove("several");
     for (const panel of this.grid.querySelectorAll("figure.panel")) panel.remove();
@@ -263,7 +264,7 @@ export class Compare {
     const { state } = this;
     const others = state.with.slice(0, MOST_PANELS - 1);
     if (this.panels.length !== others.length || this.panels.some((panel) => !panel.place.isConnected)) {
-      for (const panel of this.panels) panel.place.remove();
+      for (const panel of this.panels) panel.remove();
       this.panels = others.map((_, at) => this.#panel(LETTERS[at + 1], () => {
         state.with.splice(at, 1);
         this.#reset();

@@ -44,8 +44,9 @@ export class Flatmap {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.resting = undefined;
     this.#listen();
-    viewport.follow(() => this.#wish());
-    new ResizeObserver(() => this.outlines.arrange()).observe(this.stage);
+    this.unfollow = viewport.follow(() => this.#wish());
+    this.sizes = new ResizeObserver(() => this.outlines.arrange());
+    this.sizes.observe(this.stage);
   }
 
   /** @param {import("./subject.js").Subject} subject one that has a flat map */
@@ -68,6 +69,12 @@ export class Flatmap {
     this.canvas.getContext("2d")?.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.outlines.clear();
     this.tip.hide();
+  }
+
+  /** Follows neither the viewport nor the size of the stage any more, which is taken off the page. */
+  leave() {
+    this.unfollow();
+    this.sizes.disconnect();
   }
 
   /**

@@ -41,4 +41,10 @@ export class Panel {
     this.note.textContent = sentence;
     this.stage.classList.toggle("without", Boolean(sentence));
   }
+
+  /** Takes it off the page for good. */
+  remove() {
+    this.place.remove();
+    this.flatmap.leave();
+  }
 }

@@ -16,13 +16,17 @@ export class Viewport {
     this.part = { k: 1, x: 0, y: 0 };
     /** @type {Part} */
     this.home = { k: 1, x: 0, y: 0 };
-    /** @type {(() => void)[]} */
-    this.followers = [];
+    /** @type {Set<() => void>} */
+    this.followers = new Set();
   }
 
-  /** @param {() => void} follower is told of every change */
+  /**
+   * @param {() => void} follower is told of every change
+   * @returns {() => void} after which it is told no more
+   */
   follow(follower) {
-    this.followers.push(follower);
+    this.followers.add(follower);
+    return () => { this.followers.delete(follower); };
   }
 
   /** @param {import("./subject.js").FlatPixels} pixels whose cortex with voxels is the first view, and what a reset goes back to */

@@ -13,6 +13,19 @@ from voxel_atlas.atlas.search.atlas import Atlas
 PAIR = "/?concept=cake&with=concept:house"
 PAINTED = "() => document.querySelector('.scatter') && performance.getEntriesByName('painted').length"
 PIXELS = "(at) => document.querySelectorAll('#panels .lens canvas')[at].toDataURL()"
+MOVED = """async () => {
+  const draw = window.requestAnimationFrame;
+  await new Promise((drawn) => draw(drawn));
+  let maps = 0;
+  window.requestAnimationFrame = (drawn) => {
+    maps++;
+    return draw(drawn);
+  };
+  document.getElementById("zoom-in").click();
+  window.requestAnimationFrame = draw;
+  return maps;
+}"""
+"""How many maps follow one step of the zoom, each in a frame that it asks for once."""
 
 
 def opened(visit: Visit, path: str = PAIR, **kwargs: Any) -> Any:
@@ -78,6 +91,19 @@ def test_pointer_and_zoom_are_the_same_in_all_maps(visit: Visit) -> None:
     widths = "[...document.querySelectorAll('#panels .lens canvas')].map((one) => one.getBoundingClientRect().width)"
     page.wait_for_function(f"(least) => {widths}.every((width) => width > least)", arg=2 * box["width"])
     assert np.ptp(page.evaluate(widths)) < 1
+
+
+def test_a_map_that_was_taken_away_follows_the_others_no_more(visit: Visit) -> None:
+    page = opened(visit, PAIR + "&with=concept:face")
+    n_moved = [page.evaluate(MOVED)]
+    page.click("[aria-label='Take C away']")
+    page.wait_for_selector("[aria-label='Take C away']", state="detached")
+    n_moved.append(page.evaluate(MOVED))
+    page.click("[aria-label='Take B away']")
+    page.wait_for_selector(".scatter", state="detached")
+    n_moved.append(page.evaluate(MOVED))
+    # The first map is left, and the difference, which is kept for the next pair.
+    assert n_moved == [4, 3, 2]
 
 
 def test_maps_beside_an_enlarged_one_show_the_same_part(visit: Visit) -> None:
