@@ -235,7 +235,10 @@ class DerivedValues:
                     self._own -= kept.held.own
 
     def _files(self) -> int:
-        """Bytes of files that are in memory since nothing was derived."""
+        """Bytes of files that are in memory since nothing was derived.
+
+        What another atlas of the process had mapped before does not count: `voxel-atlas serve` opens one alone.
+        """
         return max(0, self._mapped() - self._mapped_before)
 
     def remember(self, key: tuple[str, ...], generation: int, value: object) -> None:
