@@ -65,6 +65,12 @@ def test_the_rank_test_leaves_zeros_out_and_is_exact_with_ties(n):
             assert paired(difference, np.zeros(n)).rank_p == pytest.approx(exact)
 
 
+@pytest.mark.parametrize("n", [4, 10, 14, 60])
+def test_the_rank_test_is_that_of_scipy_where_ranks_are_tied(n):
+    difference = np.random.default_rng(n).integers(-3, 6, n).astype(float)
+    assert paired(difference, np.zeros(n)).rank_p == pytest.approx(stats.wilcoxon(difference).pvalue)
+
+
 def test_pairs_with_a_missing_value_are_left_out():
     a, b = draws(20)
     gappy = np.append(a, [np.nan, 5.0])
