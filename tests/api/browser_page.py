@@ -13,7 +13,7 @@ import pytest
 from voxel_atlas.api.http.assets import WEB, Assets
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
     from playwright.sync_api import Page as Tab
 
 
@@ -33,14 +33,9 @@ SHOTS = Path(__file__).parents[1] / "screenshots"
 class Page:
     """A page that notes what goes wrong on it and what it asks of others."""
 
-    def __init__(
-        self, browser: "Browser", url: str, width: int = 1440, height: int = 900, scheme: str = "light"
-    ) -> None:
+    def __init__(self, window: "BrowserContext", url: str) -> None:
         self.url = url
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, ignore_https_errors=True
-        )
-        self.page = self.context.new_page()
+        self.page = window.new_page()
         self.page.set_default_timeout(120_000)
         self.errors: list[str] = []
         self.foreign: list[str] = []
@@ -62,6 +57,14 @@ class Page:
         self.page.goto(self.url + path)
         self.page.wait_for_selector("#legend:not([hidden])")
         return self.page
+
+    def close(self) -> None:
+        """Leave nothing behind for the next page of this window but what the browser has fetched."""
+        if not self.page.is_closed() and self.page.url.startswith(self.url):
+            self.page.evaluate("localStorage.clear()")
+        self.page.close()
+        self.page.context.clear_cookies()
+        self.page.context.clear_permissions()
 
     def shoot(self, name: str) -> None:
         """Keep what is seen, where somebody has made the folder for it: it takes as long as many a test."""

@@ -1,6 +1,7 @@
 """A real browser, pages that note what goes wrong on them, and what tests do on a page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.config import Settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
     from playwright.sync_api import Page as Tab
+
+Window = Callable[..., "BrowserContext"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,28 +31,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="session")
+def window(browser: "Browser") -> Window:
+    """A window of each size and scheme, in which what one page has fetched and compiled is there for the next."""
+
+    @cache
+    def opened(width: int = 1440, height: int = 900, scheme: str = "light") -> "BrowserContext":
+        return browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, ignore_https_errors=True
+        )
+
+    return opened
+
+
 @pytest.fixture
-def visit(browser: "Browser", server: Server) -> Iterator[Visit]:
+def visit(window: Window, server: Server) -> Iterator[Visit]:
     """Opens pages of the usual server; afterwards none may have failed or asked another host."""
-    yield from _visiting(browser, server.url)
+    yield from _visiting(window, server.url)
 
 
 @pytest.fixture
-def visit_at(browser: "Browser") -> Iterator[Visit]:
+def visit_at(window: Window) -> Iterator[Visit]:
     """The same for a server of the test's own: visit_at(url)."""
-    yield from _visiting(browser, None)
+    yield from _visiting(window, None)
 
 
-def _visiting(browser: "Browser", usual: str | None) -> Iterator[Visit]:
+def _visiting(window: Window, usual: str | None) -> Iterator[Visit]:
     pages: list[Page] = []
 
     def opened(url: str | None = None, **kwargs: Any) -> Page:
-        pages.append(Page(browser, url or usual or "", **kwargs))
+        pages.append(Page(window(**kwargs), url or usual or ""))
         return pages[-1]
 
     yield opened
     for page in pages:
-        page.context.close()
+        page.close()
         assert page.errors == []
         assert page.foreign == []
 
