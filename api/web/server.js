@@ -17,6 +17,11 @@ export class Trouble extends Error {
   }
 }
 
+/** Whether a request was given up, as something else is asked. @param {unknown} error */
+export function isGivenUp(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
 /**
  * @param {string} path
  * @param {RequestInit} [options]
@@ -26,7 +31,7 @@ export async function reach(path, options) {
   try {
     return await fetch(path, options);
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (isGivenUp(error)) throw error;
     throw new Trouble("The server does not answer; is `voxel-atlas serve` still running?", "OFFLINE");
   }
 }
