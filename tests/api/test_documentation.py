@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -75,7 +76,7 @@ def _run(block: Block, names: dict[str, object], request: pytest.FixtureRequest)
             for line in block.code.replace("\\\n", " ").splitlines():
                 if words := shlex.split(line, comments=True):
                     assert words[0] == "voxel-atlas", f"{block.name}: {line}"
-                    assert _status(words) == 0, f"{block.name}: {line}"
+                    assert _status(*words) == 0, f"{block.name}: {line}"
         case "sql":
             with Store.open("atlas.duckdb", read_only=True) as store:
                 assert store.frame(block.code).width, block.name
@@ -89,9 +90,11 @@ def _run(block: Block, names: dict[str, object], request: pytest.FixtureRequest)
             assert pl.read_csv(io.StringIO(block.code)).width > 1, block.name
 
 
-def _status(words: list[str]) -> int:
+@cache
+def _status(*words: str) -> int:
+    """Exit status of a command; what several pages show is run once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", words)
+        patch.setattr(sys, "argv", list(words))
         try:
             main()
         except SystemExit as stop:
