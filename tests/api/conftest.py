@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def _toy_places() -> NDArray[np.float64]:
     return np.stack([(30 * side + column) / 59, row / 19], 1)
 
 
+@cache
 def toy_vocabulary() -> Vocabulary:
     """The nouns that concepts are held against, in the toy's space."""
     return Vocabulary(nouns(), unit_rows(np.stack([text_vector(noun) for noun in nouns()]).astype(np.float32)))

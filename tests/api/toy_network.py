@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ TOPICS = {
 }
 
 
+@lru_cache(1000)
 def text_vector(text: str) -> NDArray[np.float32]:
     """A unit vector that depends on the word and on its topic, so that words of one topic are near each other."""
     topic = next((name for name, words in TOPICS.items() if text in words), text)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _EVIDENCE = ((None, None, None, None), (0.7, 3.0, 0.004, 0.01), (0.52, 0.4, 0.35
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1]])
 
 
+@lru_cache(1000)
 def word_vector(text: str) -> np.ndarray:
     """Unit vector of a text: the same in every run, another for every text."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
