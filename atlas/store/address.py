@@ -142,15 +142,21 @@ def _create(path: Path, config: Config) -> None:
     """Make an empty atlas under another name and link it into place: a killed process leaves no half of one."""
     advice = "choose a folder that you can write to"
     with explained_os_errors(f"No atlas can be made at {path}", advice), temporary_beside(path) as temporary:
-        with explained(str(path)), duckdb.connect(str(temporary), config=config) as connection:
-            make_tables(connection, _FILE_DDL + COMMENTS)
-            connection.execute("CHECKPOINT")  # or a full disk would leave all of it in a log, which is not linked
+        with explained(str(path)):
+            write_empty(temporary, config)
         try:
             path.hardlink_to(temporary)  # unlike a rename, this never replaces what another process made meanwhile
         except FileExistsError:
             return
         except OSError:  # a file system without hard links
             temporary.rename(path)
+
+
+def write_empty(path: Path, config: Config) -> None:
+    """Write the file of an empty atlas."""
+    with duckdb.connect(str(path), config=config) as connection:
+        make_tables(connection, _FILE_DDL + COMMENTS)
+        connection.execute("CHECKPOINT")  # or a full disk would leave all of it in a log, which is not linked
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection, ddl: str = DDL) -> None:
