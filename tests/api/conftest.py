@@ -240,10 +240,11 @@ def fill(store: Store, folder: Path, *, subject: str = SUBJECT, seed: int = 0, f
     contrasts = {word: text_vector(word) - vocabulary.baseline for word in sorted({*names, *nouns()})}
     held_against = vocabulary.centred(vocabulary.vectors)
     # The features' covariance is the identity, so that all readouts are the weights.
+    norms = [np.linalg.norm(vector) for vector in weights]
+    q95 = [float(np.quantile(held_against @ vector / norm, 0.95)) for vector, norm in zip(weights, norms, strict=True)]
     for readout in ("weights", "half", "pattern"):
         batch.setdefault("readout_norm", []).extend(
-            {"model_id": model_id, "voxel": v, "readout": readout, "norm": float(np.linalg.norm(weights[v])),
-             "q95": float(np.quantile(held_against @ weights[v] / np.linalg.norm(weights[v]), 0.95))}
+            {"model_id": model_id, "voxel": v, "readout": readout, "norm": float(norms[v]), "q95": q95[v]}
             for v in voxel.tolist()
         )  # fmt: skip
         batch.setdefault("concept_query", []).extend(

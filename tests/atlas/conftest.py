@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from addresses import KINDS, opened
@@ -81,18 +83,21 @@ def atlas(store: Store, tmp_path: Path, toy: Toy) -> Atlas:
     return Atlas(store, home=tmp_path / "home", load_backbone=lambda name, home: toy)
 
 
-def fill_first(store: Store) -> None:
+@cache
+def first_rows() -> tuple[dict[str, list[dict[str, Any]]], ...]:
     labels = {v: [(WORDS[v % 6], 0.7), (WORDS[(v + 1) % 6], 0.3)] for v in range(60)}
-    put(
-        store,
+    return (
         subject_rows("simulated/S1", 120),
         model_rows(VOLUME, "simulated/S1", random_weights(120)),
         concept_rows(VOLUME, random_weights(120)),
         words_rows(),
         label_rows(VOLUME, labels),
         run_rows(VOLUME),
-        key="first",
     )
+
+
+def fill_first(store: Store) -> None:
+    put(store, *first_rows(), key="first")
 
 
 @pytest.fixture
