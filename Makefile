@@ -25,9 +25,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --num-workers 2
 
-# A process per core, up to four; the tests of a file stay together, so that they share what its fixtures make. Files
-# come as they are listed: by their number of tests, the dearest came last, and one core waited for the other.
-PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A process more than there are cores, up to four: tests wait for browsers, servers and limits of time in a sixth of
+# theirs. The tests of a file stay together, so that they share what its fixtures make. Files come as they are listed:
+# by their number of tests, the dearest came last, and one core waited for the other.
+PARALLEL := -n $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)") --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
