@@ -1,5 +1,6 @@
 """What all tests share: no network, and a home folder that is not the user's."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
+# What tests import stays: looking for garbage among it takes as long as the imports.
+gc.disable()
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 # What is printed is as wide as each test says; readline hands the width of pytest's own terminal on to its workers.
 for variable in ("COLUMNS", "LINES"):
@@ -30,6 +34,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "dist", "docs", "screenshots", "*.egg-info")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
