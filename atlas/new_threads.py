@@ -1,4 +1,4 @@
-"""Threads that are begun while memory may be short, see `store.sql_socket`.
+"""Threads that are begun while memory may be short, see `store.readers`.
 
 `Thread.start` waits until the new thread says that it runs: for ever, where that one had no memory left to say so.
 """

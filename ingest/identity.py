@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..atlas.backbones.interface import Backbone
 from ..atlas.store.store import Store
-from ..atlas.store.writers import ingest_lock
+from ..atlas.writers import ingest_lock
 from ..schemas.config import IngestConfig
 from ..schemas.files import write_atomically
 from ..schemas.stage import Stage

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import Timeout
 
-from ..atlas.store.writers import ingest_lock
+from ..atlas.writers import ingest_lock
 from ..schemas.errors import StoreLockedError
 from ..schemas.stage import Stage
 from .stages.context import Context

@@ -15,7 +15,7 @@ from ..backbones import load
 from ..backbones.interface import Backbone
 from ..store.links import Parameters
 from ..store.store import Store
-from ..store.writers import has_died
+from ..writers import has_died
 from .concepts import TextTowers
 from .model import Model
 from .sql_concept import concept_function

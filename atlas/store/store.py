@@ -24,9 +24,10 @@ from .address import ALIAS, Address, connect_file, explained
 from .content import LedgerBatch
 from .lake import connect_lake, is_conflict, only_writer
 from .links import Changes, Link, Local, Parameters
+from .readers import Readers, with_patience
 from .remote import Http
 from .serving import QuackServer, find_server, serve
-from .sql_socket import Readers, Socket, answering, with_patience
+from .sql_socket import Socket, answering
 from .statements import MACROS, one_select, other_functions, refused, require_ours, unique_names, without_polars_type
 
 Result = TypeVar("Result")

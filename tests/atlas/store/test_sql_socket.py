@@ -7,17 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
 import pytest
 from addresses import server
 from batches import append, labels
 
-from voxel_atlas.atlas.store import sql_socket
-from voxel_atlas.atlas.store.links import Local, Parameters
+from voxel_atlas.atlas.store import readers, sql_socket
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, BusyError, StoreError
 from voxel_atlas.schemas.limits import LIMITS
@@ -77,45 +73,11 @@ def test_an_endless_statement_ends_with_its_client(
 
 
 def test_a_statement_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_socket, "LIMITS", LIMITS.model_copy(update={"statement_s": 0.5}))
+    monkeypatch.setattr(readers, "LIMITS", LIMITS.model_copy(update={"statement_s": 0.5}))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
         assert running is not None
         with pytest.raises(BadInputError, match="took longer than"):
             sql_socket.Socket(running.sql, "it").table(ENDLESS, None)
-
-
-@pytest.mark.parametrize("rows", ["range(2000000000)", "many a, many b"])
-def test_a_stranger_s_statement_ends_before_it_has_taken_the_memory_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: str
-) -> None:
-    monkeypatch.setattr(sql_socket, "_POLL_S", 0.01)
-    with Store.open(str(tmp_path / "atlas.duckdb"), memory_limit="400MB") as store:
-        gathering = f"WITH many AS (SELECT unnest(range(100000)) AS n) SELECT list(random()) FROM {rows}"
-        with pytest.raises(BadInputError, match="gathers more than 50% of DuckDB's memory"):
-            store.answer(gathering, None, lambda: False)
-        assert store.answer("SELECT 1 AS one", None, lambda: False)["one"].to_pylist() == [1]
-
-
-@pytest.mark.parametrize(("held", "for_ever", "told"), [
-    (True, False, None), (True, True, BusyError), (False, False, StoreError)
-])  # fmt: skip
-def test_a_question_waits_for_memory_that_a_stranger_s_statement_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, for_ever: bool, told: type[Exception] | None
-) -> None:
-    failures = [duckdb.OutOfMemoryException("failed to allocate 8388608 bytes")] * 3
-    table = Local.table
-
-    def failing(link: Local, sql: str, parameters: Parameters) -> pa.Table:
-        if failures:
-            raise failures[-1] if for_ever else failures.pop()
-        return table(link, sql, parameters)
-
-    monkeypatch.setattr(Local, "table", failing)
-    monkeypatch.setattr(sql_socket, "_MEMORY_S", 0.3 if for_ever else PATIENCE_S)
-    with Store.open(str(tmp_path / "atlas.duckdb")) as store, sql_socket._CEILING.held() if held else nullcontext():
-        with nullcontext() if told is None else pytest.raises(told, match="memory"):
-            assert store.arrow("SELECT 1 AS one")["one"].to_pylist() == [1]
-        assert len(failures) == (0 if told is None else 3 if for_ever else 2)
 
 
 def test_a_server_that_had_too_many_files_open_answers_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +90,7 @@ def test_a_server_that_had_too_many_files_open_answers_again(tmp_path: Path, mon
         return accept(listener)
 
     monkeypatch.setattr(sql_socket.Listener, "accept", failing)
-    monkeypatch.setattr(sql_socket, "_POLL_S", 0.01)
+    monkeypatch.setattr(sql_socket, "_AGAIN_S", 0.01)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
         assert running is not None
         assert sql_socket.Socket(running.sql, "it").table("SELECT 1 AS one", None)["one"].to_pylist() == [1]
@@ -138,7 +100,7 @@ def test_a_server_that_had_too_many_files_open_answers_again(tmp_path: Path, mon
 def test_statements_beyond_the_limit_are_refused_and_the_server_still_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_socket, "LIMITS", LIMITS.model_copy(update={"statements": 0}))
+    monkeypatch.setattr(readers, "LIMITS", LIMITS.model_copy(update={"statements": 0}))
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, store.served() as running:
         assert running is not None
         served = sql_socket.Socket(running.sql, "it")
