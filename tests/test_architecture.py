@@ -21,7 +21,17 @@ MAY_IMPORT = {
     "api": {"schemas", "atlas", "ingest", "viz"},
 }
 ORDER = {
-    "atlas": ["machine_memory", "new_threads", "writers", "store", "backbones", "search", "release", "client"],
+    "atlas": [
+        "machine_memory",
+        "allocators",
+        "new_threads",
+        "writers",
+        "store",
+        "backbones",
+        "search",
+        "release",
+        "client",
+    ],
     "ingest": [
         "progress",
         "workers",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from ...atlas.allocators import keep_no_addresses
 from ...schemas.errors import BadInputError, StoreError, redacted
 from .console import FOR_PEOPLE, Bars, Output, say, screen, stdout, waiting
 from .options import CONTENT, AtlasOption, between, open_store, settings_of
@@ -38,6 +39,7 @@ def demo(
         serve: Serve when the atlas is complete.
         subjects: Simulated subjects, 1 to 100, each with a tuning of its own.
     """
+    keep_no_addresses()
     settings = settings_of(atlas)
     port = settings.port if port is None else port
     if serve:
@@ -81,6 +83,7 @@ def serve(*, port: PortOption = None, atlas: AtlasOption = "", browser: bool = F
     Args:
         browser: Open the page in a browser.
     """
+    keep_no_addresses()
     settings = settings_of(atlas)
     port = settings.port if port is None else port
     _require_free(settings.host, port)

@@ -1,6 +1,5 @@
 """`voxel-atlas serve`: the application on uvicorn, until it is told to stop."""
 
-import ctypes
 import gc
 import logging
 import os
@@ -17,6 +16,7 @@ from types import FrameType
 
 import uvicorn
 
+from ...atlas.allocators import give_back
 from ...atlas.search.atlas import Atlas
 from ...atlas.store.address import Address
 from ...atlas.store.store import Store
@@ -63,15 +63,10 @@ def settle() -> None:
 
 
 def _give_back() -> None:
-    """Return memory that was let go to the system, for as long as the process runs.
-
-    glibc keeps what threads free in places between what they hold: after a siege's peaks, a server held a tenth more
-    for good. Elsewhere there is no such call and nothing is done.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while trim is not None:
+    """Return memory that was let go to the system, for as long as the process runs."""
+    while True:
         time.sleep(_GIVE_BACK_EVERY_S)
-        trim(0)
+        give_back()
 
 
 def _leave(status: int = 0) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ...schemas.errors import BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
+from ..allocators import purge
 from ..machine_memory import free_memory
 from .address import explained
 from .links import ROWS_PER_BATCH, Local, Parameters
@@ -54,6 +55,7 @@ class _Ceiling:
         """Keep it until the block ends, and as long as other such blocks have not."""
         with self._lock:
             if not self._below and sys.platform == "linux":
+                purge()  # else a statement could take what the last one gathered, and as much again
                 soft, hard = self._before = resource.getrlimit(resource.RLIMIT_DATA)
                 ceiling = psutil.Process().memory_info().data + int(LIMITS.free_share * free_memory())
                 wanted = [one for one in (ceiling, soft, hard) if one != resource.RLIM_INFINITY]

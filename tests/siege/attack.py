@@ -76,14 +76,17 @@ class Target:
 
     def memory(self) -> int:
         """Bytes that the process holds now; mapped files do not count, which the system drops and reads as it likes."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
-        return 1024 * int(status.split("RssAnon:")[1].split()[0])
+        return self._status("RssAnon")
 
     def peak(self, forget: bool = False) -> int:
         """The most bytes that the process held at once, since the last call that forgot it."""
         if forget:
             Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
-        return 1024 * int(Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        return 1024 * int(status.split(f"{name}:")[1].split()[0])
 
     def require_answers(self) -> None:
         """An honest visitor is answered, in full.

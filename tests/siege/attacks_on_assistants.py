@@ -22,6 +22,8 @@ STATEMENTS = {
     "memory": "SELECT list(range) FROM range(2000000000)",
 }
 
+LETTERS = "SELECT sum(length(repeat('a', 1500000 + i::INT))) FROM range(2048) t(i)"
+
 
 def _asked(target: Target, statement: str, address: str = "127.0.0.1") -> tuple[bool, str]:
     """Whether a statement is refused, and what is said."""
@@ -45,7 +47,7 @@ def assistant_asks_for_more(target: Target, statement: str) -> None:
 
 
 @attacks(
-    letters="SELECT sum(length(repeat('a', 1500000 + i::INT))) FROM range(2048) t(i)",
+    letters=LETTERS,
     lists="SELECT sum(len(list_resize([1], 400000 + i::INT))) FROM range(2048) t(i)",
 )
 def assistant_fills_memory_in_one_step(target: Target, statement: str) -> None:
@@ -55,6 +57,17 @@ def assistant_fills_memory_in_one_step(target: Target, statement: str) -> None:
     assert refused, said[:200]
     assert target.peak() - held < 2**31
     target.require_answers()
+
+
+@attack
+def assistant_raises_what_the_process_may_have(target: Target) -> None:
+    """The same again and again, each time by half a gigabyte more, if what was let go still counted as taken."""
+    peaks = []
+    for _ in range(3):
+        target.peak(forget=True)
+        assert _asked(target, LETTERS)[0]
+        peaks.append(target.peak())
+    assert peaks[-1] - peaks[0] < 2**29, peaks
 
 
 @attack
