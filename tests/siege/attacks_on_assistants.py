@@ -78,9 +78,9 @@ def assistants_that_take_all_time(target: Target) -> None:
     askers = [threading.Thread(target=lambda: told.append(_asked(target, slow, "127.0.0.8"))) for _ in range(12)]
     for asker in askers:
         asker.start()
-    while any(asker.is_alive() for asker in askers):
+    while alive := [asker for asker in askers if asker.is_alive()]:
         target.require_answers()
-        askers[0].join(0.5)
+        alive[0].join(0.5)
     assert all(refused for refused, _ in told), told
     assert len(told) == len(askers)
 
