@@ -190,8 +190,8 @@ def siege(scratch: Path, minutes: float) -> tuple[dict[str, float], list[figures
         took = stopping(target)
     for name, error in fell.items():
         print(f"fell: {name}\n{error}")
-    minute = [[held.bytes for held in memory if held.seconds // 60 == n] for n in range(round(minutes) + 1)]
-    print("MB, the least of each minute:", *(f"{min(each) / 1e6:.0f}" for each in minute if each))
+    minute = [[held.bytes - held.rows for held in memory if held.seconds // 60 == n] for n in range(round(minutes) + 1)]
+    print("MB, the least of each minute, net of rows:", *(f"{min(each) / 1e6:.0f}" for each in minute if each))
     for wrong in visitors.wrong[:5]:
         print(f"wrong: {wrong}")
     figures_ = {
