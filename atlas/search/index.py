@@ -302,7 +302,7 @@ class VectorIndex:
         return scores[order], rows[order]
 
     def _scan(self, query: Floats, k: int, mask: Mask | None) -> tuple[Floats, Rows]:
-        wanted = 8 * k + 64
+        wanted = 4 * k + 64
         while wanted <= _CANDIDATES:
             scan = functools.partial(_Part.scan, query=query, wanted=wanted, mask=mask)
             run = map if len(self.parts) == 1 else _pool().map
