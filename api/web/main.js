@@ -179,15 +179,19 @@ function chosen(selection) {
   return { title, voxels: new Set([...regions.flatMap(({ voxels }) => voxels), ...strokes.voxels, ...(dots ?? [])]) };
 }
 
+/** How often selections were held against each other: what is waited for may be for one that is no more. */
+let held = 0;
+
 /** Holds selection A against the present one. */
 async function hold() {
+  const turn = ++held;
   const { subject } = painting;
   const a = state.kept && chosen(state.kept);
   const show = () => selections.show(a, a && chosen(state), { labels: painting.labels, shown: painting.shown, mm: painting.subject?.mm ?? new Float32Array(0) });
   show();
   if (!a || !subject) return;
   await Promise.all([subject.locate(), selections.measure(state.model)]);
-  show();
+  if (turn === held) show();
 }
 
 /** Takes away what belongs to another subject, or to a model that is gone. */
@@ -195,6 +199,7 @@ function empty() {
   painting.clear();
   card.hide();
   region.show("", null, null, null);
+  held++;
   selections.show(null, null, { labels: null, shown: null, mm: new Float32Array(0) });
   ranking.clear("");
   find("rois", HTMLElement).replaceChildren();

@@ -54,6 +54,22 @@ def test_a_kept_selection_is_held_against_the_next(visit: Visit) -> None:
     assert "A: FOOD, 60 voxels" in page.inner_text("#selections")
 
 
+def test_a_selection_that_was_forgotten_meanwhile_stays_away(visit: Visit) -> None:
+    page = visit().open("/?concept=cake")
+    page.wait_for_selector("#top tbody tr")
+    late = list[Any]()
+    page.route("**/values?metric=r2&*", lambda route: late.append(route))
+    page.check("#rois input[value=FOOD]", force=True)
+    page.click("#region >> text=Keep as A")
+    page.click("#selections [aria-label='Forget A']")
+    assert page.is_hidden("#selections")
+    with page.expect_response("**/values?metric=r2&*"):
+        late[0].continue_()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.is_hidden("#selections")
+
+
 def test_rows_have_means_and_a_test_over_blocks_of_cortex(visit: Visit, atlas: Atlas, server: Server) -> None:
     page = visit().open(BOTH)
     page.wait_for_function("() => document.querySelectorAll('#selections tbody tr').length > 4")
