@@ -29,7 +29,7 @@ def test_each_label_is_the_one_that_adds_most_and_enough(seed: int, n: int) -> N
     assert (weights > 0).all()
     # As good as least squares on the chosen ones, and no other would have added enough to that.
     expected, _ = nnls(vectors[chosen].T, readout) if chosen else (np.empty(0), 0)
-    np.testing.assert_allclose(weights, expected, atol=1e-6)
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)  # nearly parallel labels have large ones
     reached = squared_cosine(readout, vectors[chosen]) if chosen else 0.0
     for other in set(range(n)) - set(chosen) if len(chosen) < MOST else ():
         assert squared_cosine(readout, vectors[[*chosen, other]]) < reached + LEAST_GAIN + 1e-6
