@@ -30,6 +30,9 @@ lint: setup
 # by their number of tests, the dearest came last, and one core waited for the other.
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)") --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Each of them on one thread: those of several would wait for each other's, at a core's full cost.
+test test-slow: export OMP_NUM_THREADS := 1
+
 test: lint
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
