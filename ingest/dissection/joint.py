@@ -70,10 +70,11 @@ def fitted_labels(
         best = int(np.argmax([value for _, value in tried]))
         if tried[best][1] < explained + LEAST_GAIN:
             break
-        chosen.append(others[best])
         weights, explained = tried[best]
-    kept = weights > 0
-    return [row for row, keep in zip(chosen, kept, strict=True) if keep], weights[kept]
+        # One that others have made needless leaves its place to another.
+        chosen = [row for row, weight in zip([*chosen, others[best]], weights, strict=True) if weight > 0]
+        weights = weights[weights > 0]
+    return chosen, weights
 
 
 def _fit(along: NDArray[np.float64], gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
