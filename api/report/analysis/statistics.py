@@ -111,21 +111,17 @@ def paired(a: Floats, b: Floats, *, blocks: Indices | None = None, seed: int = 0
 def signed_rank_p(difference: Floats) -> float:
     """Two-sided p of Wilcoxon's signed-rank test; differences of 0 are left out.
 
-    With few pairs every way in which the signs could have fallen is counted: here at once; scipy does so one by one,
-    where ranks are tied, and takes over a second.
+    Of few pairs every way in which the signs could have fallen counts. So it does in scipy's own, which goes through
+    them one by one where ranks are tied: half a second for 13.
 
     Args:
         difference: (n,), not all 0.
     """
-    if len(difference) > MOST_COUNTED:
+    ranks = stats.rankdata(np.abs(difference[difference != 0])) * np.sign(difference[difference != 0])
+    if len(difference) > MOST_COUNTED or len(ranks) == 1:
         return float(stats.wilcoxon(difference).pvalue)
-    nonzero = difference[difference != 0]
-    ranks = stats.rankdata(np.abs(nonzero))
-    sums = np.zeros(1)
-    for rank in ranks:
-        sums = np.concatenate([sums, sums + rank])
-    positive = ranks[nonzero > 0].sum()
-    return float(min(1.0, 2 * min((sums <= positive).mean(), (sums >= positive).mean())))
+    counted = stats.permutation_test((ranks,), np.sum, permutation_type="samples", vectorized=True, n_resamples=np.inf)
+    return float(counted.pvalue)
 
 
 def rank_biserial(difference: Floats) -> float:
