@@ -2,18 +2,15 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hostile import texts
 from hypothesis import example, given, settings
-from numpy.typing import NDArray
 from PIL import Image
 from plugin_package import installed
-from toy_network import Toy
 from toy_server import Fill, Serve, Server
 
 from voxel_atlas.api.http.app import create_app
@@ -178,27 +175,6 @@ def test_prediction_and_comparison_answer_or_say_why_not(server: Server) -> None
       ... on Comparison { nVoxels sameShare } ... on Problem { code message } } }"""
     same = server.data(compare, a="BRAINLMM_EQ2", b="BRAINLMM_EQ2")["compare"]
     assert same == {"nVoxels": 300, "sameShare": 1.0}
-
-
-def test_a_picture_goes_through_the_network_once_whatever_is_asked_of_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    n_encoded, features = list[int](), Toy.features
-
-    def counting(self: Toy, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        n_encoded.append(len(images))
-        return features(self, images)
-
-    monkeypatch.setattr(Toy, "features", counting)
-    image = png((17, 170, 71))
-    predict = "query ($image: String!) { predict(image: $image) { ... on Prediction { nearest { concept } } } }"
-    assert len(server.data(predict, image=image)["predict"]["nearest"]) == 10
-    assert n_encoded == [1]
-    similar = "query ($image: String!) { similarVoxels(image: $image) { totalCount } }"
-    assert server.data(similar, image=image)["similarVoxels"]["totalCount"]
-    assert n_encoded == [1]
-    assert server.data(similar, image=png((71, 17, 170)))["similarVoxels"]["totalCount"]
-    assert n_encoded == [1, 1]
 
 
 def test_labels_by_any_scorer_are_had_by_its_name(
@@ -412,10 +388,3 @@ def test_an_empty_atlas_answers(tmp_path: Path, serve: Serve, surfaces: LoadSurf
             )
     finally:
         atlas.close()
-
-
-def test_an_image_that_unfolds_into_a_giant_is_refused(server: Server) -> None:
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((8000, 8000), np.uint8)).save(file, "PNG")
-    query = "query ($image: String) { similarVoxels(image: $image) { totalCount } }"
-    assert "million" in server.error(query, image=base64.b64encode(file.getvalue()).decode())["message"]
