@@ -28,7 +28,7 @@ lint: setup
 # A process more than there are cores, up to four: tests wait for browsers, servers and limits of time in a sixth of
 # theirs. The tests of a file stay together, so that they share what its fixtures make. Files come as they are listed:
 # by their number of tests, the dearest came last, and one core waited for the other.
-PARALLEL := -n $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)") --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL = -n $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)") --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Each of them on one thread: those of several would wait for each other's, at a core's full cost.
 test test-slow: export OMP_NUM_THREADS := 1
