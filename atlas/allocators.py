@@ -17,7 +17,7 @@ def keep_no_addresses() -> None:
 
 
 def purge() -> None:
-    """Give back what DuckDB's allocator holds free: half a µs where there is nothing, 20 ms for 250 MB.
+    """Give back what DuckDB's allocator holds free: 8 µs where there is nothing, 20 ms for 250 MB.
 
     It would do so bit by bit, and only as it is asked for more. Where DuckDB has another allocator nothing is done.
     """
