@@ -1,13 +1,21 @@
-"""How much memory there is: of this machine, or of the container that this process is in."""
+"""How much memory there is: of this machine, or of the control groups (container, job, service) of this process."""
 
 import mmap
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-_CONTAINER = Path("/sys/fs/cgroup")
-"""Where Linux tells a container of its memory (control groups, version 2)."""
+_OF_PROCESS = Path("/proc/self/cgroup")
+"""Where Linux tells a process of its control groups: lines of NUMBER:CONTROLLERS:PLACE, of version 2 without any."""
+_GROUPS = Path("/sys/fs/cgroup")
+"""Where it tells of the groups, by their places: of version 2 here, of version 1 in a folder for each controller."""
+_FILES = (
+    ("memory.max", "memory.current", "active_file", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file", "total_inactive_file"),
+)
+"""For versions 2 and 1: files with a group's limit and what it has, and in memory.stat what of it are files."""
 _PAGES = Path("/proc/self/statm")
 """Where it tells a process of its own: the third number is of pages that are shared."""
 
@@ -15,23 +23,16 @@ _PAGES = Path("/proc/self/statm")
 def total_memory() -> int:
     """Bytes of memory that there are."""
     total: int = psutil.virtual_memory().total
-    with suppress(OSError, ValueError):  # no container, or no limit
-        total = min(total, int(_told("max")))
-    return total
+    return min([total, *(limit for limit, _ in _limits())])
 
 
 def free_memory() -> int:
     """Bytes that could still be had.
 
-    What a container has of files in memory counts as free: the system drops it where the memory is wanted.
+    What a group has of files in memory counts as free: the system drops it where the memory is wanted.
     """
     free: int = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):  # no container, or no limit
-        most, taken, stat = map(_told, ("max", "current", "stat"))
-        kinds = dict(line.split() for line in stat.splitlines())
-        files = sum(int(kinds[name]) for name in ("active_file", "inactive_file"))
-        free = min(free, int(most) - int(taken) + files)
-    return max(free, 0)
+    return max(min([free, *(left for _, left in _limits())]), 0)
 
 
 def mapped_memory() -> int:
@@ -46,5 +47,25 @@ def mapped_memory() -> int:
     return 0
 
 
-def _told(what: str) -> str:
-    return (_CONTAINER / f"memory.{what}").read_text(encoding="ascii")
+def _limits() -> Iterator[tuple[int, int]]:
+    """Bytes that each control group around this process may have, and those of them that could still be had."""
+    for group in _groups():
+        for limit, taken, *files in _FILES:
+            with suppress(OSError, ValueError, KeyError):  # of the other version, or no limit
+                most, now = (int((group / name).read_text(encoding="ascii")) for name in (limit, taken))
+                stat = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+                kinds = dict(line.split() for line in stat)
+                yield most, most - now + sum(int(kinds[name]) for name in files)
+
+
+def _groups() -> Iterator[Path]:
+    """Folders of the groups that bound this process's memory: its own, and those that this one is in."""
+    roots, told = {"": _GROUPS, "memory": _GROUPS / "memory"}, ""
+    with suppress(OSError):  # no Linux
+        told = _OF_PROCESS.read_text(encoding="utf-8")
+    for line in told.splitlines():
+        _, controllers, place = line.split(":", 2)
+        # A container may be told its place outside, where its own group is the root.
+        inner = Path(place.lstrip("/"))
+        for root in (roots[name] for name in controllers.split(",") if name in roots):
+            yield from (root / around for around in (inner, *inner.parents))

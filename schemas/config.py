@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         "",
         pattern=rf"^({_AMOUNT})?$",
         description="Memory that models may take which are kept to be asked: 8GB, 1.5GiB; those not asked for longest "
-        "are let go. Empty means a fifth of the machine's.",
+        "are let go. Empty means a fifth of the machine's, or of what the container, job or service has that it is in.",
     )
     workers: str = Field(
         "",
