@@ -1,5 +1,6 @@
 """Stage `encode`: images and crops to features, each once per network, kept between runs."""
 
+import os
 from collections.abc import Sequence
 from tempfile import TemporaryFile
 from typing import overload
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...atlas.backbones.feature_cache import IMAGES_PER_FILE, FeatureCache
 from ...atlas.backbones.interface import Floats, Image, ImageEncoder
+from ...schemas.files import explained_os_errors
 from ..datasets.interface import Images
 from ..dissection.crops import cut
 from .context import BatchContext, Context, ranges, read_image
@@ -89,13 +91,22 @@ def encode_regions(
 
 
 def _array(context: Context, n: int, dim: int) -> Floats:
-    """Room for features, (n, dim): of many images in a file without a name, which goes when it is no longer used."""
-    if 4 * n * dim <= _IN_MEMORY:
+    """Room for features, (n, dim): of many images in a file without a name, which goes when it is no longer used.
+
+    Raises:
+        StoreError: the disk has not so much room.
+    """
+    size = 4 * n * dim
+    if size <= _IN_MEMORY:
         return np.empty((n, dim), np.float32)
     folder = context.home / "cache"
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile(dir=folder) as file:
-        return np.memmap(file, np.float32, shape=(n, dim))
+    what = f"Features of {n:,} images, {size / 2**30:.2f} GiB, cannot be held in {folder}"
+    with explained_os_errors(what, "make room, then start again: what is done stays"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            # The system ends a process that writes into a hole of a mapped file when the disk is full.
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, shape=(n, dim))
 
 
 def _encoded(given: tuple[BatchContext, Images, ImageEncoder], regions: Sequence[Region]) -> Floats:

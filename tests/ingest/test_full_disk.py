@@ -2,12 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from disks import disk_of
+
+from voxel_atlas.ingest.stages import encode
+from voxel_atlas.schemas.errors import StoreError
 
 
 def tried(folder: Path, n_sizes: int, *own: str) -> dict[str, list[str]]:
@@ -46,3 +52,17 @@ def test_a_disk_that_is_full_anywhere_costs_a_sentence_and_no_row(tmp_path: Path
 @pytest.mark.slow
 def test_files_that_may_not_grow_cost_a_sentence_and_no_row(tmp_path: Path) -> None:
     require_sentences(tried(tmp_path, 12), 4)
+
+
+def test_features_that_memory_does_not_hold_have_their_room_on_the_disk_before_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "_IN_MEMORY", 0)
+    with disk_of(tmp_path / "disk", "size=8m") as disk:
+        context: Any = SimpleNamespace(home=disk)
+        free = shutil.disk_usage(disk).free
+        features = encode._array(context, 4_000, 256)
+        assert shutil.disk_usage(disk).free <= free - features.nbytes
+        with pytest.raises(StoreError, match=r"^Features of 8,000 images, 0.01 GiB, cannot be held in .*; make room, "):
+            encode._array(context, 8_000, 256)
+        features[:] = 1
