@@ -9,12 +9,14 @@ from cachetools import LRUCache, cached
 
 from ...schemas.errors import AtlasError, BadInputError, MissingWeightsError
 from ..backbones.products import unit_rows
+from .across import MOST_MODELS
 from .concepts import parse_concept
 from .evidence import Doubles
 from .model import Model
 from .readouts import EXPONENTS
 
-_KEPT = 32
+_KEPT = 4 * MOST_MODELS
+"""Of a few texts, each for as many models as are asked together."""
 _log = logging.getLogger(__name__)
 Rows = list[dict[str, object]]
 _OF_QUERY = ("model_id", "readout", "vector", "length", "alphas", "errors")

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -10,8 +11,11 @@ import polars as pl
 import pytest
 from toy_atlas import DIM, VOLUME, WORDS, Toy, concept_rows, model_rows, put, random_weights
 
+from voxel_atlas.atlas.search.across import MOST_MODELS
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.baseline import nouns
+from voxel_atlas.atlas.search.evidence import FeatureSpectrum
+from voxel_atlas.atlas.search.sql_concept import concept_function
 from voxel_atlas.atlas.store.address import Address, load_extensions
 from voxel_atlas.atlas.store.serving import QuackServer
 from voxel_atlas.atlas.store.sql_socket import Socket
@@ -161,3 +165,20 @@ def test_a_model_is_named_by_whole_parts_of_its_id(uneven: Atlas) -> None:
     for cut in ("m/to", "simulated/S"):
         with pytest.raises(BadInputError, match="No model"):
             uneven.store.frame("FROM concept_map('cake', model := $1)", [cut])
+
+
+def test_a_text_in_sql_is_worked_out_once_for_as_many_models_as_are_asked_together(
+    atlas: Atlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [replace(atlas.model(VOLUME), model_id=str(number)) for number in range(MOST_MODELS)]
+    turned, calls = FeatureSpectrum.turned, list[float]()
+
+    def counted(own: FeatureSpectrum, vectors: np.ndarray, exponent: float) -> np.ndarray:
+        calls.append(exponent)
+        return turned(own, vectors, exponent)
+
+    monkeypatch.setattr(FeatureSpectrum, "turned", counted)
+    concept = concept_function(lambda: models)
+    first = concept("birthday cake")
+    assert (len(first), concept("birthday cake")) == (3 * MOST_MODELS, first)
+    assert len(calls) == len(first)
