@@ -1,5 +1,8 @@
 """How long models of a study will take that are not there: as those that are there took, or measured on made data."""
 
+from collections import defaultdict
+from statistics import median
+
 import numpy as np
 
 from ..atlas.backbones.interface import Backbone
@@ -11,20 +14,32 @@ from .encoding.significance import p_values
 from .plan import timed
 
 _TOOK = """
-SELECT m.backbone, median(epoch(ended.recorded_at - begun.recorded_at) / v.n_voxels) AS seconds
+SELECT m.config, epoch(ended.recorded_at - begun.recorded_at) / v.n_voxels AS seconds
 FROM run begun JOIN run ended USING (run_id, model_id) JOIN model m USING (model_id)
      JOIN (SELECT model_id, count(*) AS n_voxels FROM encoding GROUP BY model_id) v USING (model_id)
      JOIN (SELECT model_id FROM run WHERE state = 'started' GROUP BY model_id HAVING count(*) = 1) USING (model_id)
-WHERE begun.state = 'started' AND ended.state = 'finished' GROUP BY m.backbone
+WHERE begun.state = 'started' AND ended.state = 'finished'
 """
 """Models that one run made from beginning to end."""
 _IMAGES, _VOXELS, _SIDE = 16, 500, 425
 """Pictures, of NSD's size, and voxels that are timed."""
 
+Kind = tuple[str, ...]
+"""A network, and how labels are made: models that have both in common take alike for each voxel."""
 
-def seconds_per_voxel(store: Store) -> dict[str, float]:
-    """Network → seconds that its models in an atlas took for each voxel, the median over models."""
-    return dict(store.frame(_TOOK).iter_rows())
+
+def kind_of(config: IngestConfig) -> Kind:
+    """What decides how long a model takes for each voxel."""
+    labels = () if config.dissect == "none" else (config.dissect, config.captioner, config.generator)
+    return config.backbone, *labels
+
+
+def seconds_per_voxel(store: Store) -> dict[Kind, float]:
+    """Kind of model → seconds that those in an atlas took for each voxel, the median over models."""
+    took = defaultdict[Kind, list[float]](list)
+    for config, seconds in store.frame(_TOOK).iter_rows():
+        took[kind_of(IngestConfig.model_validate_json(config))].append(seconds)
+    return {kind: median(of_kind) for kind, of_kind in took.items()}
 
 
 def seconds_per_image(backbone: Backbone) -> float:

@@ -204,8 +204,8 @@ def plan_study(
 ) -> None:
     """Say which models of a study the atlas has, and what time and disk the others take.
 
-    Models of a network take what its models in the atlas took for each voxel, in the median. Where there is none yet,
-    encoding and fitting are measured here, and labels are not counted.
+    Models take what those of the same network and kind of labels in the atlas took for each voxel, in the median. Where
+    there is none yet, encoding and fitting are measured here, and labels are not counted.
 
     Args:
         configs: the models' settings.
@@ -221,16 +221,16 @@ def plan_study(
     import polars as pl
 
     from ....atlas.backbones import load
-    from ....ingest.study_plan import seconds_per_voxel, seconds_to_fit
+    from ....ingest.study_plan import kind_of, seconds_per_voxel, seconds_to_fit
 
     with _store_if_there(settings) as store:
         took = seconds_per_voxel(store) if store else {}
     networks: dict[str, Backbone] = {}
 
     def seconds_of(config: IngestConfig, size: "Size") -> float:
-        name = config.backbone
-        if name in took:
-            return took[name] * size.n_voxels
+        name, kind = config.backbone, kind_of(config)
+        if kind in took:
+            return took[kind] * size.n_voxels
         if name not in networks:
             networks[name] = load(name, weights=weights, device=settings.device, home=settings.home, download=download)
         return seconds_to_fit(config, size, networks[name])
@@ -262,7 +262,7 @@ def plan_study(
     output.show(pl.DataFrame(rows))
     say(f"{len(sizes)} of {len(rows)} models are to be made: about {duration(total)} in one process.")
     if networks:
-        say(f"Without labels for {', '.join(networks)}, of which no model is there: make one, and plan again.")
+        say(f"Without labels for {', '.join(networks)}, of which no such model is there: make one, and plan again.")
     if sizes:
         say(disk_cost(disk_of_study(sizes), settings.home))
     _refuse(rows)

@@ -231,7 +231,7 @@ def test_plan_tells_time_and_disk_of_what_is_not_there_and_writes_nothing(root, 
     status, printed, said = run("plan", "--config", file, *atlas, "--json")
     assert (status, [row["state"] for row in json.loads(printed)]) == (0, ["to make"] * 3), said
     assert "3 of 3 models are to be made: about " in said
-    assert "Without labels for toy, of which no model is there: make one, and plan again." in said
+    assert "Without labels for toy, of which no such model is there: make one, and plan again." in said
     assert not (tmp_path / "a.duckdb").exists()
     ingest(file, "--subject", "02")
     before = frame(tmp_path / "a.duckdb", "FROM ledger ORDER BY ALL")
@@ -246,6 +246,16 @@ def test_plan_tells_time_and_disk_of_what_is_not_there_and_writes_nothing(root, 
     assert (rows[1]["seconds"], rows[1]["disk_gib"]) == (0, 0)
     assert "GiB of disk" in said
     assert "Without labels" not in said
+
+
+def test_plan_takes_the_time_of_no_model_that_is_labelled_otherwise(study, ingest, run, tmp_path):
+    assert ingest(study(subjects=entries("01")))[0] == 0
+    plan = ("--atlas", tmp_path / "a.duckdb", "--json")
+    labelled = study(subjects=entries("02"), dissect="all")
+    status, printed, said = run("plan", "--config", labelled, *plan)
+    assert (status, [row["state"] for row in json.loads(printed)]) == (0, ["to make"]), said
+    assert "Without labels for toy, of which no such model is there: make one, and plan again." in said
+    assert "Without labels" not in run("plan", "--config", study(subjects=entries("02")), *plan)[2]
 
 
 def test_plan_tells_of_the_others_where_one_cannot_be_made(study, run, tmp_path):
