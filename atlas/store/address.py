@@ -66,6 +66,13 @@ class Address:
             )
         return cls("file", text, str(Path(text).expanduser().resolve()))
 
+    @property
+    def folder(self) -> Path | None:
+        """Folder of this machine that rows go to; None where they go elsewhere, or only the catalog knows."""
+        if self.kind == "file":
+            return Path(self.target).parent
+        return Path(self.data).expanduser().resolve() if self.data and "://" not in self.data else None
+
 
 Config = dict[str, str | bool | int | float | list[str]]
 Execute = Callable[[str], duckdb.DuckDBPyConnection]

@@ -33,7 +33,9 @@ class Disk:
     features: int
     """Of images, crops and generated pictures, cached."""
     atlas: int
-    """Rows, and the index beside them."""
+    """Rows."""
+    index: int
+    """Of vectors, in the home folder."""
     pictures: int
     """Generated for labels; most of an estimate's uncertainty, which `voxel-atlas plan` takes away after the fit."""
     copies: int
@@ -42,7 +44,7 @@ class Disk:
     @property
     def total(self) -> int:
         """All of it."""
-        return self.features + self.atlas + self.pictures + self.copies
+        return self.features + self.atlas + self.index + self.pictures + self.copies
 
     @classmethod
     def of(
@@ -65,11 +67,12 @@ class Disk:
             captions = min(n_voxels * config.n_captions, described + crops)
         pictures = round(_LABELS_OF_ONE_CAPTION * captions**0.5) * config.images_per_label
         each = getattr(GENERATORS[config.generator], "picture_bytes", _PICTURE_BYTES) if labelled else 0
-        # An index holds vectors and their codes of one byte a number; a model the covariance of its features.
-        vectors = n_voxels * n_features * (4 + 4 + 1) + 4 * n_features**2
+        # A model holds the covariance of its features; an index vectors and their codes of one byte a number.
+        rows = 4 * n_voxels * n_features + 4 * n_features**2 + n_voxels * _ROW_BYTES * labelled
+        index = n_voxels * n_features * (4 + 1)
         # Features of probe images are cached, and lie in a file while they are used.
         features = 4 * n_features * (n_images + 2 * n_probe + crops + pictures)
-        return cls(features, vectors + n_voxels * _ROW_BYTES * labelled, pictures * each, copies)
+        return cls(features, rows, index, pictures * each, copies)
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,12 @@ def require_room(n_bytes: int, home: Path, cache: Path) -> None:
 
 def free_bytes(folder: Path) -> int:
     """What is free on the disk of a folder, or of the one that it will be made in."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(existing(folder)).free
+
+
+def existing(folder: Path) -> Path:
+    """A folder, or the nearest one around it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -60,7 +60,7 @@ def check(*, data: DataOptions, options: IngestOptions = DEFAULT_INGEST) -> None
             f"{size.n_images:,} images, {size.n_trials:,} trials, {size.n_voxels:,} voxels in {size.n_batches:,} "
             f"batches; about {size.ram_bytes / 2**30:.1f} GiB of memory."
         )
-        say(disk_cost(size.disk, settings.home))
+        say(disk_cost(size.disk, settings))
         if size.n_probe_images:
             say(_probe_cost(config, settings, options, size))
     problems = [*contents.problems, *preparation.problems(config, contents.dataset)]

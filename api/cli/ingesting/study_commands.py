@@ -182,7 +182,7 @@ def check_study(
         )
     output.show(pl.DataFrame(rows))
     if sizes:
-        say(disk_cost(disk_of_study(sizes), settings.home))
+        say(disk_cost(disk_of_study(sizes), settings))
     _refuse(rows)
     say(f"All {len(rows)} models are ready to ingest.")
 
@@ -264,7 +264,7 @@ def plan_study(
     if networks:
         say(f"Without labels for {', '.join(networks)}, of which no such model is there: make one, and plan again.")
     if sizes:
-        say(disk_cost(disk_of_study(sizes), settings.home))
+        say(disk_cost(disk_of_study(sizes), settings))
     _refuse(rows)
 
 
@@ -316,17 +316,29 @@ def disk_of_study(sizes: Sequence[tuple[IngestConfig, "Size"]]) -> "Disk":
     return Disk(
         sum(size.disk.features - size.probe_bytes for _, size in sizes) + sum(probes.values()),
         sum(disk.atlas for disk in disks),
+        sum(disk.index for disk in disks),
         sum(disk.pictures for disk in disks),
         sum(copies.values()),
     )
 
 
-def disk_cost(disk: "Disk", home: Path) -> str:
-    """What is said of the disk that a whole job takes, and of what is free."""
-    from ....ingest.datasets.probe import free_bytes
+def disk_cost(disk: "Disk", settings: Settings) -> str:
+    """What is said of the disk that a whole job takes, and of what is free where it goes."""
+    from ....atlas.store.address import Address
+    from ....ingest.datasets.probe import existing, free_bytes
 
-    parts = {"features": disk.features, "atlas": disk.atlas, "pictures of labels": disk.pictures, "copies": disk.copies}
-    said = ", ".join(f"{name} {n_bytes / 2**30:.2f}" for name, n_bytes in parts.items() if n_bytes)
+    parts = {
+        "features": disk.features, "atlas": disk.atlas, "index": disk.index, "pictures of labels": disk.pictures,
+        "copies": disk.copies,
+    }  # fmt: skip
+    listed = ", ".join(f"{name} {n_bytes / 2**30:.2f}" for name, n_bytes in parts.items() if n_bytes)
+    home, rows = settings.home, Address.parse(settings.address).folder
     free = free_bytes(home)
-    said = f"About {disk.total / 2**30:.2f} GiB of disk ({said}); {free / 2**30:.2f} GiB are free at {home}"
-    return said + (", which may not do." if free < disk.total else ".")
+    said = f"About {disk.total / 2**30:.2f} GiB of disk ({listed}); {free / 2**30:.2f} GiB are free at {home}"
+    if rows is not None and existing(rows).stat().st_dev == existing(home).stat().st_dev:
+        short = free < disk.total
+    else:
+        free_of_rows = free_bytes(rows) if rows else disk.atlas
+        said += f", and {free_of_rows / 2**30:.2f} for the atlas at {rows}" if rows else "; the atlas lies elsewhere"
+        short = free < disk.total - disk.atlas or free_of_rows < disk.atlas
+    return said + (", which may not do." if short else ".")

@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -80,9 +79,11 @@ def check_place_of_tokens(settings: Settings) -> None:
     Raises:
         BadInputError: the file lies within the lake's folder.
     """
-    data, file = Address.parse(settings.address).data, (settings.home / FILE).resolve()
-    if data and "://" not in data and file.is_relative_to(Path(data).expanduser().resolve()):
-        raise BadInputError(f"{file} lies in the lake's folder {data}, which SQL can write to; set VOXEL_ATLAS_HOME.")
+    lake, file = Address.parse(settings.address), (settings.home / FILE).resolve()
+    if lake.kind == "ducklake" and lake.folder and file.is_relative_to(lake.folder):
+        raise BadInputError(
+            f"{file} lies in the lake's folder {lake.data}, which SQL can write to; set VOXEL_ATLAS_HOME."
+        )
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,9 @@ def test_check_says_how_big_the_job_is_and_writes_nothing(ingest, tmp_path):
     status, printed, said = ingest(command="check")
     assert status == 0, said
     assert "60 images, 60 trials, 30 voxels in 1 batches" in said
-    assert re.search(r"About 0.00 GiB of disk \(features 0.00, atlas 0.00\); [\d.]+ GiB are free at /", said)
+    assert re.search(
+        r"About 0.00 GiB of disk \(features 0.00, atlas 0.00, index 0.00\); [\d.]+ GiB are free at /", said
+    )
     assert (
         "Of the 30 voxels of folder/me, 1 have responses that are no numbers (voxel 7 first, in trial 5 of responses) "
         "and 1 have responses that do not vary (voxel 9 first); they are left out."

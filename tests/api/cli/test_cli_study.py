@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,15 +15,16 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from disks import disk_of
 from PIL import Image
 from toy_network import Toy
 from toy_server import Run
 
-from voxel_atlas.api.cli.ingesting.study_commands import disk_of_study
+from voxel_atlas.api.cli.ingesting.study_commands import disk_cost, disk_of_study
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets.inventory import Disk, Size
 from voxel_atlas.ingest.run import Pipeline
-from voxel_atlas.schemas.config import IngestConfig
+from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.errors import NoWorkersError
 
 N_IMAGES, N_VOXELS = 40, 6
@@ -270,7 +272,7 @@ def test_plan_tells_of_the_others_where_one_cannot_be_made(study, run, tmp_path)
 
 def test_what_models_share_is_counted_once_on_the_disk():
     def model(dataset: str, subject: str, probe_bytes: int, copies: int) -> tuple[IngestConfig, Size]:
-        disk = Disk(features=probe_bytes + 1, atlas=1, pictures=1, copies=copies)
+        disk = Disk(features=probe_bytes + 1, atlas=1, index=1, pictures=1, copies=copies)
         size = Size(1, probe_bytes, n_images=1, n_trials=1, n_voxels=1, n_batches=1, ram_bytes=1, disk=disk)
         return IngestConfig(dataset=dataset, subject=subject, backbone="toy"), size
 
@@ -278,6 +280,22 @@ def test_what_models_share_is_counted_once_on_the_disk():
     models = [model("nsd", "1", 10, 500), model("nsd", "2", 10, 500), without_labels, model("laion-fmri", "1", 20, 700)]
     disk = disk_of_study(models)
     assert (disk.features, disk.copies) == (10 + 20 + len(models), 500 + 500 + 700)
+
+
+def test_what_is_free_is_told_where_it_is_taken(tmp_path):
+    home, gib = tmp_path / "home", 2**30
+    disk = Disk(features=0, atlas=4 * gib, index=0, pictures=0, copies=0)
+
+    def said(address: str) -> str:
+        return disk_cost(disk, Settings(home=home, atlas=address))
+
+    catalog, free = f"ducklake:sqlite:{tmp_path}/c.sqlite", rf"; [\d.]+ GiB are free at {home}"
+    with disk_of(tmp_path / "small", "size=1m") as small:
+        rows = small / "rows"
+        told = rf"{free}, and 0\.00 for the atlas at {rows}, which may not do\.$"
+        assert re.search(told, said(f"{catalog} data={rows}"))
+    assert re.search(rf"{free}(, which may not do)?\.$", said(f"{catalog} data={tmp_path / 'rows'}"))
+    assert re.search(rf"{free}; the atlas lies elsewhere\.$", said(f"{catalog} data=s3://bucket/rows/"))
 
 
 def test_plan_tells_of_every_model_also_where_the_weights_of_one_network_are_not_here(study, run, tmp_path):

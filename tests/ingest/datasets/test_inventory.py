@@ -16,9 +16,10 @@ def disk(**settings: object) -> Disk:
 def test_the_disk_of_a_fit_is_features_weights_and_index() -> None:
     fitted = disk(dissect="none")
     assert fitted.features == 4 * 1024 * (10_000 + 2 * 73_000)
-    assert fitted.atlas == 300_000 * (4 * 1024 + 5 * 1024) + 4 * 1024 * 1024
+    assert fitted.atlas == 300_000 * 4 * 1024 + 4 * 1024 * 1024
+    assert fitted.index == 300_000 * 5 * 1024
     assert (fitted.pictures, fitted.copies) == (0, 7)
-    assert fitted.total == fitted.features + fitted.atlas + 7
+    assert fitted.total == fitted.features + fitted.atlas + fitted.index + 7
 
 
 @pytest.mark.parametrize(("generator", "n_bytes"), [("collage", 65_000), ("sd15", 512 * 512 * 3)])
