@@ -18,6 +18,8 @@ AGAIN_S = 1.0
 READY_S = 0.7
 """Seconds for which the newest model is waited for. Whoever asks before it is loaded waits for the rest."""
 
+_TOLD = AtlasError, MemoryError
+"""What whoever asks is told: others are loaded all the same."""
 log = logging.getLogger("voxel_atlas.api")
 _T = TypeVar("_T")
 
@@ -75,7 +77,7 @@ class WarmUp:
 
     def _load_maps(self, subjects: Iterable[str]) -> None:
         for subject_id in subjects:
-            with suppress(AtlasError):
+            with suppress(*_TOLD):
                 self._cortex.pixel_map_of(subject_id)
 
     def _load_towers(self) -> None:
@@ -84,8 +86,8 @@ class WarmUp:
 
     def _load(self, models: Iterable[str], *parts: Callable[[Model], object]) -> None:
         for model_id in models:
-            # A model without a text tower, or one whose weights are elsewhere, says so when it is asked.
-            with suppress(AtlasError):
+            # A model without a text tower, one whose weights are elsewhere, or one too large says so when it is asked.
+            with suppress(*_TOLD):
                 model = self._atlas.model(model_id)
                 for part in parts:
                     part(model)

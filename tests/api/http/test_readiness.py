@@ -161,3 +161,26 @@ def test_a_server_loads_no_more_models_than_there_is_room_for(
         parts.close()
         assert set(loaded) == {models[0]}
         assert len(atlas.model(models[1]).similar("cake").frame) > 0
+
+
+def test_a_model_that_memory_does_not_hold_keeps_no_other_from_being_loaded(
+    two_models: tuple[Store, list[str]],
+    tmp_path: Path,
+    surfaces: LoadSurface,
+    monkeypatch: pytest.MonkeyPatch,
+    awaited: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    loaded, load, (store, models) = list[str](), IndexedVoxels.load, two_models
+
+    def short(store: Store, model: Any, *rest: Any) -> Any:
+        if model.model_id == models[0]:
+            raise MemoryError
+        loaded.append(model.model_id)
+        return load(store, model, *rest)
+
+    monkeypatch.setattr(IndexedVoxels, "load", short)
+    with Atlas(store, home=tmp_path) as atlas:
+        parts = Components(atlas, Settings(home=tmp_path), surfaces)
+        awaited(parts.warm_up.run(lambda: None))
+        parts.close()
+        assert (parts.warm_up.done, parts.warm_up.reads_words, set(loaded)) == (True, True, {models[1]})
