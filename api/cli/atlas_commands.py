@@ -185,7 +185,7 @@ def rm(
 
 
 def vacuum(*, output: Output = FOR_PEOPLE, atlas: AtlasOption = "") -> None:
-    """Write the atlas file anew without the space of removed rows. Not while it is served."""
+    """Give back the space of removed rows: of a file, which is written anew, or of a lake. Not while it is served."""
     from ...atlas.store.maintenance import vacuum as write_anew
 
     settings = settings_of(atlas)

@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -94,6 +94,30 @@ def only_writer(address: Address, connection: duckdb.DuckDBPyConnection) -> Iter
         return
     with _advisory_lock(connection, _CATALOG, f"writing one batch to {address.text}"):
         yield
+
+
+def drop_old_files(address: Address, memory_limit: str) -> tuple[int, int]:
+    """Remove the files of a lake that only earlier states of it have: DuckLake keeps those of removed rows.
+
+    Returns:
+        Bytes of the Parquet files before and after.
+
+    Raises:
+        StoreError: the lake cannot be written.
+    """
+    connection = connect_lake(address, read_only=False, create=False, memory_limit=memory_limit, files=())
+    with closing(connection), explained(address.text), only_writer(address, connection):
+        before = _file_bytes(connection)
+        connection.execute("CALL ducklake_expire_snapshots(?, older_than => now())", [ALIAS])
+        connection.execute("CALL ducklake_cleanup_old_files(?, cleanup_all => true)", [ALIAS])
+        return before, _file_bytes(connection)
+
+
+def _file_bytes(connection: duckdb.DuckDBPyConnection) -> int:
+    """Of all files that the catalog lists, also of those that only earlier states have."""
+    listed = (f"SELECT file_size_bytes AS size FROM {_CATALOG}.ducklake_{kind}_file" for kind in ("data", "delete"))  # noqa: S608 - constants
+    sql = f"SELECT coalesce(sum(size), 0)::BIGINT FROM ({' UNION ALL '.join(listed)})"  # noqa: S608
+    return int(connection.execute(sql).fetchall()[0][0])
 
 
 def is_conflict(error: duckdb.TransactionException) -> bool:

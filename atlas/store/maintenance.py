@@ -12,6 +12,7 @@ from ...schemas.files import flush, temporary_beside
 from ...schemas.stage import Stage
 from ...schemas.tables import COMMENTS, DDL, FORMAT_VERSION, TABLES, model_tables
 from .address import CONFIG, Address, explained, quoted, read_format
+from .lake import drop_old_files
 from .store import Store
 
 Step = Callable[[duckdb.DuckDBPyConnection], object]
@@ -116,16 +117,19 @@ def remove_model(address: str, model_id: str) -> int:
 def vacuum(address: str, *, memory_limit: str = "2GB") -> tuple[int, int]:
     """Write an atlas file anew without the space of removed rows, then put it in the old one's place.
 
-    Killed at any moment, the atlas is the old file or the new one. It takes as much room again while it works.
+    Killed at any moment, the atlas is the old file or the new one. It takes as much room again while it works. Of a
+    lake, the files go that hold removed rows alone.
 
     Returns:
-        Bytes of the file before and after.
+        Bytes of the file, or of the lake's files, before and after.
 
     Raises:
-        BadInputError: the address is not a file's.
+        BadInputError: the address is a server's.
         StoreLockedError: a server or another process has the file open.
         StoreError: no atlas of this format, or the disk is full.
     """
+    if (parsed := Address.parse(address)).kind == "ducklake":
+        return drop_old_files(parsed, memory_limit)
     path = _file(address, "vacuumed")
     # Opened for writing: nobody else has it then, and what its log holds goes into the file when it is closed.
     Store.open(address, create=False, shared=False).close()

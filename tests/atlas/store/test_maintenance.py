@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from lakes import new_lake
 from toy_atlas import SURFACE, VOLUME, model_rows, put, random_weights, run_rows, subject_rows
 
 from voxel_atlas.atlas.search.atlas import Atlas
@@ -124,6 +125,31 @@ def test_vacuum_makes_the_file_small_and_keeps_every_row_view_macro_and_comment(
     assert sorted(path.name for path in Path(worn).parent.iterdir()) == ["atlas.duckdb"]
     with Store.open(worn) as store:
         assert store.append({}, run_id="r", stage="s", key="after") is True
+
+
+@pytest.mark.parametrize("catalog", ["sqlite", "postgres"])
+def test_vacuum_takes_the_files_of_removed_rows_out_of_a_lake_and_no_others(
+    catalog: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    address = new_lake(tmp_path, request.getfixturevalue("postgres") if catalog == "postgres" else "")
+
+    def files() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
+
+    with Store.open(address) as store:
+        for name in "ab":
+            put(store, model_rows(f"s/toy/{name}", "s", random_weights(100)), key=f"s/toy/{name}")
+    remove_model(address, "s/toy/a")
+    with Store.open(address, read_only=True) as store:
+        kept = {name: rows(store, name) for name in table_schemas()}
+    before = files()
+    assert vacuum(address) == (before, files())
+    assert files() < 0.7 * before
+    assert vacuum(address) == (files(), files())
+    with Store.open(address) as store:
+        assert {name: rows(store, name) for name in table_schemas()} == kept
+        put(store, model_rows("s/toy/a", "s", random_weights(100)), key="again")
+        assert len(rows(store, "encoding")) == 200
 
 
 def test_vacuum_keeps_vectors_uncompressed(worn: str) -> None:
