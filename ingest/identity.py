@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ..atlas.backbones.interface import Backbone
+from ..atlas.store.address import Address
 from ..atlas.store.store import Store
 from ..atlas.writers import ingest_lock
 from ..schemas.config import IngestConfig
@@ -13,6 +14,7 @@ from ..schemas.files import write_atomically
 from ..schemas.stage import Stage
 from .datasets.interface import Dataset, ZScored
 from .datasets.probe import probe_of, with_probe
+from .run_record import new_run_id
 from .stages.append_images import append_images
 from .stages.append_subject import append_subject
 from .stages.context import DataContext
@@ -57,8 +59,11 @@ def model_id_of(store: Store, dataset: Dataset, config: IngestConfig) -> str:
     return f"{subject_id}/{config.backbone}/{config.sha256[:6]}"
 
 
-def begun_elsewhere(store: Store, home: Path, config: IngestConfig, dataset: Dataset, backbone: Backbone) -> bool:
-    """Whether a run of a model has begun and not ended which no process of this home folder has ever worked on.
+def is_anothers(store: Store, home: Path, config: IngestConfig, dataset: Dataset, backbone: Backbone) -> bool:
+    """Whether a model is left to another machine: one has begun it and not ended, in a home folder other than this.
+
+    Where a lake has a model that nobody is at, it is this machine's from now on: of several that look at the same
+    moment, the ledger lets one have it.
 
     Args:
         store: the atlas.
@@ -68,8 +73,13 @@ def begun_elsewhere(store: Store, home: Path, config: IngestConfig, dataset: Dat
         backbone: the network.
     """
     model_id = model_id_of(store, dataset, of_data(config, dataset).model_copy(update=of_network(backbone)))
-    state = store.arrow("SELECT max_by(state, recorded_at) AS state FROM run WHERE model_id = ?", [model_id])
-    return state["state"].to_pylist() == ["started"] and not Path(ingest_lock(home, model_id).lock_file).exists()
+    if Path(ingest_lock(home, model_id).lock_file).exists():
+        return False
+    sql = "SELECT max_by(state, recorded_at) AS state, count(DISTINCT run_id) AS n FROM run WHERE model_id = ?"
+    (runs,) = store.arrow(sql, [model_id]).to_pylist()
+    if runs["state"] == "started" or Address.parse(store.address).kind != "ducklake":
+        return bool(runs["state"] == "started")
+    return not store.append({}, run_id=new_run_id(), stage=Stage.RUN, key=f"{model_id}/{runs['n']}")
 
 
 def whole(

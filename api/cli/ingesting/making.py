@@ -74,7 +74,7 @@ class Maker:
         # A misspelt name is answered at once, not when libraries are loaded and the data are read.
         BACKBONES.require(config.backbone)
         from ....ingest.datasets import open_dataset
-        from ....ingest.identity import begun_elsewhere, remember
+        from ....ingest.identity import is_anothers, remember
 
         settings, options = self.settings, self.options
         dataset = on_its_surface(open_dataset(config, settings.home), settings)
@@ -85,7 +85,7 @@ class Maker:
         self._last = config, parts
         remember(settings.home, config.backbone, options.weights, parts.backbone)
         with open_store(settings, create=True) as store:
-            if give_way and begun_elsewhere(store, settings.home, config, dataset, parts.backbone):
+            if give_way and is_anothers(store, settings.home, config, dataset, parts.backbone):
                 raise StoreLockedError("It was begun on another machine, which may be at work on it.")
             pipeline = pipeline_of(settings, store=store, progress=self.bars, workers=workers, skip_bad=skip)
             return pipeline.ingest(config, parts, learning_curve=options.learning_curve), False

@@ -22,7 +22,9 @@ from toy_server import Run
 
 from voxel_atlas.api.cli.ingesting.study_commands import disk_cost, disk_of_study
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.ingest.datasets import open_dataset
 from voxel_atlas.ingest.datasets.inventory import Disk, Size
+from voxel_atlas.ingest.identity import is_anothers
 from voxel_atlas.ingest.run import Pipeline
 from voxel_atlas.schemas.config import IngestConfig, Settings
 from voxel_atlas.schemas.errors import NoWorkersError
@@ -412,6 +414,17 @@ def test_what_another_machine_has_begun_is_left_to_it_until_the_end(study, tmp_p
     made = [line.split("/")[1] for line in said_of(here).splitlines() if " of 3: " in line]
     assert made == ["02", "03", "01"]
     assert digests(lake) == digests(tmp_path / "whole.duckdb")
+
+
+def test_of_machines_that_look_at_a_lake_at_once_one_takes_a_model(root, tmp_path):
+    address = f"ducklake:sqlite:{tmp_path / 'lake.sqlite'} data={tmp_path / 'data'}"
+    shared = {"dataset": "folder", "root": str(root), "backbone": "toy", "dissect": "none"}
+    with Store.open(address) as here, Store.open(address) as there:
+        for own in entries("01", "02"):
+            config = IngestConfig(**shared, **own)
+            dataset = open_dataset(config, tmp_path)
+            looked = [is_anothers(store, tmp_path / "empty", config, dataset, Toy()) for store in (here, there)]
+            assert looked == [False, True]
 
 
 @pytest.mark.slow
