@@ -20,6 +20,7 @@ from ...schemas.errors import BadInputError
 from ...schemas.tables import label_id
 from ..backbones.interface import Backbone, Floats, Image, WordList
 from ..backbones.products import unit_rows
+from ..store.maintenance import require_model
 from ..store.store import Store
 from .baseline import Vocabulary
 from .tables.model_row import ModelRow
@@ -199,6 +200,7 @@ class TextTowers:
         Raises:
             BadInputError: the model was fitted with other weights of its network.
             MissingWeightsError: the network's weights are not on this machine.
+            NotFoundError: the model was removed.
         """
         backbone = self.backbone(model.backbone)
         fitted_with = model.settings.get("backbone_sha256")
@@ -208,8 +210,10 @@ class TextTowers:
                 "of then, or ingest it again."
             )
         sql = "SELECT feature_mean FROM model WHERE model_id = ?"
-        mean = self._store.vectors(sql, [model.model_id], model.dim)[0]
-        centred: Floats = self._features(backbone, image) - mean
+        means = self._store.vectors(sql, [model.model_id], model.dim)
+        if not len(means):
+            require_model(self._store, model.model_id)
+        centred: Floats = self._features(backbone, image) - means[0]
         return centred
 
     def _stored(self, backbone: str, text: str) -> Floats | None:

@@ -8,6 +8,7 @@ than how it is read out. `half`, C^½·w, lies between them and finds more than 
 from collections.abc import Mapping
 
 from ..backbones.interface import Readout
+from ..store.maintenance import require_model
 from ..store.store import Store
 from .evidence import FeatureSpectrum
 
@@ -16,10 +17,14 @@ EXPONENTS: Mapping[Readout, float] = {"weights": 0.0, "half": 0.5, "pattern": 1.
 
 
 def model_spectrum(store: Store, model_id: str) -> FeatureSpectrum:
-    """Eigenvectors and eigenvalues of the covariance of a model's training features; it has a text tower."""
-    (row,) = store.arrow(
-        "SELECT n_train, len(feature_mean) AS dim FROM model WHERE model_id = ?", [model_id]
-    ).to_pylist()
-    sql = "SELECT feature_covariance FROM model WHERE model_id = ?"
-    covariance = store.vectors(sql, [model_id], row["dim"] ** 2)[0].reshape(row["dim"], row["dim"])
-    return FeatureSpectrum.of(covariance, row["n_train"])
+    """Eigenvectors and eigenvalues of the covariance of a model's training features; it has a text tower.
+
+    Raises:
+        NotFoundError: the model was removed.
+    """
+    rows = store.arrow("SELECT n_train, len(feature_mean) AS dim FROM model WHERE model_id = ?", [model_id]).to_pylist()
+    dim, sql = rows[0]["dim"] if rows else 1, "SELECT feature_covariance FROM model WHERE model_id = ?"
+    covariances = store.vectors(sql, [model_id], dim**2)
+    if not len(covariances):
+        require_model(store, model_id)
+    return FeatureSpectrum.of(covariances[0].reshape(dim, dim), rows[0]["n_train"])

@@ -191,6 +191,15 @@ def test_a_model_that_is_removed_while_it_is_mapped_is_not_there_and_harms_no_ot
     assert both.models()["model_id"].to_list() == [SURFACE]
 
 
+def test_a_model_that_is_removed_before_it_is_loaded_is_not_there(both: Atlas) -> None:
+    model = both.model(VOLUME)
+    remove_model(both.store.address, VOLUME)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for question in (model.tables.spectrum, lambda: model.text_towers.centred(model, picture)):
+        with pytest.raises(NotFoundError, match=f"There is no model '{VOLUME}'; there are {SURFACE}"):
+            question()
+
+
 def test_what_is_kept_is_of_the_newest_state_again_when_a_model_was_removed(both: Atlas) -> None:
     for name in (VOLUME, SURFACE):
         both.model(name).similar("cake", significant=False)
