@@ -3,7 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,11 +71,13 @@ def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -
         BadInputError: some models are not in the atlas; the others are.
         NotFoundError: nobody has registered one of the networks.
         NoWorkersError: no worker is left.
-        StoreError: the atlas cannot be written.
+        StoreError: the atlas cannot be opened, or written.
         OSError: nor can files beside it.
     """
     for config in configs:
         BACKBONES.require(config.backbone)
+    with suppress(NotFoundError):  # nothing has been ingested yet
+        open_store(maker.settings).close()  # what keeps it from every model is said once
     outcomes, waiting = dict[int, _Outcome](), list(enumerate(configs))
     with maker.bars.stage("models", len(configs)) as advance:
         for give_way in (True, False):

@@ -384,6 +384,22 @@ def test_a_full_disk_or_workers_that_are_gone_stop_the_study_at_once(study, inge
     assert said.splitlines()[-1] == f"voxel-atlas: {sentence}"
 
 
+def test_an_atlas_that_another_process_has_open_is_told_once_and_before_any_model(study, ingest, tmp_path):
+    address = tmp_path / "a.duckdb"
+    Store.open(str(address)).close()
+    code = f"from voxel_atlas.atlas.store.store import Store; store = Store.open({str(address)!r}); print(); input()"
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "\n"
+        status, printed, said = ingest(study())
+    finally:
+        other.communicate("\n")
+    assert (status, printed) == (2, "")
+    assert said.splitlines()[-1].startswith(f"voxel-atlas: {address} is open in process {other.pid}; stop it")
+    assert "of 3" not in said
+
+
 def test_networks_are_loaded_once_for_all_subjects(study, ingest, monkeypatch):
     loaded, load = [], Toy.load
     monkeypatch.setattr(Toy, "load", lambda *given, **named: loaded.append(given) or load(*given, **named))
