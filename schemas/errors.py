@@ -11,12 +11,24 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_PASSWORD = re.compile(r"""(://[^\s:/@"']*:)[^\s"']+(?=@)|(\bpassword=)[^\s&"']+""", re.IGNORECASE)
+# Each letter is looked at a few times at most, however the text is made: it may be a stranger's, and megabytes long.
+_WORD = re.compile(r"""[^\s"']+""")
+_BEFORE_PASSWORD = re.compile(r"://[^:/@]*:(?!$)")
+_NAMED_PASSWORD = re.compile(r"""(\bpassword=)('[^']*'|[^\s&"']+)""", re.IGNORECASE)
+_MOST_LETTERS = 20_000
+"""Of an error's message; what is longer quotes what somebody sent."""
 
 
 def redacted(text: str) -> str:
     """Text without the passwords of the addresses in it, of the forms scheme://user:password@host and password=…."""
-    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}…", text)
+    return _NAMED_PASSWORD.sub(r"\1…", _WORD.sub(_without_password, text) if "@" in text else text)
+
+
+def _without_password(word: re.Match[str]) -> str:
+    """A word without the password that stands before its last @, if one does."""
+    before, at, host = word[0].rpartition("@")
+    start = _BEFORE_PASSWORD.search(before)
+    return f"{before[: start.end()]}…{at}{host}" if start else word[0]
 
 
 def first_line(error: object) -> str:
@@ -32,6 +44,11 @@ def meant(name: str, known: "Iterable[str]") -> str:
     return f' Did you mean "{folded[close[0]]}"?' if close else ""
 
 
+def _said(text: str) -> str:
+    told = redacted(text)  # before it is cut: a password may be cut from what tells that it is one
+    return told if len(told) <= _MOST_LETTERS else f"{told[:_MOST_LETTERS]}…"
+
+
 class AtlasError(Exception):
     """Something a user can act on; the command line prints its message and exits with status 2."""
 
@@ -42,7 +59,7 @@ class AtlasError(Exception):
     _kinds: ClassVar[dict[str, type["AtlasError"]]] = {}
 
     def __init__(self, *given: object) -> None:
-        super().__init__(*(redacted(part) if isinstance(part, str) else part for part in given))
+        super().__init__(*(_said(part) if isinstance(part, str) else part for part in given))
 
     def __init_subclass__(cls) -> None:
         AtlasError._kinds.setdefault(cls.code, cls)

@@ -1,6 +1,9 @@
 import inspect
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxel_atlas.schemas import errors
 
@@ -43,6 +46,7 @@ def test_each_error_has_the_status_of_its_answer_over_http(kind: type[errors.Atl
         "ducklake:postgres:postgresql://ada:s3cr@t@db:5432/lake data=/srv",
         "postgres://:s3cr@t@db",
         "ducklake:postgres:postgresql://db/lake?user=ada&password=s3cr@t&x=1",
+        "ducklake:postgres:host=db password='not s3cr@t'",
     ],
 )
 def test_no_message_tells_a_password(kind: type[Exception], address: str) -> None:
@@ -50,3 +54,15 @@ def test_no_message_tells_a_password(kind: type[Exception], address: str) -> Non
     assert "s3cr" not in message
     assert "db" in message
     assert message.endswith("it does not answer.")
+
+
+@given(st.lists(st.sampled_from(["://", ":", "/", "@", "a", " ", '"', "&"])).map("".join))
+def test_what_is_left_out_is_what_one_expression_finds_that_takes_long(text: str) -> None:
+    slow = re.compile(r"""(://[^\s:/@"']*:)[^\s"']+(?=@)""")
+    assert errors.redacted(text) == slow.sub(r"\1…", text)
+
+
+def test_a_long_message_is_cut_and_tells_no_password_at_its_end() -> None:
+    message = str(errors.StoreError("a" * 19_990 + " postgres://ada:s3cret" + "x" * 10_000 + "@db"))
+    assert len(message) < 20_100
+    assert "s3" not in message

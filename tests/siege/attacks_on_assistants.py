@@ -19,6 +19,7 @@ STATEMENTS = {
     "end_of_brackets": "SELECT 1) LIMIT 1; DROP TABLE voxel; --",
     "rows": "FROM range(100000000)",
     "letters": "SELECT repeat('a', 100000000)",
+    "letters_of_an_error": "SELECT error(repeat('a', 1000000))",
     "memory": "SELECT list(range) FROM range(2000000000)",
 }
 
@@ -42,6 +43,7 @@ def assistant_asks_for_more(target: Target, statement: str) -> None:
     held = target.memory()
     refused, said = _asked(target, statement)
     assert refused, said[:200]
+    assert len(said) < 2**16
     assert "root:" not in said
     assert target.memory() - held < 2**30
 

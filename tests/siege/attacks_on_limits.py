@@ -101,6 +101,18 @@ def dear_query(target: Target, query: str) -> None:
 
 
 @attack
+def quoted_in_a_refusal(target: Target) -> None:
+    """What is refused is quoted: 128 KB of what might be addresses with passwords, each of which is looked for."""
+    query = "query ($s: String) { compare(methodA: CLIP_MSM, scorerA: $s) { __typename } }"
+    before = target.work()
+    with target.client() as client:
+        answer = client.post("/graphql", json={"query": query, "variables": {"s": "://:" * 2**15}})
+    assert codes(answer) == ["BAD_INPUT"]
+    assert len(answer.content) < 2**16
+    assert target.work() - before < 5
+
+
+@attack
 def one_picture_many_times(target: Target) -> None:
     """29 aliases of a search by a picture of 40 megapixels."""
     file = io.BytesIO()
