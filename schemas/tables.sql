@@ -339,6 +339,7 @@ CREATE OR REPLACE MACRO roi_labels(wanted, all_voxels := false) AS TABLE
 -- The model is an id or whole parts of its beginning: folder/sub-1 is not folder/sub-10.
 -- z's one-sided p is erfc(x) / 2 at x = z / sqrt(2), which DuckDB has not: exp(-x * x) * t * a polynomial of t, with
 -- t = 1 / (1 + x / 2), fitted at Chebyshev's nodes by this project to 2e-8 of p.
+-- Each table is held to the models that are asked for, or DuckDB would join all voxels of all models.
 -- A vocabulary that was changed is refused: a noun's query in `weights` is its vector less the baseline, of length 1.
 -- Nouns without a query are told apart from those of an ingest that is not so far: there, no other word has one.
 -- Parameters have plain defaults, as DuckLake keeps no NULL; within the body, `model` and `readout` are the parameters.
@@ -375,7 +376,9 @@ CREATE OR REPLACE MACRO concept_map(concept, model := '', readout := 'half') AS 
       c.length, c.one_term, similarity > n.q95 AS above, c.warning
     FROM query c JOIN "model" m USING (model_id) JOIN encoding e USING (model_id)
          JOIN readout_norm n USING (model_id, voxel, readout) LEFT JOIN error_of x USING (model_id, readout, alpha)
-    WHERE (model = '' OR starts_with(m.model_id || '/', model || '/')) AND c.readout = readout),
+    WHERE c.readout = readout AND (model = '' OR starts_with(m.model_id || '/', model || '/')) AND
+      (model = '' OR starts_with(e.model_id || '/', model || '/')) AND
+      (model = '' OR starts_with(n.model_id || '/', model || '/'))),
   tail AS (SELECT *, sqrt(8) / (sqrt(8) + abs(z)) AS t, exp(-z * z / 2) * t / 2 * (
         (((((((((0.043173066 * t - 0.234605489) * t + 0.493385739) * t - 0.454563715) * t + 0.131850037) * t -
         0.059050909) * t + 0.093414748) * t + 0.175324075) * t + 0.24688388) * t + 0.282093777) * t + 0.282094795) AS p FROM compared),
@@ -392,7 +395,8 @@ CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all
       coalesce((SELECT list(r.roi ORDER BY r.roi) FROM voxel_roi r
                 WHERE r.subject_id = c.subject_id AND r.voxel = c.voxel), []) AS rois
     FROM concept_map(concept, model := model, readout := readout) c JOIN voxel_quality q USING (model_id, voxel)
-    WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true))),
+    WHERE (model = '' OR starts_with(q.model_id || '/', model || '/')) AND q.significant AND
+          (all_voxels OR coalesce(q.semantic, true))),
   -- Each voxel against each noun takes time, so that it is asked for, of the first so many. What a noun is above itself
   -- is rounding.
   first_hit AS (FROM hit h WHERE percentiles > 0
@@ -407,28 +411,35 @@ CREATE OR REPLACE MACRO voxels_like(concept, model := '', readout := 'half', all
   SELECT h.* EXCLUDE (rois), b.percentile, h.rois FROM hit h LEFT JOIN below b USING (model_id, voxel)
   ORDER BY h.similarity DESC, h.model_id, h.voxel;
 
+-- The voxels that count where all of them do not. `voxel_quality` has them, too, and joins all that is told of a voxel.
+CREATE OR REPLACE MACRO shown_voxels(model := '', all_voxels := false) AS TABLE
+  SELECT s.model_id, s.voxel FROM significance s LEFT JOIN semantic x USING (model_id, voxel)
+  WHERE (model = '' OR starts_with(s.model_id || '/', model || '/')) AND s.q <= 0.05 AND
+        (all_voxels OR coalesce(x.q <= 0.05, true));
+
 -- What papers sum up over voxels, the numbers of Python's model.roi_table, .concept_matrix and .contrast_regions but for
 -- rounding; their intervals are over blocks of cortex, which SQL does not know.
 CREATE OR REPLACE MACRO roi_means(concept, model := '', readout := 'half', all_voxels := false) AS TABLE
   SELECT c.model_id, c.subject_id, r.roi, count(*) AS n_voxels, avg(c.similarity) AS mean, stddev_samp(c.similarity) AS sd,
          avg(c.specific::INT) AS specific
-  FROM concept_map(concept, model := model, readout := readout) c JOIN voxel_quality q USING (model_id, voxel)
+  FROM concept_map(concept, model := model, readout := readout) c
+       JOIN shown_voxels(model := model, all_voxels := all_voxels) q USING (model_id, voxel)
        JOIN voxel_roi r ON r.subject_id = c.subject_id AND r.voxel = c.voxel
-  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) GROUP BY ALL ORDER BY c.model_id, r.roi;
+  GROUP BY ALL ORDER BY c.model_id, r.roi;
 
 CREATE OR REPLACE MACRO map_correlation(concept, other, model := '', readout := 'half', all_voxels := false) AS TABLE
   SELECT c.model_id, c.subject_id, count(*) AS n_voxels, corr(c.similarity, o.similarity) AS r
   FROM concept_map(concept, model := model, readout := readout) c
        JOIN concept_map(other, model := model, readout := readout) o USING (model_id, voxel)
-       JOIN voxel_quality q USING (model_id, voxel)
-  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) GROUP BY ALL ORDER BY c.model_id;
+       JOIN shown_voxels(model := model, all_voxels := all_voxels) q USING (model_id, voxel)
+  GROUP BY ALL ORDER BY c.model_id;
 
 CREATE OR REPLACE MACRO prefers(less_b, less_a, model := '', readout := 'half', all_voxels := false) AS TABLE
   SELECT c.model_id, c.subject_id, c.voxel, c.similarity, c.z, c.concept_q AS q_a, o.concept_q AS q_b
   FROM concept_map(less_b, model := model, readout := readout) c
        JOIN concept_map(less_a, model := model, readout := readout) o USING (model_id, voxel)
-       JOIN voxel_quality q USING (model_id, voxel)
-  WHERE q.significant AND (all_voxels OR coalesce(q.semantic, true)) ORDER BY c.similarity DESC, c.model_id, c.voxel;
+       JOIN shown_voxels(model := model, all_voxels := all_voxels) q USING (model_id, voxel)
+  ORDER BY c.similarity DESC, c.model_id, c.voxel;
 
 CREATE OR REPLACE MACRO roi_preference(less_b, less_a, model := '', readout := 'half', all_voxels := false) AS TABLE
   WITH hit AS (FROM prefers(less_b, less_a, model := model, readout := readout, all_voxels := all_voxels))

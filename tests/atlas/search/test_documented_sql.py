@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 from doc_blocks import blocks
+from polars.testing import assert_frame_equal
 from toy_atlas import METHOD, WORDS, concept_rows, label_rows, model_rows, put, random_weights, subject_rows, words_rows
 
 from voxel_atlas.atlas.store.store import Store
@@ -23,6 +24,8 @@ VIEWS = {
         "concept_map('cake')",
         "voxels_like('cake')",
         "roi_means('cake')",
+        "roi_means('cake', model := 'first')",
+        "shown_voxels()",
         "map_correlation('cake', 'dog')",
         "prefers('cake', 'dog')",
         "roi_preference('cake', 'dog')",
@@ -64,4 +67,20 @@ def test_a_second_subject_changes_no_answer_about_the_first(store: Store, sql: s
     alone = about_first(store, sql)
     assert alone.height
     add_subject(store, "second", 24)
-    assert about_first(store, sql).equals(alone)
+    # A correlation is a sum in whatever order a join gives the voxels.
+    assert_frame_equal(about_first(store, sql), alone, rel_tol=1e-12, abs_tol=1e-12)
+
+
+def test_shown_voxels_are_the_significant_ones_that_nothing_low_level_explains(store: Store) -> None:
+    for subject in ("first", "second"):
+        add_subject(store, subject, 12)
+        known = {"model_id": f"{subject}/toy/aaaaaa", "r": 0.1, "p": 0.01}
+        put(store, {"semantic": [{**known, "voxel": v, "q": v / 100} for v in range(10)]}, key=f"{subject}/semantic")
+    store.change([("UPDATE significance SET q = 0.06 WHERE voxel = 3", None)])
+    shown = "SELECT voxel FROM shown_voxels({}) WHERE model_id = 'first/toy/aaaaaa' ORDER BY voxel"
+    quality = "SELECT voxel FROM voxel_quality WHERE model_id = 'first/toy/aaaaaa' AND significant {} ORDER BY voxel"
+    for arguments, condition in (("", "AND coalesce(semantic, true)"), ("all_voxels := true, model := 'first'", "")):
+        expected = store.frame(quality.format(condition))
+        assert store.frame(shown.format(arguments)).equals(expected)
+        assert 3 not in expected["voxel"]
+    assert store.frame("FROM shown_voxels(model := 'fir')").is_empty()
