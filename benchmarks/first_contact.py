@@ -303,16 +303,22 @@ def warp_error(folder: Path) -> float:
 
 
 def outcomes(tests: Iterable[str]) -> dict[str, list[str]]:
-    """How each of these tests ended, with each of its parameters: passed, failed or why it was skipped."""
+    """How each of these tests ended, with each of its parameters: passed, failed or why it was skipped.
+
+    Raises:
+        subprocess.CalledProcessError: none ran, as where there is no test of such a name.
+    """
     root = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        subprocess.run(
+        ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *sorted(tests)],
             cwd=root,
             check=False,
             stdout=subprocess.DEVNULL,
         )
+        if ran.returncode > 1:  # what failed is in the report
+            ran.check_returncode()
         ended: dict[str, list[str]] = {}
         for case in ElementTree.parse(report).getroot().iter("testcase"):
             name = f"{(case.get('classname') or '').replace('.', '/')}.py::{(case.get('name') or '').split('[')[0]}"

@@ -11,11 +11,13 @@ import pytest
 import results
 import run
 import scale
+from first_contact_cases import CASES, CHECK, ORACLES
 from wordnet import WordNet
 
 from voxel_atlas.ingest.encoding.metrics import r2
 from voxel_atlas.ingest.encoding.ridge import Ridge
 
+ROOT = Path(__file__).parents[1]
 MACHINE = {"processor": "abacus", "cores": 2, "memory_gib": 1, "python": "3", "date": "2026-01-01"}
 GOALS = """
 [ridge]
@@ -60,6 +62,12 @@ def test_every_benchmark_that_reports_figures_has_its_goals_and_says_what_it_mea
     scripts = {path.stem for path in results.HERE.glob("*.py") if "figures.arguments(" in path.read_text("utf-8")}
     assert scripts - {"figures"} == set(results.goals())
     assert all(len(results.described(name)) > 40 for name in results.goals())
+
+
+def test_every_test_that_holds_a_case_exists() -> None:
+    named = {*CHECK, *ORACLES.values(), *(test for tests in CASES.values() for test in tests)}
+    for path, name in (test.split("::") for test in named):
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
 
 
 def test_results_are_what_was_kept_and_not_written_by_hand():
@@ -262,8 +270,7 @@ def test_scale_measures_what_it_has_goals_for(folder, monkeypatch):
 
 
 def test_every_picture_of_the_manual_is_made_by_its_script() -> None:
-    root = Path(__file__).parents[1]
-    script = (root / "benchmarks" / "manual_pictures.py").read_text(encoding="utf-8")
-    kept = sorted(path.stem for path in (root / "docs" / "pictures").glob("*.png"))
+    script = (ROOT / "benchmarks" / "manual_pictures.py").read_text(encoding="utf-8")
+    kept = sorted(path.stem for path in (ROOT / "docs" / "pictures").glob("*.png"))
     assert kept
     assert [name for name in kept if f'"{name}"' not in script and f'"{name}.png"' not in script] == []
