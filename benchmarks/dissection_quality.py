@@ -4,6 +4,7 @@ Reads the atlas of VOXEL_ATLAS_HOME, which `voxel-atlas demo --no-serve` fills, 
 """
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from wordnet import WordNet
 
 import figures
-from voxel_atlas.api.cli.demo import CONFIG, subject
+from voxel_atlas.api.cli.demo import CONFIG, finished_model, subject
 from voxel_atlas.api.report.analysis.measured_truth import response_truth
 from voxel_atlas.api.report.analysis.study_data import StudyData
 from voxel_atlas.atlas.backbones import load
@@ -58,12 +59,10 @@ class Laboratory:
         self.lite = load("lite", home=home)
         self.wordnet = WordNet.find(home)
         with Store.open(str(atlas), read_only=True) as store:
-            models = store.frame("SELECT model_id, config FROM model WHERE subject_id = 'simulated/S1'")
-        unbound = {"data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
-        parsed = {name: IngestConfig.model_validate_json(text) for name, text in models.iter_rows()}
-        self.source, self.config = next(
-            (name, config) for name, config in parsed.items() if config.model_copy(update=unbound) == CONFIG
-        )
+            found = finished_model(store, CONFIG)
+        if found is None:
+            sys.exit(f"{atlas} has no model by the demo's settings; run `voxel-atlas demo --no-serve`.")
+        self.source, self.config = found
 
     def dissect(self, changes: dict[str, object]) -> str:
         """The id of the model that has the labels by these settings."""

@@ -57,20 +57,22 @@ def subject(
 
 def is_complete(store: Store, home: Path, config: IngestConfig = CONFIG) -> bool:
     """Whether the atlas holds the whole demo of a subject, made by these settings, and `home` what its reader needs."""
-    return (home / WORLD).exists() and has_model(store, config)
+    return (home / WORLD).exists() and finished_model(store, config) is not None
 
 
-def has_model(store: Store, config: IngestConfig) -> bool:
-    """Whether the atlas holds a simulated subject's model that was made by these settings."""
+def finished_model(store: Store, config: IngestConfig) -> tuple[str, IngestConfig] | None:
+    """Id and settings of a simulated subject's whole model made by these settings, which it has filled in."""
     finished = store.frame(
-        "SELECT DISTINCT m.config FROM model m JOIN run r USING (model_id) "
+        "SELECT DISTINCT model_id, m.config FROM model m JOIN run r USING (model_id) "
         "WHERE r.state = 'finished' AND m.subject_id = ?",
         [f"simulated/{config.subject}"],
     )
     unbound = {"probe": config.probe, "data_sha256": "", "backbone_sha256": "", "preprocessing": ""}
-    return any(
-        IngestConfig.model_validate_json(known).model_copy(update=unbound) == config for known in finished["config"]
-    )
+    for model_id, text in finished.iter_rows():
+        known = IngestConfig.model_validate_json(text)
+        if known.model_copy(update=unbound) == config:
+            return model_id, known
+    return None
 
 
 def run(

@@ -11,7 +11,7 @@ from ...ingest.simulated.planting import PREFERRED, Cortex
 from ...ingest.simulated.subject import Simulated
 from ...schemas.config import IngestConfig, Settings
 from ...viz.surfaces.surface import load_surface, regions
-from ..cli.demo import SURFACE, TRANSFORM, append_planting, has_model
+from ..cli.demo import SURFACE, TRANSFORM, append_planting, finished_model
 from ..maps.subject_cortex import PAGE_WIDTH, surfaces_cache
 from .bars import bars
 from .shown_atlas import NotebookAtlas
@@ -55,7 +55,7 @@ def _is_made(address: str) -> bool:
     if not Path(address).exists():
         return False
     with Store.open(address, read_only=True, create=False) as store:
-        return has_model(store, CONFIG)
+        return finished_model(store, CONFIG) is not None
 
 
 def _make(store: Store, folder: Path, settings: Settings, progress: Progress) -> None:

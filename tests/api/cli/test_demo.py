@@ -11,7 +11,7 @@ from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.ingest.datasets import open_dataset
 from voxel_atlas.ingest.progress import Silent
-from voxel_atlas.schemas.config import IngestConfig, Settings
+from voxel_atlas.schemas.config import Settings
 
 SMALL = {"n_calibration": 150, "n_scenes": 160, "n_voxels": 3600}
 CONFIG = demo.CONFIG.model_copy(update={"n_bootstrap": 200, "images_per_label": 4, "min_voxels_per_label": 20})
@@ -79,7 +79,9 @@ def test_a_second_demo_adds_no_row(demo_home, opened):
 
 def test_the_subject_can_be_opened_again_by_its_models_settings(demo_home):
     with Store.open(str(demo_home / "atlas.duckdb")) as store:
-        config = IngestConfig.model_validate_json(store.frame("SELECT config FROM model")["config"][0])
+        found = demo.finished_model(store, CONFIG)
+    assert found is not None
+    _, config = found
     assert open_dataset(config, demo_home).fingerprint == config.data_sha256
 
 
