@@ -111,24 +111,26 @@ def _start(code: str, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def http_rates(home: Path, vectors: Floats) -> list[float]:
-    """The same for batches that a token of scope ingest sends to `voxel-atlas serve`."""
+    """The same for batches of another model that a token of scope ingest sends to `voxel-atlas serve`."""
     home.mkdir()
-    Store.open(str(home / "atlas.duckdb")).close()
-    run = {"run_id": "r", "model_id": "m", "config": "{}", "code_version": "", "state": "started", "message": ""}
+    serving_atlas.random_atlas(home, len(vectors), dim=DIM)
+    run = {"run_id": "r", "model_id": GROWING, "config": "{}", "code_version": "", "state": "started", "message": ""}
     rows = pa.Table.from_pylist([{**run, "recorded_at": datetime.now(UTC)}])
     with serving_atlas.serving(home, towers=False) as server:
         token = Tokens(home).make("lab", Scope.INGEST)
         with Store.open(server.url, token=token) as store:
             store.append({"run": rows}, run_id="r", stage="run", key="r/started")
-            return append_rates(store, vectors)
+            model = store.arrow("SELECT * REPLACE (? AS model_id) FROM model", [GROWING])
+            store.append({"model": model}, run_id="r", stage="model", key=GROWING)
+            return append_rates(store, vectors, GROWING)
 
 
-def append_rates(store: Store, vectors: Floats) -> list[float]:
+def append_rates(store: Store, vectors: Floats, model: str = "m") -> list[float]:
     """Rows a second of each batch."""
     rates = []
     for first in range(0, len(vectors), BATCH):
-        rows = encoding(vectors[first : first + BATCH], first)
-        seconds, _ = figures.timed(partial(store.append, rows, run_id="r", stage="fit", key=f"m/{first}"))
+        rows = encoding(vectors[first : first + BATCH], first, model)
+        seconds, _ = figures.timed(partial(store.append, rows, run_id="r", stage="fit", key=f"{model}/{first}"))
         rates.append(rows["encoding"].num_rows / seconds)
     return rates
 
