@@ -28,6 +28,20 @@ def purge() -> None:
         control(*_PURGE)
 
 
+def settle_thread() -> None:
+    """Have DuckDB's allocator make what it keeps for this thread, while there is memory for it.
+
+    Else it does so when the thread first asks for some. Where there is none then, jemalloc does not look whether it
+    could (`tsd_tcache_data_init`), and the next question ends the process by an access to address 0.
+    """
+    import _duckdb
+
+    library = ctypes.CDLL(_duckdb.__file__)
+    if hasattr(library, "duckdb_je_malloc"):
+        library.duckdb_je_malloc.restype = ctypes.c_void_p
+        library.duckdb_je_free(ctypes.c_void_p(library.duckdb_je_malloc(ctypes.c_size_t(1))))
+
+
 def give_back() -> None:
     """Give back what is held free: also what glibc keeps of it between what threads hold, in 15 to 25 ms.
 

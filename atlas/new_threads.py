@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVarTuple, Unpack
 
+from .allocators import settle_thread
+
 _Given = TypeVarTuple("_Given")
 
 
@@ -20,7 +22,12 @@ def begin(work: Callable[[Unpack[_Given]], object], *given: *_Given) -> None:
     Raises:
         RuntimeError: there is no room for one more thread.
     """
-    _thread.start_new_thread(work, given)
+
+    def settled() -> None:
+        settle_thread()
+        work(*given)
+
+    _thread.start_new_thread(settled, ())
 
 
 def started_pool(n: int, name: str, initializer: Callable[[], object] | None = None) -> ThreadPoolExecutor:
@@ -31,7 +38,13 @@ def started_pool(n: int, name: str, initializer: Callable[[], object] | None = N
         name: what the names of its threads begin with.
         initializer: called in each of them first.
     """
-    pool, started = ThreadPoolExecutor(n, name, initializer), Barrier(n + 1)
+
+    def settled() -> None:
+        settle_thread()
+        if initializer is not None:
+            initializer()
+
+    pool, started = ThreadPoolExecutor(n, name, settled), Barrier(n + 1)
     for _ in range(n):
         pool.submit(started.wait)
     started.wait()

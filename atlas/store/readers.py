@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import duckdb
@@ -18,6 +20,7 @@ from ...schemas.errors import BadInputError, BusyError, StoreError
 from ...schemas.limits import LIMITS
 from ..allocators import purge
 from ..machine_memory import free_memory
+from ..new_threads import started_pool
 from .address import explained
 from .links import ROWS_PER_BATCH, Local, Parameters
 
@@ -133,6 +136,10 @@ class Readers:
         self._watched = False
         self._lock = threading.Lock()
 
+    @cached_property
+    def _watcher(self) -> ThreadPoolExecutor:
+        return started_pool(1, "statements")
+
     @contextmanager
     def run(
         self,
@@ -188,7 +195,7 @@ class Readers:
         """
         with self._lock:
             if not self._watched:
-                threading.Thread(target=self._watch, daemon=True).start()
+                self._watcher.submit(self._watch)
                 self._watched = True
             self._running.add(statement)
         try:
