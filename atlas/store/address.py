@@ -132,7 +132,9 @@ def is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    """From here on, statements change no setting, attach and load nothing, and read and write files of these only.
+    """From here on, statements attach and load nothing, and read and write files of these only.
+
+    They change no setting but memory's.
 
     Args:
         connection: to a database; the lock is on the whole of it.
@@ -142,6 +144,7 @@ def lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
     connection.execute(f"SET allowed_directories = [{names}]")
     connection.execute(f"SET allowed_paths = [{names}]")
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET allowed_configs = ['memory_limit']")  # which `Readers` corrects; SELECT sets none
     connection.execute("SET lock_configuration = true")
 
 

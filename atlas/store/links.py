@@ -86,6 +86,11 @@ class Local:
         with suppress(duckdb.CatalogException, duckdb.NotImplementedException):
             self._definer.create_function(name, function, [duckdb.type("VARCHAR")], duckdb.type(_QUERY_ROWS))
 
+    @property
+    def is_read(self) -> bool:
+        """Whether a statement is under way that reads."""
+        return bool(self._reading)
+
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor of its own, in a transaction that can change nothing."""

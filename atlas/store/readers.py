@@ -1,6 +1,7 @@
 """Statements of others in this process: they end with their time, with who asked, and with the memory of all."""
 
 import contextlib
+import math
 import resource
 import sys
 import threading
@@ -28,12 +29,16 @@ _POLL_S = 0.1
 """How often it is looked whether a statement may go on."""
 _MEMORY_S = 10.0
 """How long a question waits for memory that a statement of others has."""
+_MOMENT_S = 1.0
+"""How long it may take until others have what a statement had."""
+_LOST = 2**20
+"""Bytes that are too few to be taken back."""
 
-_GATHERED = (
-    "SELECT memory_usage_bytes / parse_formatted_bytes(current_setting('memory_limit')) FROM duckdb_memory() "
+_MEMORY = (
+    "SELECT memory_usage_bytes, parse_formatted_bytes(current_setting('memory_limit')) FROM duckdb_memory() "
     "WHERE tag = 'ALLOCATOR'"
 )
-"""Share of DuckDB's memory that is taken by what statements gather, which cannot make room by going to a disk."""
+"""Bytes that statements gather, which cannot make room by going to a disk, and those that DuckDB may have."""
 
 Result = TypeVar("Result")
 
@@ -48,10 +53,12 @@ class _Ceiling:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._below, self._before = 0, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        self._left = -math.inf
 
     @property
-    def is_held(self) -> bool:
-        return self._below > 0
+    def is_near(self) -> bool:
+        """Whether it is held, or was a moment ago: what its statements had is being given back."""
+        return self._below > 0 or time.monotonic() - self._left < _MOMENT_S
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -69,6 +76,7 @@ class _Ceiling:
         finally:
             with self._lock:
                 self._below -= 1
+                self._left = time.monotonic()
                 if not self._below and sys.platform == "linux":
                     resource.setrlimit(resource.RLIMIT_DATA, self._before)
 
@@ -95,7 +103,7 @@ def with_patience(answer: Callable[[], Result], name: str) -> Result:
             with explained(name):
                 return answer()
         except StoreError as error:
-            if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or not _CEILING.is_held:
+            if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or not _CEILING.is_near:
                 raise
             if time.monotonic() > until:
                 raise BusyError(f"{name}: others' statements have its memory; try again later.") from error
@@ -134,7 +142,10 @@ class Readers:
         self._link = link
         self._running: set[_Statement] = set()
         self._watched = False
-        self._lock = threading.Lock()
+        self._most, self._lost = 0, 0
+        """Bytes that DuckDB may have (0 while nobody asked), and those that it counts as gathered and nobody has."""
+        self._lock = threading.Condition()
+        """Notified of each statement that has ended."""
 
     @cached_property
     def _watcher(self) -> ThreadPoolExecutor:
@@ -166,6 +177,9 @@ class Readers:
         """
         if len(self._running) >= LIMITS.statements:
             raise BusyError(f"{LIMITS.statements} statements are under way at this server; try again later.")
+        with self._lock:
+            if share is not None and not self._running:
+                self._took_back()
         ceiling = _CEILING.held() if share is not None else contextlib.nullcontext()
         with self._link.reading() as cursor:
             statement = _Statement(cursor, is_gone, LIMITS.statement_s if seconds is None else seconds, share)
@@ -203,23 +217,47 @@ class Readers:
         finally:
             with self._lock:
                 self._running.discard(statement)
+                self._lock.notify()
 
     def _watch(self) -> None:
         while True:
-            time.sleep(_POLL_S)
-            with self._lock:
-                running = list(self._running)
-                if not running:
-                    self._watched = False
-                    return
-            for statement in running:
-                with contextlib.suppress(MemoryError, duckdb.Error):  # it has ended meanwhile
-                    statement.look(self._gathered)
+            with contextlib.suppress(MemoryError):  # which a statement has for as long as it takes
+                with self._lock:
+                    self._lock.wait(_POLL_S)
+                    running = list(self._running)
+                    if not running and self._took_back():
+                        self._watched = False
+                        return
+                for statement in running:
+                    with contextlib.suppress(duckdb.Error):  # it has ended meanwhile
+                        statement.look(self._gathered)
 
     def _gathered(self) -> float:
+        """The share of DuckDB's memory that statements have gathered."""
         try:
-            with self._link.connection.cursor() as cursor:
-                ((share,),) = cursor.execute(_GATHERED).fetchall()
+            gathered = self._counted()
         except duckdb.Error:  # no memory is left for this either, or the atlas is being closed
             return 1.0
-        return float(share)
+        return (gathered - self._lost) / self._most
+
+    def _counted(self) -> int:
+        with self._link.connection.cursor() as cursor:
+            ((gathered, most),) = cursor.execute(_MEMORY).fetchall()
+        self._most = self._most or int(most)
+        return int(gathered)
+
+    def _took_back(self) -> bool:
+        """Let DuckDB have what it counts as gathered though nobody has it; False where somebody may have it.
+
+        It counts before it asks for memory, and where the ceiling refuses that, it never takes it back: two statements
+        of a third of a second, and nobody was answered any more.
+        """
+        if self._link.is_read:
+            return False
+        with contextlib.suppress(duckdb.Error):  # the atlas is being closed
+            counted = self._counted()
+            if abs(counted - self._lost) >= _LOST:
+                with self._link.connection.cursor() as cursor:
+                    cursor.execute(f"SET GLOBAL memory_limit = '{self._most + counted}B'")
+                self._lost = counted
+        return True

@@ -73,6 +73,16 @@ def assistant_raises_what_the_process_may_have(target: Target) -> None:
 
 
 @attack
+def assistant_uses_up_what_duckdb_counts(target: Target) -> None:
+    """Lists that are counted and then refused by the system, six times a quarter of DuckDB's memory."""
+    for _ in range(6):
+        refused, said = _asked(target, "SELECT len(list(repeat(chr(97), 300000000 + i::INT))) FROM range(1) t(i)")
+        assert refused, said[:200]
+    refused, said = _asked(target, "SELECT count(*) FROM range(100000000) t(i) WHERE hash(i) = 7")
+    assert not refused, said[:200]
+
+
+@attack
 def assistants_that_take_all_time(target: Target) -> None:
     """Twelve statements that never end; who looks at the page is answered meanwhile, and they end with their time."""
     slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE hash(a.range, b.range) = 7"

@@ -1,5 +1,7 @@
 """Statements of strangers and the memory of all: they end before they have taken it, and questions wait for it."""
 
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,6 +15,26 @@ from voxel_atlas.atlas.store.store import Store
 from voxel_atlas.schemas.errors import BadInputError, BusyError, StoreError
 
 PATIENCE_S = 120.0
+_COPYING = """
+import sys
+from voxel_atlas.atlas.allocators import keep_no_addresses
+keep_no_addresses()
+from voxel_atlas.atlas.store import readers
+from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.schemas.errors import BadInputError
+readers.free_memory = lambda: 2**27 / readers.LIMITS.free_share
+# The letters are not counted and just fit; their copy in the list is counted, and refused.
+copying = "SELECT sum(len(copy)) FROM (SELECT list(repeat(chr(97), 100000000 + i::INT)) AS copy FROM range(1) t(i))"
+many = "SELECT len(list(i)) AS n FROM range(2000000) t(i)"
+with Store.open(sys.argv[1], memory_limit="400MB") as store:
+    for _ in range(4):
+        try:
+            store.answer(copying, None, lambda: False)
+        except BadInputError:
+            continue
+        sys.exit("it was not refused")
+    print(store.arrow(many)["n"][0], store.answer(many, None, lambda: False)["n"][0])
+"""
 
 
 @pytest.mark.parametrize("rows", ["range(2000000000)", "many a, many b"])
@@ -25,6 +47,12 @@ def test_a_stranger_s_statement_ends_before_it_has_taken_the_memory_of_others(
         with pytest.raises(BadInputError, match="gathers more than 50% of DuckDB's memory"):
             store.answer(gathering, None, lambda: False)
         assert store.answer("SELECT 1 AS one", None, lambda: False)["one"].to_pylist() == [1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no ceiling refuses memory")
+def test_memory_that_duckdb_counts_and_was_refused_is_not_lost_to_others(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _COPYING, str(tmp_path / "atlas.duckdb")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "2000000 2000000\n"
 
 
 @pytest.mark.parametrize(("held", "for_ever", "told"), [
@@ -42,6 +70,7 @@ def test_a_question_waits_for_memory_that_a_stranger_s_statement_has(
         return table(link, sql, parameters)
 
     monkeypatch.setattr(Local, "table", failing)
+    monkeypatch.setattr(readers, "_CEILING", readers._Ceiling())
     monkeypatch.setattr(readers, "_MEMORY_S", 0.3 if for_ever else PATIENCE_S)
     with Store.open(str(tmp_path / "atlas.duckdb")) as store, readers._CEILING.held() if held else nullcontext():
         with nullcontext() if told is None else pytest.raises(told, match="memory"):
