@@ -3,6 +3,7 @@
 Heavy imports are inside the commands, so that `voxel-atlas --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -85,8 +86,8 @@ def show_completion() -> None:
 def main() -> None:
     """Run the command line. What a user can act on is one sentence and status 2, never a traceback.
 
-    Statuses: 0 done, 1 not done because the user said no, or a fault of ours with its traceback, 2 something that the
-    user can act on, 130 stopped by Ctrl-C.
+    Statuses: 0 done, 1 not done because the user said no or reads no further, or a fault of ours with its traceback, 2
+    something that the user can act on, 130 stopped by Ctrl-C.
     """
     words = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
@@ -94,14 +95,21 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(words)
+        try:
+            app(words)
+        finally:
+            _flush()
         _, apps, rest = app.parse_commands(words)
         if apps[-1].default_command is None and not rest:  # help was shown since no command was named
             sys.exit(2)
     except KeyboardInterrupt:
         screen.print(f"\n{STOPPED}")
         sys.exit(130)
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(1)
     except Exception as error:
+        _give_up_output()
         sentence = _sentence(error)
         if sentence is None:
             raise
@@ -110,6 +118,22 @@ def main() -> None:
         # A line, whatever is quoted in it.
         screen.print(Text.assemble(("voxel-atlas:", "red"), " ", " ".join(sentence.splitlines())), soft_wrap=True)
         sys.exit(2)
+
+
+def _flush() -> None:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.flush()
+
+
+def _give_up_output() -> None:
+    """Drop what is still to be printed where it is refused, as on a full disk.
+
+    As it ends, the interpreter would try once more, and say so in lines of its own.
+    """
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_option(sentence: str, words: list[str]) -> str:

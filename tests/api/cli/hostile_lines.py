@@ -87,7 +87,8 @@ def surrounded(home: Path, asked: Sequence[Sequence[str]] = ASKED) -> Iterator[t
     """Surroundings, command, exit status and what was said on standard error, of each of them in each."""
     for name, (changes, streams) in SURROUNDINGS.items():
         for words in asked:
-            environment = {**os.environ, "VOXEL_ATLAS_HOME": str(home), **changes}
+            # As people have it: what is printed waits in a buffer, and may be refused only as the command ends.
+            environment = {**os.environ, "PYTHONUNBUFFERED": None, "VOXEL_ATLAS_HOME": str(home), **changes}
             given = {key: value for key, value in environment.items() if value is not None}
             shell = f'set -o pipefail; "$0" "$@" {streams}'
             command = ["bash", "-c", shell, sys.executable, "-m", "voxel_atlas", *words]
