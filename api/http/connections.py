@@ -9,6 +9,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ...schemas.limits import LIMITS
+from .access.rates import client_of
 
 _SWEEP_S = 1.0
 
@@ -96,7 +97,7 @@ class TimedHttp(HttpToolsProtocol):
 
     @property
     def _address(self) -> str:
-        return self.client[0] if self.client else ""
+        return client_of(self.client[0]) if self.client else ""
 
     def _sweep(self) -> None:
         try:

@@ -17,8 +17,9 @@ from ...schemas.limits import LIMITS
 from ..graphql.error_codes import described, foreseen
 from .thread_pools import ThreadPool
 
-IMMUTABLE = "public, max-age=31536000, immutable"
-REVALIDATE = "no-cache"
+IMMUTABLE = "private, max-age=31536000, immutable"
+"""What never changes; a browser may keep it, and a cache that strangers are answered from may not."""
+REVALIDATE = "private, no-cache"
 
 
 def error_response(

@@ -13,6 +13,8 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from voxel_atlas.schemas.limits import LIMITS
+
 MOST_HELD = 2**20
 """Bytes that a connection without a token may make the server hold."""
 PATH = "/graphql?query={atlas{format}}"
@@ -235,6 +237,33 @@ def guesses(target: Target) -> None:
         assert status == 401
         # The window slides: on a busy machine, more are due by the time of the twenty-first.
         assert n < 20 * (1 + (time.monotonic() - began) / 60)
+
+
+@attacks(login=("POST", "/login"), health=("POST", "/healthz"), sheet=("GET", "/assets/explorer.css"))
+def guesses_that_are_not_counted(target: Target, case: tuple[str, str]) -> None:
+    """Where anybody is answered, a right token is answered as a wrong one is, whatever is sent with it."""
+    told = set()
+    for token in (target.tokens["read"], "wrong"):
+        with target.client("", address="127.0.0.98") as client:
+            headers = {"authorization": f"Bearer {token}"}
+            answer = client.request(*case, headers=headers, content=b"a" * 2 * LIMITS.stranger_bytes)
+        told.add((answer.status_code, answer.content))
+    assert len(told) == 1, told
+
+
+@attack
+def kept_for_strangers(target: Target) -> None:
+    """What only who has a token is told may be kept by no cache that others are answered from."""
+    with target.client("owner") as client:
+        query = {"query": "{ flatmap(metric: R2, width: 64) { url } }"}
+        asked = client.post("/graphql", json=query)
+        url = asked.json()["data"]["flatmap"]["url"]
+        paths = [url, "/", "/values?metric=r2", "/tokens", "/quack", "/metrics", "/readyz", PATH]
+        for answer in [asked, *map(client.get, paths)]:
+            assert answer.status_code == 200, answer.text
+            said = answer.headers.get("cache-control", "")
+            assert "public" not in said
+            assert "private" in said or "no-store" in said, f"{answer.url}: {said!r}"
 
 
 @attacks(

@@ -16,7 +16,7 @@ from ....schemas.config import Settings
 from ....schemas.errors import AtlasError, BadInputError
 from ....schemas.limits import LIMITS
 from ..responses import error_response
-from .rates import Rates
+from .rates import Rates, client_of
 from .tokens import FILE, Tokens
 from .tokens import Scope as Allowed
 
@@ -113,7 +113,8 @@ class Guard:
             settings: where it is served, and sites whose pages may ask.
         """
         self._app, self._tokens, self._rates = app, tokens, rates
-        self._origins = frozenset({*settings.cors_origins, settings.public_origin} - {""})
+        self._others = frozenset(settings.cors_origins)
+        self._origins = self._others | {settings.public_origin} - {""}
         self._closed = is_for_others(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,8 +153,8 @@ class Guard:
         """Bytes that a request which was let in may have."""
         if _route(scope) == BATCHES:
             return LIMITS.batch_bytes
-        known = not (self._closed or self._tokens.wanted) or self._tokens.find(_given(headers))
-        if not known:
+        # Where anybody is answered, no more is taken from who has a token: it would tell that a guess is right.
+        if _route(scope) in OPEN_PATHS or not (self._is_open or self._tokens.find(self._given(headers))):
             return LIMITS.stranger_bytes
         return LIMITS.message_bytes if _route(scope) == "/mcp" else LIMITS.body_bytes
 
@@ -162,7 +163,7 @@ class Guard:
             # A route is found where a newline follows its path, too, and the scope that it needs would not be.
             return _Refusal(404, "NOT_FOUND", "There is nothing at this address.")
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        wanted = self._closed or self._tokens.wanted
+        wanted = not self._is_open
         if not wanted and not is_loopback(host):
             # Without a token, only the name keeps a page elsewhere from reaching us through DNS of its own.
             message = "Ask for this server as localhost or 127.0.0.1, or make a token to use its name."
@@ -180,14 +181,32 @@ class Guard:
                 message = "This needs a token; `voxel-atlas token make NAME` makes one."
                 return _Refusal(403, "FORBIDDEN", message)
             return None
-        return self._refusal_of(_given(headers), scope, scope_wanted)
+        # Nor is a token looked at there: each answer would be a guess that is not counted.
+        is_open = _route(scope) in OPEN_PATHS
+        return self._refusal_of("" if is_open else self._given(headers), scope, scope_wanted, is_open=is_open)
 
-    def _refusal_of(self, given: str, scope: Scope, wanted: Allowed) -> _Refusal | None:
+    @property
+    def _is_open(self) -> bool:
+        """Whether everyone on this machine may read without a token."""
+        return not (self._closed or self._tokens.wanted)
+
+    def _given(self, headers: Headers) -> str:
+        """The token that was sent; empty for none. Pages of listed sites send their own, and never our cookie."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return given.strip()
+        origin = headers.get("origin", "")
+        if origin.lower() in self._others and urlsplit(origin).netloc != headers.get("host"):
+            return ""
+        # Cookies of other programs on the same host may stand before ours, in forms that only browsers read.
+        return unquote(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
+
+    def _refusal_of(self, given: str, scope: Scope, wanted: Allowed, *, is_open: bool) -> _Refusal | None:
         wait = self._rates.wait_before_guess(address(scope)) if given else 0
         token = self._tokens.find(given, chosen=not wait) if given else None
         who = f"token {token.name}" if token else f"address {address(scope)}"
         wait = max(0 if token else wait, self._rates.wait(who))
-        if not token and not wait and _route(scope) not in OPEN_PATHS:
+        if not token and not wait and not is_open:
             if given:
                 self._rates.count_guess(address(scope))
             message = "This server wants a token: send it as `Authorization: Bearer …`."
@@ -316,15 +335,7 @@ def _below(path: str, folder: str) -> bool:
 def address(scope: Scope) -> str:
     """Where a request comes from."""
     client = scope.get("client")
-    return str(client[0]) if client else "unknown"
-
-
-def _given(headers: Headers) -> str:
-    """The token that was sent; empty for none."""
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    # Cookies of other programs on the same host may stand before ours, in forms that only browsers read.
-    cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-    return given.strip() if scheme.lower() == "bearer" else unquote(cookie)
+    return client_of(str(client[0])) if client else "unknown"
 
 
 def _with_headers(scope: Scope, send: Send) -> Send:
@@ -335,6 +346,7 @@ def _with_headers(scope: Scope, send: Send) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["content-security-policy"] = _POLICY.format(styles=styles)
+            headers.setdefault("cache-control", "no-store")
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)

@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
 from cachetools import TTLCache
 from limits import RateLimitItem, parse_many
@@ -12,6 +14,18 @@ from ....schemas.limits import LIMITS
 
 _CLIENTS = 100_000
 """Counts that are kept at once, so that many addresses take little memory; those that nobody added to go first."""
+
+
+@lru_cache(2**12)
+def client_of(address: str) -> str:
+    """Whose an address is, as far as it can be told: whoever has one of IPv6 has all of its network of /64."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or f"{IPv6Address(int(parsed) >> 64 << 64)}/64")
 
 
 class Rates:

@@ -163,3 +163,35 @@ def test_a_person_shows_the_token_once(atlas: Atlas, home: Path, serve: Serve, s
         assert right.status_code == 303
         assert {"HttpOnly", "SameSite=strict"} <= set(right.headers["set-cookie"].split("; "))
         assert client.get("/").status_code == 200
+
+
+def test_a_page_of_a_listed_site_asks_with_a_token_of_its_own_and_not_with_a_persons_cookie(
+    atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface
+) -> None:
+    other = "http://127.0.0.1:3000"  # of one site with the server, so that browsers send its cookie along
+    settings = Settings(home=home, token=SecretStr(TOKEN), cors_origins=(other,))
+    with serve(create_app(atlas, settings, load=surfaces)) as server:
+        login = server.client.post("/login", data={"token": TOKEN}, follow_redirects=False)
+        cookie = {"cookie": login.headers["set-cookie"].partition(";")[0]}
+        path = "/graphql?query={atlas{format}}"
+        assert server.client.get(path, headers={**cookie, "origin": server.url}).status_code == 200
+        assert httpx.get(server.url + path, headers={**cookie, "origin": other}).status_code == 401
+        assert httpx.post(f"{server.url}/tokens?name=x", headers={**cookie, "origin": other}).status_code == 401
+        bearer = {"authorization": f"Bearer {TOKEN}", "origin": other}
+        assert httpx.get(server.url + path, headers=bearer).status_code == 200
+
+
+def test_who_has_a_network_of_addresses_guesses_as_often_as_who_has_one(
+    atlas: Atlas, home: Path, serve: Serve, surfaces: LoadSurface
+) -> None:
+    settings = Settings(home=home, token=SecretStr(TOKEN), trusted_proxies=("127.0.0.1",))
+
+    def asked(client: str, token: str) -> int:
+        headers = {"authorization": f"Bearer {token}", "x-forwarded-for": client}
+        return httpx.get(f"{server.url}/graphql?query={{atlas{{format}}}}", headers=headers).status_code
+
+    with serve(create_app(atlas, settings, load=surfaces)) as server:
+        told = [asked(f"2001:db8::{n:x}:{n:x}", f"guess {n}") for n in range(100)]
+        assert 429 in told
+        assert asked("2001:db8::ffff", TOKEN) == 429
+        assert asked("2001:db8:0:1::1", TOKEN) == 200

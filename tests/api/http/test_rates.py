@@ -8,7 +8,7 @@ from limits import parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from voxel_atlas.api.http.access.rates import Rates
+from voxel_atlas.api.http.access.rates import Rates, client_of
 
 LIMIT = "4/second; 9/minute"
 asked = st.lists(st.tuples(st.floats(0, 20), st.sampled_from("ab")), min_size=1, max_size=60)
@@ -49,3 +49,10 @@ def test_many_addresses_take_little_memory_and_a_guesser_among_them_is_still_ref
     assert rates.wait_before_guess("guesser") > 0
     now += 1e4
     assert rates.wait_before_guess("guesser") == 0
+
+
+def test_addresses_of_one_network_are_one_client() -> None:
+    assert client_of("2001:db8::1") == client_of("2001:db8::ffff:1:2:3") != client_of("2001:db8:0:1::1")
+    assert client_of("::ffff:10.0.0.1") == client_of("10.0.0.1") != client_of("10.0.0.2")
+    assert client_of("fe80::1%eth0") == client_of("fe80::2%eth0")
+    assert client_of("unknown") == "unknown"

@@ -225,11 +225,11 @@ def test_the_command_line_makes_lists_and_revokes(
 def test_a_token_that_asks_too_often_waits_and_others_do_not(tmp_path: Path, own: Serve) -> None:
     ada, bob = (bearer(Tokens(tmp_path).make(name, Scope.READ)) for name in ("ada", "bob"))
     with own(rate_limit="5/minute") as server:
-        answers = [server.client.get("/healthz", headers=ada) for _ in range(7)]
+        answers = [server.client.get("/metrics", headers=ada) for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         assert code_of(answers[-1]) == "RATE_LIMITED"
         assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
-        assert server.client.get("/healthz", headers=bob).status_code == 200
+        assert server.client.get("/metrics", headers=bob).status_code == 200
         # Without a token it is the address that is counted.
         assert [server.client.get("/healthz").status_code for _ in range(6)] == [200] * 5 + [429]
 
