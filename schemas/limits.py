@@ -48,6 +48,8 @@ class ServerLimits(BaseModel):
     pictures: int = Field(4, description="Pictures that a query sends along.")
     picture_bytes: int = Field(8 * 2**20, description="Bytes of a picture that is sent along.")
     picture_pixels: int = Field(40_000_000, description="Its pixels.")
+    figure_pixels: int = Field(40_000_000, description="Pixels of all images in a figure to be made a PDF.")
+    figure_letters: int = Field(20_000, description="Its letters.")
     operation_s: float = Field(30.0, description="Seconds of processor time of a query.")
     cells: int = Field(5_000_000, description="Rows × columns of an answer of `/frames`, worked out before it runs.")
     sockets: int = Field(200, description="WebSockets that are open at once.")

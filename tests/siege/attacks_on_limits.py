@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from voxel_atlas.api.http.handlers.cortex_handlers import MOST_IMAGES
 from voxel_atlas.schemas.limits import LIMITS
 
 MOST_HELD = 2**20
@@ -114,16 +116,40 @@ def quoted_in_a_refusal(target: Target) -> None:
     assert target.work() - before < 5
 
 
+def _picture(width: int, height: int) -> str:
+    """A picture of one colour: few bytes and many pixels."""
+    file = io.BytesIO()
+    Image.new("L", (width, height)).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
 @attack
 def one_picture_many_times(target: Target) -> None:
     """29 aliases of a search by a picture of 40 megapixels."""
-    file = io.BytesIO()
-    Image.new("L", (8000, 5000)).save(file, "PNG")
-    image = base64.b64encode(file.getvalue()).decode()
+    image = _picture(8000, 5000)
     fields = " ".join(f"a{n}: similarVoxels(image: $image) {{ totalCount }}" for n in range(29))
     with target.client() as client:
         body = {"query": f"query ($image: String) {{ {fields} }}", "variables": {"image": image}}
         assert codes(client.post("/graphql", json=body)) == ["LIMIT_EXCEEDED"]
+
+
+def _figure(**mark: object) -> dict[str, object]:
+    placed = {"x": 0, "y": 0, **mark}
+    return {"width": 900, "height": 900, "title": "", "marks": [placed] * MOST_IMAGES}
+
+
+@attacks(
+    images=lambda: _figure(image=_picture(8000, 5000), width=9, height=9),
+    letters=lambda: _figure(text="Wq" * 500, size=200, bold=True, halo="#000000"),
+)
+def dear_figure(target: Target, made: Callable[[], dict[str, object]]) -> None:
+    """A figure to be made a PDF, of images that unfold to 10 GB or of letters that are all drawn as lines."""
+    held, before = target.peak(forget=True), target.work()
+    with target.client() as client:
+        answer = client.post("/figure.pdf", json=made())
+    assert codes(answer) == ["BAD_INPUT"]
+    assert target.peak() - held < 2**30
+    assert target.work() - before < 10
 
 
 @attacks(

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 from cachetools import LRUCache
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from ....atlas.search.atlas import Atlas
 from ....schemas.errors import BadInputError
+from ....schemas.limits import LIMITS
 from ....viz.render.card import card_png
-from ....viz.render.vector import Composed, ImageMark, draw
+from ....viz.render.vector import Composed, ImageMark, TextMark, draw
 from ...graphql.uploaded_images import decode_image
 from ...maps import packed_arrays, page_geometry
 from ...maps.picture_cache import PictureCache
@@ -108,7 +110,10 @@ class CortexHandlers:
         n_images = sum(isinstance(mark, ImageMark) for mark in drawing.marks)
         if n_images > MOST_IMAGES:
             raise BadInputError(f"A figure holds at most {MOST_IMAGES} images, and this one has {n_images}.")
-        return Content(draw(drawing, decode_image), "application/pdf", "no-store", compressible=False)
+        n_letters = sum(len(mark.text) for mark in drawing.marks if isinstance(mark, TextMark))
+        if n_letters > LIMITS.figure_letters:
+            raise BadInputError(f"A figure has at most {LIMITS.figure_letters:,} letters, and this one {n_letters:,}.")
+        return Content(draw(drawing, _decoder()), "application/pdf", "no-store", compressible=False)
 
     def card(self, request: Request) -> Content:
         """All that is known of a voxel, as a picture."""
@@ -127,3 +132,18 @@ class CortexHandlers:
             with self._lock:
                 self._kept[name] = content
         return content
+
+
+def _decoder() -> Callable[[str], NDArray[np.uint8]]:
+    """Reads the images of one figure, which are all held until it is drawn, as long as they are not too many pixels."""
+    left = LIMITS.figure_pixels
+
+    def decode(text: str) -> NDArray[np.uint8]:
+        nonlocal left
+        image = decode_image(text)
+        left -= image.shape[0] * image.shape[1]
+        if left < 0:
+            raise BadInputError(f"The images of a figure have at most {LIMITS.figure_pixels:,} pixels, all together.")
+        return image
+
+    return decode
