@@ -163,13 +163,14 @@ class Pipeline:
     skip_bad: bool = False
     """Go on without images that cannot be read and labels that cannot be drawn; they stop the run otherwise."""
 
-    def ingest(self, config: IngestConfig, parts: Parts, *, learning_curve: bool = False) -> str:
+    def ingest(self, config: IngestConfig, parts: Parts, *, learning_curve: bool = False, wait: bool = False) -> str:
         """Bring one model of one subject into the atlas, or go on with it.
 
         Args:
             config: the settings; the fingerprints of data and network are filled in here.
             parts: as `open_parts` gives them.
             learning_curve: also fit every voxel on fewer images; a model that is complete gets it added.
+            wait: for another process that works on the same model, and say so; it is an error otherwise.
 
         Returns:
             The model's id.
@@ -178,7 +179,7 @@ class Pipeline:
             parts = replace(parts, dataset=without_unreadable(parts.dataset, self.progress))
         config, voxels = prepared(config, parts)
         context = self._context(parts, config, model_id_of(self.store, parts.dataset, config))
-        with only_one(self.home, context.model_id), recorded(context):
+        with only_one(self.home, context.model_id, self.progress.note if wait else None), recorded(context):
             append_subject(context)
             append_images(context, context.dataset)
             features = encode(context)

@@ -3,7 +3,7 @@
 import datetime
 import importlib.metadata
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,8 +25,13 @@ def new_run_id() -> str:
 
 
 @contextmanager
-def only_one(home: Path, model_id: str) -> Iterator[None]:
+def only_one(home: Path, model_id: str, wait: Callable[[str], object] | None = None) -> Iterator[None]:
     """Hold the model's lock, which the operating system drops when the process dies.
+
+    Args:
+        home: the atlas's home folder.
+        model_id: the model.
+        wait: told of another process that has it, whose end is then waited for; None does not wait.
 
     Raises:
         StoreLockedError: another process ingests or dissects the same model.
@@ -36,7 +41,12 @@ def only_one(home: Path, model_id: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=_LOOK_S)
     except Timeout:
-        raise StoreLockedError(f"{model_id} is being ingested by another process; wait for it or stop it.") from None
+        if wait is None:
+            raise StoreLockedError(
+                f"{model_id} is being ingested by another process; wait for it or stop it."
+            ) from None
+        wait(f"{model_id} is being ingested by another process, whose end is waited for.")
+        lock.acquire()
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ....schemas.config import FDR, IngestConfig, Settings
 from ....schemas.errors import NotFoundError, StoreLockedError, redacted
@@ -58,12 +58,13 @@ class Maker:
 
         return self._open.enter_context(open_workers(self.options.workers or self.settings.workers, self.settings.home))
 
-    def model(self, config: IngestConfig, *, give_way: bool = False) -> tuple[str, bool]:
+    def model(self, config: IngestConfig, *, others: Literal["refuse", "leave", "wait"] = "refuse") -> tuple[str, bool]:
         """Bring a model into the atlas, or go on with it.
 
         Args:
             config: its settings.
-            give_way: leave a model alone that was begun in another home folder, where somebody may be at work on it.
+            others: whether a process of this home folder that is at work on the model is waited for, or an error;
+                `leave` also leaves a model alone that was begun in another home folder.
 
         Returns:
             Its id, and whether the atlas had it whole, which is known in seconds.
@@ -85,10 +86,11 @@ class Maker:
         self._last = config, parts
         remember(settings.home, config.backbone, options.weights, parts.backbone)
         with open_store(settings, create=True) as store:
-            if give_way and is_anothers(store, settings.home, config, dataset, parts.backbone):
+            if others == "leave" and is_anothers(store, settings.home, config, dataset, parts.backbone):
                 raise StoreLockedError("It was begun on another machine, which may be at work on it.")
             pipeline = pipeline_of(settings, store=store, progress=self.bars, workers=workers, skip_bad=skip)
-            return pipeline.ingest(config, parts, learning_curve=options.learning_curve), False
+            curve, wait = options.learning_curve, others == "wait"
+            return pipeline.ingest(config, parts, learning_curve=curve, wait=wait), False
 
     def _finished(self, config: IngestConfig, dataset: "Dataset") -> str | None:
         """Id of the model if the atlas has it whole; a run that skips what is bad looks at all anew."""

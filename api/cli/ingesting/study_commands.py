@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ....schemas.config import IngestConfig, Settings
 from ....schemas.errors import (
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ....ingest.datasets.inventory import Disk, Size
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_TURNS: tuple[Literal["leave", "wait"], ...] = "leave", "wait"
+"""What is done with models that others are at: at first, and when all else is made."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class _Outcome:
 def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -> None:
     """Bring every model of a study into the atlas, or go on with that: those that are there cost seconds.
 
-    What another process or machine is at work on is left to it, and looked at again at the end.
+    What another process or machine is at work on is left to it, and looked at again at the end: then a process of this
+    home folder is waited for.
 
     Args:
         maker: makes one model.
@@ -80,11 +83,11 @@ def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -
         open_store(maker.settings).close()  # what keeps it from every model is said once
     outcomes, waiting = dict[int, _Outcome](), list(enumerate(configs))
     with maker.bars.stage("models", len(configs)) as advance:
-        for give_way in (True, False):
+        for others in _TURNS:
             put_off = list[tuple[int, IngestConfig]]()
             for place, config in waiting:
-                outcome = _make(maker, config, give_way=give_way)
-                if give_way and isinstance(outcome.error, StoreLockedError):
+                outcome = _make(maker, config, others)
+                if others == "leave" and isinstance(outcome.error, StoreLockedError):
                     put_off.append((place, config))
                     continue
                 outcomes[place] = outcome
@@ -94,11 +97,11 @@ def bring_study(maker: Maker, configs: Sequence[IngestConfig], output: Output) -
     _conclude([outcomes[place] for place in range(len(configs))], redacted(maker.settings.address), output)
 
 
-def _make(maker: Maker, config: IngestConfig, *, give_way: bool) -> _Outcome:
+def _make(maker: Maker, config: IngestConfig, others: Literal["leave", "wait"]) -> _Outcome:
     start = time.monotonic()
     try:
         with maker.bars.part():
-            model_id, was_whole = maker.model(config, give_way=give_way)
+            model_id, was_whole = maker.model(config, others=others)
     except Exception as error:  # of whatever kind: the others of the study go on, and it is raised at the end
         of_store = isinstance(error, StoreError) and not isinstance(error, StoreLockedError)
         if of_store or isinstance(error, NoWorkersError) or getattr(error, "errno", None) in _OF_THE_DISK:

@@ -20,8 +20,10 @@ from PIL import Image
 from toy_network import Toy
 from toy_server import Run
 
+from voxel_atlas.api.cli.console import Bars
 from voxel_atlas.api.cli.ingesting.study_commands import disk_cost, disk_of_study
 from voxel_atlas.atlas.store.store import Store
+from voxel_atlas.atlas.writers import ingest_lock
 from voxel_atlas.ingest.datasets import open_dataset
 from voxel_atlas.ingest.datasets.inventory import Disk, Size
 from voxel_atlas.ingest.identity import is_anothers
@@ -417,6 +419,25 @@ def test_a_study_that_is_killed_goes_on_to_equal_digests(study, tmp_path):
     said = said_of(last)
     assert [line.split()[4] for line in said.splitlines() if " of 3: " in line] == ["was", "was", "made"]
     assert digests(killed) == digests(whole)
+
+
+def test_a_model_that_another_process_is_at_is_waited_for_at_the_end(study, ingest, run, monkeypatch, tmp_path):
+    assert run("ingest", "--config", study(), "--atlas", tmp_path / "b.duckdb")[0] == 0
+    first = frame(tmp_path / "b.duckdb", "SELECT min(model_id) AS m FROM model").item()
+    said, lock = [], ingest_lock(Settings().home, first)
+
+    def note(bars: Bars, text: str) -> None:
+        said.append(text)
+        if "is waited for" in text:
+            lock.release()  # as a process does that ends
+
+    monkeypatch.setattr(Bars, "note", note)
+    with lock:
+        status, printed, _ = ingest(study(), "--json")
+    assert (status, {row["state"] for row in json.loads(printed)}) == (0, {"made"})
+    assert said.count(f"{first} is being ingested by another process, whose end is waited for.") == 1
+    finished = frame(tmp_path / "a.duckdb", "SELECT model_id FROM run WHERE state = 'finished' ORDER BY recorded_at")
+    assert finished["model_id"][-1] == first
 
 
 @pytest.mark.slow
