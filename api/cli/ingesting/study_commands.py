@@ -226,6 +226,7 @@ def plan_study(
     import polars as pl
 
     from ....atlas.backbones import load
+    from ....ingest.stages.model_split import split_of
     from ....ingest.study_plan import kind_of, seconds_per_voxel, seconds_to_fit
 
     with _store_if_there(settings) as store:
@@ -247,7 +248,8 @@ def plan_study(
         there, seconds = False, 0.0
         try:
             there = dataset is not None and _is_there(config, dataset, settings, weights)
-            if size and not there and not problems:
+            if size and dataset is not None and not there and not problems:
+                split_of(config, dataset)  # which may be a file that is not there
                 seconds = seconds_of(config, size)
                 sizes.append((config, size))
                 total += seconds

@@ -265,13 +265,16 @@ def test_plan_takes_the_time_of_no_model_that_is_labelled_otherwise(study, inges
 
 
 def test_plan_tells_of_the_others_where_one_cannot_be_made(study, run, tmp_path):
-    subjects = [*entries("01"), {"subject": "02", "responses": "02.npy", "surface": "nowhere"}, *entries("03")]
+    bad = {"surface": "nowhere"}, {"split": "nowhere.csv"}
+    subjects = [*entries("01"), *({"subject": "02", "responses": "02.npy", **one} for one in bad), *entries("03")]
     atlas = ("--atlas", tmp_path / "a.duckdb")
     status, printed, said = run("plan", "--config", study(subjects=subjects), *atlas, "--json")
     rows = json.loads(printed)
-    assert (status, [row["state"] for row in rows]) == (2, ["to make", "cannot be made", "to make"])
+    states = ["to make", "cannot be made", "cannot be made", "to make"]
+    assert (status, [row["state"] for row in rows]) == (2, states)
     assert "nowhere" in rows[1]["problem"]
-    assert "1 of 3 models cannot be made: subject 02 by toy: " in said
+    assert "nowhere.csv: there is no such split" in rows[2]["problem"]
+    assert "2 of 4 models cannot be made: subject 02 by toy: " in said
 
 
 def test_what_models_share_is_counted_once_on_the_disk():
