@@ -26,6 +26,9 @@ class ServerLimits(BaseModel):
     stranger_bytes: int = Field(2**14, description="Bytes of a body where a token is wanted and none was shown.")
     body_bytes: int = Field(12 * 2**20, description="Bytes of a body: a picture in base64 and the query around it.")
     body_parts: int = Field(200_000, description="Commas, colons and brackets of a body, which make JSON slow to read.")
+    held_bytes: int = Field(
+        2**29, description="Bytes of bodies above 64 KB, and of such answers that are not read yet, of one token."
+    )
     batch_bytes: int = Field(64 * 2**20, description="Bytes of a batch of an ingest.")
     batches: int = Field(4, description="Batches and questions of an ingest token that are under way at once.")
     rows_bytes: int = Field(128 * 2**20, description="Bytes of an answer to such a question.")

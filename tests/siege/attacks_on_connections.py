@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from attack import PATIENCE_S, Target, attack, attacks
 
+from voxel_atlas.schemas.limits import LIMITS
+
 MANY = 1050
 """More than the descriptors that a process has by default."""
 
@@ -92,6 +94,23 @@ def never_reading(target: Target) -> None:
         while (n := sum(not _is_reset(raw) for raw in held)) and time.monotonic() < deadline:
             time.sleep(1)
         assert not n, f"{n} answers are held for who does not read"
+    finally:
+        _close(held)
+
+
+@attack
+def bodies_without_an_end(target: Target) -> None:
+    """A reader sends a hundred bodies of which the last byte never comes: 1.1 GB, each within its limit."""
+    token, before = target.tokens["read"], target.memory()
+    head = f"POST /graphql HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 12000000\r\n\r\n"
+    held = []
+    try:
+        for _ in range(100):
+            held.append(target.connection())
+            with suppress(OSError):
+                held[-1].sendall(head.encode() + b" " * 11_000_000)
+        target.require_answers()
+        assert target.memory() - before < 1.5 * LIMITS.held_bytes
     finally:
         _close(held)
 

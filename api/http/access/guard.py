@@ -1,6 +1,7 @@
 """The gate in front of every address: who may ask, from where, and how much they may send."""
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -17,11 +18,14 @@ from ....schemas.errors import AtlasError, BadInputError
 from ....schemas.limits import LIMITS
 from ..responses import error_response
 from .rates import Rates, client_of
+from .shares import Share
 from .tokens import FILE, Tokens
 from .tokens import Scope as Allowed
 
 DRAINED = 4
 """How many times as much as a request may have is still taken in: who is cut off while sending reads no answer."""
+PART = 2**17
+"""Bytes of an answer that are given to the connection at once."""
 CLIENT_GONE = 499
 """Status, of proxies' making, of a request whose client hung up before it was whole."""
 COOKIE = "voxel_atlas_token"
@@ -100,6 +104,9 @@ class _Refusal:
         return {"retry-after": str(self.retry_after)} if self.retry_after else {}
 
 
+_TOO_MUCH = _Refusal(503, "BUSY", "What this token has under way takes all that it may; try again later.", 1)
+
+
 class Guard:
     """ASGI middleware: host, origin, token, rate, body size, and the headers that keep browsers careful."""
 
@@ -116,6 +123,7 @@ class Guard:
         self._others = frozenset(settings.cors_origins)
         self._origins = self._others | {settings.public_origin} - {""}
         self._closed = is_for_others(settings)
+        self._held = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what is refused itself and passes on the rest."""
@@ -133,7 +141,8 @@ class Guard:
             else:
                 await _Watched(self._app, receive, send, lambda: self._checked(scope, headers))(scope)
         elif refusal is None:
-            await _Limited(self._app, receive, send, self._most_bytes(scope, headers))(scope)
+            share = Share(self._held, str(scope.get("state", {}).get("token") or f"address {address(scope)}"))
+            await _Limited(self._app, receive, send, self._most_bytes(scope, headers), share)(scope)
         elif refusal.status == 401 and headers.get("sec-fetch-mode") == "navigate":
             await RedirectResponse(f"{scope.get('root_path', '')}/login", 303)(scope, receive, send)
         else:
@@ -277,39 +286,60 @@ class _Limited:
     """The app behind a body that stops at the limit, whatever the client says about how much it sends.
 
     What is beyond is still taken in, up to a point: a client that is cut off while it sends never reads the answer.
+    An answer goes out in parts, each when the client has read those before: no second copy of it waits for who is slow.
     """
 
-    def __init__(self, app: ASGIApp, receive: Receive, send: Send, most: int) -> None:
-        self._app, self._receive, self._send, self._most = app, receive, send, most
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send, most: int, share: Share) -> None:
+        self._app, self._receive, self._send, self._most, self._share = app, receive, send, most, share
         self._seen = 0
-        self._refused = self._started = False
+        self._refusal: _Refusal | None = None
+        self._start: Message | None = None
+        self._started = False
 
     async def __call__(self, scope: Scope) -> None:
         try:
             await self._app(scope, self._read, self._write)
         except ClientDisconnect:
-            if not self._refused:  # nobody is there to read this: it is what the request counts as
+            if not self._refusal:  # nobody is there to read this: it is what the request counts as
                 await Response(status_code=CLIENT_GONE)(scope, self._receive, self._write)
-        if self._refused and not self._started:
-            message = f"A request may have {self._most / 2**20:.2g} MB here."
-            await error_response(413, "TOO_LARGE", message)(scope, self._receive, self._send)
+        finally:
+            self._share.give_back()
+        if (refusal := self._refusal) and not self._started:
+            answer = error_response(refusal.status, refusal.code, refusal.message, refusal.headers)
+            await answer(scope, self._receive, self._send)
 
     async def _read(self) -> Message:
         message = await self._receive()
         self._seen += len(message.get("body", b""))
-        if self._seen <= self._most:
+        if self._seen > self._most:
+            self._refusal = _Refusal(413, "TOO_LARGE", f"A request may have {self._most / 2**20:.2g} MB here.")
+        elif self._share.takes(self._seen):
             return message
-        self._refused = True
+        else:
+            self._refusal = _TOO_MUCH
         while message.get("more_body") and self._seen < DRAINED * self._most:
             message = await self._receive()
             self._seen += len(message.get("body", b""))
         return {"type": "http.disconnect"}
 
     async def _write(self, message: Message) -> None:
-        if self._refused and not self._started:
+        if self._refusal and not self._started:
             return
-        self._started = True
-        await self._send(message)
+        if message["type"] == "http.response.start":
+            self._start = message  # until it is known whether there is room for what follows
+            return
+        body = message.get("body", b"")
+        if self._start:
+            if not self._share.takes(self._seen + len(body)):
+                self._refusal = _TOO_MUCH
+                return
+            self._started = True
+            await self._send(self._start)
+            self._start = None
+        for begin in range(0, max(len(body), 1), PART):
+            last = begin + PART >= len(body)
+            more = not last or message.get("more_body", False)
+            await self._send({"type": "http.response.body", "body": body[begin : begin + PART], "more_body": more})
 
 
 def _same_site(scope: Scope, headers: Headers, listed: Collection[str]) -> bool:
