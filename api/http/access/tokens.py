@@ -29,6 +29,8 @@ FROM_SETTING = "VOXEL_ATLAS_TOKEN"
 BEYOND = "Tokens of scope owner are {done} on the server's machine only, by `voxel-atlas token {command}`."
 """What an administrator is told who asks for one over HTTP."""
 _MOST_BYTES = 2**24
+_MOST_TOKENS = 10_000
+"""So many fit in a file of that size, and a file that is larger lets nobody in."""
 """A file of so many bytes is no file of tokens."""
 _NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
@@ -138,7 +140,7 @@ class Tokens:
         """Make a token; it is told here once and never again.
 
         Raises:
-            BadInputError: the name is not one word, or is taken.
+            BadInputError: the name is not one word, or is taken; there are as many tokens as may be.
             StoreError: the file cannot be written.
         """
         if not _NAME.fullmatch(name):
@@ -148,6 +150,8 @@ class Tokens:
         def add(tokens: list[Token]) -> list[Token]:
             if any(token.name == name for token in tokens):
                 raise BadInputError(f"There is a token {name!r} already; revoke it first or choose another name.")
+            if len(tokens) >= _MOST_TOKENS:
+                raise BadInputError(f"There are {_MOST_TOKENS:,} tokens, and no more may be; revoke some first.")
             return [*tokens, Token(name, scope.name.lower(), _hashed(clear), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")]
 
         self._change(add)

@@ -111,6 +111,16 @@ def test_cookies_of_other_programs_do_not_hide_ours(tmp_path: Path, own: Serve) 
             assert server.client.post("/graphql", json=ATLAS, headers={"cookie": cookie}).status_code == 200, others
 
 
+def test_there_are_only_as_many_tokens_as_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxel_atlas.api.http.access.tokens._MOST_TOKENS", 2)
+    for name in ("ada", "bob"):
+        Tokens(tmp_path).make(name, Scope.READ)
+    with pytest.raises(BadInputError, match="There are 2 tokens, and no more may be; revoke some first"):
+        Tokens(tmp_path).make("eve", Scope.READ)
+    Tokens(tmp_path).revoke("bob")
+    Tokens(tmp_path).make("eve", Scope.READ)
+
+
 def test_a_token_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     tokens = Tokens(tmp_path)
     tokens.make("ada", Scope.READ)
