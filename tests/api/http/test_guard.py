@@ -1,16 +1,21 @@
 """Who is let in: loopback without a token, anyone with it, pages of other sites never."""
 
+import asyncio
 import socket
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from starlette.responses import Response
+from starlette.types import Message, Send
 from toy_server import Serve, Server
 
-from voxel_atlas.api.http.access.guard import check_binding, check_place_of_tokens
+from voxel_atlas.api.http.access.guard import PART, _Limited, check_binding, check_place_of_tokens
+from voxel_atlas.api.http.access.shares import Share
 from voxel_atlas.api.http.access.tokens import Scope, Tokens
 from voxel_atlas.api.http.app import create_app
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
@@ -195,3 +200,42 @@ def test_who_has_a_network_of_addresses_guesses_as_often_as_who_has_one(
         assert 429 in told
         assert asked("2001:db8::ffff", TOKEN) == 429
         assert asked("2001:db8:0:1::1", TOKEN) == 200
+
+
+def test_answers_that_one_client_does_not_read_hold_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "voxel_atlas.api.http.access.shares.LIMITS", LIMITS.model_copy(update={"held_bytes": 3 * 2**20})
+    )
+    held, app, reads = Counter[str](), Response(b"a" * 2**21), asyncio.Event()
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    async def asked(client: str, send: Send) -> None:
+        await _Limited(app, nothing, send, 2**20, Share(held, client))({"type": "http", "method": "GET"})
+
+    async def status(client: str) -> tuple[int, int]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await asked(client, send)
+        return sent[0]["status"], max(len(message.get("body", b"")) for message in sent)
+
+    async def unread(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await reads.wait()
+
+    async def run() -> None:
+        slow = asyncio.create_task(asked("ada", unread))
+        while not held:
+            await asyncio.sleep(0)
+        assert (await status("ada"))[0] == 503
+        assert await status("bob") == (200, PART)
+        reads.set()
+        await slow
+        assert await status("ada") == (200, PART)
+        assert not held
+
+    asyncio.run(run())
