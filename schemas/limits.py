@@ -72,7 +72,9 @@ class ServerLimits(BaseModel):
     tool_rows: int = Field(1000, description="Rows of an answer of an assistant's `run_sql`.")
     tool_letters: int = Field(200_000, description="Letters of an answer of an assistant's tool.")
     tool_pixels: int = Field(2048, description="Pixels across a picture of an assistant's `flatmap`.")
-    tool_s: float = Field(30.0, description="Seconds of an assistant's SQL statement.")
+    tool_s: float = Field(
+        30.0, description="Seconds of an assistant's SQL statement, and then until DuckDB ends the step that it is in."
+    )
     waiting_tools: int = Field(30, description="Calls of assistants' tools that wait for a thread.")
 
 
