@@ -202,7 +202,7 @@ def test_who_has_a_network_of_addresses_guesses_as_often_as_who_has_one(
         assert asked("2001:db8:0:1::1", TOKEN) == 200
 
 
-def test_answers_that_one_client_does_not_read_hold_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_one_client_does_not_read_hold_only_so_much(monkeypatch: pytest.MonkeyPatch, awaited: Any) -> None:
     monkeypatch.setattr(
         "voxel_atlas.api.http.access.shares.LIMITS", LIMITS.model_copy(update={"held_bytes": 3 * 2**20})
     )
@@ -238,4 +238,4 @@ def test_answers_that_one_client_does_not_read_hold_only_so_much(monkeypatch: py
         assert await status("ada") == (200, PART)
         assert not held
 
-    asyncio.run(run())
+    awaited(run())
