@@ -191,7 +191,7 @@ def _map_correlations(room: Laboratory, found: Found) -> dict[str, dict[str, flo
         correlations[method] = {}
         for (category,), true in truth.group_by("category", maintain_order=True):
             shown = model.map(str(category), by="labels", method=method).frame
-            both = shown.join(true, on="voxel").drop_nulls()
+            both = shown.join(true, on="voxel").drop_nulls(["similarity", "truth"])
             correlations[method][str(category)] = float(pearsonr(both["similarity"], both["truth"]).statistic)
     return correlations
 
