@@ -59,11 +59,11 @@ def model_id_of(store: Store, dataset: Dataset, config: IngestConfig) -> str:
     return f"{subject_id}/{config.backbone}/{config.sha256[:6]}"
 
 
-def is_anothers(store: Store, home: Path, config: IngestConfig, dataset: Dataset, backbone: Backbone) -> bool:
-    """Whether a model is left to another machine: one has begun it and not ended, in a home folder other than this.
+def claim(store: Store, home: Path, config: IngestConfig, dataset: Dataset, backbone: Backbone) -> bool:
+    """Take a model for this machine, unless another one is at it: has begun it in another home folder and not ended.
 
-    Where a lake has a model that nobody is at, it is this machine's from now on: of several that look at the same
-    moment, the ledger lets one have it.
+    In a lake that is written down where nobody is at the model: of several machines that look at the same moment, the
+    ledger lets one have it.
 
     Args:
         store: the atlas.
@@ -71,15 +71,20 @@ def is_anothers(store: Store, home: Path, config: IngestConfig, dataset: Dataset
         config: the model's settings; the fingerprints of data and network are filled in here.
         dataset: the subject.
         backbone: the network.
+
+    Returns:
+        Whether this machine has it.
     """
     model_id = model_id_of(store, dataset, of_data(config, dataset).model_copy(update=of_network(backbone)))
     if Path(ingest_lock(home, model_id).lock_file).exists():
-        return False
+        return True
     sql = "SELECT max_by(state, recorded_at) AS state, count(DISTINCT run_id) AS n FROM run WHERE model_id = ?"
     (runs,) = store.arrow(sql, [model_id]).to_pylist()
-    if runs["state"] == "started" or Address.parse(store.address).kind != "ducklake":
-        return bool(runs["state"] == "started")
-    return not store.append({}, run_id=new_run_id(), stage=Stage.RUN, key=f"{model_id}/{runs['n']}")
+    if runs["state"] == "started":
+        return False
+    if Address.parse(store.address).kind != "ducklake":
+        return True
+    return store.append({}, run_id=new_run_id(), stage=Stage.RUN, key=f"{model_id}/{runs['n']}")
 
 
 def whole(

@@ -75,7 +75,7 @@ class Maker:
         # A misspelt name is answered at once, not when libraries are loaded and the data are read.
         BACKBONES.require(config.backbone)
         from ....ingest.datasets import open_dataset
-        from ....ingest.identity import is_anothers, remember
+        from ....ingest.identity import claim, remember
 
         settings, options = self.settings, self.options
         dataset = on_its_surface(open_dataset(config, settings.home), settings)
@@ -86,7 +86,7 @@ class Maker:
         self._last = config, parts
         remember(settings.home, config.backbone, options.weights, parts.backbone)
         with open_store(settings, create=True) as store:
-            if others == "leave" and is_anothers(store, settings.home, config, dataset, parts.backbone):
+            if others == "leave" and not claim(store, settings.home, config, dataset, parts.backbone):
                 raise StoreLockedError("It was begun on another machine, which may be at work on it.")
             pipeline = pipeline_of(settings, store=store, progress=self.bars, workers=workers, skip_bad=skip)
             curve, wait = options.learning_curve, others == "wait"
