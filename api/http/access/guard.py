@@ -103,6 +103,11 @@ class _Refusal:
             return {"www-authenticate": "Bearer"}
         return {"retry-after": str(self.retry_after)} if self.retry_after else {}
 
+    @property
+    def answer(self) -> Response:
+        """The refusal over HTTP."""
+        return error_response(self.status, self.code, self.message, self.headers)
+
 
 _TOO_MUCH = _Refusal(503, "BUSY", "What this token has under way takes all that it may; try again later.", 1)
 
@@ -120,8 +125,8 @@ class Guard:
             settings: where it is served, and sites whose pages may ask.
         """
         self._app, self._tokens, self._rates = app, tokens, rates
-        self._others = frozenset(settings.cors_origins)
-        self._origins = self._others | {settings.public_origin} - {""}
+        self._listed = frozenset(settings.cors_origins)
+        self._origins = self._listed | {settings.public_origin} - {""}
         self._closed = is_for_others(settings)
         self._held = Counter[str]()
 
@@ -141,13 +146,13 @@ class Guard:
             else:
                 await _Watched(self._app, receive, send, lambda: self._checked(scope, headers))(scope)
         elif refusal is None:
-            share = Share(self._held, str(scope.get("state", {}).get("token") or f"address {address(scope)}"))
-            await _Limited(self._app, receive, send, self._most_bytes(scope, headers), share)(scope)
+            token = scope.get("state", {}).get("token", "")
+            share = Share(self._held, token or f"address {address(scope)}")
+            await _Limited(self._app, receive, send, self._most_bytes(_route(scope), token), share)(scope)
         elif refusal.status == 401 and headers.get("sec-fetch-mode") == "navigate":
             await RedirectResponse(f"{scope.get('root_path', '')}/login", 303)(scope, receive, send)
         else:
-            answer = error_response(refusal.status, refusal.code, refusal.message, refusal.headers)
-            await answer(scope, receive, send)
+            await refusal.answer(scope, receive, send)
 
     def _checked(self, scope: Scope, headers: Headers) -> _Refusal | None:
         """Why a request is refused; None where it is not."""
@@ -158,21 +163,21 @@ class Guard:
         except ValueError:
             return _Refusal(400, "BAD_REQUEST", "The header Host or Origin holds no address.")
 
-    def _most_bytes(self, scope: Scope, headers: Headers) -> int:
-        """Bytes that a request which was let in may have."""
-        if _route(scope) == BATCHES:
+    def _most_bytes(self, route: str, token: str) -> int:
+        """Bytes that a request which was let in may have, by the name of its token; empty without one."""
+        if route == BATCHES:
             return LIMITS.batch_bytes
         # Where anybody is answered, no more is taken from who has a token: it would tell that a guess is right.
-        if _route(scope) in OPEN_PATHS or not (self._is_open or self._tokens.find(self._given(headers))):
+        if route in OPEN_PATHS or not (token or self._wants_none):
             return LIMITS.stranger_bytes
-        return LIMITS.message_bytes if _route(scope) == "/mcp" else LIMITS.body_bytes
+        return LIMITS.message_bytes if route == "/mcp" else LIMITS.body_bytes
 
     def _refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
         if any(character < " " for character in _route(scope)):
             # A route is found where a newline follows its path, too, and the scope that it needs would not be.
             return _Refusal(404, "NOT_FOUND", "There is nothing at this address.")
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        wanted = not self._is_open
+        wanted = not self._wants_none
         if not wanted and not is_loopback(host):
             # Without a token, only the name keeps a page elsewhere from reaching us through DNS of its own.
             message = "Ask for this server as localhost or 127.0.0.1, or make a token to use its name."
@@ -190,12 +195,10 @@ class Guard:
                 message = "This needs a token; `voxel-atlas token make NAME` makes one."
                 return _Refusal(403, "FORBIDDEN", message)
             return None
-        # Nor is a token looked at there: each answer would be a guess that is not counted.
-        is_open = _route(scope) in OPEN_PATHS
-        return self._refusal_of("" if is_open else self._given(headers), scope, scope_wanted, is_open=is_open)
+        return self._refusal_of(scope, headers, scope_wanted)
 
     @property
-    def _is_open(self) -> bool:
+    def _wants_none(self) -> bool:
         """Whether everyone on this machine may read without a token."""
         return not (self._closed or self._tokens.wanted)
 
@@ -205,17 +208,20 @@ class Guard:
         if scheme.lower() == "bearer":
             return given.strip()
         origin = headers.get("origin", "")
-        if origin.lower() in self._others and urlsplit(origin).netloc != headers.get("host"):
+        if origin.lower() in self._listed and urlsplit(origin).netloc != headers.get("host"):
             return ""
         # Cookies of other programs on the same host may stand before ours, in forms that only browsers read.
         return unquote(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
 
-    def _refusal_of(self, given: str, scope: Scope, wanted: Allowed, *, is_open: bool) -> _Refusal | None:
+    def _refusal_of(self, scope: Scope, headers: Headers, wanted: Allowed) -> _Refusal | None:
+        # Where anybody is answered no token is looked at: each answer would be a guess that is not counted.
+        for_anybody = _route(scope) in OPEN_PATHS
+        given = "" if for_anybody else self._given(headers)
         wait = self._rates.wait_before_guess(address(scope)) if given else 0
         token = self._tokens.find(given, chosen=not wait) if given else None
         who = f"token {token.name}" if token else f"address {address(scope)}"
         wait = max(0 if token else wait, self._rates.wait(who))
-        if not token and not wait and not is_open:
+        if not token and not wait and not for_anybody:
             if given:
                 self._rates.count_guess(address(scope))
             message = "This server wants a token: send it as `Authorization: Bearer …`."
@@ -305,8 +311,7 @@ class _Limited:
         finally:
             self._share.give_back()
         if (refusal := self._refusal) and not self._started:
-            answer = error_response(refusal.status, refusal.code, refusal.message, refusal.headers)
-            await answer(scope, self._receive, self._send)
+            await refusal.answer(scope, self._receive, self._send)
 
     async def _read(self) -> Message:
         message = await self._receive()

@@ -26,4 +26,3 @@ class Share:
         self._held[self._client] -= self._own
         if not self._held[self._client]:
             del self._held[self._client]
-        self._own = 0

@@ -29,9 +29,9 @@ FROM_SETTING = "VOXEL_ATLAS_TOKEN"
 BEYOND = "Tokens of scope owner are {done} on the server's machine only, by `voxel-atlas token {command}`."
 """What an administrator is told who asks for one over HTTP."""
 _MOST_BYTES = 2**24
+"""A file of more bytes is no file of tokens, and lets nobody in."""
 _MOST_TOKENS = 10_000
-"""So many fit in a file of that size, and a file that is larger lets nobody in."""
-"""A file of so many bytes is no file of tokens."""
+"""So many fit in a file of that size."""
 _NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
 

@@ -10,6 +10,7 @@ import pytest
 from toy_server import Fill, Grow, Serve
 
 from voxel_atlas.api.http.app import Components, create_app
+from voxel_atlas.api.http.warm_up import WarmUp
 from voxel_atlas.api.maps.subject_cortex import LoadSurface
 from voxel_atlas.atlas.search.atlas import Atlas
 from voxel_atlas.atlas.search.tables.indexed_voxels import IndexedVoxels
@@ -144,21 +145,33 @@ def test_a_server_is_ready_while_models_are_still_loaded_and_says_which_an_answe
         assert again == {"data": answer["data"]}
 
 
+@pytest.fixture
+def warmed(
+    tmp_path: Path, surfaces: LoadSurface, awaited: Callable[[Coroutine[Any, Any, None]], None]
+) -> Callable[[Atlas], WarmUp]:
+    """Warms an atlas up as a server does, to its end."""
+
+    def warm(atlas: Atlas) -> WarmUp:
+        parts = Components(atlas, Settings(home=tmp_path), surfaces)
+        awaited(parts.warm_up.run(lambda: None))
+        parts.close()
+        return parts.warm_up
+
+    return warm
+
+
 def test_a_server_loads_no_more_models_than_there_is_room_for(
     two_models: tuple[Store, list[str]],
     tmp_path: Path,
-    surfaces: LoadSurface,
     monkeypatch: pytest.MonkeyPatch,
-    awaited: Callable[[Coroutine[Any, Any, None]], None],
+    warmed: Callable[[Atlas], WarmUp],
 ) -> None:
     loaded, load, (store, models) = list[str](), IndexedVoxels.load, two_models
     monkeypatch.setattr(
         IndexedVoxels, "load", lambda store, model, *rest: loaded.append(model.model_id) or load(store, model, *rest)
     )
     with Atlas(store, home=tmp_path, model_memory="1KB") as atlas:
-        parts = Components(atlas, Settings(home=tmp_path), surfaces)
-        awaited(parts.warm_up.run(lambda: None))
-        parts.close()
+        warmed(atlas)
         assert set(loaded) == {models[0]}
         assert len(atlas.model(models[1]).similar("cake").frame) > 0
 
@@ -166,9 +179,8 @@ def test_a_server_loads_no_more_models_than_there_is_room_for(
 def test_a_model_that_memory_does_not_hold_keeps_no_other_from_being_loaded(
     two_models: tuple[Store, list[str]],
     tmp_path: Path,
-    surfaces: LoadSurface,
     monkeypatch: pytest.MonkeyPatch,
-    awaited: Callable[[Coroutine[Any, Any, None]], None],
+    warmed: Callable[[Atlas], WarmUp],
 ) -> None:
     loaded, load, (store, models) = list[str](), IndexedVoxels.load, two_models
 
@@ -180,7 +192,5 @@ def test_a_model_that_memory_does_not_hold_keeps_no_other_from_being_loaded(
 
     monkeypatch.setattr(IndexedVoxels, "load", short)
     with Atlas(store, home=tmp_path) as atlas:
-        parts = Components(atlas, Settings(home=tmp_path), surfaces)
-        awaited(parts.warm_up.run(lambda: None))
-        parts.close()
-        assert (parts.warm_up.done, parts.warm_up.reads_words, set(loaded)) == (True, True, {models[1]})
+        warm_up = warmed(atlas)
+        assert (warm_up.done, warm_up.reads_words, set(loaded)) == (True, True, {models[1]})
