@@ -117,9 +117,10 @@ def signed_rank_p(difference: Floats) -> float:
     Args:
         difference: (n,), not all 0.
     """
-    ranks = stats.rankdata(np.abs(difference[difference != 0])) * np.sign(difference[difference != 0])
-    if len(difference) > MOST_COUNTED or len(ranks) == 1:
+    nonzero = difference[difference != 0]
+    if len(difference) > MOST_COUNTED or len(nonzero) == 1:  # of one, scipy permutes nothing
         return float(stats.wilcoxon(difference).pvalue)
+    ranks = stats.rankdata(np.abs(nonzero)) * np.sign(nonzero)
     counted = stats.permutation_test((ranks,), np.sum, permutation_type="samples", vectorized=True, n_resamples=np.inf)
     return float(counted.pvalue)
 
